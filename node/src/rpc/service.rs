@@ -1,0 +1,54 @@
+//! What an RPC server asks of the service behind a mount path.
+
+use futures::future::BoxFuture;
+use serde_json::value::RawValue;
+
+/// A service that callers reach under one mount path.
+pub trait Service: Send + Sync + 'static {
+    /// The members of the result of `handshake`: `methods`, `callLogUrl`, `filesArchiveUrl` and whatever else the service tells.
+    fn handshake(&self) -> serde_json::Map<String, serde_json::Value>;
+
+    /// Handles any other method. `Ok(None)` is an `undefined` result, which JSON-RPC answers with `null`.
+    ///
+    /// Dropping the future gives up the answer, not the call.
+    fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>>;
+}
+
+/// A request of a caller, checked no further than JSON-RPC goes.
+#[derive(Debug)]
+pub struct RpcCall {
+    /// Who calls: the `user` parameter of the connection's URL.
+    pub user_id: Option<String>,
+    /// The method's name as the caller gave it.
+    pub method: String,
+    /// The `params` member as it came: the text of a JSON array; `[]` when the caller gave none.
+    pub args: Box<RawValue>,
+}
+
+/// An error as JSON-RPC carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcError {
+    /// JSON-RPC's code. `-32000` is an error of the script.
+    pub code: i64,
+    /// For an error of the script: its name. Otherwise what is wrong.
+    pub message: String,
+    /// For an error of the script: its message.
+    pub data: Option<String>,
+}
+
+impl RpcError {
+    /// The script threw.
+    pub fn of_script(name: String, message: String) -> Self {
+        Self { code: -32000, message: name, data: Some(message) }
+    }
+
+    /// There is no such method, or callers may not use it.
+    pub fn method_not_found() -> Self {
+        Self { code: -32601, message: "Method not found".into(), data: None }
+    }
+
+    /// The arguments can not be passed on.
+    pub fn invalid_params(why: String) -> Self {
+        Self { code: -32602, message: "Invalid params".into(), data: Some(why) }
+    }
+}

@@ -1,0 +1,200 @@
+//! The messages between a worker, which runs the script, and whoever drives it: the host or a verifier.
+//!
+//! The driver sends [`Request`]s and may send several ahead; the worker takes them in order and answers each with
+//! zero or more [`Report::File`] (the worker waits for a [`FileReply`] after each) and [`Report::Console`], then
+//! with exactly one [`Report::Loaded`] or [`Report::Done`]. All that the script can observe is in the messages:
+//! the same requests and replies give the same reports on every machine.
+
+use serde::{Deserialize, Serialize};
+
+/// What a driver asks of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Evaluates the script. The first request of a worker's life, and the only one of its kind.
+    Load(Load),
+    /// Calls an exported function.
+    Call(Call),
+}
+
+/// A script to evaluate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The source text.
+    pub code: String,
+    /// What `Date.now()` says while it loads: milliseconds since 1970.
+    pub at: u64,
+    /// Seeds `Math.random` while it loads.
+    pub seed: [u8; 32],
+}
+
+/// A call of an exported function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Name of an own property of the script's exports. The driver decides which names callers may use.
+    pub method: String,
+    /// The arguments: the text of a JSON array.
+    pub args: String,
+    /// What `System.caller.id` says; `null` for nobody.
+    pub user_id: Option<String>,
+    /// What `Date.now()` says when the call starts: milliseconds since 1970.
+    pub at: u64,
+    /// Seeds `Math.random` for this call.
+    pub seed: [u8; 32],
+}
+
+/// What a worker tells its driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// The script has been evaluated, or could not be.
+    Loaded(Result<Loaded, LoadFailure>),
+    /// The script asks for files. The worker waits for the reply.
+    File(FileRequest),
+    /// The script wrote to its console. Has no effect on anything that is logged.
+    Console(Console),
+    /// The call is over.
+    Done(Done),
+}
+
+/// What a script offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Names of the exported functions in the order of their definition, `init` among them if there is one.
+    pub methods: Vec<String>,
+}
+
+/// Why a script could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadFailure {
+    /// How it ended; never [`Outcome::Returned`].
+    pub outcome: Outcome,
+    /// Where in the script, as the engine tells it (`script.js:3:14`), if it does.
+    pub position: Option<String>,
+}
+
+/// The end of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Fuel that the call has used, in the unit of the limit.
+    pub fuel: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It returned (or its promise was fulfilled): the JSON text of the value, `None` for `undefined`. Lone
+    /// surrogates have become U+FFFD, so that the text is well-formed.
+    Returned(Option<String>),
+    /// It threw (or its promise was rejected).
+    Threw(Thrown),
+    /// It was stopped, and could not prevent it.
+    Fault(Fault),
+}
+
+/// What a script threw. `throw 'text'` has the name `Error` and the text as message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thrown {
+    /// The error's `name`.
+    pub name: String,
+    /// The error's `message`.
+    pub message: String,
+}
+
+/// Why a call was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// It took more steps than its limit.
+    Fuel,
+    /// It wrote more to files, or returned more, than its limit.
+    Output,
+}
+
+/// A line that a script wrote to its console.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Console {
+    /// `log`, `info`, `warn`, `error` or `debug`.
+    pub level: String,
+    /// The text. The worker bounds how much a call may write.
+    pub text: String,
+}
+
+/// An operation on the files archive. Paths are as the script gave them; the driver normalises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileRequest {
+    /// About the archive itself. Answer: [`FileAnswer::Info`].
+    Info,
+    /// About one path. Answer: [`FileAnswer::Stat`].
+    Stat { path: String },
+    /// The content of a file. Answer: [`FileAnswer::Content`].
+    Read { path: String },
+    /// The names in a directory, or all paths below it. Answer: [`FileAnswer::Names`].
+    List { path: String, recursive: bool },
+    /// Writes a file, whole. Answer: [`FileAnswer::Ok`].
+    Write { path: String, content: Vec<u8> },
+    /// Checks that a directory can be there. Answer: [`FileAnswer::Ok`].
+    MakeDirectory { path: String },
+    /// Deletes a file. Answer: [`FileAnswer::Ok`].
+    Remove { path: String },
+    /// Deletes a directory, with all below it if `recursive`. Answer: [`FileAnswer::Ok`].
+    RemoveDirectory { path: String, recursive: bool },
+    /// The changes of the archive, oldest first. Answer: [`FileAnswer::History`].
+    History { start: Option<u64>, end: Option<u64>, reverse: bool, limit: Option<u64> },
+}
+
+/// The reply to a [`FileRequest`].
+pub type FileReply = Result<FileAnswer, Thrown>;
+
+/// What a file operation found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileAnswer {
+    /// Done; nothing to tell.
+    Ok,
+    /// See [`FileRequest::Info`].
+    Info(Info),
+    /// See [`FileRequest::Stat`].
+    Stat(Stat),
+    /// The content of a file.
+    Content(Vec<u8>),
+    /// Names, in the order of their UTF-8 bytes.
+    Names(Vec<String>),
+    /// Changes in order.
+    History(Vec<Change>),
+}
+
+/// About the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// The archive's URL: `hyper://` and its key.
+    pub url: String,
+    /// The archive's key in hexadecimal.
+    pub key: String,
+    /// The service's title.
+    pub title: String,
+    /// The archive's version with what this call has written so far.
+    pub version: u64,
+}
+
+/// About a file or directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Bytes of the content; 0 for a directory.
+    pub size: u64,
+    /// Blocks of the content; 0 for a directory.
+    pub blocks: u64,
+    /// Offset of the content in the blobs core, in bytes.
+    pub offset: u64,
+}
+
+/// One change of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The version that this change made.
+    pub version: u64,
+    /// The normalised path.
+    pub path: String,
+    /// Whether the file was deleted; written otherwise.
+    pub deleted: bool,
+}

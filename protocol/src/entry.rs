@@ -1,0 +1,5 @@
+//! The call log: one block, one entry.
+
+pub mod limits;
+
+pub use limits::Limits;

@@ -1,0 +1,21 @@
+//! What one call may use. The limits stand in the log, because a replay must run out of them at the same place.
+
+/// Bounds of one call of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps, in units of 10,000 polls of the engine (a call or a backward jump is a poll).
+    pub fuel: u64,
+    /// Bytes of the script's heap.
+    pub memory: u64,
+    /// Bytes of the engine's stack.
+    pub stack: u64,
+    /// Bytes that one call may hand to the host: its result's JSON text, and all that it writes to files.
+    pub output: u64,
+}
+
+impl Default for Limits {
+    /// A second of computing at most, and a heap in which a guest list of a city fits.
+    fn default() -> Self {
+        Self { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 }
+    }
+}

@@ -1,0 +1,24 @@
+//! What every machine of LibVMS must agree on: bytes, proofs and state machines.
+//!
+//! A **host** writes each call of a JavaScript service and its outcome to a signed append-only log; a **watcher**
+//! executes the same calls and compares. This crate holds what both need to agree to the bit: the Merkle tree
+//! under a log ([`tree`]), the signed head of a log ([`checkpoint`]), the entries of the call log ([`entry`]), the
+//! files archive ([`bee`], [`drive`]) and the comparison of a replayed outcome with the logged one ([`audit`]).
+//!
+//! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and
+//! verdicts go out. `FORMAT.md` beside this crate's `Cargo.toml` shows every record with one worked example.
+//!
+//! The modules stand in the order in which they are best read.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod limits;
+pub mod identity;
+pub mod tree;
+pub mod checkpoint;
+pub mod value;
+pub mod entry;
+pub mod bee;
+pub mod drive;
+pub mod audit;
