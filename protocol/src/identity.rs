@@ -6,9 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use blake2::Blake2bMac;
 use blake2::digest::consts::U32;
 use blake2::digest::{KeyInit, Mac};
-use blake2::Blake2bMac;
 use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use thiserror::Error;
@@ -29,7 +29,9 @@ pub struct Signature(pub [u8; 64]);
 
 /// The text names no key.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{text}` is not a key: expected 64 hexadecimal digits or 52 z-base-32 characters, with or without hyper://")]
+#[error(
+    "`{text}` is not a key: expected 64 hexadecimal digits or 52 z-base-32 characters, with or without hyper://"
+)]
 pub struct KeyError {
     text: String,
 }

@@ -13,12 +13,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod limits;
-pub mod identity;
-pub mod tree;
-pub mod checkpoint;
-pub mod value;
-pub mod entry;
-pub mod bee;
-pub mod drive;
 pub mod audit;
+pub mod bee;
+pub mod checkpoint;
+pub mod drive;
+pub mod entry;
+pub mod identity;
+pub mod limits;
+pub mod tree;
+pub mod value;

@@ -1,7 +1,10 @@
 //! What one call may use. The limits stand in the log, because a replay must run out of them at the same place.
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds of one call of a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Steps, in units of 10,000 polls of the engine (a call or a backward jump is a poll).
     pub fuel: u64,

@@ -1,0 +1,256 @@
+//! A call and how it ended.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
+
+use super::deploy::check_time;
+use super::{EntryError, malformed, unknown, within};
+use crate::identity::{PublicKey, SecretKey, Signature};
+use crate::limits;
+use crate::tree::TreeHash;
+use crate::value::Value;
+
+/// A call with its outcome, as one block holds them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallEntry {
+    /// What was asked.
+    pub call: Call,
+    /// What the script was told from outside during the call, in the order of its questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oracles: Option<Vec<OracleAnswer>>,
+    /// How it ended.
+    pub result: CallResult,
+}
+
+/// What a caller asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Call {
+    /// Who called; `None` for nobody in particular.
+    #[serde(deserialize_with = "present")]
+    pub user_id: Option<String>,
+    /// The exported function.
+    pub method_name: String,
+    /// Its arguments.
+    pub args: Vec<Value>,
+    /// When the host executed it, in milliseconds since 1970; never before the entry above.
+    pub at: u64,
+    /// Grows with each call of the same signed caller, so that a host can not repeat a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<u64>,
+    /// The caller's signature (see [`Call::sign`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<Signature>,
+}
+
+/// What an oracle answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum OracleAnswer {
+    /// It answered.
+    Res(Value),
+    /// It failed.
+    Err(Thrown),
+}
+
+/// What stands in an entry's `result`; [`CallResult::outcome`] tells what it means.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallResult {
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    res: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    err: Option<Thrown>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<FilesHead>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It returned a value (`None` for `undefined`), and may have changed the archive.
+    Returned {
+        /// The value.
+        value: Option<Value>,
+        /// The archive after the call, if the call changed it.
+        files: Option<FilesHead>,
+    },
+    /// It threw. Nothing that it wrote is kept.
+    Threw(Thrown),
+    /// It was stopped. Nothing that it wrote is kept.
+    Fault(Fault),
+}
+
+/// What a script threw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thrown {
+    /// The error's `name`.
+    pub name: String,
+    /// The error's `message`.
+    pub message: String,
+}
+
+/// Why a call was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It took more steps than its limit. Every replay stops at the same place.
+    Fuel,
+    /// It wrote or returned more than its limit. Every replay stops at the same place.
+    Output,
+    /// The clock stopped it. No replay can tell, so the call has no effect at all, not even on the heap.
+    Killed,
+}
+
+/// The archive at one version. Both hashes together bind all that it holds and ever held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FilesHead {
+    /// Length of the db core.
+    pub version: u64,
+    /// Tree hash of the db core.
+    pub hash: TreeHash,
+    /// Length of the blobs core.
+    pub blobs: u64,
+    /// Tree hash of the blobs core.
+    pub blobs_hash: TreeHash,
+}
+
+/// Why a `result` is none.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum OutcomeError {
+    /// The parts contradict each other: no honest host writes this.
+    #[error("a result holds {0}")]
+    Contradictory(&'static str),
+    /// A fault that this version does not know.
+    #[error("unknown fault `{0}`")]
+    UnknownFault(String),
+}
+
+impl CallEntry {
+    /// An entry of this version.
+    pub fn new(call: Call, outcome: Outcome) -> Self {
+        Self { call, oracles: None, result: outcome.into() }
+    }
+
+    pub(super) fn check(&self) -> Result<(), EntryError> {
+        self.call.check()?;
+        self.result.check()
+    }
+}
+
+impl Call {
+    /// Adds the caller's key, nonce and signature to a call on `log`.
+    ///
+    /// The signature is over `"libvms/call/1" || dag-cbor({log, methodName, args, nonce})`.
+    pub fn sign(&mut self, key: &SecretKey, log: &PublicKey, nonce: u64) {
+        self.user_id = Some(key.public_key().to_string());
+        self.nonce = Some(nonce);
+        self.sig = Some(key.sign(&self.signable(log, nonce)));
+    }
+
+    /// Whether the call carries a signature of the caller whom it names. Whether the nonce is new shows only in the log.
+    pub fn is_signed(&self, log: &PublicKey) -> bool {
+        let caller =
+            self.user_id.as_deref().filter(|id| id.len() == 64).and_then(|id| id.parse::<PublicKey>().ok());
+        match (caller, self.nonce, &self.sig) {
+            (Some(caller), Some(nonce), Some(sig)) => caller.verifies(&self.signable(log, nonce), sig),
+            _ => false,
+        }
+    }
+
+    fn signable(&self, log: &PublicKey, nonce: u64) -> Vec<u8> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Signed<'a> {
+            log: &'a PublicKey,
+            method_name: &'a str,
+            args: &'a [Value],
+            nonce: u64,
+        }
+        let signed = Signed { log, method_name: &self.method_name, args: &self.args, nonce };
+        let mut bytes = b"libvms/call/1".to_vec();
+        bytes.extend(super::encode(&signed));
+        bytes
+    }
+
+    fn check(&self) -> Result<(), EntryError> {
+        within("call.methodName", self.method_name.len(), limits::METHOD_NAME_BYTES_MAX)?;
+        within("call.userId", self.user_id.as_ref().map_or(0, String::len), limits::USER_ID_BYTES_MAX)?;
+        check_time(self.at)
+    }
+}
+
+impl CallResult {
+    /// What the parts mean together.
+    ///
+    /// # Errors
+    /// Where they contradict each other or name a fault of a later version.
+    pub fn outcome(&self) -> Result<Outcome, OutcomeError> {
+        let Self { res, err, fault, files } = self;
+        match (res, err, fault, files) {
+            (value, None, None, files) => Ok(Outcome::Returned { value: value.clone(), files: *files }),
+            (None, Some(thrown), None, None) => Ok(Outcome::Threw(thrown.clone())),
+            (None, None, Some(fault), None) => Ok(Outcome::Fault(fault.parse()?)),
+            (_, _, _, Some(_)) => Err(OutcomeError::Contradictory("files of a call that failed")),
+            _ => Err(OutcomeError::Contradictory("more than one of res, err and fault")),
+        }
+    }
+
+    fn check(&self) -> Result<(), EntryError> {
+        if let Some(Thrown { name, message }) = &self.err {
+            within("result.err.name", name.len(), limits::ERROR_TEXT_BYTES_MAX)?;
+            within("result.err.message", message.len(), limits::ERROR_TEXT_BYTES_MAX)?;
+        }
+        match self.outcome() {
+            Ok(_) => Ok(()),
+            Err(OutcomeError::UnknownFault(fault)) => Err(unknown("fault", fault)),
+            Err(error) => Err(malformed(error)),
+        }
+    }
+}
+
+impl From<Outcome> for CallResult {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Returned { value, files } => Self { res: value, files, ..Self::default() },
+            Outcome::Threw(thrown) => Self { err: Some(thrown), ..Self::default() },
+            Outcome::Fault(fault) => Self { fault: Some(fault.name().into()), ..Self::default() },
+        }
+    }
+}
+
+impl Fault {
+    /// The word that stands in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::Output => "output",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+impl std::str::FromStr for Fault {
+    type Err = OutcomeError;
+
+    fn from_str(name: &str) -> Result<Self, OutcomeError> {
+        [Self::Fuel, Self::Output, Self::Killed]
+            .into_iter()
+            .find(|fault| fault.name() == name)
+            .ok_or_else(|| OutcomeError::UnknownFault(name.chars().take(100).collect()))
+    }
+}
+
+/// Reads `null` as `Some(Value::Null)`: only a missing `res` is `undefined`.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// Reads text or `null`; unlike serde's own handling of options, a missing member is an error.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer)
+}
