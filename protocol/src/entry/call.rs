@@ -185,6 +185,11 @@ impl Call {
 }
 
 impl CallResult {
+    /// The archive after the call, if the call changed it.
+    pub fn files(&self) -> Option<&FilesHead> {
+        self.files.as_ref()
+    }
+
     /// What the parts mean together.
     ///
     /// # Errors

@@ -1,0 +1,76 @@
+//! Decoded blocks, kept from one operation to the next.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::block::NodeBlock;
+use super::{BeeError, Blocks};
+
+/// Decoded blocks by their number; the least recently used half goes when it is full.
+///
+/// A block that was staged and then dropped must be forgotten: see [`Cache::forget_from`].
+#[derive(Debug)]
+pub struct Cache {
+    generations: RefCell<Generations>,
+    blocks_max: usize,
+}
+
+/// What was used lately, and what was used before that.
+#[derive(Debug, Default)]
+struct Generations {
+    young: BTreeMap<u64, Arc<NodeBlock>>,
+    old: BTreeMap<u64, Arc<NodeBlock>>,
+}
+
+impl Default for Cache {
+    /// Enough for the upper nodes of any tree and for what a busy service touches: a few MiB.
+    fn default() -> Self {
+        Self::new(16_384)
+    }
+}
+
+impl Cache {
+    /// A cache of at most `blocks_max` blocks.
+    pub fn new(blocks_max: usize) -> Self {
+        Self { generations: RefCell::default(), blocks_max }
+    }
+
+    /// Forgets the blocks from `length` on, which are not to be written after all.
+    pub fn forget_from(&self, length: u64) {
+        let mut generations = self.generations.borrow_mut();
+        generations.young.split_off(&length);
+        generations.old.split_off(&length);
+    }
+
+    /// The block at `index`, decoded.
+    pub(super) fn node<B: Blocks + ?Sized>(
+        &self,
+        blocks: &B,
+        index: u64,
+    ) -> Result<Arc<NodeBlock>, BeeError<B::Error>> {
+        if let Some(found) = self.generations.borrow().young.get(&index) {
+            return Ok(found.clone());
+        }
+        let old = self.generations.borrow_mut().old.remove(&index);
+        let node = match old {
+            Some(found) => found,
+            None => {
+                let bytes = blocks.block(index).map_err(BeeError::Blocks)?;
+                let node = NodeBlock::decode(&bytes);
+                Arc::new(node.map_err(|why| BeeError::Malformed { block: index, why })?)
+            }
+        };
+        self.keep(index, node.clone());
+        Ok(node)
+    }
+
+    /// Remembers a block that was just made.
+    pub(super) fn keep(&self, index: u64, node: Arc<NodeBlock>) {
+        let mut generations = self.generations.borrow_mut();
+        if generations.young.len() >= self.blocks_max / 2 {
+            generations.old = std::mem::take(&mut generations.young);
+        }
+        generations.young.insert(index, node);
+    }
+}

@@ -1,0 +1,91 @@
+//! `FORMAT.md` shows one worked example of every record: each must be what this crate writes and reads.
+
+use data_encoding::HEXLOWER;
+use libvms_protocol::checkpoint::{Checkpoint, signable};
+use libvms_protocol::entry::{
+    Auth, Call, CallEntry, Engine, Entry, Epoch, FORMAT_VERSION, Fault, FilesHead, Init, Limits, Outcome,
+    Thrown, Upgrade,
+};
+use libvms_protocol::identity::{PublicKey, SecretKey, Signature};
+use libvms_protocol::tree::{Roots, TreeHash};
+use libvms_protocol::value::Value;
+
+const FORMAT: &str = include_str!("../FORMAT.md");
+
+/// The hexadecimal digits of the code block after the heading `heading`, without comments.
+fn example(heading: &str) -> Vec<u8> {
+    let (_, after) =
+        FORMAT.split_once(&format!("### {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    let (_, block) = after.split_once("```hex\n").expect("a worked example");
+    let (block, _) = block.split_once("```").expect("an end of the example");
+    let digits = block.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+    HEXLOWER.decode(digits.collect::<String>().as_bytes()).expect("hexadecimal digits")
+}
+
+fn files() -> FilesHead {
+    FilesHead { version: 2, hash: TreeHash([0xaa; 32]), blobs: 1, blobs_hash: TreeHash([0xbb; 32]) }
+}
+
+fn engine() -> Engine {
+    Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), api: 1 }
+}
+
+fn call(outcome: Outcome) -> Entry {
+    let call = Call {
+        user_id: Some("bob".into()),
+        method_name: "add".into(),
+        args: vec![Value::Integer(1), Value::Float(0.5)],
+        at: 1_700_000_000_000,
+        nonce: None,
+        sig: None,
+    };
+    Entry::Call(CallEntry::new(call, outcome))
+}
+
+fn entries() -> Vec<(&'static str, Entry)> {
+    let limits = Limits { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 };
+    let init = Init {
+        v: FORMAT_VERSION,
+        code: "exports.f = () => 1".into(),
+        title: "one".into(),
+        files: PublicKey([0x11; 32]),
+        blobs: PublicKey([0x22; 32]),
+        auth: Auth::Debug,
+        at: 1_700_000_000_000,
+        engine: engine(),
+        limits,
+    };
+    let upgrade =
+        Upgrade { code: "exports.f = () => 2".into(), engine: engine(), limits, sig: Signature([0x33; 64]) };
+    let returned = Outcome::Returned { value: Some(Value::Text("ok".into())), files: Some(files()) };
+    let threw = Outcome::Threw(Thrown { name: "Error".into(), message: "m".into() });
+    vec![
+        ("init", Entry::Init(init)),
+        ("call that returned", call(returned)),
+        ("call that threw", call(threw)),
+        ("call that was stopped", call(Outcome::Fault(Fault::Fuel))),
+        ("epoch", Entry::Epoch(Epoch { files: files() })),
+        ("upgrade", Entry::Upgrade(upgrade)),
+    ]
+}
+
+#[test]
+fn every_entry_in_the_document_is_what_the_code_writes() {
+    for (heading, entry) in entries() {
+        let bytes = entry.encode().expect("within the limits");
+        assert_eq!(HEXLOWER.encode(&example(heading)), HEXLOWER.encode(&bytes), "{heading}");
+        assert_eq!(Entry::decode(&bytes).expect("canonical"), entry, "{heading}");
+    }
+}
+
+#[test]
+fn the_checkpoint_in_the_document_is_what_the_code_signs() {
+    let mut roots = Roots::default();
+    roots.append(b"first");
+    roots.append(b"second");
+    let key = SecretKey::from_seed(&[0x44; 32]);
+    let checkpoint = Checkpoint::sign(&key, roots.length(), roots.tree_hash());
+    let signed = signable(checkpoint.length(), checkpoint.fork(), &checkpoint.tree_hash());
+    let bytes = [signed.as_slice(), &checkpoint.signature().0].concat();
+    assert_eq!(HEXLOWER.encode(&example("checkpoint")), HEXLOWER.encode(&bytes));
+}

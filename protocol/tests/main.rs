@@ -1,0 +1,8 @@
+//! The formats against golden bytes that the JavaScript packages wrote; `fixtures/README.md` tells how.
+
+mod format;
+mod hyperbee;
+mod hyperdrive;
+mod keys;
+mod merkle;
+mod vector;
