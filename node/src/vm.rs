@@ -1,6 +1,33 @@
 //! Running a script: QuickJS without clock, chance, files or network of its own.
 //!
-//! Start from [Worker`]: it takes [`message::Request`]s and gives [`message::Report`]s, so that the engine can
+//! Start from [`Worker`]: it takes [`message::Request`]s and gives [`message::Report`]s, so that the engine can
 //! live in a thread or in a process of its own without its user seeing a difference.
+//!
+//! ```text
+//! worker      the thread, and the messages in and out
+//! engine      one script: load it, call it, say how that ended
+//! meter       fuel and output, and the stop that a script can not prevent
+//! bridge      what the prelude asks of us: time, chance, files, console
+//! prelude/    what a script finds beside the language, in JavaScript
+//! allocator, math, random     what must not depend on the machine
+//! ```
 
+mod allocator;
+mod bridge;
+mod engine;
+mod math;
 pub mod message;
+mod meter;
+mod random;
+mod worker;
+
+pub use worker::{STACK_BYTES_MAX, Worker, WorkerError};
+
+/// The engine that runs scripts here, as a log's first entry names it. Two machines whose engines differ in any of
+/// this may get different results for the same call.
+pub fn engine() -> libvms_protocol::entry::Engine {
+    libvms_protocol::entry::Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), api: 1 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,16 @@ pub enum FileRequest {
     History { start: Option<u64>, end: Option<u64>, reverse: bool, limit: Option<u64> },
 }
 
+impl FileRequest {
+    /// Whether it changes the archive.
+    pub fn is_write(&self) -> bool {
+        match self {
+            Self::Write { .. } | Self::MakeDirectory { .. } | Self::Remove { .. } | Self::RemoveDirectory { .. } => true,
+            Self::Info | Self::Stat { .. } | Self::Read { .. } | Self::List { .. } | Self::History { .. } => false,
+        }
+    }
+}
+
 /// The reply to a [`FileRequest`].
 pub type FileReply = Result<FileAnswer, Thrown>;
 

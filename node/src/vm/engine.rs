@@ -1,0 +1,331 @@
+//! One script in its engine: loading it, calling it, and saying how that ended.
+//!
+//! Whatever a script does comes out as an [`Outcome`]: arguments are parsed and results printed by the engine's own
+//! code, not by what the script may have put in place of `JSON`; promises are followed by their state, not by their
+//! `then`; and a stop by the [`Meter`] outweighs whatever else a call came to.
+
+use std::rc::Rc;
+
+use libvms_protocol::entry::Limits;
+use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX, RESULT_BYTES_MAX};
+use rquickjs::context::EvalOptions;
+use rquickjs::function::IntoArgs;
+use rquickjs::promise::PromiseState;
+use rquickjs::{Context, Ctx, FromJs, Function, Object, Persistent, Promise, Runtime, Value};
+
+use super::allocator::Accounted;
+use super::bridge::{Bridge, Port};
+use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
+use super::meter::Meter;
+
+/// How a script is called in positions and stack traces.
+const SCRIPT: &str = "script.js";
+
+/// More than an error object with its message and stack takes.
+const ERROR_BYTES: u64 = 64 * 1024;
+
+/// A script's world, from its loading to the end of its heap.
+pub(super) struct Engine {
+    // Before the runtime: they point into its heap, and fields are dropped in this order.
+    hooks: Hooks,
+    context: Context,
+    _runtime: Runtime,
+    memory: Accounted,
+    meter: Rc<Meter>,
+    bridge: Rc<Bridge>,
+    limits: Limits,
+}
+
+/// Functions of the prelude that we call.
+struct Hooks {
+    methods: Hook,
+    invoke: Hook,
+    describe: Hook,
+    fire_timer: Hook,
+    drop_timers: Hook,
+}
+
+type Hook = Persistent<Function<'static>>;
+
+/// Why a request has no result.
+enum Stop {
+    Threw(Thrown),
+    /// The meter knows why.
+    Fault,
+}
+
+impl Engine {
+    /// An engine with nothing in it but the language and the prelude.
+    ///
+    /// # Errors
+    /// Only where the prelude itself is broken.
+    pub(super) fn new(limits: Limits, port: Box<dyn Port>) -> rquickjs::Result<Self> {
+        let meter = Rc::new(Meter::new(limits));
+        let bridge = Rc::new(Bridge::new(meter.clone(), port));
+        let memory = Accounted::default();
+        let runtime = Runtime::new_with_alloc(memory.clone())?;
+        let question = meter.clone();
+        runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
+        let context = Context::full(&runtime)?;
+        let hooks = context.with(|ctx| Hooks::install(&ctx, &bridge))?;
+        context.with(|ctx| meter.attach(&ctx));
+        // Only now: what the prelude needs is there whatever the limit. Zero would mean no limit at all.
+        runtime.set_memory_limit(usize::try_from(limits.memory).unwrap_or(usize::MAX).max(1));
+        Ok(Self { hooks, context, _runtime: runtime, memory, meter, bridge, limits })
+    }
+
+    /// Evaluates the script.
+    pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
+        self.begin(load.at, &load.seed);
+        let (loaded, position) = self.context.with(|ctx| {
+            let mut position = None;
+            let loaded = self.evaluate(&ctx, &load.code, &mut position);
+            self.run_jobs(&ctx);
+            (loaded, position)
+        });
+        let outcome = match (self.meter.fault(), loaded) {
+            (None, Ok(methods)) => {
+                self.end();
+                return Ok(Loaded { methods });
+            }
+            (None, Err(Stop::Threw(thrown))) => Outcome::Threw(thrown),
+            (fault, _) => Outcome::Fault(fault.unwrap_or(Fault::Fuel)),
+        };
+        self.end();
+        Err(LoadFailure { outcome, position })
+    }
+
+    /// Calls an exported function and follows it to its end.
+    pub(super) fn call(&self, call: &Call) -> Done {
+        self.begin(call.at, &call.seed);
+        let result = self.context.with(|ctx| {
+            let result = self.invoke(&ctx, call).and_then(|value| self.print(&ctx, value));
+            // What the call has left behind runs now, for its own account and not for the next caller's.
+            self.run_jobs(&ctx);
+            result
+        });
+        let outcome = match (self.meter.fault(), result) {
+            (None, Ok(json)) => Outcome::Returned(json),
+            (None, Err(Stop::Threw(thrown))) => Outcome::Threw(thrown),
+            (fault, _) => Outcome::Fault(fault.unwrap_or(Fault::Fuel)),
+        };
+        let fuel = self.meter.fuel();
+        self.end();
+        Done { outcome, fuel }
+    }
+
+    fn begin(&self, at: u64, seed: &[u8; 32]) {
+        self.bridge.begin(at, seed);
+        self.meter.begin();
+    }
+
+    fn end(&self) {
+        if self.meter.fault().is_some() {
+            self.context.with(|ctx| self.drain(&ctx));
+        }
+        self.meter.end();
+        // Our own code, which only fails where the heap is full; the timers are then dropped another time.
+        let _kept = self.context.with(|ctx| self.hooks.drop_timers.clone().restore(&ctx)?.call::<_, ()>(()));
+    }
+
+    fn evaluate(&self, ctx: &Ctx<'_>, code: &str, position: &mut Option<String>) -> Result<Vec<String>, Stop> {
+        let mut options = EvalOptions::default();
+        options.strict = false;
+        options.filename = Some(SCRIPT.into());
+        if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(code, options) {
+            return Err(self.caught(ctx, &error, position));
+        }
+        let mut methods: Vec<String> = self.hook(ctx, &self.hooks.methods, ())?;
+        methods.retain(|method| method.len() <= METHOD_NAME_BYTES_MAX);
+        Ok(methods)
+    }
+
+    fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
+        let args = ctx.json_parse(call.args.as_str()).map_err(|error| self.thrown(ctx, &error))?;
+        let arguments = (call.method.as_str(), args, Nullable(call.user_id.as_deref()));
+        let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, arguments)?;
+        match value.as_promise() {
+            Some(promise) => self.settle(ctx, promise),
+            None => Ok(value),
+        }
+    }
+
+    /// Runs jobs, then timers, until the promise is settled or nothing can settle it any more.
+    fn settle<'js>(&self, ctx: &Ctx<'js>, promise: &Promise<'js>) -> Result<Value<'js>, Stop> {
+        loop {
+            self.run_jobs(ctx);
+            if self.meter.fault().is_some() {
+                return Err(Stop::Fault);
+            }
+            if promise.state() != PromiseState::Pending {
+                let settled = promise.result().expect("a settled promise has a result");
+                return settled.map_err(|error| self.thrown(ctx, &error));
+            }
+            if !self.hook(ctx, &self.hooks.fire_timer, ())? {
+                return Err(Stop::threw("Error", "the call never settled: nothing is left that could end it"));
+            }
+        }
+    }
+
+    /// The result as JSON text; `None` for `undefined`.
+    fn print<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>, Stop> {
+        for (is_it, what) in [(value.is_function(), "function"), (value.is_symbol(), "symbol")] {
+            if is_it {
+                return Err(Stop::threw("TypeError", &format!("a {what} cannot be a result: it has no JSON form")));
+            }
+        }
+        let Some(json) = ctx.json_stringify(value).map_err(|error| self.thrown(ctx, &error))? else {
+            return Ok(None);
+        };
+        let json = json.to_cstring().map_err(|error| self.thrown(ctx, &error))?;
+        if json.len() > RESULT_BYTES_MAX || json.len() as u64 > self.limits.output {
+            self.meter.stop(Fault::Output);
+            return Err(Stop::Fault);
+        }
+        Ok(Some(without_lone_surrogates(json.as_str())))
+    }
+
+    fn is_memory_full(&self) -> bool {
+        self.memory.used().saturating_add(ERROR_BYTES) > self.limits.memory
+    }
+
+    fn run_jobs(&self, ctx: &Ctx<'_>) {
+        while self.meter.fault().is_none() && ctx.execute_pending_job() {}
+    }
+
+    /// Ends what a stopped request has left: no function can be called any more, so each job fails at once. A
+    /// script can build more of them than can be ended for the fuel of one request; the next request pays for those.
+    fn drain(&self, ctx: &Ctx<'_>) {
+        let end = self.meter.fuel().saturating_mul(2).saturating_add(2);
+        while self.meter.fuel() < end && ctx.execute_pending_job() {}
+    }
+
+    fn hook<'js, A, R>(&self, ctx: &Ctx<'js>, hook: &Hook, arguments: A) -> Result<R, Stop>
+    where
+        A: IntoArgs<'js>,
+        R: FromJs<'js>,
+    {
+        let called = hook.clone().restore(ctx).and_then(|hook| hook.call(arguments));
+        called.map_err(|error| self.thrown(ctx, &error))
+    }
+
+    fn thrown(&self, ctx: &Ctx<'_>, error: &rquickjs::Error) -> Stop {
+        self.caught(ctx, error, &mut None)
+    }
+
+    /// What was thrown, in words. The script's own getters may run for that, and are metered.
+    fn caught(&self, ctx: &Ctx<'_>, error: &rquickjs::Error, position: &mut Option<String>) -> Stop {
+        if !error.is_exception() {
+            // The glue between the engine and us, for want of memory or of well-formed text.
+            return Stop::threw("InternalError", &error.to_string());
+        }
+        let thrown = ctx.catch();
+        if self.meter.fault().is_some() {
+            return Stop::Fault;
+        }
+        // With not even room for an error object, the engine throws null for want of memory.
+        if thrown.is_null() && self.is_memory_full() {
+            return Stop::threw("InternalError", "out of memory");
+        }
+        *position = thrown.as_object().and_then(position_of);
+        let described = self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
+        match described {
+            Ok(Described { name, message }) => Stop::threw(&name, &message),
+            Err(_) => {
+                // The exception of a description that failed; it must not be taken for another's.
+                let _undescribed = ctx.catch();
+                Stop::threw("InternalError", "what was thrown cannot be described")
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("memory", &self.memory.used()).finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    /// Evaluates the prelude, part by part; each part is a function of the parts that it needs.
+    fn install<'js>(ctx: &Ctx<'js>, bridge: &Rc<Bridge>) -> rquickjs::Result<Self> {
+        let (global, host) = (ctx.globals(), bridge.object(ctx)?);
+        let part = |source: &str| ctx.eval::<Function<'js>, _>(source);
+        part(include_str!("prelude/clock.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
+        part(include_str!("prelude/console.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
+        let timers: Object<'js> = part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
+        let buffer: Object<'js> = part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
+        let system: Object<'js> = part(include_str!("prelude/system.js"))?.call((global.clone(), host, buffer))?;
+        let calls: Object<'js> = part(include_str!("prelude/calls.js"))?.call((global, system))?;
+        let hook = |part: &Object<'js>, name: &str| {
+            Ok::<_, rquickjs::Error>(Persistent::save(ctx, part.get::<_, Function<'js>>(name)?))
+        };
+        Ok(Self {
+            methods: hook(&calls, "methods")?,
+            invoke: hook(&calls, "invoke")?,
+            describe: hook(&calls, "describe")?,
+            fire_timer: hook(&timers, "fire")?,
+            drop_timers: hook(&timers, "drop")?,
+        })
+    }
+}
+
+impl Stop {
+    /// An error for the log, cut to what an entry can hold.
+    fn threw(name: &str, message: &str) -> Self {
+        let cut = |text: &str| text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned();
+        Self::Threw(Thrown { name: cut(name), message: cut(message) })
+    }
+}
+
+/// A caller's name, or `null`.
+struct Nullable<'a>(Option<&'a str>);
+
+impl<'js> rquickjs::IntoJs<'js> for Nullable<'_> {
+    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
+        match self.0 {
+            Some(text) => text.into_js(ctx),
+            None => Ok(Value::new_null(ctx.clone())),
+        }
+    }
+}
+
+/// The pair that the prelude's `describe` gives.
+struct Described {
+    name: String,
+    message: String,
+}
+
+impl<'js> FromJs<'js> for Described {
+    fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
+        let pair = rquickjs::Array::from_js(ctx, value)?;
+        Ok(Self { name: pair.get(0)?, message: pair.get(1)? })
+    }
+}
+
+/// `script.js:LINE:COLUMN`, from the topmost line of the stack that is the script's.
+fn position_of(error: &Object<'_>) -> Option<String> {
+    let stack: String = error.get("stack").ok()?;
+    let start = stack.find(&format!("{SCRIPT}:"))?;
+    let rest = &stack[start..];
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';
+    let length = rest[SCRIPT.len()..].find(|letter| !is_part(letter)).unwrap_or(rest.len() - SCRIPT.len());
+    Some(rest[..SCRIPT.len() + length].trim_end_matches(':').to_owned())
+}
+
+/// The same JSON text with U+FFFD in place of escapes that name half of a letter. The engine writes only halves as
+/// escapes; whole letters stand as they are.
+fn without_lone_surrogates(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        let is_half = escape.starts_with("\\ud");
+        let length = if escape.starts_with("\\u") { 6 } else { 2 };
+        text.push_str(&rest[..at]);
+        text.push_str(if is_half { "\u{fffd}" } else { &escape[..length] });
+        rest = &escape[length..];
+    }
+    text.push_str(rest);
+    text
+}

@@ -1,0 +1,118 @@
+//! What a call has used, and the stop when that is too much.
+//!
+//! The engine asks the meter whether to go on once per 10,000 polls (a call or a jump is a poll), so the count is the
+//! same on every machine. A stop is final: the engine's own interruption can be turned into an ordinary rejection by
+//! `new Promise`, so once the meter has said stop it says so at every later question and takes the stack away, with
+//! which no function can be called any more. Whatever such a call returns, it has ended by its fault.
+#![expect(unsafe_code, reason = "the engine's stack limit can only be set through its C interface")]
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use libvms_protocol::entry::Limits;
+use rquickjs::{Ctx, qjs};
+
+use super::message::Fault;
+
+/// Polls between two questions of the engine, and so the unit of a fuel limit.
+const STEPS_PER_UNIT: u64 = 10_000;
+
+/// Counts one request at a time.
+#[derive(Debug)]
+pub(super) struct Meter {
+    limits: Limits,
+    engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
+    steps: Cell<u64>,
+    output: Cell<u64>,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between requests: our own code runs, uncounted.
+    Idle,
+    Running,
+    Stopped(Fault),
+}
+
+impl Meter {
+    pub(super) fn new(limits: Limits) -> Self {
+        let (steps, output) = (Cell::new(0), Cell::new(0));
+        Self { limits, engine: Cell::new(None), steps, output, state: Cell::new(State::Idle) }
+    }
+
+    /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
+    pub(super) fn attach(&self, ctx: &Ctx<'_>) {
+        // SAFETY: the context is alive.
+        self.engine.set(NonNull::new(unsafe { qjs::JS_GetRuntime(ctx.as_raw().as_ptr()) }));
+        self.end();
+    }
+
+    /// A request begins with nothing used.
+    pub(super) fn begin(&self) {
+        self.steps.set(0);
+        self.output.set(0);
+        self.state.set(State::Running);
+    }
+
+    /// The request is over; what comes is ours.
+    pub(super) fn end(&self) {
+        self.state.set(State::Idle);
+        // Zero would mean no limit at all.
+        self.limit_stack(usize::try_from(self.limits.stack).unwrap_or(usize::MAX).max(1));
+    }
+
+    /// Answers the engine's question: whether to stop.
+    pub(super) fn poll(&self) -> bool {
+        self.spend(STEPS_PER_UNIT);
+        self.fault().is_some()
+    }
+
+    /// Counts work that is done for the script where the engine does not see it.
+    pub(super) fn spend(&self, steps: u64) {
+        if self.state.get() == State::Idle {
+            return;
+        }
+        self.steps.set(self.steps.get().saturating_add(steps));
+        if self.fuel() > self.limits.fuel {
+            self.stop(Fault::Fuel);
+        }
+    }
+
+    /// Counts bytes that the script writes; says whether it may.
+    pub(super) fn write(&self, bytes: usize) -> bool {
+        self.output.set(self.output.get().saturating_add(bytes as u64));
+        if self.output.get() > self.limits.output {
+            self.stop(Fault::Output);
+        }
+        self.fault().is_none()
+    }
+
+    /// Stops the request. The first reason stays.
+    pub(super) fn stop(&self, fault: Fault) {
+        if self.state.get() == State::Running {
+            self.state.set(State::Stopped(fault));
+            self.limit_stack(1);
+        }
+    }
+
+    /// Why the request was stopped, if it was.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.state.get() {
+            State::Stopped(fault) => Some(fault),
+            State::Idle | State::Running => None,
+        }
+    }
+
+    /// Fuel that the request has used, in the unit of the limit.
+    pub(super) fn fuel(&self) -> u64 {
+        self.steps.get() / STEPS_PER_UNIT
+    }
+
+    fn limit_stack(&self, bytes: usize) {
+        if let Some(engine) = self.engine.get() {
+            // SAFETY: `attach` got the engine from a living context. The function sets two numbers.
+            unsafe { qjs::JS_SetMaxStackSize(engine.as_ptr(), bytes as qjs::size_t) };
+        }
+    }
+}

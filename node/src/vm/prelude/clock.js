@@ -1,0 +1,29 @@
+// Time and chance: both come with the call, so that every replay sees the same.
+(function (global, host) {
+  'use strict'
+  const { Object, Reflect, Math } = global
+  const Engine = global.Date
+  const { construct } = Reflect
+  const print = Engine.prototype.toString
+
+  const hide = (object, name, value) =>
+    Object.defineProperty(object, name, { value, writable: true, enumerable: false, configurable: true })
+
+  const Date = function Date (...parts) {
+    if (new.target === undefined) return Reflect.apply(print, construct(Engine, [host.now()]), [])
+    return construct(Engine, parts.length === 0 ? [host.now()] : parts, new.target)
+  }
+  Object.defineProperty(Date, 'length', { value: 7 })
+  Object.defineProperty(Date, 'prototype', { value: Engine.prototype, writable: false })
+  hide(Date, 'now', () => host.now())
+  hide(Date, 'parse', Engine.parse)
+  hide(Date, 'UTC', Engine.UTC)
+  hide(Engine.prototype, 'constructor', Date)
+  hide(global, 'Date', Date)
+  hide(Math, 'random', host.random)
+
+  // What depends on the garbage collector, on other threads or on a clock of its own.
+  for (const name of ['WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer', 'Atomics', 'performance']) {
+    delete global[name]
+  }
+})
