@@ -1,0 +1,280 @@
+//! One version of a drive.
+
+use super::DriveError;
+use super::children::{Children, Groups, Skip};
+use super::entry::{EntryError, FileEntry};
+use super::path::{Folder, Path};
+use crate::bee::reader::Range;
+use crate::bee::{self, Blocks, Cache, Item};
+
+/// Links that [`Drive::follow`] goes through before it gives up (npm hyperdrive, `entry` with `follow`).
+pub(super) const LINKS_MAX: usize = 15;
+
+/// A version of a drive: the first `version` blocks of its files core.
+///
+/// Contents have no versions: an entry of any version names blocks that stay; read them with
+/// [`content`](super::content).
+#[derive(Debug)]
+pub struct Drive<'a, B: ?Sized> {
+    files: bee::Reader<'a, B>,
+}
+
+impl<B: ?Sized> Clone for Drive<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: ?Sized> Copy for Drive<'_, B> {}
+
+/// An entry, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The block of the files core; the version that the entry made is one more.
+    pub block: u64,
+    /// The entry.
+    pub entry: FileEntry,
+}
+
+/// One operation in the history of a drive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The block of the files core; the version that the operation made is one more.
+    pub block: u64,
+    /// The file that was written or deleted.
+    pub path: Path,
+    /// Whether it was deleted.
+    pub is_delete: bool,
+}
+
+/// A file that was written or deleted between two versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The file.
+    pub path: Path,
+    /// Its entry in the newer version.
+    pub newer: Option<Found>,
+    /// Its entry in the older version.
+    pub older: Option<Found>,
+}
+
+impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
+    /// The drive as it is at `version` blocks of its files core. Versions 0 and 1 are empty. `cache` belongs to the core.
+    pub fn new(files: &'a B, cache: &'a Cache, version: u64) -> Self {
+        Self { files: bee::Reader::new(files, cache, version.max(1)) }
+    }
+
+    /// Which version this is.
+    pub fn version(&self) -> u64 {
+        self.files.version()
+    }
+
+    /// The entry at a path. Links are not followed.
+    ///
+    /// # Errors
+    /// Where a block can not be read.
+    pub fn entry(&self, path: &Path) -> Result<Option<Found>, DriveError<B::Error>> {
+        self.files.get(&path.key())?.map(found).transpose()
+    }
+
+    /// The entry at the end of the links that begin at `path`, and its path. `None` where a link leads nowhere.
+    ///
+    /// # Errors
+    /// Where a block can not be read, a target is no path, or there are more than 15 links in a row.
+    pub fn follow(&self, path: &Path) -> Result<Option<(Path, Found)>, DriveError<B::Error>> {
+        let mut at = path.clone();
+        for _ in 0..=LINKS_MAX {
+            let Some(found) = self.entry(&at)? else { return Ok(None) };
+            match found.entry.linkname.as_deref() {
+                None | Some("") => return Ok(Some((at, found))),
+                Some(target) => {
+                    let target = at.resolve(target);
+                    at = target.map_err(|why| DriveError::WrongLink { link: at, why })?;
+                }
+            }
+        }
+        Err(DriveError::RecursiveLink { link: path.clone() })
+    }
+
+    /// The files in a folder, in the order of the UTF-8 bytes of their paths. Without `is_recursive` only those that
+    /// are in no folder below; what is below is stepped over, not read.
+    pub fn list(&self, folder: &Folder, is_recursive: bool) -> List<'a, B> {
+        List(if is_recursive {
+            Walk::All(Lazy::new(self.files, folder))
+        } else {
+            Walk::Direct(Groups::new(self.files, folder, Skip::Subtree))
+        })
+    }
+
+    /// The names in a folder, of files and of folders, each once, in the order of their UTF-8 bytes. A folder below is
+    /// stepped over, not read.
+    pub fn children(&self, folder: &Folder) -> Children<'a, B> {
+        Children::new(self.files, folder)
+    }
+
+    /// What npm hyperdrive lists as the names in a folder, defects included: a file `x0` is missing where there is a
+    /// folder `x`, and a name that is a file and a folder can come twice. For other uses take [`Drive::children`].
+    pub fn readdir(
+        &self,
+        folder: &Folder,
+    ) -> impl Iterator<Item = Result<String, DriveError<B::Error>>> + use<'a, B> {
+        let mut previous = None;
+        Groups::new(self.files, folder, Skip::SubtreeAndNext).filter_map(move |group| {
+            let name = match group {
+                Ok(group) => group.name,
+                Err(error) => return Some(Err(error)),
+            };
+            let is_repeated = previous.as_ref() == Some(&name);
+            previous = Some(name.clone());
+            (!is_repeated).then_some(Ok(name))
+        })
+    }
+
+    /// Whether there is anything in a folder. Reads one path down the tree.
+    ///
+    /// # Errors
+    /// Where a block can not be read.
+    pub fn has_below(&self, folder: &Folder) -> Result<bool, DriveError<B::Error>> {
+        has_below(self.files, folder)
+    }
+
+    /// The operations that made this version, oldest first, from the block `from` on.
+    pub fn history(
+        &self,
+        from: u64,
+    ) -> impl Iterator<Item = Result<Change, DriveError<B::Error>>> + use<'a, B> {
+        let (first, end) = everything();
+        let is_of_a_file = move |key: &[u8]| key >= first.as_slice() && key < end.as_slice();
+        self.files.history(from).filter_map(move |change| match change {
+            Ok(change) if !is_of_a_file(&change.key) => None,
+            Ok(bee::Change { block, key, is_delete, .. }) => {
+                Some(path(block, &key).map(|path| Change { block, path, is_delete }))
+            }
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    /// The files in a folder that were written or deleted since the version `older`, in the order of their paths. A
+    /// file that was written again with the same content is one of them.
+    ///
+    /// # Errors
+    /// Where a block can not be read.
+    pub fn diff(&self, older: u64, folder: &Folder) -> Result<Vec<Difference>, DriveError<B::Error>> {
+        let (from, to) = folder.range();
+        let differences = self.files.diff(older.max(1), &from, Some(&to))?;
+        differences.into_iter().map(difference).collect()
+    }
+}
+
+/// The keys that a drive takes for those of files; others in its Hyperbee are none of its business.
+fn everything() -> (Vec<u8>, Vec<u8>) {
+    (b"files\0".to_vec(), b"files\x01".to_vec())
+}
+
+fn difference<E>(difference: bee::Difference) -> Result<Difference, DriveError<E>> {
+    let bee::Difference { newer, older } = difference;
+    let item = newer.as_ref().or(older.as_ref()).expect("a difference has at least one side");
+    Ok(Difference {
+        path: path(item.block, &item.key)?,
+        newer: newer.map(found).transpose()?,
+        older: older.map(found).transpose()?,
+    })
+}
+
+/// The path that a key of the Hyperbee stands for.
+pub(super) fn path<E>(block: u64, key: &[u8]) -> Result<Path, DriveError<E>> {
+    Path::from_key(key).ok_or(DriveError::MalformedKey { block })
+}
+
+fn found<E>(item: Item) -> Result<Found, DriveError<E>> {
+    let Item { block, value, .. } = item;
+    let value = value.ok_or(EntryError::new("null"));
+    let entry = value.and_then(|value| FileEntry::decode(&value));
+    Ok(Found { block, entry: entry.map_err(|why| DriveError::MalformedEntry { block, why })? })
+}
+
+pub(super) fn has_below<B: Blocks + ?Sized>(
+    files: bee::Reader<'_, B>,
+    folder: &Folder,
+) -> Result<bool, DriveError<B::Error>> {
+    match Lazy::new(files, folder).next().transpose()? {
+        Some(item) => path(item.block, &item.key).map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// The items of a folder, found when they are asked for.
+#[derive(Debug)]
+pub(super) struct Lazy<'a, B: ?Sized> {
+    files: bee::Reader<'a, B>,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    range: Option<Range<'a, B>>,
+    is_over: bool,
+}
+
+impl<'a, B: Blocks + ?Sized> Lazy<'a, B> {
+    pub(super) fn new(files: bee::Reader<'a, B>, folder: &Folder) -> Self {
+        let (from, to) = folder.range();
+        Self { files, from, to, range: None, is_over: false }
+    }
+
+    /// Goes on at `from`, which must not be before where it is.
+    pub(super) fn skip_to(&mut self, from: Vec<u8>) {
+        self.from = from;
+        self.range = None;
+    }
+
+    fn advance(&mut self) -> Result<Option<Item>, DriveError<B::Error>> {
+        let range = match &mut self.range {
+            Some(range) => range,
+            none => none.insert(self.files.range(&self.from, Some(&self.to))?),
+        };
+        Ok(range.next().transpose()?)
+    }
+}
+
+impl<B: ?Sized> Lazy<'_, B> {
+    /// Gives nothing more.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl<B: Blocks + ?Sized> Iterator for Lazy<'_, B> {
+    type Item = Result<Item, DriveError<B::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let item = self.advance().transpose();
+        self.is_over = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// Files with their entries; see [`Drive::list`].
+#[derive(Debug)]
+pub struct List<'a, B: ?Sized>(Walk<'a, B>);
+
+#[derive(Debug)]
+enum Walk<'a, B: ?Sized> {
+    All(Lazy<'a, B>),
+    Direct(Groups<'a, B>),
+}
+
+impl<B: Blocks + ?Sized> Iterator for List<'_, B> {
+    type Item = Result<(Path, Found), DriveError<B::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = match &mut self.0 {
+            Walk::All(items) => items.next(),
+            Walk::Direct(groups) => groups.find_map(|group| group.map(|group| group.file).transpose()),
+        };
+        item.map(|item| {
+            let item = item?;
+            Ok((path(item.block, &item.key)?, found(item)?))
+        })
+    }
+}
