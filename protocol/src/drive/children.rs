@@ -1,7 +1,7 @@
 //! The names in a folder, without reading what is below them.
 //!
 //! Keys do not stand in the order of names: `/dir-` is before `/dir/a`, though `dir` is before `dir-`. A walk over the
-//! keys gives [`Groups`]; [`Children`] makes the order of names of it.
+//! keys gives groups; [`Children`] makes the order of names of it.
 
 use std::collections::VecDeque;
 
@@ -43,7 +43,8 @@ impl<'a, B: Blocks + ?Sized> Groups<'a, B> {
 
     fn group(&mut self, item: Item) -> Result<Group, DriveError<B::Error>> {
         let path = path(item.block, &item.key)?;
-        let below = &path.as_str()[self.folder.as_str().len() + 1..];
+        let below = path.as_str().strip_prefix(self.folder.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        let below = below.ok_or(DriveError::MalformedKey { block: item.block })?;
         let Some((name, _)) = below.split_once('/') else {
             return Ok(Group { name: below.to_owned(), file: Some(item) });
         };

@@ -71,7 +71,7 @@ fn number_text(number: f64) -> String {
 fn place_point(digits: &str, exponent: i32) -> String {
     let count = digits.len() as i32;
     match exponent {
-        _ if exponent >= 21 || exponent < -6 => {
+        _ if !(-6..21).contains(&exponent) => {
             let (first, rest) = digits.split_at(1);
             let point = if rest.is_empty() { "" } else { "." };
             format!("{first}{point}{rest}e{exponent:+}")

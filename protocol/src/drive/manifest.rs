@@ -229,14 +229,17 @@ mod tests {
         }
     }
 
+    /// Which signer a proof names, which one signs it, and its patch.
+    type Proof = (u8, u8, u8);
+
     /// A manifest of three signers, two of which must sign, and a way to sign a head of length 1.
-    fn two_of_three() -> (Manifest, impl Fn(&[(u8, u8, u8)]) -> bool) {
+    fn two_of_three() -> (Manifest, impl Fn(&[Proof]) -> bool) {
         let secrets = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
         let signer = |secret: &SecretKey| Signer { namespace: [9; 32], public_key: secret.public_key() };
         let signers = secrets.iter().map(signer).collect();
         let manifest = Manifest { quorum: 2, signers, allow_patch: false };
         let claimed = manifest.clone();
-        let is_accepted = move |proofs: &[(u8, u8, u8)]| {
+        let is_accepted = move |proofs: &[Proof]| {
             let hash = TreeHash([5; 32]);
             let signed = signable(&claimed.key(), 1, 0, &hash);
             let mut signature = vec![proofs.len() as u8];
