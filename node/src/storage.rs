@@ -1,1 +1,34 @@
-//! Durable cores.
+//! Durable cores: signed, append-only lists of blocks on disk, in Hypercore's format.
+//!
+//! Start from [`Core`]; a process first takes its [`DataDirectory`]. The crate `hypercore` builds the tree, signs and
+//! encodes; what it wants written goes through our own synchronous `journal`, which brings it to disk in an order that
+//! survives a crash at any moment, and blocks are read without it. A [`Scratch`] is a core for one run, without files
+//! that anybody sees.
+
+mod core;
+mod create;
+mod directory;
+mod error;
+mod file;
+mod journal;
+mod oplog;
+mod reader;
+mod scratch;
+#[cfg(test)]
+mod tests;
+
+pub use self::core::{BATCH_BLOCKS_MAX, Core};
+pub use directory::DataDirectory;
+pub use error::StorageError;
+pub use scratch::Scratch;
+
+/// Whether an append waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// An append returns when it would survive a loss of power.
+    #[default]
+    Sync,
+    /// An append returns when the operating system has it: it survives the end of the process, but a loss of power may
+    /// lose it or, as the disk keeps no order, leave a core that no longer opens.
+    Relaxed,
+}

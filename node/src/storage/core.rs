@@ -1,0 +1,279 @@
+//! One core on disk: append, read, prove.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use hypercore::{Hypercore, HypercoreBuilder};
+use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_protocol::identity::{PublicKey, SecretKey};
+use libvms_protocol::limits::BLOCK_BYTES_MAX;
+use libvms_protocol::tree::{Inclusion, Roots, index};
+
+use super::create::{self, OPLOG_BYTES_MAX};
+use super::journal::{FLUSH_BYTES, Files, Journal};
+use super::oplog::{Entry, Oplog};
+use super::reader::Reader;
+use super::{Durability, StorageError};
+
+/// Blocks in one append.
+pub const BATCH_BLOCKS_MAX: usize = 1 << 18;
+
+// An entry repeats two nodes per block, of at most 50 bytes each.
+const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_BYTES_MAX);
+
+/// A signed, append-only list of blocks in a directory of its own.
+///
+/// One process may write to it (see [`super::DataDirectory`]), others may read meanwhile. Blocks are checked against the
+/// tree whenever they are read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// use libvms::storage::{Core, Durability};
+/// use libvms_protocol::identity::SecretKey;
+///
+/// let path = directory.path().join("log");
+/// let mut core = Core::create(&path, SecretKey::from_seed(&[7; 32]), Durability::Sync)?;
+/// let checkpoint = core.append(&["first", "second"])?;
+/// assert_eq!((checkpoint.length(), core.block(1)?), (2, b"second".to_vec()));
+/// drop(core);
+/// assert_eq!(Core::open_read_only(&path)?.checkpoint(), Some(checkpoint));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Core {
+    journal: Arc<Journal>,
+    reader: Reader,
+    /// What appends; a core that was opened for reading has none.
+    hypercore: Option<Hypercore>,
+    key: PublicKey,
+    secret_key: Option<SecretKey>,
+    checkpoint: Option<Checkpoint>,
+    is_poisoned: bool,
+}
+
+impl Core {
+    /// Makes a core without blocks. The directory is made where it is missing.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] when there is a core already, [`StorageError::Damaged`] when there are files that might
+    /// be one, [`StorageError::Io`].
+    pub fn create(directory: &Path, key: SecretKey, durability: Durability) -> Result<Self, StorageError> {
+        create::create(directory, &key, durability)?;
+        Self::open(directory, durability)
+    }
+
+    /// Opens a core for appending, and mends what a crash has left.
+    ///
+    /// # Errors
+    /// [`StorageError::NoCore`] when nothing is there, [`StorageError::ReadOnly`] when the secret key is not in the
+    /// files, [`StorageError::Damaged`] when the files contradict each other, [`StorageError::Io`].
+    pub fn open(directory: &Path, durability: Durability) -> Result<Self, StorageError> {
+        let oplog = create::find(directory)?;
+        Self::resume(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
+    }
+
+    /// Opens a core for reading, as long as it is now. Writes nothing, and needs no lock: another process may go on
+    /// appending, which this value does not see.
+    ///
+    /// # Errors
+    /// [`StorageError::NoCore`] when nothing is there, [`StorageError::Damaged`] when the files contradict each other,
+    /// [`StorageError::Io`].
+    pub fn open_read_only(directory: &Path) -> Result<Self, StorageError> {
+        let oplog = create::find_while_it_grows(directory)?;
+        Self::view(create::open_files(directory, false)?, oplog, Durability::Relaxed, FLUSH_BYTES)
+    }
+
+    /// The key that the blocks are signed with, the core's name.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// The private half, where the files hold it.
+    pub fn secret_key(&self) -> Option<SecretKey> {
+        self.secret_key.clone()
+    }
+
+    /// Blocks in the core.
+    pub fn length(&self) -> u64 {
+        self.reader.roots.length()
+    }
+
+    /// Bytes in all blocks.
+    pub fn byte_length(&self) -> u64 {
+        self.reader.roots.byte_length()
+    }
+
+    /// The signed head, or `None` while the core is empty.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint
+    }
+
+    /// The roots of the tree over all blocks.
+    ///
+    /// # Errors
+    /// None at present: the roots are kept in memory.
+    pub fn roots(&self) -> Result<Roots, StorageError> {
+        Ok(self.reader.roots.clone())
+    }
+
+    /// Adds blocks at the end, with one signature, and returns the new head. All of them are added, or none.
+    ///
+    /// An empty slice adds nothing and returns the present head.
+    ///
+    /// # Errors
+    /// [`StorageError::ReadOnly`]; [`StorageError::TooLarge`] for more than [`BATCH_BLOCKS_MAX`] blocks or one of more
+    /// than [`BLOCK_BYTES_MAX`] bytes; [`StorageError::Empty`] when nothing is added to a core without blocks. These
+    /// change nothing. After any other error, such as [`StorageError::Io`] from a full disk, the blocks may be stored or
+    /// not: the core refuses further appends as [`StorageError::Poisoned`], and opening it again finds out.
+    pub fn append(&mut self, blocks: &[impl AsRef<[u8]>]) -> Result<Checkpoint, StorageError> {
+        let path = || self.journal.path().to_owned();
+        let (Some(hypercore), Some(secret_key)) = (&self.hypercore, &self.secret_key) else {
+            return Err(StorageError::ReadOnly { path: path() });
+        };
+        if self.is_poisoned {
+            return Err(StorageError::Poisoned { path: path() });
+        }
+        if blocks.is_empty() {
+            return self.checkpoint.ok_or_else(|| StorageError::Empty { path: path() });
+        }
+        check_sizes(self.journal.path(), blocks)?;
+        self.is_poisoned = true;
+        futures::executor::block_on(hypercore.append_batch(blocks))
+            .map_err(|error| StorageError::hypercore(self.journal.path(), error))?;
+        let (roots, checkpoint) = self.head_after(secret_key)?;
+        self.reader.roots = roots;
+        self.checkpoint = Some(checkpoint);
+        self.is_poisoned = false;
+        Ok(checkpoint)
+    }
+
+    /// Reads block number `block`.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is not what was stored; [`StorageError::Io`].
+    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.reader.block(block)
+    }
+
+    /// Reads the blocks of a range one after the other, faster than [`Self::block`] does. Ends after the first error;
+    /// a range that reaches behind the end gives the blocks that are there, then [`StorageError::OutOfRange`].
+    pub fn blocks(&self, range: Range<u64>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> {
+        self.reader.blocks(range)
+    }
+
+    /// The proof that a block is in the core as its checkpoint signs it.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`]; [`StorageError::Io`].
+    pub fn inclusion(&self, block: u64) -> Result<Inclusion, StorageError> {
+        self.reader.inclusion(block)
+    }
+
+    /// Opens a core for appending out of its files.
+    pub(super) fn resume(
+        files: Files,
+        oplog: Oplog,
+        durability: Durability,
+        flush_bytes: u64,
+    ) -> Result<Self, StorageError> {
+        if oplog.header.secret_key.is_none() {
+            return Err(StorageError::ReadOnly { path: files.path });
+        }
+        let mut core = Self::view(files, oplog, durability, flush_bytes)?;
+        core.journal.mend()?;
+        let hypercore = open_hypercore(&core.journal)
+            .map_err(|error| StorageError::hypercore(core.journal.path(), error))?;
+        if (hypercore.info().length, hypercore.info().byte_length) != (core.length(), core.byte_length()) {
+            return Err(StorageError::damaged(core.journal.path(), "its oplog and its tree disagree"));
+        }
+        core.hypercore = Some(hypercore);
+        Ok(core)
+    }
+
+    /// Opens a core for reading out of its files, and checks that its head is signed and its blocks are there.
+    pub(super) fn view(
+        files: Files,
+        oplog: Oplog,
+        durability: Durability,
+        flush_bytes: u64,
+    ) -> Result<Self, StorageError> {
+        let key = oplog.header.key;
+        let secret_key = oplog.header.secret_key.clone();
+        let (length, signature) = (oplog.length(), oplog.signature());
+        let journal = Arc::new(Journal::new(files, oplog, durability, flush_bytes));
+        let damaged = |why: &str| StorageError::damaged(journal.path(), why);
+        let roots = Reader::read_roots(&journal, length)?;
+        let claim = |signature| UnverifiedCheckpoint {
+            key,
+            length,
+            fork: 0,
+            tree_hash: roots.tree_hash(),
+            signature,
+        };
+        let checkpoint = signature.map(|signature| claim(signature).verify()).transpose();
+        let checkpoint = checkpoint.map_err(|error| damaged(&error.to_string()))?;
+        let data_bytes = journal.data().length().map_err(StorageError::io(journal.path()))?;
+        if data_bytes < roots.byte_length() {
+            return Err(damaged("its data is shorter than its tree says"));
+        }
+        let reader = Reader::new(Arc::clone(&journal), roots);
+        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, is_poisoned: false })
+    }
+
+    /// The roots and the head after an append, from what was written to the oplog.
+    fn head_after(&self, secret_key: &SecretKey) -> Result<(Roots, Checkpoint), StorageError> {
+        let damaged =
+            || StorageError::damaged(self.journal.path(), "an append did not lead to the tree expected");
+        let entry = self.journal.take_entry().ok_or_else(damaged)?;
+        let roots = roots_after(&self.reader.roots, &entry).ok_or_else(damaged)?;
+        // Signing is cheaper than verifying, and gives the same signature when the library signed the same tree.
+        let checkpoint = Checkpoint::sign(secret_key, roots.length(), roots.tree_hash());
+        if checkpoint.signature() != entry.signature {
+            return Err(damaged());
+        }
+        Ok((roots, checkpoint))
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("path", &self.journal.path())
+            .field("key", &self.key)
+            .field("length", &self.length())
+            .finish_non_exhaustive()
+    }
+}
+
+fn open_hypercore(journal: &Arc<Journal>) -> Result<Hypercore, hypercore::HypercoreError> {
+    let storage = journal.storage()?;
+    futures::executor::block_on(HypercoreBuilder::new(storage).open(true).build())
+}
+
+fn check_sizes(path: &Path, blocks: &[impl AsRef<[u8]>]) -> Result<(), StorageError> {
+    let too_large = |amount, unit, most| StorageError::TooLarge { path: path.to_owned(), amount, unit, most };
+    if blocks.len() > BATCH_BLOCKS_MAX {
+        return Err(too_large(blocks.len(), "blocks", BATCH_BLOCKS_MAX));
+    }
+    match blocks.iter().map(|block| block.as_ref().len()).max() {
+        Some(bytes) if bytes > BLOCK_BYTES_MAX => {
+            Err(too_large(bytes, "bytes in one block", BLOCK_BYTES_MAX))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each root of the longer log is a root of the shorter one already, or new in the entry.
+fn roots_after(before: &Roots, entry: &Entry) -> Option<Roots> {
+    if entry.length_before != before.length() {
+        return None;
+    }
+    let known = |index: u64| {
+        let known = before.nodes().iter().chain(&entry.nodes).find(|node| node.index == index);
+        known.copied()
+    };
+    Roots::from_nodes(entry.length, index::roots(entry.length).map(known).collect::<Option<_>>()?)
+}

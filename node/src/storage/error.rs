@@ -1,0 +1,104 @@
+//! What can go wrong with the files of a core.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hypercore::HypercoreError;
+use thiserror::Error;
+
+/// Why a core or a data directory could not be used. Every variant names the path.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// There is nothing here, or only what a creation leaves behind that was cut short before it held anything.
+    #[error("there is no core at `{}`", path.display())]
+    NoCore {
+        /// The core's directory.
+        path: PathBuf,
+    },
+    /// Another process, or another part of this one, holds the directory.
+    #[error("the directory `{}` is in use by another process", path.display())]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// A core is to be created where one is already.
+    #[error("there is a core at `{}` already", path.display())]
+    Exists {
+        /// The core's directory.
+        path: PathBuf,
+    },
+    /// The operating system refused: the disk is full, a permission is missing.
+    #[error("cannot use `{}`: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The files are not those of a core that we wrote, or no longer.
+    #[error("the core at `{}` is damaged: {why}", path.display())]
+    Damaged {
+        /// The core's directory.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// The core ends before the block.
+    #[error("block {block} is not in the core at `{}`, which has {length} blocks", path.display())]
+    OutOfRange {
+        /// The core's directory.
+        path: PathBuf,
+        /// The block asked for.
+        block: u64,
+        /// Blocks in the core.
+        length: u64,
+    },
+    /// An append failed, so that nobody knows how much of it is on disk. Opening the core again finds out.
+    #[error("an earlier write to the core at `{}` failed: open it again", path.display())]
+    Poisoned {
+        /// The core's directory.
+        path: PathBuf,
+    },
+    /// The core was opened for reading, or its files hold no secret key.
+    #[error("the core at `{}` can only be read", path.display())]
+    ReadOnly {
+        /// The core's directory.
+        path: PathBuf,
+    },
+    /// A core without blocks has no checkpoint.
+    #[error("the core at `{}` is empty: it has no checkpoint yet", path.display())]
+    Empty {
+        /// The core's directory.
+        path: PathBuf,
+    },
+    /// One append holds too much.
+    #[error("an append to the core at `{}` has {amount} {unit}; at most {most} are possible", path.display())]
+    TooLarge {
+        /// The core's directory.
+        path: PathBuf,
+        /// How many were given.
+        amount: usize,
+        /// What was counted: blocks, or bytes in one block.
+        unit: &'static str,
+        /// How many are possible.
+        most: usize,
+    },
+}
+
+impl StorageError {
+    pub(super) fn damaged(path: &Path, why: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), why: why.into() }
+    }
+
+    /// Makes the error of a failed system call; for `map_err`.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(super) fn hypercore(path: &Path, error: HypercoreError) -> Self {
+        match error {
+            HypercoreError::IO { source, .. } => Self::Io { path: path.to_owned(), source },
+            other => Self::damaged(path, other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What `hypercore` writes, put on disk so that a crash at any moment leaves a core that opens again.
+//!
+//! Start from [`Journal`]. The crate sees four stores ([`Journal::storage`]); behind them:
+//!
+//! - **data**: written through; with [`Durability::Sync`] durable before the append's oplog entry is written.
+//! - **oplog entries**: each goes behind the ones on disk (after a reopening the crate would overwrite them), with
+//!   the bit of the header that is on disk, and is durable before the append returns. That is the append's commit.
+//! - **tree, bitfield**: the crate writes these back every few appends. They can be made again out of the entries, so
+//!   we keep the entries' nodes in memory and write nothing.
+//! - **oplog header**: kept in memory until the entries on disk are [`Journal::flush_bytes`] long. Then the tree and the
+//!   bitfield are written and made durable, then the header into the slot that is not current, then the entries are
+//!   cut off. Until the new header is whole, the old one and its entries hold; from then on they are obsolete.
+//!
+//! The bitfield says which blocks are here. We never remove one, so it is all ones, which we write for other programs
+//! and never read; the crate would panic on reading one of more than 32,768 blocks.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hypercore::{Storage, StorageTraits, Store};
+use libvms_protocol::tree::{Hash, Node};
+use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
+
+use super::file::Medium;
+use super::oplog::{self, ENTRIES_START, Entry, Oplog};
+use super::{Durability, StorageError};
+
+/// When the entries take this much, the tree is written and the oplog cut: the measure of every hypercore program. It
+/// bounds the memory for nodes and the time to open.
+pub(super) const FLUSH_BYTES: u64 = 64 * 1024;
+
+/// Bytes of a node in the tree file: size and hash, at 40 times its number.
+const NODE_BYTES: u64 = 40;
+/// Bytes of one page of the bitfield, which is always written whole.
+const PAGE_BYTES: u64 = 4096;
+
+/// The four files of a core.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) path: PathBuf,
+    pub(super) data: Box<dyn Medium>,
+    pub(super) tree: Box<dyn Medium>,
+    pub(super) bitfield: Box<dyn Medium>,
+    pub(super) oplog: Box<dyn Medium>,
+}
+
+/// The files of an open core, and what is in memory and not yet in the tree file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    files: Files,
+    durability: Durability,
+    flush_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The oplog as the crate reads it when it opens; empty afterwards.
+    image: Vec<u8>,
+    /// Nodes of the entries on disk.
+    recent: BTreeMap<u64, Node>,
+    /// The newest entry, until [`Journal::take_entry`].
+    entry: Option<Entry>,
+    /// The newest header that the crate wrote and we did not.
+    header: Option<Vec<u8>>,
+    slot: u8,
+    header_bit: u8,
+    /// Where the next entry goes.
+    end: u64,
+    /// Blocks in the core, and how many of them the bitfield file covers.
+    length: u64,
+    flushed_length: u64,
+}
+
+impl Journal {
+    pub(super) fn new(files: Files, oplog: Oplog, durability: Durability, flush_bytes: u64) -> Self {
+        let state = State {
+            image: oplog.image(),
+            slot: oplog.slot,
+            header_bit: oplog.header_bit,
+            end: oplog.end(),
+            length: oplog.length(),
+            flushed_length: oplog.header.length,
+            entry: None,
+            header: None,
+            recent: oplog
+                .entries
+                .into_iter()
+                .flat_map(|entry| entry.nodes)
+                .map(|node| (node.index, node))
+                .collect(),
+        };
+        Self { files, durability, flush_bytes, state: Mutex::new(state) }
+    }
+
+    /// Cuts off what is not whole, and makes durable what an earlier process may have written without.
+    pub(super) fn mend(&self) -> Result<(), StorageError> {
+        let end = self.state().end;
+        let files = &self.files;
+        let mend = || -> io::Result<()> {
+            if files.oplog.length()? != end {
+                files.oplog.set_length(end)?;
+            }
+            self.sync(&[&*files.data, &*files.tree, &*files.bitfield, &*files.oplog])
+        };
+        mend().map_err(StorageError::io(self.path()))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.files.path
+    }
+
+    pub(super) fn data(&self) -> &dyn Medium {
+        &*self.files.data
+    }
+
+    pub(super) fn tree(&self) -> &dyn Medium {
+        &*self.files.tree
+    }
+
+    /// A node of the tree.
+    pub(super) fn node(&self, index: u64) -> Result<Node, StorageError> {
+        if let Some(node) = self.recent_node(index) {
+            return Ok(node);
+        }
+        let mut bytes = [0; NODE_BYTES as usize];
+        self.tree().read_at(node_offset(index), &mut bytes).map_err(|error| self.read_error(error))?;
+        Ok(node_from_bytes(index, &bytes))
+    }
+
+    /// A node that may not be in the tree file yet.
+    pub(super) fn recent_node(&self, index: u64) -> Option<Node> {
+        self.state().recent.get(&index).copied()
+    }
+
+    /// What an unsuccessful read of the tree or the data means.
+    pub(super) fn read_error(&self, error: io::Error) -> StorageError {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            StorageError::damaged(self.path(), "a file is shorter than the oplog says")
+        } else {
+            StorageError::Io { path: self.path().to_owned(), source: error }
+        }
+    }
+
+    /// The entry of the append that just succeeded.
+    pub(super) fn take_entry(&self) -> Option<Entry> {
+        self.state().entry.take()
+    }
+
+    /// The stores that the crate works on.
+    pub(super) fn storage(self: &Arc<Self>) -> Result<Storage, hypercore::HypercoreError> {
+        let journal = Arc::clone(self);
+        let create = move |store| {
+            let store: Arc<dyn StorageTraits> =
+                Arc::new(JournalStore { journal: Arc::clone(&journal), store });
+            Box::pin(std::future::ready(Ok(store))) as BoxFuture<_>
+        };
+        futures::executor::block_on(Storage::open(create, false))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing below panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync(&self, media: &[&dyn Medium]) -> io::Result<()> {
+        match self.durability {
+            Durability::Sync => media.iter().try_for_each(|medium| medium.sync()),
+            Durability::Relaxed => Ok(()),
+        }
+    }
+
+    fn write_data(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.files.data.write_at(offset, bytes)?;
+        self.sync(&[&*self.files.data])
+    }
+
+    fn write_oplog(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let payload = oplog::unframe(bytes).ok_or_else(|| unexpected("an oplog record without a leader"))?;
+        let mut state = self.state();
+        if offset < ENTRIES_START {
+            state.header = Some(payload.to_vec());
+            return Ok(());
+        }
+        let entry = Entry::decode(payload).ok_or_else(|| unexpected("an oplog entry that is no append"))?;
+        let framed = oplog::frame(payload, state.slot);
+        self.files.oplog.write_at(state.end, &framed)?;
+        self.sync(&[&*self.files.oplog])?;
+        state.end += framed.len() as u64;
+        state.length = entry.length;
+        state.recent.extend(entry.nodes.iter().map(|node| (node.index, *node)));
+        state.entry = Some(entry);
+        Ok(())
+    }
+
+    /// The crate has written a header and wants the entries cut off: now is a good time for it, if there are enough.
+    fn flush_if_due(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let Some(header) = state.header.take() else { return Ok(()) };
+        if state.end - ENTRIES_START < self.flush_bytes {
+            return Ok(());
+        }
+        self.write_tree(&state.recent)?;
+        self.write_bitfield(state.flushed_length, state.length)?;
+        self.sync(&[&*self.files.tree, &*self.files.bitfield])?;
+        self.switch_header(&mut state, &header)?;
+        self.files.oplog.set_length(ENTRIES_START)?;
+        state.end = ENTRIES_START;
+        state.flushed_length = state.length;
+        state.recent.clear();
+        Ok(())
+    }
+
+    /// Writes neighbouring nodes together.
+    fn write_tree(&self, nodes: &BTreeMap<u64, Node>) -> io::Result<()> {
+        let nodes: Vec<&Node> = nodes.values().collect();
+        for run in nodes.chunk_by(|left, right| left.index + 1 == right.index) {
+            let bytes: Vec<u8> = run.iter().flat_map(|node| node_bytes(node)).collect();
+            self.files.tree.write_at(node_offset(run[0].index), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the bits of the blocks `from..to`, in whole pages.
+    fn write_bitfield(&self, from: u64, to: u64) -> io::Result<()> {
+        let blocks_per_page = PAGE_BYTES * 8;
+        for page in from / blocks_per_page..to.div_ceil(blocks_per_page) {
+            let blocks = (to - page * blocks_per_page).min(blocks_per_page);
+            let mut bytes = vec![0xff; (blocks / 8) as usize];
+            // The first block is the lowest bit.
+            bytes.push((1_u8 << (blocks % 8)) - 1);
+            bytes.resize(PAGE_BYTES as usize + 1, 0);
+            self.files.bitfield.write_at(page * PAGE_BYTES, &bytes[..PAGE_BYTES as usize])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the slot current that is not. One header is whole at any moment.
+    fn switch_header(&self, state: &mut State, header: &[u8]) -> io::Result<()> {
+        let slot = 1 - state.slot;
+        let bit = if slot == 1 { 1 - state.header_bit } else { state.header_bit };
+        let framed = oplog::frame(header, bit);
+        if framed.len() > oplog::SLOT_BYTES {
+            return Err(unexpected("a header that is too large for its slot"));
+        }
+        self.files.oplog.write_at(u64::from(slot) * oplog::SLOT_BYTES as u64, &framed)?;
+        self.sync(&[&*self.files.oplog])?;
+        (state.slot, state.header_bit) = (slot, bit);
+        Ok(())
+    }
+
+    fn read(&self, store: &Store, offset: u64, length: u64) -> Result<Vec<u8>, RandomAccessError> {
+        match store {
+            Store::Oplog => {
+                // The crate reads it once, and whole.
+                let image = std::mem::take(&mut self.state().image);
+                if (offset, length) == (0, image.len() as u64) {
+                    Ok(image)
+                } else {
+                    Err(unexpected("a part").into())
+                }
+            }
+            Store::Tree if length == NODE_BYTES && offset.is_multiple_of(NODE_BYTES) => {
+                let node = self.node(offset / NODE_BYTES).map_err(io::Error::other)?;
+                Ok(node_bytes(&node).to_vec())
+            }
+            Store::Bitfield if length == 0 => Ok(Vec::new()),
+            _ => Err(unexpected("a read of another part").into()),
+        }
+    }
+
+    fn write(&self, store: &Store, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match store {
+            Store::Data => self.write_data(offset, bytes),
+            Store::Oplog => self.write_oplog(offset, bytes),
+            Store::Tree | Store::Bitfield => Ok(()),
+        }
+    }
+
+    fn truncate(&self, store: &Store, length: u64) -> io::Result<()> {
+        match store {
+            Store::Oplog if length == ENTRIES_START => self.flush_if_due(),
+            _ => Err(unexpected("a truncation")),
+        }
+    }
+}
+
+/// One of the crate's stores.
+#[derive(Debug)]
+struct JournalStore {
+    journal: Arc<Journal>,
+    store: Store,
+}
+
+impl RandomAccess for JournalStore {
+    fn write(&self, offset: u64, data: &[u8]) -> BoxFuture<Result<(), RandomAccessError>> {
+        ready(self.journal.write(&self.store, offset, data).map_err(RandomAccessError::from))
+    }
+
+    fn read(&self, offset: u64, length: u64) -> BoxFuture<Result<Vec<u8>, RandomAccessError>> {
+        ready(self.journal.read(&self.store, offset, length))
+    }
+
+    fn del(&self, _offset: u64, _length: u64) -> BoxFuture<Result<(), RandomAccessError>> {
+        ready(Err(unexpected("a deletion").into()))
+    }
+
+    fn truncate(&self, length: u64) -> BoxFuture<Result<(), RandomAccessError>> {
+        ready(self.journal.truncate(&self.store, length).map_err(RandomAccessError::from))
+    }
+
+    /// What the crate asks for when it opens: the oplog to read, and a bitfield that is empty to it.
+    fn len(&self) -> u64 {
+        match self.store {
+            Store::Oplog => self.journal.state().image.len() as u64,
+            Store::Tree | Store::Data | Store::Bitfield => 0,
+        }
+    }
+}
+
+fn ready<T: Send + 'static>(result: Result<T, RandomAccessError>) -> BoxFuture<Result<T, RandomAccessError>> {
+    Box::pin(std::future::ready(result))
+}
+
+/// The crate does what the version that we pinned does not do.
+fn unexpected(what: &str) -> io::Error {
+    io::Error::other(format!("the hypercore library asked for {what}"))
+}
+
+pub(super) fn node_offset(index: u64) -> u64 {
+    // Numbers of nodes stay below 2^63; a file can not be so long that a larger product would matter.
+    index.saturating_mul(NODE_BYTES)
+}
+
+fn node_bytes(node: &Node) -> [u8; NODE_BYTES as usize] {
+    let mut bytes = [0; NODE_BYTES as usize];
+    bytes[..8].copy_from_slice(&node.size.to_le_bytes());
+    bytes[8..].copy_from_slice(&node.hash.0);
+    bytes
+}
+
+pub(super) fn node_from_bytes(index: u64, bytes: &[u8; NODE_BYTES as usize]) -> Node {
+    let (size, hash) = bytes.split_first_chunk::<8>().expect("40 bytes hold 8");
+    let hash = hash.try_into().expect("40 bytes without 8 are 32");
+    Node { index, size: u64::from_le_bytes(*size), hash: Hash(hash) }
+}

@@ -1,0 +1,202 @@
+//! Reading blocks and nodes of an open core: where a block lies, and whether what lies there is the block.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libvms_protocol::tree::{Inclusion, Node, Roots, hash, index};
+
+use super::StorageError;
+use super::file::ReadAhead;
+use super::journal::{Journal, node_from_bytes, node_offset};
+
+/// Reads a core of which `roots` are the roots. Every block read is checked against its leaf.
+#[derive(Debug)]
+pub(super) struct Reader {
+    journal: Arc<Journal>,
+    pub(super) roots: Roots,
+    places: Mutex<Places>,
+}
+
+/// What was found out about where blocks lie.
+#[derive(Debug, Default)]
+struct Places {
+    /// A block and where it starts: the one behind the block that was read last.
+    next: (u64, u64),
+    /// Sizes of nodes from [`CACHED_DEPTH`] on. A complete subtree never changes.
+    sizes: HashMap<u64, u64>,
+}
+
+/// With one node in 32, the cache takes about a byte per block, and a place costs at most five reads.
+const CACHED_DEPTH: u32 = 5;
+
+impl Reader {
+    pub(super) fn new(journal: Arc<Journal>, roots: Roots) -> Self {
+        Self { journal, roots, places: Mutex::default() }
+    }
+
+    /// Reads the roots of `length` blocks.
+    pub(super) fn read_roots(journal: &Journal, length: u64) -> Result<Roots, StorageError> {
+        let nodes = index::roots(length).map(|index| journal.node(index)).collect::<Result<_, _>>()?;
+        Roots::from_nodes(length, nodes)
+            .ok_or_else(|| StorageError::damaged(journal.path(), "the sizes in its tree are impossible"))
+    }
+
+    pub(super) fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.check_range(block)?;
+        let leaf = self.journal.node(2 * block)?;
+        let place = self.place(block, leaf.size)?;
+        let mut bytes = vec![0; (place.end - place.start) as usize];
+        self.journal
+            .data()
+            .read_at(place.start, &mut bytes)
+            .map_err(|error| self.journal.read_error(error))?;
+        self.check_block(&leaf, &bytes)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn blocks(&self, range: Range<u64>) -> Blocks<'_> {
+        Blocks {
+            reader: self,
+            range,
+            start: None,
+            tree: ReadAhead::new(self.journal.tree()),
+            data: ReadAhead::new(self.journal.data()),
+        }
+    }
+
+    pub(super) fn inclusion(&self, block: u64) -> Result<Inclusion, StorageError> {
+        self.check_range(block)?;
+        let mut siblings = Vec::new();
+        let mut current = 2 * block;
+        while !self.roots.nodes().iter().any(|root| root.index == current) {
+            let above = index::sibling(current).zip(index::parent(current));
+            let (sibling, parent) =
+                above.expect("below a root of fewer than 2^62 blocks, every node has a parent");
+            siblings.push(self.journal.node(sibling)?);
+            current = parent;
+        }
+        Ok(Inclusion { block, siblings, roots: self.roots.clone() })
+    }
+
+    fn check_range(&self, block: u64) -> Result<(), StorageError> {
+        let length = self.roots.length();
+        if block < length {
+            return Ok(());
+        }
+        Err(StorageError::OutOfRange { path: self.journal.path().to_owned(), block, length })
+    }
+
+    fn check_block(&self, leaf: &Node, bytes: &[u8]) -> Result<(), StorageError> {
+        if hash::leaf(bytes) == leaf.hash {
+            return Ok(());
+        }
+        Err(self.damaged(format!("block {} is not the one that was stored", leaf.index / 2)))
+    }
+
+    fn damaged(&self, why: impl Into<String>) -> StorageError {
+        StorageError::damaged(self.journal.path(), why)
+    }
+
+    /// Where a block lies in the data, which holds at least the bytes that the roots count.
+    fn place(&self, block: u64, size: u64) -> Result<Range<u64>, StorageError> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let start =
+            if places.next.0 == block { places.next.1 } else { self.start(block, &mut places.sizes)? };
+        let place = self.checked_place(start, size)?;
+        places.next = (block + 1, place.end);
+        Ok(place)
+    }
+
+    fn checked_place(&self, start: u64, size: u64) -> Result<Range<u64>, StorageError> {
+        let end = start.checked_add(size).filter(|end| *end <= self.roots.byte_length());
+        end.map(|end| start..end).ok_or_else(|| self.damaged("the sizes in its tree do not add up"))
+    }
+
+    /// The bytes before a block: of all roots and subtrees to the left of its path.
+    fn start(&self, block: u64, sizes: &mut HashMap<u64, u64>) -> Result<u64, StorageError> {
+        let leaf = 2 * block;
+        let mut start = 0_u64;
+        for root in self.roots.nodes() {
+            // A subtree of depth d spans the numbers from its own minus (2^d - 1) to its own plus (2^d - 1).
+            let mut depth = index::depth(root.index);
+            if leaf > root.index + ((1 << depth) - 1) {
+                start = start.wrapping_add(root.size);
+                continue;
+            }
+            let mut node = root.index;
+            while depth > 0 {
+                depth -= 1;
+                let half = 1_u64 << depth;
+                if leaf < node {
+                    node -= half;
+                } else {
+                    start = start.wrapping_add(self.size(node - half, sizes)?);
+                    node += half;
+                }
+            }
+            break;
+        }
+        Ok(start)
+    }
+
+    fn size(&self, node: u64, sizes: &mut HashMap<u64, u64>) -> Result<u64, StorageError> {
+        if index::depth(node) < CACHED_DEPTH {
+            return Ok(self.journal.node(node)?.size);
+        }
+        if let Some(size) = sizes.get(&node) {
+            return Ok(*size);
+        }
+        let size = self.journal.node(node)?.size;
+        sizes.insert(node, size);
+        Ok(size)
+    }
+}
+
+/// The blocks of a range, read ahead. See [`super::Core::blocks`].
+#[derive(Debug)]
+pub(super) struct Blocks<'a> {
+    reader: &'a Reader,
+    range: Range<u64>,
+    /// Where the next block starts, once the first has been looked up.
+    start: Option<u64>,
+    tree: ReadAhead<'a>,
+    data: ReadAhead<'a>,
+}
+
+impl Blocks<'_> {
+    fn read(&mut self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.reader.check_range(block)?;
+        let journal = &self.reader.journal;
+        let leaf = match journal.recent_node(2 * block) {
+            Some(leaf) => leaf,
+            None => {
+                let bytes = self.tree.read(node_offset(2 * block), 40);
+                let bytes = bytes.map_err(|error| journal.read_error(error))?;
+                node_from_bytes(2 * block, bytes.first_chunk().expect("40 bytes were read"))
+            }
+        };
+        let place = match self.start {
+            Some(start) => self.reader.checked_place(start, leaf.size)?,
+            None => self.reader.place(block, leaf.size)?,
+        };
+        let bytes = self.data.read(place.start, leaf.size as usize);
+        let bytes = bytes.map_err(|error| journal.read_error(error))?;
+        self.reader.check_block(&leaf, bytes)?;
+        self.start = Some(place.end);
+        Ok(bytes.to_vec())
+    }
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Result<Vec<u8>, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let block = self.range.next()?;
+        let result = self.read(block);
+        if result.is_err() {
+            self.range = 0..0;
+        }
+        Some(result)
+    }
+}
