@@ -6,6 +6,8 @@
 //! that anybody sees.
 
 mod core;
+#[cfg(test)]
+mod crash_tests;
 mod create;
 mod directory;
 mod error;

@@ -169,7 +169,7 @@ fn write_files(directory: &Path, header: &[u8], durability: Durability) -> io::R
 }
 
 /// The oplog of a core without blocks, as the crate writes it.
-fn header(directory: &Path, key: &SecretKey) -> Result<Vec<u8>, StorageError> {
+pub(super) fn header(directory: &Path, key: &SecretKey) -> Result<Vec<u8>, StorageError> {
     let secret = SigningKey::from_bytes(&key.seed());
     let key_pair = PartialKeypair { public: secret.verifying_key(), secret: Some(secret) };
     let oplog = Arc::new(Capture::default());

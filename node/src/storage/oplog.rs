@@ -183,15 +183,11 @@ fn slot_bytes(file: &[u8], slot: u8) -> &[u8] {
 
 /// Whether the file is what a creation leaves that was cut short: nothing, zeros, or the beginning of a header.
 fn is_unborn(file: &[u8]) -> bool {
-    let beginning = &file[..file.len().min(SLOT_BYTES)];
-    let header_begins = match claimed(beginning) {
-        None => beginning.len() < LEADER_BYTES || beginning.iter().all(|byte| *byte == 0),
-        Some((length, _)) => {
-            length <= HEADER_BYTES_MAX
-                && beginning[LEADER_BYTES..].iter().zip(HEADER_START).all(|(a, b)| *a == b)
-        }
-    };
-    header_begins && file[beginning.len()..].iter().all(|byte| *byte == 0)
+    let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let Some(header) = file[..written].get(LEADER_BYTES..) else { return true };
+    let begins = header.iter().zip(HEADER_START).all(|(found, expected)| *found == expected);
+    let fits = claimed(file).is_none_or(|(length, _)| length <= HEADER_BYTES_MAX);
+    begins && fits && written <= SLOT_BYTES
 }
 
 /// A checked leader and what it leads.
