@@ -18,6 +18,8 @@ use super::random::Random;
 const CONSOLE_BYTES_MAX: usize = 64 * 1024;
 /// Steps that a file operation costs: what the host does for it takes about as long.
 const STEPS_PER_OPERATION: u64 = 500;
+/// Steps for each byte of a path: the host looks at each folder on the way.
+const STEPS_PER_PATH_BYTE: u64 = 16;
 /// Steps for each name or change in an answer.
 const STEPS_PER_ITEM: u64 = 50;
 /// Bytes that are copied or converted in one step.
@@ -98,7 +100,9 @@ impl Bridge {
             this.ask(&ctx, FileRequest::MakeDirectory { path })
         })?;
         let this = bridge();
-        define(host, "remove", move |ctx: Ctx<'_>, path: String| this.ask(&ctx, FileRequest::Remove { path }))?;
+        define(host, "remove", move |ctx: Ctx<'_>, path: String| {
+            this.ask(&ctx, FileRequest::Remove { path })
+        })?;
         let this = bridge();
         define(host, "removeDirectory", move |ctx: Ctx<'_>, path: String, recursive: bool| {
             this.ask(&ctx, FileRequest::RemoveDirectory { path, recursive })
@@ -111,6 +115,7 @@ impl Bridge {
     }
 
     fn write(&self, ctx: &Ctx<'_>, path: String, content: &TypedArray<'_, u8>) -> Result<Answer> {
+        self.meter.spend(content.len().div_ceil(BYTES_PER_STEP) as u64);
         if !self.meter.write(content.len().saturating_add(path.len())) {
             return Err(Exception::throw_internal(ctx, "the call has written more than its limit"));
         }
@@ -118,7 +123,7 @@ impl Bridge {
     }
 
     fn ask(&self, ctx: &Ctx<'_>, request: FileRequest) -> Result<Answer> {
-        self.meter.spend(STEPS_PER_OPERATION);
+        self.meter.spend(STEPS_PER_OPERATION + STEPS_PER_PATH_BYTE * request.path_length());
         // A stopped call asks for nothing any more: its writes would be dropped, and its reads seen by nobody.
         if self.meter.fault().is_some() {
             return Err(Exception::throw_internal(ctx, "the call was stopped"));

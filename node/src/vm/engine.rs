@@ -128,7 +128,12 @@ impl Engine {
         let _kept = self.context.with(|ctx| self.hooks.drop_timers.clone().restore(&ctx)?.call::<_, ()>(()));
     }
 
-    fn evaluate(&self, ctx: &Ctx<'_>, code: &str, position: &mut Option<String>) -> Result<Vec<String>, Stop> {
+    fn evaluate(
+        &self,
+        ctx: &Ctx<'_>,
+        code: &str,
+        position: &mut Option<String>,
+    ) -> Result<Vec<String>, Stop> {
         let mut options = EvalOptions::default();
         options.strict = false;
         options.filename = Some(SCRIPT.into());
@@ -162,7 +167,10 @@ impl Engine {
                 return settled.map_err(|error| self.thrown(ctx, &error));
             }
             if !self.hook(ctx, &self.hooks.fire_timer, ())? {
-                return Err(Stop::threw("Error", "the call never settled: nothing is left that could end it"));
+                return Err(Stop::threw(
+                    "Error",
+                    "the call never settled: nothing is left that could end it",
+                ));
             }
         }
     }
@@ -171,7 +179,10 @@ impl Engine {
     fn print<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>, Stop> {
         for (is_it, what) in [(value.is_function(), "function"), (value.is_symbol(), "symbol")] {
             if is_it {
-                return Err(Stop::threw("TypeError", &format!("a {what} cannot be a result: it has no JSON form")));
+                return Err(Stop::threw(
+                    "TypeError",
+                    &format!("a {what} cannot be a result: it has no JSON form"),
+                ));
             }
         }
         let Some(json) = ctx.json_stringify(value).map_err(|error| self.thrown(ctx, &error))? else {
@@ -228,7 +239,8 @@ impl Engine {
             return Stop::threw("InternalError", "out of memory");
         }
         *position = thrown.as_object().and_then(position_of);
-        let described = self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
+        let described =
+            self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {
             Ok(Described { name, message }) => Stop::threw(&name, &message),
             Err(_) => {
@@ -253,9 +265,12 @@ impl Hooks {
         let part = |source: &str| ctx.eval::<Function<'js>, _>(source);
         part(include_str!("prelude/clock.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
         part(include_str!("prelude/console.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
-        let timers: Object<'js> = part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
-        let buffer: Object<'js> = part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
-        let system: Object<'js> = part(include_str!("prelude/system.js"))?.call((global.clone(), host, buffer))?;
+        let timers: Object<'js> =
+            part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
+        let buffer: Object<'js> =
+            part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
+        let system: Object<'js> =
+            part(include_str!("prelude/system.js"))?.call((global.clone(), host, buffer))?;
         let calls: Object<'js> = part(include_str!("prelude/calls.js"))?.call((global, system))?;
         let hook = |part: &Object<'js>, name: &str| {
             Ok::<_, rquickjs::Error>(Persistent::save(ctx, part.get::<_, Function<'js>>(name)?))

@@ -143,11 +143,30 @@ pub enum FileRequest {
 }
 
 impl FileRequest {
+    /// Bytes of the path that it is about; 0 where it is about none.
+    pub fn path_length(&self) -> u64 {
+        match self {
+            Self::Stat { path }
+            | Self::Read { path }
+            | Self::List { path, .. }
+            | Self::Write { path, .. }
+            | Self::MakeDirectory { path }
+            | Self::Remove { path }
+            | Self::RemoveDirectory { path, .. } => path.len() as u64,
+            Self::Info | Self::History { .. } => 0,
+        }
+    }
+
     /// Whether it changes the archive.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::MakeDirectory { .. } | Self::Remove { .. } | Self::RemoveDirectory { .. } => true,
-            Self::Info | Self::Stat { .. } | Self::Read { .. } | Self::List { .. } | Self::History { .. } => false,
+            Self::Write { .. }
+            | Self::MakeDirectory { .. }
+            | Self::Remove { .. }
+            | Self::RemoveDirectory { .. } => true,
+            Self::Info | Self::Stat { .. } | Self::Read { .. } | Self::List { .. } | Self::History { .. } => {
+                false
+            }
         }
     }
 }

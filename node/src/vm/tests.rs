@@ -3,7 +3,9 @@
 use libvms_protocol::entry::Limits;
 
 use super::Worker;
-use super::message::{Call, Fault, FileAnswer, FileRequest, Load, LoadFailure, Outcome, Report, Request, Thrown};
+use super::message::{
+    Call, Fault, FileAnswer, FileRequest, Load, LoadFailure, Outcome, Report, Request, Thrown,
+};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -101,7 +103,11 @@ fn a_script_that_does_not_load_says_where() {
         let failure = try_load(code, Limits::default()).err().expect(code);
         assert!(matches!(&failure.outcome, Outcome::Threw(thrown) if thrown.name == name), "{failure:?}");
         let found = failure.position.as_deref();
-        assert_eq!(found.map(|found| found.starts_with(position.unwrap_or("?"))), position.map(|_| true), "{failure:?}");
+        assert_eq!(
+            found.map(|found| found.starts_with(position.unwrap_or("?"))),
+            position.map(|_| true),
+            "{failure:?}"
+        );
     }
     let failure = try_load("for (;;) {}", Limits::default()).err().expect("an endless script");
     assert_eq!(failure.outcome, Outcome::Fault(Fault::Fuel));
@@ -111,7 +117,10 @@ fn a_script_that_does_not_load_says_where() {
 
 #[test]
 fn results_are_json() {
-    assert_eq!(value("{ a: [1, 0.1, -0, 1e21, NaN, undefined, null, true], b: undefined }"), "{\"a\":[1,0.1,0,1e+21,null,null,null,true]}");
+    assert_eq!(
+        value("{ a: [1, 0.1, -0, 1e21, NaN, undefined, null, true], b: undefined }"),
+        "{\"a\":[1,0.1,0,1e+21,null,null,null,true]}"
+    );
     assert_eq!(value("'\\ud800 \\\\ud800 \\u{1f600} \"'"), "\"\u{fffd} \\\\ud800 \u{1f600} \\\"\"");
     assert_eq!(value("{ then: (resolve) => resolve(7) }"), "7");
     assert_eq!(load("exports.f = () => {}").call("f", "[]"), Outcome::Returned(None));
@@ -136,7 +145,9 @@ fn whatever_is_thrown_has_a_name_and_a_message() {
         ("Object.assign(new TypeError('x'), { name: '\\ud800' })", "\u{fffd}", "x"),
         ("{ get message() { throw 1 } }", "InternalError", "what was thrown cannot be described"),
     ] {
-        let mut script = load(&format!("exports.f = () => {{ throw {thrown} }}; exports.g = async () => {{ throw {thrown} }}"));
+        let mut script = load(&format!(
+            "exports.f = () => {{ throw {thrown} }}; exports.g = async () => {{ throw {thrown} }}"
+        ));
         assert_eq!(script.call("f", "[]"), threw(name, message), "{thrown}");
         assert_eq!(script.call("g", "[]"), threw(name, message), "{thrown}");
     }
@@ -286,7 +297,9 @@ fn timers_fire_in_virtual_order() {
     assert_eq!(script.call("leave", "[]"), Outcome::Returned(None));
     assert_eq!(script.json("fired"), "0", "timers end with their call");
     let mut script = load("exports.f = () => new Promise(() => {})");
-    assert!(matches!(script.call("f", "[]"), Outcome::Threw(thrown) if thrown.message.contains("never settled")));
+    assert!(
+        matches!(script.call("f", "[]"), Outcome::Threw(thrown) if thrown.message.contains("never settled"))
+    );
 }
 
 #[test]
@@ -318,7 +331,10 @@ fn a_buffer_is_what_scripts_for_nodejs_expect() {
         ("Buffer.from('hé').toString('hex')", "\"68c3a9\""),
         ("Buffer.from('aGk', 'base64').toString()", "\"hi\""),
         ("Buffer.concat([Buffer.from('a'), Buffer.alloc(2, 'z')]).toString()", "\"azz\""),
-        ("[Buffer.isBuffer(Buffer.from([1])), Buffer.byteLength('é'), Buffer.from('a').equals(Buffer.from('a'))]", "[true,2,true]"),
+        (
+            "[Buffer.isBuffer(Buffer.from([1])), Buffer.byteLength('é'), Buffer.from('a').equals(Buffer.from('a'))]",
+            "[true,2,true]",
+        ),
         ("Buffer.from('abc').slice(1)", "{\"type\":\"Buffer\",\"data\":[98,99]}"),
     ] {
         assert_eq!(value(expression), expected, "{expression}");

@@ -1,0 +1,245 @@
+//! The files that a script has written: a Hyperdrive that only calls can change.
+//!
+//! Start from [`Archive`], which answers a script's file operations, or from [`FilesArchive`], which reads what a host
+//! has published. What a call writes is staged: it becomes part of the archive when the call has returned
+//! ([`Archive::commit`]), and leaves no trace when it has not ([`Archive::discard`]).
+
+mod operation;
+mod published;
+
+use std::borrow::Cow;
+
+use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::bee::{BeeError, Blocks, Cache, Header};
+use libvms_protocol::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
+use libvms_protocol::entry::FilesHead;
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::tree::Roots;
+use thiserror::Error;
+
+use crate::storage::StorageError;
+
+pub use published::{ArchiveEntry, FilesArchive, PublishedError};
+
+/// Where an archive's blocks are kept.
+pub trait ArchiveStore {
+    /// A block that has been appended.
+    ///
+    /// # Errors
+    /// Where it is not there or can not be read.
+    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError>;
+
+    /// Takes the next blocks of a core.
+    ///
+    /// # Errors
+    /// Where they can not be written, or contradict what is there already.
+    fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError>;
+}
+
+/// The archive can not be read or written. Never the script's fault.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The store holds another block than the one that the calls wrote.
+    #[error("block {block} of the {core} core is not what the logged calls wrote")]
+    Contradiction {
+        /// Which core.
+        core: ArchiveCore,
+        /// Which block.
+        block: u64,
+    },
+    /// The store does not hold a block that the archive needs.
+    #[error("block {block} of the {core} core is missing")]
+    Missing {
+        /// Which core.
+        core: ArchiveCore,
+        /// Which block.
+        block: u64,
+    },
+    /// The blocks are those of no archive.
+    #[error("the archive is malformed: {why}")]
+    Malformed {
+        /// What is wrong.
+        why: String,
+    },
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// An archive with what the call in hand has written.
+#[derive(Debug)]
+pub struct Archive<S> {
+    store: S,
+    title: String,
+    key: PublicKey,
+    header: Header,
+    cache: Cache,
+    files: StagedCore,
+    blobs: StagedCore,
+}
+
+/// A core up to the last commit, and the blocks that wait for the next one.
+#[derive(Debug, Default)]
+struct StagedCore {
+    roots: Roots,
+    staged: Vec<Vec<u8>>,
+    staged_bytes: u64,
+}
+
+impl<S: ArchiveStore> Archive<S> {
+    /// A new archive in an empty store. `key` and `blobs` are the keys of its two cores.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn create(store: S, title: &str, key: PublicKey, blobs: PublicKey) -> Result<Self, ArchiveError> {
+        let header = Header::of_drive(&blobs.0);
+        let mut archive = Self {
+            store,
+            title: title.into(),
+            key,
+            cache: Cache::default(),
+            files: StagedCore::default(),
+            blobs: StagedCore::default(),
+            header,
+        };
+        archive.files.stage(vec![archive.header.encode()]);
+        archive.commit()?;
+        Ok(archive)
+    }
+
+    /// Makes what was staged part of the archive. `None` where nothing was.
+    ///
+    /// # Errors
+    /// Where the store fails; the archive can not be used any more.
+    pub fn commit(&mut self) -> Result<Option<FilesHead>, ArchiveError> {
+        if self.files.staged.is_empty() && self.blobs.staged.is_empty() {
+            return Ok(None);
+        }
+        let (blobs, files) = (self.blobs.take(), self.files.take());
+        self.store.append(ArchiveCore::Blobs, blobs)?;
+        self.store.append(ArchiveCore::Files, files)?;
+        Ok(Some(self.head()))
+    }
+
+    /// Forgets what was staged.
+    pub fn discard(&mut self) {
+        self.files.drop_staged();
+        self.blobs.drop_staged();
+        // Their numbers will be given to other blocks.
+        self.cache.forget_from(self.files.roots.length());
+    }
+
+    /// Lengths and tree hashes as of the last commit.
+    pub fn head(&self) -> FilesHead {
+        FilesHead {
+            version: self.files.roots.length(),
+            hash: self.files.roots.tree_hash(),
+            blobs: self.blobs.roots.length(),
+            blobs_hash: self.blobs.roots.tree_hash(),
+        }
+    }
+
+    /// Where the blocks are kept.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    fn put(&mut self, path: &Path, content: &[u8]) -> Result<(), ArchiveError> {
+        let writer = Writer::new(&self.cache, &self.header);
+        let written =
+            writer.put(&self.blocks(ArchiveCore::Files), self.length(), path, content, Options::default());
+        self.stage(written)
+    }
+
+    fn delete(&mut self, path: &Path) -> Result<(), ArchiveError> {
+        let writer = Writer::new(&self.cache, &self.header);
+        let written = writer.delete(&self.blocks(ArchiveCore::Files), self.length(), path);
+        self.stage(written)
+    }
+
+    fn stage(&mut self, written: Result<Written, DriveError<ArchiveError>>) -> Result<(), ArchiveError> {
+        let Written { files, blobs } = written.map_err(of_drive)?;
+        self.files.stage(files);
+        self.blobs.stage(blobs);
+        Ok(())
+    }
+
+    fn length(&self) -> DriveLength {
+        DriveLength {
+            files: self.files.length(),
+            blobs: self.blobs.length(),
+            blob_bytes: self.blobs.roots.byte_length() + self.blobs.staged_bytes,
+        }
+    }
+
+    fn blocks(&self, core: ArchiveCore) -> StagedBlocks<'_, S> {
+        let staged = match core {
+            ArchiveCore::Files => &self.files,
+            ArchiveCore::Blobs => &self.blobs,
+        };
+        StagedBlocks { store: &self.store, core, staged }
+    }
+
+    /// Reads from the archive as the call in hand sees it.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(Drive<'_, StagedBlocks<'_, S>>) -> Result<T, DriveError<ArchiveError>>,
+    ) -> Result<T, ArchiveError> {
+        let blocks = self.blocks(ArchiveCore::Files);
+        read(Drive::new(&blocks, &self.cache, self.files.length())).map_err(of_drive)
+    }
+}
+
+impl StagedCore {
+    fn length(&self) -> u64 {
+        self.roots.length() + self.staged.len() as u64
+    }
+
+    fn stage(&mut self, blocks: Vec<Vec<u8>>) {
+        self.staged_bytes += blocks.iter().map(|block| block.len() as u64).sum::<u64>();
+        self.staged.extend(blocks);
+    }
+
+    fn take(&mut self) -> Vec<Vec<u8>> {
+        for block in &self.staged {
+            self.roots.append(block);
+        }
+        self.staged_bytes = 0;
+        std::mem::take(&mut self.staged)
+    }
+
+    fn drop_staged(&mut self) {
+        self.staged.clear();
+        self.staged_bytes = 0;
+    }
+}
+
+/// The blocks of one core, staged ones included.
+#[derive(Debug)]
+struct StagedBlocks<'a, S> {
+    store: &'a S,
+    core: ArchiveCore,
+    staged: &'a StagedCore,
+}
+
+impl<S: ArchiveStore> Blocks for StagedBlocks<'_, S> {
+    type Error = ArchiveError;
+
+    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, ArchiveError> {
+        match index.checked_sub(self.staged.roots.length()) {
+            None => Ok(Cow::Owned(self.store.block(self.core, index)?)),
+            Some(offset) => {
+                let staged = usize::try_from(offset).ok().and_then(|offset| self.staged.staged.get(offset));
+                let missing = ArchiveError::Missing { core: self.core, block: index };
+                staged.map(|block| Cow::Borrowed(block.as_slice())).ok_or(missing)
+            }
+        }
+    }
+}
+
+fn of_drive(error: DriveError<ArchiveError>) -> ArchiveError {
+    match error {
+        DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error,
+        other => ArchiveError::Malformed { why: other.to_string() },
+    }
+}
