@@ -1,0 +1,65 @@
+//! Reading a call log that lies on this machine.
+
+use std::ops::Range;
+use std::path::Path;
+
+use libvms_protocol::entry::{Entry, EntryError};
+use libvms_protocol::identity::PublicKey;
+use thiserror::Error;
+
+use crate::host::LOG;
+use crate::storage::{Core, StorageError};
+
+/// The call log in a data directory. It is only read; a host may be using it.
+#[derive(Debug)]
+pub struct CallLog {
+    core: Core,
+}
+
+/// Why an entry can not be shown.
+#[derive(Debug, Error)]
+pub enum CallLogError {
+    /// The log can not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A block is no entry that this version can read.
+    #[error("block {block}: {source}")]
+    Entry {
+        /// Which block.
+        block: u64,
+        /// What is wrong with it.
+        source: EntryError,
+    },
+}
+
+impl CallLog {
+    /// Opens the log in the data directory `directory`, as long as it is now.
+    ///
+    /// # Errors
+    /// Where there is none, or it can not be read.
+    pub fn open(directory: &Path) -> Result<Self, CallLogError> {
+        Ok(Self { core: Core::open_read_only(&directory.join(LOG))? })
+    }
+
+    /// The log's key.
+    pub fn key(&self) -> PublicKey {
+        self.core.key()
+    }
+
+    /// Entries in the log.
+    pub fn length(&self) -> u64 {
+        self.core.length()
+    }
+
+    /// The entries in `range` with their block numbers; what lies beyond the end is left out.
+    pub fn entries(
+        &self,
+        range: Range<u64>,
+    ) -> impl Iterator<Item = Result<(u64, Entry), CallLogError>> + '_ {
+        let range = range.start.min(self.length())..range.end.min(self.length());
+        (range.start..).zip(self.core.blocks(range)).map(|(block, bytes)| {
+            let entry = Entry::decode(&bytes?).map_err(|source| CallLogError::Entry { block, source })?;
+            Ok((block, entry))
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Executing the calls of one log: a worker that runs the script, and the files that it works on.
+//!
+//! Host and auditor use the same [`Execution`], so that nothing but the log and the script decides what comes out.
+//! The caller [`send`](Execution::send)s calls with the block numbers they have in the log and
+//! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
+
+use std::collections::VecDeque;
+
+use libvms_protocol::entry::{self, Call, Fault, FilesHead, Limits, Outcome, Thrown};
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::value::Value;
+use thiserror::Error;
+use tracing::debug;
+
+use crate::archive::{Archive, ArchiveError, ArchiveStore};
+use crate::vm::message::{self, Load, LoadFailure, Loaded, Report, Request};
+use crate::vm::{Worker, WorkerError};
+
+/// How many calls a driver should keep in flight: enough that the worker never waits for its driver.
+pub const CALLS_IN_FLIGHT: usize = 64;
+
+/// A loaded script with its files, and the calls on their way to it.
+#[derive(Debug)]
+pub struct Execution<S> {
+    worker: Worker,
+    log: PublicKey,
+    archive: Archive<S>,
+    in_flight: VecDeque<u64>,
+    loaded: Loaded,
+}
+
+/// A call that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// The block that the call has, or will have, in the log.
+    pub block: u64,
+    /// How it ended, as the log says it.
+    pub outcome: Outcome,
+    /// The result's JSON text with its members in the script's order.
+    pub json: Option<String>,
+    /// Fuel that it used.
+    pub fuel: u64,
+}
+
+/// Why a script is not running.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The script itself is at fault.
+    #[error("{}", of_script(.0))]
+    Script(LoadFailure),
+    /// We are.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+}
+
+/// Execution can not go on. Never the script's fault.
+#[derive(Debug, Error)]
+pub enum ExecutionError {
+    /// The worker is gone.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The archive can not be read or written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The worker said something that makes no sense here.
+    #[error("the worker answered {0} out of turn")]
+    Protocol(&'static str),
+}
+
+/// A script to execute, as a log's init says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Script<'a> {
+    /// Source text.
+    pub code: &'a str,
+    /// What each call may use.
+    pub limits: Limits,
+    /// The time that it sees while it loads, in milliseconds since 1970.
+    pub at: u64,
+}
+
+impl<S: ArchiveStore> Execution<S> {
+    /// Loads a script at `block` of `log`: block 0, or the block of an epoch.
+    ///
+    /// # Errors
+    /// [`LoadError::Script`] where the script can not be loaded.
+    pub fn load(
+        log: PublicKey,
+        block: u64,
+        script: Script<'_>,
+        archive: Archive<S>,
+    ) -> Result<Self, LoadError> {
+        let worker = Worker::start(script.limits).map_err(ExecutionError::from)?;
+        let in_flight = VecDeque::new();
+        let mut execution = Self { worker, log, archive, in_flight, loaded: Loaded { methods: vec![] } };
+        let seed = entry::seed(&log, block, script.at);
+        let load = Load { code: script.code.into(), at: script.at, seed };
+        execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
+        match execution.next_report(Phase::Loading)? {
+            Report::Loaded(Ok(loaded)) => execution.loaded = loaded,
+            Report::Loaded(Err(failure)) => return Err(LoadError::Script(failure)),
+            _ => return Err(ExecutionError::Protocol("a call").into()),
+        }
+        Ok(execution)
+    }
+
+    /// The exported functions, `init` among them if there is one.
+    pub fn methods(&self) -> &[String] {
+        &self.loaded.methods
+    }
+
+    /// Whether the script wants to be initialised.
+    pub fn has_init(&self) -> bool {
+        self.loaded.methods.iter().any(|method| method == "init")
+    }
+
+    /// The archive as the finished calls have left it.
+    pub fn archive(&self) -> &Archive<S> {
+        &self.archive
+    }
+
+    /// The archive, for taking it over when the heap is thrown away.
+    pub fn into_archive(self) -> Archive<S> {
+        self.archive
+    }
+
+    /// Calls that were sent and not finished yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Hands a call to the worker.
+    ///
+    /// # Errors
+    /// Where the worker is gone.
+    pub fn send(&mut self, block: u64, call: &Call) -> Result<(), ExecutionError> {
+        let request = message::Call {
+            method: call.method_name.clone(),
+            args: args_json(&call.args),
+            user_id: call.user_id.clone(),
+            at: call.at,
+            seed: entry::seed(&self.log, block, call.at),
+        };
+        self.worker.send(Request::Call(request))?;
+        self.in_flight.push_back(block);
+        Ok(())
+    }
+
+    /// Waits for the end of the oldest call in flight, and keeps or drops what it wrote.
+    ///
+    /// # Errors
+    /// Where the worker is gone or the archive fails. The execution is then over.
+    ///
+    /// # Panics
+    /// If no call is in flight.
+    pub fn finish(&mut self) -> Result<Finished, ExecutionError> {
+        let block = self.in_flight.pop_front().expect("the driver counts the calls that it sends");
+        let done = match self.next_report(Phase::Calling)? {
+            Report::Done(done) => done,
+            _ => return Err(ExecutionError::Protocol("a deployment")),
+        };
+        let fuel = done.fuel;
+        let (outcome, json) = match done.outcome {
+            message::Outcome::Returned(json) => self.returned(json)?,
+            message::Outcome::Threw(thrown) => (Outcome::Threw(of_worker(thrown)), None),
+            message::Outcome::Fault(fault) => (Outcome::Fault(fault.into()), None),
+        };
+        if !matches!(outcome, Outcome::Returned { .. }) {
+            self.archive.discard();
+        }
+        Ok(Finished { block, outcome, json, fuel })
+    }
+
+    fn returned(&mut self, json: Option<String>) -> Result<(Outcome, Option<String>), ExecutionError> {
+        match json.as_deref().map(Value::from_json).transpose() {
+            Ok(value) => {
+                let files: Option<FilesHead> = self.archive.commit()?;
+                Ok((Outcome::Returned { value, files }, json))
+            }
+            // The worker refuses what the log can not hold; should one slip through, it is the script's error.
+            Err(error) => {
+                let thrown = Thrown { name: "RangeError".into(), message: format!("the result is {error}") };
+                Ok((Outcome::Threw(thrown), None))
+            }
+        }
+    }
+
+    /// The next report that ends a request. Files and console are served on the way.
+    fn next_report(&mut self, phase: Phase) -> Result<Report, ExecutionError> {
+        loop {
+            match self.worker.receive()? {
+                // What a script writes while it loads has no entry that could account for it.
+                Report::File(request) if phase == Phase::Loading && request.is_write() => {
+                    let message =
+                        "files can not be changed while the script loads: do it in exports.init".into();
+                    self.worker.answer(Err(message::Thrown { name: "NotAllowedError".into(), message }))?;
+                }
+                Report::File(request) => {
+                    let reply = self.archive.answer(request)?;
+                    self.worker.answer(reply)?;
+                }
+                Report::Console(line) => debug!(target: "script", level = %line.level, "{}", line.text),
+                report => return Ok(report),
+            }
+        }
+    }
+}
+
+/// What the script is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Loading,
+    Calling,
+}
+
+/// The arguments as the text of a JSON array: the same text at the host and in every replay.
+fn args_json(args: &[Value]) -> String {
+    serde_json::to_string(args).expect("values are JSON data")
+}
+
+fn of_worker(thrown: message::Thrown) -> Thrown {
+    Thrown { name: thrown.name, message: thrown.message }
+}
+
+fn of_script(failure: &LoadFailure) -> String {
+    let what = match &failure.outcome {
+        message::Outcome::Threw(thrown) => format!("{}: {}", thrown.name, thrown.message),
+        message::Outcome::Fault(fault) => format!("stopped: {}", Fault::from(*fault).name()),
+        message::Outcome::Returned(_) => "not loaded".into(),
+    };
+    match &failure.position {
+        Some(position) => format!("{what} (at {position})"),
+        None => what,
+    }
+}
+
+impl From<message::Fault> for Fault {
+    fn from(fault: message::Fault) -> Self {
+        match fault {
+            message::Fault::Fuel => Self::Fuel,
+            message::Fault::Output => Self::Output,
+        }
+    }
+}

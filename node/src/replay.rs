@@ -1,0 +1,325 @@
+//! Executing a log again, entry by entry, and judging it.
+//!
+//! [`Replay`] is given the blocks of a log in order. It stops at the first one that is not what an honest host would
+//! have written, or about which it can say nothing ([`Stop`]). The host replays its own log when it starts, and goes
+//! on from there; an auditor replays somebody else's.
+
+use std::collections::VecDeque;
+
+use libvms_protocol::audit::{self, Finding, Order, Violation};
+use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, Init, Limits, Outcome};
+use libvms_protocol::identity::PublicKey;
+use thiserror::Error;
+
+use crate::archive::{Archive, ArchiveStore};
+use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Script};
+use crate::vm;
+
+/// A log being executed again.
+#[derive(Debug)]
+pub struct Replay<S> {
+    log: PublicKey,
+    settings: Settings,
+    order: Order,
+    next_block: u64,
+    script: Option<Init>,
+    state: State<S>,
+    awaited: VecDeque<(u64, Outcome)>,
+    counts: Counts,
+}
+
+/// What an auditor grants, and how it runs what it grants.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The most that a log may ask for.
+    pub grants: Limits,
+    /// Whether to run with other stack and memory sizes than the log says. A deterministic script does not notice.
+    pub vary: bool,
+}
+
+/// What a replay has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls, `init` among them.
+    pub calls: u64,
+    /// Calls that the host's clock stopped, about which no replay can say anything. They have no effect.
+    pub killed: u64,
+}
+
+/// Why a replay went no further.
+#[derive(Debug, Error)]
+pub enum Stop {
+    /// The host deviated.
+    #[error("block {}: {}", .0.block, .0.violation)]
+    Diverges(Finding),
+    /// Nothing can be said from here on.
+    #[error("block {block}: {why}")]
+    CannotVerify {
+        /// The block where knowledge ends.
+        block: u64,
+        /// Why.
+        why: String,
+    },
+    /// The replay itself failed.
+    #[error(transparent)]
+    Failed(#[from] ExecutionError),
+}
+
+#[derive(Debug)]
+enum State<S> {
+    /// Before block 0: the store for the archive is at hand, its keys are not known.
+    Start(S),
+    Running(Execution<S>),
+    /// After a stop.
+    Over,
+}
+
+impl Default for Settings {
+    /// Grants far more than a log has by default, and far less than the machine has.
+    fn default() -> Self {
+        let grants = Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20 };
+        Self { grants, vary: false }
+    }
+}
+
+impl<S: ArchiveStore> Replay<S> {
+    /// A replay of `log` from its first block. `store` takes what the calls write.
+    pub fn new(log: PublicKey, store: S, settings: Settings) -> Self {
+        Self {
+            log,
+            settings,
+            order: Order::default(),
+            next_block: 0,
+            script: None,
+            state: State::Start(store),
+            awaited: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes the next block. Calls run behind: their verdict may come with a later block, or with [`Replay::settle`].
+    ///
+    /// # Errors
+    /// At the first block that stops the replay. Nothing can be pushed after it.
+    pub fn push(&mut self, block: &[u8]) -> Result<(), Stop> {
+        let number = self.next_block;
+        self.next_block += 1;
+        let taken = self.take(number, block);
+        if taken.is_err() {
+            // A verdict on an earlier call comes first: it is the first that is wrong.
+            self.settle()?;
+            self.state = State::Over;
+        }
+        taken
+    }
+
+    /// Waits for all calls that were pushed.
+    ///
+    /// # Errors
+    /// As [`Replay::push`].
+    pub fn settle(&mut self) -> Result<(), Stop> {
+        while !self.awaited.is_empty() {
+            self.judge_oldest()?;
+        }
+        Ok(())
+    }
+
+    /// What the replay has seen.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The number of the next block.
+    pub fn next_block(&self) -> u64 {
+        self.next_block
+    }
+
+    /// The latest time in the log, in milliseconds since 1970.
+    pub fn latest_at(&self) -> u64 {
+        self.order.latest_at()
+    }
+
+    /// What block 0 says, once it has been pushed.
+    pub fn init(&self) -> Option<&Init> {
+        self.script.as_ref()
+    }
+
+    /// The archive as the settled calls have left it.
+    pub fn archive(&self) -> Option<&Archive<S>> {
+        match &self.state {
+            State::Running(execution) => Some(execution.archive()),
+            _ => None,
+        }
+    }
+
+    /// The script in the state that the log has brought it to, for going on from here.
+    ///
+    /// # Errors
+    /// As [`Replay::push`]. `None` if there was no block.
+    pub fn into_execution(mut self) -> Result<Option<Execution<S>>, Stop> {
+        self.settle()?;
+        match self.state {
+            State::Running(execution) => Ok(Some(execution)),
+            _ => Ok(None),
+        }
+    }
+
+    fn take(&mut self, number: u64, block: &[u8]) -> Result<(), Stop> {
+        let entry = Entry::decode(block).map_err(|error| of_entry(number, error))?;
+        self.order.next(&entry).map_err(|violation| diverges(number, violation))?;
+        match entry {
+            Entry::Init(init) => self.deploy(init),
+            Entry::Call(entry) => self.call(number, entry),
+            Entry::Epoch(epoch) => self.epoch(number, &epoch),
+            Entry::Upgrade(_) => {
+                Err(cannot_verify(number, "this version can not check who may upgrade a script"))
+            }
+        }
+    }
+
+    fn deploy(&mut self, init: Init) -> Result<(), Stop> {
+        self.check_means(&init)?;
+        let State::Start(store) = std::mem::replace(&mut self.state, State::Over) else {
+            unreachable!("the order of entries admits init at block 0 only");
+        };
+        let archive =
+            Archive::create(store, &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
+        self.load(0, &init, archive)?;
+        self.script = Some(init);
+        Ok(())
+    }
+
+    /// Whether we have what it takes to judge this log.
+    fn check_means(&self, init: &Init) -> Result<(), Stop> {
+        let engine = vm::engine();
+        if init.engine != engine {
+            let (theirs, ours) = (&init.engine, &engine);
+            return Err(cannot_verify(
+                0,
+                format!(
+                    "the log was made by {} {} (api {}); this program has {} {} (api {})",
+                    theirs.name, theirs.version, theirs.api, ours.name, ours.version, ours.api
+                ),
+            ));
+        }
+        if init.auth == Auth::Signed {
+            return Err(cannot_verify(0, "this version can not check signed calls"));
+        }
+        match exceeding(&init.limits, &self.settings.grants) {
+            Some((what, asked, granted)) => Err(cannot_verify(
+                0,
+                format!("the log asks for {what} {asked}, more than the {granted} that this auditor grants"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), Stop> {
+        let limits = if self.settings.vary { varied(init.limits) } else { init.limits };
+        let script = Script { code: &init.code, limits, at: self.order.latest_at() };
+        match Execution::load(self.log, block, script, archive) {
+            Ok(execution) => {
+                self.order.script_has_init(execution.has_init());
+                self.state = State::Running(execution);
+                Ok(())
+            }
+            Err(LoadError::Execution(error)) => Err(error.into()),
+            Err(error @ LoadError::Script(_)) => {
+                Err(diverges(block, Violation::Unloadable { why: error.to_string() }))
+            }
+        }
+    }
+
+    fn call(&mut self, number: u64, entry: CallEntry) -> Result<(), Stop> {
+        let outcome = entry.result.outcome().map_err(|error| malformed(number, error))?;
+        self.counts.calls += 1;
+        if entry.oracles.is_some() {
+            return Err(cannot_verify(number, "this version can not check what an oracle answered"));
+        }
+        if outcome == Outcome::Fault(Fault::Killed) {
+            self.counts.killed += 1;
+            return Ok(());
+        }
+        self.execute(number, &entry.call)?;
+        self.awaited.push_back((number, outcome));
+        if self.awaited.len() >= CALLS_IN_FLIGHT {
+            self.judge_oldest()?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, number: u64, call: &Call) -> Result<(), Stop> {
+        match &mut self.state {
+            State::Running(execution) => Ok(execution.send(number, call)?),
+            _ => Err(cannot_verify(number, "an earlier block stopped this replay")),
+        }
+    }
+
+    fn judge_oldest(&mut self) -> Result<(), Stop> {
+        let (State::Running(execution), Some((block, logged))) = (&mut self.state, self.awaited.pop_front())
+        else {
+            return Ok(());
+        };
+        let finished = execution.finish()?;
+        audit::compare(&logged, &finished.outcome).map_err(|violation| {
+            self.awaited.clear();
+            self.state = State::Over;
+            diverges(block, violation)
+        })
+    }
+
+    fn epoch(&mut self, number: u64, epoch: &Epoch) -> Result<(), Stop> {
+        self.settle()?;
+        let (Some(init), State::Running(execution)) =
+            (self.script.clone(), std::mem::replace(&mut self.state, State::Over))
+        else {
+            return Err(cannot_verify(number, "an earlier block stopped this replay"));
+        };
+        let archive = execution.into_archive();
+        let head = archive.head();
+        if head != epoch.files {
+            let mismatch = audit::compare_files(Some(&epoch.files), Some(&head));
+            return Err(diverges(number, Violation::WrongFiles(mismatch)));
+        }
+        self.load(number, &init, archive)
+    }
+}
+
+/// The first limit that is asked for and not granted.
+fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64)> {
+    let limits = [
+        ("fuel", asked.fuel, granted.fuel),
+        ("memory", asked.memory, granted.memory),
+        ("stack", asked.stack, granted.stack),
+        ("output", asked.output, granted.output),
+    ];
+    limits.into_iter().find(|(_, asked, granted)| asked > granted)
+}
+
+/// Other sizes for what must not matter. Fuel and output stay: they are counted exactly, on every machine.
+fn varied(limits: Limits) -> Limits {
+    Limits {
+        stack: limits.stack.saturating_mul(2),
+        memory: limits.memory.saturating_add(limits.memory / 4),
+        ..limits
+    }
+}
+
+fn of_entry(block: u64, error: EntryError) -> Stop {
+    match error {
+        EntryError::Unknown { .. } => cannot_verify(block, error),
+        EntryError::Malformed { .. } | EntryError::TooLarge { .. } => malformed(block, error),
+    }
+}
+
+fn malformed(block: u64, why: impl ToString) -> Stop {
+    diverges(block, Violation::MalformedEntry { why: why.to_string() })
+}
+
+fn diverges(block: u64, violation: Violation) -> Stop {
+    Stop::Diverges(Finding { block, violation })
+}
+
+fn cannot_verify(block: u64, why: impl ToString) -> Stop {
+    Stop::CannotVerify { block, why: why.to_string() }
+}
