@@ -1,5 +1,31 @@
-//! LibVMS: host, watch and replicate JavaScript services that nobody has to trust their operator for.
+//! LibVMS: host and verify JavaScript services that nobody has to trust their operator for.
+//!
+//! A host executes a script's exported functions and writes each call with its result to a signed append-only log; an
+//! auditor executes the same calls and finds where the host deviated. What both must agree on to the bit is in the
+//! crate `libvms_protocol`; this crate has what needs a machine.
+//!
+//! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Verifier`] to audit one.
+//!
+//! ```text
+//! host        a service: its queue of calls, its log, its archive
+//! verifier    one audit            replay      the log executed again and judged
+//! execution   a script at work     vm          QuickJS
+//! archive     what it has written  storage     durable cores
+//! call_log    reading a log        rpc         server and client
+//! ```
 
+pub mod archive;
+pub mod call_log;
+pub mod execution;
+pub mod host;
+pub mod replay;
 pub mod rpc;
 pub mod storage;
+pub mod telemetry;
+pub mod verifier;
 pub mod vm;
+
+pub use archive::FilesArchive;
+pub use call_log::CallLog;
+pub use host::Vm;
+pub use verifier::Verifier;

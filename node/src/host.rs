@@ -1,0 +1,329 @@
+//! The host role: one service, its queue of calls, its log and its archive.
+//!
+//! Start from [`Vm`]: [`Vm::deploy`] makes a new service in a data directory, [`Vm::open`] goes on with one, and
+//! [`Vm::call`] executes a call and answers when it is durable. Behind it stand two threads: the executor, which owns
+//! the script and takes calls in the order in which they come, and the committer, which makes them durable together.
+//!
+//! ```text
+//! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, answers, archive)
+//! ```
+
+mod committer;
+mod deployment;
+mod executor;
+mod service;
+mod store;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use libvms_protocol::entry::{Fault, Init, Thrown};
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::limits;
+use libvms_protocol::value::Value;
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+
+use deployment::Ready;
+pub(crate) use deployment::{BLOBS, FILES, LOG};
+pub use deployment::{Deployment, HostError};
+use executor::{Executor, Job};
+
+use crate::storage::Durability;
+
+/// Calls that may wait at a time; more are refused. LibVMS has the same bound.
+pub const CALLS_WAITING_MAX: usize = 1_000;
+
+/// A hosted service.
+///
+/// Dropping it finishes the call in hand and commits what was executed, without waiting for it: use [`Vm::close`]
+/// where the end matters.
+#[derive(Debug)]
+pub struct Vm {
+    init: Init,
+    log: PublicKey,
+    methods: Vec<String>,
+    shared: Arc<Shared>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A call that is durable in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The block of the log that holds the call.
+    pub block: u64,
+    /// The result's JSON text; `None` for `undefined`.
+    pub json: Option<String>,
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum CallError {
+    /// The script threw. The call is in the log.
+    #[error("{}: {}", .0.name, .0.message)]
+    Threw(Thrown),
+    /// The call was stopped. It is in the log.
+    #[error("the call was stopped: {}", reason(*.0))]
+    Stopped(Fault),
+    /// There is no such method, or it is not for callers. Nothing was executed.
+    #[error("Method not found")]
+    MethodNotFound,
+    /// The log can not hold what the caller passed. Nothing was executed.
+    #[error("{why}")]
+    InvalidArguments {
+        /// What is wrong, for people.
+        why: String,
+    },
+    /// [`CALLS_WAITING_MAX`] calls wait already. Nothing was executed.
+    #[error("Too many active requests")]
+    TooManyCalls,
+    /// The service closed before the call's turn came. Nothing was executed.
+    #[error("the service is closing")]
+    Closing,
+    /// The service has failed; the call may or may not be in the log.
+    #[error("the service has failed: {why}")]
+    Failed {
+        /// What failed.
+        why: String,
+    },
+}
+
+/// What all threads of a VM see.
+#[derive(Debug)]
+struct Shared {
+    closing: AtomicBool,
+    waiting: AtomicUsize,
+    log_length: AtomicU64,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Vm {
+    /// Deploys a script into an empty or new data directory and calls its `init`.
+    ///
+    /// # Errors
+    /// Where the script does not load or its `init` fails (nothing is left behind then), or the directory can not be
+    /// used; see [`HostError`].
+    pub fn deploy(
+        directory: &Path,
+        deployment: Deployment,
+        durability: Durability,
+    ) -> Result<Self, HostError> {
+        Self::start(deployment::deploy(directory, deployment, durability)?)
+    }
+
+    /// Goes on with the service of a data directory: its log is executed again and checked on the way.
+    ///
+    /// `progress` is told how many of how many entries have been replayed.
+    ///
+    /// # Errors
+    /// Where the directory holds no service, is in use, or its log and archive contradict each other; see [`HostError`].
+    pub fn open(
+        directory: &Path,
+        durability: Durability,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, HostError> {
+        Self::start(deployment::open(directory, durability, progress)?)
+    }
+
+    /// Whether a data directory holds a deployed service.
+    ///
+    /// # Errors
+    /// Where the directory exists and can not be read.
+    pub fn is_deployed(directory: &Path) -> Result<bool, HostError> {
+        deployment::is_deployed(directory)
+    }
+
+    fn start(ready: Ready) -> Result<Self, HostError> {
+        let Ready { lock, init, log, execution, store, next_block, latest_at } = ready;
+        let key = log.key();
+        let methods = execution.methods().to_vec();
+        let shared = Arc::new(Shared::new(log.length()));
+        let (jobs, queue) = channel();
+        let (commits, committer) =
+            committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
+        let executor = Executor::new(execution, store, shared.clone(), next_block, latest_at);
+        let run = move || {
+            executor.run(&queue, &commits);
+            // The committer ends when the last sender is gone; only then may another process own the directory.
+            drop(commits);
+            let _ended = committer.join();
+            drop(lock);
+        };
+        let executor =
+            thread::Builder::new().name("executor".into()).spawn(run).map_err(HostError::Thread)?;
+        Ok(Self {
+            init,
+            log: key,
+            methods,
+            shared,
+            jobs: Mutex::new(Some(jobs)),
+            threads: Mutex::new(vec![executor]),
+        })
+    }
+
+    /// Executes a call. Calls run one after another in the order in which they are passed in here; the future
+    /// resolves when the call is durable. Dropping it gives up the answer, not the call.
+    ///
+    /// # Errors
+    /// See [`CallError`], which also tells whether the call is in the log.
+    pub fn call(
+        &self,
+        user_id: Option<String>,
+        method: &str,
+        args: Vec<Value>,
+    ) -> impl Future<Output = Result<Answer, CallError>> + Send + use<> {
+        let admitted = self.admit(user_id, method, args);
+        let shared = self.shared.clone();
+        async move { admitted?.await.unwrap_or_else(|_| Err(shared.end())) }
+    }
+
+    fn admit(
+        &self,
+        user_id: Option<String>,
+        method: &str,
+        args: Vec<Value>,
+    ) -> Result<oneshot::Receiver<Result<Answer, CallError>>, CallError> {
+        if method == "init" || !self.methods.iter().any(|known| known == method) {
+            return Err(CallError::MethodNotFound);
+        }
+        if user_id.as_ref().is_some_and(|id| id.len() > limits::USER_ID_BYTES_MAX) {
+            let why = format!("a caller's name has at most {} bytes", limits::USER_ID_BYTES_MAX);
+            return Err(CallError::InvalidArguments { why });
+        }
+        let place = Place::take(&self.shared)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job { user_id, method: method.into(), args, reply: Reply { sender: reply, _place: place } };
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        match jobs.as_ref().map(|jobs| jobs.send(job)) {
+            Some(Ok(())) => Ok(answer),
+            _ => Err(self.shared.end()),
+        }
+    }
+
+    /// Finishes the call in hand, commits, and returns when everything is on disk. Calls that wait get
+    /// [`CallError::Closing`].
+    pub async fn close(&self) {
+        let threads = self.stop();
+        // Joining blocks for as long as the call in hand runs, which its fuel bounds.
+        let _joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ended = thread.join();
+            }
+        })
+        .await;
+    }
+
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.shared.closing.store(true, Ordering::Release);
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the service fails, which it never does while its disk works, and tells why.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// What block 0 of the log says.
+    pub fn init(&self) -> &Init {
+        &self.init
+    }
+
+    /// The key of the call log.
+    pub fn log_key(&self) -> PublicKey {
+        self.log
+    }
+
+    /// Durable entries in the log.
+    pub fn log_length(&self) -> u64 {
+        self.shared.log_length.load(Ordering::Acquire)
+    }
+
+    /// What callers may call, in the order in which the script defines it.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.methods.iter().map(String::as_str).filter(|method| *method != "init")
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn new(log_length: u64) -> Self {
+        Self {
+            closing: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            log_length: AtomicU64::new(log_length),
+            failure: watch::Sender::new(None),
+        }
+    }
+
+    fn fail(&self, why: String) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(why);
+            first
+        });
+    }
+
+    /// Why a call's answer never came.
+    fn end(&self) -> CallError {
+        match &*self.failure.borrow() {
+            Some(why) => CallError::Failed { why: why.clone() },
+            None => CallError::Closing,
+        }
+    }
+}
+
+/// The way back to a caller. Dropping it tells the caller that the call will not be answered.
+#[derive(Debug)]
+struct Reply {
+    sender: oneshot::Sender<Result<Answer, CallError>>,
+    _place: Place,
+}
+
+impl Reply {
+    /// A caller that has gone away has given up its answer, not its call.
+    fn send(self, answer: Result<Answer, CallError>) {
+        let _gone = self.sender.send(answer);
+    }
+}
+
+/// A place in the queue. It belongs to the call, not to the caller: callers that come and go must not fill the queue.
+#[derive(Debug)]
+struct Place {
+    shared: Arc<Shared>,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Result<Self, CallError> {
+        let taken = shared.waiting.fetch_add(1, Ordering::AcqRel);
+        let place = Self { shared: shared.clone() };
+        if taken < CALLS_WAITING_MAX { Ok(place) } else { Err(CallError::TooManyCalls) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn reason(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Fuel => "it took more steps than its limit",
+        Fault::Output => "it returned or wrote more than its limit",
+        Fault::Killed => "it did not end in time",
+    }
+}

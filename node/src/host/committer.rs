@@ -1,0 +1,102 @@
+//! Making calls durable: the thread between the executor and the disk.
+//!
+//! Everything that waits is one append to the log and one round of fdatasync. Only then are the callers answered, and
+//! only then is the archive published. A failed append ends the VM: what callers were not told has not happened
+//! for them, and a restart finds out what is on disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use tracing::error;
+
+use super::store::HostStore;
+use super::{Answer, CallError, Reply, Shared};
+use crate::storage::{Core, StorageError};
+
+/// Entries in one append at the most, so that the first caller does not wait for the ten-thousandth.
+const ENTRIES_PER_APPEND: usize = 4096;
+/// Bytes after which an append takes no further entry.
+const BYTES_PER_APPEND: usize = 16 << 20;
+/// Executed calls that may wait for the disk before the executor waits too.
+const WAITING_CALLS_MAX: usize = 4096;
+
+/// An executed call on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// The entry's bytes.
+    pub(super) entry: Vec<u8>,
+    /// Lengths of the archive's cores after the call.
+    pub(super) archive: ArchiveLengths,
+    /// Who waits for it, and what it will be told.
+    pub(super) reply: Reply,
+    pub(super) answer: Result<Answer, CallError>,
+}
+
+/// How far the archive may be published.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ArchiveLengths {
+    pub(super) files: u64,
+    pub(super) blobs: u64,
+}
+
+/// Starts the thread. It ends when the sender is dropped and everything that was sent is on disk.
+pub(super) fn start(
+    log: Core,
+    store: HostStore,
+    shared: Arc<Shared>,
+) -> std::io::Result<(SyncSender<Commit>, thread::JoinHandle<()>)> {
+    let (sender, receiver) = sync_channel(WAITING_CALLS_MAX);
+    let committer = Committer { log, store, shared };
+    let thread = thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
+    Ok((sender, thread))
+}
+
+struct Committer {
+    log: Core,
+    store: HostStore,
+    shared: Arc<Shared>,
+}
+
+impl Committer {
+    fn run(mut self, commits: &Receiver<Commit>) {
+        while let Some(group) = next_group(commits) {
+            let published = group.last().map(|commit| commit.archive).unwrap_or_default();
+            if let Err(error) = self.append(group).and_then(|()| self.publish(published)) {
+                error!(%error, "the disk failed; this service stops");
+                self.shared.fail(error.to_string());
+                // Dropping the receiver's commits tells their callers; the executor sees the closed channel.
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self, group: Vec<Commit>) -> Result<(), StorageError> {
+        let entries: Vec<&[u8]> = group.iter().map(|commit| commit.entry.as_slice()).collect();
+        self.log.append(&entries)?;
+        self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
+        for commit in group {
+            commit.reply.send(commit.answer);
+        }
+        Ok(())
+    }
+
+    /// Contents before names: whoever sees a name must be able to read what it leads to.
+    fn publish(&self, archive: ArchiveLengths) -> Result<(), StorageError> {
+        self.store.blobs.publish(archive.blobs)?;
+        self.store.files.publish(archive.files)
+    }
+}
+
+/// Waits for a call, then takes all that have come meanwhile. `None` when there will be no more.
+fn next_group(commits: &Receiver<Commit>) -> Option<Vec<Commit>> {
+    let first = commits.recv().ok()?;
+    let mut bytes = first.entry.len();
+    let mut group = vec![first];
+    while group.len() < ENTRIES_PER_APPEND && bytes < BYTES_PER_APPEND {
+        let Ok(commit) = commits.try_recv() else { break };
+        bytes += commit.entry.len();
+        group.push(commit);
+    }
+    Some(group)
+}

@@ -1,0 +1,328 @@
+//! A service in its data directory: making a new one, and going on with one that is there.
+//!
+//! ```text
+//! DIR/lock           who owns the directory
+//! DIR/log/           the call log, a core
+//! DIR/files/         the archive's db core
+//! DIR/blobs/         the archive's blobs core
+//! DIR/unfinished     stands while a deployment is being made
+//! ```
+//!
+//! A deployment is there when its log has a block 0. Until then nothing was promised to anybody, and what a crash
+//! left behind beside the mark `unfinished` is removed by the next attempt.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use libvms_protocol::entry::{
+    Auth, Call, CallEntry, Entry, EntryError, FORMAT_VERSION, Init, Limits, Outcome, Thrown,
+};
+use libvms_protocol::identity::SecretKey;
+use thiserror::Error;
+
+use super::executor::now;
+use super::store::HostStore;
+use crate::archive::Archive;
+use crate::execution::{Execution, ExecutionError, LoadError, Script};
+use crate::replay::{Replay, Settings, Stop};
+use crate::storage::{Core, DataDirectory, Durability, StorageError};
+use crate::vm;
+
+/// Names of the cores in a data directory.
+pub(crate) const LOG: &str = "log";
+pub(crate) const FILES: &str = "files";
+pub(crate) const BLOBS: &str = "blobs";
+/// Says that the cores beside it are ours to remove.
+const UNFINISHED: &str = "unfinished";
+
+/// What to host.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// The script's source text.
+    pub code: String,
+    /// What people call the service.
+    pub title: String,
+    /// What each call may use.
+    pub limits: Limits,
+}
+
+/// Why a service is not hosted.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The directory or a core in it can not be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The directory can not be looked at or cleaned up.
+    #[error("cannot use {}: {source}", path.display())]
+    Directory {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is a service already.
+    #[error("{} already holds a service", path.display())]
+    AlreadyDeployed {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Something is in the way that we have not put there.
+    #[error("{} is in the way: a service needs a directory of its own", path.display())]
+    InTheWay {
+        /// Which file or directory.
+        path: PathBuf,
+    },
+    /// There is no service.
+    #[error("{} holds no service", path.display())]
+    NotDeployed {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The script can not be loaded.
+    #[error("the script does not load: {0}")]
+    Script(LoadError),
+    /// The script's `init` failed.
+    #[error("the script's init failed: {why}")]
+    Init {
+        /// How it ended.
+        why: String,
+    },
+    /// The script, the title or a limit can not stand in a log.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// Running the script failed, for no fault of its own.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
+    /// The log can not be replayed to what it says: going on would make it worse.
+    #[error("the log in {} does not hold what its script gives: {stop}\nhint: `vms verify {}` says where and how", path.display(), path.display())]
+    SelfCheck {
+        /// The data directory.
+        path: PathBuf,
+        /// Where the replay stopped, and why.
+        stop: Stop,
+    },
+    /// The archive holds blocks that no logged call has written.
+    #[error("the {core} core in {} has {surplus} blocks more than the logged calls wrote\nhint: `vms verify {}` says more; a log that was restored from a backup must not be continued", path.display(), path.display())]
+    ArchiveAhead {
+        /// The data directory.
+        path: PathBuf,
+        /// `files` or `blobs`.
+        core: &'static str,
+        /// How many.
+        surplus: u64,
+    },
+    /// A core is not the one that block 0 of the log names.
+    #[error("the {core} core in {} is not the one that the log names", path.display())]
+    ForeignCore {
+        /// The data directory.
+        path: PathBuf,
+        /// `files` or `blobs`.
+        core: &'static str,
+    },
+    /// The system gives no random numbers for keys.
+    #[error("no random numbers for new keys: {0}")]
+    Random(getrandom::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// All that a running VM is made of.
+pub(super) struct Ready {
+    pub(super) lock: DataDirectory,
+    pub(super) init: Init,
+    pub(super) log: Core,
+    pub(super) execution: Execution<HostStore>,
+    pub(super) store: HostStore,
+    pub(super) next_block: u64,
+    pub(super) latest_at: u64,
+}
+
+pub(super) fn is_deployed(directory: &Path) -> Result<bool, HostError> {
+    let log = directory.join(LOG);
+    if !exists(&log)? {
+        return Ok(false);
+    }
+    match Core::open_read_only(&log) {
+        Ok(core) => Ok(core.length() > 0),
+        // Torn before it held anything, or not ours: deploying decides which.
+        Err(StorageError::NoCore { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn deploy(
+    directory: &Path,
+    deployment: Deployment,
+    durability: Durability,
+) -> Result<Ready, HostError> {
+    let lock = DataDirectory::lock(directory)?;
+    if is_deployed(directory)? {
+        return Err(HostError::AlreadyDeployed { path: directory.into() });
+    }
+    prepare(directory)?;
+    let deployed = deploy_into(lock, directory, deployment, durability);
+    // The first error is the one that matters; what can not be removed stays marked, for the next attempt.
+    if deployed.is_ok() || clear(directory).is_ok() {
+        finish(directory)?;
+    }
+    deployed
+}
+
+fn deploy_into(
+    lock: DataDirectory,
+    directory: &Path,
+    deployment: Deployment,
+    durability: Durability,
+) -> Result<Ready, HostError> {
+    let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
+    let (mut log, files, blobs) = (create(LOG)?, create(FILES)?, create(BLOBS)?);
+    let init = new_init(deployment, &files, &blobs);
+    let mut entries = vec![Entry::Init(init.clone()).encode()?];
+    let store = HostStore::new(files, blobs);
+    let archive =
+        Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
+    let script = Script { code: &init.code, limits: init.limits, at: init.at };
+    let mut execution = Execution::load(log.key(), 0, script, archive).map_err(HostError::Script)?;
+    if execution.has_init() {
+        entries.push(Entry::Call(call_init(&mut execution, init.at)?).encode()?);
+    }
+    log.append(&entries)?;
+    store.publish_all()?;
+    let next_block = log.length();
+    Ok(Ready { lock, latest_at: init.at, init, log, execution, store, next_block })
+}
+
+fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
+    Init {
+        v: FORMAT_VERSION,
+        code: deployment.code,
+        title: deployment.title,
+        files: files.key(),
+        blobs: blobs.key(),
+        auth: Auth::Debug,
+        at: now(),
+        engine: vm::engine(),
+        limits: deployment.limits,
+    }
+}
+
+/// Call 1 of a log, before anybody can call: for nobody, without arguments.
+fn call_init(execution: &mut Execution<HostStore>, at: u64) -> Result<CallEntry, HostError> {
+    let method_name = "init".into();
+    let call = Call { user_id: None, method_name, args: vec![], at, nonce: None, sig: None };
+    execution.send(1, &call)?;
+    match execution.finish()?.outcome {
+        outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),
+        Outcome::Threw(Thrown { name, message }) => {
+            Err(HostError::Init { why: format!("{name}: {message}") })
+        }
+        Outcome::Fault(fault) => Err(HostError::Init { why: super::reason(fault).into() }),
+    }
+}
+
+pub(super) fn open(
+    directory: &Path,
+    durability: Durability,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Ready, HostError> {
+    if !is_deployed(directory)? {
+        return Err(HostError::NotDeployed { path: directory.into() });
+    }
+    let lock = DataDirectory::lock(directory)?;
+    finish(directory)?;
+    let log = Core::open(&directory.join(LOG), durability)?;
+    let store = open_store(directory, durability)?;
+    let (execution, init, latest_at) = replay(directory, &log, &store, progress)?;
+    for (name, core) in [(FILES, &store.files), (BLOBS, &store.blobs)] {
+        if core.surplus() > 0 {
+            return Err(HostError::ArchiveAhead {
+                path: directory.into(),
+                core: name,
+                surplus: core.surplus(),
+            });
+        }
+    }
+    // A crash may have come between a call's entry and its archive blocks: the replay has brought them back.
+    store.publish_all()?;
+    let next_block = log.length();
+    Ok(Ready { lock, init, log, execution, store, next_block, latest_at })
+}
+
+fn open_store(directory: &Path, durability: Durability) -> Result<HostStore, HostError> {
+    let open = |name| Core::open(&directory.join(name), durability);
+    Ok(HostStore::new(open(FILES)?, open(BLOBS)?))
+}
+
+fn replay(
+    directory: &Path,
+    log: &Core,
+    store: &HostStore,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Execution<HostStore>, Init, u64), HostError> {
+    let failed = |stop| HostError::SelfCheck { path: directory.into(), stop };
+    // We granted these limits when we deployed.
+    let grants = Limits { fuel: u64::MAX, memory: u64::MAX, stack: u64::MAX, output: u64::MAX };
+    let mut replay = Replay::new(log.key(), store.clone(), Settings { grants, vary: false });
+    for (done, block) in (1..).zip(log.blocks(0..log.length())) {
+        replay.push(&block?).map_err(failed)?;
+        progress(done, log.length());
+    }
+    replay.settle().map_err(failed)?;
+    let not_deployed = || HostError::NotDeployed { path: directory.into() };
+    let init = replay.init().cloned().ok_or_else(not_deployed)?;
+    for (name, ours, named) in
+        [(FILES, store.files.key(), init.files), (BLOBS, store.blobs.key(), init.blobs)]
+    {
+        if ours != named {
+            return Err(HostError::ForeignCore { path: directory.into(), core: name });
+        }
+    }
+    let latest_at = replay.latest_at();
+    let execution = replay.into_execution().map_err(failed)?.ok_or_else(not_deployed)?;
+    Ok((execution, init, latest_at))
+}
+
+/// Makes room for a deployment: removes what an unfinished one has left, and nothing else.
+fn prepare(directory: &Path) -> Result<(), HostError> {
+    let mark = directory.join(UNFINISHED);
+    if exists(&mark)? {
+        clear(directory)?;
+    }
+    for name in [LOG, FILES, BLOBS] {
+        let path = directory.join(name);
+        if exists(&path)? {
+            return Err(HostError::InTheWay { path });
+        }
+    }
+    fs::write(&mark, "").map_err(|source| HostError::Directory { path: mark, source })
+}
+
+/// Removes the mark of an unfinished deployment.
+fn finish(directory: &Path) -> Result<(), HostError> {
+    remove(directory.join(UNFINISHED), |path| fs::remove_file(path))
+}
+
+fn clear(directory: &Path) -> Result<(), HostError> {
+    [LOG, FILES, BLOBS]
+        .into_iter()
+        .try_for_each(|name| remove(directory.join(name), |path| fs::remove_dir_all(path)))
+}
+
+fn remove(path: PathBuf, remove: fn(&Path) -> io::Result<()>) -> Result<(), HostError> {
+    match remove(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(HostError::Directory { path, source }),
+        _ => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, HostError> {
+    path.try_exists().map_err(|source| HostError::Directory { path: path.into(), source })
+}
+
+fn new_key() -> Result<SecretKey, HostError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(HostError::Random)?;
+    Ok(SecretKey::from_seed(&seed))
+}

@@ -1,0 +1,64 @@
+//! A VM as an RPC server sees it.
+
+use futures::future::BoxFuture;
+use libvms_protocol::entry::Auth;
+use libvms_protocol::value::Value;
+use serde_json::value::RawValue;
+use serde_json::{Map, json};
+
+use super::{Answer, CallError, Vm};
+use crate::rpc::{RpcCall, RpcError, Service};
+
+impl Service for Vm {
+    fn handshake(&self) -> Map<String, serde_json::Value> {
+        let auth = match self.init().auth {
+            Auth::Debug => "debug",
+            Auth::Signed => "signed",
+        };
+        let members = [
+            ("methods", json!(self.methods().collect::<Vec<_>>())),
+            ("callLogUrl", json!(self.log_key().url())),
+            ("filesArchiveUrl", json!(self.init().files.url())),
+            ("title", json!(self.init().title)),
+            ("auth", json!(auth)),
+            ("callLogLength", json!(self.log_length())),
+        ];
+        members.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+
+    fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {
+        let args = match read_args(&call.args) {
+            Ok(args) => args,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        // Called before anything is awaited: the order of calls is the order of arrival.
+        let answer = Self::call(self, call.user_id, &call.method, args);
+        Box::pin(async move { raw(answer.await.map_err(of_call)?) })
+    }
+}
+
+fn read_args(args: &RawValue) -> Result<Vec<Value>, RpcError> {
+    match Value::from_json(args.get()) {
+        Ok(Value::Array(args)) => Ok(args),
+        Ok(_) => Err(RpcError::invalid_params("params must be an array".into())),
+        Err(error) => Err(RpcError::invalid_params(error.to_string())),
+    }
+}
+
+fn raw(answer: Answer) -> Result<Option<Box<RawValue>>, RpcError> {
+    let raw = answer.json.map(RawValue::from_string).transpose();
+    raw.map_err(|error| RpcError::of_script("InternalError".into(), error.to_string()))
+}
+
+/// An error of the script keeps its name, as LibVMS's clients expect; so do our own, which look like the script's.
+fn of_call(error: CallError) -> RpcError {
+    match error {
+        CallError::Threw(thrown) => RpcError::of_script(thrown.name, thrown.message),
+        CallError::MethodNotFound => RpcError::method_not_found(),
+        CallError::InvalidArguments { why } => RpcError::invalid_params(why),
+        CallError::Stopped(_) => RpcError::of_script("Fault".into(), error.to_string()),
+        CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
+            RpcError::of_script("Error".into(), error.to_string())
+        }
+    }
+}

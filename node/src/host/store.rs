@@ -1,0 +1,153 @@
+//! The host's archive: two cores on disk, and the blocks that wait to be appended to them.
+//!
+//! The log is the write-ahead log of the archive. A block that a call has written waits here until the call's entry
+//! is durable, and is appended then ([`PublishedCore::publish`]); so the published archive is never ahead of the log.
+//! The executor reads and adds, the committer publishes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::identity::PublicKey;
+
+use crate::archive::{ArchiveError, ArchiveStore};
+use crate::storage::{Core, StorageError};
+
+/// The two cores of a host's archive. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct HostStore {
+    pub(crate) files: Arc<PublishedCore>,
+    pub(crate) blobs: Arc<PublishedCore>,
+}
+
+/// A core on disk with the blocks that wait.
+#[derive(Debug)]
+pub(crate) struct PublishedCore {
+    which: ArchiveCore,
+    core: Mutex<Core>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Blocks from `first` on, in order. What the core on disk already holds is compared and not kept.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Length of the archive as replayed or executed so far.
+    length: u64,
+    /// Number of the first block in `blocks`: the length of the core on disk.
+    first: u64,
+    blocks: VecDeque<Vec<u8>>,
+}
+
+impl HostStore {
+    pub(crate) fn new(files: Core, blobs: Core) -> Self {
+        Self {
+            files: Arc::new(PublishedCore::new(ArchiveCore::Files, files)),
+            blobs: Arc::new(PublishedCore::new(ArchiveCore::Blobs, blobs)),
+        }
+    }
+
+    /// Appends everything that waits. Contents come first, so that a name never leads nowhere.
+    pub(crate) fn publish_all(&self) -> Result<(), StorageError> {
+        self.blobs.publish(u64::MAX)?;
+        self.files.publish(u64::MAX)
+    }
+}
+
+impl ArchiveStore for HostStore {
+    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
+        self.core(core).block(index)
+    }
+
+    fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
+        blocks.into_iter().try_for_each(|block| self.core(core).add(block))
+    }
+}
+
+impl HostStore {
+    fn core(&self, core: ArchiveCore) -> &PublishedCore {
+        match core {
+            ArchiveCore::Files => &self.files,
+            ArchiveCore::Blobs => &self.blobs,
+        }
+    }
+}
+
+impl PublishedCore {
+    fn new(which: ArchiveCore, core: Core) -> Self {
+        let waiting = Waiting { first: core.length(), ..Waiting::default() };
+        Self { which, core: Mutex::new(core), waiting: Mutex::new(waiting) }
+    }
+
+    /// Blocks on disk beyond what the log accounts for: none, at an honest host.
+    pub(crate) fn surplus(&self) -> u64 {
+        let waiting = self.waiting();
+        waiting.first.saturating_sub(waiting.length)
+    }
+
+    /// The core's key.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.core().key()
+    }
+
+    /// Length of the archive as executed so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.waiting().length
+    }
+
+    /// Appends the waiting blocks below `length` to the core on disk.
+    pub(crate) fn publish(&self, length: u64) -> Result<(), StorageError> {
+        let due: Vec<Vec<u8>> = {
+            let waiting = self.waiting();
+            let count = length.saturating_sub(waiting.first).min(waiting.blocks.len() as u64);
+            waiting.blocks.iter().take(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect()
+        };
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.core().append(&due)?;
+        // Only now: a reader finds each block in one of the two places at any time.
+        let mut waiting = self.waiting();
+        waiting.blocks.drain(..due.len());
+        waiting.first += due.len() as u64;
+        Ok(())
+    }
+
+    fn add(&self, block: Vec<u8>) -> Result<(), ArchiveError> {
+        let index = {
+            let mut waiting = self.waiting();
+            let index = waiting.length;
+            waiting.length += 1;
+            if index >= waiting.first {
+                waiting.blocks.push_back(block);
+                return Ok(());
+            }
+            index
+        };
+        // Replaying what is on disk already: it must be the same.
+        if self.core().block(index)? == block {
+            Ok(())
+        } else {
+            Err(ArchiveError::Contradiction { core: self.which, block: index })
+        }
+    }
+
+    fn block(&self, index: u64) -> Result<Vec<u8>, ArchiveError> {
+        {
+            let waiting = self.waiting();
+            if let Some(offset) = index.checked_sub(waiting.first) {
+                let found = usize::try_from(offset).ok().and_then(|offset| waiting.blocks.get(offset));
+                return found.cloned().ok_or(ArchiveError::Missing { core: self.which, block: index });
+            }
+        }
+        Ok(self.core().block(index)?)
+    }
+
+    // A panic while a lock was held has ended its thread and with it the VM; what is behind the lock is still whole.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
