@@ -1,1 +1,10 @@
-fn main() {}
+//! `vms`: arguments in, exit code out.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A panic has been reported on stderr; whoever started us is told that it was our fault.
+    std::panic::catch_unwind(cli::main).unwrap_or(cli::Exit::Failed).into()
+}

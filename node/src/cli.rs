@@ -1,0 +1,100 @@
+//! The command line: one file per command.
+//!
+//! Arguments become settings, settings become a call of the library, and what that returns is printed in one place,
+//! [`output`]: data on stdout, messages on stderr, with `--json` one object per line. The exit code is one enum,
+//! [`Exit`].
+
+mod call;
+mod completions;
+mod files;
+mod host;
+mod keygen;
+mod log;
+mod output;
+mod progress;
+mod repl;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Output;
+
+/// Host, call and verify JavaScript services that nobody has to trust their operator for
+#[derive(Debug, Parser)]
+#[command(
+    name = "vms",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Examples:\n  vms host examples/counter.js          serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ inc     call one of its methods\n  vms verify counter.vms                execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 our own fault"
+)]
+struct Arguments {
+    /// Print one JSON object per line instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// Tell more on stderr: -v for what happens, -vv for every call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Host(host::Arguments),
+    Call(call::Arguments),
+    Repl(repl::Arguments),
+    Verify(verify::Arguments),
+    Log(log::Arguments),
+    Files(files::Arguments),
+    Keygen(keygen::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// How a command ended, for whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or the audit agrees.
+    Done = 0,
+    /// The host deviated, or the call failed.
+    Diverges = 1,
+    /// What the arguments name can not be used. Clap uses the same code for arguments that it does not understand.
+    Usage = 2,
+    /// Nothing can be said, or nobody is there to ask.
+    CannotVerify = 3,
+    /// The script gives different results under conditions that must not matter.
+    NotDeterministic = 4,
+    /// Our own fault, or the machine's.
+    Failed = 70,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+pub(crate) fn main() -> Exit {
+    let Arguments { json, verbose, command } = Arguments::parse();
+    libvms::telemetry::start(verbose);
+    let output = Output::new(json);
+    let ended = match command {
+        Command::Host(arguments) => host::run(arguments, &output),
+        Command::Call(arguments) => call::run(arguments, &output),
+        Command::Repl(arguments) => repl::run(arguments, &output),
+        Command::Verify(arguments) => verify::run(arguments, &output),
+        Command::Log(arguments) => log::run(arguments, &output),
+        Command::Files(arguments) => files::run(arguments, &output),
+        Command::Keygen(arguments) => keygen::run(arguments, &output),
+        Command::Completions(arguments) => completions::run(arguments, &output),
+    };
+    ended.unwrap_or_else(|error| output.failure(&error))
+}
+
+/// A runtime for commands that talk to somebody.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}

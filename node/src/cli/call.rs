@@ -1,0 +1,66 @@
+//! `vms call`: one call of a hosted service.
+
+use clap::Args;
+use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Exit;
+use super::output::Output;
+
+/// Call a method and print its result as JSON
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vms call ws://127.0.0.1:5555/ inc\n  vms call ws://127.0.0.1:5555/ add 1 2\n  vms call ws://127.0.0.1:5555/ register '\"bob\"' '{\"age\": 7}' --user bob\n\nAn argument that is not JSON is passed as text: `register bob` is `register '\"bob\"'`."
+)]
+pub(super) struct Arguments {
+    /// Where the service is: ws://HOST:PORT/PATH
+    url: String,
+    /// The method
+    method: String,
+    /// Its arguments, each as JSON or as plain text
+    #[arg(value_name = "JSON_ARG", allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// Who calls (believed by services with `--auth debug`)
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let Arguments { url, method, args, user } = arguments;
+    let args: Vec<Box<RawValue>> = args.into_iter().map(argument).collect();
+    let called = super::runtime()?.block_on(async {
+        let client = RpcClient::connect(&url, ClientOptions { user, ..ClientOptions::default() }).await?;
+        let result = client.call(&method, &args).await;
+        client.close().await;
+        result
+    });
+    match called {
+        Ok(result) => {
+            let text = result.as_deref().map_or("null", RawValue::get);
+            output.raw(text.as_bytes())?;
+            output.raw(b"\n")?;
+            Ok(Exit::Done)
+        }
+        Err(error) => Ok(failed(&error, output)),
+    }
+}
+
+/// An argument as JSON; what is not JSON is meant as text.
+fn argument(text: String) -> Box<RawValue> {
+    let as_text = || serde_json::value::to_raw_value(&text).expect("any text can be written as JSON");
+    RawValue::from_string(text.clone()).unwrap_or_else(|_| as_text())
+}
+
+pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
+    let (exit, name) = match error {
+        ClientError::Rpc(error) => (Exit::Diverges, Some(error.message.clone())),
+        _ => (Exit::CannotVerify, None),
+    };
+    if output.is_json() {
+        output.message(&json!({ "event": "error", "name": name, "message": error.to_string() }).to_string());
+    } else {
+        output.message(&format!("error: {error}"));
+    }
+    exit
+}

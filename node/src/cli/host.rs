@@ -1,0 +1,239 @@
+//! `vms host`: serve scripts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use futures::future::select_all;
+use libvms::host::{Deployment, Vm};
+use libvms::rpc::{RpcOptions, RpcServer};
+use libvms::storage::Durability;
+use libvms_protocol::entry::Limits;
+use libvms_protocol::limits::CODE_BYTES_MAX;
+use serde_json::json;
+
+use super::output::Output;
+use super::{Exit, progress};
+
+/// Run a script and serve its exported functions
+///
+/// Every call and its result go into a signed log in the data directory, and what the script writes into a files
+/// archive. Started again with the same directory, the service goes on where it was.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b"
+)]
+pub(super) struct Arguments {
+    /// Scripts to serve: one at the path /, several at their names
+    #[arg(value_name = "SCRIPT", required_unless_present = "dir")]
+    scripts: Vec<PathBuf>,
+    /// Data directory (for several scripts: the directory that holds one for each); default: SCRIPT's name with .vms
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// What people call the service; default: the script's name
+    #[arg(long)]
+    title: Option<String>,
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 5555)]
+    port: u16,
+    /// Address and port to listen on, instead of --port
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
+    listen: Option<SocketAddr>,
+    /// How callers say who they are: debug believes ?user=NAME
+    #[arg(long, value_enum, default_value_t = Auth::Debug)]
+    auth: Auth,
+    /// Whether an answer waits until its call is on the disk itself, or leaves that to the system
+    #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
+    durability: DurabilityArgument,
+    /// Origin whose pages may call, for example https://example.org; repeat for more
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    #[command(flatten)]
+    limits: LimitArguments,
+}
+
+/// What each call may use. Fixed when a service is deployed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of a new service")]
+struct LimitArguments {
+    /// Steps of a call, in units of 10,000
+    #[arg(long, value_name = "UNITS", default_value_t = Limits::default().fuel)]
+    fuel: u64,
+    /// Bytes of the script's heap
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
+    memory: u64,
+    /// Bytes of the engine's stack
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stack)]
+    stack: u64,
+    /// Bytes that a call may return and write
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().output)]
+    output: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Auth {
+    Debug,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DurabilityArgument {
+    Sync,
+    Relaxed,
+}
+
+/// One service to be: its script, if one was named, its directory and where it is mounted.
+struct Service {
+    script: Option<PathBuf>,
+    directory: PathBuf,
+    mount: String,
+}
+
+pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let mut hosted = Vec::new();
+    for service in services(&arguments)? {
+        let vm = start(&service, &arguments)?;
+        hosted.push((service, Arc::new(vm)));
+    }
+    super::runtime()?.block_on(serve(&arguments, &hosted, output))
+}
+
+/// What the arguments name: one service at `/`, or several at the names of their scripts.
+fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
+    let Arguments { scripts, dir, .. } = arguments;
+    match (scripts.as_slice(), dir) {
+        ([], Some(dir)) => Ok(vec![Service { script: None, directory: dir.clone(), mount: "/".into() }]),
+        ([script], dir) => {
+            let directory = dir.clone().unwrap_or_else(|| script.with_extension("vms"));
+            Ok(vec![Service { script: Some(script.clone()), directory, mount: "/".into() }])
+        }
+        (scripts, dir) => scripts.iter().map(|script| one_of_many(script, dir.as_deref())).collect(),
+    }
+}
+
+fn one_of_many(script: &Path, dir: Option<&Path>) -> anyhow::Result<Service> {
+    let name = stem(script)?;
+    let directory = dir.map_or_else(|| script.with_extension("vms"), |dir| dir.join(format!("{name}.vms")));
+    Ok(Service { script: Some(script.into()), directory, mount: format!("/{name}") })
+}
+
+fn stem(script: &Path) -> anyhow::Result<String> {
+    let stem = script.file_stem().and_then(|stem| stem.to_str());
+    stem.map(str::to_owned).with_context(|| format!("{} has no name that can be shown", script.display()))
+}
+
+fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
+    let code = service.script.as_deref().map(read_script).transpose()?;
+    let directory = &service.directory;
+    let durability = match arguments.durability {
+        DurabilityArgument::Sync => Durability::Sync,
+        DurabilityArgument::Relaxed => Durability::Relaxed,
+    };
+    if Vm::is_deployed(directory)? {
+        let bar = progress::bar("replaying");
+        let vm = Vm::open(directory, durability, &mut progress::report(&bar));
+        bar.finish_and_clear();
+        return same_script(vm?, code, service);
+    }
+    let (Some(code), Some(script)) = (code, &service.script) else {
+        bail!("{} holds no service; name a script to deploy one", directory.display());
+    };
+    let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
+    let LimitArguments { fuel, memory, stack, output } = arguments.limits;
+    let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output } };
+    Vm::deploy(directory, deployment, durability)
+        .with_context(|| format!("cannot deploy {}", script.display()))
+}
+
+/// A log belongs to one script: calls of another one would not be what its users have checked.
+fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Result<Vm> {
+    match (code, &service.script) {
+        (Some(code), Some(script)) if code != vm.init().code => bail!(
+            "{} is not the script that was deployed in {}\nhint: a changed script is a new service: give it another --dir",
+            script.display(),
+            service.directory.display()
+        ),
+        _ => Ok(vm),
+    }
+}
+
+fn read_script(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > CODE_BYTES_MAX {
+        bail!("{} has {} bytes; a script has at most {CODE_BYTES_MAX}", path.display(), bytes.len());
+    }
+    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))
+}
+
+async fn serve(
+    arguments: &Arguments,
+    hosted: &[(Service, Arc<Vm>)],
+    output: &Output,
+) -> anyhow::Result<Exit> {
+    let address = arguments.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], arguments.port)));
+    let options = RpcOptions { allow_origin: arguments.allow_origin.clone(), ..RpcOptions::default() };
+    let server =
+        RpcServer::bind(address, options).await.with_context(|| format!("cannot listen on {address}"))?;
+    if !address.ip().is_loopback() {
+        output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
+    }
+    for (service, vm) in hosted {
+        server.mount(&service.mount, vm.clone());
+        announce(&server, service, vm, output)?;
+    }
+    let ended = tokio::select! {
+        signal = asked_to_stop() => signal.map(|()| Exit::Done),
+        why = any_failure(hosted) => Err(anyhow::anyhow!(why)),
+    };
+    server.shutdown().await;
+    for (_, vm) in hosted {
+        vm.close().await;
+    }
+    ended
+}
+
+fn announce(server: &RpcServer, service: &Service, vm: &Vm, output: &Output) -> anyhow::Result<()> {
+    let url = format!("ws://{}{}", server.local_addr(), service.mount);
+    let (log, files) = (vm.log_key().url(), vm.init().files.url());
+    let methods: Vec<&str> = vm.methods().collect();
+    output.line(
+        || {
+            format!(
+                "{} is served at {url}\n  methods        {}\n  call log       {log}\n  files archive  {files}\n  data           {}",
+                vm.init().title,
+                methods.join(" "),
+                service.directory.display()
+            )
+        },
+        || {
+            json!({
+                "event": "serving", "url": url, "title": vm.init().title, "methods": methods,
+                "callLogUrl": log, "filesArchiveUrl": files, "directory": service.directory,
+                "callLogLength": vm.log_length(),
+            })
+        },
+    )
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for signals"),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.context("cannot wait for signals")
+}
+
+async fn any_failure(hosted: &[(Service, Arc<Vm>)]) -> String {
+    let failures = hosted.iter().map(|(service, vm)| {
+        Box::pin(async move { format!("{}: {}", service.directory.display(), vm.failed().await) })
+    });
+    select_all(failures).await.0
+}

@@ -1,0 +1,133 @@
+//! `vms repl`: call methods by hand.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use libvms::rpc::repl::{ReplCall, parse};
+use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
+use serde_json::value::RawValue;
+
+use super::Exit;
+use super::output::Output;
+
+/// Call methods of a service by hand, with history and completion
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  $ vms repl ws://127.0.0.1:5555/\n  > client.add(1, 2)\n  3")]
+pub(super) struct Arguments {
+    /// Where the service is: ws://HOST:PORT/PATH
+    url: String,
+    /// Who calls (believed by services with `--auth debug`)
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let Arguments { url, user } = arguments;
+    let runtime = super::runtime()?;
+    let client = match runtime.block_on(connect(&url, user)) {
+        Ok(client) => client,
+        Err(error) => return Ok(super::call::failed(&error, output)),
+    };
+    let methods = runtime.block_on(client.handshake()).map(|handshake| method_names(&handshake))?;
+    output.message(&format!("methods: {}\nCtrl-D ends.", methods.join(", ")));
+    let mut editor = editor(methods)?;
+    let ended =
+        read(&mut editor, |call| answer(runtime.block_on(client.call(&call.method, &call.args)), output));
+    if let Some(path) = history_path() {
+        // A history that can not be kept is no reason to fail.
+        let _unkept = editor.save_history(&path);
+    }
+    runtime.block_on(client.close());
+    ended.map(|()| Exit::Done)
+}
+
+async fn connect(url: &str, user: Option<String>) -> Result<RpcClient, ClientError> {
+    RpcClient::connect(url, ClientOptions { user, ..ClientOptions::default() }).await
+}
+
+fn method_names(handshake: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let names = handshake.get("methods").and_then(serde_json::Value::as_array);
+    names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+type Lines = Editor<Completion, FileHistory>;
+
+fn editor(methods: Vec<String>) -> anyhow::Result<Lines> {
+    let mut editor = Lines::new().context("cannot read lines")?;
+    editor.set_helper(Some(Completion { methods }));
+    if let Some(path) = history_path() {
+        let _none_yet = editor.load_history(&path);
+    }
+    Ok(editor)
+}
+
+/// Where lines are kept for the next time; nowhere if the system has no place for such things.
+fn history_path() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+    let directory = state.join("vms");
+    std::fs::create_dir_all(&directory).ok()?;
+    Some(directory.join("history"))
+}
+
+/// Reads lines until there are no more; hands each call on.
+fn read(editor: &mut Lines, mut call: impl FnMut(ReplCall) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    loop {
+        let line = match editor.readline("> ") {
+            Ok(line) => line,
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(error).context("cannot read a line"),
+        };
+        if line.trim().is_empty() {
+            continue;
+        }
+        let _unkept = editor.add_history_entry(&line);
+        match parse(&line) {
+            Ok(parsed) => call(parsed)?,
+            Err(error) => Output::new(false).message(&format!("error: {error}")),
+        }
+    }
+}
+
+fn answer(answer: Result<Option<Box<RawValue>>, ClientError>, output: &Output) -> anyhow::Result<()> {
+    match answer {
+        Ok(result) => {
+            output.raw(result.as_deref().map_or("undefined", RawValue::get).as_bytes())?;
+            output.raw(b"\n")
+        }
+        Err(error @ ClientError::Rpc(_)) => {
+            output.message(&format!("error: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Completes the names of methods, after `client.` and without it.
+#[derive(Debug, Helper, Highlighter, Hinter, Validator)]
+struct Completion {
+    methods: Vec<String>,
+}
+
+impl Completer for Completion {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _context: &rustyline::Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = &line[..position];
+        let start = if typed.starts_with("client.") { "client.".len() } else { 0 };
+        let name = &typed[start..];
+        let candidates = self.methods.iter().filter(|method| method.starts_with(name));
+        Ok((start, candidates.map(|method| format!("{method}(")).collect()))
+    }
+}
