@@ -1,0 +1,33 @@
+//! A Rust program that hosts a service itself, calls it, and lets an auditor check it.
+//!
+//! ```text
+//! cargo run --example embed
+//! ```
+
+use std::error::Error;
+
+use libvms::host::{Deployment, Vm};
+use libvms::storage::Durability;
+use libvms::verifier::{Verdict, Verifier};
+use libvms_protocol::entry::Limits;
+use libvms_protocol::value::Value;
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "an example shows what it does")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let code = include_str!("counter.js").to_owned();
+    let deployment = Deployment { code, title: "counter".into(), limits: Limits::default() };
+    let vm = Vm::deploy(directory.path(), deployment, Durability::Sync)?;
+
+    for by in [1, 2, 3] {
+        let answer = vm.call(Some("alice".into()), "increment", vec![Value::Integer(by)]).await?;
+        println!("block {}: {}", answer.block, answer.json.unwrap_or_default());
+    }
+    vm.close().await;
+
+    let report = Verifier::of_directory(directory.path()).run(&mut |_done, _all| {})?;
+    assert_eq!(report.verdict, Verdict::Agrees);
+    println!("verified {} calls", report.counts.calls);
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! What LibVMS's documentation promises, and what its predecessors got wrong.
+
+use std::process::Command;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Host, Place, VMS, example, run};
+
+#[test]
+fn the_handshake_lists_functions_only_and_hides_init() {
+    let place = Place::new(
+        "exports.init = () => {}; exports.a = () => 1; exports.b = async () => 2; exports.c = 'text'; exports.d = {}",
+    );
+    run(async {
+        let host = place.host();
+        let handshake = host.client().await.handshake().await;
+        assert_eq!(handshake["methods"], json!(["a", "b"]));
+        for member in ["callLogUrl", "filesArchiveUrl"] {
+            let url = handshake[member].as_str().expect("a URL");
+            assert!(url.starts_with("hyper://") && url.len() == 8 + 64, "{url}");
+        }
+        let (name, _) = host.client().await.error("init", json!([])).await;
+        assert_eq!(name, "Method not found");
+    });
+    assert_eq!(place.log().len(), 2, "the deployment and the host's own call of init");
+    place.assert_agrees();
+}
+
+#[test]
+fn calls_never_interleave_even_when_they_await_timers() {
+    let place = Place::new(
+        "let inside = 0, most = 0
+        exports.enter = async () => {
+            most = Math.max(most, ++inside)
+            await new Promise(resolve => setTimeout(resolve, 50))
+            await null
+            inside--
+            return most
+        }",
+    );
+    run(async {
+        let host = place.host();
+        let clients = join_all((0..4).map(|_| host.client())).await;
+        let calls = clients.iter().flat_map(|client| (0..10).map(|_| client.call("enter", json!([]))));
+        for most in join_all(calls).await {
+            assert_eq!(most, json!(1));
+        }
+    });
+    place.assert_agrees();
+}
+
+#[test]
+fn the_user_of_the_url_is_the_caller() {
+    let place = Place::new("exports.who = () => System.caller.id");
+    run(async {
+        let host = place.host();
+        assert_eq!(host.client().await.call("who", json!([])).await, json!(null));
+        assert_eq!(host.client_of("bob").await.call("who", json!([])).await, json!("bob"));
+        let odd = "ü &=?/%\"";
+        assert_eq!(host.client_of(odd).await.call("who", json!([])).await, json!(odd));
+    });
+    let users: Vec<Value> = place.log().iter().skip(1).map(|entry| entry["userId"].clone()).collect();
+    assert_eq!(users, [json!(null), json!("bob"), json!("ü &=?/%\"")]);
+    place.assert_agrees();
+}
+
+#[test]
+fn missing_arguments_take_their_defaults() {
+    let place = Place::new("exports.f = (a = 1, b = 'two', ...rest) => [a, b, rest, typeof arguments]");
+    run(async {
+        let client = place.host();
+        let client = client.client().await;
+        assert_eq!(client.call("f", json!([])).await, json!([1, "two", [], "object"]));
+        assert_eq!(client.call("f", json!([null])).await, json!([null, "two", [], "object"]));
+        assert_eq!(client.call("f", json!([5, 6, 7, 8])).await, json!([5, 6, [7, 8], "object"]));
+    });
+    place.assert_agrees();
+}
+
+#[test]
+fn sync_and_async_methods_answer_alike() {
+    let place = Place::new(
+        "exports.now = () => ({ a: [1, 'x', null, true] }); exports.later = async () => ({ a: [1, 'x', null, true] })
+        exports.nothing = () => {}; exports.laterNothing = async () => {}",
+    );
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        assert_eq!(client.call("now", json!([])).await, client.call("later", json!([])).await);
+        assert_eq!(client.call("nothing", json!([])).await, json!(null));
+        assert_eq!(client.call("laterNothing", json!([])).await, json!(null));
+    });
+    place.assert_agrees();
+}
+
+#[test]
+fn one_server_carries_several_services() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    run(async {
+        let mut command = Command::new(VMS);
+        command.arg("host").args([example("counter.js"), example("hello-world.js")]);
+        let host = Host::start(command.arg("--dir").arg(directory.path()));
+        let urls: Vec<&str> = host.announced.iter().filter_map(|service| service["url"].as_str()).collect();
+        assert!(urls[0].ends_with("/counter") && urls[1].ends_with("/hello-world"), "{urls:?}");
+        let (counter, hello) = (Client::connect(urls[0], None).await, Client::connect(urls[1], None).await);
+        assert_eq!(counter.call("increment", json!([])).await, json!(1));
+        assert_eq!(hello.call("hello", json!(["you"])).await, json!("hello, you"));
+        assert_eq!(hello.error("increment", json!([])).await.0, "Method not found");
+        assert!(host.terminate().success());
+    });
+    for name in ["counter.vms", "hello-world.vms"] {
+        assert_eq!(crate::harness::verify(&directory.path().join(name)).0, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_counter_in_memory_goes_on_after_a_restart() {
+    let place = Place::of_example("counter.js");
+    for expected in 1..4 {
+        run(async {
+            let host = place.host();
+            assert_eq!(host.client().await.call("increment", json!([])).await, json!(expected));
+            assert_eq!(host.terminate().code(), Some(0));
+        });
+    }
+    place.assert_agrees();
+}
+
+#[test]
+fn a_script_with_init_verifies() {
+    let place = Place::of_example("persisted-counter.js");
+    run(async {
+        let host = place.host();
+        assert_eq!(host.client().await.call("increment", json!([])).await, json!(1));
+    });
+    run(async {
+        let host = place.host();
+        assert_eq!(host.client().await.call("increment", json!([])).await, json!(2));
+        assert!(host.terminate().success());
+    });
+    place.assert_agrees();
+}
+
+#[test]
+fn what_a_script_throws_is_logged_faithfully() {
+    let place = Place::new(
+        "exports.error = () => { throw new Error('m') }; exports.text = () => { throw 'text' }
+        exports.nothing = () => { throw null }; exports.later = async () => { throw new RangeError('far') }
+        exports.own = () => { throw Object.assign(new Error('x'), { name: 'Mine' }) }",
+    );
+    let thrown = [
+        ("error", "Error", "m"),
+        ("text", "Error", "text"),
+        ("nothing", "Error", "null"),
+        ("later", "RangeError", "far"),
+        ("own", "Mine", "x"),
+    ];
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        for (method, name, message) in thrown {
+            assert_eq!(client.error(method, json!([])).await, (name.into(), message.into()), "{method}");
+        }
+        assert!(host.terminate().success());
+    });
+    for (entry, (_, name, message)) in place.log().iter().skip(1).zip(thrown) {
+        assert_eq!(entry["result"], json!({ "err": { "name": name, "message": message } }));
+    }
+    place.assert_agrees();
+}
+
+#[test]
+fn time_and_chance_verify() {
+    let place = Place::new(
+        "const loaded = [Date.now(), Math.random()]
+        exports.get = () => [loaded, Date.now(), new Date().toISOString(), Math.random(), Math.random()]",
+    );
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        let (first, second) = (client.call("get", json!([])).await, client.call("get", json!([])).await);
+        assert_eq!(first[0], second[0], "what was drawn while loading stays");
+        assert_ne!(first[3], first[4]);
+        assert_ne!(first[3], second[3]);
+        assert!(host.terminate().success());
+    });
+    run(async {
+        let host = place.host();
+        host.client().await.call("get", json!([])).await;
+        assert!(host.terminate().success());
+    });
+    place.assert_agrees();
+}
+
+#[test]
+fn a_call_that_throws_keeps_none_of_its_files() {
+    let place = Place::new(
+        "exports.good = () => System.files.writeFile('/a', 'kept')
+        exports.bad = async () => { await System.files.writeFile('/a', 'lost'); await System.files.writeFile('/b', 'lost'); throw new Error('no') }
+        exports.read = async () => [await System.files.readFile('/a'), await System.files.readdir('/')]",
+    );
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        client.call("good", json!([])).await;
+        assert_eq!(client.error("bad", json!([])).await.1, "no");
+        assert_eq!(client.call("read", json!([])).await, json!(["kept", ["a"]]));
+        assert!(host.terminate().success());
+    });
+    place.assert_agrees();
+}

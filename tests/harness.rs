@@ -1,0 +1,221 @@
+//! A host process to call, kill and audit.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The program under test.
+pub(crate) const VMS: &str = env!("CARGO_BIN_EXE_vms");
+
+/// Runs `vms` to its end.
+pub(crate) fn vms<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
+    Command::new(VMS).args(arguments).stdin(Stdio::null()).output().expect("vms starts")
+}
+
+/// Text of a stream that must be UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("vms prints UTF-8")
+}
+
+/// An example script of the repository.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+}
+
+/// A temporary place with a script and its data directory.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new(script: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("script.js"), script).expect("a writable directory");
+        Self { directory }
+    }
+
+    pub(crate) fn of_example(name: &str) -> Self {
+        Self::new(&std::fs::read_to_string(example(name)).expect("an example"))
+    }
+
+    pub(crate) fn script(&self) -> PathBuf {
+        self.directory.path().join("script.js")
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Starts a host on a free port.
+    pub(crate) fn host(&self) -> Host {
+        self.host_with(&[])
+    }
+
+    pub(crate) fn host_with(&self, more: &[&str]) -> Host {
+        Host::start(Command::new(VMS).arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more))
+    }
+
+    /// Audits the data directory: the exit code and what `--json` says.
+    pub(crate) fn verify(&self) -> (i32, Value) {
+        verify(&self.data())
+    }
+
+    /// The entries of the log, as `vms log --json` shows them.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let output = vms(["log".as_ref(), self.data().as_os_str(), "--json".as_ref()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// Asserts that an audit agrees, and that the published archive is complete.
+    pub(crate) fn assert_agrees(&self) {
+        let (code, report) = self.verify();
+        assert_eq!((code, &report["verdict"]), (0, &json!("agrees")), "{report}");
+        assert_eq!(report["publishedFiles"], report["filesVersion"], "{report}");
+        assert_eq!(report["publishedBlobs"], report["filesBlobs"], "{report}");
+    }
+}
+
+/// Audits a data directory: the exit code and what `--json` says.
+pub(crate) fn verify(directory: &Path) -> (i32, Value) {
+    let output = vms(["verify".as_ref(), directory.as_os_str(), "--json".as_ref()]);
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    (output.status.code().expect("an exit code"), report)
+}
+
+/// A running `vms host`. Dropping it kills it.
+pub(crate) struct Host {
+    process: Child,
+    /// What it has said when it was ready, one object for each service.
+    pub(crate) announced: Vec<Value>,
+}
+
+impl Host {
+    /// Starts a host and waits until it serves as many services as there are `.js` files among its arguments.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        match Self::try_start(command) {
+            Ok(host) => host,
+            Err(stderr) => panic!("the host did not start: {stderr}"),
+        }
+    }
+
+    /// As [`Host::start`]; gives what the host said on stderr if it ended instead.
+    pub(crate) fn try_start(command: &mut Command) -> Result<Self, String> {
+        let services = command.get_args().filter(|argument| argument.to_string_lossy().ends_with(".js")).count();
+        let mut process = command
+            .args(["--port", "0", "--json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("vms starts");
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let announced: Vec<Value> = lines
+            .take(services.max(1))
+            .map_while(Result::ok)
+            .map(|line| serde_json::from_str(&line).expect("a JSON line"))
+            .collect();
+        if announced.len() < services.max(1) {
+            let mut stderr = String::new();
+            process.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+            process.wait().expect("it has ended");
+            return Err(stderr);
+        }
+        Ok(Self { process, announced })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.announced[0]["url"].as_str().expect("a URL")
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.url(), None).await
+    }
+
+    pub(crate) async fn client_of(&self, user: &str) -> Client {
+        Client::connect(self.url(), Some(user)).await
+    }
+
+    /// SIGKILL, at once.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.process.wait().expect("it ends")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.process.wait().expect("it ends")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _may_have_ended = self.process.kill();
+        let _may_have_ended = self.process.wait();
+    }
+}
+
+/// A connection to a service, for JSON values.
+pub(crate) struct Client {
+    rpc: RpcClient,
+}
+
+impl Client {
+    pub(crate) async fn connect(url: &str, user: Option<&str>) -> Self {
+        let options = ClientOptions { user: user.map(str::to_owned), ..ClientOptions::default() };
+        Self { rpc: RpcClient::connect(url, options).await.expect("the host listens") }
+    }
+
+    /// The result of a call that must succeed.
+    pub(crate) async fn call(&self, method: &str, args: impl Serialize) -> Value {
+        self.try_call(method, args).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    pub(crate) async fn try_call(&self, method: &str, args: impl Serialize) -> Result<Value, ClientError> {
+        let result = self.rpc.call(method, &args).await?;
+        Ok(result.map_or(Value::Null, |raw| serde_json::from_str(raw.get()).expect("JSON")))
+    }
+
+    /// Name and message of the error of a call that must fail.
+    pub(crate) async fn error(&self, method: &str, args: impl Serialize) -> (String, String) {
+        match self.try_call(method, args).await {
+            Err(ClientError::Rpc(error)) => (error.message, error.data.unwrap_or_default()),
+            Err(other) => panic!("{method}: {other}"),
+            Ok(value) => panic!("{method} returned {value}"),
+        }
+    }
+
+    pub(crate) async fn handshake(&self) -> Value {
+        Value::Object(self.rpc.handshake().await.expect("an answer"))
+    }
+}
+
+/// Runs a future on a runtime of its own.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}

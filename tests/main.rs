@@ -1,0 +1,9 @@
+//! Tests of the whole program: real binaries, real sockets, real disks.
+
+mod harness;
+
+mod behaviour;
+mod cli;
+mod crash;
+mod hostile;
+mod tamper;

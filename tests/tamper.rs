@@ -1,0 +1,277 @@
+//! The cheat kit: a host that deviates, in each way there is, and what an audit says about it.
+//!
+//! Each cheat takes the log or the archive of an honest host, changes it, and signs it again with the host's own
+//! key, as only the host itself can.
+
+use std::path::Path;
+
+use libvms::storage::{Core, Durability};
+use libvms_protocol::entry::{CallEntry, Entry, FilesHead, Outcome, Thrown};
+use libvms_protocol::tree::TreeHash;
+use libvms_protocol::value::Value;
+use serde_json::{Value as Json, json};
+
+use crate::harness::{Place, run, verify};
+
+/// A service that shows every kind of outcome, and eight calls of it.
+fn honest() -> Place {
+    let place = Place::new(
+        "let n = 0
+        exports.inc = (by = 1) => n += by
+        exports.fail = () => { throw new Error('no ' + n) }
+        exports.save = async (text) => { await System.files.writeFile('/f', text + n); return n }
+        exports.spin = () => { for (;;) {} }",
+    );
+    let calls = [
+        ("inc", json!([])),
+        ("inc", json!([5])),
+        ("fail", json!([])),
+        ("save", json!(["a"])),
+        ("spin", json!([])),
+        ("inc", json!([])),
+        ("save", json!(["b"])),
+        ("inc", json!([7])),
+    ];
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        for (method, args) in calls {
+            let _may_fail = client.try_call(method, args).await;
+        }
+        assert!(host.terminate().success());
+    });
+    place.assert_agrees();
+    place
+}
+
+/// Writes a core anew with other blocks, signed by its own key.
+fn rewrite(core: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
+    let old = Core::open(core, Durability::Relaxed).expect("an honest core");
+    let key = old.secret_key().expect("the host's own core");
+    let mut blocks: Vec<Vec<u8>> = old.blocks(0..old.length()).map(|block| block.expect("readable")).collect();
+    drop(old);
+    change(&mut blocks);
+    std::fs::remove_dir_all(core).expect("ours");
+    let mut new = Core::create(core, key, Durability::Relaxed).expect("an empty place");
+    new.append(&blocks).expect("a working disk");
+}
+
+/// Changes the log of an honest host, and gives what an audit says.
+fn cheat_log(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Json {
+    let place = honest();
+    rewrite(&place.data().join("log"), change);
+    audit(&place)
+}
+
+fn audit(place: &Place) -> Json {
+    let (code, report) = verify(&place.data());
+    assert_eq!((code, &report["verdict"]), (1, &json!("diverges")), "{report}");
+    report
+}
+
+/// Changes one call's entry.
+fn alter(block: usize, change: impl FnOnce(&mut CallEntry)) -> Json {
+    cheat_log(|blocks| {
+        let Ok(Entry::Call(mut entry)) = Entry::decode(&blocks[block]) else { panic!("a call") };
+        change(&mut entry);
+        blocks[block] = Entry::Call(entry).encode().expect("within the limits");
+    })
+}
+
+fn alter_outcome(block: usize, change: impl FnOnce(&mut Outcome)) -> Json {
+    alter(block, |entry| {
+        let mut outcome = entry.result.outcome().expect("an honest entry");
+        change(&mut outcome);
+        entry.result = outcome.into();
+    })
+}
+
+fn assert_found(report: &Json, block: u64, class: &str, field: &str) {
+    assert_eq!((&report["block"], &report["class"], &report["field"]), (&json!(block), &json!(class), &json!(field)), "{report}");
+}
+
+fn set_value(to: Value) -> impl FnOnce(&mut Outcome) {
+    |outcome| *outcome = Outcome::Returned { value: Some(to), files: None }
+}
+
+fn files_of(outcome: &mut Outcome) -> &mut FilesHead {
+    match outcome {
+        Outcome::Returned { files: Some(files), .. } => files,
+        other => panic!("{other:?} changed no files"),
+    }
+}
+
+#[test]
+fn an_altered_result_is_found() {
+    assert_found(&alter_outcome(2, set_value(Value::Integer(7))), 2, "wrong-result", "result.res");
+    assert_found(&alter_outcome(8, |outcome| *outcome = Outcome::Returned { value: None, files: None }), 8, "wrong-result", "result.res");
+}
+
+#[test]
+fn an_altered_error_is_found() {
+    let thrown = |name: &str, message: &str| Thrown { name: name.into(), message: message.into() };
+    let report = alter_outcome(3, |outcome| *outcome = Outcome::Threw(thrown("Error", "no 7")));
+    assert_found(&report, 3, "wrong-error", "result.err.message");
+    let report = alter_outcome(3, |outcome| *outcome = Outcome::Threw(thrown("Other", "no 6")));
+    assert_found(&report, 3, "wrong-error", "result.err.name");
+    assert_found(&alter_outcome(3, set_value(Value::Null)), 3, "wrong-result", "result.res");
+    let report = alter_outcome(1, |outcome| *outcome = Outcome::Threw(thrown("Error", "down")));
+    assert_found(&report, 1, "wrong-error", "result.err");
+}
+
+#[test]
+fn a_false_fault_is_found() {
+    use libvms_protocol::entry::Fault;
+    let report = alter_outcome(1, |outcome| *outcome = Outcome::Fault(Fault::Fuel));
+    assert_found(&report, 1, "false-fault", "result.fault");
+    let report = alter_outcome(5, |outcome| *outcome = Outcome::Fault(Fault::Output));
+    assert_found(&report, 5, "false-fault", "result.fault");
+    assert_found(&alter_outcome(5, set_value(Value::Integer(1))), 5, "wrong-result", "result.res");
+}
+
+#[test]
+fn a_dropped_call_is_found() {
+    let report = cheat_log(|blocks| drop(blocks.remove(2)));
+    assert_found(&report, 2, "wrong-error", "result.err.message");
+}
+
+#[test]
+fn an_inserted_call_is_found() {
+    let report = cheat_log(|blocks| blocks.insert(2, blocks[1].clone()));
+    assert_found(&report, 2, "wrong-result", "result.res");
+}
+
+#[test]
+fn reordered_calls_are_found() {
+    let report = cheat_log(|blocks| blocks.swap(1, 2));
+    // Both may have the same time; if not, going back in time is what comes to light first.
+    assert_eq!(report["block"], json!(1), "{report}");
+    assert_found(&report, 1, "wrong-result", "result.res");
+}
+
+#[test]
+fn time_that_goes_back_is_found() {
+    let report = alter(6, |entry| entry.call.at = 5);
+    assert_found(&report, 6, "time-went-back", "at");
+}
+
+#[test]
+fn wrong_hashes_of_files_are_found() {
+    let cases: [(&str, fn(&mut FilesHead)); 4] = [
+        ("result.files.version", |files| files.version += 1),
+        ("result.files.hash", |files| files.hash = TreeHash([0; 32])),
+        ("result.files.blobs", |files| files.blobs += 1),
+        ("result.files.blobsHash", |files| files.blobs_hash = TreeHash([0; 32])),
+    ];
+    for (field, change) in cases {
+        assert_found(&alter_outcome(4, |outcome| change(files_of(outcome))), 4, "wrong-files", field);
+    }
+    let report = alter_outcome(4, set_value(Value::Integer(6)));
+    assert_found(&report, 4, "wrong-files", "result.files.version");
+}
+
+#[test]
+fn a_malformed_entry_is_found() {
+    assert_found(&cheat_log(|blocks| blocks[3].push(0)), 3, "malformed-entry", "entry");
+    assert_found(&cheat_log(|blocks| blocks[3] = b"garbage".to_vec()), 3, "malformed-entry", "entry");
+    assert_found(&cheat_log(|blocks| blocks[3] = vec![]), 3, "malformed-entry", "entry");
+    assert_found(&cheat_log(|blocks| blocks[3] = blocks[0].clone()), 3, "wrong-order", "entry");
+    assert_found(&cheat_log(|blocks| drop(blocks.remove(0))), 0, "wrong-order", "entry");
+}
+
+#[test]
+fn a_replaced_script_is_found() {
+    let report = cheat_log(|blocks| {
+        let Ok(Entry::Init(mut init)) = Entry::decode(&blocks[0]) else { panic!("init") };
+        init.code = init.code.replace("n += by", "n += by * 2");
+        blocks[0] = Entry::Init(init).encode().expect("within the limits");
+    });
+    assert_found(&report, 1, "wrong-result", "result.res");
+}
+
+#[test]
+fn a_script_that_does_not_load_is_found() {
+    let report = cheat_log(|blocks| {
+        let Ok(Entry::Init(mut init)) = Entry::decode(&blocks[0]) else { panic!("init") };
+        init.code = "exports.inc = ".into();
+        blocks[0] = Entry::Init(init).encode().expect("within the limits");
+    });
+    assert_found(&report, 0, "unloadable-script", "code");
+}
+
+#[test]
+fn a_truncated_log_is_found_by_its_archive() {
+    let report = cheat_log(|blocks| blocks.truncate(5));
+    assert_found(&report, 5, "archive-longer", "files");
+}
+
+#[test]
+fn an_altered_file_is_found() {
+    let place = honest();
+    rewrite(&place.data().join("blobs"), |blocks| blocks[1] = b"b8".to_vec());
+    assert_found(&audit(&place), 7, "archive-differs", "blobs");
+    let place = honest();
+    rewrite(&place.data().join("files"), |blocks| {
+        let last = blocks.len() - 1;
+        blocks.swap(last, last - 1);
+    });
+    assert_found(&audit(&place), 4, "archive-differs", "files");
+}
+
+#[test]
+fn an_unlogged_file_is_found() {
+    let place = honest();
+    rewrite(&place.data().join("files"), |blocks| blocks.push(blocks[1].clone()));
+    assert_found(&audit(&place), 9, "archive-longer", "files");
+    let place = honest();
+    rewrite(&place.data().join("blobs"), |blocks| blocks.push(b"more".to_vec()));
+    assert_found(&audit(&place), 9, "archive-longer", "blobs");
+}
+
+#[test]
+fn a_host_does_not_go_on_with_a_log_that_is_wrong() {
+    let place = honest();
+    rewrite(&place.data().join("log"), |blocks| blocks.truncate(5));
+    let mut command = std::process::Command::new(crate::harness::VMS);
+    let command = command.arg("host").arg(place.script()).arg("--dir").arg(place.data());
+    let Err(stderr) = crate::harness::Host::try_start(command) else { panic!("it started") };
+    assert!(stderr.contains("vms verify"), "{stderr}");
+}
+
+#[test]
+fn what_an_auditor_does_not_know_accuses_nobody() {
+    let later = |change: fn(&mut libvms_protocol::entry::Init)| {
+        let place = honest();
+        rewrite(&place.data().join("log"), |blocks| {
+            let Ok(Entry::Init(mut init)) = Entry::decode(&blocks[0]) else { panic!("init") };
+            change(&mut init);
+            blocks[0] = Entry::Init(init).encode().expect("within the limits");
+        });
+        verify(&place.data())
+    };
+    for (code, report) in [
+        later(|init| init.engine.version += "-later"),
+        later(|init| init.engine.api += 1),
+        later(|init| init.limits.memory = 1 << 40),
+        later(|init| init.auth = libvms_protocol::entry::Auth::Signed),
+    ] {
+        assert_eq!((code, &report["verdict"], &report["block"]), (3, &json!("cannot-verify"), &json!(0)), "{report}");
+    }
+    let place = honest();
+    // {"type": "later"}
+    rewrite(&place.data().join("log"), |blocks| blocks[4] = b"\xa1\x64type\x65later".to_vec());
+    let (code, report) = verify(&place.data());
+    assert_eq!((code, &report["verdict"], &report["block"]), (3, &json!("cannot-verify"), &json!(4)), "{report}");
+}
+
+#[test]
+fn a_log_that_was_damaged_after_signing_accuses_nobody() {
+    let place = honest();
+    let data = place.data().join("log/data");
+    let mut bytes = std::fs::read(&data).expect("the log's data");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&data, bytes).expect("writable");
+    let (code, report) = verify(&place.data());
+    assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
+}
