@@ -343,7 +343,7 @@ fn a_full_disk_fails_the_append_and_poisons_the_core() {
         );
         assert!(matches!(core.append(&["more"]), Err(StorageError::Poisoned { .. })));
         assert_eq!(core.length(), acknowledged);
-        assert_eq!(core.block(acknowledged).is_ok(), false);
+        assert!(core.block(acknowledged).is_err());
         world.file.space.store(u64::MAX, Ordering::Relaxed);
         let mut core = world.open(Durability::Sync);
         assert!([acknowledged, acknowledged + 2].contains(&core.length()));

@@ -137,8 +137,8 @@ mod tests {
         for (index, block) in blocks.iter().enumerate() {
             scratch.append(block).expect("appended");
             roots.append(block);
-            for earlier in 0..=index {
-                assert_eq!(scratch.block(earlier as u64).expect("in range"), blocks[earlier]);
+            for (earlier, expected) in blocks[..=index].iter().enumerate() {
+                assert!(scratch.block(earlier as u64).expect("in range") == *expected);
             }
         }
         assert_eq!((scratch.length(), scratch.roots()), (sizes.len() as u64, &roots));

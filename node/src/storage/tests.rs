@@ -126,7 +126,7 @@ fn a_block_has_at_most_eight_mebibytes() {
     core.append(&[largest.as_slice(), b"small"]).expect("appended");
     let error = core.append(&[vec![3; BLOCK_BYTES_MAX + 1]]).expect_err("too large");
     assert!(matches!(error, StorageError::TooLarge { .. }), "{error}");
-    let error = core.append(&vec![[0_u8; 0]; BATCH_BLOCKS_MAX + 1]).expect_err("too many");
+    let error = core.append(&[[0_u8; 0]; BATCH_BLOCKS_MAX + 1]).expect_err("too many");
     assert!(matches!(error, StorageError::TooLarge { .. }), "{error}");
     core.append(&["after"]).expect("the errors changed nothing");
     let core = open(root.path());
@@ -176,7 +176,7 @@ fn a_creation_cut_short_is_no_core_and_can_be_repeated() {
     let whole = temporary();
     drop(create(whole.path()));
     let oplog = fs::read(whole.path().join("oplog")).expect("there");
-    for length in [0, 1, 5, 8, 9, 10, 100, 250] {
+    for length in [0, 1, 5, 8, 9, 10, 100, 200] {
         for padding in [0, 4096, 8192] {
             let root = temporary();
             let mut torn = oplog[..length].to_vec();
