@@ -40,7 +40,10 @@ fn a_host_that_is_killed_loses_nothing_that_it_acknowledged() {
         assert!(host.terminate().success());
     });
     place.assert_agrees();
-    assert!(acknowledged.lock().expect("no panic").len() as u64 > crashes, "hardly any call was acknowledged");
+    assert!(
+        acknowledged.lock().expect("no panic").len() as u64 > crashes,
+        "hardly any call was acknowledged"
+    );
 }
 
 /// Eight clients call at once; after a random time, from the moment of start on, the host is killed.

@@ -84,7 +84,8 @@ impl Place {
 /// Audits a data directory: the exit code and what `--json` says.
 pub(crate) fn verify(directory: &Path) -> (i32, Value) {
     let output = vms(["verify".as_ref(), directory.as_os_str(), "--json".as_ref()]);
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    let report =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
     (output.status.code().expect("an exit code"), report)
 }
 
@@ -106,7 +107,8 @@ impl Host {
 
     /// As [`Host::start`]; gives what the host said on stderr if it ended instead.
     pub(crate) fn try_start(command: &mut Command) -> Result<Self, String> {
-        let services = command.get_args().filter(|argument| argument.to_string_lossy().ends_with(".js")).count();
+        let services =
+            command.get_args().filter(|argument| argument.to_string_lossy().ends_with(".js")).count();
         let mut process = command
             .args(["--port", "0", "--json"])
             .stdin(Stdio::null())

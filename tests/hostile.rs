@@ -105,9 +105,18 @@ fn a_timer_that_throws_ends_its_call_only() {
 #[test]
 fn scripts_find_no_way_out() {
     for (method, expected) in [
-        ("() => { try { return this.constructor.constructor('return process')() } catch (e) { return e.name } }", "ReferenceError"),
-        ("() => { try { return (() => {}).constructor('return require')() } catch (e) { return e.name } }", "ReferenceError"),
-        ("() => [typeof process, typeof require, typeof std, typeof os, typeof WebAssembly, typeof Atomics].join()", "undefined,undefined,undefined,undefined,undefined,undefined"),
+        (
+            "() => { try { return this.constructor.constructor('return process')() } catch (e) { return e.name } }",
+            "ReferenceError",
+        ),
+        (
+            "() => { try { return (() => {}).constructor('return require')() } catch (e) { return e.name } }",
+            "ReferenceError",
+        ),
+        (
+            "() => [typeof process, typeof require, typeof std, typeof os, typeof WebAssembly, typeof Atomics].join()",
+            "undefined,undefined,undefined,undefined,undefined,undefined",
+        ),
     ] {
         for outcome in attack(method) {
             assert_eq!(outcome, Ok(json!(expected)), "{method}");
@@ -139,7 +148,10 @@ fn an_attack_on_one_service_does_not_hold_up_another() {
     }
     run(async {
         let mut command = std::process::Command::new(crate::harness::VMS);
-        command.arg("host").args(scripts.map(|(name, _)| directory.path().join(name))).args(["--fuel", "60000"]);
+        command
+            .arg("host")
+            .args(scripts.map(|(name, _)| directory.path().join(name)))
+            .args(["--fuel", "60000"]);
         let host = crate::harness::Host::start(&mut command);
         let url = |index: usize| host.announced[index]["url"].as_str().expect("a URL");
         let (slow, fast) = (Client::connect(url(0), None).await, Client::connect(url(1), None).await);

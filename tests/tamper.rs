@@ -48,7 +48,8 @@ fn honest() -> Place {
 fn rewrite(core: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let old = Core::open(core, Durability::Relaxed).expect("an honest core");
     let key = old.secret_key().expect("the host's own core");
-    let mut blocks: Vec<Vec<u8>> = old.blocks(0..old.length()).map(|block| block.expect("readable")).collect();
+    let mut blocks: Vec<Vec<u8>> =
+        old.blocks(0..old.length()).map(|block| block.expect("readable")).collect();
     drop(old);
     change(&mut blocks);
     std::fs::remove_dir_all(core).expect("ours");
@@ -87,7 +88,11 @@ fn alter_outcome(block: usize, change: impl FnOnce(&mut Outcome)) -> Json {
 }
 
 fn assert_found(report: &Json, block: u64, class: &str, field: &str) {
-    assert_eq!((&report["block"], &report["class"], &report["field"]), (&json!(block), &json!(class), &json!(field)), "{report}");
+    assert_eq!(
+        (&report["block"], &report["class"], &report["field"]),
+        (&json!(block), &json!(class), &json!(field)),
+        "{report}"
+    );
 }
 
 fn set_value(to: Value) -> impl FnOnce(&mut Outcome) {
@@ -104,7 +109,12 @@ fn files_of(outcome: &mut Outcome) -> &mut FilesHead {
 #[test]
 fn an_altered_result_is_found() {
     assert_found(&alter_outcome(2, set_value(Value::Integer(7))), 2, "wrong-result", "result.res");
-    assert_found(&alter_outcome(8, |outcome| *outcome = Outcome::Returned { value: None, files: None }), 8, "wrong-result", "result.res");
+    assert_found(
+        &alter_outcome(8, |outcome| *outcome = Outcome::Returned { value: None, files: None }),
+        8,
+        "wrong-result",
+        "result.res",
+    );
 }
 
 #[test]
@@ -255,13 +265,21 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
         later(|init| init.limits.memory = 1 << 40),
         later(|init| init.auth = libvms_protocol::entry::Auth::Signed),
     ] {
-        assert_eq!((code, &report["verdict"], &report["block"]), (3, &json!("cannot-verify"), &json!(0)), "{report}");
+        assert_eq!(
+            (code, &report["verdict"], &report["block"]),
+            (3, &json!("cannot-verify"), &json!(0)),
+            "{report}"
+        );
     }
     let place = honest();
     // {"type": "later"}
     rewrite(&place.data().join("log"), |blocks| blocks[4] = b"\xa1\x64type\x65later".to_vec());
     let (code, report) = verify(&place.data());
-    assert_eq!((code, &report["verdict"], &report["block"]), (3, &json!("cannot-verify"), &json!(4)), "{report}");
+    assert_eq!(
+        (code, &report["verdict"], &report["block"]),
+        (3, &json!("cannot-verify"), &json!(4)),
+        "{report}"
+    );
 }
 
 #[test]
