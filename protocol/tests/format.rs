@@ -1,7 +1,9 @@
 //! `FORMAT.md` shows one worked example of every record: each must be what this crate writes and reads.
 
 use data_encoding::HEXLOWER;
+use libvms_protocol::bee::{Cache, Header, Level, NodeBlock, Writer};
 use libvms_protocol::checkpoint::{Checkpoint, signable};
+use libvms_protocol::drive::{self, DriveLength, Options, Path};
 use libvms_protocol::entry::{
     Auth, Call, CallEntry, Engine, Entry, Epoch, FORMAT_VERSION, Fault, FilesHead, Init, Limits, Outcome,
     Thrown, Upgrade,
@@ -9,6 +11,8 @@ use libvms_protocol::entry::{
 use libvms_protocol::identity::{PublicKey, SecretKey, Signature};
 use libvms_protocol::tree::{Roots, TreeHash};
 use libvms_protocol::value::Value;
+
+use crate::vector::{array, hex, read};
 
 const FORMAT: &str = include_str!("../FORMAT.md");
 
@@ -88,4 +92,40 @@ fn the_checkpoint_in_the_document_is_what_the_code_signs() {
     let signed = signable(checkpoint.length(), checkpoint.fork(), &checkpoint.tree_hash());
     let bytes = [signed.as_slice(), &checkpoint.signature().0].concat();
     assert_eq!(HEXLOWER.encode(&example("checkpoint")), HEXLOWER.encode(&bytes));
+}
+
+#[test]
+fn the_hyperbee_block_in_the_document_is_what_the_code_writes() {
+    let bytes = example("Hyperbee block");
+    assert_eq!(bytes, hex(&read("hyperbee/put-10-sequential.json")["blocks"][10]));
+    let root = Level { keys: vec![5], children: vec![(9, 1), (10, 1)] };
+    let leaf = Level { keys: vec![6, 7, 8, 9, 10], children: vec![] };
+    let block = NodeBlock { levels: vec![root, leaf], key: b"key-0009".into(), value: Some(b"val-9".into()) };
+    assert_eq!(NodeBlock::decode(&bytes), Ok(block));
+    let (cache, header, mut core) = (Cache::default(), Header::plain(), vec![]);
+    for put in 0..10 {
+        let (key, value) = (format!("key-{put:04}"), format!("val-{put}"));
+        let appended =
+            Writer::new(&cache, &header).put(&core, core.len() as u64, key.as_bytes(), value.into());
+        core.extend(appended.expect("our own blocks"));
+    }
+    assert_eq!(core.last(), Some(&bytes));
+}
+
+#[test]
+fn the_archive_in_the_document_is_what_the_code_writes() {
+    let vector = read("hyperdrive/basic.json");
+    let (cache, header) = (Cache::default(), Header::of_drive(&array(&vector["blobs"]["publicKey"])));
+    let path = Path::new("/hello.txt").expect("a path");
+    let written = drive::Writer::new(&cache, &header).put::<Vec<Vec<u8>>>(
+        &vec![],
+        DriveLength::default(),
+        &path,
+        b"hello world",
+        Options::default(),
+    );
+    let documented = vec![example("header of a files core"), example("entry of a file")];
+    assert_eq!(written.expect("an empty drive").files, documented);
+    assert_eq!(documented, [hex(&vector["dbBlocks"][0]), hex(&vector["dbBlocks"][1])]);
+    assert_eq!(Header::decode(&documented[0]), Ok(header));
 }
