@@ -115,7 +115,8 @@ impl Metadata {
     /// first, as in JavaScript; the text becomes what `JSON.stringify(JSON.parse(text))` gives.
     ///
     /// # Errors
-    /// Where the text is not JSON, nests too deep, or holds what a [`Value`](crate::value::Value) can not hold.
+    /// Where the text is not JSON, nests deeper than 127 levels, or holds a number beyond the range of a 64-bit float or
+    /// a lone surrogate.
     pub fn from_json(text: &str) -> Result<Option<Self>, EntryError> {
         let value: super::json::Json = serde_json::from_str(text).map_err(EntryError::of)?;
         let text = value.to_string();

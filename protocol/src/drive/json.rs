@@ -59,12 +59,17 @@ fn number_text(number: f64) -> String {
     if number == 0.0 {
         return "0".into();
     }
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e').expect("the form asked for has an exponent");
-    let digits = mantissa.replace('.', "");
+    // Of two shortest numbers that are equally close, JavaScript and serde_json take the even one; `{}` of the standard
+    // library does not: 930978847458827.25.
+    let text = serde_json::to_string(&number.abs()).expect("a number has a JSON form");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let zeros = (all.len() - digits.len()) as i32;
     let exponent: i32 = exponent.parse().expect("the exponent of a 64-bit float");
     let sign = if number < 0.0 { "-" } else { "" };
-    format!("{sign}{}", place_point(&digits, exponent))
+    format!("{sign}{}", place_point(digits.trim_end_matches('0'), exponent + whole.len() as i32 - 1 - zeros))
 }
 
 /// Digits of which the first stands for 10^`exponent`.
@@ -179,6 +184,8 @@ mod tests {
             ("1.0", "1"),
             ("-1.50", "-1.5"),
             ("0.1", "0.1"),
+            ("-930978847458827.25", "-930978847458827.2"),
+            ("930978847458827.75", "930978847458827.8"),
             ("1e-6", "0.000001"),
             ("1.5e-7", "1.5e-7"),
             ("1e20", "100000000000000000000"),
