@@ -12,7 +12,7 @@ use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Inclusion, Roots, index};
 
 use super::create::{self, OPLOG_BYTES_MAX};
-use super::journal::{FLUSH_BYTES, Files, Journal};
+use super::journal::{FLUSH_BYTES, Files, Journal, at_once};
 use super::oplog::{Entry, Oplog};
 use super::reader::Reader;
 use super::{Durability, StorageError};
@@ -141,7 +141,7 @@ impl Core {
         }
         check_sizes(self.journal.path(), blocks)?;
         self.is_poisoned = true;
-        futures::executor::block_on(hypercore.append_batch(blocks))
+        at_once(hypercore.append_batch(blocks))
             .map_err(|error| StorageError::hypercore(self.journal.path(), error))?;
         let (roots, checkpoint) = self.head_after(secret_key)?;
         self.reader.roots = roots;
@@ -250,7 +250,7 @@ impl fmt::Debug for Core {
 
 fn open_hypercore(journal: &Arc<Journal>) -> Result<Hypercore, hypercore::HypercoreError> {
     let storage = journal.storage()?;
-    futures::executor::block_on(HypercoreBuilder::new(storage).open(true).build())
+    at_once(HypercoreBuilder::new(storage).open(true).build())
 }
 
 fn check_sizes(path: &Path, blocks: &[impl AsRef<[u8]>]) -> Result<(), StorageError> {

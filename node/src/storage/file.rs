@@ -61,7 +61,7 @@ impl<'a> ReadAhead<'a> {
 
     /// The `length` bytes at `offset`. The caller bounds `length` by what the file can hold.
     pub(super) fn read(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let end = offset + length as u64;
+        let end = offset.saturating_add(length as u64);
         if offset < self.start || end > self.start + self.buffer.len() as u64 {
             let available = self.medium.length()?.saturating_sub(offset).min(READ_AHEAD_BYTES);
             let wanted = available.max(length as u64) as usize;

@@ -11,6 +11,10 @@
 //!   bitfield are written and made durable, then the header into the slot that is not current, then the entries are
 //!   cut off. Until the new header is whole, the old one and its entries hold; from then on they are obsolete.
 //!
+//! What the crate (version 0.17.0-alpha.1) does not survive, and never meets here: a torn entry or header; entries that a
+//! newer header has made obsolete (it does not compare their bit); a partial entry at the end (it loops); appending after
+//! a reopening (it writes over the entries); a failed write (it goes on; [`super::Core`] does not).
+//!
 //! The bitfield says which blocks are here. We never remove one, so it is all ones, which we write for other programs
 //! and never read; the crate would panic on reading one of more than 32,768 blocks.
 
@@ -19,6 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
 use hypercore::{Storage, StorageTraits, Store};
 use libvms_protocol::tree::{Hash, Node};
 use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
@@ -157,7 +162,7 @@ impl Journal {
                 Arc::new(JournalStore { journal: Arc::clone(&journal), store });
             Box::pin(std::future::ready(Ok(store))) as BoxFuture<_>
         };
-        futures::executor::block_on(Storage::open(create, false))
+        at_once(Storage::open(create, false))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -318,6 +323,11 @@ impl RandomAccess for JournalStore {
             Store::Tree | Store::Data | Store::Bitfield => 0,
         }
     }
+}
+
+/// Runs a future of the crate, which waits for nothing but our stores.
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("our stores answer at once")
 }
 
 fn ready<T: Send + 'static>(result: Result<T, RandomAccessError>) -> BoxFuture<Result<T, RandomAccessError>> {
