@@ -1,0 +1,244 @@
+//! A caller's side: a WebSocket to one service, shared by any number of calls.
+//!
+//! Start from [`RpcClient::connect`]. One task, the [`link`], owns the socket.
+
+mod link;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::RpcError;
+use super::query;
+use super::session::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
+use super::stall::Stall;
+use link::{Command, Link, LinkEnd};
+
+/// Calls that may wait for the link to take them; further callers wait in [`RpcClient::call`].
+const COMMANDS_MAX: usize = 64;
+
+/// Who calls, and how much is endured of a server.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The caller's name, for services that believe it.
+    pub user: Option<String>,
+    /// How long connecting may take, up to the first byte of WebSocket.
+    pub connect_timeout: Duration,
+    /// Bytes of one message of the server. More ends the connection.
+    pub message_bytes_max: usize,
+    /// A server that was silent for this long is pinged; one that leaves three such pings unanswered counts as lost.
+    pub ping_interval: Duration,
+    /// How long the server may take nothing of what is sent to it.
+    pub write_timeout: Duration,
+    /// How long [`RpcClient::close`] waits for the server to agree.
+    pub close_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            user: None,
+            connect_timeout: Duration::from_secs(10),
+            // Far above what a LibVMS server answers.
+            message_bytes_max: 16 << 20,
+            ping_interval: Duration::from_secs(30),
+            // A server that has enough calls of ours stops reading until it has answered some.
+            write_timeout: Duration::from_secs(600),
+            close_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A connection to one service.
+///
+/// Any number of calls may be under way at once; they reach the service in the order in which they were begun.
+/// Dropping the client cuts the connection; [`close`](Self::close) ends it in good order.
+///
+/// ```no_run
+/// # use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+/// # async fn example() -> Result<(), ClientError> {
+/// let client = RpcClient::connect("ws://127.0.0.1:5555/", ClientOptions::default()).await?;
+/// let sum = client.call("add", &[1, 2]).await?;
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RpcClient {
+    url: String,
+    next_id: AtomicU64,
+    commands: mpsc::Sender<Command>,
+    end: Arc<OnceLock<LinkEnd>>,
+    task: AbortHandle,
+}
+
+impl RpcClient {
+    /// Connects to the service at `url`, `ws://HOST:PORT/PATH`.
+    ///
+    /// A user is added to the URL's query, before what stands there already.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the URL is none of a service, or when nobody answers there as a WebSocket server in time.
+    pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
+        let full_url =
+            options.user.as_deref().map_or_else(|| url.to_owned(), |user| query::with_user(url, user));
+        let uri: Uri = full_url.parse().map_err(|_| ClientError::Url { url: url.into() })?;
+        let connecting = tokio::time::timeout(options.connect_timeout, open(url, uri, &options));
+        let timeout = |_| ClientError::ConnectTimeout { url: url.into(), after: options.connect_timeout };
+        let socket = connecting.await.map_err(timeout)??;
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let end = Arc::new(OnceLock::new());
+        let task = tokio::spawn(Link::new(socket, receiver, end.clone(), &options).run()).abort_handle();
+        Ok(Self { url: url.into(), next_id: AtomicU64::new(1), commands, end, task })
+    }
+
+    /// Calls `method` and waits for its result, for as long as the connection holds: a busy service queues calls.
+    ///
+    /// `args` is what serde writes as an array: a slice, a tuple, a `Vec`. The result is the JSON text of the server,
+    /// `null` included; it is `None` only where the server's answer has no result at all.
+    ///
+    /// Dropping the future gives up the answer, not the call.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Rpc`] is the service's own answer. After any other error it is open whether the call was made.
+    pub async fn call<A>(&self, method: &str, args: &A) -> Result<Option<Box<RawValue>>, ClientError>
+    where
+        A: Serialize + ?Sized,
+    {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let request = Request { jsonrpc: "2.0", id, method, params: args };
+        let text = serde_json::to_string(&request).map_err(ClientError::Arguments)?;
+        let (answer, answered) = oneshot::channel();
+        if self.commands.send(Command::Call { id, text, answer }).await.is_err() {
+            return Err(self.end());
+        }
+        answered.await.unwrap_or_else(|_| Err(self.end()))
+    }
+
+    /// What the service tells of itself: its `methods` and where its log is.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call); a result that is no object is [`ClientError::Garbage`].
+    pub async fn handshake(&self) -> Result<serde_json::Map<String, serde_json::Value>, ClientError> {
+        let result = self.call("handshake", &[(); 0]).await?;
+        let text = result.as_deref().map_or("null", RawValue::get);
+        serde_json::from_str(text)
+            .map_err(|error| ClientError::Garbage { why: format!("no handshake: {error}") })
+    }
+
+    /// Says goodbye to the server and ends the connection. Calls under way fail with [`ClientError::Closed`].
+    pub async fn close(&self) {
+        // Where this fails, it has ended already.
+        let _either_way = self.commands.send(Command::Close).await;
+        self.commands.closed().await;
+    }
+
+    fn end(&self) -> ClientError {
+        match self.end.get() {
+            Some(LinkEnd::Lost { why }) => ClientError::Lost { why: why.clone() },
+            Some(LinkEnd::Garbage { why }) => ClientError::Garbage { why: why.clone() },
+            Some(LinkEnd::Closed) | None => ClientError::Closed,
+        }
+    }
+}
+
+impl Drop for RpcClient {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for RpcClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RpcClient")
+            .field("url", &self.url)
+            .field("end", &self.end.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The service answered with an error. One of the script reads `NAME: MESSAGE`.
+    #[error("{}", worded(.0))]
+    Rpc(RpcError),
+    /// Not the URL of a service.
+    #[error("{url} is no URL of a service: it must look like ws://HOST:PORT/PATH")]
+    Url { url: String },
+    /// Nobody listens there, or nobody can be reached.
+    #[error("cannot connect to {address}: {source}")]
+    Connect { address: String, source: io::Error },
+    /// Somebody listens there, but not as this service.
+    #[error("{url} answers, but not as a WebSocket: {source}")]
+    Upgrade { url: String, source: Box<tungstenite::Error> },
+    #[error("{url} did not answer within {} seconds", after.as_secs_f64())]
+    ConnectTimeout { url: String, after: Duration },
+    /// The arguments can not be written as JSON.
+    #[error("the arguments are no JSON: {0}")]
+    Arguments(serde_json::Error),
+    /// The server or the way to it is gone.
+    #[error("the connection was lost: {why}")]
+    Lost { why: String },
+    /// The server sends what is no answer.
+    #[error("the server does not speak JSON-RPC 2.0: {why}")]
+    Garbage { why: String },
+    /// [`RpcClient::close`] was called.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+fn worded(error: &RpcError) -> String {
+    match &error.data {
+        Some(data) => format!("{}: {data}", error.message),
+        None => error.message.clone(),
+    }
+}
+
+#[derive(Serialize)]
+struct Request<'a, A: ?Sized> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    params: &'a A,
+}
+
+async fn open(url: &str, uri: Uri, options: &ClientOptions) -> Result<link::Socket, ClientError> {
+    let stream = dial(url, &uri).await?;
+    // A failure shows with the first byte.
+    let _either_way = stream.set_nodelay(true);
+    let stream = Stall::new(stream, options.write_timeout);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_message_size(Some(options.message_bytes_max))
+        .max_frame_size(Some(options.message_bytes_max));
+    let opened = tokio_tungstenite::client_async_with_config(uri, stream, Some(config)).await;
+    let (socket, _) =
+        opened.map_err(|error| ClientError::Upgrade { url: url.into(), source: Box::new(error) })?;
+    Ok(socket)
+}
+
+async fn dial(url: &str, uri: &Uri) -> Result<TcpStream, ClientError> {
+    let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return Err(ClientError::Url { url: url.into() });
+    };
+    let port = uri.port_u16().unwrap_or(80);
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let failed = |source| ClientError::Connect { address: format!("{host}:{port}"), source };
+    TcpStream::connect((name, port)).await.map_err(failed)
+}

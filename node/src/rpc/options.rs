@@ -1,0 +1,74 @@
+//! How much a caller may ask of an [`RpcServer`](super::RpcServer): every bound, each with its reason.
+
+use std::time::Duration;
+
+/// Who may call an [`RpcServer`](super::RpcServer), and how much of it one caller may use.
+///
+/// ```
+/// # use libvms::rpc::RpcOptions;
+/// let options = RpcOptions { allow_origin: vec!["https://example.com".into()], ..RpcOptions::default() };
+/// assert_eq!(options.connections_max, 1_024);
+/// ```
+#[derive(Clone, Debug)]
+pub struct RpcOptions {
+    /// Origins of web pages that may call, as browsers write them: `https://example.com`; `*` is every page.
+    ///
+    /// Programs other than browsers send no origin and need no entry. The host of each entry is also a name under
+    /// which a server that listens on a loopback address may be reached, as it is behind a reverse proxy.
+    pub allow_origin: Vec<String>,
+    /// Connections in all, WebSocket and HTTP. One more is answered with 503.
+    pub connections_max: usize,
+    /// Calls of one connection that may wait for their answer. At this number its socket is no longer read, so
+    /// that it is the caller who waits. A batch that was begun may exceed it by its own length.
+    pub calls_in_flight_max: usize,
+    /// Bytes of the messages of one connection whose answers are on their way. At this number its socket is no longer
+    /// read either; one more message of the largest size may exceed it.
+    pub bytes_in_flight_max: usize,
+    /// Bytes of one message of a caller. More closes a WebSocket with 1009 and is answered with 413 over HTTP.
+    pub message_bytes_max: usize,
+    /// Bytes of the arguments of one call, as JSON text. More is answered with "Invalid params".
+    pub arguments_bytes_max: usize,
+    /// Requests in one batch. More is answered with "Invalid Request".
+    pub batch_requests_max: usize,
+    /// Bytes of one answer, a batch's answers counted together. A result that does not fit is replaced by an error.
+    pub answer_bytes_max: usize,
+    /// Bytes of answers that may wait for a caller to read them. More ends the connection.
+    pub backlog_bytes_max: usize,
+    /// How long a connection may take to send the head of a request, from its start or the last answer on.
+    pub header_timeout: Duration,
+    /// How long the body of a POST may take.
+    pub body_timeout: Duration,
+    /// How long a caller may read nothing at all while we have something for it.
+    pub write_timeout: Duration,
+    /// A WebSocket that was silent for this long is pinged; one that leaves three
+    /// such pings unanswered is ended.
+    pub ping_interval: Duration,
+    /// How long a closed connection may take to take notice before it is cut.
+    pub close_timeout: Duration,
+    /// How long `shutdown` waits for calls in flight and for callers to read their answers.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for RpcOptions {
+    fn default() -> Self {
+        Self {
+            allow_origin: vec![],
+            connections_max: 1_024,
+            // Enough to keep a script busy over a slow link; few enough that one caller can not fill the host's queue.
+            calls_in_flight_max: 128,
+            bytes_in_flight_max: 4 << 20,
+            message_bytes_max: 4 << 20,
+            arguments_bytes_max: libvms_protocol::limits::ARGUMENTS_BYTES_MAX,
+            batch_requests_max: 100,
+            answer_bytes_max: 4 << 20,
+            // Several of the largest answers, so that a single one never ends a connection.
+            backlog_bytes_max: 16 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(20),
+            ping_interval: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(1),
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}

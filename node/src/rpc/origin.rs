@@ -1,0 +1,159 @@
+//! Which web pages may call, and under which names the server answers.
+//!
+//! Start from [`Gate::admit`]. A browser lets any page open a WebSocket to, or POST at, any server that it can reach,
+//! one on its own machine included, and says in `Origin` which page it was. Programs send no `Origin`. So:
+//!
+//! - A request with an `Origin` is refused unless the origin is listed (`*` lists all), or is the server's own: the
+//!   same host and port as in `Host`, and that host an address or `localhost`. A name does not count as our own: whoever owns one can point it
+//!   at us after the page was loaded ("DNS rebinding"), and then its `Origin` and `Host` agree.
+//! - A server bound to a loopback address is meant for this machine, so `Host` must be `localhost`, a loopback
+//!   address, or the host of a listed origin, for a reverse proxy that passes the name on. `*` turns this off.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::Uri;
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::http::uri::Authority;
+
+/// Tells welcome requests from those that some web page made in its visitor's name.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// As browsers write them: in lower case, without a `/` at the end.
+    allowed: Vec<String>,
+    allows_all: bool,
+    is_loopback: bool,
+}
+
+/// Why a request is refused before anything else of it is looked at.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("a request needs one Host header that names a host")]
+    NoHost,
+    #[error("this server answers under the name localhost only")]
+    ForeignHost,
+    #[error("web pages of this origin may not call this server")]
+    ForeignOrigin,
+}
+
+impl Gate {
+    pub(super) fn new(allow_origin: &[String], bound_to: SocketAddr) -> Self {
+        let allowed: Vec<_> =
+            allow_origin.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
+        let allows_all = allowed.iter().any(|origin| origin == "*");
+        Self { allowed, allows_all, is_loopback: bound_to.ip().is_loopback() }
+    }
+
+    /// The origin of the page that a welcome request comes from, where it comes from a page.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+        let host = only(headers.get_all(HOST).iter()).ok_or(Refusal::NoHost)?;
+        let host: Authority = host.parse().map_err(|_| Refusal::NoHost)?;
+        if self.is_loopback && !self.answers_to(host.host()) {
+            return Err(Refusal::ForeignHost);
+        }
+        if !headers.contains_key(ORIGIN) {
+            return Ok(None);
+        }
+        let origin = only(headers.get_all(ORIGIN).iter()).ok_or(Refusal::ForeignOrigin)?;
+        if self.is_listed(origin) || is_own(origin, &host) {
+            return Ok(headers.get(ORIGIN).cloned());
+        }
+        Err(Refusal::ForeignOrigin)
+    }
+
+    fn answers_to(&self, host: &str) -> bool {
+        let is_listed =
+            || self.allowed.iter().filter_map(|origin| host_of(origin)).any(|listed| listed == host);
+        self.allows_all || is_loopback_name(host) || is_listed()
+    }
+
+    fn is_listed(&self, origin: &str) -> bool {
+        self.allows_all || self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    }
+}
+
+fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a str> {
+    let first = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(first)
+}
+
+fn host_of(origin: &str) -> Option<String> {
+    origin.parse::<Uri>().ok()?.host().map(str::to_owned)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || address(host).is_some_and(|address| address.is_loopback())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+fn is_own(origin: &str, host: &Authority) -> bool {
+    let Ok(origin) = origin.parse::<Uri>() else { return false };
+    let default_port = match origin.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let same_host = origin.host().is_some_and(|name| name.eq_ignore_ascii_case(host.host()));
+    let same_port = origin.port_u16().unwrap_or(default_port) == host.port_u16().unwrap_or(default_port);
+    let can_not_be_rebound = is_loopback_name(host.host()) || address(host.host()).is_some();
+    same_host && same_port && can_not_be_rebound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:5555";
+    const EVERYWHERE: &str = "0.0.0.0:5555";
+
+    fn admit(bound_to: &str, allow: &[&str], host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
+        let allow: Vec<_> = allow.iter().map(|&origin| origin.to_owned()).collect();
+        let gate = Gate::new(&allow, bound_to.parse().expect("an address"));
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().expect("a header"));
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().expect("a header"));
+        }
+        gate.admit(&headers).map(|origin| origin.is_some())
+    }
+
+    #[test]
+    fn programs_are_welcome_under_loopback_names() {
+        for host in ["localhost:5555", "LocalHost", "127.0.0.1:5555", "127.1.2.3", "[::1]:5555"] {
+            assert_eq!(admit(LOOPBACK, &[], host, None), Ok(false), "{host}");
+        }
+        assert_eq!(admit(EVERYWHERE, &[], "example.com", None), Ok(false));
+    }
+
+    #[test]
+    fn a_rebound_name_is_refused() {
+        let page = Some("http://evil.example:5555");
+        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", None), Err(Refusal::ForeignHost));
+        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", page), Err(Refusal::ForeignHost));
+        assert_eq!(admit(LOOPBACK, &[], "127.0.0.1.evil.example", None), Err(Refusal::ForeignHost));
+        assert_eq!(admit(EVERYWHERE, &[], "evil.example:5555", page), Err(Refusal::ForeignOrigin));
+    }
+
+    #[test]
+    fn only_listed_and_own_pages_may_call() {
+        let host = "127.0.0.1:5555";
+        assert_eq!(admit(LOOPBACK, &[], host, Some("http://127.0.0.1:5555")), Ok(true));
+        for origin in
+            ["http://127.0.0.1:80", "http://localhost:5555", "https://example.com", "null", "", "file://"]
+        {
+            assert_eq!(admit(LOOPBACK, &[], host, Some(origin)), Err(Refusal::ForeignOrigin), "{origin}");
+        }
+        assert_eq!(admit(LOOPBACK, &["https://Example.com/"], host, Some("https://example.com")), Ok(true));
+        assert_eq!(admit(LOOPBACK, &["*"], "example.com", Some("null")), Ok(true));
+    }
+
+    #[test]
+    fn a_listed_page_may_come_through_a_proxy() {
+        let (allow, page) = (["https://example.com"], Some("https://example.com"));
+        assert_eq!(admit(LOOPBACK, &allow, "example.com", page), Ok(true));
+        assert_eq!(admit(LOOPBACK, &allow, "example.com", None), Ok(false));
+        assert_eq!(admit(LOOPBACK, &allow, "other.example.com", None), Err(Refusal::ForeignHost));
+    }
+}

@@ -1,0 +1,108 @@
+//! The `user` parameter of a connection's URL: written by the client, read by the server.
+
+use std::fmt::Write;
+
+/// Bytes of a user's name: what an entry of the call log takes.
+const USER_BYTES_MAX: usize = libvms_protocol::limits::USER_ID_BYTES_MAX;
+
+/// The first `user` parameter of a query. An empty name is nobody's and counts as none.
+///
+/// Only `%` escapes mean something: a `+` is a `+`.
+pub(super) fn user(query: Option<&str>) -> Result<Option<String>, UserError> {
+    let parameters = query.unwrap_or_default().split('&');
+    let found =
+        parameters.filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| *name == "user");
+    let Some((_, value)) = found.filter(|(_, value)| !value.is_empty()) else { return Ok(None) };
+    let name = String::from_utf8(decode(value.as_bytes())?).map_err(|_| UserError::NotText)?;
+    if name.len() > USER_BYTES_MAX { Err(UserError::TooLong) } else { Ok(Some(name)) }
+}
+
+/// Why a URL names no user that can be written down.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum UserError {
+    #[error("the user has an incomplete % escape")]
+    Escape,
+    #[error("the user is not UTF-8 text")]
+    NotText,
+    #[error("the user's name is longer than {USER_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, UserError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, after) = rest.split_first_chunk::<2>().ok_or(UserError::Escape)?;
+        rest = after;
+        bytes.push(digit(digits[0])? * 16 + digit(digits[1])?);
+    }
+    Ok(bytes)
+}
+
+fn digit(byte: u8) -> Result<u8, UserError> {
+    let digit = char::from(byte).to_digit(16).ok_or(UserError::Escape)?;
+    Ok(u8::try_from(digit).expect("a hexadecimal digit is below 16"))
+}
+
+/// `url` with the parameter `user` before all others, so that it counts.
+pub(super) fn with_user(url: &str, user: &str) -> String {
+    let (url, _fragment) = url.split_once('#').unwrap_or((url, ""));
+    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    let mut result = format!("{path}?user=");
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            result.push(char::from(byte));
+        } else {
+            write!(result, "%{byte:02X}").expect("a String takes everything");
+        }
+    }
+    if let Some(query) = query {
+        result.push('&');
+        result.push_str(query);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_user_counts() {
+        assert_eq!(user(None), Ok(None));
+        assert_eq!(user(Some("user=")), Ok(None));
+        assert_eq!(user(Some("a=1&user=bob&user=eve")), Ok(Some("bob".into())));
+        assert_eq!(user(Some("user=a+b%20c%C3%A9")), Ok(Some("a+b cé".into())));
+    }
+
+    #[test]
+    fn what_names_nobody_is_refused() {
+        assert_eq!(user(Some("user=%")), Err(UserError::Escape));
+        assert_eq!(user(Some("user=%4")), Err(UserError::Escape));
+        assert_eq!(user(Some("user=%+1")), Err(UserError::Escape));
+        assert_eq!(user(Some("user=%ff")), Err(UserError::NotText));
+        assert_eq!(user(Some(&format!("user={}", "x".repeat(1024)))), Ok(Some("x".repeat(1024))));
+        assert_eq!(user(Some(&format!("user={}", "x".repeat(1025)))), Err(UserError::TooLong));
+    }
+
+    #[test]
+    fn the_rest_of_the_query_stays() {
+        assert_eq!(with_user("ws://h/p?a=1#f", "b&c"), "ws://h/p?user=b%26c&a=1");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_arrives(name in "\\PC{1,100}") {
+            let url = with_user("ws://host/", &name);
+            let (_, query) = url.split_once('?').expect("a query");
+            prop_assert_eq!(user(Some(query)), Ok(Some(name)));
+        }
+    }
+}
