@@ -32,13 +32,14 @@ pub struct RpcOptions {
     pub batch_requests_max: usize,
     /// Bytes of one answer, a batch's answers counted together. A result that does not fit is replaced by an error.
     pub answer_bytes_max: usize,
-    /// Bytes of answers that may wait for a caller to read them. More ends the connection.
+    /// Bytes of answers that may wait for a caller to read them; one more answer may exceed it. While it is full, no
+    /// further answer is taken from the service, and it may stay full no longer than `write_timeout`.
     pub backlog_bytes_max: usize,
     /// How long a connection may take to send the head of a request, from its start or the last answer on.
     pub header_timeout: Duration,
     /// How long the body of a POST may take.
     pub body_timeout: Duration,
-    /// How long a caller may read nothing at all while we have something for it.
+    /// How long a caller may read nothing at all while we have something for it. Longer ends the connection.
     pub write_timeout: Duration,
     /// A WebSocket that was silent for this long is pinged; one that leaves three
     /// such pings unanswered is ended.
@@ -61,8 +62,8 @@ impl Default for RpcOptions {
             arguments_bytes_max: libvms_protocol::limits::ARGUMENTS_BYTES_MAX,
             batch_requests_max: 100,
             answer_bytes_max: 4 << 20,
-            // Several of the largest answers, so that a single one never ends a connection.
-            backlog_bytes_max: 16 << 20,
+            // Several of the largest results of a LibVMS service.
+            backlog_bytes_max: 8 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(20),

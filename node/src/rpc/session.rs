@@ -12,7 +12,7 @@ use futures::SinkExt;
 use futures::future::poll_fn;
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Interval;
+use tokio::time::{Interval, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -42,6 +42,8 @@ pub(super) struct Session<S> {
     answers: FuturesUnordered<Weighed>,
     in_flight: Weight,
     outbox: Outbox,
+    /// Runs while more answers are ready than may wait to be written.
+    patience: Option<Pin<Box<Sleep>>>,
     pings: Interval,
     /// Whether there was a sign of life since the last tick of `pings`.
     was_heard: bool,
@@ -82,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             answers: FuturesUnordered::new(),
             in_flight: Weight::default(),
             outbox: Outbox::default(),
+            patience: None,
             pings: tokio::time::interval_at(tokio::time::Instant::now() + period, period),
             was_heard: true,
             silences: 0,
@@ -128,8 +131,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.watch_the_clock(cx)?;
         self.is_stopping = self.is_stopping || self.stopping.as_mut().poll(cx).is_ready();
         loop {
-            self.take_answers(cx)?;
+            let is_full = self.take_answers(cx);
             self.write(cx)?;
+            if is_full && self.is_full() {
+                return self.wait_for_room(cx);
+            }
+            if is_full {
+                continue;
+            }
+            self.patience = None;
             if self.is_stopping && self.answers.is_empty() && self.outbox.is_flushed() {
                 return ControlFlow::Break(End::Close(CloseCode::Away, "the server stops"));
             }
@@ -139,19 +149,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    fn take_answers(&mut self, cx: &mut Context<'_>) -> Step<()> {
-        while let Poll::Ready(Some((weight, text))) = self.answers.poll_next_unpin(cx) {
+    /// Takes every answer that is ready; tells whether it stopped because no more may wait to be written.
+    fn take_answers(&mut self, cx: &mut Context<'_>) -> bool {
+        while !self.is_full() {
+            let Poll::Ready(Some((weight, text))) = self.answers.poll_next_unpin(cx) else { return false };
             self.in_flight.calls -= weight.calls;
             self.in_flight.bytes -= weight.bytes;
             if let Some(text) = text {
                 self.outbox.push(Message::text(text));
             }
-            if self.outbox.bytes() > self.options().backlog_bytes_max {
-                // The close frame would wait behind the backlog.
-                return ControlFlow::Break(End::Lost);
-            }
         }
-        ControlFlow::Continue(())
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.outbox.bytes() >= self.options().backlog_bytes_max
+    }
+
+    /// A burst of answers may fill the backlog of anybody; only of a slow reader it stays full.
+    fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Step<()> {
+        let timeout = self.options().write_timeout;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        match patience.as_mut().poll(cx) {
+            // A close frame would wait behind the backlog.
+            Poll::Ready(()) => ControlFlow::Break(End::Lost),
+            Poll::Pending => ControlFlow::Continue(()),
+        }
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Step<()> {

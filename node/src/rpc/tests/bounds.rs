@@ -118,19 +118,39 @@ async fn a_caller_who_reads_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_caller_with_a_long_backlog_is_cut_off() {
-    let options = RpcOptions { backlog_bytes_max: 1 << 20, ..RpcOptions::default() };
-    let (server, sample) = serve(options).await;
+async fn a_caller_who_reads_too_slowly_is_cut_off() {
+    let options = RpcOptions { backlog_bytes_max: 100_000, write_timeout: 3 * SHORT, ..RpcOptions::default() };
+    let (server, _) = serve(options).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
-    for id in 0..20 {
-        socket.send(call(id, "wait", &json!(["x".repeat(200_000)]))).await;
+    for id in 0..100 {
+        socket.send(call(id, "repeat", &json!([1_000_000]))).await;
     }
-    sample.has_calls(20).await;
-    sample.open.add_permits(20);
-    let mut other = Socket::open(server.local_addr(), "/").await;
-    other.ask(call(1, "echo", &json!([]))).await;
-    tokio::time::sleep(SHORT).await;
-    assert_eq!(socket.close_code().await, None);
+    let mut buffer = vec![0; 1 << 20];
+    let mut read = 0;
+    soon(async {
+        // Fast enough that the server can always write something.
+        while let Ok(bytes @ 1..) = socket.0.get_mut().read(&mut buffer).await {
+            read += bytes;
+            tokio::time::sleep(SHORT / 4).await;
+        }
+    })
+    .await;
+    assert!(read < 100_000_000, "{read}");
+    is_well(server.local_addr()).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_answers_reaches_who_reads_them() {
+    let (server, sample) = serve(RpcOptions { backlog_bytes_max: 100_000, ..RpcOptions::default() }).await;
+    let mut socket = Socket::open(server.local_addr(), "/").await;
+    for id in 0..40 {
+        socket.send(call(id, "wait", &json!(["x".repeat(90_000)]))).await;
+    }
+    sample.has_calls(40).await;
+    sample.open.add_permits(40);
+    for _ in 0..40 {
+        assert!(socket.text().await.len() > 90_000);
+    }
 }
 
 #[tokio::test]
