@@ -224,7 +224,9 @@ fn a_full_disk_stops_the_host_and_loses_nothing() {
         while let Ok(count) = client.try_call("f", json!(["x".repeat(4000)])).await {
             acknowledged = count.as_u64().expect("a count");
         }
-        assert_eq!(host.wait().code(), Some(70), "it stops on purpose");
+        let (code, stderr) = host.wait_with_stderr();
+        assert_eq!(code, Some(70), "it stops on purpose: {stderr}");
+        assert!(stderr.contains(&place.data().join("log").display().to_string()), "{stderr}");
         acknowledged
     });
     assert!(acknowledged > 10, "{acknowledged}");
@@ -324,7 +326,7 @@ fn every_example_is_served() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let source = fs::read_to_string(&path).expect("text");
         assert!(source.contains(&format!("//   vms host examples/{name}")), "{name} says how to run it");
-        let data = directory.path().join(&name);
+        let data = directory.path().join(&name).with_extension("vms");
         let host = Host::start(Command::new(VMS).arg("host").arg(&path).arg("--dir").arg(&data));
         for line in source.lines().filter_map(|line| line.strip_prefix("//   vms call ws://127.0.0.1:5555/ "))
         {

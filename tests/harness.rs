@@ -135,10 +135,6 @@ impl Host {
         self.announced[0]["url"].as_str().expect("a URL")
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.url(), None).await
     }
@@ -163,6 +159,13 @@ impl Host {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
         assert!(sent.success());
+    }
+
+    /// Waits for the end: the exit code, and what was said on stderr.
+    pub(crate) fn wait_with_stderr(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        self.process.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+        (self.process.wait().expect("it ends").code(), stderr)
     }
 
     pub(crate) fn wait(mut self) -> ExitStatus {

@@ -49,7 +49,7 @@ fn endless_loops_end() {
         "() => { while (true) {} }",
         "async () => { while (true) await null }",
         "() => { for (;;) { try { for (;;) {} } catch { } finally { continue } } }",
-        "() => { const f = () => Promise.resolve().then(f); f(); return new Promise(() => {}) }",
+        "() => { (async () => { for (;;) await null })(); return new Promise(() => {}) }",
         "() => { const again = () => setTimeout(again, 1); again(); return new Promise(() => {}) }",
         "() => { setInterval(() => {}, 1); return new Promise(() => {}) }",
         "() => { for (;;) new Promise(() => { for (;;) {} }) }",
@@ -81,6 +81,7 @@ fn memory_is_bounded() {
     for method in [
         "() => { const a = []; for (;;) a.push(a.length) }",
         "() => { const a = []; for (;;) a.push(new Uint8Array(1 << 20)) }",
+        "() => { const f = () => Promise.resolve().then(f); f(); return new Promise(() => {}) }",
         "() => { let s = 'x'; for (;;) s += s + '.' }",
         "() => { const m = new Map(); for (let i = 0; ; i++) m.set(i, { i }) }",
     ] {

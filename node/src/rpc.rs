@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 over WebSocket and HTTP, as LibVMS and its clients speak it.
 //!
 //! Start from [`RpcServer`] and [`RpcClient`]; a server mounts any number of [`Service`]s. A connection is one task:
-//! [`connection`] hands it from HTTP to [`session`], and both hand texts to [`caller`].
+//! `connection` hands it from HTTP to `session`, and both hand texts to `caller`.
 
 mod caller;
 pub mod client;

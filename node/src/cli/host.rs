@@ -178,13 +178,18 @@ async fn serve(
     if !address.ip().is_loopback() {
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
+    // Before anybody is told that we are here: a signal from now on is an orderly end.
+    let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
         server.mount(&service.mount, vm.clone());
         announce(&server, service, vm, output)?;
     }
     let ended = tokio::select! {
-        signal = asked_to_stop() => signal.map(|()| Exit::Done),
-        why = any_failure(hosted) => Err(anyhow::anyhow!(why)),
+        signal = asked_to_stop => signal.map(|()| Exit::Done),
+        why = any_failure(hosted) => {
+            output.failure(&anyhow::anyhow!(why));
+            Ok(Exit::Failed)
+        }
     };
     server.shutdown().await;
     for (_, vm) in hosted {
@@ -216,19 +221,23 @@ fn announce(server: &RpcServer, service: &Service, vm: &Vm, output: &Output) -> 
     )
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> anyhow::Result<()> {
+/// From now on, Ctrl-C and SIGTERM no longer kill: the future ends at the first of them.
+fn asked_to_stop() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for signals"),
-            _ = terminate.recv() => Ok(()),
-        }
+        let listen = |kind| signal(kind).context("cannot wait for signals");
+        let (mut interrupt, mut terminate) =
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("cannot wait for signals")
+    Ok(async { tokio::signal::ctrl_c().await.context("cannot wait for signals") })
 }
 
 async fn any_failure(hosted: &[(Service, Arc<Vm>)]) -> String {

@@ -1,6 +1,6 @@
 //! A caller's side: a WebSocket to one service, shared by any number of calls.
 //!
-//! Start from [`RpcClient::connect`]. One task, the [`link`], owns the socket.
+//! Start from [`RpcClient::connect`]. One task, the `link`, owns the socket.
 
 mod link;
 

@@ -4,8 +4,9 @@
 //! one on its own machine included, and says in `Origin` which page it was. Programs send no `Origin`. So:
 //!
 //! - A request with an `Origin` is refused unless the origin is listed (`*` lists all), or is the server's own: the
-//!   same host and port as in `Host`, and that host an address or `localhost`. A name does not count as our own: whoever owns one can point it
-//!   at us after the page was loaded ("DNS rebinding"), and then its `Origin` and `Host` agree.
+//!   same host and port as in `Host`, and that host an address or `localhost`. A name does not count as our own:
+//!   whoever owns one can point it at us after the page was loaded ("DNS rebinding"), and then its `Origin` and
+//!   `Host` agree.
 //! - A server bound to a loopback address is meant for this machine, so `Host` must be `localhost`, a loopback
 //!   address, or the host of a listed origin, for a reverse proxy that passes the name on. `*` turns this off.
 

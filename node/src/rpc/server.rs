@@ -1,6 +1,7 @@
 //! Listens, and owns every connection.
 //!
-//! Start from [`RpcServer::bind`]. One task accepts; each connection has a task in its set, so that ending the first ends all.
+//! Start from [`RpcServer::bind`]. One task accepts; each connection has a task in its set, so that ending the first
+//! ends all.
 
 use std::collections::HashMap;
 use std::fmt;

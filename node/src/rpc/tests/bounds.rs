@@ -119,7 +119,8 @@ async fn a_caller_who_reads_nothing_is_cut_off() {
 
 #[tokio::test]
 async fn a_caller_who_reads_too_slowly_is_cut_off() {
-    let options = RpcOptions { backlog_bytes_max: 100_000, write_timeout: 3 * SHORT, ..RpcOptions::default() };
+    let options =
+        RpcOptions { backlog_bytes_max: 100_000, write_timeout: 3 * SHORT, ..RpcOptions::default() };
     let (server, _) = serve(options).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
     for id in 0..100 {

@@ -212,7 +212,8 @@ fn no_text_ends_a_session() {
         let socket = Socket::open(server.local_addr(), "/").await;
         (server, socket)
     });
-    let socket = std::cell::RefCell::new(socket);
+    // The property may not change what it captures.
+    let socket = tokio::sync::Mutex::new(socket);
     let member = prop_oneof![
         Just(r#""jsonrpc":"2.0""#),
         Just(r#""id":1"#),
@@ -229,7 +230,7 @@ fn no_text_ends_a_session() {
         prop::collection::vec(object.clone(), 0..4).prop_map(|objects| format!("[{}]", objects.join(",")));
     proptest!(|(text in prop_oneof![".*", "[\\[\\]{}\",:a-z0-9\\\\]*", object, batch])| {
         runtime.block_on(async {
-            let socket = &mut *socket.borrow_mut();
+            let mut socket = socket.lock().await;
             socket.send(text).await;
             socket.send(call(77, "echo", &json!(["still there"]))).await;
             while socket.text().await != r#"{"jsonrpc":"2.0","id":77,"result":["still there"]}"# {}
