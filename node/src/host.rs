@@ -196,7 +196,7 @@ impl Vm {
         }
         let place = Place::take(&self.shared)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { user_id, method: method.into(), args, reply: Reply { sender: reply, _place: place } };
+        let job = Job { user_id, method: method.into(), args, reply: Reply { sender: reply, place } };
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         match jobs.as_ref().map(|jobs| jobs.send(job)) {
             Some(Ok(())) => Ok(answer),
@@ -290,13 +290,16 @@ impl Shared {
 #[derive(Debug)]
 struct Reply {
     sender: oneshot::Sender<Result<Answer, CallError>>,
-    _place: Place,
+    place: Place,
 }
 
 impl Reply {
     /// A caller that has gone away has given up its answer, not its call.
     fn send(self, answer: Result<Answer, CallError>) {
-        let _gone = self.sender.send(answer);
+        let Self { sender, place } = self;
+        // First: whoever is answered may call again at once, and must find the place free.
+        drop(place);
+        let _gone = sender.send(answer);
     }
 }
 

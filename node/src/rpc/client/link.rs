@@ -106,33 +106,35 @@ impl Link {
     fn advance(&mut self, cx: &mut Context<'_>) -> Step<()> {
         self.watch_the_clock(cx)?;
         loop {
-            self.take_commands(cx)?;
+            let is_full = self.take_commands(cx)?;
             self.write(cx)?;
             // Answers are read even while nothing can be written: that is what makes the server read again.
             self.read(cx)?;
-            if !self.may_take_commands() || self.commands.is_empty() {
+            if !(is_full && self.has_room()) {
                 return ControlFlow::Continue(());
             }
         }
     }
 
     /// What the socket does not take waits with the callers, not here.
-    fn may_take_commands(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.outbox.bytes() < WRITE_BUFFER_BYTES
     }
 
-    fn take_commands(&mut self, cx: &mut Context<'_>) -> Step<()> {
-        while self.may_take_commands() {
+    /// Takes commands until there is none or no room; tells whether it was for want of room.
+    fn take_commands(&mut self, cx: &mut Context<'_>) -> Step<bool> {
+        while self.has_room() {
             match self.commands.poll_recv(cx) {
                 Poll::Ready(Some(Command::Call { id, text, answer })) => {
                     self.waiting.insert(id, answer);
                     self.outbox.push(Message::text(text));
                 }
                 Poll::Ready(Some(Command::Close) | None) => return ControlFlow::Break(LinkEnd::Closed),
-                Poll::Pending => break,
+                // Not asked again before the next wake: it may also mean that this task has had its share of time.
+                Poll::Pending => return ControlFlow::Continue(false),
             }
         }
-        ControlFlow::Continue(())
+        ControlFlow::Continue(true)
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Step<()> {
