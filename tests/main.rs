@@ -6,4 +6,5 @@ mod behaviour;
 mod cli;
 mod crash;
 mod hostile;
+mod readme;
 mod tamper;

@@ -45,7 +45,7 @@ fn honest() -> Place {
 }
 
 /// Writes a core anew with other blocks, signed by its own key.
-fn rewrite(core: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
+pub(crate) fn rewrite(core: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let old = Core::open(core, Durability::Relaxed).expect("an honest core");
     let key = old.secret_key().expect("the host's own core");
     let mut blocks: Vec<Vec<u8>> =
