@@ -167,7 +167,8 @@ fn time_that_goes_back_is_found() {
 
 #[test]
 fn wrong_hashes_of_files_are_found() {
-    let cases: [(&str, fn(&mut FilesHead)); 4] = [
+    type Change = fn(&mut FilesHead);
+    let cases: [(&str, Change); 4] = [
         ("result.files.version", |files| files.version += 1),
         ("result.files.hash", |files| files.hash = TreeHash([0; 32])),
         ("result.files.blobs", |files| files.blobs += 1),

@@ -69,7 +69,7 @@ pub enum Stop {
 enum State<S> {
     /// Before block 0: the store for the archive is at hand, its keys are not known.
     Start(S),
-    Running(Execution<S>),
+    Running(Box<Execution<S>>),
     /// After a stop.
     Over,
 }
@@ -159,7 +159,7 @@ impl<S: ArchiveStore> Replay<S> {
     pub fn into_execution(mut self) -> Result<Option<Execution<S>>, Stop> {
         self.settle()?;
         match self.state {
-            State::Running(execution) => Ok(Some(execution)),
+            State::Running(execution) => Ok(Some(*execution)),
             _ => Ok(None),
         }
     }
@@ -220,7 +220,7 @@ impl<S: ArchiveStore> Replay<S> {
         match Execution::load(self.log, block, script, archive) {
             Ok(execution) => {
                 self.order.script_has_init(execution.has_init());
-                self.state = State::Running(execution);
+                self.state = State::Running(Box::new(execution));
                 Ok(())
             }
             Err(LoadError::Execution(error)) => Err(error.into()),

@@ -252,7 +252,8 @@ fn time_and_chance_come_with_the_call() {
 
 #[test]
 fn arithmetic_is_that_of_libm_and_not_of_this_machine() {
-    let functions: [(&str, fn(f64) -> f64); 8] = [
+    type Function = fn(f64) -> f64;
+    let functions: [(&str, Function); 8] = [
         ("sin", libm::sin),
         ("cos", libm::cos),
         ("tan", libm::tan),
