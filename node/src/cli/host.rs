@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     /// Whether an answer waits until its call is on the disk itself, or leaves that to the system
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
-    /// Origin whose pages may call, for example https://example.org; repeat for more
+    /// Web origin (scheme, host and port) whose pages may call; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     #[command(flatten)]
