@@ -15,6 +15,7 @@ mod file;
 mod journal;
 mod oplog;
 mod reader;
+mod replica;
 mod scratch;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod tests;
 pub use self::core::{BATCH_BLOCKS_MAX, Core};
 pub use directory::DataDirectory;
 pub use error::StorageError;
+pub use replica::{EARLY_BYTES_MAX, Replica};
 pub use scratch::Scratch;
 
 /// Whether an append waits for the disk.

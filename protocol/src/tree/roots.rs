@@ -62,10 +62,19 @@ impl Roots {
 
     /// Adds a block whose leaf is known already. Its index must be twice the length.
     pub(crate) fn append_leaf(&mut self, leaf: Node) {
-        debug_assert_eq!(leaf.index, 2 * self.length);
+        self.append_with(leaf, |_| {});
+    }
+
+    /// Adds a block by its leaf, and hands out each node that this completes: the leaf first, then its new ancestors.
+    ///
+    /// # Panics
+    /// If the leaf is not that of the next block.
+    pub fn append_with(&mut self, leaf: Node, mut completed: impl FnMut(&Node)) {
+        assert_eq!(leaf.index, 2 * self.length, "a log grows at its end");
         self.length += 1;
         self.byte_length = self.byte_length.wrapping_add(leaf.size);
         let mut node = leaf;
+        completed(&node);
         // Two neighbours of equal depth become their parent, as a carry does in addition.
         while let Some(left) = self.nodes.pop_if(|left| index::sibling(left.index) == Some(node.index)) {
             node = Node {
@@ -73,6 +82,7 @@ impl Roots {
                 size: left.size.wrapping_add(node.size),
                 hash: hash::parent(&left, &node),
             };
+            completed(&node);
         }
         self.nodes.push(node);
     }

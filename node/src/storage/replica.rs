@@ -1,0 +1,458 @@
+//! A copy of somebody else's core: the blocks from the first one on, and the signed head that they lead to.
+//!
+//! ```text
+//! DIR/head    two slots of 4 KiB, written in turn: key, signed head, how many blocks are here, roots of the head
+//! DIR/data    the blocks, one after another
+//! DIR/ends    where each block ends in data, as u64le
+//! DIR/tree    the nodes over these blocks, 40 bytes each, at their index: u64be size, hash
+//! ```
+//!
+//! Blocks are added in order; one that comes early waits in memory. Nothing counts before [`Replica::sync`] has written
+//! a head that says so: after a crash, what lies beyond it is written again. Whoever stores something here has verified
+//! it against the signed head before.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_protocol::identity::{PublicKey, Signature};
+use libvms_protocol::tree::{Hash, Node, Roots, hash, index};
+
+use super::StorageError;
+use super::directory::{create_directory, sync_directory};
+
+/// Bytes of one slot of the head: room for the fixed part and 64 roots.
+const SLOT_BYTES: usize = 4096;
+/// Bytes of a node in the tree.
+const NODE_BYTES: u64 = 40;
+/// Bytes of blocks that may wait for earlier ones.
+pub const EARLY_BYTES_MAX: usize = 64 << 20;
+
+/// A copy of a core in a directory of its own.
+#[derive(Debug)]
+pub struct Replica {
+    path: PathBuf,
+    key: PublicKey,
+    head_file: File,
+    data: File,
+    ends: File,
+    tree: File,
+    head: Option<Checkpoint>,
+    /// The tree over the blocks that are here.
+    stored: Roots,
+    /// Verified nodes that do not lie over stored blocks only: the roots of the head, and what proofs have brought.
+    ahead: BTreeMap<u64, Node>,
+    early: BTreeMap<u64, Vec<u8>>,
+    early_bytes: usize,
+    /// Which write of the head comes next.
+    turn: u64,
+    is_changed: bool,
+}
+
+/// What one slot of the head says.
+struct Slot {
+    turn: u64,
+    key: PublicKey,
+    stored: u64,
+    head: Option<(u64, Signature)>,
+    roots: Vec<Node>,
+}
+
+impl Replica {
+    /// Opens the copy of the core `key` in `directory`, or makes an empty one. Nobody else may be using it.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] when the files are those of another core or contradict each other,
+    /// [`StorageError::Io`].
+    pub fn open(directory: &Path, key: PublicKey) -> Result<Self, StorageError> {
+        let io = |error| StorageError::io(directory)(error);
+        create_directory(directory).map_err(io)?;
+        let open = |name: &str| {
+            File::options().read(true).write(true).create(true).truncate(false).open(directory.join(name))
+        };
+        let (head_file, data) = (open("head").map_err(io)?, open("data").map_err(io)?);
+        let (ends, tree) = (open("ends").map_err(io)?, open("tree").map_err(io)?);
+        let mut replica = Self {
+            path: directory.to_owned(),
+            key,
+            head_file,
+            data,
+            ends,
+            tree,
+            head: None,
+            stored: Roots::default(),
+            ahead: BTreeMap::new(),
+            early: BTreeMap::new(),
+            early_bytes: 0,
+            turn: 0,
+            is_changed: false,
+        };
+        match replica.read_head()? {
+            Some(slot) => replica.resume(slot)?,
+            None => sync_directory(directory).map_err(io)?,
+        }
+        Ok(replica)
+    }
+
+    /// The core's key.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// The latest signed head that is known; the blocks that it counts may not all be here.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.head
+    }
+
+    /// Blocks that are here: all from the first on, without a gap.
+    pub fn length(&self) -> u64 {
+        self.stored.length()
+    }
+
+    /// Whether a block is here or waits for earlier ones.
+    pub fn has(&self, block: u64) -> bool {
+        block < self.length() || self.early.contains_key(&block)
+    }
+
+    /// Bytes of the blocks that wait for earlier ones. Whoever downloads stays below [`EARLY_BYTES_MAX`].
+    pub fn early_bytes(&self) -> usize {
+        self.early_bytes
+    }
+
+    /// The roots over the blocks that are here.
+    pub fn roots(&self) -> &Roots {
+        &self.stored
+    }
+
+    /// A node of the tree, as far as it is known.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        if let Some(node) = self.ahead.get(&index) {
+            return Ok(Some(*node));
+        }
+        if !self.is_over_stored(index) {
+            return Ok(None);
+        }
+        let mut bytes = [0; NODE_BYTES as usize];
+        self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;
+        let (size, digest) = bytes.split_at(8);
+        let size = u64::from_be_bytes(size.try_into().expect("eight bytes"));
+        Ok(Some(Node { index, size, hash: Hash(digest.try_into().expect("32 bytes")) }))
+    }
+
+    /// Reads a block that is here.
+    ///
+    /// # Errors
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is not what was stored; [`StorageError::Io`].
+    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        if block >= self.length() {
+            return match self.early.get(&block) {
+                Some(bytes) => Ok(bytes.clone()),
+                None => {
+                    Err(StorageError::OutOfRange { path: self.path.clone(), block, length: self.length() })
+                }
+            };
+        }
+        let start = if block == 0 { 0 } else { self.end_of(block - 1)? };
+        let end = self.end_of(block)?;
+        if end < start || end > self.stored.byte_length() {
+            return Err(StorageError::damaged(&self.path, "the ends of its blocks contradict each other"));
+        }
+        let mut bytes = vec![0; (end - start) as usize];
+        self.data.read_exact_at(&mut bytes, start).map_err(StorageError::io(&self.path))?;
+        match self.node(2 * block)? {
+            Some(leaf) if leaf.hash == hash::leaf(&bytes) => Ok(bytes),
+            _ => Err(StorageError::damaged(
+                &self.path,
+                format!("block {block} is not the one that was stored"),
+            )),
+        }
+    }
+
+    /// Takes a newer signed head with the roots that it signs. An older or equal one changes nothing.
+    pub fn set_head(&mut self, head: Checkpoint, roots: &Roots) {
+        if self.head.is_some_and(|known| known.length() >= head.length()) {
+            return;
+        }
+        self.head = Some(head);
+        self.add_nodes(roots.nodes());
+        self.is_changed = true;
+    }
+
+    /// Takes verified nodes.
+    pub fn add_nodes(&mut self, nodes: &[Node]) {
+        for node in nodes {
+            if !self.is_over_stored(node.index) {
+                self.ahead.insert(node.index, *node);
+            }
+        }
+    }
+
+    /// Takes a verified block. It is here at once if all earlier ones are, and waits in memory otherwise.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn add_block(&mut self, block: u64, bytes: Vec<u8>) -> Result<(), StorageError> {
+        if self.has(block) {
+            return Ok(());
+        }
+        self.early_bytes += bytes.len();
+        self.early.insert(block, bytes);
+        while let Some(bytes) = self.early.remove(&self.stored.length()) {
+            self.early_bytes -= bytes.len();
+            self.append(&bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Brings everything to disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync(&mut self) -> Result<(), StorageError> {
+        if !self.is_changed {
+            return Ok(());
+        }
+        let io = |error| StorageError::io(&self.path)(error);
+        // What the head counts must be there before the head says so.
+        for file in [&self.data, &self.ends, &self.tree] {
+            file.sync_data().map_err(io)?;
+        }
+        let slot = self.slot();
+        self.head_file.write_all_at(&slot, (self.turn % 2) * SLOT_BYTES as u64).map_err(io)?;
+        self.head_file.sync_data().map_err(io)?;
+        self.turn += 1;
+        self.is_changed = false;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        let (block, start) = (self.stored.length(), self.stored.byte_length());
+        let io = |error| StorageError::io(&self.path)(error);
+        self.data.write_all_at(bytes, start).map_err(io)?;
+        self.ends.write_all_at(&(start + bytes.len() as u64).to_le_bytes(), 8 * block).map_err(io)?;
+        let mut completed = vec![];
+        self.stored.append_with(Node::leaf(block, bytes), |node| completed.push(*node));
+        for node in completed {
+            let bytes = [node.size.to_be_bytes().as_slice(), &node.hash.0].concat();
+            self.tree.write_all_at(&bytes, NODE_BYTES * node.index).map_err(io)?;
+            self.ahead.remove(&node.index);
+        }
+        self.is_changed = true;
+        Ok(())
+    }
+
+    fn end_of(&self, block: u64) -> Result<u64, StorageError> {
+        let mut bytes = [0; 8];
+        self.ends.read_exact_at(&mut bytes, 8 * block).map_err(StorageError::io(&self.path))?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Whether all blocks below a node are here.
+    fn is_over_stored(&self, node: u64) -> bool {
+        let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
+        last_leaf < 2 * self.length()
+    }
+
+    fn slot(&self) -> Vec<u8> {
+        let roots = self.head.map_or(0, |head| head.length());
+        let nodes = index::roots(roots).filter_map(|index| self.node(index).ok().flatten());
+        let mut slot = Vec::with_capacity(SLOT_BYTES);
+        slot.extend_from_slice(&self.turn.to_le_bytes());
+        slot.extend_from_slice(&self.key.0);
+        slot.extend_from_slice(&self.stored.length().to_le_bytes());
+        slot.extend_from_slice(&roots.to_le_bytes());
+        slot.extend_from_slice(&self.head.map_or([0; 64], |head| head.signature().0));
+        for node in nodes {
+            slot.extend_from_slice(&node.size.to_le_bytes());
+            slot.extend_from_slice(&node.hash.0);
+        }
+        slot.resize(SLOT_BYTES - 32, 0);
+        let checksum = hash::blake2b(&[&slot]);
+        slot.extend_from_slice(&checksum);
+        slot
+    }
+
+    /// The newer one of the slots that are whole; `None` when neither was ever written.
+    fn read_head(&self) -> Result<Option<Slot>, StorageError> {
+        let bytes = fs::read(self.path.join("head")).map_err(StorageError::io(&self.path))?;
+        let slots = bytes.chunks_exact(SLOT_BYTES).take(2).filter_map(Slot::parse);
+        let newest = slots.max_by_key(|slot| slot.turn);
+        if newest.is_none() && bytes.len() >= 2 * SLOT_BYTES {
+            return Err(StorageError::damaged(&self.path, "neither of its heads is whole"));
+        }
+        Ok(newest)
+    }
+
+    fn resume(&mut self, slot: Slot) -> Result<(), StorageError> {
+        let damaged = |why: &str| StorageError::damaged(&self.path, why);
+        if slot.key != self.key {
+            return Err(damaged("it is the copy of another core"));
+        }
+        let (path, key) = (self.path.clone(), self.key);
+        self.turn = slot.turn + 1;
+        // The nodes over stored blocks are read from the tree; they must lead to sizes that the data can hold.
+        let below = Roots::from_nodes(slot.stored, self.read_roots(slot.stored)?);
+        self.stored = below.ok_or_else(|| StorageError::damaged(&path, "its tree is impossible"))?;
+        if let Some((length, signature)) = slot.head {
+            let roots = Roots::from_nodes(length, slot.roots)
+                .ok_or_else(|| StorageError::damaged(&path, "the roots of its head are impossible"))?;
+            let claim =
+                UnverifiedCheckpoint { key, length, fork: 0, tree_hash: roots.tree_hash(), signature };
+            let head = claim.verify().map_err(|error| StorageError::damaged(&path, error.to_string()))?;
+            self.head = Some(head);
+            self.add_nodes(roots.nodes());
+        }
+        let data_bytes = self.data.metadata().map_err(StorageError::io(&path))?.len();
+        if data_bytes < self.stored.byte_length() {
+            return Err(StorageError::damaged(&path, "its data is shorter than its tree says"));
+        }
+        Ok(())
+    }
+
+    fn read_roots(&self, length: u64) -> Result<Vec<Node>, StorageError> {
+        let read = |index| {
+            let mut bytes = [0; NODE_BYTES as usize];
+            self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;
+            let size = u64::from_be_bytes(bytes[..8].try_into().expect("eight bytes"));
+            Ok(Node { index, size, hash: Hash(bytes[8..].try_into().expect("32 bytes")) })
+        };
+        index::roots(length).map(read).collect()
+    }
+}
+
+impl Slot {
+    /// `None` unless the slot was written to its end.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (content, checksum) = bytes.split_at_checked(SLOT_BYTES - 32)?;
+        if hash::blake2b(&[content]) != checksum {
+            return None;
+        }
+        let number = |at: usize| {
+            content.get(at..at + 8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
+        };
+        let length = number(48)?;
+        let head =
+            (length > 0).then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
+        let mut roots = vec![];
+        for (position, index) in index::roots(length.min((1 << 62) - 1)).enumerate() {
+            let at = 120 + 40 * position;
+            let digest = content.get(at + 8..at + 40)?;
+            roots.push(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) });
+        }
+        Some(Self {
+            turn: number(0)?,
+            key: PublicKey(content[8..40].try_into().ok()?),
+            stored: number(40)?,
+            head: head.flatten(),
+            roots,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libvms_protocol::identity::SecretKey;
+
+    use super::*;
+
+    /// A signed core in memory.
+    struct Source {
+        blocks: Vec<Vec<u8>>,
+        roots: Roots,
+        key: SecretKey,
+    }
+
+    impl Source {
+        fn of(count: u64) -> Self {
+            let blocks: Vec<Vec<u8>> =
+                (0..count).map(|block| block.to_string().repeat(block as usize % 50).into_bytes()).collect();
+            let mut roots = Roots::default();
+            blocks.iter().for_each(|block| roots.append(block));
+            Self { blocks, roots, key: SecretKey::from_seed(&[3; 32]) }
+        }
+
+        fn head(&self) -> Checkpoint {
+            Checkpoint::sign(&self.key, self.roots.length(), self.roots.tree_hash())
+        }
+    }
+
+    fn check(replica: &Replica, source: &Source, length: u64) {
+        assert_eq!(replica.length(), length);
+        for block in 0..length {
+            assert_eq!(replica.block(block).expect("stored"), source.blocks[block as usize]);
+        }
+        assert!(replica.block(length).is_err());
+    }
+
+    #[test]
+    fn blocks_come_in_any_order_and_stay() {
+        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(100));
+        let open = || Replica::open(directory.path(), source.key.public_key()).expect("ours");
+        let mut replica = open();
+        replica.set_head(source.head(), &source.roots);
+        for block in (0..50).rev().chain(60..70) {
+            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        }
+        check(&replica, &source, 50);
+        assert!(replica.has(65) && !replica.has(55));
+        replica.sync().expect("a disk");
+        drop(replica);
+        let mut replica = open();
+        check(&replica, &source, 50);
+        assert!(!replica.has(65), "what waited in memory is gone");
+        assert_eq!(replica.checkpoint(), Some(source.head()));
+        for index in index::roots(100) {
+            assert_eq!(replica.node(index).expect("a disk").map(|node| node.index), Some(index));
+        }
+        for block in 50..100 {
+            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        }
+        check(&replica, &source, 100);
+        assert_eq!(replica.roots().tree_hash(), source.head().tree_hash());
+        assert!(replica.ahead.is_empty(), "the tree on disk has taken over");
+    }
+
+    #[test]
+    fn a_crash_goes_back_to_the_last_sync_and_no_further() {
+        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(30));
+        let open = || Replica::open(directory.path(), source.key.public_key());
+        let mut replica = open().expect("a directory");
+        for block in 0..30 {
+            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+            if block == 9 || block == 19 {
+                replica.sync().expect("a disk");
+            }
+        }
+        drop(replica);
+        check(&open().expect("ours"), &source, 20);
+        // The newer head is torn: the older one counts.
+        let head = directory.path().join("head");
+        let mut bytes = fs::read(&head).expect("a head");
+        bytes[SLOT_BYTES + 100] ^= 1;
+        fs::write(&head, &bytes).expect("writable");
+        check(&open().expect("ours"), &source, 10);
+        bytes[100] ^= 1;
+        fs::write(&head, &bytes).expect("writable");
+        assert!(matches!(open(), Err(StorageError::Damaged { .. })));
+    }
+
+    #[test]
+    fn another_cores_copy_and_changed_data_are_found_out() {
+        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(5));
+        let mut replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
+        replica.add_block(0, source.blocks[0].clone()).expect("a disk");
+        replica.add_block(1, source.blocks[1].clone()).expect("a disk");
+        replica.sync().expect("a disk");
+        drop(replica);
+        let other = SecretKey::from_seed(&[4; 32]).public_key();
+        assert!(matches!(Replica::open(directory.path(), other), Err(StorageError::Damaged { .. })));
+        fs::write(directory.path().join("data"), "x").expect("writable");
+        let replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
+        assert!(matches!(replica.block(1), Err(StorageError::Damaged { .. })));
+    }
+}
