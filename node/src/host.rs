@@ -32,7 +32,7 @@ pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
 use executor::{Executor, Job};
 
-use crate::storage::Durability;
+use crate::storage::{CoreView, Durability};
 
 /// Calls that may wait at a time; more are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;
@@ -46,6 +46,7 @@ pub struct Vm {
     init: Init,
     log: PublicKey,
     methods: Vec<String>,
+    cores: [CoreView; 3],
     shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -141,6 +142,7 @@ impl Vm {
         let Ready { lock, init, log, execution, store, next_block, latest_at } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
+        let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
         let shared = Arc::new(Shared::new(log.length()));
         let (jobs, queue) = channel();
         let (commits, committer) =
@@ -159,6 +161,7 @@ impl Vm {
             init,
             log: key,
             methods,
+            cores,
             shared,
             jobs: Mutex::new(Some(jobs)),
             threads: Mutex::new(vec![executor]),
@@ -245,6 +248,11 @@ impl Vm {
     /// Durable entries in the log.
     pub fn log_length(&self) -> u64 {
         self.shared.log_length.load(Ordering::Acquire)
+    }
+
+    /// The call log and the two cores of the files archive, for whoever replicates them.
+    pub fn cores(&self) -> [CoreView; 3] {
+        self.cores.clone()
     }
 
     /// What callers may call, in the order in which the script defines it.

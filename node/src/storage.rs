@@ -19,12 +19,14 @@ mod replica;
 mod scratch;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use self::core::{BATCH_BLOCKS_MAX, Core};
 pub use directory::DataDirectory;
 pub use error::StorageError;
 pub use replica::{EARLY_BYTES_MAX, Replica};
 pub use scratch::Scratch;
+pub use view::CoreView;
 
 /// Whether an append waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::identity::PublicKey;
 
 use crate::archive::{ArchiveError, ArchiveStore};
-use crate::storage::{Core, StorageError};
+use crate::storage::{Core, CoreView, StorageError};
 
 /// The two cores of a host's archive. Clones share them.
 #[derive(Clone, Debug)]
@@ -82,6 +82,11 @@ impl PublishedCore {
     pub(crate) fn surplus(&self) -> u64 {
         let waiting = self.waiting();
         waiting.first.saturating_sub(waiting.length)
+    }
+
+    /// A view of the core on disk.
+    pub(crate) fn follow(&self) -> CoreView {
+        self.core().follow()
     }
 
     /// The core's key.

@@ -10,11 +10,13 @@ use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::identity::{PublicKey, SecretKey};
 use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Inclusion, Roots, index};
+use tokio::sync::watch;
 
 use super::create::{self, OPLOG_BYTES_MAX};
 use super::journal::{FLUSH_BYTES, Files, Journal, at_once};
 use super::oplog::{Entry, Oplog};
 use super::reader::Reader;
+use super::view::{CoreView, Head};
 use super::{Durability, StorageError};
 
 /// Blocks in one append.
@@ -51,6 +53,8 @@ pub struct Core {
     key: PublicKey,
     secret_key: Option<SecretKey>,
     checkpoint: Option<Checkpoint>,
+    /// For whoever reads along.
+    head: watch::Sender<Head>,
     is_poisoned: bool,
 }
 
@@ -144,6 +148,7 @@ impl Core {
         at_once(hypercore.append_batch(blocks))
             .map_err(|error| StorageError::hypercore(self.journal.path(), error))?;
         let (roots, checkpoint) = self.head_after(secret_key)?;
+        self.head.send_replace(Head { roots: roots.clone(), checkpoint: Some(checkpoint) });
         self.reader.roots = roots;
         self.checkpoint = Some(checkpoint);
         self.is_poisoned = false;
@@ -170,6 +175,11 @@ impl Core {
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`]; [`StorageError::Io`].
     pub fn inclusion(&self, block: u64) -> Result<Inclusion, StorageError> {
         self.reader.inclusion(block)
+    }
+
+    /// A view for another part of this program, which follows as the core grows.
+    pub fn follow(&self) -> CoreView {
+        CoreView::new(Arc::clone(&self.journal), self.key, self.head.subscribe())
     }
 
     /// Opens a core for appending out of its files.
@@ -219,8 +229,9 @@ impl Core {
         if data_bytes < roots.byte_length() {
             return Err(damaged("its data is shorter than its tree says"));
         }
+        let head = watch::Sender::new(Head { roots: roots.clone(), checkpoint });
         let reader = Reader::new(Arc::clone(&journal), roots);
-        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, is_poisoned: false })
+        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, head, is_poisoned: false })
     }
 
     /// The roots and the head after an append, from what was written to the oplog.

@@ -79,6 +79,12 @@ impl Reader {
         Ok(Inclusion { block, siblings, roots: self.roots.clone() })
     }
 
+    /// A node over blocks that are all here; `None` for any other.
+    pub(super) fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
+        if last_leaf >= 2 * self.roots.length() { Ok(None) } else { self.journal.node(node).map(Some) }
+    }
+
     fn check_range(&self, block: u64) -> Result<(), StorageError> {
         let length = self.roots.length();
         if block < length {

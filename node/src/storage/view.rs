@@ -1,0 +1,128 @@
+//! Reading a core while another part of this program appends to it.
+
+use std::sync::Arc;
+
+use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::tree::{Node, Roots};
+use tokio::sync::watch;
+
+use super::StorageError;
+use super::journal::Journal;
+use super::reader::Reader;
+
+/// Where a core ends: its roots, and what is signed about them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    pub(super) roots: Roots,
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
+/// A core as it was at the last [`CoreView::refresh`]. It sees durable blocks only. A clone looks for itself.
+#[derive(Debug)]
+pub struct CoreView {
+    journal: Arc<Journal>,
+    reader: Reader,
+    key: PublicKey,
+    head: watch::Receiver<Head>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl CoreView {
+    pub(super) fn new(journal: Arc<Journal>, key: PublicKey, head: watch::Receiver<Head>) -> Self {
+        let reader = Reader::new(Arc::clone(&journal), Roots::default());
+        let mut view = Self { journal, reader, key, head, checkpoint: None };
+        view.refresh();
+        view
+    }
+
+    /// The core's key.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Blocks in the core.
+    pub fn length(&self) -> u64 {
+        self.reader.roots.length()
+    }
+
+    /// The signed head, or `None` while the core is empty.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint
+    }
+
+    /// The roots of the tree over all blocks.
+    pub fn roots(&self) -> &Roots {
+        &self.reader.roots
+    }
+
+    /// Waits until the core has grown since the last refresh; never again once its owner is gone.
+    pub async fn grown(&mut self) {
+        if self.head.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Sees what was appended meanwhile.
+    pub fn refresh(&mut self) {
+        let head = self.head.borrow_and_update();
+        self.reader.roots = head.roots.clone();
+        self.checkpoint = head.checkpoint;
+    }
+
+    /// Reads a block.
+    ///
+    /// # Errors
+    /// As [`super::Core::block`].
+    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.reader.block(block)
+    }
+
+    /// Reads a node over blocks that are all in the core; `None` for any other.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`]; [`StorageError::Io`].
+    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        self.reader.node(index)
+    }
+}
+
+impl Clone for CoreView {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.journal), self.key, self.head.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libvms_protocol::identity::SecretKey;
+    use libvms_protocol::tree::index;
+
+    use super::super::{Core, Durability};
+
+    #[test]
+    fn a_view_follows_what_is_appended() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = SecretKey::from_seed(&[5; 32]);
+        let mut core = Core::create(directory.path(), key, Durability::Sync).expect("an empty directory");
+        let mut view = core.follow();
+        assert_eq!((view.length(), view.checkpoint()), (0, None));
+        for count in 1..200_u64 {
+            core.append(&[count.to_string()]).expect("a disk");
+            assert_eq!(view.length(), count - 1, "a view sees nothing new by itself");
+            assert!(futures::FutureExt::now_or_never(view.grown()).is_some());
+            view.refresh();
+            assert_eq!(view.checkpoint(), core.checkpoint());
+            assert_eq!(view.block(count - 1).expect("appended"), count.to_string().into_bytes());
+            for index in index::roots(count) {
+                assert!(
+                    view.node(index)
+                        .expect("a disk")
+                        .is_some_and(|node| view.roots().nodes().contains(&node))
+                );
+            }
+            assert_eq!(view.node(2 * count).expect("a disk"), None);
+        }
+        assert_eq!(view.clone().length(), 199);
+    }
+}
