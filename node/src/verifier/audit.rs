@@ -1,0 +1,220 @@
+//! The execution of one log, as far as its blocks are known, and what it has come to.
+
+use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
+use libvms_protocol::entry::{Entry, FilesHead, Init};
+use libvms_protocol::identity::PublicKey;
+
+use super::source::AuditedCore;
+use super::{Verdict, VerifyError};
+use crate::archive::{ArchiveError, ArchiveStore};
+use crate::execution::ExecutionError;
+use crate::replay::{Counts, Replay, Settings, Stop};
+use crate::storage::{Scratch, StorageError};
+
+/// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
+#[derive(Debug)]
+pub struct Audit {
+    log: PublicKey,
+    settings: Settings,
+    replay: Replay<ScratchStore>,
+    verdict: Verdict,
+    /// Blocks of the published archive that were compared: of the db core, of the blobs core.
+    compared: [u64; 2],
+}
+
+impl Audit {
+    /// An audit of the log with this key, from its first block on.
+    ///
+    /// # Errors
+    /// Where there is no room for working files.
+    pub fn new(log: PublicKey, settings: Settings) -> Result<Self, VerifyError> {
+        let replay = new_replay(log, settings)?;
+        Ok(Self { log, settings, replay, verdict: Verdict::Agrees, compared: [0; 2] })
+    }
+
+    /// Executes the blocks of `log` below `length` that are new. `progress` is told how many of `length` are done.
+    ///
+    /// After the first block about which the verdict is not [`Verdict::Agrees`], nothing more is executed.
+    ///
+    /// # Errors
+    /// Where a block can not be read, or the execution itself fails.
+    pub fn advance(
+        &mut self,
+        log: &dyn AuditedCore,
+        length: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), VerifyError> {
+        if self.verdict != Verdict::Agrees {
+            return Ok(());
+        }
+        let stop = push_all(&mut self.replay, log, length, progress)?;
+        self.verdict = match stop {
+            None => Verdict::Agrees,
+            Some(Stop::Diverges(finding)) => self.doubt(log, finding)?,
+            Some(Stop::CannotVerify { block, why }) => Verdict::CannotVerify { block, why },
+            Some(Stop::Failed(error)) => return Err(error.into()),
+        };
+        Ok(())
+    }
+
+    /// Compares a core of the published archive, as far as it is there and was not compared before, with what the
+    /// executed calls have written.
+    ///
+    /// # Errors
+    /// Where a block can not be read.
+    pub fn compare_archive(
+        &mut self,
+        log: &dyn AuditedCore,
+        which: ArchiveCore,
+        published: &dyn AuditedCore,
+    ) -> Result<(), VerifyError> {
+        let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else {
+            return Ok(());
+        };
+        let end = published.length().min(archive.store().core(which).length());
+        let compared = self.compared[which as usize];
+        for (index, block) in (compared..end).zip(published.blocks(compared..end)) {
+            let ours = archive.store().block(which, index).map_err(ExecutionError::from)?;
+            if block? != ours {
+                let violation = Violation::ArchiveDiffers { core: which, block: index };
+                let block = author(log, self.replay.next_block(), which, index)?;
+                self.verdict = Verdict::Diverges(Finding { block, violation });
+                return Ok(());
+            }
+        }
+        self.compared[which as usize] = end.max(compared);
+        Ok(())
+    }
+
+    /// Judges the length of a core of the published archive. Only whoever knows that the log was read after the
+    /// archive may ask: the archive of an honest host is never ahead of its log.
+    pub fn compare_archive_length(&mut self, which: ArchiveCore, published: u64) {
+        let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else { return };
+        let logged = archive.store().core(which).length();
+        if published > logged {
+            let violation = Violation::ArchiveLonger { core: which, logged, published };
+            self.verdict = Verdict::Diverges(Finding { block: self.replay.next_block(), violation });
+        }
+    }
+
+    /// Blocks of the log that were executed and found to agree.
+    pub fn verified(&self) -> u64 {
+        match &self.verdict {
+            Verdict::Agrees => self.replay.next_block(),
+            Verdict::Diverges(finding) => finding.block,
+            Verdict::CannotVerify { block, .. } | Verdict::NotDeterministic { block, .. } => *block,
+        }
+    }
+
+    /// What it has come to so far.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// What it has come to.
+    pub fn into_verdict(self) -> Verdict {
+        self.verdict
+    }
+
+    /// What block 0 says, once it was executed.
+    pub fn init(&self) -> Option<&Init> {
+        self.replay.init()
+    }
+
+    /// The key of a core of the archive, as block 0 names it.
+    pub fn archive_key(&self, which: ArchiveCore) -> Option<PublicKey> {
+        self.init().map(|init| match which {
+            ArchiveCore::Files => init.files,
+            ArchiveCore::Blobs => init.blobs,
+        })
+    }
+
+    /// What was executed.
+    pub fn counts(&self) -> Counts {
+        self.replay.counts()
+    }
+
+    /// The archive as the executed calls have left it, unless the replay was stopped.
+    pub fn files(&self) -> Option<FilesHead> {
+        self.replay.archive().map(|archive| archive.head())
+    }
+
+    /// Executes again with other settings before anybody is accused: if our own answer depends on them, we cannot tell.
+    fn doubt(&self, log: &dyn AuditedCore, finding: Finding) -> Result<Verdict, VerifyError> {
+        let mut replay = new_replay(self.log, Settings { vary: true, ..self.settings })?;
+        match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
+            Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
+            Some(Stop::Failed(error)) => Err(error.into()),
+            _ => Ok(Verdict::NotDeterministic { block: finding.block, why: finding.violation.to_string() }),
+        }
+    }
+}
+
+fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<ScratchStore>, VerifyError> {
+    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()? };
+    Ok(Replay::new(log, store, settings))
+}
+
+fn push_all(
+    replay: &mut Replay<ScratchStore>,
+    log: &dyn AuditedCore,
+    length: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Stop>, VerifyError> {
+    for block in log.blocks(replay.next_block()..length) {
+        if let Err(stop) = replay.push(&block?) {
+            return Ok(Some(stop));
+        }
+        progress(replay.next_block(), length);
+    }
+    Ok(replay.settle().err())
+}
+
+/// The block of the log that wrote a block of the archive; the block after the last one if none did.
+fn author(log: &dyn AuditedCore, length: u64, core: ArchiveCore, index: u64) -> Result<u64, VerifyError> {
+    for (number, block) in (0..).zip(log.blocks(0..length)) {
+        let wrote = match Entry::decode(&block?) {
+            Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == 0,
+            Ok(Entry::Call(entry)) => entry.result.files().is_some_and(|files| match core {
+                ArchiveCore::Files => files.version > index,
+                ArchiveCore::Blobs => files.blobs > index,
+            }),
+            _ => false,
+        };
+        if wrote {
+            return Ok(number);
+        }
+    }
+    Ok(length)
+}
+
+/// The auditor's own archive, in temporary files.
+#[derive(Debug)]
+struct ScratchStore {
+    files: Scratch,
+    blobs: Scratch,
+}
+
+impl ScratchStore {
+    fn core(&self, core: ArchiveCore) -> &Scratch {
+        match core {
+            ArchiveCore::Files => &self.files,
+            ArchiveCore::Blobs => &self.blobs,
+        }
+    }
+}
+
+impl ArchiveStore for ScratchStore {
+    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
+        Ok(self.core(core).block(index)?)
+    }
+
+    fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
+        let scratch = match core {
+            ArchiveCore::Files => &mut self.files,
+            ArchiveCore::Blobs => &mut self.blobs,
+        };
+        let appended: Result<(), StorageError> = blocks.iter().try_for_each(|block| scratch.append(block));
+        Ok(appended?)
+    }
+}

@@ -1,0 +1,76 @@
+//! Where the blocks under audit come from: a host's own directory, or a copy that was downloaded.
+
+use std::ops::Range;
+
+use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::identity::PublicKey;
+
+use crate::storage::{Core, Replica, StorageError};
+
+/// Blocks in order, each with its own chance to fail.
+pub type BlockIterator<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, StorageError>> + 'a>;
+
+/// A signed core that can be read.
+pub trait AuditedCore {
+    /// The core's key.
+    fn key(&self) -> PublicKey;
+
+    /// Blocks that can be read: all from the first on.
+    fn length(&self) -> u64;
+
+    /// The signed head, which may count blocks that can not be read yet.
+    fn checkpoint(&self) -> Option<Checkpoint>;
+
+    /// Reads a block.
+    ///
+    /// # Errors
+    /// Where it is not there or is damaged.
+    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError>;
+
+    /// Reads the blocks of a range, in order.
+    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_>;
+}
+
+impl AuditedCore for Core {
+    fn key(&self) -> PublicKey {
+        self.key()
+    }
+
+    fn length(&self) -> u64 {
+        self.length()
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint()
+    }
+
+    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.block(block)
+    }
+
+    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+        Box::new(self.blocks(range))
+    }
+}
+
+impl AuditedCore for Replica {
+    fn key(&self) -> PublicKey {
+        self.key()
+    }
+
+    fn length(&self) -> u64 {
+        self.length()
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint()
+    }
+
+    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.block(block)
+    }
+
+    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+        Box::new(range.map(|block| self.block(block)))
+    }
+}
