@@ -6,5 +6,6 @@ mod behaviour;
 mod cli;
 mod crash;
 mod hostile;
+mod interop;
 mod readme;
 mod tamper;
