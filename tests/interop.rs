@@ -19,40 +19,46 @@ use serde_json::{Value, json};
 
 use crate::harness::{Host, Place, VMS, example, run, text, vms};
 
-/// The packages, by their exact versions. `qaap-uws`, native code of 2018 that no Node.js since version 12 can
-/// compile, is replaced by `ws`, whose interface it has; the packages that we call are as their authors left them.
+/// The packages, by their exact versions. `qaap-uws`, native code of 2018 that today's Node.js does not compile, is
+/// replaced by `ws`, whose interface it has; the packages that we call are as their authors left them.
 const PACKAGES: &str = include_str!("interop/package.json");
 
 /// The directory `node_modules` with the packages, installed where it is not there yet.
 fn packages() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
+    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    // A failure is kept, too: the next test would wait as long to fail the same way.
+    let installed = INSTALLED.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
-        fs::create_dir_all(&directory).expect("a target directory that is ours");
-        // Other test processes may come here at the same time.
-        let lock = File::create(directory.join("lock")).expect("a writable directory");
-        lock.lock().expect("a file system with locks");
-        let installed = directory.join("installed.json");
-        if fs::read_to_string(&installed).is_ok_and(|packages| packages == PACKAGES) {
-            return directory.join("node_modules");
-        }
-        install(&directory).unwrap_or_else(|why| panic!("cannot install the packages of this test: {why}"));
-        fs::write(installed, PACKAGES).expect("a writable directory");
-        directory.join("node_modules")
-    })
+        install_once(&directory).map(|()| directory.join("node_modules"))
+    });
+    installed.as_ref().unwrap_or_else(|why| panic!("cannot install the packages of this test: {why}"))
+}
+
+/// Leaves a directory that has the packages of this very `package.json`, whoever else is at it.
+fn install_once(directory: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    fs::create_dir_all(directory).map_err(failed)?;
+    let lock = File::create(directory.join("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    let installed = directory.join("installed.json");
+    if fs::read_to_string(&installed).is_ok_and(|packages| packages == PACKAGES) {
+        return Ok(());
+    }
+    let _may_be_new = fs::remove_file(&installed);
+    let _may_be_new = fs::remove_dir_all(directory.join("node_modules"));
+    fs::write(directory.join("package.json"), PACKAGES).map_err(failed)?;
+    install(directory)?;
+    fs::write(installed, PACKAGES).map_err(failed)
 }
 
 fn install(directory: &Path) -> Result<(), String> {
-    let _may_be_new = fs::remove_file(directory.join("installed.json"));
-    let _may_be_new = fs::remove_dir_all(directory.join("node_modules"));
-    fs::write(directory.join("package.json"), PACKAGES).map_err(|error| error.to_string())?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]);
     let output = npm.current_dir(directory).stdin(Stdio::null()).output();
     let output = output.map_err(|error| missing("npm", &error))?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!("npm failed; is its registry in reach?\n{}", text(&output.stderr))),
+        false => Err(format!("npm install failed; is the registry in reach?\n{}", text(&output.stderr))),
     }
 }
 
@@ -312,7 +318,9 @@ fn the_npm_client_calls_a_service() {
         ["who"],
     ]);
     let handshake = run(async { host.client().await.handshake().await });
-    let results = node("client.js", &json!([call(json!(null), calls), call(json!("bob"), json!([["who"]]))]));
+    let who = || json!([["who"]]);
+    let sessions = [call(json!(null), calls), call(json!("bob"), who()), call(json!("ü b"), who())];
+    let results = node("client.js", &json!(sessions));
     let error = |name: &str, message: &str| json!({ "error": { "code": -32000, "message": name, "data": message }, "isError": false });
     let expected = json!([
         { "result": [] },
@@ -329,6 +337,7 @@ fn the_npm_client_calls_a_service() {
     assert_eq!(handshake["methods"], json!(["echo", "nothing", "who", "later", "large", "fail", "text"]));
     assert_eq!(results[0]["closed"], json!(1000));
     assert_eq!(results[1]["answers"], json!([{ "result": "bob" }]));
+    assert_eq!(results[2]["answers"], json!([{ "result": "ü b" }]));
     assert!(host.terminate().success());
     place.assert_agrees();
 }
