@@ -17,6 +17,7 @@ mod oplog;
 mod reader;
 mod replica;
 mod scratch;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -26,6 +27,7 @@ pub use directory::DataDirectory;
 pub use error::StorageError;
 pub use replica::{EARLY_BYTES_MAX, Replica};
 pub use scratch::Scratch;
+pub use shared::SharedReplica;
 pub use view::CoreView;
 
 /// Whether an append waits for the disk.

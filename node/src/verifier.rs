@@ -72,6 +72,18 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::Diverges(_) => "diverges",
+            Self::CannotVerify { .. } => "cannot-verify",
+            Self::NotDeterministic { .. } => "not-deterministic",
+        }
+    }
+}
+
 /// Why there is no verdict at all.
 #[derive(Debug, Error)]
 pub enum VerifyError {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::identity::PublicKey;
 
-use crate::storage::{Core, Replica, StorageError};
+use crate::storage::{Core, SharedReplica, StorageError};
 
 /// Blocks in order, each with its own chance to fail.
 pub type BlockIterator<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, StorageError>> + 'a>;
@@ -53,7 +53,7 @@ impl AuditedCore for Core {
     }
 }
 
-impl AuditedCore for Replica {
+impl AuditedCore for SharedReplica {
     fn key(&self) -> PublicKey {
         self.key()
     }
@@ -71,6 +71,6 @@ impl AuditedCore for Replica {
     }
 
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
-        Box::new(range.map(|block| self.block(block)))
+        Box::new(self.blocks(range))
     }
 }

@@ -1,0 +1,116 @@
+//! Auditing one host as its log grows: the thread that executes, and what it tells.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::identity::PublicKey;
+
+use super::report::{self, State};
+use crate::replay::Settings;
+use crate::storage::SharedReplica;
+use crate::verifier::{Audit, Verdict, VerifyError};
+
+/// How often a position is saved while entries keep coming.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a watcher has to tell about one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The host's log is known: its title, and the keys of its archive.
+    Found {
+        /// What people call the service.
+        title: String,
+        /// The archive's db core and blobs core.
+        archive: [PublicKey; 2],
+    },
+    /// All entries that are here agree.
+    Agrees {
+        /// How many.
+        length: u64,
+    },
+    /// The audit has come to an end that is no agreement.
+    Ended {
+        /// Which.
+        verdict: Verdict,
+        /// The file that says more.
+        report: Option<PathBuf>,
+    },
+    /// The audit itself failed.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The cores of one host, as far as they were downloaded, and where the audit keeps its own.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) directory: PathBuf,
+    pub(super) log: SharedReplica,
+    /// The archive's cores, once they are being downloaded.
+    pub(super) archive: Receiver<[SharedReplica; 2]>,
+    /// One message whenever one of the cores has grown; closed when the watcher ends.
+    pub(super) grown: Receiver<()>,
+    pub(super) settings: Settings,
+}
+
+impl Followed {
+    /// Audits until the watcher ends. Saves how far it got.
+    pub(super) fn run(self, tell: &mut dyn FnMut(Event)) {
+        if let Err(error) = self.follow(tell) {
+            tell(Event::Failed { why: error.to_string() });
+        }
+    }
+
+    fn follow(&self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
+        let mut audit = Audit::new(self.log.key(), self.settings)?;
+        let mut told = State::read(&self.directory);
+        let mut archive = None;
+        let mut is_found = false;
+        loop {
+            archive = archive.or_else(|| self.archive.try_recv().ok());
+            self.step(&mut audit, archive.as_ref())?;
+            if let Some(init) = audit.init().filter(|_| !is_found) {
+                is_found = true;
+                tell(Event::Found { title: init.title.clone(), archive: [init.files, init.blobs] });
+            }
+            let now = State::of(&audit);
+            if now != told {
+                self.tell(&audit, &now, tell)?;
+                told = now;
+            }
+            match self.grown.recv_timeout(SAVE_INTERVAL) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            // What came meanwhile is one more step, not many.
+            while self.grown.try_recv().is_ok() {}
+        }
+    }
+
+    /// Executes what is new. The archive is looked at before the log: an honest host's log is never behind it.
+    fn step(&self, audit: &mut Audit, archive: Option<&[SharedReplica; 2]>) -> Result<(), VerifyError> {
+        audit.advance(&self.log, self.log.length(), &mut |_done, _all| {})?;
+        let [files, blobs] = match archive {
+            Some(archive) => archive,
+            None => return Ok(()),
+        };
+        audit.compare_archive(&self.log, ArchiveCore::Files, files)?;
+        audit.compare_archive(&self.log, ArchiveCore::Blobs, blobs)
+    }
+
+    fn tell(&self, audit: &Audit, state: &State, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
+        let verdict = audit.verdict().clone();
+        let event = match &verdict {
+            Verdict::Agrees => Event::Agrees { length: audit.verified() },
+            _ => {
+                let report = report::write(&self.directory, &self.log, &verdict)?;
+                Event::Ended { verdict, report }
+            }
+        };
+        tell(event);
+        state.write(&self.directory)
+    }
+}
