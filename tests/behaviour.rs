@@ -210,3 +210,35 @@ fn a_call_that_throws_keeps_none_of_its_files() {
     });
     place.assert_agrees();
 }
+
+#[test]
+fn a_thousand_calls_wait_and_the_next_is_refused() {
+    let place = Place::new(
+        "exports.slow = () => { for (let i = 0; i < 3e6; i++); return 'slow' }; exports.quick = () => 'quick'",
+    );
+    run(async {
+        let host = place.host();
+        let clients = join_all((0..11).map(|_| host.client())).await;
+        // Eleven connections, a hundred calls each: one more hundred than there are places.
+        let calls = clients.iter().map(|client| async {
+            let first = client.try_call("slow", json!([]));
+            let rest = join_all((1..100).map(|_| client.try_call("quick", json!([]))));
+            let (first, rest) = tokio::join!(first, rest);
+            rest.into_iter().chain([first]).collect::<Vec<_>>()
+        });
+        let mut refused = 0;
+        for outcome in join_all(calls).await.into_iter().flatten() {
+            match outcome {
+                Ok(value) => assert!(value == json!("quick") || value == json!("slow")),
+                Err(error) => {
+                    assert_eq!(error.to_string(), "Error: Too many active requests");
+                    refused += 1;
+                }
+            }
+        }
+        assert!((1..=100).contains(&refused), "{refused}");
+        assert_eq!(clients[0].call("quick", json!([])).await, json!("quick"), "places come free again");
+        assert!(host.terminate().success());
+    });
+    place.assert_agrees();
+}
