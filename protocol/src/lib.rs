@@ -20,5 +20,6 @@ pub mod drive;
 pub mod entry;
 pub mod identity;
 pub mod limits;
+pub mod replication;
 pub mod tree;
 pub mod value;

@@ -2,6 +2,8 @@
 //!
 //! The scheme is Mafintosh's `flat-tree`, described in the PPSP protocol (RFC 7574, section 5.2).
 
+use std::ops::Range;
+
 /// How many levels the node stands above the leaves.
 pub fn depth(index: u64) -> u32 {
     index.trailing_ones()
@@ -49,6 +51,44 @@ pub fn roots(length: u64) -> impl Iterator<Item = u64> {
     })
 }
 
+/// The blocks below a node, or `None` where their numbers would exceed 62 bits.
+///
+/// ```
+/// use libvms_protocol::tree::index;
+/// assert_eq!((index::blocks(8), index::blocks(5)), (Some(4..5), Some(2..4)));
+/// ```
+pub fn blocks(index: u64) -> Option<Range<u64>> {
+    let depth = depth(index);
+    if depth >= 62 || index >= 1 << 62 {
+        return None;
+    }
+    let first = (index >> (depth + 1)) << depth;
+    Some(first..first + (1 << depth))
+}
+
+/// The complete subtrees over the blocks `from..to`, from left to right, each as large as its place allows: what a
+/// log of `from` blocks needs to become one of `to` blocks. At most 128 of them; none where `to` exceeds 62 bits.
+///
+/// ```
+/// use libvms_protocol::tree::index;
+/// assert_eq!(index::growth(1, 5).collect::<Vec<_>>(), [2, 5, 8]);
+/// assert!(index::growth(0, 13).eq(index::roots(13)));
+/// ```
+pub fn growth(from: u64, to: u64) -> impl Iterator<Item = u64> {
+    let mut start = from;
+    std::iter::from_fn(move || {
+        if start >= to || to >= 1 << 62 {
+            return None;
+        }
+        // The largest power of two that both divides the place and fits into what is left.
+        let fitting = (to - start).ilog2();
+        let depth = if start == 0 { fitting } else { fitting.min(start.trailing_zeros()) };
+        let node = 2 * start + (1 << depth) - 1;
+        start += 1 << depth;
+        Some(node)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,9 +114,27 @@ mod tests {
     }
 
     #[test]
+    fn growth_covers_what_is_new_and_nothing_else() {
+        for from in 0..40 {
+            for to in from..70 {
+                let mut next = from;
+                for node in growth(from, to) {
+                    let below = blocks(node).expect("small");
+                    assert_eq!(below.start, next);
+                    next = below.end;
+                }
+                assert_eq!(next, to);
+            }
+        }
+    }
+
+    #[test]
     fn the_largest_numbers_do_not_overflow() {
-        for node in [u64::MAX, u64::MAX - 1, u64::MAX >> 1, 1 << 63] {
-            let _ = (parent(node), sibling(node), is_left(node), depth(node));
+        for node in [u64::MAX, u64::MAX - 1, u64::MAX >> 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
+            let _ = (parent(node), sibling(node), is_left(node), depth(node), blocks(node));
+        }
+        for (from, to) in [(0, u64::MAX), (1, (1 << 62) - 1), (u64::MAX, u64::MAX), ((1 << 62) - 2, (1 << 62) - 1)] {
+            assert!(growth(from, to).count() <= 128);
         }
         assert!(roots(u64::MAX >> 1).count() == 63);
     }
