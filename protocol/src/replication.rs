@@ -1,5 +1,369 @@
-//! Replication of one core with its peers.
+//! Replication of one core with its peers, as a machine without I/O: the [`Replicator`].
+//!
+//! Messages of the channel `hypercore/alpha` come in with the time; messages, verified blocks and heads, and evidence
+//! against the log's writer go out. It behaves as JavaScript hypercore 11 expects it from a peer of a core without
+//! a manifest that is never truncated.
+//!
+//! [`answer`] makes the proofs that peers ask for, [`check`] checks those that come back; both stand on their own.
+//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `peer.rs` holds what
+//! is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
 
+mod answer;
+mod check;
+mod download;
+mod evidence;
+pub mod message;
+mod peer;
 mod ranges;
+mod store;
+mod upload;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+pub use answer::{Refusal, answer};
+pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
+pub use evidence::Evidence;
+pub use peer::{PeerFault, PeerId};
 pub use ranges::Ranges;
+pub use store::Store;
+
+use crate::identity::PublicKey;
+use message::{Message, Sync};
+use peer::{Peer, REGIONS_MAX};
+
+/// The largest number that a message can carry.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Forks and shorter lengths of one peer that are reported and looked into.
+const CLAIMS_MAX: usize = 16;
+
+/// Which blocks to fetch. Peers are served in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Download {
+    /// None, and no longer heads either: for the writer of the log.
+    Nothing,
+    /// Every block of the log, and those to come.
+    All,
+    /// These blocks, as far as the log reaches, and every longer head.
+    Ranges(Vec<Range<u64>>),
+}
+
+/// How a [`Replicator`] works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which blocks to fetch.
+    pub download: Download,
+    /// A peer that owes answers and sends none for this many milliseconds loses its requests to others.
+    pub request_timeout_ms: u64,
+    /// Most requests in flight to one peer.
+    pub window_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { download: Download::All, request_timeout_ms: 10_000, window_max: 128 }
+    }
+}
+
+/// What the caller is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a message to a peer.
+    Send {
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        message: Message,
+    },
+    /// Store what has been verified, then call [`Replicator::local_changed`].
+    Store(Verified),
+    /// Keep what speaks against the writer of the log.
+    Evidence(Evidence),
+    /// Close a peer's channel: it is forgotten here already.
+    Fault {
+        /// Whose.
+        peer: PeerId,
+        /// Why.
+        why: PeerFault,
+    },
+}
+
+/// The replication of one core with all its peers.
+///
+/// Give it one input, then [`poll`](Self::poll) until nothing is left, and store what is to be stored before the next
+/// input. Times are milliseconds of a clock that never goes back; call [`tick`](Self::tick) when
+/// [`next_deadline`](Self::next_deadline) has come. A peer is opened when both sides have opened the channel and the
+/// remote's capability was checked. When all that was handed out for a peer has been written, say
+/// [`flushed`](Self::flushed); while [`is_congested`](Self::is_congested), do not read from it.
+#[derive(Debug)]
+pub struct Replicator {
+    key: PublicKey,
+    settings: Settings,
+    peers: BTreeMap<PeerId, Peer>,
+    actions: VecDeque<Action>,
+
+    /// Our length, and the blocks `0..contiguous`, as last seen in the store.
+    length: u64,
+    contiguous: u64,
+
+    /// What to fetch, whether the log reaches there or not.
+    selection: Ranges,
+    /// What lacks and is asked of nobody; may hold stored blocks until their turn comes.
+    wanted: Ranges,
+    /// The length up to which `wanted` was filled.
+    covered: u64,
+    /// Whom each block was asked of.
+    requested: BTreeMap<u64, PeerId>,
+    /// Whom a longer head was asked of.
+    upgrade_from: Option<PeerId>,
+    /// The length up to which heads were handed out to be stored.
+    upgraded: u64,
+    next_request: u64,
+    /// A search for blocks to ask for was cut short.
+    is_behind: bool,
+
+    /// New blocks behind the contiguous ones that peers have not been told of.
+    unannounced: Ranges,
+    announced_at: u64,
+}
+
+impl Replicator {
+    /// A machine without peers, for the core with this key.
+    pub fn new(key: PublicKey, settings: Settings) -> Self {
+        let mut selection = Ranges::new(usize::MAX);
+        match &settings.download {
+            Download::Nothing => {}
+            Download::All => selection.insert(0..u64::MAX),
+            Download::Ranges(ranges) => ranges.iter().for_each(|range| selection.insert(range.clone())),
+        }
+        Self {
+            key,
+            settings,
+            peers: BTreeMap::new(),
+            actions: VecDeque::new(),
+            length: 0,
+            contiguous: 0,
+            selection,
+            wanted: Ranges::new(usize::MAX),
+            covered: 0,
+            requested: BTreeMap::new(),
+            upgrade_from: None,
+            upgraded: 0,
+            next_request: 1,
+            is_behind: false,
+            unannounced: Ranges::new(upload::UNANNOUNCED_RUNS_MAX),
+            announced_at: 0,
+        }
+    }
+
+    /// The core that is replicated.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`tick`](Self::tick), if time alone can change anything.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
+        deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(0)).min()
+    }
+
+    /// Whether to stop reading from a peer until its answers have been written.
+    pub fn is_congested(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(upload::is_congested)
+    }
+
+    /// The peers that are open, and the length that each one says its log has (on our fork).
+    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<u64>)> + '_ {
+        self.peers.iter().map(|(&id, peer)| (id, peer.same_fork().map(|sync| sync.length)))
+    }
+
+    /// How many requests wait for an answer.
+    pub fn requests_in_flight(&self) -> usize {
+        self.peers.values().map(|peer| peer.pending.len()).sum()
+    }
+
+    /// Fetches these blocks too.
+    pub fn download(&mut self, now: u64, blocks: Range<u64>, store: &impl Store) {
+        self.look(store);
+        self.selection.insert(blocks.clone());
+        let known = blocks.start..blocks.end.min(self.covered);
+        if !known.is_empty() {
+            self.wanted.insert(known);
+        }
+        self.ask_everybody(now, store);
+    }
+
+    /// A channel with a peer is open on both sides.
+    pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
+        self.look(store);
+        self.remove_peer(id);
+        self.peers.insert(id, Peer::new());
+        self.greet(id);
+        self.ask_everybody(now, store);
+    }
+
+    /// A channel with a peer is closed. What it still owed is asked of others.
+    pub fn peer_closed(&mut self, now: u64, id: PeerId, store: &impl Store) {
+        self.remove_peer(id);
+        self.ask_everybody(now, store);
+    }
+
+    /// Our core has grown, or what we were to store is stored.
+    pub fn local_changed(&mut self, now: u64, store: &impl Store) {
+        let length_before = self.length;
+        self.look(store);
+        self.announce(now, store, self.length != length_before);
+        self.ask_everybody(now, store);
+    }
+
+    /// All that was handed out for this peer has been written.
+    pub fn flushed(&mut self, _now: u64, id: PeerId, store: &impl Store) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.unsent_bytes = 0;
+            self.serve_or_fault(id, store);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: u64, store: &impl Store) {
+        self.look(store);
+        self.expire(now);
+        if self.announce_deadline().is_some_and(|deadline| deadline <= now) {
+            self.announce(now, store, false);
+        }
+        self.ask_everybody(now, store);
+    }
+
+    /// Takes a message that a peer sent.
+    ///
+    /// # Errors
+    /// [`PeerFault`] when the peer is to be closed; it is forgotten here already.
+    pub fn receive(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        message: Message,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        if !self.peers.contains_key(&id) {
+            return Err(PeerFault::Unknown);
+        }
+        self.look(store);
+        let result = self.handle(now, id, message, store);
+        if result.is_err() {
+            self.remove_peer(id);
+            self.ask_everybody(now, store);
+        }
+        result
+    }
+
+    fn handle(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        message: Message,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        match message {
+            Message::Sync(sync) => self.receive_sync(now, id, sync, store),
+            Message::Request(request) => return self.receive_request(id, request, store),
+            Message::Cancel { request } => self.with(id, |peer| peer.requests.cancel(request)),
+            Message::Data(data) => return self.receive_data(now, id, data, store),
+            Message::NoData { request, .. } => return self.receive_no_data(now, id, request, store),
+            Message::Want { start, length, any } => self.receive_want(id, start, length, any, store),
+            Message::Unwant { start, length, .. } => self.receive_unwant(id, start, length),
+            Message::Bitfield { start, words } => return self.receive_bitfield(now, id, start, &words, store),
+            Message::Range { drop, start, length } => self.receive_range(now, id, drop, start, length, store),
+            // Hints of layers above, which expect no answer.
+            Message::Extension { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn receive_sync(&mut self, now: u64, id: PeerId, sync: Sync, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = peer.sync.replace(sync);
+        let length_before = before.filter(|before| before.fork == sync.fork).map(|before| before.length);
+        if length_before != Some(sync.length) {
+            peer.upgrade_refused = None;
+        }
+        let is_changed = length_before != Some(sync.length);
+        self.look_into_claims(now, id, sync, length_before);
+        // Its upgrades wait until it sees its own length acknowledged.
+        if is_changed && sync.fork == 0 && sync.length < self.length {
+            self.send_sync(id, store);
+        }
+        self.ask_for_upgrade(now, store);
+        self.ask_for_blocks(now, id, store);
+    }
+
+    /// A fork, or a log that went back: worth a report and the question for the signed head, once each.
+    fn look_into_claims(&mut self, now: u64, id: PeerId, sync: Sync, length_before: Option<u64>) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let shrunk_from = length_before.filter(|&before| before > sync.length);
+        if sync.fork == 0 && shrunk_from.is_none() {
+            return;
+        }
+        if peer.claims.len() >= CLAIMS_MAX || !peer.claims.insert((sync.fork, sync.length)) {
+            return;
+        }
+        let evidence = match shrunk_from {
+            Some(before) if sync.fork == 0 => Evidence::ShrinkClaimed { peer: id, before, after: sync.length },
+            _ => Evidence::ForkClaimed { peer: id, fork: sync.fork, length: sync.length },
+        };
+        self.actions.push_back(Action::Evidence(evidence));
+        if sync.length > 0 {
+            self.ask_for_head(now, id, sync.fork, sync.length);
+        }
+    }
+
+    /// Reads length and contiguous length anew, and wants what is new.
+    fn look(&mut self, store: &impl Store) {
+        self.length = store.length().min(NUMBER_MAX);
+        self.contiguous = store.contiguous_length().min(self.length);
+        self.upgraded = self.upgraded.max(self.length);
+        if self.length > self.covered {
+            let new = self.covered.max(self.contiguous)..self.length;
+            for range in self.selection.within(new) {
+                self.wanted.insert(range);
+            }
+            self.covered = self.length;
+        }
+    }
+
+    fn remove_peer(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        for pending in peer.pending.values() {
+            self.put_back(id, pending.asked);
+        }
+    }
+
+    fn fault(&mut self, id: PeerId, why: PeerFault) {
+        self.remove_peer(id);
+        self.actions.push_back(Action::Fault { peer: id, why });
+    }
+
+    fn with(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            change(peer);
+        }
+    }
+
+    fn send(&mut self, id: PeerId, message: Message) {
+        self.actions.push_back(Action::Send { peer: id, message });
+    }
+}
+
+/// A region's blocks as a message gives them, or `None` where no region can be meant.
+fn span(start: u64, length: u64) -> Option<Range<u64>> {
+    let end = start.saturating_add(length).min(NUMBER_MAX);
+    (start < end).then_some(start..end)
+}
+
+const _: () = assert!(REGIONS_MAX > 0);

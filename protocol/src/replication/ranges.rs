@@ -109,6 +109,17 @@ impl Ranges {
         !blocks.is_empty() && self.next(blocks.start).is_some_and(|block| block < blocks.end)
     }
 
+    /// The parts of the set that lie inside `blocks`, from low to high.
+    pub fn within(&self, blocks: Range<u64>) -> Vec<Range<u64>> {
+        let mut parts = Vec::new();
+        let mut from = blocks.start;
+        while let Some(start) = self.next(from).filter(|&start| start < blocks.end) {
+            from = self.next_missing(start).min(blocks.end);
+            parts.push(start..from);
+        }
+        parts
+    }
+
     /// The intervals, from low to high.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.runs.iter().map(|(&start, &end)| start..end)

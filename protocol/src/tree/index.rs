@@ -29,6 +29,13 @@ pub fn sibling(index: u64) -> Option<u64> {
     if is_left(index) { index.checked_add(distance) } else { Some(index - distance) }
 }
 
+/// The left one of the two nodes below a node, or `None` for a leaf.
+pub fn left_child(index: u64) -> Option<u64> {
+    let depth = depth(index);
+    // The subtraction clears the lowest one bit of the level below.
+    (depth > 0).then(|| index - (1 << (depth - 1)))
+}
+
 /// Whether the node is the left one of its pair.
 pub fn is_left(index: u64) -> bool {
     let depth = depth(index);
@@ -102,6 +109,8 @@ mod tests {
             assert_eq!(sibling(other), Some(node));
             assert_eq!(parent(other), parent(node));
             assert_eq!(depth(parent(node).expect("small")), depth(node) + 1);
+            let left = if is_left(node) { node } else { other };
+            assert_eq!(left_child(parent(node).expect("small")), Some(left));
         }
     }
 
@@ -131,7 +140,7 @@ mod tests {
     #[test]
     fn the_largest_numbers_do_not_overflow() {
         for node in [u64::MAX, u64::MAX - 1, u64::MAX >> 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
-            let _ = (parent(node), sibling(node), is_left(node), depth(node), blocks(node));
+            let _ = (parent(node), sibling(node), is_left(node), depth(node), blocks(node), left_child(node));
         }
         for (from, to) in [(0, u64::MAX), (1, (1 << 62) - 1), (u64::MAX, u64::MAX), ((1 << 62) - 2, (1 << 62) - 1)] {
             assert!(growth(from, to).count() <= 128);

@@ -1,0 +1,426 @@
+//! What to ask of whom: longer heads, blocks, heads that someone's claim calls for; and what becomes of the answers.
+
+use super::check::{CheckError, check, check_head};
+use super::evidence::Evidence;
+use super::message::{BlockRequest, Data, Message, Request, UpgradeRequest};
+use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
+use super::store::{Store, roots_at};
+use super::{Action, Download, Replicator, span};
+use crate::tree::index;
+
+/// Intervals of blocks still wanted. Beyond, blocks that are asked for stay in the set until a neighbour goes.
+const WANTED_RUNS_MAX: usize = 65_536;
+
+/// Stored or requested blocks passed over in one search before other peers get their turn.
+const PASSED_OVER_MAX: usize = 65_536;
+
+/// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
+const UNHELPFUL_MAX: u32 = 1024;
+
+/// Words of a bitfield message: as many as JavaScript peers send at most.
+const BITFIELD_WORDS_MAX: usize = 65_536;
+
+impl Replicator {
+    pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
+        self.is_behind = false;
+        self.ask_for_upgrade(now, store);
+        let ids: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| peer.has_room()).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.ask_for_blocks(now, id, store);
+        }
+    }
+
+    /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
+    /// can give it, and that they know our length.
+    pub(super) fn ask_for_upgrade(&mut self, now: u64, store: &impl Store) {
+        // A head that was handed out must be stored first: the next one grows out of it.
+        let is_pending = self.upgrade_from.is_some() || self.upgraded > self.length;
+        if self.settings.download == Download::Nothing || is_pending {
+            return;
+        }
+        let ours = self.length;
+        let offers = self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
+        // Those that kept us waiting come last, however long a log they claim.
+        let best = offers.min_by_key(|(id, peer, length)| (peer.strikes, u64::MAX - length, *id));
+        if let Some((id, _, length)) = best {
+            let asked = Asked::Upgrade { start: ours, length: length - ours };
+            self.upgrade_from = Some(id);
+            self.ask(now, id, asked, store);
+        }
+    }
+
+    /// Asks a peer for as many blocks as its window allows.
+    pub(super) fn ask_for_blocks(&mut self, now: u64, id: PeerId, store: &impl Store) {
+        if !self.peers.get(&id).is_some_and(|peer| peer.is_usable(now)) {
+            return;
+        }
+        let mut from = 0;
+        while self.peers.get(&id).is_some_and(Peer::has_room) {
+            let Some(block) = self.next_block(id, from, store) else { break };
+            from = block + 1;
+            self.requested.insert(block, id);
+            self.ask(now, id, Asked::Block { index: block }, store);
+        }
+        self.ask_for_regions(id);
+    }
+
+    /// The first wanted block, not below `from`, that the peer has and nobody else is asked for.
+    fn next_block(&mut self, id: PeerId, from: u64, store: &impl Store) -> Option<u64> {
+        let peer = self.peers.get(&id)?;
+        let mut from = from;
+        for _ in 0..PASSED_OVER_MAX {
+            let block = self.wanted.next_common(&peer.has, from)?;
+            if self.wanted.runs() < WANTED_RUNS_MAX {
+                self.wanted.remove(block..block + 1);
+            }
+            if !self.requested.contains_key(&block) && !store.has(block) {
+                return Some(block);
+            }
+            from = block + 1;
+        }
+        self.is_behind = true;
+        None
+    }
+
+    /// Asks a peer that has nothing left for us, as far as we know, about the regions of what we want.
+    fn ask_for_regions(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(length) = peer.same_fork().map(|sync| sync.length) else { return };
+        if !peer.pending.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut peer.has_forgotten) {
+            peer.asked_regions.clear();
+        }
+        let mut from = 0;
+        while let Some(block) = self.wanted.next(from).filter(|&block| block < length) {
+            let start = block - block % REGION_BLOCKS;
+            from = start + REGION_BLOCKS;
+            if peer.asked_regions.len() >= REGIONS_MAX {
+                break;
+            }
+            // What it has announced is asked for already, or waits for room.
+            let is_known = self.wanted.next_common(&peer.has, start).is_some_and(|known| known < from);
+            if !is_known && peer.asked_regions.insert(start) {
+                let message = Message::Want { start, length: REGION_BLOCKS, any: false };
+                self.actions.push_back(Action::Send { peer: id, message });
+            }
+        }
+    }
+
+    /// Asks for the proof of a whole head, for which the other side needs nothing but its roots.
+    pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
+        self.send_request(now, id, Asked::Head { fork, length }, 0);
+    }
+
+    fn ask(&mut self, now: u64, id: PeerId, asked: Asked, store: &impl Store) {
+        let nodes = match asked {
+            Asked::Block { index } => steps_to_known(store, index),
+            Asked::Upgrade { .. } | Asked::Head { .. } => 0,
+        };
+        self.send_request(now, id, asked, nodes);
+    }
+
+    fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
+        let number = self.next_request;
+        self.next_request += 1;
+        let request = match asked {
+            Asked::Block { index } => {
+                Request { id: number, block: Some(BlockRequest { index, nodes }), ..Request::default() }
+            }
+            Asked::Upgrade { start, length } => {
+                Request { id: number, upgrade: Some(UpgradeRequest { start, length }), ..Request::default() }
+            }
+            Asked::Head { fork, length } => {
+                let upgrade = Some(UpgradeRequest { start: 0, length });
+                Request { id: number, fork, upgrade, ..Request::default() }
+            }
+        };
+        self.with(id, |peer| {
+            peer.pending.insert(number, Pending { asked, sent_at: now });
+        });
+        self.send(id, Message::Request(request));
+    }
+
+    pub(super) fn receive_data(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        data: Data,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        // What nobody waits for is late after a cancel, a push or a conflict proof: none of it is needed.
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        let Some(pending) = peer.pending.remove(&data.request) else { return Ok(()) };
+        let asked = pending.asked;
+        let window_max = self.settings.window_max;
+        if !is_answer_to(&data, asked) {
+            self.put_back(id, asked);
+            return Err(CheckError::NotAsked.into());
+        }
+        match asked {
+            Asked::Head { length, .. } => self.take_head(id, length, &data, store)?,
+            Asked::Block { .. } | Asked::Upgrade { .. } => self.take_proof(now, id, asked, data, store)?,
+        }
+        self.with(id, |peer| peer.answered(now, window_max));
+        self.ask_for_upgrade(now, store);
+        self.ask_for_blocks(now, id, store);
+        Ok(())
+    }
+
+    /// Hands out what verifies. What does not is the peer's fault, unless the log has grown under it.
+    fn take_proof(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        asked: Asked,
+        data: Data,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        match check(self.key, store, data) {
+            Ok(verified) => {
+                if let Some((block, _)) = &verified.block {
+                    self.requested.remove(block);
+                    self.wanted.remove(*block..*block + 1);
+                    self.unannounced.insert(*block..*block + 1);
+                }
+                if let Some(upgrade) = &verified.upgrade {
+                    self.upgrade_from = None;
+                    self.upgraded = upgrade.head.length();
+                }
+                self.actions.push_back(Action::Store(verified));
+                Ok(())
+            }
+            Err(why) => {
+                self.put_back(id, asked);
+                match (why, asked) {
+                    (CheckError::Stale, _) => Ok(()),
+                    // A head that does not grow out of ours may be the signed head of another log: have it shown.
+                    (CheckError::WrongSignature { .. }, Asked::Upgrade { .. }) if self.length > 0 => {
+                        self.with(id, |peer| peer.suspected = Some(why));
+                        self.ask_for_head(now, id, 0, self.length);
+                        Ok(())
+                    }
+                    _ => Err(why.into()),
+                }
+            }
+        }
+    }
+
+    /// Reports a signed head that is not simply a part of our log.
+    fn take_head(&mut self, id: PeerId, asked: u64, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
+        let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
+        let head = check_head(self.key, data).map_err(|why| suspected.unwrap_or(why))?;
+        let ours = roots_at(store, asked).map(|roots| roots.tree_hash());
+        let theirs = head.signed;
+        let evidence = match (ours, &data.upgrade) {
+            _ if theirs.fork() != 0 => Some(Evidence::ForkSigned { peer: id, theirs }),
+            (Some(our_tree), Some(proof)) if our_tree != head.tree_hash => Some(Evidence::Conflict {
+                peer: id,
+                theirs,
+                length: head.length,
+                our_tree,
+                their_tree: head.tree_hash,
+                proof: Box::new(proof.clone()),
+            }),
+            _ if theirs.length() < self.length => Some(Evidence::ShorterSigned { peer: id, theirs }),
+            _ => None,
+        };
+        self.actions.extend(evidence.map(Action::Evidence));
+        suspected.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    pub(super) fn receive_no_data(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        request: u64,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        let Some(pending) = peer.pending.remove(&request) else { return Ok(()) };
+        let count = peer.refused_us(now);
+        match pending.asked {
+            Asked::Block { index } => peer.has.remove(index..index + 1),
+            Asked::Upgrade { .. } => peer.upgrade_refused = peer.same_fork().map(|sync| sync.length),
+            Asked::Head { .. } => {}
+        }
+        let suspected = peer.suspected;
+        self.put_back(id, pending.asked);
+        match (pending.asked, suspected) {
+            (Asked::Head { .. }, Some(why)) => return Err(why.into()),
+            _ if count > UNHELPFUL_MAX => return Err(PeerFault::Unhelpful { count }),
+            _ => {}
+        }
+        self.ask_everybody(now, store);
+        Ok(())
+    }
+
+    pub(super) fn receive_range(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        drop: bool,
+        start: u64,
+        length: u64,
+        store: &impl Store,
+    ) {
+        let (Some(peer), Some(blocks)) = (self.peers.get_mut(&id), span(start, length)) else { return };
+        if drop {
+            peer.has.remove(blocks);
+            return;
+        }
+        peer.has.insert(blocks.clone());
+        if self.wanted.overlaps(&blocks) {
+            self.ask_for_blocks(now, id, store);
+        }
+    }
+
+    pub(super) fn receive_bitfield(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        start: u64,
+        words: &[u32],
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        if words.len() > BITFIELD_WORDS_MAX {
+            return Err(PeerFault::Malformed { what: "the bitfield is longer than a region" });
+        }
+        let Some(blocks) = span(start, 32 * words.len() as u64) else { return Ok(()) };
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        peer.has.remove(blocks);
+        // Only what we may ask for is kept, so that a full set is full of use.
+        for run in runs(start, words) {
+            if peer.has.is_full() && run.start >= peer.has.end() {
+                peer.has_forgotten = true;
+                break;
+            }
+            if self.wanted.overlaps(&run) {
+                peer.has_forgotten |= peer.has.is_full();
+                peer.has.insert(run);
+            }
+        }
+        self.ask_for_blocks(now, id, store);
+        Ok(())
+    }
+
+    /// What was asked of a peer is not to be had there: others may be asked.
+    pub(super) fn put_back(&mut self, id: PeerId, asked: Asked) {
+        match asked {
+            Asked::Block { index } => {
+                if self.requested.get(&index) == Some(&id) {
+                    self.requested.remove(&index);
+                    self.wanted.insert(index..index + 1);
+                }
+            }
+            Asked::Upgrade { .. } => {
+                if self.upgrade_from == Some(id) {
+                    self.upgrade_from = None;
+                }
+            }
+            Asked::Head { .. } => {}
+        }
+    }
+
+    /// Takes requests back from peers that have kept us waiting too long.
+    pub(super) fn expire(&mut self, now: u64) {
+        let timeout = self.settings.request_timeout_ms;
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in ids {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if peer.silence_deadline(timeout).is_some_and(|deadline| deadline <= now) {
+                peer.timed_out(now, timeout);
+                let numbers: Vec<u64> = peer.pending.keys().copied().collect();
+                if let Some(why) = peer.suspected {
+                    self.fault(id, why.into());
+                    continue;
+                }
+                numbers.into_iter().for_each(|number| self.cancel(id, number));
+            } else if peer.passed_over_deadline(timeout).is_some_and(|deadline| deadline <= now) {
+                let Some((&number, oldest)) = peer.pending.first_key_value() else { continue };
+                // It answers others, so it seems not to have this one.
+                if let Asked::Block { index } = oldest.asked {
+                    peer.has.remove(index..index + 1);
+                }
+                self.cancel(id, number);
+            }
+        }
+    }
+
+    fn cancel(&mut self, id: PeerId, number: u64) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if let Some(pending) = peer.pending.remove(&number) {
+            self.put_back(id, pending.asked);
+            self.send(id, Message::Cancel { request: number });
+        }
+    }
+
+    pub(super) fn peer_deadline(&self, peer: &Peer) -> Option<u64> {
+        let timeout = self.settings.request_timeout_ms;
+        // A pause is over at a certain time, whether or not anything is awaited then.
+        let resume = (peer.strikes > 0 && peer.pending.is_empty()).then_some(peer.paused_until);
+        [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume].into_iter().flatten().min()
+    }
+}
+
+/// How long a log the peer can lead us to, if longer than ours.
+fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
+    let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
+    let is_ready = sync.can_upgrade && sync.remote_length == ours;
+    let is_open = is_ready && peer.upgrade_refused != Some(sync.length);
+    (is_open && sync.length > ours).then_some(sync.length)
+}
+
+/// Steps from a block's leaf up to the first node that is stored.
+fn steps_to_known(store: &impl Store, block: u64) -> u64 {
+    let mut node = Some(2 * block);
+    let is_unknown = |index: &u64| store.node(*index).is_none();
+    std::iter::from_fn(|| {
+        let current = node.filter(is_unknown)?;
+        node = index::parent(current);
+        Some(current)
+    })
+    .count() as u64
+}
+
+/// Whether an answer has what was asked, and nothing else. A manifest may come along.
+fn is_answer_to(data: &Data, asked: Asked) -> bool {
+    if data.hash.is_some() || data.seek.is_some() {
+        return false;
+    }
+    let block = data.block.as_ref().map(|block| block.index);
+    let upgrade = data.upgrade.as_ref().map(|upgrade| (upgrade.start, upgrade.length));
+    match asked {
+        Asked::Block { index } => data.fork == 0 && block == Some(index) && upgrade.is_none(),
+        Asked::Upgrade { start, length } => {
+            data.fork == 0 && block.is_none() && upgrade == Some((start, length))
+        }
+        Asked::Head { fork, length } => data.fork == fork && block.is_none() && upgrade == Some((0, length)),
+    }
+}
+
+/// The runs of one bits in a bitfield, from low to high.
+fn runs(start: u64, words: &[u32]) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
+    let end = 32 * words.len() as u64;
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let first = find(words, next, true).filter(|&first| first < end)?;
+        next = find(words, first, false).unwrap_or(end);
+        Some(start.saturating_add(first)..start.saturating_add(next))
+    })
+}
+
+/// The first bit, not below `from`, that is set or not set.
+fn find(words: &[u32], from: u64, is_set: bool) -> Option<u64> {
+    let first = (from / 32) as usize;
+    let mut mask = u32::MAX << (from % 32);
+    for (offset, word) in words.get(first..)?.iter().enumerate() {
+        let bits = if is_set { *word } else { !*word } & mask;
+        if bits != 0 {
+            return Some(32 * (first + offset) as u64 + u64::from(bits.trailing_zeros()));
+        }
+        mask = u32::MAX;
+    }
+    None
+}

@@ -1,0 +1,60 @@
+//! What peers said or showed that does not fit an append-only log.
+
+use super::message::DataUpgrade;
+use super::peer::PeerId;
+use crate::checkpoint::Checkpoint;
+use crate::tree::TreeHash;
+
+/// Something that an honest writer of the log does not cause. A claim is only a peer's word; what is signed is the
+/// writer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A peer says that the log was truncated: its fork is not 0. Its signed head is asked for.
+    ForkClaimed {
+        /// Who says so.
+        peer: PeerId,
+        /// How often the log was truncated.
+        fork: u64,
+        /// Its length now.
+        length: u64,
+    },
+    /// A peer says that its log is shorter than it said before. Its signed head is asked for.
+    ShrinkClaimed {
+        /// Who says so.
+        peer: PeerId,
+        /// The length it told before.
+        before: u64,
+        /// The length it tells now.
+        after: u64,
+    },
+    /// The core's key signed a head of another fork.
+    ForkSigned {
+        /// Who showed it.
+        peer: PeerId,
+        /// The head.
+        theirs: Checkpoint,
+    },
+    /// The core's key signed a shorter head, which agrees with our log as far as we can tell: an old one, or that of
+    /// a log that went back.
+    ShorterSigned {
+        /// Who showed it.
+        peer: PeerId,
+        /// The head.
+        theirs: Checkpoint,
+    },
+    /// The core's key signed a log that differs from ours.
+    Conflict {
+        /// Who showed it.
+        peer: PeerId,
+        /// The head.
+        theirs: Checkpoint,
+        /// A length at which the logs differ.
+        length: u64,
+        /// Hash of our roots at this length.
+        our_tree: TreeHash,
+        /// Hash of theirs.
+        their_tree: TreeHash,
+        /// How their roots at this length grow to their head.
+        proof: Box<DataUpgrade>,
+    },
+}

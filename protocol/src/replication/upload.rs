@@ -1,0 +1,244 @@
+//! Serving a peer: telling it what is here, answering what it asks.
+
+use super::answer::{Refusal, answer};
+use super::message::{Message, Request, Sync};
+use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
+use super::ranges::Ranges;
+use super::store::Store;
+use super::{Replicator, span};
+use crate::tree::index;
+
+/// Requests of one peer that wait before it counts as congested. JavaScript peers ask for 512 at once at most.
+const REQUESTS_WAITING: usize = 512;
+
+/// Requests of one peer that may wait; a caller that stops reading from congested peers stays far below.
+const REQUESTS_MAX: usize = 4096;
+
+/// Bytes handed out for one peer before the first of them are written.
+const UNSENT_BYTES: usize = 1024 * 1024;
+
+/// Refusals after which a peer has to connect anew: a JavaScript peer asks no more after 32, and keeps the channel.
+const REFUSED_MAX: u32 = 24;
+
+/// Bytes of a message without its variable parts, rounded up.
+const MESSAGE_BYTES: usize = 64;
+
+/// Bytes of a node in a message, at most.
+const NODE_BYTES: usize = 50;
+
+/// How often peers hear of progress while blocks are still missing.
+const ANNOUNCE_INTERVAL_MS: u64 = 1000;
+
+/// Intervals of new blocks kept until peers are told.
+pub(super) const UNANNOUNCED_RUNS_MAX: usize = 1024;
+
+/// Blocks at the end of the log whose arrival every peer is told of, as JavaScript peers do.
+const TAIL_BLOCKS: u64 = 256;
+
+pub(super) fn is_congested(peer: &Peer) -> bool {
+    peer.requests.len() >= REQUESTS_WAITING || peer.unsent_bytes >= UNSENT_BYTES || !peer.wants.is_empty()
+}
+
+impl Replicator {
+    /// The first words to a peer: our state, and the blocks that we have without a gap.
+    pub(super) fn greet(&mut self, id: PeerId) {
+        let sync = Sync { length: self.length, can_upgrade: true, ..state() };
+        self.with(id, |peer| peer.told = Some(sync));
+        self.send(id, Message::Sync(sync));
+        self.announce_contiguous(id);
+    }
+
+    /// Tells a peer our state, and that we have heard its own, if that is new to it.
+    pub(super) fn send_sync(&mut self, id: PeerId, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let theirs = peer.same_fork().map(|sync| sync.length);
+        let remote_length = theirs.unwrap_or(0);
+        let is_other_fork = peer.sync.is_some() && theirs.is_none();
+        let can_upgrade = !is_other_fork && can_upgrade(store, remote_length, self.length);
+        let sync = Sync { length: self.length, remote_length, can_upgrade, ..state() };
+        if peer.told != Some(sync) {
+            peer.told = Some(sync);
+            peer.unsent_bytes += MESSAGE_BYTES;
+            self.send(id, Message::Sync(sync));
+        }
+    }
+
+    /// Tells all peers what is new here: at once when nothing is missing, else from time to time.
+    pub(super) fn announce(&mut self, now: u64, store: &impl Store, is_longer: bool) {
+        let is_due = self.announce_deadline().is_some_and(|deadline| deadline <= now);
+        let is_complete = self.contiguous == self.length;
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for &id in &ids {
+            if is_due || is_complete {
+                self.announce_contiguous(id);
+                self.announce_scattered(id, store);
+            }
+            if is_longer {
+                self.send_sync(id, store);
+            }
+        }
+        if is_due || is_complete {
+            self.unannounced = Ranges::new(UNANNOUNCED_RUNS_MAX);
+            self.announced_at = now;
+        }
+    }
+
+    /// When peers should hear of progress.
+    pub(super) fn announce_deadline(&self) -> Option<u64> {
+        let is_waiting = !self.unannounced.is_empty() && !self.peers.is_empty();
+        is_waiting.then_some(self.announced_at.saturating_add(ANNOUNCE_INTERVAL_MS))
+    }
+
+    fn announce_contiguous(&mut self, id: PeerId) {
+        let contiguous = self.contiguous;
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.announced < contiguous) else { return };
+        peer.announced = contiguous;
+        self.send(id, Message::Range { drop: false, start: 0, length: contiguous });
+    }
+
+    /// New blocks behind a gap, as far as the peer asked to hear of them and does not have them.
+    fn announce_scattered(&mut self, id: PeerId, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let tail = self.length.saturating_sub(TAIL_BLOCKS);
+        let new = self.unannounced.within(self.contiguous..self.length);
+        let is_of_interest = |block: u64| {
+            let is_asked_for = block >= tail || peer.informed.contains(&(block - block % REGION_BLOCKS));
+            is_asked_for && !peer.has.contains(block) && store.has(block)
+        };
+        let mut runs = Ranges::new(UNANNOUNCED_RUNS_MAX);
+        for block in new.into_iter().flatten().filter(|&block| is_of_interest(block)) {
+            runs.insert(block..block + 1);
+        }
+        for run in runs.iter() {
+            self.send(id, Message::Range { drop: false, start: run.start, length: run.end - run.start });
+        }
+    }
+
+    pub(super) fn receive_request(
+        &mut self,
+        id: PeerId,
+        request: Request,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        if peer.requests.len() >= REQUESTS_MAX {
+            return Err(PeerFault::TooManyRequests { max: REQUESTS_MAX });
+        }
+        peer.requests.push(request);
+        self.serve(id, store)
+    }
+
+    pub(super) fn serve_or_fault(&mut self, id: PeerId, store: &impl Store) {
+        if let Err(why) = self.serve(id, store) {
+            self.fault(id, why);
+        }
+    }
+
+    /// Answers what waits, as long as the connection has room.
+    fn serve(&mut self, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
+        while let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) {
+            if let Some(region) = peer.wants.pop_first() {
+                self.answer_want(id, region, store);
+                continue;
+            }
+            let Some(request) = peer.requests.pop() else { break };
+            let message = match answer(store, &request) {
+                Ok(data) => Message::Data(data),
+                Err(refusal) => {
+                    peer.refused += 1;
+                    let count = peer.refused;
+                    if count > REFUSED_MAX {
+                        return Err(PeerFault::TooManyRefused { count });
+                    }
+                    refuse(&request, refusal)
+                }
+            };
+            peer.unsent_bytes += cost(&message);
+            self.send(id, message);
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive_want(&mut self, id: PeerId, start: u64, length: u64, any: bool, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(blocks) = span(start, length) else { return };
+        // Longer regions are no regions: they go without an answer, as with JavaScript peers.
+        if length > REGION_BLOCKS || peer.wants.len() >= REGIONS_MAX {
+            return;
+        }
+        if peer.informed.len() < REGIONS_MAX {
+            peer.informed.insert(blocks.start - blocks.start % REGION_BLOCKS);
+        }
+        peer.wants.insert((blocks.start, blocks.end, any));
+        self.serve_or_fault(id, store);
+    }
+
+    pub(super) fn receive_unwant(&mut self, id: PeerId, start: u64, length: u64) {
+        let Some(blocks) = span(start, length) else { return };
+        self.with(id, |peer| {
+            peer.informed.remove(&(blocks.start - blocks.start % REGION_BLOCKS));
+        });
+    }
+
+    /// What is here of a region: the blocks without a gap if they cover it, else bit by bit.
+    fn answer_want(&mut self, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
+        let end = end.min(self.length);
+        let message = if start >= end {
+            None
+        } else if end <= self.contiguous {
+            Some(Message::Range { drop: false, start: 0, length: self.contiguous })
+        } else if any {
+            let found = (start..end).find(|&block| store.has(block));
+            found.map(|start| Message::Range { drop: false, start, length: 1 })
+        } else {
+            bitfield(store, start, end)
+        };
+        let Some(message) = message else { return };
+        self.with(id, |peer| peer.unsent_bytes += WANT_BYTES.max(cost(&message)));
+        self.send(id, message);
+    }
+}
+
+/// A region costs its search even when the answer is short, so that few are searched before the peer has to read.
+const WANT_BYTES: usize = UNSENT_BYTES / 8;
+
+fn state() -> Sync {
+    // A peer that says it is downloading keeps its channels open while nothing is to be done.
+    Sync { uploading: true, downloading: true, ..Sync::default() }
+}
+
+/// Whether every node is here that leads from a log of `from` blocks to ours.
+fn can_upgrade(store: &impl Store, from: u64, to: u64) -> bool {
+    from < to && index::roots(from).chain(index::growth(from, to)).all(|node| store.node(node).is_some())
+}
+
+fn refuse(request: &Request, refusal: Refusal) -> Message {
+    Message::NoData { request: request.id, reason: refusal as u64 }
+}
+
+/// About how many bytes a message takes.
+fn cost(message: &Message) -> usize {
+    let variable = match message {
+        Message::Data(data) => {
+            let block = data.block.as_ref().map_or(0, |block| block.value.len() + NODE_BYTES * block.nodes.len());
+            let upgrade = data.upgrade.as_ref().map_or(0, |upgrade| {
+                NODE_BYTES * (upgrade.nodes.len() + upgrade.additional_nodes.len()) + MESSAGE_BYTES
+            });
+            block + upgrade
+        }
+        Message::Bitfield { words, .. } => 4 * words.len(),
+        _ => 0,
+    };
+    MESSAGE_BYTES + variable
+}
+
+/// One bit for each block of a region, as whole words. `None` when nothing of it is here.
+fn bitfield(store: &impl Store, start: u64, end: u64) -> Option<Message> {
+    let start = start - start % 32;
+    let word = |first: u64| {
+        let bits = (0..32).filter(|bit| first + bit < end && store.has(first + bit));
+        bits.fold(0_u32, |word, bit| word | 1 << bit)
+    };
+    let words: Vec<u32> = (start..end).step_by(32).map(word).collect();
+    words.iter().any(|&word| word != 0).then_some(Message::Bitfield { start, words })
+}
