@@ -30,7 +30,7 @@ pub use store::Store;
 
 use crate::identity::PublicKey;
 use message::{Message, Sync};
-use peer::{Peer, REGIONS_MAX};
+use peer::Peer;
 
 /// The largest number that a message can carry.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -223,10 +223,10 @@ impl Replicator {
     }
 
     /// All that was handed out for this peer has been written.
-    pub fn flushed(&mut self, _now: u64, id: PeerId, store: &impl Store) {
+    pub fn flushed(&mut self, now: u64, id: PeerId, store: &impl Store) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.unsent_bytes = 0;
-            self.serve_or_fault(id, store);
+            self.serve_or_fault(now, id, store);
         }
     }
 
@@ -237,6 +237,9 @@ impl Replicator {
         if self.announce_deadline().is_some_and(|deadline| deadline <= now) {
             self.announce(now, store, false);
         }
+        let waiting: Vec<PeerId> =
+            self.peers.iter().filter(|(_, peer)| !peer.wants.is_empty()).map(|(&id, _)| id).collect();
+        waiting.into_iter().for_each(|id| self.serve_or_fault(now, id, store));
         self.ask_everybody(now, store);
     }
 
@@ -272,11 +275,11 @@ impl Replicator {
     ) -> Result<(), PeerFault> {
         match message {
             Message::Sync(sync) => self.receive_sync(now, id, sync, store),
-            Message::Request(request) => return self.receive_request(id, request, store),
+            Message::Request(request) => return self.receive_request(now, id, request, store),
             Message::Cancel { request } => self.with(id, |peer| peer.requests.cancel(request)),
             Message::Data(data) => return self.receive_data(now, id, data, store),
             Message::NoData { request, .. } => return self.receive_no_data(now, id, request, store),
-            Message::Want { start, length, any } => self.receive_want(id, start, length, any, store),
+            Message::Want { start, length, any } => self.receive_want(now, id, (start, length, any), store),
             Message::Unwant { start, length, .. } => self.receive_unwant(id, start, length),
             Message::Bitfield { start, words } => return self.receive_bitfield(now, id, start, &words, store),
             Message::Range { drop, start, length } => self.receive_range(now, id, drop, start, length, store),
@@ -365,5 +368,3 @@ fn span(start: u64, length: u64) -> Option<Range<u64>> {
     let end = start.saturating_add(length).min(NUMBER_MAX);
     (start < end).then_some(start..end)
 }
-
-const _: () = assert!(REGIONS_MAX > 0);

@@ -5,4 +5,5 @@ mod hyperbee;
 mod hyperdrive;
 mod keys;
 mod merkle;
+mod replication;
 mod vector;

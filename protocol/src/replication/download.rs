@@ -5,6 +5,7 @@ use super::evidence::Evidence;
 use super::message::{BlockRequest, Data, Message, Request, UpgradeRequest};
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::{Store, roots_at};
+use super::upload::is_congested;
 use super::{Action, Download, Replicator, span};
 use crate::tree::index;
 
@@ -329,6 +330,9 @@ impl Replicator {
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if peer.paused_until <= now {
+                peer.paused_until = 0;
+            }
             if peer.silence_deadline(timeout).is_some_and(|deadline| deadline <= now) {
                 peer.timed_out(now, timeout);
                 let numbers: Vec<u64> = peer.pending.keys().copied().collect();
@@ -358,9 +362,10 @@ impl Replicator {
 
     pub(super) fn peer_deadline(&self, peer: &Peer) -> Option<u64> {
         let timeout = self.settings.request_timeout_ms;
-        // A pause is over at a certain time, whether or not anything is awaited then.
-        let resume = (peer.strikes > 0 && peer.pending.is_empty()).then_some(peer.paused_until);
-        [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume].into_iter().flatten().min()
+        let resume = (peer.paused_until > 0).then_some(peer.paused_until);
+        let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
+        let deadlines = [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region];
+        deadlines.into_iter().flatten().min()
     }
 }
 

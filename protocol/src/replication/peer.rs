@@ -26,6 +26,12 @@ pub(super) const REGION_BLOCKS: u64 = 1 << 21;
 /// Regions that a peer may want, and that we ask a peer for. JavaScript peers keep as many.
 pub(super) const REGIONS_MAX: usize = 512;
 
+/// Regions searched for a peer without a pause: more than the largest archives have.
+const REGIONS_AT_ONCE: u64 = 16;
+
+/// Milliseconds from one search of a region to the next one for the same peer.
+const REGION_PAUSE_MS: u64 = 200;
+
 /// Names a peer of a machine: one channel of one connection. The caller chooses it and does not use it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u64);
@@ -99,6 +105,7 @@ pub(super) struct Peer {
     answered_at: u64,
     /// How often in a row it let us wait too long.
     pub(super) strikes: u32,
+    /// Nothing is asked of it until then; 0 when it may be asked.
     pub(super) paused_until: u64,
     refusals_in_a_row: u32,
     /// The length at which it refused an upgrade.
@@ -116,6 +123,9 @@ pub(super) struct Peer {
     pub(super) requests: Requests,
     /// Regions it asked about, waiting for an answer.
     pub(super) wants: BTreeSet<(u64, u64, bool)>,
+    /// When the next region may be searched for it.
+    pub(super) wants_from: u64,
+    regions_searched_until: u64,
     /// Regions whose new blocks it wants to hear of.
     pub(super) informed: BTreeSet<u64>,
     /// Bytes handed out for it since the last word that all is written.
@@ -179,6 +189,8 @@ impl Peer {
             has_forgotten: false,
             requests: Requests::default(),
             wants: BTreeSet::new(),
+            wants_from: 0,
+            regions_searched_until: 0,
             informed: BTreeSet::new(),
             unsent_bytes: 0,
             refused: 0,
@@ -225,6 +237,12 @@ impl Peer {
         let pause = timeout_ms.saturating_mul(1 << self.strikes.min(6)).min(PAUSE_MS_MAX);
         self.paused_until = now.saturating_add(pause);
         self.strikes = self.strikes.saturating_add(1);
+    }
+
+    /// A region was searched bit by bit for it, which takes milliseconds: so many at once, then one at a time.
+    pub(super) fn region_searched(&mut self, now: u64) {
+        self.regions_searched_until = self.regions_searched_until.max(now) + REGION_PAUSE_MS;
+        self.wants_from = self.regions_searched_until.saturating_sub(REGIONS_AT_ONCE * REGION_PAUSE_MS);
     }
 
     /// When silence has lasted too long, if anything is awaited.

@@ -36,7 +36,7 @@ pub(super) const UNANNOUNCED_RUNS_MAX: usize = 1024;
 const TAIL_BLOCKS: u64 = 256;
 
 pub(super) fn is_congested(peer: &Peer) -> bool {
-    peer.requests.len() >= REQUESTS_WAITING || peer.unsent_bytes >= UNSENT_BYTES || !peer.wants.is_empty()
+    peer.requests.len() >= REQUESTS_WAITING || peer.unsent_bytes >= UNSENT_BYTES
 }
 
 impl Replicator {
@@ -116,6 +116,7 @@ impl Replicator {
 
     pub(super) fn receive_request(
         &mut self,
+        now: u64,
         id: PeerId,
         request: Request,
         store: &impl Store,
@@ -125,20 +126,22 @@ impl Replicator {
             return Err(PeerFault::TooManyRequests { max: REQUESTS_MAX });
         }
         peer.requests.push(request);
-        self.serve(id, store)
+        self.serve(now, id, store)
     }
 
-    pub(super) fn serve_or_fault(&mut self, id: PeerId, store: &impl Store) {
-        if let Err(why) = self.serve(id, store) {
+    pub(super) fn serve_or_fault(&mut self, now: u64, id: PeerId, store: &impl Store) {
+        if let Err(why) = self.serve(now, id, store) {
             self.fault(id, why);
         }
     }
 
     /// Answers what waits, as long as the connection has room.
-    fn serve(&mut self, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
+    fn serve(&mut self, now: u64, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
         while let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) {
-            if let Some(region) = peer.wants.pop_first() {
-                self.answer_want(id, region, store);
+            if peer.wants_from <= now
+                && let Some(region) = peer.wants.pop_first()
+            {
+                self.answer_want(now, id, region, store);
                 continue;
             }
             let Some(request) = peer.requests.pop() else { break };
@@ -159,7 +162,13 @@ impl Replicator {
         Ok(())
     }
 
-    pub(super) fn receive_want(&mut self, id: PeerId, start: u64, length: u64, any: bool, store: &impl Store) {
+    pub(super) fn receive_want(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        (start, length, any): (u64, u64, bool),
+        store: &impl Store,
+    ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(blocks) = span(start, length) else { return };
         // Longer regions are no regions: they go without an answer, as with JavaScript peers.
@@ -170,7 +179,7 @@ impl Replicator {
             peer.informed.insert(blocks.start - blocks.start % REGION_BLOCKS);
         }
         peer.wants.insert((blocks.start, blocks.end, any));
-        self.serve_or_fault(id, store);
+        self.serve_or_fault(now, id, store);
     }
 
     pub(super) fn receive_unwant(&mut self, id: PeerId, start: u64, length: u64) {
@@ -181,8 +190,17 @@ impl Replicator {
     }
 
     /// What is here of a region: the blocks without a gap if they cover it, else bit by bit.
-    fn answer_want(&mut self, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
+    fn answer_want(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        (start, end, any): (u64, u64, bool),
+        store: &impl Store,
+    ) {
         let end = end.min(self.length);
+        if start < end && end > self.contiguous {
+            self.with(id, |peer| peer.region_searched(now));
+        }
         let message = if start >= end {
             None
         } else if end <= self.contiguous {
@@ -194,13 +212,10 @@ impl Replicator {
             bitfield(store, start, end)
         };
         let Some(message) = message else { return };
-        self.with(id, |peer| peer.unsent_bytes += WANT_BYTES.max(cost(&message)));
+        self.with(id, |peer| peer.unsent_bytes += cost(&message));
         self.send(id, message);
     }
 }
-
-/// A region costs its search even when the answer is short, so that few are searched before the peer has to read.
-const WANT_BYTES: usize = UNSENT_BYTES / 8;
 
 fn state() -> Sync {
     // A peer that says it is downloading keeps its channels open while nothing is to be done.

@@ -1,0 +1,6 @@
+//! The replicator: proofs against the reference's, machines against one another, and against liars.
+
+mod core;
+mod simulation;
+mod vectors;
+mod world;

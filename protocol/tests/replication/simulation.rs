@@ -1,0 +1,309 @@
+//! Two and more machines, connected in memory.
+
+use libvms_protocol::replication::message::{Message, Request, BlockRequest};
+use libvms_protocol::replication::{CheckError, Download, PeerFault, Settings};
+
+use super::core::{Core, content};
+use super::world::World;
+use crate::vector::Dice;
+
+fn fetching(download: Download) -> Settings {
+    Settings { download, ..Settings::default() }
+}
+
+fn writer() -> Settings {
+    fetching(Download::Nothing)
+}
+
+/// A world with one writer and so many readers that know nothing yet, not linked.
+fn world(seed: u32, length: u64, readers: usize) -> World {
+    let core = Core::written(length);
+    let mut world = World::new(seed, core.clone());
+    world.add(core, writer());
+    for _ in 0..readers {
+        world.add(Core::default(), fetching(Download::All));
+    }
+    world
+}
+
+fn assert_complete(world: &World, readers: impl IntoIterator<Item = usize>) {
+    for reader in readers {
+        let machine = &world.machines[reader];
+        assert!(machine.core.is_complete(&world.truth), "reader {reader} has {} blocks", machine.core.blocks.len());
+        assert_eq!(machine.replicator.requests_in_flight(), 0);
+    }
+}
+
+#[test]
+fn a_log_of_every_small_length_is_downloaded() {
+    for length in 0..70 {
+        let mut world = world(1, length, 1);
+        world.link(0, 1);
+        world.run(10_000);
+        assert!(length == 0 || world.machines[1].core.is_complete(&world.truth), "length {length}");
+        assert_eq!((world.machines[0].faults.len(), world.machines[1].faults.len()), (0, 0));
+    }
+}
+
+#[test]
+fn appends_arrive_live_and_blocks_come_once() {
+    for seed in 1..20 {
+        let mut world = world(seed, 5, 2);
+        world.link(0, 1);
+        world.link(1, 2);
+        let mut length = 5;
+        for _ in 0..60 {
+            let count = u64::from(world.dice.draw()) % 4 + 1;
+            world.append(0, &(length..length + count).map(content).collect::<Vec<_>>());
+            length += count;
+            let events = u64::from(world.dice.draw()) % 30;
+            world.run(events);
+        }
+        world.run(100_000);
+        assert_complete(&world, [1, 2]);
+    }
+}
+
+#[test]
+fn several_peers_share_the_work() {
+    let mut world = world(3, 2000, 3);
+    world.link(0, 1);
+    world.link(0, 2);
+    world.run(1_000_000);
+    world.link(3, 1);
+    world.link(3, 2);
+    world.link(3, 0);
+    let before: Vec<u64> = world.machines.iter().map(|machine| machine.sent).collect();
+    world.run(1_000_000);
+    assert_complete(&world, [1, 2, 3]);
+    for source in 0..3 {
+        assert!(world.machines[source].sent - before[source] > 200, "peer {source} took its part");
+    }
+}
+
+#[test]
+fn only_the_ranges_asked_for_are_downloaded() {
+    let mut world = world(4, 500, 0);
+    let reader = world.add(Core::default(), fetching(Download::Ranges(vec![10..20, 400..600])));
+    world.link(0, reader);
+    world.run(100_000);
+    let expected: Vec<u64> = (10..20).chain(400..500).collect();
+    assert_eq!(world.machines[reader].core.blocks.keys().copied().collect::<Vec<_>>(), expected);
+    world.append(0, &(500..700).map(content).collect::<Vec<_>>());
+    world.run(100_000);
+    let expected: Vec<u64> = (10..20).chain(400..600).collect();
+    assert_eq!(world.machines[reader].core.blocks.keys().copied().collect::<Vec<_>>(), expected);
+    let machine = &mut world.machines[reader];
+    machine.replicator.download(world.now, 0..12, &machine.core);
+    world.settle(reader);
+    world.run(100_000);
+    assert_eq!(world.machines[reader].core.blocks.len(), 220);
+}
+
+#[test]
+fn blocks_with_gaps_are_found_by_asking() {
+    let mut world = world(5, 400, 2);
+    let whole = world.truth.clone();
+    for source in 0..2 {
+        let mut core = whole.clone();
+        (0..400).filter(|block| block % 2 != source).for_each(|block| core.clear(block));
+        world.machines[source as usize].core = core;
+    }
+    world.link(2, 0);
+    world.link(2, 1);
+    world.run(100_000);
+    assert_complete(&world, [2]);
+    assert_eq!(world.machines[0].faults, []);
+}
+
+#[test]
+fn a_core_with_gaps_fetches_only_what_it_lacks() {
+    let mut world = world(6, 300, 1);
+    let mut core = world.truth.clone();
+    (0..300).filter(|block| block % 7 == 3).for_each(|block| core.clear(block));
+    world.machines[1].core = core;
+    world.link(0, 1);
+    // Storing a block twice would be noticed.
+    world.run(100_000);
+    assert_complete(&world, [1]);
+}
+
+#[test]
+fn a_silent_peer_loses_its_requests_to_others() {
+    for seed in 1..10 {
+        let mut world = world(seed, 300, 3);
+        world.link(0, 1);
+        world.link(0, 2);
+        world.run(100_000);
+        world.link(3, 1);
+        world.run(u64::from(seed) * 7);
+        world.dead.insert((1, 3));
+        world.link(3, 2);
+        world.run(100_000);
+        assert!(world.now > 10_000, "it took a time-out");
+        assert_complete(&world, [3]);
+    }
+}
+
+#[test]
+fn peers_that_come_and_go_do_not_stop_the_download() {
+    for seed in 1..20 {
+        let mut world = world(seed, 400, 4);
+        for _ in 0..200 {
+            let (a, b) = (world.dice.draw() as usize % 5, world.dice.draw() as usize % 5);
+            if a != b {
+                if world.is_linked(a, b) { world.unlink(a, b) } else { world.link(a, b) }
+            }
+            let events = u64::from(world.dice.draw()) % 60;
+            world.run(events);
+        }
+        for reader in 1..5 {
+            world.unlink(0, reader);
+            world.link(0, reader);
+        }
+        world.run(1_000_000);
+        assert_complete(&world, 1..5);
+    }
+}
+
+/// A download from one honest and one lying peer; the lie must not get in, and must not stop it.
+fn download_beside(liar: super::world::Liar, is_caught: bool) {
+    for seed in 1..8 {
+        let mut world = world(seed, 300, 2);
+        world.machines[1].core = world.truth.clone();
+        world.machines[1].liar = Some(liar);
+        world.link(2, 1);
+        world.link(2, 0);
+        world.run(200_000);
+        assert_complete(&world, [2]);
+        assert_eq!(!world.machines[2].faults.is_empty(), is_caught, "{:?}", world.machines[2].faults);
+        assert!(world.is_linked(2, 0), "the honest peer stays");
+    }
+}
+
+#[test]
+fn corrupted_blocks_are_refused_and_fetched_elsewhere() {
+    download_beside(
+        |mut message, dice| {
+            if let Message::Data(data) = &mut message
+                && let Some(block) = &mut data.block
+                && dice.draw() % 5 == 0
+            {
+                block.value[0] ^= 1;
+            }
+            vec![message]
+        },
+        true,
+    );
+}
+
+#[test]
+fn valid_proofs_of_the_wrong_block_are_refused() {
+    download_beside(
+        |message, _| match message {
+            Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 7) => {
+                let truth = Core::written(300);
+                let block = Some(BlockRequest { index: 8, nodes: 8 });
+                let request = Request { id: data.request, block, ..Request::default() };
+                vec![Message::Data(libvms_protocol::replication::answer(&truth, &request).expect("it is there"))]
+            }
+            other => vec![other],
+        },
+        true,
+    );
+}
+
+#[test]
+fn a_peer_that_claims_everything_and_gives_nothing_does_not_stop_the_download() {
+    download_beside(
+        |message, _| match message {
+            Message::Sync(sync) => vec![
+                Message::Sync(libvms_protocol::replication::message::Sync { length: (1 << 53) - 1, ..sync }),
+                Message::Range { drop: false, start: 0, length: u64::MAX },
+                Message::Range { drop: false, start: 3, length: u64::MAX },
+            ],
+            Message::Data(data) => vec![Message::NoData { request: data.request, reason: 2 }],
+            other => vec![other],
+        },
+        false,
+    );
+}
+
+#[test]
+fn heads_that_the_key_did_not_sign_are_refused() {
+    download_beside(
+        |mut message, _| {
+            if let Message::Data(data) = &mut message
+                && let Some(upgrade) = &mut data.upgrade
+            {
+                upgrade.signature = Some(vec![1; 64]);
+            }
+            vec![message]
+        },
+        true,
+    );
+}
+
+#[test]
+fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
+    let mut world = world(9, 3000, 1);
+    world.machines[1].replicator =
+        libvms_protocol::replication::Replicator::new(super::core::key(), writer());
+    world.link(0, 1);
+    world.run(1000);
+    for id in 1..=100_000 {
+        let block = Some(BlockRequest { index: id % 3000, nodes: 0 });
+        world.give(1, 0, Message::Request(Request { id, block, ..Request::default() }));
+        if !world.is_linked(0, 1) {
+            break;
+        }
+        if id == 20_000 {
+            assert!(world.machines[0].replicator.is_congested(libvms_protocol::replication::PeerId(1)));
+        }
+        world.give(1, 0, Message::Cancel { request: id + 1 });
+        let start = (id % 9) << 21;
+        world.give(1, 0, Message::Want { start, length: 1 << 21, any: id % 2 == 0 });
+    }
+    assert_eq!(world.machines[0].faults, [PeerFault::TooManyRequests { max: 4096 }]);
+    assert!(world.machines[0].sent < 30_000, "answers wait for the connection");
+}
+
+#[test]
+fn a_peer_that_asks_for_nonsense_is_cut_off_before_it_hears_too_many_refusals() {
+    let mut world = world(10, 10, 1);
+    world.link(0, 1);
+    world.run(1000);
+    let mut asked = 0;
+    while world.is_linked(0, 1) {
+        asked += 1;
+        let block = Some(BlockRequest { index: 1 << 62, nodes: 1 << 63 });
+        world.give(1, 0, Message::Request(Request { id: asked, block, ..Request::default() }));
+    }
+    assert!((2..32).contains(&asked));
+}
+
+#[test]
+fn another_signed_log_is_reported_as_a_conflict() {
+    let mut world = world(11, 20, 1);
+    world.link(0, 1);
+    world.run(10_000);
+    // The writer signs a second history of the same log and shows it to others.
+    let mut other = Core::written(10);
+    other.append(&(10..25).map(|block| vec![block as u8; 3]).collect::<Vec<_>>());
+    let forger = world.add(other, writer());
+    world.link(1, forger);
+    world.run(10_000);
+    let evidence = &world.machines[1].evidence;
+    assert!(
+        matches!(&evidence[..], [libvms_protocol::replication::Evidence::Conflict { length: 20, theirs, .. }] if theirs.length() == 25),
+        "{evidence:?}"
+    );
+    assert!(matches!(world.machines[1].faults[..], [PeerFault::Invalid(CheckError::WrongSignature { .. })]));
+    assert!(world.machines[1].core.is_complete(&world.truth));
+}
+
+#[test]
+fn dice_are_the_same_every_time() {
+    let (mut a, mut b) = (Dice(5), Dice(5));
+    assert_eq!(a.draw(), b.draw());
+}
