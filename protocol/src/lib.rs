@@ -23,3 +23,4 @@ pub mod limits;
 pub mod replication;
 pub mod tree;
 pub mod value;
+pub mod wire;

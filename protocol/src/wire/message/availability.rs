@@ -1,0 +1,89 @@
+//! Who has which blocks.
+//!
+//! Nothing here loops over what a peer claims: a range may span 2^53 blocks.
+
+use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+
+/// Words of one bitfield: JavaScript sends at most so many, which is 2^21 blocks.
+pub const BITFIELD_WORDS_MAX: usize = 65_536;
+
+const WORD_BYTES: usize = 4;
+
+/// A region that a want or an unwant is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First block.
+    pub start: u64,
+    /// How many blocks.
+    pub length: u64,
+    /// Whether any one block of the region will do.
+    pub any: bool,
+}
+
+impl Region {
+    pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (start, length) = (reader.uint()?, reader.uint()?);
+        let flags = if reader.is_empty() { 0 } else { reader.uint()? };
+        Ok(Self { start, length, any: has(flags, 0) })
+    }
+
+    pub(super) fn put(&self, writer: &mut Writer) {
+        writer.uint(self.start).uint(self.length);
+        if self.any {
+            writer.uint(flags(&[self.any]));
+        }
+    }
+}
+
+/// Which blocks of a region the sender has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bitfield {
+    /// Block of the first bit: a multiple of 32.
+    pub start: u64,
+    /// Bit `i` of word `w` (the lowest is bit 0) stands for block `start + 32 w + i`.
+    pub words: Vec<u32>,
+}
+
+impl Bitfield {
+    pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = reader.uint()?;
+        let count = reader.count("words of a bitfield", WORD_BYTES, BITFIELD_WORDS_MAX)?;
+        let words = (0..count).map(|_| reader.array().map(u32::from_le_bytes)).collect::<Result<_, _>>()?;
+        Ok(Self { start, words })
+    }
+
+    pub(super) fn put(&self, writer: &mut Writer) {
+        writer.uint(self.start).uint(self.words.len() as u64);
+        for word in &self.words {
+            writer.raw(&word.to_le_bytes());
+        }
+    }
+}
+
+/// Blocks in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Whether the sender no longer has them.
+    pub drop: bool,
+    /// First block.
+    pub start: u64,
+    /// How many blocks.
+    pub length: u64,
+}
+
+impl Range {
+    pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.uint()?;
+        let start = reader.uint()?;
+        let length = if has(flags, 1) { 1 } else { reader.uint()? };
+        Ok(Self { drop: has(flags, 0), start, length })
+    }
+
+    pub(super) fn put(&self, writer: &mut Writer) {
+        let is_single = self.length == 1;
+        writer.uint(flags(&[self.drop, is_single])).uint(self.start);
+        if !is_single {
+            writer.uint(self.length);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a peer's core is like: the newest one counts.
+
+use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+
+/// The state of the sender's core, as the sender sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sync {
+    /// How often the sender's core was truncated.
+    pub fork: u64,
+    /// Length of the sender's signed tree, in blocks.
+    pub length: u64,
+    /// The length that the sender last heard from the receiver in a sync of the same fork, else 0: an acknowledgement.
+    pub remote_length: u64,
+    /// Whether the sender can prove its length to the receiver, as far as it knows.
+    pub can_upgrade: bool,
+    /// Whether the sender answers requests.
+    pub uploading: bool,
+    /// Whether the sender may still send requests.
+    pub downloading: bool,
+    /// Whether the sender has a manifest that the receiver needs in order to check signatures.
+    pub has_manifest: bool,
+    /// Whether the sender takes data that it did not request.
+    pub allow_push: bool,
+}
+
+impl Sync {
+    pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.uint()?;
+        Ok(Self {
+            fork: reader.uint()?,
+            length: reader.uint()?,
+            remote_length: reader.uint()?,
+            can_upgrade: has(flags, 0),
+            uploading: has(flags, 1),
+            downloading: has(flags, 2),
+            has_manifest: has(flags, 3),
+            allow_push: has(flags, 4),
+        })
+    }
+
+    pub(super) fn put(&self, writer: &mut Writer) {
+        let Self { can_upgrade, uploading, downloading, has_manifest, allow_push, .. } = *self;
+        writer
+            .uint(flags(&[can_upgrade, uploading, downloading, has_manifest, allow_push]))
+            .uint(self.fork)
+            .uint(self.length)
+            .uint(self.remote_length);
+    }
+}
