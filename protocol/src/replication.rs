@@ -12,7 +12,6 @@ mod answer;
 mod check;
 mod download;
 mod evidence;
-pub mod message;
 mod peer;
 mod ranges;
 mod store;
@@ -29,11 +28,9 @@ pub use ranges::Ranges;
 pub use store::Store;
 
 use crate::identity::PublicKey;
-use message::{Message, Sync};
+use crate::wire::encoding::UINT_MAX;
+use crate::wire::message::{Cancel, Message, NoData, Sync};
 use peer::Peer;
-
-/// The largest number that a message can carry.
-const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// Forks and shorter lengths of one peer that are reported and looked into.
 const CLAIMS_MAX: usize = 16;
@@ -276,15 +273,15 @@ impl Replicator {
         match message {
             Message::Sync(sync) => self.receive_sync(now, id, sync, store),
             Message::Request(request) => return self.receive_request(now, id, request, store),
-            Message::Cancel { request } => self.with(id, |peer| peer.requests.cancel(request)),
+            Message::Cancel(Cancel { request }) => self.with(id, |peer| peer.requests.cancel(request)),
             Message::Data(data) => return self.receive_data(now, id, data, store),
-            Message::NoData { request, .. } => return self.receive_no_data(now, id, request, store),
-            Message::Want { start, length, any } => self.receive_want(now, id, (start, length, any), store),
-            Message::Unwant { start, length, .. } => self.receive_unwant(id, start, length),
-            Message::Bitfield { start, words } => return self.receive_bitfield(now, id, start, &words, store),
-            Message::Range { drop, start, length } => self.receive_range(now, id, drop, start, length, store),
+            Message::NoData(NoData { request, .. }) => return self.receive_no_data(now, id, request, store),
+            Message::Want(region) => self.receive_want(now, id, region, store),
+            Message::Unwant(region) => self.receive_unwant(id, region),
+            Message::Bitfield(bitfield) => self.receive_bitfield(now, id, &bitfield, store),
+            Message::Range(range) => self.receive_range(now, id, range, store),
             // Hints of layers above, which expect no answer.
-            Message::Extension { .. } => {}
+            Message::Extension(_) => {}
         }
         Ok(())
     }
@@ -328,7 +325,7 @@ impl Replicator {
 
     /// Reads length and contiguous length anew, and wants what is new.
     fn look(&mut self, store: &impl Store) {
-        self.length = store.length().min(NUMBER_MAX);
+        self.length = store.length().min(UINT_MAX);
         self.contiguous = store.contiguous_length().min(self.length);
         self.upgraded = self.upgraded.max(self.length);
         if self.length > self.covered {
@@ -365,6 +362,6 @@ impl Replicator {
 
 /// A region's blocks as a message gives them, or `None` where no region can be meant.
 fn span(start: u64, length: u64) -> Option<Range<u64>> {
-    let end = start.saturating_add(length).min(NUMBER_MAX);
+    let end = start.saturating_add(length).min(UINT_MAX);
     (start < end).then_some(start..end)
 }

@@ -4,20 +4,22 @@
 //! subtrees over what is new. When both are asked, and the block is among the new ones, its path stands in for the
 //! subtree that holds it. All loops are bounded by the depth of the tree (64), whatever numbers the peer sends.
 
-use super::message::{Data, DataBlock, DataHash, DataSeek, DataUpgrade, Request, SeekRequest, UpgradeRequest};
 use super::store::Store;
 use crate::tree::{Node, index};
+use crate::wire::message::{
+    Data, DataBlock, DataHash, DataSeek, DataUpgrade, Request, RequestSeek, RequestUpgrade,
+};
 
 /// More steps than any tree has levels.
 const STEPS_MAX: u64 = 64;
 
-/// Why a request gets no data. The numbers are those of the message NoData.
+/// Why a request gets no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Another fork than ours, or a block that is not stored here.
-    NotAvailable = 1,
+    NotAvailable,
     /// No proof can be made for these numbers.
-    Invalid = 2,
+    Invalid,
 }
 
 /// The block or node that a request asks for.
@@ -83,8 +85,8 @@ fn target(request: &Request) -> Result<Option<Target>, Refusal> {
 fn prove(
     store: &impl Store,
     target: Option<&Target>,
-    seek: Option<&SeekRequest>,
-    upgrade: Option<&UpgradeRequest>,
+    seek: Option<&RequestSeek>,
+    upgrade: Option<&RequestUpgrade>,
 ) -> Result<(Paths, Option<DataUpgrade>), Refusal> {
     let (start, end) = span(store, upgrade)?;
     let mut paths = Paths::default();
@@ -117,14 +119,14 @@ fn prove(
     }
     let additional_nodes =
         index::growth(end, store.length()).map(|subtree| node(store, subtree)).collect::<Result<_, _>>()?;
-    let signature = store.signature().map(|signature| signature.0.to_vec());
+    let signature = store.signature().map(|signature| signature.0.to_vec()).unwrap_or_default();
     let upgrade =
         DataUpgrade { start: asked.start, length: asked.length, nodes, additional_nodes, signature };
     Ok((paths, Some(upgrade)))
 }
 
 /// The blocks that an upgrade adds; without one, everything counts as known already.
-fn span(store: &impl Store, upgrade: Option<&UpgradeRequest>) -> Result<(u64, u64), Refusal> {
+fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(u64, u64), Refusal> {
     let length = store.length();
     let Some(upgrade) = upgrade else { return Ok((length, length)) };
     let end = upgrade.start.checked_add(upgrade.length).ok_or(Refusal::Invalid)?;
@@ -170,7 +172,7 @@ fn path(store: &impl Store, bottom: u64, top: u64) -> Result<Vec<Node>, Refusal>
 }
 
 /// The node in which byte `seek.bytes` of the log begins, looking below `top` only.
-fn seek_below(store: &impl Store, top: u64, seek: &SeekRequest) -> Result<u64, Refusal> {
+fn seek_below(store: &impl Store, top: u64, seek: &RequestSeek) -> Result<u64, Refusal> {
     let first = index::blocks(top).ok_or(Refusal::Invalid)?.start;
     let mut before = 0_u64;
     for root in index::roots(first) {
@@ -184,7 +186,7 @@ fn seek_below(store: &impl Store, top: u64, seek: &SeekRequest) -> Result<u64, R
 }
 
 /// The node in which byte `seek.bytes` begins in a log of `length` blocks; `None` when it lies behind the end.
-fn seek_from_start(store: &impl Store, length: u64, seek: &SeekRequest) -> Result<Option<u64>, Refusal> {
+fn seek_from_start(store: &impl Store, length: u64, seek: &RequestSeek) -> Result<Option<u64>, Refusal> {
     let mut bytes = seek.bytes;
     for root in index::roots(length) {
         let size = unpadded(&node(store, root)?, seek.padding)?;

@@ -6,11 +6,11 @@
 
 use thiserror::Error;
 
-use super::message::{Data, DataBlock, DataUpgrade};
 use super::store::{Store, roots_at};
 use crate::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use crate::identity::{PublicKey, Signature};
 use crate::tree::{Hash, Node, Roots, TreeHash, hash, index};
+use crate::wire::message::{Data, DataBlock, DataUpgrade};
 
 /// More nodes than any proof has: a path and twice the roots of the longest log.
 const NODES_MAX: usize = 256;
@@ -239,7 +239,7 @@ impl Growth {
     fn head(&mut self, key: PublicKey, fork: u64, upgrade: &DataUpgrade) -> Result<Checkpoint, CheckError> {
         let wrong = CheckError::WrongSignature { length: self.length };
         let tree_hash = self.roots()?.tree_hash();
-        let bytes = upgrade.signature.as_deref().and_then(|bytes| bytes.try_into().ok()).ok_or(wrong)?;
+        let bytes = upgrade.signature.as_slice().try_into().map_err(|_| wrong)?;
         let signature = Signature(bytes);
         let claim = UnverifiedCheckpoint { key, length: self.length, fork, tree_hash, signature };
         let head = claim.verify().map_err(|_| wrong)?;

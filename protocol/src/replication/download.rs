@@ -2,12 +2,14 @@
 
 use super::check::{CheckError, check, check_head};
 use super::evidence::Evidence;
-use super::message::{BlockRequest, Data, Message, Request, UpgradeRequest};
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::{Store, roots_at};
 use super::upload::is_congested;
 use super::{Action, Download, Replicator, span};
 use crate::tree::index;
+use crate::wire::message::{
+    Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
+};
 
 /// Intervals of blocks still wanted. Beyond, blocks that are asked for stay in the set until a neighbour goes.
 const WANTED_RUNS_MAX: usize = 65_536;
@@ -17,9 +19,6 @@ const PASSED_OVER_MAX: usize = 65_536;
 
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
-
-/// Words of a bitfield message: as many as JavaScript peers send at most.
-const BITFIELD_WORDS_MAX: usize = 65_536;
 
 impl Replicator {
     pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
@@ -103,8 +102,8 @@ impl Replicator {
             // What it has announced is asked for already, or waits for room.
             let is_known = self.wanted.next_common(&peer.has, start).is_some_and(|known| known < from);
             if !is_known && peer.asked_regions.insert(start) {
-                let message = Message::Want { start, length: REGION_BLOCKS, any: false };
-                self.actions.push_back(Action::Send { peer: id, message });
+                let region = Region { start, length: REGION_BLOCKS, any: false };
+                self.actions.push_back(Action::Send { peer: id, message: Message::Want(region) });
             }
         }
     }
@@ -127,13 +126,13 @@ impl Replicator {
         self.next_request += 1;
         let request = match asked {
             Asked::Block { index } => {
-                Request { id: number, block: Some(BlockRequest { index, nodes }), ..Request::default() }
+                Request { id: number, block: Some(RequestNode { index, nodes }), ..Request::default() }
             }
             Asked::Upgrade { start, length } => {
-                Request { id: number, upgrade: Some(UpgradeRequest { start, length }), ..Request::default() }
+                Request { id: number, upgrade: Some(RequestUpgrade { start, length }), ..Request::default() }
             }
             Asked::Head { fork, length } => {
-                let upgrade = Some(UpgradeRequest { start: 0, length });
+                let upgrade = Some(RequestUpgrade { start: 0, length });
                 Request { id: number, fork, upgrade, ..Request::default() }
             }
         };
@@ -261,13 +260,12 @@ impl Replicator {
         &mut self,
         now: u64,
         id: PeerId,
-        drop: bool,
-        start: u64,
-        length: u64,
+        range: Range,
         store: &impl Store,
     ) {
-        let (Some(peer), Some(blocks)) = (self.peers.get_mut(&id), span(start, length)) else { return };
-        if drop {
+        let Some(blocks) = span(range.start, range.length) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if range.drop {
             peer.has.remove(blocks);
             return;
         }
@@ -281,18 +279,15 @@ impl Replicator {
         &mut self,
         now: u64,
         id: PeerId,
-        start: u64,
-        words: &[u32],
+        bitfield: &Bitfield,
         store: &impl Store,
-    ) -> Result<(), PeerFault> {
-        if words.len() > BITFIELD_WORDS_MAX {
-            return Err(PeerFault::Malformed { what: "the bitfield is longer than a region" });
-        }
-        let Some(blocks) = span(start, 32 * words.len() as u64) else { return Ok(()) };
-        let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+    ) {
+        let Bitfield { start, words } = bitfield;
+        let Some(blocks) = span(*start, 32 * words.len() as u64) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.has.remove(blocks);
         // Only what we may ask for is kept, so that a full set is full of use.
-        for run in runs(start, words) {
+        for run in runs(*start, words) {
             if peer.has.is_full() && run.start >= peer.has.end() {
                 peer.has_forgotten = true;
                 break;
@@ -303,7 +298,6 @@ impl Replicator {
             }
         }
         self.ask_for_blocks(now, id, store);
-        Ok(())
     }
 
     /// What was asked of a peer is not to be had there: others may be asked.
@@ -356,7 +350,7 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if let Some(pending) = peer.pending.remove(&number) {
             self.put_back(id, pending.asked);
-            self.send(id, Message::Cancel { request: number });
+            self.send(id, Message::Cancel(Cancel { request: number }));
         }
     }
 

@@ -1,9 +1,9 @@
 //! What peers said or showed that does not fit an append-only log.
 
-use super::message::DataUpgrade;
 use super::peer::PeerId;
 use crate::checkpoint::Checkpoint;
 use crate::tree::TreeHash;
+use crate::wire::message::DataUpgrade;
 
 /// Something that an honest writer of the log does not cause. A claim is only a peer's word; what is signed is the
 /// writer's.

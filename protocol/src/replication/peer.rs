@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::check::CheckError;
-use super::message::{Request, Sync};
 use super::ranges::Ranges;
+use crate::wire::message::{Request, Sync};
 
 /// Intervals kept of what a peer has: about 0.2 MB.
 pub(super) const PEER_RUNS_MAX: usize = 4096;
@@ -62,12 +62,6 @@ pub enum PeerFault {
     Unhelpful {
         /// How many in a row.
         count: u32,
-    },
-    /// A message that no peer sends.
-    #[error("{what}")]
-    Malformed {
-        /// What is wrong with it.
-        what: &'static str,
     },
 }
 

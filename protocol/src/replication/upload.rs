@@ -1,12 +1,12 @@
 //! Serving a peer: telling it what is here, answering what it asks.
 
 use super::answer::{Refusal, answer};
-use super::message::{Message, Request, Sync};
 use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
 use super::ranges::Ranges;
 use super::store::Store;
 use super::{Replicator, span};
 use crate::tree::index;
+use crate::wire::message::{Bitfield, Message, NoData, Range, Reason, Region, Request, Sync};
 
 /// Requests of one peer that wait before it counts as congested. JavaScript peers ask for 512 at once at most.
 const REQUESTS_WAITING: usize = 512;
@@ -93,7 +93,7 @@ impl Replicator {
         let contiguous = self.contiguous;
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.announced < contiguous) else { return };
         peer.announced = contiguous;
-        self.send(id, Message::Range { drop: false, start: 0, length: contiguous });
+        self.send(id, have(0..contiguous));
     }
 
     /// New blocks behind a gap, as far as the peer asked to hear of them and does not have them.
@@ -110,7 +110,7 @@ impl Replicator {
             runs.insert(block..block + 1);
         }
         for run in runs.iter() {
-            self.send(id, Message::Range { drop: false, start: run.start, length: run.end - run.start });
+            self.send(id, have(run));
         }
     }
 
@@ -166,24 +166,24 @@ impl Replicator {
         &mut self,
         now: u64,
         id: PeerId,
-        (start, length, any): (u64, u64, bool),
+        region: Region,
         store: &impl Store,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(blocks) = span(start, length) else { return };
+        let Some(blocks) = span(region.start, region.length) else { return };
         // Longer regions are no regions: they go without an answer, as with JavaScript peers.
-        if length > REGION_BLOCKS || peer.wants.len() >= REGIONS_MAX {
+        if region.length > REGION_BLOCKS || peer.wants.len() >= REGIONS_MAX {
             return;
         }
         if peer.informed.len() < REGIONS_MAX {
             peer.informed.insert(blocks.start - blocks.start % REGION_BLOCKS);
         }
-        peer.wants.insert((blocks.start, blocks.end, any));
+        peer.wants.insert((blocks.start, blocks.end, region.any));
         self.serve_or_fault(now, id, store);
     }
 
-    pub(super) fn receive_unwant(&mut self, id: PeerId, start: u64, length: u64) {
-        let Some(blocks) = span(start, length) else { return };
+    pub(super) fn receive_unwant(&mut self, id: PeerId, region: Region) {
+        let Some(blocks) = span(region.start, region.length) else { return };
         self.with(id, |peer| {
             peer.informed.remove(&(blocks.start - blocks.start % REGION_BLOCKS));
         });
@@ -204,10 +204,10 @@ impl Replicator {
         let message = if start >= end {
             None
         } else if end <= self.contiguous {
-            Some(Message::Range { drop: false, start: 0, length: self.contiguous })
+            Some(have(0..self.contiguous))
         } else if any {
             let found = (start..end).find(|&block| store.has(block));
-            found.map(|start| Message::Range { drop: false, start, length: 1 })
+            found.map(|block| have(block..block + 1))
         } else {
             bitfield(store, start, end)
         };
@@ -227,8 +227,16 @@ fn can_upgrade(store: &impl Store, from: u64, to: u64) -> bool {
     from < to && index::roots(from).chain(index::growth(from, to)).all(|node| store.node(node).is_some())
 }
 
+fn have(blocks: std::ops::Range<u64>) -> Message {
+    Message::Range(Range { drop: false, start: blocks.start, length: blocks.end - blocks.start })
+}
+
 fn refuse(request: &Request, refusal: Refusal) -> Message {
-    Message::NoData { request: request.id, reason: refusal as u64 }
+    let reason = match refusal {
+        Refusal::NotAvailable => Reason::NOT_AVAILABLE,
+        Refusal::Invalid => Reason::INVALID_REQUEST,
+    };
+    Message::NoData(NoData { request: request.id, reason })
 }
 
 /// About how many bytes a message takes.
@@ -241,7 +249,7 @@ fn cost(message: &Message) -> usize {
             });
             block + upgrade
         }
-        Message::Bitfield { words, .. } => 4 * words.len(),
+        Message::Bitfield(bitfield) => 4 * bitfield.words.len(),
         _ => 0,
     };
     MESSAGE_BYTES + variable
@@ -255,5 +263,5 @@ fn bitfield(store: &impl Store, start: u64, end: u64) -> Option<Message> {
         bits.fold(0_u32, |word, bit| word | 1 << bit)
     };
     let words: Vec<u32> = (start..end).step_by(32).map(word).collect();
-    words.iter().any(|&word| word != 0).then_some(Message::Bitfield { start, words })
+    words.iter().any(|&word| word != 0).then_some(Message::Bitfield(Bitfield { start, words }))
 }

@@ -1,7 +1,7 @@
 //! Two and more machines, connected in memory.
 
-use libvms_protocol::replication::message::{Message, Request, BlockRequest};
-use libvms_protocol::replication::{CheckError, Download, PeerFault, Settings};
+use libvms_protocol::wire::message::{Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync};
+use libvms_protocol::replication::{CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, answer};
 
 use super::core::{Core, content};
 use super::world::World;
@@ -172,7 +172,10 @@ fn download_beside(liar: super::world::Liar, is_caught: bool) {
         let mut world = world(seed, 300, 2);
         world.machines[1].core = world.truth.clone();
         world.machines[1].liar = Some(liar);
+        // The liar comes first, so that it is asked everything there is to lie about.
         world.link(2, 1);
+        let events = u64::from(world.dice.draw()) % 100 + 50;
+        world.run(events);
         world.link(2, 0);
         world.run(200_000);
         assert_complete(&world, [2]);
@@ -203,9 +206,9 @@ fn valid_proofs_of_the_wrong_block_are_refused() {
         |message, _| match message {
             Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 7) => {
                 let truth = Core::written(300);
-                let block = Some(BlockRequest { index: 8, nodes: 8 });
+                let block = Some(RequestNode { index: 8, nodes: 8 });
                 let request = Request { id: data.request, block, ..Request::default() };
-                vec![Message::Data(libvms_protocol::replication::answer(&truth, &request).expect("it is there"))]
+                vec![Message::Data(answer(&truth, &request).expect("it is there"))]
             }
             other => vec![other],
         },
@@ -218,11 +221,11 @@ fn a_peer_that_claims_everything_and_gives_nothing_does_not_stop_the_download() 
     download_beside(
         |message, _| match message {
             Message::Sync(sync) => vec![
-                Message::Sync(libvms_protocol::replication::message::Sync { length: (1 << 53) - 1, ..sync }),
-                Message::Range { drop: false, start: 0, length: u64::MAX },
-                Message::Range { drop: false, start: 3, length: u64::MAX },
+                Message::Sync(Sync { length: (1 << 53) - 1, ..sync }),
+                Message::Range(Range { drop: false, start: 0, length: u64::MAX }),
+                Message::Range(Range { drop: false, start: 3, length: u64::MAX }),
             ],
-            Message::Data(data) => vec![Message::NoData { request: data.request, reason: 2 }],
+            Message::Data(data) => vec![Message::NoData(NoData { request: data.request, reason: Reason(2) })],
             other => vec![other],
         },
         false,
@@ -236,7 +239,7 @@ fn heads_that_the_key_did_not_sign_are_refused() {
             if let Message::Data(data) = &mut message
                 && let Some(upgrade) = &mut data.upgrade
             {
-                upgrade.signature = Some(vec![1; 64]);
+                upgrade.signature = vec![1; 64];
             }
             vec![message]
         },
@@ -248,21 +251,21 @@ fn heads_that_the_key_did_not_sign_are_refused() {
 fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
     let mut world = world(9, 3000, 1);
     world.machines[1].replicator =
-        libvms_protocol::replication::Replicator::new(super::core::key(), writer());
+        Replicator::new(super::core::key(), writer());
     world.link(0, 1);
     world.run(1000);
     for id in 1..=100_000 {
-        let block = Some(BlockRequest { index: id % 3000, nodes: 0 });
+        let block = Some(RequestNode { index: id % 3000, nodes: 0 });
         world.give(1, 0, Message::Request(Request { id, block, ..Request::default() }));
         if !world.is_linked(0, 1) {
             break;
         }
         if id == 20_000 {
-            assert!(world.machines[0].replicator.is_congested(libvms_protocol::replication::PeerId(1)));
+            assert!(world.machines[0].replicator.is_congested(PeerId(1)));
         }
-        world.give(1, 0, Message::Cancel { request: id + 1 });
+        world.give(1, 0, Message::Cancel(Cancel { request: id + 1 }));
         let start = (id % 9) << 21;
-        world.give(1, 0, Message::Want { start, length: 1 << 21, any: id % 2 == 0 });
+        world.give(1, 0, Message::Want(Region { start, length: 1 << 21, any: id % 2 == 0 }));
     }
     assert_eq!(world.machines[0].faults, [PeerFault::TooManyRequests { max: 4096 }]);
     assert!(world.machines[0].sent < 30_000, "answers wait for the connection");
@@ -276,7 +279,7 @@ fn a_peer_that_asks_for_nonsense_is_cut_off_before_it_hears_too_many_refusals() 
     let mut asked = 0;
     while world.is_linked(0, 1) {
         asked += 1;
-        let block = Some(BlockRequest { index: 1 << 62, nodes: 1 << 63 });
+        let block = Some(RequestNode { index: 1 << 62, nodes: 1 << 63 });
         world.give(1, 0, Message::Request(Request { id: asked, block, ..Request::default() }));
     }
     assert!((2..32).contains(&asked));
@@ -295,7 +298,7 @@ fn another_signed_log_is_reported_as_a_conflict() {
     world.run(10_000);
     let evidence = &world.machines[1].evidence;
     assert!(
-        matches!(&evidence[..], [libvms_protocol::replication::Evidence::Conflict { length: 20, theirs, .. }] if theirs.length() == 25),
+        matches!(&evidence[..], [Evidence::Conflict { length: 20, theirs, .. }] if theirs.length() == 25),
         "{evidence:?}"
     );
     assert!(matches!(world.machines[1].faults[..], [PeerFault::Invalid(CheckError::WrongSignature { .. })]));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use libvms_protocol::replication::message::Message;
+use libvms_protocol::wire::Message;
 use libvms_protocol::replication::{Action, Evidence, PeerFault, PeerId, Replicator, Settings};
 
 use super::core::{Core, key};
