@@ -4,7 +4,7 @@ const os = require('os')
 const path = require('path')
 
 // A core waits for peers when it lacks a block; nobody will come.
-const PATIENCE_MS = 120000
+const PATIENCE_MS = 60000
 
 module.exports = function main (run) {
   setTimeout(() => fail(new Error('nothing has happened for too long')), PATIENCE_MS)
