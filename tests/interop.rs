@@ -54,6 +54,8 @@ fn install_once(directory: &Path) -> Result<(), String> {
 fn install(directory: &Path) -> Result<(), String> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]);
+    // npm would try for many minutes where there is no network.
+    npm.args(["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]);
     let output = npm.current_dir(directory).stdin(Stdio::null()).output();
     let output = output.map_err(|error| missing("npm", &error))?;
     match output.status.success() {
