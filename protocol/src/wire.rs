@@ -5,8 +5,14 @@
 //! each side has shown that it knows the core's key ([`capability`]). Start from [`Session`], which puts them together.
 //! Nothing here knows what is in a core: see `replication` for who asks whom for what.
 
+pub mod capability;
 pub mod encoding;
+pub mod frame;
 pub mod message;
+pub mod mux;
 
+pub use capability::{HandshakeHash, Role};
 pub use encoding::{DecodeError, Reader, Writer};
+pub use frame::FrameDecoder;
 pub use message::Message;
+pub use mux::Mux;

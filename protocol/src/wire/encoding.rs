@@ -147,6 +147,15 @@ impl<'a> Reader<'a> {
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
+
+    /// Takes all that is left, which must not be above `maximum`. `what` names it in the error.
+    ///
+    /// # Errors
+    /// Where more is left.
+    pub fn rest_bounded(&mut self, what: &'static str, maximum: usize) -> Result<&'a [u8], DecodeError> {
+        check_count(what, self.remaining() as u64, maximum)?;
+        Ok(self.rest())
+    }
 }
 
 fn check_count(what: &'static str, count: u64, maximum: usize) -> Result<usize, DecodeError> {

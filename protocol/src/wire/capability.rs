@@ -1,0 +1,105 @@
+//! Proofs, bound to one encrypted stream, that a peer knows something: the key of a core, or the stream itself.
+//!
+//! Both are keyed BLAKE2b-256 over the stream's handshake hash, so that what was shown on one stream is worth nothing
+//! on another, and carry the role of the sender, so that a peer can not send back what it was sent.
+//!
+//! ```text
+//! capability = H(key = handshake hash, namespace("hypercore")[1 | 2] || core key)
+//! stream id  = H(key = handshake hash, namespace("hyperswarm/secret-stream")[0 | 1])
+//! open       flags (1: seeks), capability              what follows the name in the Open of a core's channel
+//! ```
+
+use blake2::Blake2bMac;
+use blake2::digest::consts::U32;
+use blake2::digest::{KeyInit, Mac};
+
+use super::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::identity::PublicKey;
+use crate::tree::hash::namespace;
+
+/// The final hash of a stream's Noise handshake. Both sides have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeHash(pub [u8; 64]);
+
+/// Which side of a stream: not who opened a channel, but who began the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The side that connected.
+    Initiator,
+    /// The side that was connected to.
+    Responder,
+}
+
+impl Role {
+    /// The other side.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Initiator => Self::Responder,
+            Self::Responder => Self::Initiator,
+        }
+    }
+
+    fn index(self) -> u8 {
+        match self {
+            Self::Initiator => 0,
+            Self::Responder => 1,
+        }
+    }
+}
+
+/// What `sender` shows on this stream in order to prove that it knows the core's key.
+pub fn capability(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> [u8; 32] {
+    capability_mac(sender, hash, core).finalize().into_bytes().into()
+}
+
+/// Whether `claimed` is what a `sender` that knows the core's key shows on this stream.
+pub fn is_capability(sender: Role, hash: &HandshakeHash, core: &PublicKey, claimed: &[u8; 32]) -> bool {
+    capability_mac(sender, hash, core).verify_slice(claimed).is_ok()
+}
+
+/// The first part of the header that `sender` sends after the handshake.
+pub fn stream_id(sender: Role, hash: &HandshakeHash) -> [u8; 32] {
+    let mut mac = keyed(hash);
+    mac.update(&namespace("hyperswarm/secret-stream", sender.index()));
+    mac.finalize().into_bytes().into()
+}
+
+fn capability_mac(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> Blake2bMac<U32> {
+    let mut mac = keyed(hash);
+    // The first constant of hypercore is for signatures.
+    mac.update(&namespace("hypercore", 1 + sender.index()));
+    mac.update(&core.0);
+    mac
+}
+
+fn keyed(hash: &HandshakeHash) -> Blake2bMac<U32> {
+    <Blake2bMac<U32> as KeyInit>::new_from_slice(&hash.0).expect("64 bytes are a valid BLAKE2b key")
+}
+
+/// What follows the name in the Open of a core's channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreOpen {
+    /// Whether the sender understands seeks. JavaScript always says so.
+    pub seeks: bool,
+    /// The proof that the sender knows the core's key.
+    pub capability: [u8; 32],
+}
+
+impl CoreOpen {
+    /// Reads it. Bytes behind it are ignored.
+    ///
+    /// # Errors
+    /// Where there are too few bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let flags = reader.uint()?;
+        Ok(Self { seeks: has(flags, 0), capability: reader.array()? })
+    }
+
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.uint(flags(&[self.seeks])).raw(&self.capability);
+        writer.finish()
+    }
+}

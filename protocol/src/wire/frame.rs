@@ -1,0 +1,137 @@
+//! Frames of the byte stream: three bytes of length, little-endian, then that many bytes.
+//!
+//! Start from [`FrameDecoder`], which takes a stream in any pieces. What is inside a frame is encrypted and no matter of
+//! this module.
+
+use thiserror::Error;
+
+/// Bytes in front of a frame.
+pub const FRAME_PREFIX_BYTES: usize = 3;
+
+/// Bytes of the longest frame that the format can express.
+pub const FRAME_BYTES_MAX: usize = 0xff_ffff;
+
+/// What a frame has more than the message that is encrypted in it: a tag and an authentication code.
+pub const ENCRYPTION_BYTES: usize = 17;
+
+/// Bytes of the longest message that fits into a frame.
+pub const PLAINTEXT_BYTES_MAX: usize = FRAME_BYTES_MAX - ENCRYPTION_BYTES;
+
+/// A frame is longer than it may be.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a frame of {length} bytes, of which {maximum} are allowed")]
+pub struct FrameTooLong {
+    /// Bytes of the frame.
+    pub length: usize,
+    /// Bytes that are allowed.
+    pub maximum: usize,
+}
+
+/// The bytes of a frame with its length in front.
+///
+/// # Errors
+/// Where `body` is longer than [`FRAME_BYTES_MAX`].
+pub fn encode_frame(body: &[u8]) -> Result<Vec<u8>, FrameTooLong> {
+    check_length(body.len(), FRAME_BYTES_MAX)?;
+    let mut frame = Vec::with_capacity(FRAME_PREFIX_BYTES + body.len());
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes()[..FRAME_PREFIX_BYTES]);
+    frame.extend_from_slice(body);
+    Ok(frame)
+}
+
+/// Cuts a stream of bytes into frames.
+///
+/// Give it bytes with [`FrameDecoder::push`], then take frames until there are none. It holds what was pushed and not
+/// yet taken, and never makes room for bytes that were only announced.
+#[derive(Clone, Debug)]
+pub struct FrameDecoder {
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that were taken. They are dropped all at once, so that many small frames cost no copying each.
+    taken: usize,
+    maximum: usize,
+}
+
+impl Default for FrameDecoder {
+    fn default() -> Self {
+        Self::new(FRAME_BYTES_MAX)
+    }
+}
+
+impl FrameDecoder {
+    /// A decoder at the start of a stream whose frames have at most `maximum` bytes.
+    pub fn new(maximum: usize) -> Self {
+        Self { buffer: vec![], taken: 0, maximum }
+    }
+
+    /// Adds what came next.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Takes the next frame, without its length, if all of it is there.
+    ///
+    /// # Errors
+    /// Where the frame is announced to be longer than the maximum. The stream can not be read any further.
+    pub fn take_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
+        let Some(prefix) = self.buffer[self.taken..].first_chunk::<FRAME_PREFIX_BYTES>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], 0]) as usize;
+        check_length(length, self.maximum)?;
+        let start = self.taken + FRAME_PREFIX_BYTES;
+        let frame = self.buffer.get(start..start + length);
+        if frame.is_some() {
+            self.taken = start + length;
+        }
+        Ok(frame)
+    }
+
+    /// Bytes that were pushed and not yet taken.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffer.len() - self.taken
+    }
+}
+
+fn check_length(length: usize, maximum: usize) -> Result<(), FrameTooLong> {
+    if length > maximum { Err(FrameTooLong { length, maximum }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_however_the_stream_is_cut() {
+        let frames: [&[u8]; 4] = [b"one", b"", b"three and a bit more", &[7; 300]];
+        let stream: Vec<u8> = frames.iter().flat_map(|frame| encode_frame(frame).expect("short")).collect();
+        for piece in [1, 2, 3, 5, 100, stream.len()] {
+            let mut decoder = FrameDecoder::default();
+            let mut found = vec![];
+            for bytes in stream.chunks(piece) {
+                decoder.push(bytes);
+                while let Some(frame) = decoder.take_frame().expect("short frames") {
+                    found.push(frame.to_vec());
+                }
+            }
+            assert_eq!(found, frames, "pieces of {piece}");
+            assert_eq!(decoder.buffered_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn a_frame_above_the_maximum_is_refused_before_it_is_there() {
+        let mut decoder = FrameDecoder::new(4);
+        decoder.push(&[4, 0, 0, 1, 2, 3, 4, 5, 0, 0]);
+        assert_eq!(decoder.take_frame(), Ok(Some(&[1, 2, 3, 4][..])));
+        assert_eq!(decoder.take_frame(), Err(FrameTooLong { length: 5, maximum: 4 }));
+    }
+
+    #[test]
+    fn what_fits_into_three_bytes_of_length_can_be_sent_and_nothing_more() {
+        let longest = encode_frame(&vec![0; FRAME_BYTES_MAX]).expect("fits");
+        assert_eq!(&longest[..3], [0xff; 3]);
+        assert!(encode_frame(&vec![0; FRAME_BYTES_MAX + 1]).is_err());
+    }
+}

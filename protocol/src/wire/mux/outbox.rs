@@ -1,0 +1,115 @@
+//! Messages that wait to be sent, and the frames that they become.
+
+use std::collections::VecDeque;
+
+use super::Name;
+use crate::wire::encoding::Writer;
+
+/// Bytes that stand in front of a message's body at most: its channel and its type.
+pub(super) const PREFIX_BYTES_MAX: usize = 18;
+
+/// A batch is sent when it has so many bytes. One more item may follow: far below what a frame holds only if that
+/// item is small, so large ones go alone.
+const BATCH_BYTES: usize = 256 * 1024;
+
+const CONTROL: u64 = 0;
+
+#[derive(Debug)]
+struct Outgoing {
+    channel: u64,
+    /// Type and body.
+    bytes: Vec<u8>,
+}
+
+/// The queue of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queue: VecDeque<Outgoing>,
+    bytes: usize,
+    control_count: usize,
+}
+
+impl Outbox {
+    pub(super) fn open(&mut self, number: u64, name: &Name, handshake: &[u8]) {
+        let mut writer = Writer::default();
+        writer.uint(1).uint(number).bytes(name.protocol.as_bytes()).bytes(&name.id).raw(handshake);
+        self.push(CONTROL, writer);
+    }
+
+    pub(super) fn reject(&mut self, number: u64) {
+        let mut writer = Writer::default();
+        writer.uint(2).uint(number);
+        self.push(CONTROL, writer);
+    }
+
+    pub(super) fn close(&mut self, number: u64) {
+        let mut writer = Writer::default();
+        writer.uint(3).uint(number);
+        self.push(CONTROL, writer);
+    }
+
+    pub(super) fn message(&mut self, number: u64, kind: u64, body: &[u8]) {
+        let mut writer = Writer::default();
+        writer.uint(kind).raw(body);
+        self.push(number, writer);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn control_count(&self) -> usize {
+        self.control_count
+    }
+
+    pub(super) fn next_frame(&mut self) -> Option<Vec<u8>> {
+        match self.batch_items()? {
+            0 | 1 => self.pop().map(|item| plain(&item)),
+            items => Some(self.batch(items)),
+        }
+    }
+
+    fn push(&mut self, channel: u64, writer: Writer) {
+        let bytes = writer.finish();
+        self.bytes += bytes.len();
+        self.control_count += usize::from(channel == CONTROL);
+        self.queue.push_back(Outgoing { channel, bytes });
+    }
+
+    fn pop(&mut self) -> Option<Outgoing> {
+        let item = self.queue.pop_front()?;
+        self.bytes -= item.bytes.len();
+        self.control_count -= usize::from(item.channel == CONTROL);
+        Some(item)
+    }
+
+    /// How many items from the front go into one frame.
+    fn batch_items(&self) -> Option<usize> {
+        self.queue.front()?;
+        let sizes = self.queue.iter().scan(0, |total, item| {
+            *total += item.bytes.len() + PREFIX_BYTES_MAX;
+            Some(*total)
+        });
+        Some(sizes.take_while(|total| *total <= BATCH_BYTES).count())
+    }
+
+    fn batch(&mut self, items: usize) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let mut channel = self.queue.front().map_or(CONTROL, |item| item.channel);
+        writer.uint(CONTROL).uint(0).uint(channel);
+        for item in (0..items).filter_map(|_| self.pop()) {
+            if item.channel != channel {
+                channel = item.channel;
+                writer.uint(0).uint(channel);
+            }
+            writer.bytes(&item.bytes);
+        }
+        writer.finish()
+    }
+}
+
+fn plain(item: &Outgoing) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.uint(item.channel).raw(&item.bytes);
+    writer.finish()
+}
