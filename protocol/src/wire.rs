@@ -10,9 +10,11 @@ pub mod encoding;
 pub mod frame;
 pub mod message;
 pub mod mux;
+pub mod session;
 
 pub use capability::{HandshakeHash, Role};
 pub use encoding::{DecodeError, Reader, Writer};
 pub use frame::FrameDecoder;
 pub use message::Message;
 pub use mux::Mux;
+pub use session::{Session, SessionEvent};

@@ -1,0 +1,313 @@
+//! The cores of one stream: [`Session`].
+//!
+//! It opens and answers channels of `hypercore/alpha`, one for each core, and lets no message of a core in or out before
+//! the remote has shown that it knows the core's key. What the messages ask for is not its matter.
+//!
+//! A core is **known** from [`Session::open`] or [`Session::serve`] to [`Session::close`]. Where the remote rejects or
+//! closes the channel of a known core, the core stays known: JavaScript peers reject what they have not attached yet and
+//! open it themselves a moment later, and that is then answered.
+
+mod cores;
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
+
+use self::cores::{Core, Cores};
+use super::capability::{CoreOpen, HandshakeHash, Role, capability, is_capability};
+use super::encoding::DecodeError;
+use super::message::{Extension, Message};
+use super::mux::{Channel, Event, Limits, Mux, MuxError, Name, SendError};
+use crate::identity::PublicKey;
+
+/// The protocol of a core's channel.
+pub const PROTOCOL: &str = "hypercore/alpha";
+/// What peers may call it instead.
+const PROTOCOL_ALIAS: &str = "hypercore";
+
+/// What the remote did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// It has opened a known core's channel, and has shown that it knows the key: messages may be sent.
+    Opened {
+        /// The core.
+        core: PublicKey,
+    },
+    /// It sent a message.
+    Message {
+        /// The core.
+        core: PublicKey,
+        /// The message.
+        message: Message,
+    },
+    /// It rejected a channel that we had opened. The core stays known.
+    Rejected {
+        /// The core.
+        core: PublicKey,
+    },
+    /// It closed an open channel. The core stays known.
+    Closed {
+        /// The core.
+        core: PublicKey,
+    },
+    /// It asks for a core that is not known: answer with [`Session::serve`] or [`Session::refuse`].
+    Requested {
+        /// What the core is looked up by; its key is not sent.
+        discovery_key: [u8; 32],
+    },
+}
+
+/// The remote broke the rules: the stream is to be closed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SessionError {
+    /// Channels, not cores.
+    #[error(transparent)]
+    Mux(#[from] MuxError),
+    /// A message of a core, or an Open, is not in the format.
+    #[error("the remote sent what is no message of a core: {0}")]
+    Malformed(#[from] DecodeError),
+    /// It does not know the key of a core that it asks for, or it is not who holds the other end of this stream.
+    #[error("the remote has not shown that it knows the key of core {0}")]
+    WrongCapability(PublicKey),
+    /// A core is looked up by 32 bytes.
+    #[error("the remote opened a core by {0} bytes instead of 32")]
+    WrongDiscoveryKey(usize),
+}
+
+/// All cores of one stream, on one side of it.
+///
+/// Give one decrypted frame to [`Session::receive`], then call [`Session::poll_event`] until there is none, and send
+/// what [`Session::poll_transmit`] gives. After an error the stream is to be closed.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    hash: HandshakeHash,
+    mux: Mux,
+    cores: Cores,
+    events: VecDeque<SessionEvent>,
+}
+
+impl Session {
+    /// A stream without cores. `role` is ours.
+    pub fn new(role: Role, hash: HandshakeHash, limits: Limits) -> Self {
+        let mut mux = Mux::new(limits);
+        mux.add_alias(PROTOCOL_ALIAS, PROTOCOL);
+        Self { role, hash, mux, cores: Cores::default(), events: VecDeque::new() }
+    }
+
+    /// Makes a core known, and opens its channel unless that is open, or opened, already.
+    ///
+    /// # Errors
+    /// Where the remote had asked for this core and does not know its key.
+    pub fn open(&mut self, key: PublicKey) -> Result<(), SessionError> {
+        self.serve(key)?;
+        if self.cores.get(&key).is_some_and(|core| core.channel.is_none()) {
+            let channel = self.mux.open(name(&key), &self.own_open(&key));
+            self.cores.set_channel(&key, channel);
+        }
+        Ok(())
+    }
+
+    /// Makes a core known, so that the remote's Open of it is answered. An Open that waits is answered now.
+    ///
+    /// # Errors
+    /// Where the remote had asked for this core and does not know its key.
+    pub fn serve(&mut self, key: PublicKey) -> Result<(), SessionError> {
+        self.cores.insert(key);
+        match self.cores.take_request(&key.discovery_key()) {
+            Some(request) => {
+                self.answer(key, request.channel, &request.open)?;
+                self.drain()
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Answers [`SessionEvent::Requested`]: we do not have that core.
+    pub fn refuse(&mut self, discovery_key: &[u8; 32]) {
+        if let Some(request) = self.cores.take_request(discovery_key) {
+            self.mux.reject(request.channel);
+        }
+    }
+
+    /// Closes a core's channel; it is no longer known.
+    pub fn close(&mut self, key: &PublicKey) {
+        if let Some(Core { channel: Some(channel), .. }) = self.cores.remove(key) {
+            self.mux.close(channel);
+        }
+        self.events.retain(|event| event.core() != Some(key));
+    }
+
+    /// Whether a core's channel is open on both sides.
+    pub fn is_open(&self, key: &PublicKey) -> bool {
+        self.cores.get(key).is_some_and(|core| core.is_open)
+    }
+
+    /// Sends a message about a core.
+    ///
+    /// # Errors
+    /// Where the core's channel is not open on both sides, or the message fits into no frame.
+    pub fn send(&mut self, key: &PublicKey, message: &Message) -> Result<(), SendError> {
+        match self.cores.get(key) {
+            Some(Core { channel: Some(channel), is_open: true, .. }) => {
+                self.mux.send(*channel, message.kind(), &message.encode())
+            }
+            _ => Err(SendError::NotOpen),
+        }
+    }
+
+    /// Takes a frame that the remote sent.
+    ///
+    /// # Errors
+    /// Where the remote breaks the rules. Events that came before can still be polled.
+    pub fn receive(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        let received = self.mux.receive(frame);
+        self.drain()?;
+        Ok(received?)
+    }
+
+    /// What the remote did next.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next frame to be sent.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.mux.poll_transmit()
+    }
+
+    /// Bytes that wait to be sent. Whoever answers requests should wait while there are many.
+    pub fn transmit_bytes(&self) -> usize {
+        self.mux.transmit_bytes()
+    }
+
+    /// Whether much waits for the answer to a [`SessionEvent::Requested`]: read no more until it is given.
+    pub fn is_congested(&self) -> bool {
+        self.mux.is_congested()
+    }
+
+    fn drain(&mut self) -> Result<(), SessionError> {
+        while let Some(event) = self.mux.poll_event() {
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), SessionError> {
+        match event {
+            Event::Requested { channel, name, handshake } => {
+                self.handle_requested(channel, &name, &handshake)
+            }
+            Event::Paired { channel, handshake } => self.handle_paired(channel, &handshake),
+            Event::Message { channel, kind, body } => self.handle_message(channel, kind, &body),
+            Event::Rejected { channel } => {
+                let ended = self.cores.end_channel(channel);
+                self.events.extend(ended.map(|core| SessionEvent::Rejected { core: core.key }));
+                Ok(())
+            }
+            Event::Closed { channel } => {
+                self.cores.forget_request(channel);
+                let ended = self.cores.end_channel(channel);
+                self.events.extend(ended.map(|core| SessionEvent::Closed { core: core.key }));
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_requested(
+        &mut self,
+        channel: Channel,
+        name: &Name,
+        handshake: &[u8],
+    ) -> Result<(), SessionError> {
+        if name.protocol != PROTOCOL {
+            self.mux.reject(channel);
+            return Ok(());
+        }
+        let discovery_key: [u8; 32] =
+            name.id.as_slice().try_into().map_err(|_| SessionError::WrongDiscoveryKey(name.id.len()))?;
+        let open = CoreOpen::decode(handshake)?;
+        match self.cores.find(&discovery_key) {
+            Some((key, false)) => return self.answer(key, channel, &open),
+            None if self.cores.add_request(discovery_key, channel, open) => {
+                self.events.push_back(SessionEvent::Requested { discovery_key });
+            }
+            // One channel, or one question, is enough for a core.
+            Some(_) | None => self.mux.reject(channel),
+        }
+        Ok(())
+    }
+
+    fn handle_paired(&mut self, channel: Channel, handshake: &[u8]) -> Result<(), SessionError> {
+        let Some(key) = self.cores.by_channel(channel) else { return Ok(()) };
+        self.check(&key, &CoreOpen::decode(handshake)?)?;
+        self.opened(key);
+        Ok(())
+    }
+
+    fn handle_message(&mut self, channel: Channel, kind: u64, body: &[u8]) -> Result<(), SessionError> {
+        let Some(core) = self.cores.by_channel(channel) else { return Ok(()) };
+        let Some(mut message) = Message::decode(kind, body)? else { return Ok(()) };
+        if let Message::Extension(extension) = &mut message {
+            self.name_extension(&core, extension);
+        }
+        self.events.push_back(SessionEvent::Message { core, message });
+        Ok(())
+    }
+
+    /// An extension without a name has that of the one before.
+    fn name_extension(&mut self, core: &PublicKey, extension: &mut Extension) {
+        let Some(core) = self.cores.get_mut(core) else { return };
+        if extension.name.is_empty() {
+            extension.name.clone_from(&core.extension);
+        } else {
+            core.extension.clone_from(&extension.name);
+        }
+    }
+
+    /// Opens what the remote has opened, after it has shown that it knows the key.
+    fn answer(&mut self, key: PublicKey, channel: Channel, open: &CoreOpen) -> Result<(), SessionError> {
+        self.check(&key, open)?;
+        // The channel is ours from here on, even though messages that came early follow as events.
+        if self.mux.accept(channel, &self.own_open(&key)) {
+            self.cores.set_channel(&key, channel);
+            self.opened(key);
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, core: PublicKey) {
+        if let Some(opened) = self.cores.get_mut(&core) {
+            opened.is_open = true;
+            self.events.push_back(SessionEvent::Opened { core });
+        }
+    }
+
+    fn check(&self, key: &PublicKey, open: &CoreOpen) -> Result<(), SessionError> {
+        match is_capability(self.role.other(), &self.hash, key, &open.capability) {
+            true => Ok(()),
+            false => Err(SessionError::WrongCapability(*key)),
+        }
+    }
+
+    fn own_open(&self, key: &PublicKey) -> Vec<u8> {
+        CoreOpen { seeks: true, capability: capability(self.role, &self.hash, key) }.encode()
+    }
+}
+
+impl SessionEvent {
+    /// The core that it is about; `None` where its key is not known.
+    pub fn core(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Opened { core }
+            | Self::Message { core, .. }
+            | Self::Rejected { core }
+            | Self::Closed { core } => Some(core),
+            Self::Requested { .. } => None,
+        }
+    }
+}
+
+fn name(key: &PublicKey) -> Name {
+    Name { protocol: PROTOCOL.to_owned(), id: key.discovery_key().to_vec() }
+}
