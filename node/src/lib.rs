@@ -12,20 +12,24 @@
 //! execution   a script at work     vm          QuickJS
 //! archive     what it has written  storage     durable cores
 //! call_log    reading a log        rpc         server and client
+//! watcher     audits for ever      net         replication with peers
 //! ```
 
 pub mod archive;
 pub mod call_log;
 pub mod execution;
 pub mod host;
+pub mod net;
 pub mod replay;
 pub mod rpc;
 pub mod storage;
 pub mod telemetry;
 pub mod verifier;
 pub mod vm;
+pub mod watcher;
 
 pub use archive::FilesArchive;
 pub use call_log::CallLog;
 pub use host::Vm;
 pub use verifier::Verifier;
+pub use watcher::Watcher;

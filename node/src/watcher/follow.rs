@@ -1,7 +1,9 @@
 //! Auditing one host as its log grows: the thread that executes, and what it tells.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use libvms_protocol::audit::ArchiveCore;
@@ -9,11 +11,11 @@ use libvms_protocol::identity::PublicKey;
 
 use super::report::{self, State};
 use crate::replay::Settings;
-use crate::storage::SharedReplica;
+use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
-/// How often a position is saved while entries keep coming.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait for something new before looking anyway.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a watcher has to tell about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,17 @@ pub enum Event {
         /// The file that says more.
         report: Option<PathBuf>,
     },
+    /// Somebody showed what an honest host does not sign, or said so.
+    Evidence {
+        /// `fork`, `equivocation` or `truncation`.
+        class: &'static str,
+        /// Whether the host's own signature says it; otherwise it is only a peer's word.
+        is_signed: bool,
+        /// What it is, for people.
+        why: String,
+        /// The file that says more.
+        report: Option<PathBuf>,
+    },
     /// The audit itself failed.
     Failed {
         /// Why.
@@ -44,15 +57,17 @@ pub enum Event {
     },
 }
 
-/// The cores of one host, as far as they were downloaded, and where the audit keeps its own.
-#[derive(Debug)]
+/// Starts the download of an archive's cores.
+pub(super) type OpenArchive = Box<dyn Fn([PublicKey; 2]) -> Result<[SharedReplica; 2], StorageError> + Send>;
+
+/// One host: its log as far as it was downloaded, and where the audit keeps its own.
 pub(super) struct Followed {
     pub(super) directory: PathBuf,
     pub(super) log: SharedReplica,
-    /// The archive's cores, once they are being downloaded.
-    pub(super) archive: Receiver<[SharedReplica; 2]>,
-    /// One message whenever one of the cores has grown; closed when the watcher ends.
+    pub(super) open_archive: OpenArchive,
+    /// One message whenever one of the cores has grown, or the watcher ends.
     pub(super) grown: Receiver<()>,
+    pub(super) is_stopped: Arc<AtomicBool>,
     pub(super) settings: Settings,
 }
 
@@ -68,25 +83,23 @@ impl Followed {
         let mut audit = Audit::new(self.log.key(), self.settings)?;
         let mut told = State::read(&self.directory);
         let mut archive = None;
-        let mut is_found = false;
         loop {
-            archive = archive.or_else(|| self.archive.try_recv().ok());
             self.step(&mut audit, archive.as_ref())?;
-            if let Some(init) = audit.init().filter(|_| !is_found) {
-                is_found = true;
-                tell(Event::Found { title: init.title.clone(), archive: [init.files, init.blobs] });
+            if let Some(init) = audit.init().filter(|_| archive.is_none()) {
+                let keys = [init.files, init.blobs];
+                tell(Event::Found { title: init.title.clone(), archive: keys });
+                archive = Some((self.open_archive)(keys)?);
             }
             let now = State::of(&audit);
             if now != told {
                 self.tell(&audit, &now, tell)?;
                 told = now;
             }
-            match self.grown.recv_timeout(SAVE_INTERVAL) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            if self.is_stopped.load(Ordering::Acquire) {
+                return Ok(());
             }
-            // What came meanwhile is one more step, not many.
-            while self.grown.try_recv().is_ok() {}
+            // Without a message too: a stop may have found the channel full.
+            let _woken = self.grown.recv_timeout(LOOK_INTERVAL);
         }
     }
 

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::Entry;
+use libvms_protocol::replication::Evidence;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,15 +64,7 @@ pub(super) fn write(
             (*block, json!({ "why": why }))
         }
     };
-    let head = log.checkpoint().map(|head| {
-        json!({
-            "log": head.key().to_string(),
-            "length": head.length(),
-            "fork": head.fork(),
-            "treeHash": head.tree_hash().to_string(),
-            "signature": HEXLOWER.encode(&head.signature().0),
-        })
-    });
+    let head = log.checkpoint().as_ref().map(head_json);
     let report = json!({
         "verdict": verdict.name(),
         "block": block,
@@ -81,6 +75,40 @@ pub(super) fn write(
     let path = directory.join(format!("report-{block}.json"));
     write_file(&path, &report)?;
     Ok(Some(path))
+}
+
+/// Writes a report of what the network showed, if the host's own signature says it.
+pub(super) fn write_evidence(
+    directory: &Path,
+    class: &str,
+    theirs: &Checkpoint,
+    evidence: &Evidence,
+    why: &str,
+) -> Result<PathBuf, VerifyError> {
+    let trees = match evidence {
+        Evidence::Conflict { length, our_tree, their_tree, .. } => {
+            json!({ "length": length, "ours": our_tree.to_string(), "theirs": their_tree.to_string() })
+        }
+        _ => Value::Null,
+    };
+    let report = json!({
+        "verdict": "diverges",
+        "finding": { "class": class, "why": why, "trees": trees },
+        "head": head_json(theirs),
+    });
+    let path = directory.join(format!("report-{class}-{}.json", theirs.length()));
+    write_file(&path, &report)?;
+    Ok(path)
+}
+
+fn head_json(head: &Checkpoint) -> Value {
+    json!({
+        "log": head.key().to_string(),
+        "length": head.length(),
+        "fork": head.fork(),
+        "treeHash": head.tree_hash().to_string(),
+        "signature": HEXLOWER.encode(&head.signature().0),
+    })
 }
 
 /// The entry as bytes, and whether it can be read at all.

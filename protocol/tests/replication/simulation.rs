@@ -1,7 +1,11 @@
 //! Two and more machines, connected in memory.
 
-use libvms_protocol::wire::message::{Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync};
-use libvms_protocol::replication::{CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, answer};
+use libvms_protocol::replication::{
+    CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, answer,
+};
+use libvms_protocol::wire::message::{
+    Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
+};
 
 use super::core::{Core, content};
 use super::world::World;
@@ -29,7 +33,11 @@ fn world(seed: u32, length: u64, readers: usize) -> World {
 fn assert_complete(world: &World, readers: impl IntoIterator<Item = usize>) {
     for reader in readers {
         let machine = &world.machines[reader];
-        assert!(machine.core.is_complete(&world.truth), "reader {reader} has {} blocks", machine.core.blocks.len());
+        assert!(
+            machine.core.is_complete(&world.truth),
+            "reader {reader} has {} blocks",
+            machine.core.blocks.len()
+        );
         assert_eq!(machine.replicator.requests_in_flight(), 0);
     }
 }
@@ -250,8 +258,7 @@ fn heads_that_the_key_did_not_sign_are_refused() {
 #[test]
 fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
     let mut world = world(9, 3000, 1);
-    world.machines[1].replicator =
-        Replicator::new(super::core::key(), writer());
+    world.machines[1].replicator = Replicator::new(super::core::key(), writer());
     world.link(0, 1);
     world.run(1000);
     for id in 1..=100_000 {

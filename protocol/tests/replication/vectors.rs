@@ -176,7 +176,8 @@ fn a_reader_of_roots_asks_for_as_many_nodes_as_the_reference() {
 #[test]
 fn hostile_numbers_are_refused_at_once() {
     let core = core(&cores()[5]);
-    let numbers = [0, 1, 9, 10, 63, 64, 65, (1 << 53) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
+    let numbers =
+        [0, 1, 9, 10, 63, 64, 65, (1 << 53) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
     for (index, nodes) in numbers.iter().flat_map(|&index| numbers.map(|nodes| (index, nodes))) {
         let node = Some(libvms_protocol::wire::message::RequestNode { index, nodes });
         let seek = Some(libvms_protocol::wire::message::RequestSeek { bytes: index, padding: nodes });

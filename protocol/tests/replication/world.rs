@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use libvms_protocol::wire::Message;
 use libvms_protocol::replication::{Action, Evidence, PeerFault, PeerId, Replicator, Settings};
+use libvms_protocol::wire::Message;
 
 use super::core::{Core, key};
 use crate::vector::Dice;
@@ -133,7 +133,8 @@ impl World {
         let arrivals = self.wires.iter().filter_map(|(&ends, wire)| Some((wire.messages.front()?.0, ends)));
         let arrival = arrivals.min();
         let deadlines = self.machines.iter().enumerate();
-        let deadline = deadlines.filter_map(|(at, machine)| Some((machine.replicator.next_deadline()?, at))).min();
+        let deadline =
+            deadlines.filter_map(|(at, machine)| Some((machine.replicator.next_deadline()?, at))).min();
         match (arrival, deadline) {
             (Some((time, ends)), deadline) if deadline.is_none_or(|(deadline, _)| time <= deadline) => {
                 self.now = self.now.max(time);

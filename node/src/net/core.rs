@@ -1,0 +1,360 @@
+//! One core on the network: the task that owns its replicator, and what it holds of the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use libvms_protocol::identity::{PublicKey, Signature};
+use libvms_protocol::replication::{
+    Action, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, Verified,
+};
+use libvms_protocol::tree::Node;
+use libvms_protocol::wire::message::Message;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
+
+/// Inputs that may wait for a core. A connection whose message finds no room waits, and reads nothing meanwhile.
+const INPUTS_WAITING: usize = 1024;
+/// Inputs taken at once.
+const INPUTS_AT_ONCE: usize = 256;
+/// How often what was downloaded is brought to disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is held of a core.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// All of it, by its writer.
+    Own(CoreView),
+    /// A copy, which is to grow.
+    Copy(SharedReplica),
+}
+
+/// What a core has to tell whoever asked for its copy.
+#[derive(Clone, Debug)]
+pub enum CoreEvent {
+    /// Something speaks against the core's writer.
+    Evidence(Evidence),
+    /// The copy can not be stored, and will not grow any more.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What comes to a core.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A peer has opened a channel, and its capability holds.
+    Opened { peer: PeerId, link: Link },
+    /// A peer has sent a message.
+    Message { peer: PeerId, message: Message },
+    /// All that was handed out for a peer has been written.
+    Flushed { peer: PeerId },
+    /// A peer's channel is closed.
+    Closed { peer: PeerId },
+}
+
+/// The way from a core to the connection of one of its peers.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) outbox: mpsc::UnboundedSender<Outgoing>,
+}
+
+/// What a core has for a connection. The replicator bounds what it hands out before it is told of a flush.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// Send a message.
+    Message { core: PublicKey, message: Message },
+    /// The peer is at fault: end the connection.
+    Fault { why: PeerFault },
+}
+
+/// The way to a core.
+#[derive(Clone, Debug)]
+pub(super) struct CoreHandle {
+    pub(super) key: PublicKey,
+    pub(super) inputs: mpsc::Sender<Input>,
+}
+
+/// Starts a core's task. It ends when all handles are gone, with everything on disk.
+pub(super) fn start(
+    held: Held,
+    events: Option<mpsc::UnboundedSender<CoreEvent>>,
+    tasks: &mut tokio::task::JoinSet<()>,
+) -> CoreHandle {
+    let (inputs, receiver) = mpsc::channel(INPUTS_WAITING);
+    let key = held.key();
+    tasks.spawn(CoreTask::new(held, events).run(receiver));
+    CoreHandle { key, inputs }
+}
+
+struct CoreTask {
+    held: Held,
+    replicator: Replicator,
+    links: BTreeMap<PeerId, Link>,
+    events: Option<mpsc::UnboundedSender<CoreEvent>>,
+    start: Instant,
+    /// Blocks that came too early to be kept, to be asked for again.
+    dropped: BTreeSet<u64>,
+    sync_at: Option<Instant>,
+    has_failed: bool,
+}
+
+impl CoreTask {
+    fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>) -> Self {
+        let download = match &held {
+            Held::Own(_) => Download::Nothing,
+            Held::Copy(_) => Download::All,
+        };
+        Self {
+            replicator: Replicator::new(held.key(), Settings { download, ..Settings::default() }),
+            held,
+            links: BTreeMap::new(),
+            events,
+            start: Instant::now(),
+            dropped: BTreeSet::new(),
+            sync_at: None,
+            has_failed: false,
+        }
+    }
+
+    async fn run(mut self, mut receiver: mpsc::Receiver<Input>) {
+        let mut inputs = Vec::with_capacity(INPUTS_AT_ONCE);
+        loop {
+            let deadline = self.deadline();
+            let sleep = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                count = receiver.recv_many(&mut inputs, INPUTS_AT_ONCE) => {
+                    if count == 0 {
+                        break;
+                    }
+                    inputs.drain(..).for_each(|input| self.take(input));
+                }
+                () = self.held.grown() => {
+                    self.held.refresh();
+                    self.local_changed();
+                }
+                () = sleep => self.tick(),
+            }
+        }
+        self.sync();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.replicator.next_deadline().map(|at| self.start + Duration::from_millis(at));
+        due.into_iter().chain(self.sync_at).min()
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Opened { peer, link } => {
+                self.links.insert(peer, link);
+                self.replicator.peer_opened(now, peer, &self.held);
+            }
+            Input::Message { peer, message } => {
+                if let Err(why) = self.replicator.receive(now, peer, message, &self.held) {
+                    self.end(peer, why);
+                }
+            }
+            Input::Flushed { peer } => self.replicator.flushed(now, peer, &self.held),
+            Input::Closed { peer } => {
+                self.links.remove(&peer);
+                self.replicator.peer_closed(now, peer, &self.held);
+            }
+        }
+        self.act();
+    }
+
+    fn tick(&mut self) {
+        if self.sync_at.is_some_and(|at| at <= Instant::now()) {
+            self.sync();
+        }
+        self.replicator.tick(self.now(), &self.held);
+        self.act();
+    }
+
+    fn local_changed(&mut self) {
+        self.replicator.local_changed(self.now(), &self.held);
+        self.act();
+    }
+
+    /// Does what the replicator wants done.
+    fn act(&mut self) {
+        while let Some(action) = self.replicator.poll() {
+            match action {
+                Action::Send { peer, message } => self.send(peer, message),
+                Action::Store(verified) => self.store(verified),
+                Action::Evidence(evidence) => self.tell(CoreEvent::Evidence(evidence)),
+                Action::Fault { peer, why } => self.end(peer, why),
+            }
+        }
+    }
+
+    fn send(&self, peer: PeerId, message: Message) {
+        if let Some(link) = self.links.get(&peer) {
+            // A connection that has ended says so with an input of its own.
+            let _gone = link.outbox.send(Outgoing::Message { core: self.held.key(), message });
+        }
+    }
+
+    fn end(&mut self, peer: PeerId, why: PeerFault) {
+        debug!(core = %self.held.key(), peer = peer.0, %why, "a peer is at fault");
+        if let Some(link) = self.links.remove(&peer) {
+            let _gone = link.outbox.send(Outgoing::Fault { why });
+        }
+    }
+
+    fn store(&mut self, verified: Verified) {
+        let Held::Copy(replica) = &self.held else { return };
+        if self.has_failed {
+            return;
+        }
+        let dropped = &mut self.dropped;
+        let stored = replica.change(|replica| {
+            replica.add_nodes(&verified.nodes);
+            if let Some(upgrade) = &verified.upgrade {
+                replica.set_head(upgrade.head, &upgrade.roots);
+            }
+            match verified.block {
+                Some((block, bytes)) => {
+                    let is_early = block > replica.length();
+                    if is_early && replica.early_bytes() + bytes.len() > EARLY_BYTES_MAX {
+                        dropped.insert(block);
+                        return Ok(());
+                    }
+                    replica.add_block(block, bytes)
+                }
+                None => Ok(()),
+            }
+        });
+        if let Err(error) = stored {
+            self.fail(&error);
+        }
+        self.sync_at.get_or_insert_with(|| Instant::now() + SYNC_INTERVAL);
+        self.ask_again();
+        self.replicator.local_changed(self.now(), &self.held);
+    }
+
+    /// Asks for blocks again that came too early, once what was before them is stored.
+    fn ask_again(&mut self) {
+        let Held::Copy(replica) = &self.held else { return };
+        if self.dropped.is_empty() || replica.lock().early_bytes() > EARLY_BYTES_MAX / 2 {
+            return;
+        }
+        for block in std::mem::take(&mut self.dropped) {
+            self.replicator.download(self.now(), block..block + 1, &self.held);
+        }
+    }
+
+    fn sync(&mut self) {
+        self.sync_at = None;
+        if let Held::Copy(replica) = &self.held
+            && let Err(error) = replica.change(|replica| replica.sync())
+        {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&mut self, error: &StorageError) {
+        error!(core = %self.held.key(), %error, "a copy cannot be stored");
+        self.has_failed = true;
+        self.tell(CoreEvent::Failed { why: error.to_string() });
+    }
+
+    fn tell(&self, event: CoreEvent) {
+        if let CoreEvent::Evidence(evidence) = &event {
+            warn!(core = %self.held.key(), ?evidence, "something speaks against the writer of a core");
+        }
+        if let Some(events) = &self.events {
+            let _nobody_asks = events.send(event);
+        }
+    }
+}
+
+impl Held {
+    /// The core's key.
+    pub fn key(&self) -> PublicKey {
+        match self {
+            Self::Own(view) => view.key(),
+            Self::Copy(replica) => replica.key(),
+        }
+    }
+
+    async fn grown(&mut self) {
+        match self {
+            Self::Own(view) => view.grown().await,
+            Self::Copy(_) => std::future::pending().await,
+        }
+    }
+
+    fn refresh(&mut self) {
+        if let Self::Own(view) = self {
+            view.refresh();
+        }
+    }
+}
+
+/// What can not be read is not there: peers are told so, and the disk's error stands in the log.
+fn readable<T>(read: Result<Option<T>, StorageError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        error!(%error, "a core cannot be read");
+        None
+    })
+}
+
+impl Store for Held {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Own(view) => view.length(),
+            Self::Copy(replica) => replica.checkpoint().map_or(0, |head| head.length()),
+        }
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        match self {
+            Self::Own(view) => view.checkpoint().map(|head| head.signature()),
+            Self::Copy(replica) => replica.checkpoint().map(|head| head.signature()),
+        }
+    }
+
+    fn contiguous_length(&self) -> u64 {
+        match self {
+            Self::Own(view) => view.length(),
+            Self::Copy(replica) => replica.length(),
+        }
+    }
+
+    fn has(&self, block: u64) -> bool {
+        match self {
+            Self::Own(view) => block < view.length(),
+            Self::Copy(replica) => replica.lock().has(block),
+        }
+    }
+
+    fn block(&self, block: u64) -> Option<Vec<u8>> {
+        match self {
+            Self::Own(view) => readable(view.block(block).map(Some)),
+            Self::Copy(replica) if self.has(block) => readable(replica.block(block).map(Some)),
+            Self::Copy(_) => None,
+        }
+    }
+
+    fn node(&self, index: u64) -> Option<Node> {
+        match self {
+            Self::Own(view) => readable(view.node(index)),
+            Self::Copy(replica) => readable(replica.lock().node(index)),
+        }
+    }
+}

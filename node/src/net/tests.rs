@@ -1,0 +1,154 @@
+//! Networks of our own, over real sockets.
+
+use std::path::Path;
+use std::time::Duration;
+
+use libvms_protocol::identity::SecretKey;
+use tempfile::TempDir;
+
+use super::{Held, Network, NetworkOptions};
+use crate::storage::{Core, Durability, Replica, SharedReplica};
+
+const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+fn core(directory: &Path, blocks: &[Vec<u8>]) -> Core {
+    let key = SecretKey::from_seed(&[9; 32]);
+    let mut core = Core::create(directory, key, Durability::Relaxed).expect("an empty directory");
+    if !blocks.is_empty() {
+        core.append(blocks).expect("a disk");
+    }
+    core
+}
+
+fn copy(directory: &TempDir, core: &Core) -> SharedReplica {
+    SharedReplica::new(Replica::open(directory.path(), core.key()).expect("an empty directory"))
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+async fn wait_for(copy: &SharedReplica, length: u64) {
+    let mut lengths = copy.lengths();
+    let waited =
+        tokio::time::timeout(Duration::from_secs(20), lengths.wait_for(|known| *known >= length)).await;
+    waited
+        .unwrap_or_else(|_| panic!("{} of {length} blocks have come", copy.length()))
+        .expect("the replica is there");
+}
+
+fn blocks(count: usize, bytes: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|block| vec![block as u8; bytes + block % 7]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_completed_follows_and_serves_others() {
+    let (home, first, second) = (temporary(), temporary(), temporary());
+    let blocks = blocks(5000, 100);
+    let mut core = core(home.path(), &blocks);
+    let host = Network::new(NetworkOptions::default());
+    host.hold(Held::Own(core.follow()), None);
+    let address = host.listen(LOCAL.into()).await.expect("a port");
+
+    let replicator = Network::new(NetworkOptions::default());
+    let middle = copy(&first, &core);
+    replicator.hold(Held::Copy(middle.clone()), None);
+    replicator.connect(address);
+    let address = replicator.listen(LOCAL.into()).await.expect("a port");
+
+    let watcher = Network::new(NetworkOptions::default());
+    let last = copy(&second, &core);
+    watcher.hold(Held::Copy(last.clone()), None);
+    watcher.connect(address);
+
+    wait_for(&last, 5000).await;
+    for live in 0..50_u8 {
+        core.append(&[vec![live; 1000]]).expect("a disk");
+        wait_for(&last, 5001 + u64::from(live)).await;
+    }
+    assert_eq!(last.checkpoint(), core.checkpoint());
+    for block in [0, 1, 4999, 5000, 5049] {
+        assert_eq!(last.block(block).expect("stored"), core.block(block).expect("stored"));
+    }
+    for network in [&watcher, &replicator, &host] {
+        network.shutdown().await;
+    }
+    drop((middle, last));
+    assert_eq!(Replica::open(second.path(), core.key()).expect("ours").length(), 5050, "it is on disk");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_blocks_come_whole() {
+    let (home, place) = (temporary(), temporary());
+    let blocks: Vec<Vec<u8>> = [1, 64 << 10, 1 << 20, 8 << 20, 0, 3].map(|bytes| vec![7; bytes]).into();
+    let core = core(home.path(), &blocks);
+    let host = Network::new(NetworkOptions::default());
+    host.hold(Held::Own(core.follow()), None);
+    let address = host.listen(LOCAL.into()).await.expect("a port");
+    let watcher = Network::new(NetworkOptions::default());
+    let copy = copy(&place, &core);
+    watcher.hold(Held::Copy(copy.clone()), None);
+    watcher.connect(address);
+    wait_for(&copy, 6).await;
+    for (number, block) in (0..).zip(&blocks) {
+        assert!(copy.block(number).expect("stored") == *block, "block {number}");
+    }
+    watcher.shutdown().await;
+    host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_goes_and_comes_back_is_found_again() {
+    let (home, place) = (temporary(), temporary());
+    let mut core = core(home.path(), &blocks(10, 10));
+    let host = Network::new(NetworkOptions::default());
+    host.hold(Held::Own(core.follow()), None);
+    let address = host.listen(LOCAL.into()).await.expect("a port");
+    let watcher = Network::new(NetworkOptions::default());
+    let copy = copy(&place, &core);
+    watcher.hold(Held::Copy(copy.clone()), None);
+    watcher.connect(address);
+    wait_for(&copy, 10).await;
+    host.shutdown().await;
+    core.append(&blocks(5, 10)).expect("a disk");
+    let host = Network::new(NetworkOptions::default());
+    host.hold(Held::Own(core.follow()), None);
+    host.listen(address).await.expect("the same port");
+    wait_for(&copy, 15).await;
+    watcher.shutdown().await;
+    host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_end_their_own_connections_only() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (home, place) = (temporary(), temporary());
+    let core = core(home.path(), &blocks(2000, 2000));
+    let host = Network::new(NetworkOptions { connections_per_address_max: 40, ..NetworkOptions::default() });
+    host.hold(Held::Own(core.follow()), None);
+    let address = host.listen(LOCAL.into()).await.expect("a port");
+    let mut silent = vec![];
+    for stranger in 0..60_u8 {
+        let mut socket = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        match stranger % 3 {
+            0 => silent.push(socket),
+            1 => {
+                // Refused or not, it must end: garbage is no handshake.
+                let _refused = socket.write_all(&[stranger; 5000]).await;
+                let mut rest = vec![];
+                let _ended = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut rest))
+                    .await
+                    .expect("the connection ends");
+            }
+            _ => drop(socket),
+        }
+    }
+    let watcher = Network::new(NetworkOptions::default());
+    let copy = copy(&place, &core);
+    watcher.hold(Held::Copy(copy.clone()), None);
+    watcher.connect(address);
+    wait_for(&copy, 2000).await;
+    watcher.shutdown().await;
+    host.shutdown().await;
+    drop(silent);
+}
