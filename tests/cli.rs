@@ -25,6 +25,7 @@ fn help_says_what_each_command_does() {
         "call",
         "repl",
         "verify",
+        "watch",
         "log",
         "files",
         "files ls",

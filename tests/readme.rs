@@ -51,6 +51,7 @@ fn settled(output: &str, data: &Path) -> String {
             _ if is_key(bare) => word.replace(bare, "[key]"),
             _ if is_time => "[time]".to_owned(),
             _ if word.starts_with("ws://127.0.0.1:") => "ws://127.0.0.1:5555/".to_owned(),
+            _ if word.starts_with("tcp://127.0.0.1:") => "tcp://127.0.0.1:[port]".to_owned(),
             _ => word.to_owned(),
         }
     };

@@ -13,7 +13,10 @@ mod log;
 mod output;
 mod progress;
 mod repl;
+mod stop;
+mod target;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,7 @@ enum Command {
     Call(call::Arguments),
     Repl(repl::Arguments),
     Verify(verify::Arguments),
+    Watch(watch::Arguments),
     Log(log::Arguments),
     Files(files::Arguments),
     Keygen(keygen::Arguments),
@@ -85,6 +89,7 @@ pub(crate) fn main() -> Exit {
         Command::Call(arguments) => call::run(arguments, &output),
         Command::Repl(arguments) => repl::run(arguments, &output),
         Command::Verify(arguments) => verify::run(arguments, &output),
+        Command::Watch(arguments) => watch::run(arguments, &output),
         Command::Log(arguments) => log::run(arguments, &output),
         Command::Files(arguments) => files::run(arguments, &output),
         Command::Keygen(arguments) => keygen::run(arguments, &output),

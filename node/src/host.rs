@@ -47,6 +47,7 @@ pub struct Vm {
     log: PublicKey,
     methods: Vec<String>,
     cores: [CoreView; 3],
+    addresses: Mutex<Vec<String>>,
     shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -162,6 +163,7 @@ impl Vm {
             log: key,
             methods,
             cores,
+            addresses: Mutex::default(),
             shared,
             jobs: Mutex::new(Some(jobs)),
             threads: Mutex::new(vec![executor]),
@@ -253,6 +255,15 @@ impl Vm {
     /// The call log and the two cores of the files archive, for whoever replicates them.
     pub fn cores(&self) -> [CoreView; 3] {
         self.cores.clone()
+    }
+
+    /// Where peers can copy these cores from, as `tcp://ADDRESS:PORT`: told to whoever shakes hands.
+    pub fn set_addresses(&self, addresses: Vec<String>) {
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What callers may call, in the order in which the script defines it.

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::host::{Deployment, Vm};
+use libvms::net::{Held, Network, NetworkOptions};
 use libvms::rpc::{RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
@@ -15,6 +16,7 @@ use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 
 use super::output::Output;
+use super::stop::asked_to_stop;
 use super::{Exit, progress};
 
 /// Run a script and serve its exported functions
@@ -51,7 +53,21 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     #[command(flatten)]
+    peers: PeerArguments,
+    #[command(flatten)]
     limits: LimitArguments,
+}
+
+/// Who copies the log and the archive.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replication")]
+struct PeerArguments {
+    /// Where peers can copy log and archive; port 0 takes a free one; default: the address of --listen, a free port
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    peer_listen: Option<SocketAddr>,
+    /// A peer to connect to and let copy; repeat for more
+    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
+    peers: Vec<SocketAddr>,
 }
 
 /// What each call may use. Fixed when a service is deployed.
@@ -178,11 +194,13 @@ async fn serve(
     if !address.ip().is_loopback() {
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
+    let peers = arguments.peers.peer_listen.unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
+    let (network, peers) = replicate(hosted, peers, &arguments.peers.peers).await?;
     // Before anybody is told that we are here: a signal from now on is an orderly end.
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
         server.mount(&service.mount, vm.clone());
-        announce(&server, service, vm, output)?;
+        announce(&server, peers, service, vm, output)?;
     }
     let ended = tokio::select! {
         signal = asked_to_stop => signal.map(|()| Exit::Done),
@@ -195,17 +213,43 @@ async fn serve(
     for (_, vm) in hosted {
         vm.close().await;
     }
+    // Last, so that peers get what was committed on the way out as far as they are quick enough.
+    network.shutdown().await;
     ended
 }
 
-fn announce(server: &RpcServer, service: &Service, vm: &Vm, output: &Output) -> anyhow::Result<()> {
+/// Lets peers copy what the services write.
+async fn replicate(
+    hosted: &[(Service, Arc<Vm>)],
+    address: SocketAddr,
+    peers: &[SocketAddr],
+) -> anyhow::Result<(Network, SocketAddr)> {
+    let network = Network::new(NetworkOptions::default());
+    for (_, vm) in hosted {
+        vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
+    }
+    let address = network.listen(address).await?;
+    for (_, vm) in hosted {
+        vm.set_addresses(vec![format!("tcp://{address}")]);
+    }
+    peers.iter().for_each(|peer| network.connect(*peer));
+    Ok((network, address))
+}
+
+fn announce(
+    server: &RpcServer,
+    peers: SocketAddr,
+    service: &Service,
+    vm: &Vm,
+    output: &Output,
+) -> anyhow::Result<()> {
     let url = format!("ws://{}{}", server.local_addr(), service.mount);
     let (log, files) = (vm.log_key().url(), vm.init().files.url());
     let methods: Vec<&str> = vm.methods().collect();
     output.line(
         || {
             format!(
-                "{} is served at {url}\n  methods        {}\n  call log       {log}\n  files archive  {files}\n  data           {}",
+                "{} is served at {url}\n  methods        {}\n  call log       {log}\n  files archive  {files}\n  peers          tcp://{peers}\n  data           {}",
                 vm.init().title,
                 methods.join(" "),
                 service.directory.display()
@@ -215,29 +259,10 @@ fn announce(server: &RpcServer, service: &Service, vm: &Vm, output: &Output) -> 
             json!({
                 "event": "serving", "url": url, "title": vm.init().title, "methods": methods,
                 "callLogUrl": log, "filesArchiveUrl": files, "directory": service.directory,
-                "callLogLength": vm.log_length(),
+                "callLogLength": vm.log_length(), "addresses": [format!("tcp://{peers}")],
             })
         },
     )
-}
-
-/// From now on, Ctrl-C and SIGTERM no longer kill: the future ends at the first of them.
-fn asked_to_stop() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).context("cannot wait for signals");
-        let (mut interrupt, mut terminate) =
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(async move {
-            tokio::select! {
-                _ = interrupt.recv() => Ok(()),
-                _ = terminate.recv() => Ok(()),
-            }
-        })
-    }
-    #[cfg(not(unix))]
-    Ok(async { tokio::signal::ctrl_c().await.context("cannot wait for signals") })
 }
 
 async fn any_failure(hosted: &[(Service, Arc<Vm>)]) -> String {

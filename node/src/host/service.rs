@@ -22,6 +22,7 @@ impl Service for Vm {
             ("title", json!(self.init().title)),
             ("auth", json!(auth)),
             ("callLogLength", json!(self.log_length())),
+            ("addresses", json!(self.addresses())),
         ];
         members.into_iter().map(|(name, value)| (name.into(), value)).collect()
     }
