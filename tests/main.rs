@@ -9,3 +9,4 @@ mod hostile;
 mod interop;
 mod readme;
 mod tamper;
+mod watch;

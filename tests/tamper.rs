@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::harness::{Place, run, verify};
 
 /// A service that shows every kind of outcome, and eight calls of it.
-fn honest() -> Place {
+pub(crate) fn honest() -> Place {
     let place = Place::new(
         "let n = 0
         exports.inc = (by = 1) => n += by
