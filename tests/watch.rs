@@ -160,7 +160,7 @@ struct Cheat {
 }
 
 fn call(method: &str, at: u64, outcome: Outcome) -> Vec<u8> {
-    let args = if method == "save" { vec![Value::String("c".into())] } else { vec![] };
+    let args = if method == "save" { vec![Value::Text("c".into())] } else { vec![] };
     let call = Call { user_id: None, method_name: method.into(), args, at, nonce: None, sig: None };
     Entry::Call(CallEntry::new(call, outcome)).encode().expect("within the limits")
 }
