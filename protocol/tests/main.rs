@@ -7,3 +7,4 @@ mod keys;
 mod merkle;
 mod replication;
 mod vector;
+mod wire;

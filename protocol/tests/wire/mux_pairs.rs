@@ -1,0 +1,1 @@
+//! Two multiplexers that talk to each other in any order.
