@@ -122,7 +122,7 @@ pub struct Replicator {
 
     /// New blocks behind the contiguous ones that peers have not been told of.
     unannounced: Ranges,
-    announced_at: u64,
+    announce_from: u64,
 }
 
 impl Replicator {
@@ -150,7 +150,7 @@ impl Replicator {
             next_request: 1,
             is_behind: false,
             unannounced: Ranges::new(upload::UNANNOUNCED_RUNS_MAX),
-            announced_at: 0,
+            announce_from: 0,
         }
     }
 
@@ -325,9 +325,12 @@ impl Replicator {
 
     /// Reads length and contiguous length anew, and wants what is new.
     fn look(&mut self, store: &impl Store) {
+        let length_before = self.length;
         self.length = store.length().min(UINT_MAX);
         self.contiguous = store.contiguous_length().min(self.length);
         self.upgraded = self.upgraded.max(self.length);
+        let tail = self.length.saturating_sub(upload::TAIL_BLOCKS);
+        self.unannounced.insert(length_before.max(tail)..self.length);
         if self.length > self.covered {
             let new = self.covered.max(self.contiguous)..self.length;
             for range in self.selection.within(new) {

@@ -2,5 +2,6 @@
 
 mod core;
 mod simulation;
+mod transcripts;
 mod vectors;
 mod world;

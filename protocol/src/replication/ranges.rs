@@ -74,6 +74,11 @@ impl Ranges {
         self.forget_excess();
     }
 
+    /// Takes all blocks out.
+    pub fn clear(&mut self) {
+        self.runs.clear();
+    }
+
     /// Whether the block is in the set.
     pub fn contains(&self, block: u64) -> bool {
         self.run_at(block).is_some()

@@ -33,7 +33,7 @@ const ANNOUNCE_INTERVAL_MS: u64 = 1000;
 pub(super) const UNANNOUNCED_RUNS_MAX: usize = 1024;
 
 /// Blocks at the end of the log whose arrival every peer is told of, as JavaScript peers do.
-const TAIL_BLOCKS: u64 = 256;
+pub(super) const TAIL_BLOCKS: u64 = 256;
 
 pub(super) fn is_congested(peer: &Peer) -> bool {
     peer.requests.len() >= REQUESTS_WAITING || peer.unsent_bytes >= UNSENT_BYTES
@@ -77,16 +77,19 @@ impl Replicator {
                 self.send_sync(id, store);
             }
         }
-        if is_due || is_complete {
-            self.unannounced = Ranges::new(UNANNOUNCED_RUNS_MAX);
-            self.announced_at = now;
+        if ids.is_empty() {
+            // Peers that come later are greeted with what is here then.
+            self.unannounced.clear();
+        } else if is_due || is_complete {
+            self.unannounced.clear();
+            self.announce_from = now.saturating_add(ANNOUNCE_INTERVAL_MS);
         }
     }
 
     /// When peers should hear of progress.
     pub(super) fn announce_deadline(&self) -> Option<u64> {
         let is_waiting = !self.unannounced.is_empty() && !self.peers.is_empty();
-        is_waiting.then_some(self.announced_at.saturating_add(ANNOUNCE_INTERVAL_MS))
+        is_waiting.then_some(self.announce_from)
     }
 
     fn announce_contiguous(&mut self, id: PeerId) {
