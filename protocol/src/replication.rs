@@ -35,6 +35,9 @@ use peer::Peer;
 /// Forks and shorter lengths of one peer that are reported and looked into.
 const CLAIMS_MAX: usize = 16;
 
+/// Heads that one peer may show unasked, as peers do that have found a conflict. Each costs a check of its signature.
+const HEADS_SHOWN_MAX: u32 = 16;
+
 /// Which blocks to fetch. Peers are served in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Download {
@@ -222,7 +225,11 @@ impl Replicator {
     /// All that was handed out for this peer has been written.
     pub fn flushed(&mut self, now: u64, id: PeerId, store: &impl Store) {
         if let Some(peer) = self.peers.get_mut(&id) {
+            let was_congested = upload::is_congested(peer);
             peer.unsent_bytes = 0;
+            if was_congested {
+                self.catch_up(id, store);
+            }
             self.serve_or_fault(now, id, store);
         }
     }
@@ -314,7 +321,9 @@ impl Replicator {
             return;
         }
         let evidence = match shrunk_from {
-            Some(before) if sync.fork == 0 => Evidence::ShrinkClaimed { peer: id, before, after: sync.length },
+            Some(before) if sync.fork == 0 => {
+                Evidence::ShrinkClaimed { peer: id, before, after: sync.length }
+            }
             _ => Evidence::ForkClaimed { peer: id, fork: sync.fork, length: sync.length },
         };
         self.actions.push_back(Action::Evidence(evidence));

@@ -216,8 +216,9 @@ impl Growth {
         let wrong = CheckError::WrongNodes { node: node.index };
         self.length = index::blocks(node.index).ok_or(wrong)?.end;
         let (mut node, mut is_bound) = (node, is_bound);
-        while let Some((left, left_is_bound)) =
-            self.roots.pop_if(|(left, _)| index::is_left(left.index) && index::sibling(left.index) == Some(node.index))
+        while let Some((left, left_is_bound)) = self
+            .roots
+            .pop_if(|(left, _)| index::is_left(left.index) && index::sibling(left.index) == Some(node.index))
         {
             // One known size and the parent's, which its hash fixes, fix the other one.
             if is_bound || left_is_bound {

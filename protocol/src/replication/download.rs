@@ -5,7 +5,7 @@ use super::evidence::Evidence;
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::{Store, roots_at};
 use super::upload::is_congested;
-use super::{Action, Download, Replicator, span};
+use super::{Action, Download, HEADS_SHOWN_MAX, Replicator, span};
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -24,7 +24,8 @@ impl Replicator {
     pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
         self.is_behind = false;
         self.ask_for_upgrade(now, store);
-        let ids: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| peer.has_room()).map(|(&id, _)| id).collect();
+        let ids: Vec<PeerId> =
+            self.peers.iter().filter(|(_, peer)| peer.has_room()).map(|(&id, _)| id).collect();
         for id in ids {
             self.ask_for_blocks(now, id, store);
         }
@@ -39,7 +40,8 @@ impl Replicator {
             return;
         }
         let ours = self.length;
-        let offers = self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
+        let offers =
+            self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
         // Those that kept us waiting come last, however long a log they claim.
         let best = offers.min_by_key(|(id, peer, length)| (peer.strikes, u64::MAX - length, *id));
         if let Some((id, _, length)) = best {
@@ -149,8 +151,12 @@ impl Replicator {
         data: Data,
         store: &impl Store,
     ) -> Result<(), PeerFault> {
-        // What nobody waits for is late after a cancel, a push or a conflict proof: none of it is needed.
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
+        if data.request == 0 {
+            self.take_shown_head(id, &data, store);
+            return Ok(());
+        }
+        // What nobody waits for comes late after a cancel.
         let Some(pending) = peer.pending.remove(&data.request) else { return Ok(()) };
         let asked = pending.asked;
         let window_max = self.settings.window_max;
@@ -159,7 +165,7 @@ impl Replicator {
             return Err(CheckError::NotAsked.into());
         }
         match asked {
-            Asked::Head { length, .. } => self.take_head(id, length, &data, store)?,
+            Asked::Head { .. } => self.take_head(id, &data, store)?,
             Asked::Block { .. } | Asked::Upgrade { .. } => self.take_proof(now, id, asked, data, store)?,
         }
         self.with(id, |peer| peer.answered(now, window_max));
@@ -207,13 +213,37 @@ impl Replicator {
         }
     }
 
+    /// A peer that has found two signed logs shows its own to everybody, under the number 0.
+    fn take_shown_head(&mut self, id: PeerId, data: &Data, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.heads_shown = peer.heads_shown.saturating_add(1);
+        if peer.heads_shown > HEADS_SHOWN_MAX {
+            return;
+        }
+        if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
+            self.actions.push_back(Action::Evidence(evidence));
+        }
+    }
+
     /// Reports a signed head that is not simply a part of our log.
-    fn take_head(&mut self, id: PeerId, asked: u64, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
+    fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
-        let head = check_head(self.key, data).map_err(|why| suspected.unwrap_or(why))?;
-        let ours = roots_at(store, asked).map(|roots| roots.tree_hash());
+        let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
+        self.actions.extend(evidence.map(Action::Evidence));
+        suspected.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    /// What a proof of a whole head says about the writer of the log.
+    fn judge_head(
+        &self,
+        id: PeerId,
+        data: &Data,
+        store: &impl Store,
+    ) -> Result<Option<Evidence>, CheckError> {
+        let head = check_head(self.key, data)?;
+        let ours = roots_at(store, head.length).map(|roots| roots.tree_hash());
         let theirs = head.signed;
-        let evidence = match (ours, &data.upgrade) {
+        Ok(match (ours, &data.upgrade) {
             _ if theirs.fork() != 0 => Some(Evidence::ForkSigned { peer: id, theirs }),
             (Some(our_tree), Some(proof)) if our_tree != head.tree_hash => Some(Evidence::Conflict {
                 peer: id,
@@ -225,9 +255,7 @@ impl Replicator {
             }),
             _ if theirs.length() < self.length => Some(Evidence::ShorterSigned { peer: id, theirs }),
             _ => None,
-        };
-        self.actions.extend(evidence.map(Action::Evidence));
-        suspected.map_or(Ok(()), |why| Err(why.into()))
+        })
     }
 
     pub(super) fn receive_no_data(
@@ -256,32 +284,21 @@ impl Replicator {
         Ok(())
     }
 
-    pub(super) fn receive_range(
-        &mut self,
-        now: u64,
-        id: PeerId,
-        range: Range,
-        store: &impl Store,
-    ) {
+    pub(super) fn receive_range(&mut self, now: u64, id: PeerId, range: Range, store: &impl Store) {
         let Some(blocks) = span(range.start, range.length) else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if range.drop {
             peer.has.remove(blocks);
             return;
         }
+        peer.has_forgotten |= peer.has.is_full();
         peer.has.insert(blocks.clone());
         if self.wanted.overlaps(&blocks) {
             self.ask_for_blocks(now, id, store);
         }
     }
 
-    pub(super) fn receive_bitfield(
-        &mut self,
-        now: u64,
-        id: PeerId,
-        bitfield: &Bitfield,
-        store: &impl Store,
-    ) {
+    pub(super) fn receive_bitfield(&mut self, now: u64, id: PeerId, bitfield: &Bitfield, store: &impl Store) {
         let Bitfield { start, words } = bitfield;
         let Some(blocks) = span(*start, 32 * words.len() as u64) else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };

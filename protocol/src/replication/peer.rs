@@ -68,10 +68,18 @@ pub enum PeerFault {
 /// What an answer is awaited to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Block { index: u64 },
-    Upgrade { start: u64, length: u64 },
+    Block {
+        index: u64,
+    },
+    Upgrade {
+        start: u64,
+        length: u64,
+    },
     /// Proof of the head that a peer claims of another fork, or of a shorter log.
-    Head { fork: u64, length: u64 },
+    Head {
+        fork: u64,
+        length: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +116,8 @@ pub(super) struct Peer {
     pub(super) suspected: Option<CheckError>,
     /// Forks and shorter lengths it claimed, so that each is reported once.
     pub(super) claims: BTreeSet<(u64, u64)>,
+    /// Heads that it showed unasked.
+    pub(super) heads_shown: u32,
     /// Regions we asked it about.
     pub(super) asked_regions: BTreeSet<u64>,
     /// It has more than we could keep.
@@ -179,6 +189,7 @@ impl Peer {
             upgrade_refused: None,
             suspected: None,
             claims: BTreeSet::new(),
+            heads_shown: 0,
             asked_regions: BTreeSet::new(),
             has_forgotten: false,
             requests: Requests::default(),
@@ -198,7 +209,9 @@ impl Peer {
 
     /// Whether anything may be asked of it now.
     pub(super) fn is_usable(&self, now: u64) -> bool {
-        self.same_fork().is_some_and(|sync| sync.uploading) && self.suspected.is_none() && now >= self.paused_until
+        self.same_fork().is_some_and(|sync| sync.uploading)
+            && self.suspected.is_none()
+            && now >= self.paused_until
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -50,7 +50,10 @@ impl Replicator {
 
     /// Tells a peer our state, and that we have heard its own, if that is new to it.
     pub(super) fn send_sync(&mut self, id: PeerId, store: &impl Store) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        // What a slow reader misses it is told when it has caught up.
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) else {
+            return;
+        };
         let theirs = peer.same_fork().map(|sync| sync.length);
         let remote_length = theirs.unwrap_or(0);
         let is_other_fork = peer.sync.is_some() && theirs.is_none();
@@ -92,16 +95,30 @@ impl Replicator {
         is_waiting.then_some(self.announce_from)
     }
 
+    /// A peer reads again: what it missed meanwhile.
+    pub(super) fn catch_up(&mut self, id: PeerId, store: &impl Store) {
+        if self.peers.get(&id).and_then(|peer| peer.told).is_some_and(|told| told.length != self.length) {
+            self.send_sync(id, store);
+        }
+        self.announce_contiguous(id);
+    }
+
     fn announce_contiguous(&mut self, id: PeerId) {
         let contiguous = self.contiguous;
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.announced < contiguous) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.announced >= contiguous || peer.unsent_bytes >= UNSENT_BYTES {
+            return;
+        }
         peer.announced = contiguous;
+        peer.unsent_bytes += MESSAGE_BYTES;
         self.send(id, have(0..contiguous));
     }
 
     /// New blocks behind a gap, as far as the peer asked to hear of them and does not have them.
     fn announce_scattered(&mut self, id: PeerId, store: &impl Store) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) else {
+            return;
+        };
         let tail = self.length.saturating_sub(TAIL_BLOCKS);
         let new = self.unannounced.within(self.contiguous..self.length);
         let is_of_interest = |block: u64| {
@@ -112,6 +129,7 @@ impl Replicator {
         for block in new.into_iter().flatten().filter(|&block| is_of_interest(block)) {
             runs.insert(block..block + 1);
         }
+        peer.unsent_bytes += MESSAGE_BYTES * runs.runs();
         for run in runs.iter() {
             self.send(id, have(run));
         }
@@ -165,13 +183,7 @@ impl Replicator {
         Ok(())
     }
 
-    pub(super) fn receive_want(
-        &mut self,
-        now: u64,
-        id: PeerId,
-        region: Region,
-        store: &impl Store,
-    ) {
+    pub(super) fn receive_want(&mut self, now: u64, id: PeerId, region: Region, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(blocks) = span(region.start, region.length) else { return };
         // Longer regions are no regions: they go without an answer, as with JavaScript peers.
@@ -193,13 +205,7 @@ impl Replicator {
     }
 
     /// What is here of a region: the blocks without a gap if they cover it, else bit by bit.
-    fn answer_want(
-        &mut self,
-        now: u64,
-        id: PeerId,
-        (start, end, any): (u64, u64, bool),
-        store: &impl Store,
-    ) {
+    fn answer_want(&mut self, now: u64, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
         let end = end.min(self.length);
         if start < end && end > self.contiguous {
             self.with(id, |peer| peer.region_searched(now));
@@ -246,7 +252,8 @@ fn refuse(request: &Request, refusal: Refusal) -> Message {
 fn cost(message: &Message) -> usize {
     let variable = match message {
         Message::Data(data) => {
-            let block = data.block.as_ref().map_or(0, |block| block.value.len() + NODE_BYTES * block.nodes.len());
+            let block =
+                data.block.as_ref().map_or(0, |block| block.value.len() + NODE_BYTES * block.nodes.len());
             let upgrade = data.upgrade.as_ref().map_or(0, |upgrade| {
                 NODE_BYTES * (upgrade.nodes.len() + upgrade.additional_nodes.len()) + MESSAGE_BYTES
             });

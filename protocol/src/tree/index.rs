@@ -142,7 +142,9 @@ mod tests {
         for node in [u64::MAX, u64::MAX - 1, u64::MAX >> 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
             let _ = (parent(node), sibling(node), is_left(node), depth(node), blocks(node), left_child(node));
         }
-        for (from, to) in [(0, u64::MAX), (1, (1 << 62) - 1), (u64::MAX, u64::MAX), ((1 << 62) - 2, (1 << 62) - 1)] {
+        for (from, to) in
+            [(0, u64::MAX), (1, (1 << 62) - 1), (u64::MAX, u64::MAX), ((1 << 62) - 2, (1 << 62) - 1)]
+        {
             assert!(growth(from, to).count() <= 128);
         }
         assert!(roots(u64::MAX >> 1).count() == 63);

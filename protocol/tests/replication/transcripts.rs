@@ -86,7 +86,9 @@ fn session(name: &str, first: u64, more: u64) -> Session {
     let transcript = read(&format!("wire/transcripts/{name}.json"));
     let frames = items(&transcript["frames"]).iter().filter(|frame| frame["hex"].is_string());
     let sent: Vec<(Value, Message)> = frames
-        .flat_map(|frame| messages(&hex(&frame["hex"])).into_iter().map(|message| (frame["dir"].clone(), message)))
+        .flat_map(|frame| {
+            messages(&hex(&frame["hex"])).into_iter().map(|message| (frame["dir"].clone(), message))
+        })
         .collect();
     let uploader = sent.iter().find(|(_, message)| matches!(message, Message::Data(_)));
     let uploader = uploader.map_or(Value::from("a>b"), |(dir, _)| dir.clone());
@@ -178,7 +180,8 @@ fn every_request_of_a_reference_peer_gets_the_answer_that_it_got() {
         for (_, theirs) in session.messages.iter().filter(|(is_uploader, _)| *is_uploader) {
             match theirs {
                 // A core without a manifest is not asked for it alone.
-                Message::Data(data) if data.block.is_none() && data.upgrade.is_none() && data.hash.is_none() => {}
+                Message::Data(data)
+                    if data.block.is_none() && data.upgrade.is_none() && data.hash.is_none() => {}
                 Message::Data(data) => {
                     let data = Message::Data(stripped(data.clone()));
                     assert!(ours.contains(&data), "{name}: {data:?} not in {ours:?}");
@@ -286,7 +289,8 @@ impl<'a> Downloader<'a> {
             let asked = request.upgrade.map(|upgrade| (upgrade.start, upgrade.length));
             (request.fork, request.block.map(|block| block.index), asked) == (data.fork, block, upgrade)
         };
-        let position = self.asked.iter().position(is_same).filter(|_| block.is_some() || upgrade.is_some())?;
+        let position =
+            self.asked.iter().position(is_same).filter(|_| block.is_some() || upgrade.is_some())?;
         let request = self.asked.remove(position).expect("it is there");
         let mut data = Data { request: request.id, manifest: None, ..data.clone() };
         if let Some(upgrade) = &mut data.upgrade {
@@ -331,7 +335,12 @@ fn what_a_reference_peer_downloaded_is_downloaded_from_the_same_messages() {
             _ => None,
         });
         for block in blocks {
-            assert_eq!(downloader.core.block(block.index).as_ref(), Some(&block.value), "{name}: {}", block.index);
+            assert_eq!(
+                downloader.core.block(block.index).as_ref(),
+                Some(&block.value),
+                "{name}: {}",
+                block.index
+            );
         }
         let has_upgrade = session
             .messages
@@ -398,7 +407,8 @@ fn a_block_that_is_refused_is_not_asked_for_again() {
         }
     }
     let request = downloader.asked.pop_front().expect("block 2");
-    let refusal = NoData { request: request.id, reason: libvms_protocol::wire::message::Reason::NOT_AVAILABLE };
+    let refusal =
+        NoData { request: request.id, reason: libvms_protocol::wire::message::Reason::NOT_AVAILABLE };
     downloader.receive(&Message::NoData(refusal)).expect("once is no fault");
     assert!(downloader.asked.is_empty());
 }
