@@ -55,18 +55,39 @@ fn requests() -> impl Strategy<Value = Request> {
     )
 }
 
-/// An answer of the true log, and how it is spoilt: which field, and with which number.
-fn answers() -> impl Strategy<Value = Message> {
-    (requests(), 0..12_usize, numbers()).prop_map(|(request, spoil, number)| {
-        let request = Request { id: request.id + 1, fork: 0, ..request };
-        let truth = Core::written(LENGTH);
-        let mut data =
-            answer(&truth, &request).unwrap_or_else(|_| Data { request: request.id, ..Data::default() });
-        spoil_one(&mut data, spoil, number);
-        Message::Data(data)
-    })
+/// What the liar does next.
+#[derive(Clone, Debug)]
+enum Deed {
+    Say(Message),
+    /// Answers one of the machine's requests out of the true log, with one field spoilt, or none.
+    Answer {
+        which: usize,
+        spoil: usize,
+        number: u64,
+    },
+    /// Does nothing until the machine has waited as long as it will.
+    Stall,
 }
 
+fn deeds() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => messages().prop_map(Deed::Say),
+        4 => (0..40_usize, 0..30_usize, numbers())
+            .prop_map(|(which, spoil, number)| Deed::Answer { which, spoil, number }),
+        1 => Just(Deed::Stall),
+        // What makes the machine ask.
+        1 => (0..=LENGTH).prop_map(|remote_length| Deed::Say(Message::Sync(Sync { remote_length, ..truthful() }))),
+        1 => Just(Deed::Say(Message::Sync(truthful()))),
+        1 => Just(Deed::Say(Message::Range(Range { drop: false, start: 0, length: LENGTH }))),
+    ]
+}
+
+/// What the writer of the log says of it.
+fn truthful() -> Sync {
+    Sync { length: LENGTH, can_upgrade: true, uploading: true, ..Sync::default() }
+}
+
+/// Spoils an answer: which field, and with which number.
 fn spoil_one(data: &mut Data, spoil: usize, number: u64) {
     let node = Node { index: number, size: number, hash: Hash([number as u8; 32]) };
     let block = data.block.as_mut();
@@ -91,7 +112,6 @@ fn messages() -> impl Strategy<Value = Message> {
     prop_oneof![
         3 => syncs(),
         4 => requests().prop_map(Message::Request),
-        6 => answers(),
         1 => (0..20_u64).prop_map(|request| Message::Cancel(Cancel { request })),
         2 => (0..20_u64, 0..4_u64)
             .prop_map(|(request, reason)| Message::NoData(NoData { request, reason: Reason(reason) })),
@@ -113,6 +133,9 @@ struct Bench {
     machine: Replicator,
     core: Core,
     truth: Core,
+    /// What the liar was asked.
+    asked: Vec<Request>,
+    stored_from_liar: usize,
 }
 
 impl Bench {
@@ -120,7 +143,7 @@ impl Bench {
         let settings = Settings { download, ..Settings::default() };
         let mut machine = Replicator::new(key(), settings);
         machine.peer_opened(1, LIAR, &core);
-        Self { now: 1, machine, core, truth: Core::written(LENGTH) }
+        Self { now: 1, machine, core, truth: Core::written(LENGTH), asked: vec![], stored_from_liar: 0 }
     }
 
     /// Does what the machine says; returns how much it said.
@@ -131,8 +154,10 @@ impl Bench {
             match action {
                 Action::Store(verified) => {
                     self.core.store(verified, &self.truth);
+                    self.stored_from_liar += 1;
                     self.machine.local_changed(self.now, &self.core);
                 }
+                Action::Send { peer: LIAR, message: Message::Request(request) } => self.asked.push(request),
                 Action::Send { peer: HONEST, message: Message::Request(request) } => {
                     let data = answer(&self.truth, &request).expect("the machine asks for what is there");
                     let result = self.machine.receive(self.now, HONEST, Message::Data(data), &self.core);
@@ -152,43 +177,65 @@ impl Bench {
     }
 }
 
+impl Bench {
+    fn act(&mut self, deed: Deed) {
+        let message = match deed {
+            Deed::Say(message) => message,
+            Deed::Answer { which, spoil, number } => match self.answer(which, spoil, number) {
+                Some(data) => Message::Data(data),
+                None => return,
+            },
+            Deed::Stall => return self.wait(),
+        };
+        if !self.receive(LIAR, message) {
+            self.asked.clear();
+            self.machine.peer_opened(self.now, LIAR, &self.core);
+            self.settle();
+        }
+    }
+
+    fn answer(&mut self, which: usize, spoil: usize, number: u64) -> Option<Data> {
+        let request = self.asked.get(which.checked_rem(self.asked.len())?).copied()?;
+        self.asked.retain(|other| other.id != request.id);
+        let spare = Data { request: request.id, ..Data::default() };
+        let mut data = answer(&self.truth, &request).unwrap_or(spare);
+        spoil_one(&mut data, spoil, number);
+        Some(data)
+    }
+
+    fn wait(&mut self) {
+        if let Some(deadline) = self.machine.next_deadline() {
+            self.now = self.now.max(deadline);
+            self.machine.tick(self.now, &self.core);
+            self.settle();
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sequence_of_messages_does_harm(
-        script in prop::collection::vec((messages(), any::<bool>()), 0..120),
+        script in prop::collection::vec(deeds(), 0..200),
         stored in 0..LENGTH,
         fetches in any::<bool>(),
     ) {
         let download = if fetches { Download::All } else { Download::Nothing };
         let mut bench = Bench::new(download, if stored % 3 == 0 { Core::default() } else { Core::written(stored) });
         bench.settle();
-        for (message, is_late) in script {
-            if is_late && let Some(deadline) = bench.machine.next_deadline() {
-                bench.now = bench.now.max(deadline);
-                bench.machine.tick(bench.now, &bench.core);
-                bench.settle();
-            }
-            if !bench.receive(LIAR, message) {
-                bench.machine.peer_opened(bench.now, LIAR, &bench.core);
-                bench.settle();
-            }
+        for deed in script {
+            bench.act(deed);
             prop_assert!(bench.machine.requests_in_flight() <= 300);
         }
         // Whatever was said, an honest peer brings the whole log.
         bench.machine.peer_opened(bench.now, HONEST, &bench.core);
         bench.settle();
-        let sync = Sync { length: LENGTH, can_upgrade: true, uploading: true, ..Sync::default() };
         for _ in 0..40 {
             let remote_length = bench.core.length();
-            bench.receive(HONEST, Message::Sync(Sync { remote_length, ..sync }));
+            bench.receive(HONEST, Message::Sync(Sync { remote_length, ..truthful() }));
             bench.receive(HONEST, Message::Range(Range { drop: false, start: 0, length: LENGTH }));
-            if let Some(deadline) = bench.machine.next_deadline() {
-                bench.now = bench.now.max(deadline);
-                bench.machine.tick(bench.now, &bench.core);
-                bench.settle();
-            }
+            bench.wait();
         }
         prop_assert!(!fetches || bench.core.is_complete(&bench.truth), "{} blocks", bench.core.blocks.len());
     }
