@@ -344,23 +344,33 @@ impl Replicator {
             if peer.paused_until <= now {
                 peer.paused_until = 0;
             }
-            if peer.silence_deadline(timeout).is_some_and(|deadline| deadline <= now) {
-                peer.timed_out(now, timeout);
-                let numbers: Vec<u64> = peer.pending.keys().copied().collect();
-                if let Some(why) = peer.suspected {
-                    self.fault(id, why.into());
-                    continue;
-                }
-                numbers.into_iter().for_each(|number| self.cancel(id, number));
-            } else if peer.passed_over_deadline(timeout).is_some_and(|deadline| deadline <= now) {
-                let Some((&number, oldest)) = peer.pending.first_key_value() else { continue };
-                // It answers others, so it seems not to have this one.
-                if let Asked::Block { index } = oldest.asked {
-                    peer.has.remove(index..index + 1);
-                }
-                self.cancel(id, number);
+            let is_silent = peer.silence_deadline(timeout).is_some_and(|deadline| deadline <= now);
+            let is_passed_over = peer.passed_over_deadline(timeout).is_some_and(|deadline| deadline <= now);
+            let suspected = peer.suspected.filter(|_| is_silent || is_passed_over);
+            match suspected {
+                Some(why) => self.fault(id, why.into()),
+                None if is_silent => self.cancel_all(now, id),
+                None if is_passed_over => self.cancel_oldest(id),
+                None => {}
             }
         }
+    }
+
+    fn cancel_all(&mut self, now: u64, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.timed_out(now, self.settings.request_timeout_ms);
+        let numbers: Vec<u64> = peer.pending.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.cancel(id, number));
+    }
+
+    /// The peer answers others, so it seems not to have what it was asked for first.
+    fn cancel_oldest(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some((&number, oldest)) = peer.pending.first_key_value() else { return };
+        if let Asked::Block { index } = oldest.asked {
+            peer.has.remove(index..index + 1);
+        }
+        self.cancel(id, number);
     }
 
     fn cancel(&mut self, id: PeerId, number: u64) {

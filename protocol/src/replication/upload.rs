@@ -97,7 +97,11 @@ impl Replicator {
 
     /// A peer reads again: what it missed meanwhile.
     pub(super) fn catch_up(&mut self, id: PeerId, store: &impl Store) {
-        if self.peers.get(&id).and_then(|peer| peer.told).is_some_and(|told| told.length != self.length) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let is_unacknowledged =
+            |theirs: u64| theirs < self.length && peer.told.is_some_and(|told| told.remote_length != theirs);
+        let is_outdated = peer.told.is_some_and(|told| told.length != self.length);
+        if is_outdated || peer.same_fork().is_some_and(|sync| is_unacknowledged(sync.length)) {
             self.send_sync(id, store);
         }
         self.announce_contiguous(id);

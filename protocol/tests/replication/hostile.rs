@@ -58,7 +58,7 @@ fn requests() -> impl Strategy<Value = Request> {
 /// What the liar does next.
 #[derive(Clone, Debug)]
 enum Deed {
-    Say(Message),
+    Say(Box<Message>),
     /// Answers one of the machine's requests out of the true log, with one field spoilt, or none.
     Answer {
         which: usize,
@@ -71,15 +71,19 @@ enum Deed {
 
 fn deeds() -> impl Strategy<Value = Deed> {
     prop_oneof![
-        4 => messages().prop_map(Deed::Say),
+        4 => messages().prop_map(say),
         4 => (0..40_usize, 0..30_usize, numbers())
             .prop_map(|(which, spoil, number)| Deed::Answer { which, spoil, number }),
         1 => Just(Deed::Stall),
         // What makes the machine ask.
-        1 => (0..=LENGTH).prop_map(|remote_length| Deed::Say(Message::Sync(Sync { remote_length, ..truthful() }))),
-        1 => Just(Deed::Say(Message::Sync(truthful()))),
-        1 => Just(Deed::Say(Message::Range(Range { drop: false, start: 0, length: LENGTH }))),
+        1 => (0..=LENGTH).prop_map(|remote_length| say(Message::Sync(Sync { remote_length, ..truthful() }))),
+        1 => Just(say(Message::Sync(truthful()))),
+        1 => Just(say(Message::Range(Range { drop: false, start: 0, length: LENGTH }))),
     ]
+}
+
+fn say(message: Message) -> Deed {
+    Deed::Say(Box::new(message))
 }
 
 /// What the writer of the log says of it.
@@ -180,7 +184,7 @@ impl Bench {
 impl Bench {
     fn act(&mut self, deed: Deed) {
         let message = match deed {
-            Deed::Say(message) => message,
+            Deed::Say(message) => *message,
             Deed::Answer { which, spoil, number } => match self.answer(which, spoil, number) {
                 Some(data) => Message::Data(data),
                 None => return,

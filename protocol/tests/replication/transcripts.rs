@@ -360,7 +360,7 @@ fn what_a_reference_peer_downloaded_is_downloaded_from_the_same_messages() {
 #[test]
 fn a_tampered_block_ends_the_peer() {
     let session = session("tampered-block", 10, 0);
-    let mut downloader = Downloader::new(&session, Download::Ranges(Vec::from([2..3])));
+    let mut downloader = Downloader::new(&session, Download::Ranges(std::iter::once(2..3).collect()));
     let mut messages = session.messages.iter().filter(|(is_uploader, _)| *is_uploader);
     let fault = messages.find_map(|(_, message)| downloader.receive(message).err());
     assert_eq!(fault, Some(PeerFault::Invalid(CheckError::WrongHash { block: 2, node: 3 })));
@@ -398,7 +398,7 @@ fn a_truncation_is_reported_and_its_signed_head_kept() {
 #[test]
 fn a_block_that_is_refused_is_not_asked_for_again() {
     let session = session("missing-block-nodata", 10, 0);
-    let mut downloader = Downloader::new(&session, Download::Ranges(Vec::from([2..3])));
+    let mut downloader = Downloader::new(&session, Download::Ranges(std::iter::once(2..3).collect()));
     for (is_uploader, message) in &session.messages {
         match message {
             Message::NoData(_) => {}
