@@ -24,6 +24,7 @@ pub struct Load {
     /// What `Date.now()` says while it loads: milliseconds since 1970.
     pub at: u64,
     /// Seeds `Math.random` while it loads.
+    #[serde(with = "serde_bytes")]
     pub seed: [u8; 32],
 }
 
@@ -39,6 +40,7 @@ pub struct Call {
     /// What `Date.now()` says when the call starts: milliseconds since 1970.
     pub at: u64,
     /// Seeds `Math.random` for this call.
+    #[serde(with = "serde_bytes")]
     pub seed: [u8; 32],
 }
 
@@ -131,7 +133,11 @@ pub enum FileRequest {
     /// The names in a directory, or all paths below it. Answer: [`FileAnswer::Names`].
     List { path: String, recursive: bool },
     /// Writes a file, whole. Answer: [`FileAnswer::Ok`].
-    Write { path: String, content: Vec<u8> },
+    Write {
+        path: String,
+        #[serde(with = "serde_bytes")]
+        content: Vec<u8>,
+    },
     /// Checks that a directory can be there. Answer: [`FileAnswer::Ok`].
     MakeDirectory { path: String },
     /// Deletes a file. Answer: [`FileAnswer::Ok`].
@@ -184,7 +190,7 @@ pub enum FileAnswer {
     /// See [`FileRequest::Stat`].
     Stat(Stat),
     /// The content of a file.
-    Content(Vec<u8>),
+    Content(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Names, in the order of their UTF-8 bytes.
     Names(Vec<String>),
     /// Changes in order.

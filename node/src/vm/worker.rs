@@ -1,37 +1,49 @@
-//! The thread that a script runs on, and the messages in and out.
+//! A script's engine at work, and the messages in and out.
+//!
+//! Start from [`Worker`]. It lives in a locked-down process of its own or, where that is switched off or can not be
+//! had, on a thread of ours: see [`Sandbox`]. Both run the same loop, [`serve`], over other channels.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+#[cfg(target_os = "linux")]
+mod process;
+mod thread;
 
 use libvms_protocol::entry::Limits;
 use thiserror::Error;
-use tracing::error;
 
-use super::bridge::Port;
+#[cfg(target_os = "linux")]
+use process::ProcessWorker;
+use thread::ThreadWorker;
+#[cfg(target_os = "linux")]
+pub(super) use thread::THREAD_STACK_BYTES;
+
 use super::engine::Engine;
-use super::message::{Console, FileReply, FileRequest, Report, Request};
+use super::message::{FileReply, Report, Request};
+use super::sandbox::Sandbox;
 
 /// The largest stack that an engine can be given, in bytes.
 pub const STACK_BYTES_MAX: u64 = 192 << 20;
-/// The thread's stack: what the engine may use, and room for our own code below and above it. Taken from the
-/// machine only as far as it is used.
-const THREAD_STACK_BYTES: usize = 256 << 20;
 
-/// A script's engine, at work on a thread of its own.
+/// A script's engine, at work beside us.
 ///
-/// Dropping it gives up what is in flight; the thread ends by itself, at the latest when the call in hand has used
-/// up its fuel.
+/// Dropping it gives up what is in flight. A process is killed at once; a thread ends by itself, at the latest when
+/// the call in hand has used up its fuel.
 #[derive(Debug)]
 pub struct Worker {
-    requests: Sender<Request>,
-    replies: Sender<FileReply>,
-    reports: Receiver<Report>,
+    place: Place,
 }
 
-/// A worker can not go on. Never the script's fault.
+/// Where the engine lives.
+#[derive(Debug)]
+enum Place {
+    Thread(ThreadWorker),
+    #[cfg(target_os = "linux")]
+    Process(Box<ProcessWorker>),
+}
+
+/// A worker can not go on. Never the script's fault, unless it broke out of its engine.
 #[derive(Debug, Error)]
 pub enum WorkerError {
-    /// The system gives no thread.
+    /// The system gives no thread or no process.
     #[error("cannot start a worker: {0}")]
     Start(#[from] std::io::Error),
     /// The limits ask for a stack that no worker has.
@@ -41,83 +53,134 @@ pub enum WorkerError {
         asked: u64,
     },
     /// The worker has ended before its work was done.
-    #[error("the worker has ended")]
-    Ended,
+    #[error("the worker has ended{0}")]
+    Ended(Ending),
+    /// The worker process sent what no worker of ours sends, and was killed.
+    #[error("the worker sent {0}")]
+    Nonsense(&'static str),
+}
+
+/// What is known of a worker's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing: it was a thread.
+    Unknown,
+    /// Its process ended by itself with this code.
+    Exited(i32),
+    /// A signal killed its process: 9 is somebody's `kill -9`, 31 the lock-down, 6 and 11 a fault of the engine.
+    Killed(i32),
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Exited(code) => write!(formatter, ": its process exited with code {code}"),
+            Self::Killed(signal) => write!(formatter, ": its process was killed by signal {signal}"),
+        }
+    }
 }
 
 impl Worker {
-    /// Starts a worker whose requests may each use as much as `limits` says.
+    /// Starts a worker where [`Sandbox::current`] says, whose requests may each use as much as `limits` says.
     ///
     /// # Errors
-    /// Where the system gives no thread, or no worker has such a stack.
+    /// Where the system gives no thread or process, or no worker has such a stack.
     pub fn start(limits: Limits) -> Result<Self, WorkerError> {
+        Self::start_in(Sandbox::current(), limits)
+    }
+
+    /// As [`Worker::start`], in a place of the caller's choice. Where no process can be had at all, on a thread;
+    /// that is warned of once.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn start_in(sandbox: Sandbox, limits: Limits) -> Result<Self, WorkerError> {
         if limits.stack > STACK_BYTES_MAX {
             return Err(WorkerError::Stack { asked: limits.stack });
         }
-        let (requests, incoming) = channel();
-        let (replies, file_replies) = channel();
-        let (outgoing, reports) = channel();
-        let port = Channels { reports: outgoing.clone(), replies: file_replies };
-        let run = move || match Engine::new(limits, Box::new(port)) {
-            Ok(engine) => serve(&engine, &incoming, &outgoing),
-            Err(error) => error!(%error, "the engine does not start"),
+        let place = match sandbox.available() {
+            #[cfg(target_os = "linux")]
+            Sandbox::Process => Place::Process(Box::new(ProcessWorker::start(limits)?)),
+            _ => Place::Thread(ThreadWorker::start(limits)?),
         };
-        thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES).spawn(run)?;
-        Ok(Self { requests, replies, reports })
+        Ok(Self { place })
     }
 
-    /// Asks for something. Several requests may be under way; they are taken in order.
+    /// Asks for something. Several requests may be under way; they are taken in order. Sends without waiting, at the
+    /// latest when [`Worker::receive`] is called.
     ///
     /// # Errors
     /// Where the worker has ended.
-    pub fn send(&self, request: Request) -> Result<(), WorkerError> {
-        self.requests.send(request).map_err(|_| WorkerError::Ended)
+    pub fn send(&mut self, request: Request) -> Result<(), WorkerError> {
+        match &mut self.place {
+            Place::Thread(worker) => worker.send(request),
+            #[cfg(target_os = "linux")]
+            Place::Process(worker) => worker.send(request),
+        }
     }
 
     /// Waits for what the worker says next.
     ///
     /// # Errors
-    /// Where the worker has ended.
-    pub fn receive(&self) -> Result<Report, WorkerError> {
-        self.reports.recv().map_err(|_| WorkerError::Ended)
+    /// Where the worker has ended, or says what makes no sense.
+    pub fn receive(&mut self) -> Result<Report, WorkerError> {
+        match &mut self.place {
+            Place::Thread(worker) => worker.receive(),
+            #[cfg(target_os = "linux")]
+            Place::Process(worker) => worker.receive(),
+        }
     }
 
     /// Replies to a [`Report::File`].
     ///
     /// # Errors
     /// Where the worker has ended.
-    pub fn answer(&self, reply: FileReply) -> Result<(), WorkerError> {
-        self.replies.send(reply).map_err(|_| WorkerError::Ended)
+    pub fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
+        match &mut self.place {
+            Place::Thread(worker) => worker.answer(reply),
+            #[cfg(target_os = "linux")]
+            Place::Process(worker) => worker.answer(reply),
+        }
     }
-}
 
-/// Takes requests until nobody can send any more.
-fn serve(engine: &Engine, requests: &Receiver<Request>, reports: &Sender<Report>) {
-    for request in requests {
-        let report = match request {
-            Request::Load(load) => Report::Loaded(engine.load(&load)),
-            Request::Call(call) => Report::Done(engine.call(&call)),
-        };
-        if reports.send(report).is_err() {
-            return;
+    /// The id of the worker's process; `None` for a thread.
+    pub fn process_id(&self) -> Option<u32> {
+        match &self.place {
+            Place::Thread(_) => None,
+            #[cfg(target_os = "linux")]
+            Place::Process(worker) => Some(worker.id()),
+        }
+    }
+
+    /// Lets a worker process do what only native code could: a test of its lock. It says on the console when it came
+    /// through. A thread does nothing of the kind.
+    ///
+    /// # Errors
+    /// Where the worker has ended.
+    #[cfg(all(target_os = "linux", debug_assertions))]
+    #[doc(hidden)]
+    pub fn attempt(&mut self, attempt: super::sandbox::Attempt) -> Result<(), WorkerError> {
+        match &mut self.place {
+            Place::Thread(_) => Ok(()),
+            Place::Process(worker) => worker.attempt(attempt),
         }
     }
 }
 
-/// The worker's side of the channels.
-struct Channels {
-    reports: Sender<Report>,
-    replies: Receiver<FileReply>,
-}
-
-impl Port for Channels {
-    fn file(&self, request: FileRequest) -> Option<FileReply> {
-        self.reports.send(Report::File(request)).ok()?;
-        self.replies.recv().ok()
-    }
-
-    fn console(&self, line: Console) {
-        // Nobody to hear it is no reason to fail.
-        let _unheard = self.reports.send(Report::Console(line));
+/// Takes requests until there are no more, or nobody wants to know.
+pub(super) fn serve(
+    engine: &Engine,
+    requests: impl IntoIterator<Item = Request>,
+    mut report: impl FnMut(Report) -> bool,
+) {
+    for request in requests {
+        let result = match request {
+            Request::Load(load) => Report::Loaded(engine.load(&load)),
+            Request::Call(call) => Report::Done(engine.call(&call)),
+        };
+        if !report(result) {
+            return;
+        }
     }
 }
