@@ -1,10 +1,12 @@
 //! Running a script: QuickJS without clock, chance, files or network of its own.
 //!
 //! Start from [`Worker`]: it takes [`message::Request`]s and gives [`message::Report`]s, so that the engine can
-//! live in a thread or in a process of its own without its user seeing a difference.
+//! live in a thread or in a process of its own without its user seeing a difference. Which of them it is says
+//! [`Sandbox`]; a program that wants processes calls [`run_if_worker`] first.
 //!
 //! ```text
-//! worker      the thread, and the messages in and out
+//! worker      the thread or process, and the messages in and out
+//! sandbox     the process from inside, and how it is locked
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script can not prevent
 //! bridge      what the prelude asks of us: time, chance, files, console
@@ -19,9 +21,14 @@ mod math;
 pub mod message;
 mod meter;
 mod random;
+mod sandbox;
 mod worker;
 
-pub use worker::{STACK_BYTES_MAX, Worker, WorkerError};
+#[cfg(all(target_os = "linux", debug_assertions))]
+#[doc(hidden)]
+pub use sandbox::Attempt;
+pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
+pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError};
 
 /// The engine that runs scripts here, as a log's first entry names it. Two machines whose engines differ in any of
 /// this may get different results for the same call.

@@ -18,7 +18,7 @@ struct Script {
 }
 
 fn try_load(code: &str, limits: Limits) -> Result<Script, LoadFailure> {
-    let worker = Worker::start(limits).expect("a thread");
+    let mut worker = Worker::start(limits).expect("a worker");
     worker.send(Request::Load(Load { code: code.into(), at: AT, seed: [1; 32] })).expect("it runs");
     let mut console = vec![];
     loop {

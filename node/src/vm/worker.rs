@@ -12,9 +12,9 @@ use thiserror::Error;
 
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
-use thread::ThreadWorker;
 #[cfg(target_os = "linux")]
 pub(super) use thread::THREAD_STACK_BYTES;
+use thread::ThreadWorker;
 
 use super::engine::Engine;
 use super::message::{FileReply, Report, Request};

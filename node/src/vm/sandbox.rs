@@ -1,0 +1,114 @@
+//! Where scripts run: in a locked-down process of their own, or on a thread of ours.
+//!
+//! Start from [`Sandbox`], which says which, and [`run_if_worker`], which a program calls first in its `main` so that
+//! the same program can be started again as a worker. Whoever breaks out of the engine in such a process finds
+//! nothing but one socket to the host, whose messages the host bounds and checks.
+//!
+//! ```text
+//! spawner     starts worker processes, from a thread that lives as long as the program
+//! worker      what a worker process does, from its first line to its end
+//! lockdown    what it gives up before it sees a script
+//! frame       the messages of vm::message as bytes on the socket
+//! system      the system calls that nobody else wraps
+//! attempt     what native code might try; for tests, in debug builds only
+//! ```
+//!
+//! A worker process has one socket, a pipe for last words, an empty environment and these system calls: read and
+//! write, memory that is not executable, futexes, and its own end. The kernel kills it for any other.
+
+#[cfg(all(target_os = "linux", debug_assertions))]
+mod attempt;
+#[cfg(target_os = "linux")]
+pub(super) mod frame;
+#[cfg(target_os = "linux")]
+mod lockdown;
+#[cfg(target_os = "linux")]
+pub(super) mod spawner;
+#[cfg(target_os = "linux")]
+pub(super) mod system;
+#[cfg(target_os = "linux")]
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, OnceLock};
+
+use tracing::warn;
+
+#[cfg(all(target_os = "linux", debug_assertions))]
+pub use attempt::Attempt;
+
+/// Where scripts run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Each in a process of its own that can do nothing but compute. On Linux; elsewhere the same as `Off`.
+    #[default]
+    Process,
+    /// On threads of this process. A fault of the engine is then a fault of the whole program.
+    Off,
+}
+
+/// Whether [`Sandbox::Off`] was chosen for the whole program.
+static OFF: AtomicBool = AtomicBool::new(false);
+/// The program that runs workers, once there is one.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+impl Sandbox {
+    /// Makes this the place of all workers that start from now on.
+    pub fn choose(self) {
+        OFF.store(self == Self::Off, Ordering::Release);
+    }
+
+    /// What was chosen for the whole program; [`Sandbox::Process`] if nothing was.
+    pub fn current() -> Self {
+        if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
+    }
+
+    /// This place, or the next best that can be had. Warns once of a process that can not be had.
+    pub(super) fn available(self) -> Self {
+        static WARNED: Once = Once::new();
+        if self == Self::Process && PROGRAM.get().is_none() {
+            WARNED.call_once(|| warn!("scripts are not sandboxed: {}", WHY_NOT));
+            return Self::Off;
+        }
+        self
+    }
+}
+
+#[cfg(target_os = "linux")]
+const WHY_NOT: &str = "this program does not call libvms::vm::run_if_worker first in its main";
+#[cfg(not(target_os = "linux"))]
+const WHY_NOT: &str = "only Linux has what it takes";
+
+/// To be called before anything else in `main`: if this process was started as a worker, it runs the worker and never
+/// returns; if not, it returns at once, and the program can have worker processes.
+///
+/// ```no_run
+/// fn main() {
+///     libvms::vm::run_if_worker();
+///     // what the program is for
+/// }
+/// ```
+pub fn run_if_worker() {
+    #[cfg(target_os = "linux")]
+    {
+        if let Some(parent) = spawner::parent_of_worker() {
+            worker::run(parent);
+        }
+        run_workers_with(Path::new(spawner::THIS_PROGRAM));
+    }
+}
+
+/// Takes `program` for workers: one of the same version that calls [`run_if_worker`], such as `vms`. For programs that
+/// can not call it themselves, like tests. The first program that was named stays.
+pub fn run_workers_with(program: &Path) {
+    #[cfg(target_os = "linux")]
+    let _first_stays = PROGRAM.set(program.into());
+    #[cfg(not(target_os = "linux"))]
+    let _unused = program;
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn program() -> Option<&'static Path> {
+    PROGRAM.get().map(PathBuf::as_path)
+}

@@ -1,0 +1,97 @@
+//! Starting worker processes.
+//!
+//! The kernel kills a worker when the *thread* that started it ends. So all workers are started by one thread that
+//! lives as long as the program.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use super::system;
+
+/// The first argument of a worker. Nobody types it.
+const WORKER: &str = "__worker";
+/// The running program itself, even if another has been put in its place on the disk.
+pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Driver and worker must know the same messages.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A worker's process and the socket to it.
+#[derive(Debug)]
+pub(in crate::vm) struct Spawned {
+    pub(in crate::vm) process: Child,
+    pub(in crate::vm) socket: UnixStream,
+}
+
+/// Starts a worker process. Its end of the socket is its standard input, its last words are on a pipe.
+///
+/// # Errors
+/// Where the system gives no process.
+pub(in crate::vm) fn spawn() -> io::Result<Spawned> {
+    let program = super::program().unwrap_or(THIS_PROGRAM.as_ref());
+    let (socket, other) = UnixStream::pair()?;
+    let mut command = Command::new(program);
+    command
+        .arg0("vms-worker")
+        .args([WORKER, VERSION, &std::process::id().to_string()])
+        .env_clear()
+        .current_dir("/")
+        // A key press in the terminal is meant for the host.
+        .process_group(0)
+        .stdin(OwnedFd::from(other))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    Ok(Spawned { process: on_lasting_thread(command)?, socket })
+}
+
+/// What the lasting thread is asked.
+struct Order {
+    command: Command,
+    reply: Sender<io::Result<Child>>,
+}
+
+fn on_lasting_thread(command: Command) -> io::Result<Child> {
+    static THREAD: OnceLock<Mutex<Option<Sender<Order>>>> = OnceLock::new();
+    let thread = THREAD.get_or_init(Mutex::default);
+    let mut orders = thread.lock().unwrap_or_else(PoisonError::into_inner);
+    let orders = match &mut *orders {
+        Some(orders) => orders,
+        none => none.insert(start_thread()?),
+    };
+    let (reply, child) = channel();
+    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    orders.send(Order { command, reply }).map_err(|_| io::ErrorKind::BrokenPipe)?;
+    child.recv().map_err(gone)?
+}
+
+fn start_thread() -> io::Result<Sender<Order>> {
+    let (sender, orders) = channel::<Order>();
+    let run = move || {
+        for mut order in orders {
+            let _nobody_waits = order.reply.send(order.command.spawn());
+        }
+    };
+    // Its handle is let go: it ends with the program, and must not end before.
+    thread::Builder::new().name("spawner".into()).spawn(run)?;
+    Ok(sender)
+}
+
+/// The parent of this process, if it was started as a worker by a program of the same version.
+pub(super) fn parent_of_worker() -> Option<u32> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() != Some(OsStr::new(WORKER)) {
+        return None;
+    }
+    let version = arguments.next();
+    let parent = arguments.next().and_then(|text| text.to_str()?.parse().ok());
+    match parent {
+        Some(parent) if version.as_deref() == Some(OsStr::new(VERSION)) => Some(parent),
+        _ => system::exit(super::worker::EXIT_USAGE),
+    }
+}

@@ -1,0 +1,98 @@
+//! The system calls around a worker process that nobody else wraps.
+#![expect(unsafe_code, reason = "the C library's functions are unsafe to call")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use libc::{c_int, rlim_t};
+
+/// Sends what the socket takes at once; `WouldBlock` if that is nothing.
+pub(in crate::vm) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the descriptor is open while it is borrowed, and the bytes are readable for their length.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits until the socket can be read or written. Tells which: (read, write); the end of the other side counts as
+/// something to read.
+pub(in crate::vm) fn wait_ready(socket: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
+    loop {
+        // SAFETY: one descriptor, which is open while it is borrowed.
+        if unsafe { libc::poll(&raw mut poll, 1, -1) } >= 0 {
+            return Ok((poll.revents & !libc::POLLOUT != 0, poll.revents & libc::POLLOUT != 0));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Bounds a resource of this process, for good.
+pub(super) fn set_limit(resource: libc::__rlimit_resource_t, most: rlim_t) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the structure is readable.
+    checked(unsafe { libc::setrlimit(resource, &raw const limit) })
+}
+
+/// Asks for SIGKILL at the end of the thread that started this process.
+pub(super) fn die_with_parent() -> io::Result<()> {
+    // SAFETY: this option takes a number.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
+}
+
+/// No program that this process starts can have more rights than it has; the kernel wants that before a filter.
+pub(super) fn give_up_new_privileges() -> io::Result<()> {
+    // SAFETY: this option takes numbers.
+    checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+}
+
+/// Closes this process to debuggers of the same user, and its memory to `/proc`.
+pub(super) fn hide_memory() -> io::Result<()> {
+    // SAFETY: this option takes numbers.
+    checked(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
+}
+
+/// The process that started this one; 1 if that has ended.
+pub(super) fn parent() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// Leaves the end of this process to its parent: signals that go to all processes of a terminal or a service must not
+/// end a call that the host wants to finish.
+pub(super) fn ignore_requests_to_end() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Makes the C library take all memory for allocations from one heap. For further heaps it looks into `/proc` when it
+/// gives memory back, which the lock would punish.
+pub(super) fn use_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number, before there is a second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Closes all descriptors from `first` on.
+pub(super) fn close_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: called before anything owns a descriptor beyond the standard ones.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if closed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ends this process without running anything more.
+pub(super) fn exit(code: c_int) -> ! {
+    // SAFETY: nothing of this process is used afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+fn checked(result: c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

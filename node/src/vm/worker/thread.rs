@@ -1,0 +1,70 @@
+//! A script's engine on a thread of the driver's own process.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use libvms_protocol::entry::Limits;
+use tracing::error;
+
+use super::{Ending, WorkerError, serve};
+use crate::vm::bridge::Port;
+use crate::vm::engine::Engine;
+use crate::vm::message::{Console, FileReply, FileRequest, Report, Request};
+
+/// The stack of a script's thread: what the engine may use, and room for our own code below and above it. Taken
+/// from the machine only as far as it is used. A worker process gives its script the same.
+pub(in crate::vm) const THREAD_STACK_BYTES: usize = 256 << 20;
+
+/// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
+/// hand has used up its fuel.
+#[derive(Debug)]
+pub(super) struct ThreadWorker {
+    requests: Sender<Request>,
+    replies: Sender<FileReply>,
+    reports: Receiver<Report>,
+}
+
+impl ThreadWorker {
+    pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
+        let (requests, incoming) = channel();
+        let (replies, file_replies) = channel();
+        let (outgoing, reports) = channel();
+        let port = Channels { reports: outgoing.clone(), replies: file_replies };
+        let run = move || match Engine::new(limits, Box::new(port)) {
+            Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
+            Err(error) => error!(%error, "the engine does not start"),
+        };
+        thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES).spawn(run)?;
+        Ok(Self { requests, replies, reports })
+    }
+
+    pub(super) fn send(&self, request: Request) -> Result<(), WorkerError> {
+        self.requests.send(request).map_err(|_| WorkerError::Ended(Ending::Unknown))
+    }
+
+    pub(super) fn receive(&self) -> Result<Report, WorkerError> {
+        self.reports.recv().map_err(|_| WorkerError::Ended(Ending::Unknown))
+    }
+
+    pub(super) fn answer(&self, reply: FileReply) -> Result<(), WorkerError> {
+        self.replies.send(reply).map_err(|_| WorkerError::Ended(Ending::Unknown))
+    }
+}
+
+/// The worker's side of the channels.
+struct Channels {
+    reports: Sender<Report>,
+    replies: Receiver<FileReply>,
+}
+
+impl Port for Channels {
+    fn file(&self, request: FileRequest) -> Option<FileReply> {
+        self.reports.send(Report::File(request)).ok()?;
+        self.replies.recv().ok()
+    }
+
+    fn console(&self, line: Console) {
+        // Nobody to hear it is no reason to fail.
+        let _unheard = self.reports.send(Report::Console(line));
+    }
+}
