@@ -8,5 +8,7 @@ mod crash;
 mod hostile;
 mod interop;
 mod readme;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod tamper;
 mod watch;

@@ -13,6 +13,7 @@ mod log;
 mod output;
 mod progress;
 mod repl;
+mod sandbox;
 mod stop;
 mod target;
 mod verify;

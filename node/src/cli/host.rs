@@ -16,6 +16,7 @@ use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 
 use super::output::Output;
+use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
 use super::{Exit, progress};
 
@@ -52,6 +53,8 @@ pub(super) struct Arguments {
     /// Web origin (scheme, host and port) whose pages may call; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+    #[command(flatten)]
+    sandbox: SandboxArguments,
     #[command(flatten)]
     peers: PeerArguments,
     #[command(flatten)]
@@ -107,6 +110,7 @@ struct Service {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    arguments.sandbox.choose();
     let mut hosted = Vec::new();
     for service in services(&arguments)? {
         let vm = start(&service, &arguments)?;

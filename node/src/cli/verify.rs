@@ -7,6 +7,7 @@ use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError};
 use serde_json::{Value, json};
 
 use super::output::Output;
+use super::sandbox::SandboxArguments;
 use super::{Exit, progress};
 
 /// Execute a log again and compare everything it says
@@ -21,9 +22,12 @@ pub(super) struct Arguments {
     /// Data directory of a host
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    #[command(flatten)]
+    sandbox: SandboxArguments,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    arguments.sandbox.choose();
     let bar = progress::bar("verifying");
     let audited = Verifier::of_directory(&arguments.directory).run(&mut progress::report(&bar));
     bar.finish_and_clear();

@@ -88,15 +88,16 @@ fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
 /// The script's thread.
 fn execute(limits: Limits, lockdown: Lockdown, link: Link) {
     let link = Rc::new(link);
+    // Before the lock is closed: what the engine asks of the system when it starts, it asks no more.
+    let engine = match Engine::new(limits, Box::new(link::FilePort(link.clone()))) {
+        Ok(engine) => engine,
+        Err(error) => return last_words(&format!("the engine does not start: {error}")),
+    };
     let missing = lockdown.seal();
     link.say(&FromWorker::Ready { missing });
-    link.flush();
-    match Engine::new(limits, Box::new(link::FilePort(link.clone()))) {
-        Ok(engine) => serve(&engine, std::iter::from_fn(|| link.next_request()), |report| {
-            link.say(&FromWorker::Report(report))
-        }),
-        Err(error) => last_words(&format!("the engine does not start: {error}")),
-    }
+    serve(&engine, std::iter::from_fn(|| link.next_request()), |report| {
+        link.say(&FromWorker::Report(report))
+    });
     link.flush();
 }
 
