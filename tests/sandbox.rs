@@ -149,8 +149,12 @@ fn a_process_loads_and_refuses_what_a_thread_does() {
 
 #[test]
 fn memory_can_be_used_up_to_its_limit_and_given_back_in_a_process() {
-    let code = "let kept = []
-        exports.fill = size => { kept = []; let n = 0; try { for (;;) { kept.push(size ? new Uint8Array(size) : {}); n++ } } catch { return n > 10 } finally { kept = [] } }";
+    let code = "exports.fill = size => {
+            let kept = [], n = 0
+            try { for (;;) { kept[n] = size ? new Uint8Array(size) : {}; n++ } } catch {}
+            kept = null
+            return n > 10
+        }";
     let limits = Limits { memory: 128 << 20, fuel: 100_000, ..Limits::default() };
     let calls: Vec<_> =
         ["[0]", "[100]", "[5000]", "[200000]", "[5000000]", "[0]"].map(|args| ("fill", args)).into();

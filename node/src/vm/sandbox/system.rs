@@ -79,6 +79,16 @@ pub(super) fn use_one_heap() {
     }
 }
 
+/// Makes the C library read the machine's time zone now: it does so at the first date that it takes apart, even one
+/// in UTC.
+pub(super) fn read_time_zone() {
+    unsafe extern "C" {
+        fn tzset();
+    }
+    // SAFETY: there is no second thread that could change the environment meanwhile.
+    unsafe { tzset() }
+}
+
 /// Closes all descriptors from `first` on.
 pub(super) fn close_from(first: RawFd) -> io::Result<()> {
     let first = libc::c_uint::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -53,6 +53,7 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     }
     system::ignore_requests_to_end();
     system::use_one_heap();
+    system::read_time_zone();
     let mut lockdown = Lockdown::default();
     lockdown.drop_inheritance();
     let socket = Arc::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
