@@ -12,7 +12,7 @@ use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Place, VMS, run};
+use crate::harness::{Client, Host, Place, VMS, run};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -317,6 +317,111 @@ fn a_host_without_sandbox_has_no_workers() {
     run(async { assert_eq!(host.client().await.call("f", json!([])).await, json!(1)) });
     assert!(host.terminate().success());
     place.assert_agrees();
+}
+
+#[test]
+fn a_host_goes_on_where_its_worker_was_killed() {
+    let place = Place::new(
+        "let n = 0
+        exports.increment = () => ++n
+        exports.write = text => System.files.writeFile('/f', text)
+        exports.read = () => System.files.readFile('/f')
+        exports.spin = () => { for (let i = 0; i < 3e7; i++); return ++n }
+        exports.forever = () => { for (;;) {} }",
+    );
+    let host = place.host_with(&["--fuel", "60000"]);
+    run(async {
+        let client = host.client().await;
+        for n in 1..=100 {
+            assert_eq!(client.call("increment", json!([])).await, json!(n));
+        }
+        client.call("write", json!(["text"])).await;
+        // Between calls: nobody notices.
+        signal(only_worker_of(&host), "KILL");
+        assert_eq!(client.call("increment", json!([])).await, json!(101));
+        // In a call, and again when it is repeated: it is taken to be at fault.
+        let killed = killed_in_call(&host, 2);
+        let (name, message) = client.error("forever", json!([])).await;
+        assert_eq!(name, "Fault", "{message}");
+        killed.join().expect("no panic");
+        assert_eq!(client.call("increment", json!([])).await, json!(102));
+        // In a call, with others behind it: they are repeated.
+        let killed = killed_in_call(&host, 1);
+        let spin = client.call("spin", json!([]));
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            (client.call("increment", json!([])).await, client.call("increment", json!([])).await)
+        };
+        assert_eq!(tokio::join!(spin, others), (json!(103), (json!(104), json!(105))));
+        killed.join().expect("no panic");
+        assert_eq!(client.call("read", json!([])).await, json!("text"));
+    });
+    assert!(host.terminate().success());
+    place.assert_agrees();
+}
+
+#[test]
+fn a_worker_that_dies_is_nothing_to_the_other_service_of_its_host() {
+    let place = Place::new("exports.f = () => 1; exports.spin = () => { for (;;) {} }");
+    let other = place.data().with_file_name("other.js");
+    std::fs::write(&other, "let n = 0; exports.increment = () => ++n").expect("a writable directory");
+    let mut command = Command::new(VMS);
+    command
+        .arg("host")
+        .args([&place.script(), &other])
+        .arg("--dir")
+        .arg(place.data())
+        .args(["--fuel", "1000000000"]);
+    let host = Host::start(&mut command);
+    let workers = workers_of(host.id());
+    assert_eq!(workers.len(), 2);
+    run(async {
+        let url = |index: usize| host.announced[index]["url"].as_str().expect("a URL");
+        let (spinning, counting) = (Client::connect(url(0), None).await, Client::connect(url(1), None).await);
+        let killed = killed_in_call(&host, 2);
+        let spin = spinning.error("spin", json!([]));
+        let count = async {
+            for n in 1..=20 {
+                assert_eq!(counting.call("increment", json!([])).await, json!(n));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert_eq!(tokio::join!(spin, count).0.0, "Fault");
+        killed.join().expect("no panic");
+        assert_eq!(spinning.call("f", json!([])).await, json!(1));
+        assert_eq!(counting.call("increment", json!([])).await, json!(21));
+    });
+    assert!(host.terminate().success());
+}
+
+fn only_worker_of(host: &Host) -> u32 {
+    match workers_of(host.id()).as_slice() {
+        [worker] => *worker,
+        workers => panic!("{workers:?}"),
+    }
+}
+
+/// Kills the busiest worker of a host as often as that, each time when it has computed for a while.
+fn killed_in_call(host: &Host, times: u32) -> std::thread::JoinHandle<()> {
+    let host = host.id();
+    std::thread::spawn(move || {
+        for _ in 0..times {
+            let busy = loop {
+                std::thread::sleep(Duration::from_millis(5));
+                if let Some(busy) = workers_of(host).into_iter().find(|worker| ticks(*worker) >= 15) {
+                    break busy;
+                }
+            };
+            signal(busy, "KILL");
+        }
+    })
+}
+
+/// Time that a process has computed, in hundredths of a second.
+fn ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    after_name.split_whitespace().nth(11).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The workers among the children of a process.

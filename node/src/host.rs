@@ -114,7 +114,7 @@ impl Vm {
         deployment: Deployment,
         durability: Durability,
     ) -> Result<Self, HostError> {
-        Self::start(deployment::deploy(directory, deployment, durability)?)
+        Self::start(directory, deployment::deploy(directory, deployment, durability)?)
     }
 
     /// Goes on with the service of a data directory: its log is executed again and checked on the way.
@@ -128,7 +128,7 @@ impl Vm {
         durability: Durability,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, HostError> {
-        Self::start(deployment::open(directory, durability, progress)?)
+        Self::start(directory, deployment::open(directory, durability, progress)?)
     }
 
     /// Whether a data directory holds a deployed service.
@@ -139,7 +139,7 @@ impl Vm {
         deployment::is_deployed(directory)
     }
 
-    fn start(ready: Ready) -> Result<Self, HostError> {
+    fn start(directory: &Path, ready: Ready) -> Result<Self, HostError> {
         let Ready { lock, init, log, execution, store, next_block, latest_at } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
@@ -148,7 +148,8 @@ impl Vm {
         let (jobs, queue) = channel();
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
-        let executor = Executor::new(execution, store, shared.clone(), next_block, latest_at);
+        let executor =
+            Executor::new(directory.into(), execution, store, shared.clone(), next_block, latest_at);
         let run = move || {
             executor.run(&queue, &commits);
             // The committer ends when the last sender is gone; only then may another process own the directory.
@@ -346,6 +347,6 @@ fn reason(fault: Fault) -> &'static str {
     match fault {
         Fault::Fuel => "it took more steps than its limit",
         Fault::Output => "it returned or wrote more than its limit",
-        Fault::Killed => "it did not end in time",
+        Fault::Killed => "it did not end in time, or ended the process that it ran in",
     }
 }

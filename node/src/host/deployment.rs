@@ -250,6 +250,15 @@ pub(super) fn open(
     Ok(Ready { lock, init, log, execution, store, next_block, latest_at })
 }
 
+/// The script as the durable log has left it, in a new worker: the old one is gone. All that was executed must be
+/// durable and published.
+pub(super) fn rebuild(directory: &Path, store: &HostStore) -> Result<Execution<HostStore>, HostError> {
+    let log = Core::open_read_only(&directory.join(LOG))?;
+    store.rewind();
+    let (execution, ..) = replay(directory, &log, store, &mut |_, _| {})?;
+    Ok(execution)
+}
+
 fn open_store(directory: &Path, durability: Durability) -> Result<HostStore, HostError> {
     let open = |name| Core::open(&directory.join(name), durability);
     Ok(HostStore::new(open(FILES)?, open(BLOBS)?))

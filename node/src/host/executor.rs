@@ -1,20 +1,35 @@
 //! Executing calls in the order in which they came: the thread that owns the script.
+//!
+//! A worker may die: the system killed it, or a call did. The executor then builds the heap again out of the durable
+//! log, in a new worker, and repeats the calls that were on their way, now one at a time. A call in which a worker
+//! dies again is the one at fault: it is logged as `killed`, which every replay skips, and the heap is built once
+//! more without it. So nobody's call is lost for another's fault.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use libvms_protocol::entry::{Call, CallEntry, Entry, Outcome};
+use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Outcome};
 use libvms_protocol::limits::TIME_MAX;
 use libvms_protocol::value::Value;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::committer::{ArchiveLengths, Commit};
+use super::deployment::{self, HostError};
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
-use crate::execution::{CALLS_IN_FLIGHT, Execution, Finished};
+use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished};
+use crate::replay::Stop;
+use crate::vm::WorkerError;
+
+/// How often the heap is built again after one death of a worker, if the new worker dies as well.
+const REBUILDS_MAX: u32 = 3;
+/// How often the executor looks whether the committer is done, when it must wait for that.
+const COMMITTED_POLL: Duration = Duration::from_millis(1);
 
 /// A call that was let in.
 #[derive(Debug)]
@@ -27,12 +42,15 @@ pub(super) struct Job {
 
 /// The script, its place in the log, and the calls that it is working on.
 pub(super) struct Executor {
+    directory: PathBuf,
     execution: Execution<HostStore>,
     store: HostStore,
     shared: Arc<Shared>,
     next_block: u64,
     latest_at: u64,
     running: VecDeque<Running>,
+    /// Calls at the front of `running` in one of which a worker has died. Each runs alone.
+    suspects: usize,
 }
 
 struct Running {
@@ -48,13 +66,15 @@ enum Next {
 
 impl Executor {
     pub(super) fn new(
+        directory: PathBuf,
         execution: Execution<HostStore>,
         store: HostStore,
         shared: Arc<Shared>,
         next_block: u64,
         latest_at: u64,
     ) -> Self {
-        Self { execution, store, shared, next_block, latest_at, running: VecDeque::new() }
+        let running = VecDeque::new();
+        Self { directory, execution, store, shared, next_block, latest_at, running, suspects: 0 }
     }
 
     /// Runs until no more calls can come, or the VM is closing: then the call in hand is finished, and no other.
@@ -72,7 +92,7 @@ impl Executor {
 
     /// Sends waiting calls ahead, and waits for one if there is nothing to do.
     fn fill(&mut self, jobs: &Receiver<Job>) -> Next {
-        while self.running.len() < CALLS_IN_FLIGHT {
+        while self.suspects == 0 && self.running.len() < CALLS_IN_FLIGHT {
             let job = match jobs.try_recv() {
                 Ok(job) => job,
                 Err(TryRecvError::Empty) if self.running.is_empty() => match jobs.recv() {
@@ -102,15 +122,91 @@ impl Executor {
         sent.map_err(|error| self.fail(&error)).is_ok()
     }
 
+    /// Waits for the end of the oldest call. `None` where the service has failed.
     fn finish(&mut self) -> Option<Commit> {
-        let running = self.running.pop_front()?;
-        let finished = self.execution.finish().map_err(|error| self.fail(&error)).ok()?;
+        let finished = loop {
+            match self.execution.finish() {
+                Ok(finished) => break finished,
+                Err(ExecutionError::Worker(ended)) => {
+                    if let Some(killed) = self.recover(&ended)? {
+                        break killed;
+                    }
+                }
+                Err(error) => return self.failed(&error),
+            }
+        };
         debug!(block = finished.block, fuel = finished.fuel, "call executed");
+        let running = self.running.pop_front()?;
+        if self.suspects > 0 {
+            self.suspects -= 1;
+            self.send_suspect()?;
+        }
+        self.commit(running, &finished)
+    }
+
+    fn commit(&self, running: Running, finished: &Finished) -> Option<Commit> {
         let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
-        let answer = answer(&finished);
-        let entry = Entry::Call(CallEntry::new(running.call, finished.outcome));
+        let answer = answer(finished);
+        let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error)).ok()?;
         Some(Commit { entry, archive, reply: running.reply, answer })
+    }
+
+    /// Goes on with a new worker. Gives the end of the oldest call if the old worker died of it; otherwise all calls
+    /// are on their way again. `None` where the service has failed.
+    fn recover(&mut self, ended: &WorkerError) -> Option<Option<Finished>> {
+        let block = self.next_block - self.running.len() as u64;
+        warn!(%ended, block, "a worker died; the heap is built again");
+        self.wait_for_commits(block)?;
+        self.execution = self.rebuild()?;
+        if self.suspects > 0 {
+            let outcome = Outcome::Fault(Fault::Killed);
+            return Some(Some(Finished { block, outcome, json: None, fuel: 0 }));
+        }
+        self.suspects = self.running.len();
+        self.send_suspect()?;
+        Some(None)
+    }
+
+    /// Builds the heap again. The calls of the log have been executed before, so a worker that dies of them is chance;
+    /// but not any number of times.
+    fn rebuild(&self) -> Option<Execution<HostStore>> {
+        for _ in 1..REBUILDS_MAX {
+            match deployment::rebuild(&self.directory, &self.store) {
+                Ok(execution) => return Some(execution),
+                Err(HostError::SelfCheck { stop: Stop::Failed(ExecutionError::Worker(ended)), .. }) => {
+                    warn!(%ended, "a worker died while the heap was built");
+                }
+                Err(error) => return self.failed(&error),
+            }
+        }
+        deployment::rebuild(&self.directory, &self.store).map_err(|error| self.fail(&error)).ok()
+    }
+
+    /// Waits until the log has `length` durable entries and the archive all that they wrote.
+    fn wait_for_commits(&self, length: u64) -> Option<()> {
+        while self.shared.log_length.load(Ordering::Acquire) < length || !self.store.is_published() {
+            if self.shared.failure.borrow().is_some() {
+                return None; // The committer has said why.
+            }
+            thread::sleep(COMMITTED_POLL);
+        }
+        Some(())
+    }
+
+    /// Sends the first suspect, if there is one, and no other.
+    fn send_suspect(&mut self) -> Option<()> {
+        let block = self.next_block - self.running.len() as u64;
+        let Some(suspect) = self.running.front().filter(|_| self.suspects > 0) else { return Some(()) };
+        match self.execution.send(block, &suspect.call) {
+            Ok(()) => Some(()),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn failed<T>(&self, error: &dyn std::error::Error) -> Option<T> {
+        self.fail(error);
+        None
     }
 
     fn fail(&self, error: &dyn std::error::Error) {

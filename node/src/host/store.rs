@@ -46,6 +46,19 @@ impl HostStore {
         }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_published(&self) -> bool {
+        [&self.blobs, &self.files].into_iter().all(|core| core.waiting().blocks.is_empty())
+    }
+
+    /// Goes back to the empty archive, for executing the log again. Only where nothing waits: what is on disk is then
+    /// all that there was.
+    pub(crate) fn rewind(&self) {
+        for core in [&self.blobs, &self.files] {
+            core.waiting().length = 0;
+        }
+    }
+
     /// Appends everything that waits. Contents come first, so that a name never leads nowhere.
     pub(crate) fn publish_all(&self) -> Result<(), StorageError> {
         self.blobs.publish(u64::MAX)?;
