@@ -84,10 +84,8 @@ const WHY_NOT: &str = "only Linux has what it takes";
 /// returns; if not, it returns at once, and the program can have worker processes.
 ///
 /// ```no_run
-/// fn main() {
-///     libvms::vm::run_if_worker();
-///     // what the program is for
-/// }
+/// // The first line of main:
+/// libvms::vm::run_if_worker();
 /// ```
 pub fn run_if_worker() {
     #[cfg(target_os = "linux")]

@@ -176,7 +176,7 @@ fn a_stopped_call_can_not_go_on() {
 fn fuel_is_counted_alike_every_time() {
     let code = "exports.f = (n) => { let s = 0; for (let i = 0; i < n; i++) s += i; return s }";
     let fuel = || {
-        let script = load(code);
+        let mut script = load(code);
         let call = |n: u64| {
             let args = format!("[{n}]");
             let call = Call { method: "f".into(), args, user_id: None, at: AT, seed: [0; 32] };
