@@ -26,6 +26,7 @@ fn help_says_what_each_command_does() {
         "repl",
         "verify",
         "watch",
+        "replicate",
         "log",
         "files",
         "files ls",
@@ -47,7 +48,8 @@ fn help_says_what_each_command_does() {
 fn exit_codes_tell_apart_what_happened() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let none = directory.path().join("none").display().to_string();
-    ends(&["verify"], 2, "", "<DIR>");
+    ends(&["verify"], 2, "", "<DIR|URL|KEY>");
+    ends(&["verify", "ws://127.0.0.1:1/"], 3, "cannot verify", "");
     ends(&["verify", &none], 3, "cannot verify", "");
     ends(&["log", &none], 2, "", &none);
     ends(&["files", "ls", &none], 2, "", &none);

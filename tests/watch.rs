@@ -296,3 +296,42 @@ fn a_host_that_nobody_reaches_is_waited_for() {
     let output = vms(["watch", "nonsense"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
+    let place = Place::of_example("files.js");
+    let copies = tempfile::tempdir().expect("a temporary directory");
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        for version in 0..30 {
+            client.call("write", json!([format!("/{version}"), "x".repeat(5000 * version)])).await;
+        }
+        let audit = |arguments: &[&str]| {
+            let output = vms(["verify", "--json"].iter().chain(arguments));
+            let report: Json = serde_json::from_slice(&output.stdout).expect("a JSON line");
+            (output.status.code(), report)
+        };
+        let (code, report) = audit(&[host.url()]);
+        assert_eq!(
+            (code, &report["verdict"], &report["calls"]),
+            (Some(0), &json!("agrees"), &json!(30)),
+            "{report}"
+        );
+        assert_eq!(report["publishedBlobs"], report["filesBlobs"], "the whole archive was compared");
+        let mut command = Command::new(VMS);
+        command.args(["replicate", host.url(), "--json", "--dir"]).arg(copies.path());
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("vms starts");
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let mut replicator = Watching { process, lines };
+        let address = replicator.until(|event| event["event"] == "copying")["address"].clone();
+        let peer = address.as_str().expect("an address").replace("tcp://", "--peer=");
+        let key = host.announced[0]["callLogUrl"].as_str().expect("a key").to_owned();
+        let (code, report) = audit(&[&key, &peer]);
+        assert_eq!((code, &report["length"]), (Some(0), &json!(31)), "{report}");
+        assert!(host.terminate().success());
+        let (code, report) = audit(&[&key, &peer]);
+        assert_eq!((code, &report["verdict"]), (Some(0), &json!("agrees")), "the host is gone: {report}");
+        replicator.terminate();
+    });
+}

@@ -13,6 +13,7 @@ mod log;
 mod output;
 mod progress;
 mod repl;
+mod replicate;
 mod sandbox;
 mod stop;
 mod target;
@@ -52,6 +53,7 @@ enum Command {
     Repl(repl::Arguments),
     Verify(verify::Arguments),
     Watch(watch::Arguments),
+    Replicate(replicate::Arguments),
     Log(log::Arguments),
     Files(files::Arguments),
     Keygen(keygen::Arguments),
@@ -91,6 +93,7 @@ pub(crate) fn main() -> Exit {
         Command::Repl(arguments) => repl::run(arguments, &output),
         Command::Verify(arguments) => verify::run(arguments, &output),
         Command::Watch(arguments) => watch::run(arguments, &output),
+        Command::Replicate(arguments) => replicate::run(arguments, &output),
         Command::Log(arguments) => log::run(arguments, &output),
         Command::Files(arguments) => files::run(arguments, &output),
         Command::Keygen(arguments) => keygen::run(arguments, &output),

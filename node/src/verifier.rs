@@ -6,6 +6,7 @@
 //! the second and the third, on a log that may still be growing.
 
 mod audit;
+mod remote;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::replay::{Counts, Settings};
 use crate::storage::{Core, StorageError};
 
 pub use audit::Audit;
+pub use remote::verify_remote;
 pub use source::{AuditedCore, BlockIterator};
 
 /// An audit of the service in a data directory. The directory is only read; a host may be using it.
@@ -98,6 +100,18 @@ pub enum VerifyError {
     Empty {
         /// The log's directory.
         path: PathBuf,
+    },
+    /// It is not known which log to audit.
+    #[error("{why}")]
+    NoTarget {
+        /// Why.
+        why: String,
+    },
+    /// No peer gives the log.
+    #[error("nobody gives the whole log {log}")]
+    Unreachable {
+        /// The log's key.
+        log: PublicKey,
     },
     /// The log on disk was damaged after it was signed: that is nobody's deviation.
     #[error("the blocks of the log in {} are not those that its signed head binds; the first damaged one is {block}", path.display())]

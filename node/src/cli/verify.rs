@@ -1,27 +1,38 @@
 //! `vms verify`: one audit.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
-use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError};
+use indicatif::ProgressBar;
+use libvms::net::{Network, NetworkOptions};
+use libvms::replay::Settings;
+use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remote};
+use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::output::Output;
 use super::sandbox::SandboxArguments;
+use super::target::Target;
 use super::{Exit, progress};
 
 /// Execute a log again and compare everything it says
 ///
 /// Checks that the log's blocks are those that the host signed, that every call gives the logged result, and that the
-/// published archive is what the calls wrote. Reads only; a host may be using the directory.
+/// published archive is what the calls wrote. A directory is only read, and a host may be using it; anything else is
+/// copied from peers first.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms verify counter.vms\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, 4 the script is not deterministic"
+    after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, 4 the script is not deterministic"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
+    #[arg(value_name = "DIR|URL|KEY")]
+    target: String,
+    /// Somebody who may have the log; repeat for more
+    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
+    peers: Vec<SocketAddr>,
     #[command(flatten)]
     sandbox: SandboxArguments,
 }
@@ -29,7 +40,14 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     arguments.sandbox.choose();
     let bar = progress::bar("verifying");
-    let audited = Verifier::of_directory(&arguments.directory).run(&mut progress::report(&bar));
+    let directory = Path::new(&arguments.target);
+    // A path that looks like a key is no path to anybody but us.
+    let is_elsewhere = arguments.target.contains("://") || arguments.target.parse::<PublicKey>().is_ok();
+    let audited = if is_elsewhere && !directory.exists() {
+        super::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
+    } else {
+        Verifier::of_directory(directory).run(&mut progress::report(&bar))
+    };
     bar.finish_and_clear();
     match audited {
         Ok(report) => {
@@ -37,6 +55,43 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
             Ok(exit(&report.verdict))
         }
         Err(error) => unverified(&error, output),
+    }
+}
+
+/// Copies a log and its archive into a temporary place, and audits the copy.
+async fn verify_elsewhere(
+    arguments: &Arguments,
+    bar: ProgressBar,
+) -> anyhow::Result<Result<AuditReport, VerifyError>> {
+    let Target { log, addresses, length } = match Target::find(&arguments.target).await {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(VerifyError::NoTarget { why: format!("{error:#}") })),
+    };
+    let directory = Temporary::new()?;
+    let network = Network::new(NetworkOptions::default());
+    arguments.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
+    let report = move |done, all| progress::report(&bar)(done, all);
+    let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;
+    network.shutdown().await;
+    Ok(audited)
+}
+
+/// A directory that goes with its owner.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> anyhow::Result<Self> {
+        let chance = getrandom::u64().context("no random numbers for a directory's name")?;
+        let path = std::env::temp_dir().join(format!("vms-verify-{chance:016x}"));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What can not be removed now is the system's to remove.
+        let _left = std::fs::remove_dir_all(&self.0);
     }
 }
 

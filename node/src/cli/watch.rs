@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::output::Output;
+use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
 use super::target::Target;
 
@@ -40,9 +41,12 @@ pub(super) struct Arguments {
     /// Where to serve the copies to others
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     peer_listen: SocketAddr,
+    #[command(flatten)]
+    sandbox: SandboxArguments,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    arguments.sandbox.choose();
     super::runtime()?.block_on(watch(arguments, output))
 }
 

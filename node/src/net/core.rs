@@ -275,7 +275,7 @@ impl CoreTask {
 
     fn tell(&self, event: CoreEvent) {
         if let CoreEvent::Evidence(evidence) = &event {
-            warn!(core = %self.held.key(), ?evidence, "something speaks against the writer of a core");
+            warn!(core = %self.held.key(), evidence = evidence.name(), "something speaks against the writer of a core");
         }
         if let Some(events) = &self.events {
             let _nobody_asks = events.send(event);

@@ -58,3 +58,16 @@ pub enum Evidence {
         proof: Box<DataUpgrade>,
     },
 }
+
+impl Evidence {
+    /// One word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ForkClaimed { .. } => "fork-claimed",
+            Self::ShrinkClaimed { .. } => "shrink-claimed",
+            Self::ForkSigned { .. } => "fork-signed",
+            Self::ShorterSigned { .. } => "shorter-signed",
+            Self::Conflict { .. } => "conflict",
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `vms replicate`: keep copies, for others.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use libvms::net::{Held, Network, NetworkOptions};
+use libvms::storage::{DataDirectory, Replica, SharedReplica};
+use libvms_protocol::bee::Header;
+use libvms_protocol::drive::manifest::blobs_key;
+use libvms_protocol::entry::Entry;
+use libvms_protocol::identity::PublicKey;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::Exit;
+use super::output::Output;
+use super::stop::asked_to_stop;
+use super::target::Target;
+
+/// Copy logs and archives and serve them to others, without executing anything
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies"
+)]
+pub(super) struct Arguments {
+    /// What to copy: ws://HOST:PORT/PATH of a service, or the key of a log or of an archive
+    #[arg(value_name = "URL|KEY", required = true)]
+    targets: Vec<String>,
+    /// Where copies are kept
+    #[arg(long, default_value = "replicated")]
+    dir: PathBuf,
+    /// Somebody who may have them; repeat for more
+    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
+    peers: Vec<SocketAddr>,
+    /// Where to serve the copies to others
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    peer_listen: SocketAddr,
+}
+
+pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    super::runtime()?.block_on(replicate(arguments, output))
+}
+
+async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let lock = DataDirectory::lock(&arguments.dir)?;
+    let network = Arc::new(Network::new(NetworkOptions::default()));
+    let asked_to_stop = asked_to_stop()?;
+    let address = network.listen(arguments.peer_listen).await?;
+    arguments.peers.iter().for_each(|peer| network.connect(*peer));
+    let mut followers = JoinSet::new();
+    for target in &arguments.targets {
+        let Target { log, addresses, .. } = Target::find(target).await?;
+        addresses.into_iter().for_each(|address| network.connect(address));
+        let replica = hold(&network, lock.path(), log).with_context(|| format!("cannot copy {target}"))?;
+        followers.spawn(follow(network.clone(), lock.path().to_owned(), replica));
+        output.line(
+            || format!("copying {target}, serving it on tcp://{address}"),
+            || json!({ "event": "copying", "key": log.to_string(), "address": format!("tcp://{address}") }),
+        )?;
+    }
+    asked_to_stop.await?;
+    followers.shutdown().await;
+    network.shutdown().await;
+    Ok(Exit::Done)
+}
+
+fn hold(network: &Network, directory: &Path, key: PublicKey) -> anyhow::Result<SharedReplica> {
+    let replica = SharedReplica::new(Replica::open(&directory.join(key.to_string()), key)?);
+    network.hold(Held::Copy(replica.clone()), None);
+    Ok(replica)
+}
+
+/// Copies what block 0 of a core leads to as well: the archive of a log, the contents of an archive.
+async fn follow(network: Arc<Network>, directory: PathBuf, replica: SharedReplica) {
+    let mut lengths = replica.lengths();
+    if lengths.wait_for(|length| *length > 0).await.is_err() {
+        return;
+    }
+    let Ok(block) = replica.block(0) else { return };
+    for key in linked(&block) {
+        if let Err(error) = hold(&network, &directory, key) {
+            tracing::warn!(%key, %error, "a core that belongs to another cannot be copied");
+        }
+    }
+}
+
+fn linked(block: &[u8]) -> Vec<PublicKey> {
+    if let Ok(Entry::Init(init)) = Entry::decode(block) {
+        return vec![init.files, init.blobs];
+    }
+    let blobs = Header::decode(block).ok().and_then(|header| blobs_key(&header, None).ok());
+    blobs.into_iter().collect()
+}
