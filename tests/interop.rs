@@ -24,7 +24,7 @@ use crate::harness::{Host, Place, VMS, example, run, text, vms};
 const PACKAGES: &str = include_str!("interop/package.json");
 
 /// The directory `node_modules` with the packages, installed where it is not there yet.
-fn packages() -> &'static Path {
+pub(crate) fn packages() -> &'static Path {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     // A failure is kept, too: the next test would wait as long to fail the same way.
     let installed = INSTALLED.get_or_init(|| {

@@ -8,6 +8,7 @@ mod crash;
 mod hostile;
 mod interop;
 mod readme;
+mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod tamper;

@@ -17,13 +17,13 @@ use crate::tamper::{honest, rewrite};
 const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 /// A running `vms watch`. Dropping it kills it.
-struct Watching {
+pub(crate) struct Watching {
     process: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Watching {
-    fn start(target: &str, peer: Option<SocketAddr>, directory: &Path) -> Self {
+    pub(crate) fn start(target: &str, peer: Option<SocketAddr>, directory: &Path) -> Self {
         let mut command = Command::new(VMS);
         command.args(["watch", target, "--json", "--dir"]).arg(directory);
         command.args(peer.map(|peer| format!("--peer={peer}")));
@@ -44,7 +44,7 @@ impl Watching {
         panic!("the watcher has ended");
     }
 
-    fn until_agrees(&mut self, length: u64) {
+    pub(crate) fn until_agrees(&mut self, length: u64) {
         self.until(|event| {
             assert!(
                 event["event"] != "ended" && event["event"] != "evidence",
