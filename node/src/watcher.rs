@@ -202,7 +202,7 @@ fn of_core(event: CoreEvent, directory: &Path) -> Event {
         CoreEvent::Failed { why } => return Event::Failed { why },
         CoreEvent::Evidence(evidence) => evidence,
     };
-    let (class, theirs, why) = match &evidence {
+    let (class, theirs, why) = match &*evidence {
         Evidence::ForkClaimed { fork, length, .. } => (
             "fork",
             None,

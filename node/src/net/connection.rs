@@ -221,7 +221,7 @@ impl Connection {
         self.peers.insert(core, (peer, handle.inputs));
     }
 
-    async fn received(&mut self, core: &PublicKey, message: Message) {
+    async fn received(&mut self, core: &PublicKey, message: Box<Message>) {
         if let Some((peer, inputs)) = self.peers.get(core) {
             let _gone = inputs.send(Input::Message { peer: *peer, message }).await;
         }

@@ -24,6 +24,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is held of a core.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each core, not one for each message")]
 pub enum Held {
     /// All of it, by its writer.
     Own(CoreView),
@@ -35,7 +36,7 @@ pub enum Held {
 #[derive(Clone, Debug)]
 pub enum CoreEvent {
     /// Something speaks against the core's writer.
-    Evidence(Evidence),
+    Evidence(Box<Evidence>),
     /// The copy can not be stored, and will not grow any more.
     Failed {
         /// Why.
@@ -49,7 +50,7 @@ pub(super) enum Input {
     /// A peer has opened a channel, and its capability holds.
     Opened { peer: PeerId, link: Link },
     /// A peer has sent a message.
-    Message { peer: PeerId, message: Message },
+    Message { peer: PeerId, message: Box<Message> },
     /// All that was handed out for a peer has been written.
     Flushed { peer: PeerId },
     /// A peer's channel is closed.
@@ -66,7 +67,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) enum Outgoing {
     /// Send a message.
-    Message { core: PublicKey, message: Message },
+    Message { core: PublicKey, message: Box<Message> },
     /// The peer is at fault: end the connection.
     Fault { why: PeerFault },
 }
@@ -164,7 +165,7 @@ impl CoreTask {
                 self.replicator.peer_opened(now, peer, &self.held);
             }
             Input::Message { peer, message } => {
-                if let Err(why) = self.replicator.receive(now, peer, message, &self.held) {
+                if let Err(why) = self.replicator.receive(now, peer, *message, &self.held) {
                     self.end(peer, why);
                 }
             }
@@ -196,7 +197,7 @@ impl CoreTask {
             match action {
                 Action::Send { peer, message } => self.send(peer, message),
                 Action::Store(verified) => self.store(verified),
-                Action::Evidence(evidence) => self.tell(CoreEvent::Evidence(evidence)),
+                Action::Evidence(evidence) => self.tell(CoreEvent::Evidence(Box::new(evidence))),
                 Action::Fault { peer, why } => self.end(peer, why),
             }
         }
@@ -205,7 +206,8 @@ impl CoreTask {
     fn send(&self, peer: PeerId, message: Message) {
         if let Some(link) = self.links.get(&peer) {
             // A connection that has ended says so with an input of its own.
-            let _gone = link.outbox.send(Outgoing::Message { core: self.held.key(), message });
+            let _gone =
+                link.outbox.send(Outgoing::Message { core: self.held.key(), message: Box::new(message) });
         }
     }
 

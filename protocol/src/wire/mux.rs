@@ -330,10 +330,10 @@ impl Mux {
     }
 
     fn receive_reject(&mut self, number: u64) -> Result<(), MuxError> {
-        match self.table.reject(number).ok_or(MuxError::InvalidReject(number))? {
-            (channel, State::Opening) => self.events.push_back(Event::Rejected { channel }),
-            // We had closed it: nobody waits to hear of it.
-            _ => {}
+        let (channel, state) = self.table.reject(number).ok_or(MuxError::InvalidReject(number))?;
+        // Where we had closed it already, nobody waits to hear of it.
+        if state == State::Opening {
+            self.events.push_back(Event::Rejected { channel });
         }
         Ok(())
     }

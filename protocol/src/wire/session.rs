@@ -38,7 +38,7 @@ pub enum SessionEvent {
         /// The core.
         core: PublicKey,
         /// The message.
-        message: Message,
+        message: Box<Message>,
     },
     /// It rejected a channel that we had opened. The core stays known.
     Rejected {
@@ -251,7 +251,7 @@ impl Session {
         if let Message::Extension(extension) = &mut message {
             self.name_extension(&core, extension);
         }
-        self.events.push_back(SessionEvent::Message { core, message });
+        self.events.push_back(SessionEvent::Message { core, message: Box::new(message) });
         Ok(())
     }
 

@@ -168,7 +168,7 @@ impl Replay {
             side.received += 1;
             while let Some(event) = side.session.poll_event() {
                 if let SessionEvent::Message { core, message } = event {
-                    side.messages.push((core, message));
+                    side.messages.push((core, *message));
                 }
             }
         }
