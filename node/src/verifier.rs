@@ -9,6 +9,7 @@ mod audit;
 mod remote;
 mod source;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use libvms_protocol::audit::{ArchiveCore, Finding};
@@ -82,6 +83,24 @@ impl Verdict {
             Self::Diverges(_) => "diverges",
             Self::CannotVerify { .. } => "cannot-verify",
             Self::NotDeterministic { .. } => "not-deterministic",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agrees => write!(formatter, "agrees"),
+            Self::Diverges(Finding { block, violation }) => {
+                write!(formatter, "diverges at block {block}: {}: {violation}", violation.class())
+            }
+            Self::CannotVerify { block, why } => {
+                write!(formatter, "cannot verify from block {block} on: {why}")
+            }
+            Self::NotDeterministic { block, why } => write!(
+                formatter,
+                "the script is not deterministic: block {block} gives different results here ({why})"
+            ),
         }
     }
 }

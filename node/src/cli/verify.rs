@@ -128,18 +128,7 @@ fn text(report: &AuditReport) -> String {
             )
         }
         Verdict::Agrees => format!("agrees: {} calls", counts.calls),
-        Verdict::Diverges(finding) => {
-            format!(
-                "diverges at block {}: {}: {}",
-                finding.block,
-                finding.violation.class(),
-                finding.violation
-            )
-        }
-        Verdict::CannotVerify { block, why } => format!("cannot verify from block {block} on: {why}"),
-        Verdict::NotDeterministic { block, why } => {
-            format!("the script is not deterministic: block {block} gives different results here ({why})")
-        }
+        other => other.to_string(),
     };
     format!("{subject}\n{verdict}")
 }

@@ -93,31 +93,11 @@ fn text(event: &Event) -> String {
         Event::Agrees { length } => format!("agrees: {length} entries"),
         Event::Ended { verdict, report } => {
             let report = report.as_ref().map(|path| format!(" (see {})", path.display())).unwrap_or_default();
-            format!("{}{report}", verdict_text(verdict))
+            format!("{verdict}{report}")
         }
         Event::Evidence { class, is_signed: true, why, .. } => format!("diverges: {class}: {why}"),
         Event::Evidence { class, why, .. } => format!("suspicious: {class}: {why}"),
         Event::Failed { why } => format!("the audit failed: {why}"),
-    }
-}
-
-fn verdict_text(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Agrees => "agrees".into(),
-        Verdict::Diverges(finding) => {
-            format!(
-                "diverges at block {}: {}: {}",
-                finding.block,
-                finding.violation.class(),
-                finding.violation
-            )
-        }
-        Verdict::CannotVerify { block, why } => format!("cannot be verified from block {block} on: {why}"),
-        Verdict::NotDeterministic { block, why } => {
-            format!(
-                "has a script that is not deterministic: block {block} gives different results here ({why})"
-            )
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Networks of our own, over real sockets.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,8 +21,21 @@ fn core(directory: &Path, blocks: &[Vec<u8>]) -> Core {
     core
 }
 
-fn copy(directory: &TempDir, core: &Core) -> SharedReplica {
-    SharedReplica::new(Replica::open(directory.path(), core.key()).expect("an empty directory"))
+/// A network that serves a core, and where.
+async fn serve(core: &Core) -> (Network, SocketAddr) {
+    let network = Network::new(NetworkOptions::default());
+    network.hold(Held::Own(core.follow()), None);
+    let address = network.listen(LOCAL.into()).await.expect("a port");
+    (network, address)
+}
+
+/// A network that copies a core from there, and the copy.
+fn copy_from(address: SocketAddr, directory: &TempDir, core: &Core) -> (Network, SharedReplica) {
+    let replica = Replica::open(directory.path(), core.key()).expect("an empty directory");
+    let (network, copy) = (Network::new(NetworkOptions::default()), SharedReplica::new(replica));
+    network.hold(Held::Copy(copy.clone()), None);
+    network.connect(address);
+    (network, copy)
 }
 
 fn temporary() -> TempDir {
@@ -46,20 +60,12 @@ async fn a_copy_is_completed_follows_and_serves_others() {
     let (home, first, second) = (temporary(), temporary(), temporary());
     let blocks = blocks(5000, 100);
     let mut core = core(home.path(), &blocks);
-    let host = Network::new(NetworkOptions::default());
-    host.hold(Held::Own(core.follow()), None);
-    let address = host.listen(LOCAL.into()).await.expect("a port");
+    let (host, address) = serve(&core).await;
 
-    let replicator = Network::new(NetworkOptions::default());
-    let middle = copy(&first, &core);
-    replicator.hold(Held::Copy(middle.clone()), None);
-    replicator.connect(address);
+    let (replicator, middle) = copy_from(address, &first, &core);
     let address = replicator.listen(LOCAL.into()).await.expect("a port");
 
-    let watcher = Network::new(NetworkOptions::default());
-    let last = copy(&second, &core);
-    watcher.hold(Held::Copy(last.clone()), None);
-    watcher.connect(address);
+    let (watcher, last) = copy_from(address, &second, &core);
 
     wait_for(&last, 5000).await;
     for live in 0..50_u8 {
@@ -82,13 +88,8 @@ async fn large_blocks_come_whole() {
     let (home, place) = (temporary(), temporary());
     let blocks: Vec<Vec<u8>> = [1, 64 << 10, 1 << 20, 8 << 20, 0, 3].map(|bytes| vec![7; bytes]).into();
     let core = core(home.path(), &blocks);
-    let host = Network::new(NetworkOptions::default());
-    host.hold(Held::Own(core.follow()), None);
-    let address = host.listen(LOCAL.into()).await.expect("a port");
-    let watcher = Network::new(NetworkOptions::default());
-    let copy = copy(&place, &core);
-    watcher.hold(Held::Copy(copy.clone()), None);
-    watcher.connect(address);
+    let (host, address) = serve(&core).await;
+    let (watcher, copy) = copy_from(address, &place, &core);
     wait_for(&copy, 6).await;
     for (number, block) in (0..).zip(&blocks) {
         assert!(copy.block(number).expect("stored") == *block, "block {number}");
@@ -101,13 +102,8 @@ async fn large_blocks_come_whole() {
 async fn a_host_that_goes_and_comes_back_is_found_again() {
     let (home, place) = (temporary(), temporary());
     let mut core = core(home.path(), &blocks(10, 10));
-    let host = Network::new(NetworkOptions::default());
-    host.hold(Held::Own(core.follow()), None);
-    let address = host.listen(LOCAL.into()).await.expect("a port");
-    let watcher = Network::new(NetworkOptions::default());
-    let copy = copy(&place, &core);
-    watcher.hold(Held::Copy(copy.clone()), None);
-    watcher.connect(address);
+    let (host, address) = serve(&core).await;
+    let (watcher, copy) = copy_from(address, &place, &core);
     wait_for(&copy, 10).await;
     host.shutdown().await;
     core.append(&blocks(5, 10)).expect("a disk");
@@ -143,10 +139,7 @@ async fn strangers_end_their_own_connections_only() {
             _ => drop(socket),
         }
     }
-    let watcher = Network::new(NetworkOptions::default());
-    let copy = copy(&place, &core);
-    watcher.hold(Held::Copy(copy.clone()), None);
-    watcher.connect(address);
+    let (watcher, copy) = copy_from(address, &place, &core);
     wait_for(&copy, 2000).await;
     watcher.shutdown().await;
     host.shutdown().await;
