@@ -30,8 +30,12 @@ inDirectory(async (directory) => {
 
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { length, version } = JSON.parse(line)
-    while (log.length < length) await log.update({ wait: true })
-    while (drive.version < version) await drive.update({ wait: true })
+    // Without a peer yet, an update is over at once: the socket must have its turn in between.
+    while (log.length < length || drive.version < version) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      await log.update({ wait: true })
+      await drive.update({ wait: true })
+    }
     const blocks = []
     for (let block = 0; block < length; block++) blocks.push((await log.get(block)).toString('hex'))
     const versions = {}
