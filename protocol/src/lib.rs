@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod bee;
 pub mod checkpoint;
+pub mod dht;
 pub mod drive;
 pub mod entry;
 pub mod identity;

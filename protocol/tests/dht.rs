@@ -1,0 +1,3 @@
+//! `fixtures/swarm`: what the nodes of the network send each other.
+
+mod noise;
