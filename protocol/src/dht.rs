@@ -1,4 +1,18 @@
-//! The distributed table in which peers find each other, wire-compatible with npm hyperdht 6.
+//! The distributed hash table that Hyperswarm nodes find each other with, as npm dht-rpc 6 speaks it over UDP.
+//!
+//! Every reachable node has an id, the hash of its [`Address`], and keeps the addresses of others. A query asks nodes
+//! ever closer to a target, by the distance of their ids, until it knows the closest; those keep what belongs to
+//! the target. [`message`] is the format of the datagrams. Everything is IPv4: the wire has no room for more.
 
+pub mod address;
+pub mod incoming;
+pub mod message;
 pub mod namespaces;
 pub mod noise;
+
+pub use address::{Address, Distance, NodeId, Target};
+pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
+pub use message::{Command, ErrorCode, Message, Request, Response, Token};
+
+/// How many nodes a row of the table holds, an answer names, and a query ends with (Kademlia's k).
+pub const CLOSEST_MAX: usize = 20;

@@ -3,7 +3,8 @@
 //! A **host** writes each call of a JavaScript service and its outcome to a signed append-only log; a **watcher**
 //! executes the same calls and compares. This crate holds what both need to agree to the bit: the Merkle tree
 //! under a log ([`tree`]), the signed head of a log ([`checkpoint`]), the entries of the call log ([`entry`]), the
-//! files archive ([`bee`], [`drive`]) and the comparison of a replayed outcome with the logged one ([`audit`]).
+//! files archive ([`bee`], [`drive`]) and the comparison of a replayed outcome with the logged one ([`audit`]). Peers
+//! exchange logs ([`wire`], [`replication`]), and find each other in a distributed hash table ([`dht`]).
 //!
 //! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and
 //! verdicts go out. `FORMAT.md` beside this crate's `Cargo.toml` shows every record with one worked example.
