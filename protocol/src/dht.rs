@@ -5,10 +5,16 @@
 //! the target. [`message`] is the format of the datagrams. Everything is IPv4: the wire has no room for more.
 
 pub mod address;
+pub mod announce;
+pub mod command;
+pub mod envelope;
+pub mod holepunch;
 pub mod incoming;
 pub mod message;
 pub mod namespaces;
 pub mod noise;
+pub mod payload;
+pub mod record;
 
 pub use address::{Address, Distance, NodeId, Target};
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};

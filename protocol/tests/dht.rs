@@ -1,3 +1,4 @@
 //! `fixtures/swarm`: what the nodes of the network send each other.
 
+mod codecs;
 mod noise;
