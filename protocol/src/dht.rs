@@ -14,7 +14,9 @@ pub mod message;
 pub mod namespaces;
 pub mod noise;
 pub mod payload;
+mod random;
 pub mod record;
+pub mod storage;
 
 pub use address::{Address, Distance, NodeId, Target};
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};

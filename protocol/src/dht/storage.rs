@@ -1,0 +1,190 @@
+//! What a persistent node keeps for others: records of topics, and routes to peers that announced themselves.
+//!
+//! Start from [`Storage::answer`], which serves FIND_PEER, LOOKUP, ANNOUNCE and UNANNOUNCE. Nothing is stored that its
+//! owner has not signed for this very node, and everything is forgotten unless it is announced again. MUTABLE_* and
+//! IMMUTABLE_* are not served: LibVMS has no use for them, and they make a node keep strangers' data.
+//!
+//! A host that floods a topic with made-up keys fills its own share only: of the hosts that announced a topic, each
+//! gets one record into an answer before any gets a second one.
+
+mod generation;
+
+use super::address::{Address, NodeId, Target};
+use super::announce::{Announcement, Destination, Purpose};
+use super::incoming::{Incoming, Reply};
+use super::message::{Command, Token};
+use super::namespaces::hash;
+use super::random::Random;
+use super::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, RELAYS_MAX, peer_target};
+use generation::{Generations, Record};
+
+/// How far a bump may lie in the future: clocks differ, but not by more than a minute among honest peers.
+const BUMP_AHEAD_MAX_MS: u64 = 60_000;
+
+/// A request, as far as storing and finding go.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub from: Address,
+    /// What is asked for.
+    pub command: Command,
+    /// What it is about.
+    pub target: Option<&'a Target>,
+    /// The token that came along, if it is one that this node gave to that host.
+    pub token: Option<&'a Token>,
+    /// What else the command needs.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a Incoming> for Asked<'a> {
+    fn from(incoming: &'a Incoming) -> Self {
+        Self {
+            from: incoming.handle.from(),
+            command: incoming.command,
+            target: incoming.target.as_ref(),
+            token: incoming.token.as_ref(),
+            value: incoming.value.as_deref(),
+        }
+    }
+}
+
+/// The time of a request, on two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back.
+    pub steady: u64,
+    /// Milliseconds since 1970, as the machine believes. Only bumps are compared with it.
+    pub unix: u64,
+}
+
+/// The records and routes of one node.
+#[derive(Debug)]
+pub struct Storage {
+    generations: Generations,
+    random: Random,
+}
+
+impl Storage {
+    /// An empty one. `seed` must be 32 fresh random bytes: they decide which records an answer shows.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self { generations: Generations::default(), random: Random::new(seed) }
+    }
+
+    /// The answer to a request, or none: then nothing is answered.
+    ///
+    /// `own` is the id of this node, if it is persistent: others store nothing and know nothing, and say so.
+    pub fn answer(&mut self, now: Now, own: Option<&NodeId>, asked: &Asked<'_>) -> Option<Reply> {
+        let Some(own) = own else { return Some(Reply::unknown_command()) };
+        self.generations.advance(now.steady);
+        match asked.command {
+            Command::FIND_PEER => Some(Reply::found(self.route_record(asked.target?))),
+            Command::LOOKUP => Some(Reply::found(self.lookup(asked.target?))),
+            Command::ANNOUNCE => self.announce(now, own, asked),
+            Command::UNANNOUNCE => self.unannounce(own, asked),
+            Command::PLUGIN => None,
+            _ => Some(Reply::unknown_command()),
+        }
+    }
+
+    /// Where the peer is whose key hashes to `target`, if it announced itself here.
+    pub fn route(&mut self, now: u64, target: &Target) -> Option<Address> {
+        self.generations.advance(now);
+        self.generations.routes(target).next().map(|route| route.from)
+    }
+
+    /// How many records and routes there are.
+    pub fn record_count(&self) -> usize {
+        self.generations.record_count()
+    }
+
+    fn route_record(&self, target: &Target) -> Option<Vec<u8>> {
+        self.generations.routes(target).next().map(|route| route.peer.to_bytes())
+    }
+
+    fn lookup(&mut self, target: &Target) -> Option<Vec<u8>> {
+        let records: Vec<&Record> = self.generations.records(target).collect();
+        let mut peers = fair_choice(&records, &mut self.random);
+        if peers.len() < LOOKUP_RECORDS_MAX {
+            peers.extend(self.generations.routes(target).next().map(|route| route.peer.clone()));
+        }
+        let bump = self.generations.bump(target);
+        (!peers.is_empty()).then(|| LookupReply { peers, bump }.encode())
+    }
+
+    fn announce(&mut self, now: Now, own: &NodeId, asked: &Asked<'_>) -> Option<Reply> {
+        let (target, token) = (asked.target?, asked.token?);
+        let announcement = Announcement::decode(asked.value?).ok()?;
+        if announcement.peer.is_none() {
+            return self.renew(target, announcement.refresh?, asked.from);
+        }
+        let destination = Destination { target, node: own, token };
+        let mut peer = announcement.verified(Purpose::Announce, destination)?.clone();
+        peer.relays.truncate(RELAYS_MAX);
+        let key = peer.public_key;
+        let record = Record { peer, from: asked.from, refresh: announcement.refresh };
+        if peer_target(&key) == *target {
+            self.generations.remove_record(target, &key);
+            self.generations.put_route(*target, record);
+        } else {
+            self.generations.put_record(*target, record);
+        }
+        if announcement.bump <= now.unix.saturating_add(BUMP_AHEAD_MAX_MS) {
+            self.generations.raise_bump(target, announcement.bump);
+        }
+        Some(Reply::acknowledged())
+    }
+
+    /// Keeps a record for whoever shows what its refresh is the hash of, from where it is shown.
+    fn renew(&mut self, target: &Target, shown: [u8; 32], from: Address) -> Option<Reply> {
+        let promised = Some(hash(&[&shown]));
+        let is_meant = |record: &&Record| record.refresh == promised;
+        let route = self.generations.routes(target).next().filter(is_meant).cloned();
+        let record = self.generations.records(target).find(is_meant).cloned();
+        let renewed = |record: Record| Record { from, refresh: Some(shown), ..record };
+        match (route, record) {
+            (Some(route), _) => self.generations.put_route(*target, renewed(route)),
+            (None, Some(record)) => self.generations.put_record(*target, renewed(record)),
+            (None, None) => return None,
+        }
+        Some(Reply::acknowledged())
+    }
+
+    fn unannounce(&mut self, own: &NodeId, asked: &Asked<'_>) -> Option<Reply> {
+        let (target, token) = (asked.target?, asked.token?);
+        let announcement = Announcement::decode(asked.value?).ok()?;
+        let destination = Destination { target, node: own, token };
+        let key = announcement.verified(Purpose::Unannounce, destination)?.public_key;
+        self.generations.remove_record(target, &key);
+        if peer_target(&key) == *target {
+            self.generations.remove_route(target);
+        }
+        Some(Reply::acknowledged())
+    }
+}
+
+/// At most [`LOOKUP_RECORDS_MAX`] of the records, at random, but each host's first before any host's second.
+fn fair_choice(records: &[&Record], random: &mut Random) -> Vec<PeerRecord> {
+    let mut order: Vec<&Record> = records.to_vec();
+    shuffle(&mut order, random);
+    let mut seen = std::collections::BTreeMap::new();
+    let mut ranked: Vec<(usize, &Record)> = order
+        .into_iter()
+        .map(|record| {
+            let rank = seen.entry(record.from.ip()).or_insert(0);
+            *rank += 1;
+            (*rank, record)
+        })
+        .collect();
+    // Stable: among the same rank the random order stays.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().take(LOOKUP_RECORDS_MAX).map(|(_, record)| record.peer.clone()).collect()
+}
+
+/// Fisher and Yates. The 64-bit draws favour none of a few thousand places in a way that anyone could measure.
+fn shuffle<T>(items: &mut [T], random: &mut Random) {
+    for last in (1..items.len()).rev() {
+        let bytes = random.bytes();
+        let draw = u64::from_le_bytes(*bytes.first_chunk().expect("32 bytes"));
+        items.swap(last, (draw % (last as u64 + 1)) as usize);
+    }
+}
