@@ -14,7 +14,7 @@ pub mod message;
 pub mod namespaces;
 pub mod noise;
 pub mod payload;
-mod random;
+pub(crate) mod random;
 pub mod record;
 pub mod storage;
 

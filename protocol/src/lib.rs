@@ -4,7 +4,7 @@
 //! executes the same calls and compares. This crate holds what both need to agree to the bit: the Merkle tree
 //! under a log ([`tree`]), the signed head of a log ([`checkpoint`]), the entries of the call log ([`entry`]), the
 //! files archive ([`bee`], [`drive`]) and the comparison of a replayed outcome with the logged one ([`audit`]). Peers
-//! exchange logs ([`wire`], [`replication`]), and find each other in a distributed hash table ([`dht`]).
+//! exchange logs ([`wire`], [`replication`]), find each other in a distributed hash table ([`dht`]), and connect to those who share a topic ([`swarm`]).
 //!
 //! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and
 //! verdicts go out. `FORMAT.md` beside this crate's `Cargo.toml` shows every record with one worked example.
@@ -23,6 +23,7 @@ pub mod entry;
 pub mod identity;
 pub mod limits;
 pub mod replication;
+pub mod swarm;
 pub mod tree;
 pub mod value;
 pub mod wire;

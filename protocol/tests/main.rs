@@ -7,5 +7,6 @@ mod hyperdrive;
 mod keys;
 mod merkle;
 mod replication;
+mod swarm;
 mod vector;
 mod wire;

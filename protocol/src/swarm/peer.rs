@@ -1,0 +1,127 @@
+//! One peer: how promising it is, and when to try it next.
+
+use std::collections::BTreeSet;
+
+use super::TopicKey;
+use crate::dht::Address;
+
+/// A connection that lasted so many milliseconds was a good one: the count of attempts starts anew.
+const GOOD_MS: u64 = 15_000;
+/// Attempts after which a peer that was only found is left alone until it is found again.
+const ATTEMPTS_MAX: u32 = 3;
+/// How long to wait before each attempt to a peer that was connected before, and to one that never was.
+const DELAYS_PROVEN_MS: [u64; 4] = [1_000, 1_000, 5_000, 15_000];
+const DELAYS_UNPROVEN_MS: [u64; 4] = [1_000, 5_000, 15_000, 15_000];
+/// How long to wait before further attempts to a peer that was asked for by its key.
+const DELAY_EXPLICIT_MS: u64 = 600_000;
+
+/// How early a peer's turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Tried too often.
+    VeryLow,
+    /// Tried three times.
+    Low,
+    /// Not tried yet.
+    Normal,
+    /// Tried twice.
+    High,
+    /// Tried once: most likely it was a matter of the moment.
+    VeryHigh,
+    /// Asked for by its key.
+    Explicit,
+}
+
+/// What is going on with a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// It is to be tried from this moment on.
+    Waiting {
+        until: u64,
+    },
+    /// It is being tried.
+    Connecting,
+    Connected,
+}
+
+/// What is known of a peer.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    pub(super) state: State,
+    pub(super) relays: Vec<Address>,
+    pub(super) topics: BTreeSet<TopicKey>,
+    pub(super) is_explicit: bool,
+    pub(super) is_banned: bool,
+    attempts: u32,
+    /// It was connected at some time.
+    is_proven: bool,
+}
+
+impl Peer {
+    /// Whether a connection is wanted for as long as there is none.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.is_banned && (self.is_explicit || !self.topics.is_empty())
+    }
+
+    /// When to try it, if at all.
+    pub(super) fn due_at(&self) -> Option<u64> {
+        match self.state {
+            State::Waiting { until } if self.is_wanted() => Some(until),
+            _ => None,
+        }
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        match self.attempts {
+            _ if self.is_explicit => Priority::Explicit,
+            0 => Priority::Normal,
+            1 => Priority::VeryHigh,
+            2 => Priority::High,
+            3 => Priority::Low,
+            _ => Priority::VeryLow,
+        }
+    }
+
+    /// Tries it now, unless something is going on already.
+    pub(super) fn wish(&mut self, now: u64) {
+        if self.state == State::Idle {
+            self.state = State::Waiting { until: now };
+        }
+    }
+
+    /// It was found by a lookup. One that had been given up is given another chance: it is there, after all.
+    pub(super) fn found_again(&mut self, now: u64) {
+        if self.state == State::Idle && self.attempts > ATTEMPTS_MAX {
+            self.attempts = 0;
+        }
+        self.wish(now);
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.state = State::Connected;
+        self.is_proven = true;
+    }
+
+    /// Its connection ended after `lasted` milliseconds, or was never made. `chance` spreads those who lost it at once.
+    pub(super) fn lost(&mut self, now: u64, lasted: u64, chance: u32) {
+        if lasted >= GOOD_MS {
+            self.attempts = 0;
+        }
+        self.attempts += 1;
+        self.state = match self.delay() {
+            Some(delay) => State::Waiting { until: now + delay + u64::from(chance) % (delay / 2).max(1) },
+            None => State::Idle,
+        };
+    }
+
+    fn delay(&self) -> Option<u64> {
+        let delays = if self.is_proven { DELAYS_PROVEN_MS } else { DELAYS_UNPROVEN_MS };
+        match delays.get(self.attempts as usize) {
+            Some(delay) => Some(*delay),
+            None => self.is_explicit.then_some(DELAY_EXPLICIT_MS),
+        }
+    }
+}
