@@ -15,7 +15,9 @@ pub mod namespaces;
 pub mod noise;
 pub mod payload;
 mod random;
+pub mod rate;
 pub mod record;
+pub mod router;
 pub mod storage;
 
 pub use address::{Address, Distance, NodeId, Target};
