@@ -2,4 +2,5 @@
 
 mod codecs;
 mod noise;
+mod router;
 mod storage;

@@ -15,15 +15,18 @@
 //! on. FROM_SERVER comes from wherever the server likes: a firewalled one sends it from a fresh socket, whose address
 //! the client is to learn. Anything else is met with silence. Source: npm hyperdht (`lib/router.js`).
 //!
-//! Any node can be made to send something to an address of the sender's choice. So that it is a poor weapon: what is
-//! passed on is hardly larger than what came in, counted per host on both sides, and neither goes to this node
-//! itself, nor to port 0, nor from a public network into a private one.
+//! Any node can be made to send something to an address of the sender's choice. So that it is a poor weapon, what is
+//! passed on is hardly larger than what came in and is counted per host on both sides; and [`Node`] refuses to send to
+//! itself, to port 0, or from a public network into a private one.
+//!
+//! [`Node`]: super::Node
 
-use super::address::{Address, NodeId, Target};
+use super::address::{Address, Target};
 use super::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use super::holepunch::NONCE_BYTES;
-use super::incoming::{Incoming, Reply, Socket};
-use super::message::{Command, Request, Response};
+use super::incoming::{Incoming, Reply};
+use super::message::Command;
+use super::node::Forward;
 use super::noise::{FIRST_OVERHEAD_BYTES, SECOND_OVERHEAD_BYTES};
 use super::rate::{Rate, RateLimiter};
 
@@ -46,10 +49,6 @@ const TO_HOST: Rate = Rate { burst: 400, per_second: 100 };
 pub struct Passing<'a> {
     /// Who sent it.
     pub from: Address,
-    /// The number that the client gave it.
-    pub tid: u16,
-    /// Through which socket it came.
-    pub socket: Socket,
     /// PEER_HANDSHAKE or PEER_HOLEPUNCH.
     pub command: Command,
     /// Whom the client wants to reach.
@@ -62,8 +61,6 @@ impl<'a> From<&'a Incoming> for Passing<'a> {
     fn from(incoming: &'a Incoming) -> Self {
         Self {
             from: incoming.handle.from(),
-            tid: incoming.handle.tid(),
-            socket: incoming.handle.socket(),
             command: incoming.command,
             target: incoming.target.as_ref(),
             value: incoming.value.as_deref(),
@@ -87,25 +84,19 @@ pub enum Whereabouts {
 pub enum Verdict {
     /// It is for a server of this node.
     Arrived(Arrival),
-    /// Send this.
-    Forward(Outgoing),
+    /// Ask another node, under the same number.
+    Request(Forward),
+    /// Answer the client that asked another node.
+    Response {
+        /// The client.
+        to: Address,
+        /// The answer.
+        value: Vec<u8>,
+    },
     /// Answer with this.
     Reply(Reply),
     /// Nothing.
     Drop,
-}
-
-/// A datagram to be sent as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Through which socket.
-    pub socket: Socket,
-    /// Where to.
-    pub to: Address,
-    /// What.
-    pub bytes: Vec<u8>,
-    /// After how many hops it is to die, where that is wanted.
-    pub ttl: Option<u8>,
 }
 
 /// A message of a client that has reached its server.
@@ -119,9 +110,6 @@ pub struct Arrival {
     pub client: Address,
     /// How it came, and how the answer goes back.
     pub path: Path,
-    /// Through which socket.
-    pub socket: Socket,
-    tid: u16,
 }
 
 /// What an envelope carried.
@@ -148,9 +136,8 @@ pub enum Path {
 }
 
 impl Arrival {
-    /// The datagram that takes an answer back. It leaves through `socket`: the one that the message came in on, or one
-    /// whose address the client is to learn.
-    pub fn answer(&self, socket: Socket, own: Option<&NodeId>, answer: &[u8]) -> Outgoing {
+    /// What takes an answer back: a reply, or a request to the relay.
+    pub fn answer(&self, answer: &[u8]) -> Verdict {
         let (mode, peer) = match self.path {
             Path::Direct => (Mode::Reply, None),
             Path::Relayed(_) => (Mode::FromServer, Some(self.client)),
@@ -165,10 +152,9 @@ impl Arrival {
                 (Command::PEER_HOLEPUNCH, envelope.encode())
             }
         };
-        let hop = Hop { socket, tid: self.tid, own };
         match self.path {
-            Path::Direct => hop.response(self.client, value),
-            Path::Relayed(relay) => hop.request(relay, command, self.target, value),
+            Path::Direct => Verdict::Reply(Reply { value: Some(value), ..Reply::default() }),
+            Path::Relayed(relay) => request(relay, command, self.target, value),
         }
     }
 }
@@ -176,87 +162,70 @@ impl Arrival {
 /// Decides where messages between peers go.
 #[derive(Debug)]
 pub struct Router {
-    own: Vec<Address>,
     from_host: RateLimiter,
     to_host: RateLimiter,
 }
 
 impl Default for Router {
     fn default() -> Self {
-        Self { own: vec![], from_host: RateLimiter::new(FROM_HOST), to_host: RateLimiter::new(TO_HOST) }
+        Self { from_host: RateLimiter::new(FROM_HOST), to_host: RateLimiter::new(TO_HOST) }
     }
 }
 
 impl Router {
-    /// Says under which addresses this node is known. Nothing is passed on to them.
-    pub fn set_own_addresses(&mut self, own: Vec<Address>) {
-        self.own = own;
-    }
-
-    /// Decides about one message. `own` is the id of this node, if it is persistent.
-    pub fn route(
-        &mut self,
-        now: u64,
-        own: Option<&NodeId>,
-        passing: &Passing<'_>,
-        whereabouts: Whereabouts,
-    ) -> Verdict {
+    /// Decides about one message.
+    pub fn route(&mut self, now: u64, passing: &Passing<'_>, whereabouts: Whereabouts) -> Verdict {
         let verdict = match passing.command {
-            Command::PEER_HANDSHAKE => handshake(passing, own, whereabouts),
-            Command::PEER_HOLEPUNCH => holepunch(passing, own, whereabouts),
+            Command::PEER_HANDSHAKE => handshake(passing, whereabouts),
+            Command::PEER_HOLEPUNCH => holepunch(passing, whereabouts),
             _ => None,
         };
-        match verdict {
-            Some(Verdict::Forward(outgoing)) if !self.may_forward(now, passing.from, outgoing.to) => {
+        let verdict = verdict.unwrap_or(Verdict::Drop);
+        match &verdict {
+            Verdict::Request(Forward { to, .. }) | Verdict::Response { to, .. }
+                if !self.may_forward(now, passing.from, *to) =>
+            {
                 Verdict::Drop
             }
-            Some(verdict) => verdict,
-            None => Verdict::Drop,
+            _ => verdict,
         }
     }
 
     fn may_forward(&mut self, now: u64, from: Address, to: Address) -> bool {
-        to.port() != 0
-            && !self.own.contains(&to)
-            // In a private network, and in tests, all addresses are bogus.
-            && (!to.is_bogon() || from.is_bogon())
-            && self.from_host.allows(now, from.ip())
-            && self.to_host.allows(now, to.ip())
+        self.from_host.allows(now, from.ip()) && self.to_host.allows(now, to.ip())
     }
 }
 
-fn handshake(passing: &Passing<'_>, own: Option<&NodeId>, whereabouts: Whereabouts) -> Option<Verdict> {
+fn handshake(passing: &Passing<'_>, whereabouts: Whereabouts) -> Option<Verdict> {
     let target = *passing.target?;
     let HandshakeEnvelope { mode, noise, peer, relay } = HandshakeEnvelope::decode(passing.value?).ok()?;
     let bytes_min = if mode == Mode::FromServer { SECOND_OVERHEAD_BYTES } else { FIRST_OVERHEAD_BYTES };
     if !(bytes_min..=CARRIED_BYTES_MAX).contains(&noise.len()) {
         return None;
     }
-    let hop = Hop { socket: passing.socket, tid: passing.tid, own };
     let forward = |to: Address, envelope: HandshakeEnvelope| {
-        Some(Verdict::Forward(hop.request(to, Command::PEER_HANDSHAKE, target, envelope.encode())))
+        Some(request(to, Command::PEER_HANDSHAKE, target, envelope.encode()))
     };
     let arrived = |noise: Vec<u8>, client: Address, path: Path| {
-        let content = Content::Handshake(noise);
-        let (socket, tid) = (passing.socket, passing.tid);
-        Some(Verdict::Arrived(Arrival { target, content, client, path, socket, tid }))
+        Some(Verdict::Arrived(Arrival { target, content: Content::Handshake(noise), client, path }))
     };
     match (mode, whereabouts) {
         (Mode::FromServer, _) => {
             let (to, peer) = (peer?, Some(passing.from));
             let envelope = HandshakeEnvelope { mode: Mode::Reply, noise, peer, relay: None };
-            Some(Verdict::Forward(hop.response(to, envelope.encode())))
+            Some(Verdict::Response { to, value: envelope.encode() })
         }
         (Mode::FromClient, Whereabouts::Here) => arrived(noise, passing.from, Path::Direct),
         (Mode::FromRelay, Whereabouts::Here) => arrived(noise, peer?, Path::Relayed(passing.from)),
         (Mode::FromSecondRelay, Whereabouts::Here) => arrived(noise, peer?, Path::Relayed(relay?)),
-        (Mode::FromClient, _) => {
-            let Some(to) = relay.or(whereabouts.address()) else {
-                return Some(Verdict::Reply(closer_nodes()));
-            };
-            let peer = Some(passing.from);
-            forward(to, HandshakeEnvelope { mode: Mode::FromRelay, noise, peer, relay: None })
-        }
+        (Mode::FromClient, _) => match relay.or(whereabouts.address()) {
+            Some(to) => {
+                let peer = Some(passing.from);
+                forward(to, HandshakeEnvelope { mode: Mode::FromRelay, noise, peer, relay: None })
+            }
+            // Not an error: the client is to go on looking.
+            None => Some(Verdict::Reply(Reply { with_closer: true, ..Reply::default() })),
+        },
         (Mode::FromRelay, Whereabouts::At(to)) => {
             let (peer, relay) = (Some(peer?), Some(passing.from));
             forward(to, HandshakeEnvelope { mode: Mode::FromSecondRelay, noise, peer, relay })
@@ -265,30 +234,27 @@ fn handshake(passing: &Passing<'_>, own: Option<&NodeId>, whereabouts: Whereabou
     }
 }
 
-fn holepunch(passing: &Passing<'_>, own: Option<&NodeId>, whereabouts: Whereabouts) -> Option<Verdict> {
+fn holepunch(passing: &Passing<'_>, whereabouts: Whereabouts) -> Option<Verdict> {
     let target = *passing.target?;
     let HolepunchEnvelope { mode, id, payload, peer } = HolepunchEnvelope::decode(passing.value?).ok()?;
     if !(HOLEPUNCH_BYTES_MIN..=CARRIED_BYTES_MAX).contains(&payload.len()) {
         return None;
     }
-    let hop = Hop { socket: passing.socket, tid: passing.tid, own };
     let arrived = |payload: Vec<u8>, client: Address, path: Path| {
-        let content = Content::Holepunch { id, payload };
-        let (socket, tid) = (passing.socket, passing.tid);
-        Some(Verdict::Arrived(Arrival { target, content, client, path, socket, tid }))
+        Some(Verdict::Arrived(Arrival { target, content: Content::Holepunch { id, payload }, client, path }))
     };
     match (mode, whereabouts) {
         (Mode::FromServer, _) => {
             let (to, peer) = (peer?, Some(passing.from));
             let envelope = HolepunchEnvelope { mode: Mode::Reply, id, payload, peer };
-            Some(Verdict::Forward(hop.response(to, envelope.encode())))
+            Some(Verdict::Response { to, value: envelope.encode() })
         }
         (Mode::FromClient, Whereabouts::Here) => arrived(payload, passing.from, Path::Direct),
         (Mode::FromRelay, Whereabouts::Here) => arrived(payload, peer?, Path::Relayed(passing.from)),
         (Mode::FromClient, _) => {
             let (to, peer) = (peer.or(whereabouts.address())?, Some(passing.from));
             let envelope = HolepunchEnvelope { mode: Mode::FromRelay, id, payload, peer };
-            Some(Verdict::Forward(hop.request(to, Command::PEER_HOLEPUNCH, target, envelope.encode())))
+            Some(request(to, Command::PEER_HOLEPUNCH, target, envelope.encode()))
         }
         _ => None,
     }
@@ -303,38 +269,6 @@ impl Whereabouts {
     }
 }
 
-/// Not an error: the client is to go on looking.
-fn closer_nodes() -> Reply {
-    Reply { with_closer: true, ..Reply::default() }
-}
-
-/// What the datagrams of one hop have in common.
-#[derive(Clone, Copy)]
-struct Hop<'a> {
-    socket: Socket,
-    tid: u16,
-    own: Option<&'a NodeId>,
-}
-
-impl Hop<'_> {
-    fn request(&self, to: Address, command: Command, target: Target, value: Vec<u8>) -> Outgoing {
-        let (target, value) = (Some(target), Some(value));
-        let request = Request { tid: self.tid, to, id: self.id(), token: None, command, target, value };
-        self.outgoing(to, request.encode())
-    }
-
-    fn response(&self, to: Address, value: Vec<u8>) -> Outgoing {
-        let (tid, id, value) = (self.tid, self.id(), Some(value));
-        let response = Response { tid, to, id, token: None, closer: vec![], error: None, value };
-        self.outgoing(to, response.encode())
-    }
-
-    /// The id belongs to the server socket's address: from another one it would be a lie.
-    fn id(&self) -> Option<NodeId> {
-        self.own.copied().filter(|_| self.socket == Socket::Server)
-    }
-
-    fn outgoing(&self, to: Address, bytes: Vec<u8>) -> Outgoing {
-        Outgoing { socket: self.socket, to, bytes, ttl: None }
-    }
+fn request(to: Address, command: Command, target: Target, value: Vec<u8>) -> Verdict {
+    Verdict::Request(Forward { to, socket: None, command, target: Some(target), value: Some(value) })
 }
