@@ -7,10 +7,13 @@
 pub mod address;
 pub mod allowance;
 pub mod announce;
+pub mod announcer;
 pub mod command;
+pub mod dialer;
 pub mod envelope;
 pub mod holepunch;
 pub mod incoming;
+pub mod listener;
 pub mod message;
 pub mod namespaces;
 pub mod node;
