@@ -12,6 +12,7 @@ pub mod command;
 pub mod dialer;
 pub mod envelope;
 pub mod holepunch;
+pub mod hyperdht;
 pub mod incoming;
 pub mod listener;
 pub mod message;

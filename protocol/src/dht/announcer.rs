@@ -51,6 +51,8 @@ pub struct Announcer {
     target: Target,
     state: State,
     relays: Vec<RelayRoute>,
+    /// The relays of the announcement that is under way: they replace the others when all have answered.
+    acknowledged: Vec<RelayRoute>,
     /// Nodes to begin the next query with.
     closest: Vec<Address>,
     asked: BTreeMap<u64, Asked>,
@@ -92,6 +94,7 @@ impl Announcer {
             key,
             state: State::Searching,
             relays: vec![],
+            acknowledged: vec![],
             closest: vec![],
             asked: BTreeMap::new(),
             next_number: 0,
@@ -147,8 +150,10 @@ impl Announcer {
         }
         self.state = State::Stopping;
         self.asked.retain(|_, asked| matches!(asked, Asked::Announce(_)));
-        for relay in std::mem::take(&mut self.relays) {
-            self.find(relay.relay);
+        let relays =
+            std::mem::take(&mut self.relays).into_iter().chain(std::mem::take(&mut self.acknowledged));
+        for relay in relays.map(|route| route.relay).collect::<std::collections::BTreeSet<_>>() {
+            self.find(relay);
         }
         self.stop_when_all_is_done();
     }
@@ -160,26 +165,14 @@ impl Announcer {
         }
         self.closest = closest.iter().map(|answer| answer.from).collect();
         self.state = State::Announcing;
-        for answer in closest.iter().filter(|answer| can_store(answer)).take(RELAYS_MAX) {
+        let chosen = closest.iter().filter(|answer| can_store(answer)).take(RELAYS_MAX);
+        for answer in chosen {
             let Some(value) = signed(Purpose::Announce, &self.target, &[], answer, &self.key) else {
                 continue;
             };
             let route = RelayRoute { relay: answer.from, peer: answer.to };
             let spec = self.spec(answer.from, Command::ANNOUNCE, answer.token, Some(value));
             self.ask(Asked::Announce(route), spec);
-        }
-        let routes = self.asked.values().filter_map(|asked| match asked {
-            Asked::Announce(route) => Some(route.relay),
-            _ => None,
-        });
-        let kept: Vec<Address> = routes.collect();
-        let (kept, left) = std::mem::take(&mut self.relays)
-            .into_iter()
-            .partition::<Vec<_>, _>(|route| kept.contains(&route.relay));
-        // Those that are announced to again come back with their acknowledgement.
-        drop(kept);
-        for route in left {
-            self.find(route.relay);
         }
         self.rest_when_all_is_announced(now);
     }
@@ -190,7 +183,7 @@ impl Announcer {
         let answer = answer.filter(|answer| answer.error.is_none());
         match (asked, answer) {
             (Asked::Announce(route), Some(_)) if self.is_stopping() => self.find(route.relay),
-            (Asked::Announce(route), Some(_)) => self.relays.push(route),
+            (Asked::Announce(route), Some(_)) => self.acknowledged.push(route),
             (Asked::Ping, Some(_)) => {
                 if let State::Resting { answered, .. } = &mut self.state {
                     *answered += 1;
@@ -226,11 +219,17 @@ impl Announcer {
 
     fn rest_when_all_is_announced(&mut self, now: u64) {
         let is_announcing = self.asked.values().any(|asked| matches!(asked, Asked::Announce(_)));
-        if self.state == State::Announcing && !is_announcing {
-            self.actions.push_back(AnnounceAction::RelaysChanged);
-            let wait = if self.relays.is_empty() { RETRY_MS } else { PING_INTERVAL_MS };
-            self.state = State::Resting { next_at: now + wait, rounds: 0, answered: 0 };
+        if self.state != State::Announcing || is_announcing {
+            return;
         }
+        let fresh = std::mem::take(&mut self.acknowledged);
+        let before = std::mem::replace(&mut self.relays, fresh);
+        let is_left = |route: &&RelayRoute| self.relays.iter().all(|kept| kept.relay != route.relay);
+        let left: Vec<Address> = before.iter().filter(is_left).map(|route| route.relay).collect();
+        left.into_iter().for_each(|relay| self.find(relay));
+        let wait = if self.relays.is_empty() { RETRY_MS } else { PING_INTERVAL_MS };
+        self.state = State::Resting { next_at: now + wait, rounds: 0, answered: 0 };
+        self.actions.push_back(AnnounceAction::RelaysChanged);
     }
 
     fn stop_when_all_is_done(&mut self) {
