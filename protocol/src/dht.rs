@@ -2,25 +2,47 @@
 //!
 //! Every reachable node has an id, the hash of its [`Address`], and keeps the addresses of others. A query asks nodes
 //! ever closer to a target, by the distance of their ids, until it knows the closest; those keep what belongs to
-//! the target. [`message`] is the format of the datagrams. Everything is IPv4: the wire has no room for more.
+//! the target. [`message`] is the format of the datagrams, [`Node`] the machine that speaks it. Everything is IPv4: the wire has no room for more.
 
 pub mod address;
+pub mod allowance;
 pub mod announce;
+pub mod announcer;
 pub mod command;
+pub mod dialer;
 pub mod envelope;
 pub mod holepunch;
+pub mod hyperdht;
 pub mod incoming;
+pub mod listener;
 pub mod message;
 pub mod namespaces;
+pub mod node;
 pub mod noise;
 pub mod payload;
+mod query;
 pub(crate) mod random;
+pub mod rate;
 pub mod record;
+mod requests;
+pub mod router;
+mod sampler;
 pub mod storage;
+mod table;
+mod token;
+mod window;
 
 pub use address::{Address, Distance, NodeId, Target};
+pub use allowance::AnswerLimits;
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
 pub use message::{Command, ErrorCode, Message, Request, Response, Token};
+pub use node::{
+    Action, Commit, Forward, ForwardError, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError,
+    RequestId, RequestSpec, Settings, Standing,
+};
+pub use query::{Answer, QuerySpec};
+pub use requests::Patience;
+pub use sampler::{Observed, Sampler};
 
 /// How many nodes a row of the table holds, an answer names, and a query ends with (Kademlia's k).
 pub const CLOSEST_MAX: usize = 20;

@@ -17,7 +17,7 @@ pub enum Socket {
     Puncher(u32),
 }
 
-/// A request that the layer above is to answer with `Node::reply`, or not at all.
+/// A request that the layer above is to answer with [`Node::reply`](super::Node::reply), or not at all.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Incoming {
     /// What the answer needs. Drop it to stay silent.

@@ -24,6 +24,12 @@ impl Random {
         self.counter += 1;
         keyed_hash(&self.seed, &self.counter.to_le_bytes())
     }
+
+    /// Any 16-bit number.
+    pub(crate) fn number(&mut self) -> u16 {
+        let [low, high, ..] = self.bytes();
+        u16::from_le_bytes([low, high])
+    }
 }
 
 impl std::fmt::Debug for Random {

@@ -1,0 +1,240 @@
+//! A search for the nodes closest to a target: [`Query`].
+//!
+//! It asks the closest nodes it knows of, learns of closer ones from their answers, and ends when the [`CLOSEST_MAX`]
+//! closest have answered. A node that is late is not waited for: another is asked in its place at once, and when only
+//! late ones are left they get a moment more. So a dead node, wherever it stands, costs less than two seconds.
+//!
+//! The machine only decides whom to ask; sending and timing out is the business of [`Node`](super::Node).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::CLOSEST_MAX;
+use super::address::{Address, Distance, NodeId, Target};
+use super::message::{Command, ErrorCode, Response, Token};
+
+/// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
+const ASKED_MAX: usize = 512;
+/// Nodes that are known of and not asked yet; of more, the farthest are forgotten.
+const CANDIDATES_MAX: usize = 128;
+/// Nodes asked at once as long as a query follows addresses that the caller gave.
+const CAREFUL_CONCURRENCY: usize = 3;
+/// With fewer answers than this, what was given to begin with was not good enough.
+const ANSWERS_ENOUGH: usize = 5;
+/// How long late nodes are waited for when nothing else is left to do.
+const LATE_MS: u64 = 1_500;
+/// The same when [`CLOSEST_MAX`] others have answered.
+const LATE_WITH_ENOUGH_MS: u64 = 1_000;
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuerySpec {
+    /// What the closest nodes are wanted of.
+    pub target: Target,
+    /// What each node is asked.
+    pub command: Command,
+    /// What else the command needs.
+    pub value: Option<Vec<u8>>,
+    /// Nodes to begin with, for instance the closest of an earlier query. The table where there are none.
+    pub nodes: Vec<Address>,
+    /// How many nodes are asked at once.
+    pub concurrency: usize,
+    /// Whether something is to be stored at the closest nodes afterwards.
+    pub commits: bool,
+}
+
+impl QuerySpec {
+    /// A query from the table that asks ten nodes at once and stores nothing.
+    pub fn new(target: Target, command: Command) -> Self {
+        Self { target, command, value: None, nodes: Vec::new(), concurrency: 10, commits: false }
+    }
+}
+
+/// What a node answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who.
+    pub from: Address,
+    /// Its id, if it gave the one that belongs to its address.
+    pub id: Option<NodeId>,
+    /// Our own address as it sees it. A claim.
+    pub to: Address,
+    /// What it wants to be shown when something is to be stored.
+    pub token: Option<Token>,
+    /// Why the request failed.
+    pub error: Option<ErrorCode>,
+    /// What was asked for.
+    pub value: Option<Vec<u8>>,
+    /// How long the answer took, repetitions included.
+    pub round_trip_ms: u64,
+}
+
+/// A search that goes on.
+#[derive(Debug)]
+pub(super) struct Query {
+    spec: QuerySpec,
+    own: Option<Address>,
+    candidates: BTreeMap<Distance, Candidate>,
+    /// Whoever was a candidate once.
+    seen: BTreeSet<Address>,
+    asked: BTreeMap<Address, Asked>,
+    closest: BTreeMap<Distance, Answer>,
+    /// More nodes to begin with, in case those before were not good enough.
+    reserves: VecDeque<Vec<Address>>,
+    is_careful: bool,
+    answers: usize,
+    asked_count: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    address: Address,
+    named_by: Option<Address>,
+}
+
+/// A node that has not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// When the request went out; none while it waits for its turn.
+    at: Option<u64>,
+    is_late: bool,
+    named_by: Option<Address>,
+}
+
+impl Query {
+    /// A query that begins with the nodes of `spec`, or where there are none with the first of `reserves`; the others
+    /// are taken when answers are few. `own` is never asked.
+    pub(super) fn new(spec: QuerySpec, own: Option<Address>, reserves: Vec<Vec<Address>>) -> Self {
+        let is_careful = !spec.nodes.is_empty();
+        let mut query = Self {
+            own,
+            candidates: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            closest: BTreeMap::new(),
+            reserves: reserves.into(),
+            is_careful,
+            answers: 0,
+            asked_count: 0,
+            spec,
+        };
+        let given = std::mem::take(&mut query.spec.nodes);
+        given.into_iter().for_each(|address| _ = query.add_candidate(address, None));
+        query
+    }
+
+    pub(super) fn spec(&self) -> &QuerySpec {
+        &self.spec
+    }
+
+    /// The next node to ask. Call it until there is none; then the query waits, or [is over](Self::is_finished).
+    pub(super) fn next(&mut self) -> Option<Address> {
+        while self.needs_reserve() {
+            let reserve = self.reserves.pop_front().unwrap_or_default();
+            reserve.into_iter().for_each(|address| _ = self.add_candidate(address, None));
+        }
+        let late = self.asked.values().filter(|asked| asked.is_late).count();
+        if self.asked.len() - late >= self.concurrency() || self.asked_count >= ASKED_MAX {
+            return None;
+        }
+        let (distance, candidate) = self.candidates.pop_first()?;
+        if !self.is_closer(&distance) {
+            self.candidates.clear();
+            return None;
+        }
+        self.asked_count += 1;
+        self.asked
+            .insert(candidate.address, Asked { at: None, is_late: false, named_by: candidate.named_by });
+        Some(candidate.address)
+    }
+
+    /// A node answered.
+    pub(super) fn answered(&mut self, from: Address, answer: Answer, response: &Response) {
+        if self.asked.remove(&from).is_none() {
+            return;
+        }
+        if answer.error.is_none() {
+            self.answers += 1;
+            if let Some(id) = answer.id {
+                self.closest.insert(id.distance(&self.spec.target), answer);
+            }
+            while self.closest.len() > CLOSEST_MAX {
+                self.closest.pop_last();
+            }
+        }
+        // Nearest first is how they come; the first that does not help ends the list, as in the reference.
+        for address in &response.closer {
+            if !self.add_candidate(*address, Some(from)) {
+                break;
+            }
+        }
+    }
+
+    /// The request to a node went out, for the first time or again.
+    pub(super) fn sent(&mut self, now: u64, address: Address) {
+        self.asked.get_mut(&address).into_iter().for_each(|asked| _ = asked.at.get_or_insert(now));
+    }
+
+    /// A node has not answered its first try.
+    pub(super) fn late(&mut self, address: Address) {
+        self.asked.get_mut(&address).into_iter().for_each(|asked| asked.is_late = true);
+    }
+
+    /// A node has not answered at all. Gives back who named it.
+    pub(super) fn failed(&mut self, address: Address) -> Option<Address> {
+        self.asked.remove(&address)?.named_by
+    }
+
+    /// Whether nobody is left to ask or to wait for.
+    pub(super) fn is_finished(&self, now: u64) -> bool {
+        let nobody_to_ask = self.candidates.is_empty() || self.asked_count >= ASKED_MAX;
+        nobody_to_ask && !self.needs_reserve() && self.patience_ends().is_none_or(|ends| ends <= now)
+    }
+
+    /// Until when the nodes are waited for that were asked, if there are any.
+    pub(super) fn patience_ends(&self) -> Option<u64> {
+        let patience = if self.closest.len() < CLOSEST_MAX { LATE_MS } else { LATE_WITH_ENOUGH_MS };
+        self.asked.values().map(|asked| asked.at.map_or(u64::MAX, |at| at + patience)).max()
+    }
+
+    /// Who answered, the closest first.
+    pub(super) fn into_closest(self) -> Vec<Answer> {
+        self.closest.into_values().collect()
+    }
+
+    fn concurrency(&self) -> usize {
+        let careful = self.is_careful && self.answers < self.spec.concurrency;
+        if careful { CAREFUL_CONCURRENCY.min(self.spec.concurrency) } else { self.spec.concurrency }
+    }
+
+    fn needs_reserve(&self) -> bool {
+        !self.reserves.is_empty()
+            && self.candidates.is_empty()
+            && self.asked.values().all(|asked| asked.is_late)
+            && self.answers < ANSWERS_ENOUGH
+    }
+
+    /// Notes a node to ask. False where it is not closer than the nodes that have answered.
+    fn add_candidate(&mut self, address: Address, named_by: Option<Address>) -> bool {
+        let distance = NodeId::of(&address).distance(&self.spec.target);
+        if !self.is_closer(&distance) {
+            return false;
+        }
+        if Some(address) == self.own || address.port() == 0 || !self.seen.insert(address) {
+            return true;
+        }
+        self.candidates.insert(distance, Candidate { address, named_by });
+        while self.candidates.len() > CANDIDATES_MAX {
+            // It may be named again when others turn out to be gone.
+            self.candidates
+                .pop_last()
+                .into_iter()
+                .for_each(|(_, farthest)| _ = self.seen.remove(&farthest.address));
+        }
+        true
+    }
+
+    fn is_closer(&self, distance: &Distance) -> bool {
+        self.closest.len() < CLOSEST_MAX
+            || self.closest.last_key_value().is_some_and(|(last, _)| distance < last)
+    }
+}

@@ -1,0 +1,251 @@
+//! The nodes that a node knows: [`Table`].
+//!
+//! 256 rows by the number of leading bits that a node's id has in common with the table's own; a row holds
+//! [`CLOSEST_MAX`] nodes. So a node knows its neighbourhood well and of each far region a sample. A full row takes a
+//! newcomer only when an old node does not answer: old nodes are the ones that stay, and nobody is pushed out by a flood.
+
+use std::collections::BTreeMap;
+
+use super::CLOSEST_MAX;
+use super::address::{Address, NodeId, Target};
+
+/// A node heard so recently is not asked whether it is alive.
+const FRESH_MS: u64 = 60_000;
+/// A node known for so long that a newcomer may challenge it only when it was not heard recently.
+const PROVEN_MS: u64 = 30 * 60_000;
+/// A node that was challenged is left alone for so long.
+const CHALLENGE_PAUSE_MS: u64 = 5_000;
+
+/// The table of one node.
+#[derive(Debug)]
+pub(super) struct Table {
+    own: Target,
+    rows: BTreeMap<u16, BTreeMap<NodeId, Entry>>,
+    length: usize,
+}
+
+/// A node in the table. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) address: Address,
+    /// When it came into the table.
+    pub(super) added_at: u64,
+    /// When it last answered.
+    pub(super) heard_at: u64,
+    /// When it was last asked whether it is alive.
+    pub(super) challenged_at: u64,
+    /// When it last told us our address.
+    pub(super) sampled_at: Option<u64>,
+}
+
+/// What becomes of a node that is not in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// There is room.
+    Free,
+    /// If this node of the row does not answer, there is room.
+    Challenge(Address),
+    /// None: the row is full of good nodes, or the node is the table's own.
+    None,
+}
+
+impl Table {
+    /// An empty table around `own`.
+    pub(super) fn new(own: Target) -> Self {
+        Self { own, rows: BTreeMap::new(), length: 0 }
+    }
+
+    /// What the table is around.
+    pub(super) fn own(&self) -> Target {
+        self.own
+    }
+
+    /// How many nodes it holds.
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The entry of a node.
+    pub(super) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
+        self.rows.get_mut(&self.row_of(id))?.get_mut(id)
+    }
+
+    /// Whether the node is in the table.
+    pub(super) fn contains(&self, id: &NodeId) -> bool {
+        self.rows.get(&self.row_of(id)).is_some_and(|row| row.contains_key(id))
+    }
+
+    /// Whether there is a place for a node that is not in the table yet.
+    pub(super) fn place_for(&self, id: &NodeId, now: u64) -> Place {
+        let row = self.row_of(id);
+        if row == 256 {
+            return Place::None;
+        }
+        match self.rows.get(&row) {
+            Some(row) if row.len() >= CLOSEST_MAX => weakest(row, now).map_or(Place::None, Place::Challenge),
+            _ => Place::Free,
+        }
+    }
+
+    /// Takes in a node that has just answered, if there is room.
+    pub(super) fn insert(&mut self, id: NodeId, address: Address, now: u64) -> bool {
+        if self.contains(&id) || self.place_for(&id, now) != Place::Free {
+            return false;
+        }
+        let entry = Entry { address, added_at: now, heard_at: now, challenged_at: 0, sampled_at: None };
+        self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
+        self.length += 1;
+        true
+    }
+
+    /// Removes a node that does not answer.
+    pub(super) fn remove(&mut self, id: &NodeId) {
+        let row = self.row_of(id);
+        let Some(entries) = self.rows.get_mut(&row) else { return };
+        self.length -= usize::from(entries.remove(id).is_some());
+        if entries.is_empty() {
+            self.rows.remove(&row);
+        }
+    }
+
+    /// The nodes closest to `target`, the closest first, at most [`CLOSEST_MAX`].
+    pub(super) fn closest(&self, target: &Target) -> Vec<Address> {
+        // Nodes of the target's own row have more bits in common with it than all others; then come those of the later
+        // rows, which part from it where the table's own id does; then the earlier rows, each farther than the one after.
+        let row = NodeId(self.own.0).distance(target).common_bits();
+        let mut found: Vec<(&NodeId, &Entry)> = Vec::new();
+        found.extend(self.rows.get(&row).into_iter().flatten());
+        if found.len() < CLOSEST_MAX {
+            found.extend(self.rows.range(row + 1..).flat_map(|(_, entries)| entries));
+        }
+        for (_, entries) in self.rows.range(..row).rev() {
+            if found.len() >= CLOSEST_MAX {
+                break;
+            }
+            found.extend(entries);
+        }
+        found.sort_by_cached_key(|(id, _)| id.distance(target));
+        found.into_iter().take(CLOSEST_MAX).map(|(_, entry)| entry.address).collect()
+    }
+
+    /// The nodes that are to be asked whether they are alive: the longest unheard first. Only two when even the first
+    /// of them was heard recently.
+    pub(super) fn longest_unheard(&self, count: usize, now: u64) -> Vec<Address> {
+        let mut entries: Vec<&Entry> = self.entries().collect();
+        entries.sort_by_key(|entry| entry.heard_at);
+        let is_fresh = entries.first().is_some_and(|entry| entry.heard_at + FRESH_MS > now);
+        entries.iter().take(if is_fresh { 2 } else { count }).map(|entry| entry.address).collect()
+    }
+
+    /// The nodes that came into the table last.
+    pub(super) fn latest(&self, count: usize) -> Vec<Address> {
+        let mut entries: Vec<&Entry> = self.entries().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.added_at));
+        entries.iter().take(count).map(|entry| entry.address).collect()
+    }
+
+    /// Every node.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.rows.values().flat_map(BTreeMap::values)
+    }
+
+    /// Forgets when nodes were heard, as after a sleep: all of them are to be asked again.
+    pub(super) fn forget_times(&mut self) {
+        self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.heard_at = 0);
+    }
+
+    /// The same nodes around another id. Of rows that became too full the first to be found stay.
+    pub(super) fn rebuild(&mut self, own: Target) {
+        let before = std::mem::replace(self, Self::new(own));
+        for (id, entry) in before.rows.into_values().flatten() {
+            if self.place_for(&id, entry.added_at) == Place::Free {
+                self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
+                self.length += 1;
+            }
+        }
+    }
+
+    fn row_of(&self, id: &NodeId) -> u16 {
+        id.distance(&self.own).common_bits()
+    }
+}
+
+/// The node of a full row that a newcomer may challenge: the longest unheard one that was not challenged just now, unless
+/// it is old and was heard recently.
+fn weakest(row: &BTreeMap<NodeId, Entry>, now: u64) -> Option<Address> {
+    let candidates = row.values().filter(|entry| entry.challenged_at + CHALLENGE_PAUSE_MS <= now);
+    let oldest = candidates.min_by_key(|entry| (entry.heard_at, entry.added_at))?;
+    let is_proven = oldest.added_at + PROVEN_MS <= now && oldest.heard_at + FRESH_MS > now;
+    (!is_proven).then_some(oldest.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn node(number: u32) -> (NodeId, Address) {
+        let address = Address::new(Ipv4Addr::from(number), 1);
+        (NodeId::of(&address), address)
+    }
+
+    #[test]
+    fn closest_gives_what_sorting_all_nodes_gives() {
+        let mut table = Table::new(Target([7; 32]));
+        for number in 0..3_000 {
+            let (id, address) = node(number);
+            table.insert(id, address, 1);
+        }
+        let all: Vec<Address> = table.entries().map(|entry| entry.address).collect();
+        assert!(all.len() == table.len() && all.len() < 12 * CLOSEST_MAX);
+        for number in 0..300 {
+            let target = Target(node(number).0.0);
+            let mut sorted = all.clone();
+            sorted.sort_by_key(|address| NodeId::of(address).distance(&target));
+            sorted.truncate(CLOSEST_MAX);
+            assert_eq!(table.closest(&target), sorted);
+        }
+    }
+
+    #[test]
+    fn a_full_row_takes_a_newcomer_only_where_a_node_is_gone() {
+        let mut table = Table::new(Target([0; 32]));
+        let far: Vec<(NodeId, Address)> =
+            (0..1_000).map(node).filter(|(id, _)| id.0[0] >= 0x80).take(CLOSEST_MAX + 1).collect();
+        for (number, (id, address)) in far.iter().enumerate() {
+            assert_eq!(table.insert(*id, *address, 10_000 + number as u64), number < CLOSEST_MAX);
+        }
+        let (newcomer, address) = far[CLOSEST_MAX];
+        assert_eq!(table.place_for(&newcomer, 20_000), Place::Challenge(far[0].1));
+        table.get_mut(&far[0].0).expect("known").challenged_at = 20_000;
+        assert_eq!(table.place_for(&newcomer, 20_000), Place::Challenge(far[1].1));
+        // Nodes known for long that were heard just now are left alone.
+        let later = 20_000 + PROVEN_MS;
+        far.iter().filter_map(|(id, _)| Some(id)).for_each(|id| {
+            if let Some(entry) = table.get_mut(id) {
+                entry.heard_at = later;
+            }
+        });
+        assert_eq!(table.place_for(&newcomer, later), Place::None);
+        table.remove(&far[3].0);
+        assert_eq!(table.place_for(&newcomer, later), Place::Free);
+        assert!(table.insert(newcomer, address, later));
+        assert_eq!(table.len(), CLOSEST_MAX);
+    }
+
+    #[test]
+    fn no_flood_of_nodes_grows_the_table_and_its_own_id_has_no_place() {
+        let mut table = Table::new(Target(node(1).0.0));
+        assert_eq!(table.place_for(&node(1).0, 0), Place::None);
+        for number in 0..20_000 {
+            let (id, address) = node(number);
+            table.insert(id, address, number.into());
+        }
+        assert!(table.len() <= 20 * CLOSEST_MAX);
+        let before = table.len();
+        table.rebuild(Target(node(2).0.0));
+        assert!(table.len() <= before && table.len() > CLOSEST_MAX);
+        assert_eq!(table.entries().count(), table.len());
+    }
+}

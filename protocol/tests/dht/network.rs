@@ -1,0 +1,332 @@
+//! Whole nodes on a simulated network: peers announce themselves, find each other and shake hands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libvms_protocol::dht::dialer::{DialError, Dialed, Way};
+use libvms_protocol::dht::hyperdht::{DialId, Event, HyperDht, Welcome};
+use libvms_protocol::dht::listener::{Accepted, Approach};
+use libvms_protocol::dht::node::{Mode, Settings};
+use libvms_protocol::dht::record::peer_target;
+use libvms_protocol::dht::{Address, Socket, Target};
+use libvms_protocol::identity::{PublicKey, SecretKey};
+
+use super::codecs::address;
+
+const DELAY_MS: u64 = 20;
+const UNIX: u64 = 1_700_000_000_000;
+
+/// A node with two sockets, and what happened to it.
+struct Machine {
+    dht: HyperDht,
+    server: Address,
+    client: Address,
+    is_down: bool,
+    accepted: Vec<Accepted>,
+    dialed: BTreeMap<DialId, Result<Dialed, DialError>>,
+    found: BTreeSet<PublicKey>,
+    relays: Vec<Address>,
+    stopped: usize,
+    done: usize,
+}
+
+/// Machines and the datagrams between them. All of it follows from what the test does.
+struct Network {
+    now: u64,
+    machines: Vec<Machine>,
+    /// By time of arrival and order of sending: from, to, bytes.
+    flying: BTreeMap<(u64, u64), (Address, Address, Vec<u8>)>,
+    sent: u64,
+}
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed(&[number; 32])
+}
+
+impl Network {
+    /// A network of so many persistent nodes.
+    fn new(nodes: u8) -> Self {
+        let mut network = Self { now: 0, machines: vec![], flying: BTreeMap::new(), sent: 0 };
+        for _ in 0..nodes {
+            let own = network.next_address();
+            network.add(Mode::Persistent { address: Some(own) });
+            network.run(200);
+        }
+        network.run(2_000);
+        network
+    }
+
+    fn next_address(&self) -> Address {
+        address(&format!("20.0.{}.1:49737", self.machines.len()))
+    }
+
+    fn add(&mut self, mode: Mode) -> usize {
+        let server = self.next_address();
+        let bootstrap = self.machines.iter().map(|machine| machine.server).take(1).collect();
+        let settings = Settings { mode, ..Settings::new(bootstrap, server.port()) };
+        let number = self.machines.len();
+        let dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        self.machines.push(Machine {
+            dht,
+            server,
+            client: server.with_port(1_000),
+            is_down: false,
+            accepted: vec![],
+            dialed: BTreeMap::new(),
+            found: BTreeSet::new(),
+            relays: vec![],
+            stopped: 0,
+            done: 0,
+        });
+        number
+    }
+
+    /// A guest: it asks, and is in nobody's table.
+    fn guest(&mut self) -> usize {
+        let number = self.add(Mode::Ephemeral);
+        self.run(3_000);
+        number
+    }
+
+    fn run(&mut self, milliseconds: u64) {
+        let end = self.now + milliseconds;
+        loop {
+            for number in 0..self.machines.len() {
+                self.collect(number);
+            }
+            let arrival = self.flying.keys().next().map(|(at, _)| *at);
+            let timeout = self.machines.iter().map(|machine| machine.dht.next_timeout()).min();
+            let next = arrival.into_iter().chain(timeout).min().unwrap_or(end).max(self.now);
+            if next > end {
+                break;
+            }
+            self.now = next;
+            while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= next) {
+                let (from, to, bytes) = entry.remove();
+                self.deliver(from, to, &bytes);
+            }
+            for machine in &mut self.machines {
+                if machine.dht.next_timeout() <= next {
+                    machine.dht.handle_timeout(next);
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn deliver(&mut self, from: Address, to: Address, bytes: &[u8]) {
+        for machine in self.machines.iter_mut().filter(|machine| !machine.is_down) {
+            let socket = match to {
+                _ if to == machine.server => Socket::Server,
+                _ if to == machine.client => Socket::Client,
+                _ => continue,
+            };
+            machine.dht.receive(self.now, socket, from, bytes).expect("only the DHT speaks here");
+        }
+    }
+
+    fn collect(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        while let Some(event) = machine.dht.poll() {
+            match event {
+                Event::Send { socket, to, bytes, .. } => {
+                    let from = if socket == Socket::Server { machine.server } else { machine.client };
+                    self.sent += 1;
+                    self.flying.insert((self.now + DELAY_MS, self.sent), (from, to, bytes));
+                }
+                Event::Accepted { accepted, .. } => machine.accepted.push(accepted),
+                Event::Dialed { dial, result } => _ = machine.dialed.insert(dial, result),
+                Event::Announced { relays, .. } => machine.relays = relays,
+                Event::Found { reply, .. } => {
+                    machine.found.extend(reply.peers.into_iter().map(|peer| peer.public_key));
+                }
+                Event::Stopped { .. } => machine.stopped += 1,
+                Event::QueryDone { result, .. } => {
+                    result.expect("the query succeeds");
+                    machine.done += 1;
+                }
+                Event::Bootstrapped { .. } | Event::StandingChanged(_) => {}
+            }
+        }
+    }
+
+    fn listen(&mut self, number: usize, key: &SecretKey, welcome: Welcome) {
+        self.machines[number].dht.listen(self.now, key, welcome);
+        self.run(3_000);
+    }
+
+    fn dial(&mut self, number: usize, local: &SecretKey, remote: &SecretKey, relays: &[Address]) -> DialId {
+        let remote = remote.public_key();
+        let dialed = self.machines[number].dht.dial(self.now, local, remote, relays);
+        dialed.expect("a key").0
+    }
+
+    /// The result of an attempt, after at most 20 s.
+    fn result(&mut self, number: usize, dial: DialId) -> Result<Dialed, DialError> {
+        for _ in 0..200 {
+            if let Some(result) = self.machines[number].dialed.remove(&dial) {
+                return result;
+            }
+            self.run(100);
+        }
+        panic!("the attempt goes on for ever");
+    }
+}
+
+/// Both ends agree on keys and streams.
+fn assert_match(dialed: &Dialed, accepted: &Accepted) {
+    assert_eq!((dialed.local_stream, dialed.remote_stream), (accepted.remote_stream, accepted.local_stream));
+    assert_eq!((dialed.keys.transmit, dialed.keys.receive), (accepted.keys.receive, accepted.keys.transmit));
+    assert_eq!(dialed.keys.hash, accepted.keys.hash);
+}
+
+#[test]
+fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
+    let mut network = Network::new(12);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    assert_eq!(network.machines[server].relays.len(), 3);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    let started = network.now;
+    let dialed = network.result(client, dial).expect("the peer answers");
+    assert!(network.now - started < 1_000);
+    assert_eq!(dialed.keys.remote, key(100).public_key());
+    let Way::Punch { relays, .. } = &dialed.way else { panic!("{:?}", dialed.way) };
+    assert_eq!(relays.relays.len(), 3);
+    assert!(relays.relays.iter().all(|route| route.peer == network.machines[server].client));
+    network.run(2_000);
+    // Two relays pass the same message on: the server answers twice and counts once.
+    let [accepted] = network.machines[server].accepted.as_slice() else { panic!("one connection") };
+    assert_eq!((accepted.approach, accepted.client), (Approach::Await, network.machines[client].client));
+    assert_eq!(accepted.keys.remote, key(101).public_key());
+    assert_match(&dialed, accepted);
+}
+
+#[test]
+fn a_server_that_can_be_reached_is_connected_to_directly() {
+    let mut network = Network::new(8);
+    let client = network.guest();
+    network.listen(3, &key(100), Welcome::Everybody);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    let dialed = network.result(client, dial).expect("the peer answers");
+    assert_eq!(dialed.way, Way::Connect(Socket::Client, network.machines[3].server));
+    assert_match(&dialed, &network.machines[3].accepted[0]);
+    // Asked by its own address, it answers without any relay, and sends its header at once.
+    let own = network.machines[3].server;
+    let dial = network.dial(client, &key(102), &key(100), &[own]);
+    let dialed = network.result(client, dial).expect("the peer answers");
+    assert_eq!((dialed.way.clone(), dialed.server), (Way::Connect(Socket::Client, own), own));
+    let accepted =
+        network.machines[3].accepted.iter().find(|accepted| accepted.keys.hash == dialed.keys.hash);
+    assert_match(&dialed, accepted.expect("the server heard of it"));
+}
+
+#[test]
+fn a_client_that_can_be_reached_waits_for_the_server() {
+    let mut network = Network::new(8);
+    let server = network.guest();
+    network.listen(server, &key(100), Welcome::Everybody);
+    let dial = network.dial(5, &key(101), &key(100), &[]);
+    let dialed = network.result(5, dial).expect("the peer answers");
+    assert_eq!(dialed.way, Way::Await);
+    let accepted = &network.machines[server].accepted[0];
+    assert_eq!(accepted.approach, Approach::Dial(network.machines[5].server));
+    assert_match(&dialed, accepted);
+}
+
+#[test]
+fn peers_of_a_topic_find_each_other_until_they_leave() {
+    let mut network = Network::new(12);
+    let topic = Target([0x77; 32]);
+    let (first, second) = (network.guest(), network.guest());
+    network.listen(first, &key(100), Welcome::Everybody);
+    let relays = network.machines[first].relays.clone();
+    let now = network.now;
+    network.machines[first].dht.announce(now, topic, relays, &key(100));
+    network.run(3_000);
+    assert_eq!(network.machines[first].done, 1);
+    let now = network.now;
+    network.machines[second].dht.lookup(now, topic);
+    network.run(3_000);
+    assert_eq!(network.machines[second].found, BTreeSet::from([key(100).public_key()]));
+
+    let now = network.now;
+    network.machines[first].dht.unannounce(now, topic, &key(100));
+    network.run(3_000);
+    network.machines[second].found.clear();
+    let now = network.now;
+    network.machines[second].dht.lookup(now, topic);
+    network.run(3_000);
+    assert!(network.machines[second].found.is_empty());
+}
+
+#[test]
+fn a_peer_that_does_not_exist_is_not_found_and_one_that_is_gone_does_not_answer() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest(), network.guest());
+    let dial = network.dial(client, &key(101), &key(99), &[]);
+    assert_eq!(network.result(client, dial), Err(DialError::NotFound));
+    network.listen(server, &key(100), Welcome::Everybody);
+    network.machines[server].is_down = true;
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    assert_eq!(network.result(client, dial), Err(DialError::NoAnswer));
+}
+
+#[test]
+fn a_server_that_stops_is_forgotten_by_its_relays() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    let now = network.now;
+    network.machines[server].dht.stop(now, &key(100).public_key());
+    network.run(3_000);
+    assert_eq!(network.machines[server].stopped, 1);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    assert_eq!(network.result(client, dial), Err(DialError::NotFound));
+}
+
+#[test]
+fn a_peer_that_is_not_welcome_does_not_learn_that_there_is_a_server() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::AllBut(BTreeSet::from([key(66).public_key()])));
+    for (local, is_welcome) in [(key(66), false), (key(100), false), (key(101), true)] {
+        let dial = network.dial(client, &local, &key(100), &[]);
+        assert_eq!(network.result(client, dial).is_ok(), is_welcome, "{:?}", local.public_key());
+    }
+    assert_eq!(network.machines[server].accepted.len(), 1);
+}
+
+#[test]
+fn a_server_finds_other_relays_when_its_own_are_lost() {
+    let mut network = Network::new(12);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    let before = network.machines[server].relays.clone();
+    for machine in &mut network.machines {
+        machine.is_down = before.contains(&machine.server);
+    }
+    network.run(30_000);
+    let after = network.machines[server].relays.clone();
+    assert_eq!(after.len(), 3);
+    assert!(after.iter().all(|relay| !before.contains(relay)), "{before:?} {after:?}");
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    network.result(client, dial).expect("reached through the new ones");
+    // The network is quiet: three pings and their answers every three seconds.
+    let sent = network.sent;
+    network.run(30_000);
+    assert!(network.sent - sent < 600, "{}", network.sent - sent);
+}
+
+#[test]
+fn a_server_is_found_for_hours() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    for _ in 0..4 {
+        network.run(30 * 60_000);
+        let dial = network.dial(client, &key(101), &key(100), &[]);
+        network.result(client, dial).expect("the peer answers");
+    }
+    assert_eq!(network.machines[server].accepted.len(), 4);
+    assert_eq!(peer_target(&key(100).public_key()).0.len(), 32);
+}
