@@ -22,5 +22,6 @@ pub mod identity;
 pub mod limits;
 pub mod replication;
 pub mod tree;
+pub mod udx;
 pub mod value;
 pub mod wire;
