@@ -6,5 +6,6 @@ mod hyperdrive;
 mod keys;
 mod merkle;
 mod replication;
+mod udx;
 mod vector;
 mod wire;

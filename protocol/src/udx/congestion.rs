@@ -3,7 +3,8 @@
 //! It keeps a model of the path, the highest delivery rate and the shortest round trip of late, and lets as much be under
 //! way as the path holds. Loss is no signal to it: a path that loses one packet in twenty at random keeps its speed,
 //! which CUBIC or NewReno would divide by a hundred. The reference does the same. What we add is BBR's later allowance for
-//! acknowledgements that come in heaps, and a window of four packets after a timeout. What we leave out is the
+//! acknowledgements that come in heaps, an end of the start when a fifth of a round is lost (so much is no chance, but a queue
+//! that overflows), and a window of four packets after a timeout. What we leave out is the
 //! conservation of packets in the first round of a recovery; the bound is the window.
 //!
 //! States: `Startup` doubles the rate each round until it stops growing, `Drain` empties the queue that this
@@ -27,6 +28,9 @@ const SHORTEST_KEPT_US: u64 = 10_000_000;
 const SHRINK_US: u64 = 200_000;
 /// Rounds in a row that must fail to bring a quarter more before the path counts as full.
 const ROUNDS_WITHOUT_GROWTH: u8 = 3;
+
+/// A round in which more is lost shows that the path is full.
+const START_LOSS_PERCENT: u64 = 20;
 
 /// Percent. 289 is 2 / ln 2: the least that doubles the rate each round.
 const STARTUP_GAIN: u64 = 289;
@@ -59,8 +63,8 @@ pub(super) struct Arrival {
     pub(super) sample: RateSample,
     /// Of a packet that was sent once, if there is one.
     pub(super) round_trip_us: Option<u64>,
-    /// Something was found lost since the last one.
-    pub(super) has_loss: bool,
+    /// Bytes that were found lost since the last one.
+    pub(super) lost_bytes: u64,
 }
 
 /// The controller of one path.
@@ -75,6 +79,9 @@ pub(super) struct Congestion {
     /// Rounds so far, and the count of delivered bytes that ends the present one.
     round: u64,
     round_ends: u64,
+    /// Bytes delivered when the present round began, and found lost since.
+    round_began: u64,
+    round_lost: u64,
     /// The rate at which growth was last seen, and the rounds since.
     grown_to: u64,
     rounds_without_growth: u8,
@@ -95,6 +102,8 @@ impl Congestion {
             shortest_at: now,
             round: 0,
             round_ends: 0,
+            round_began: 0,
+            round_lost: 0,
             grown_to: 0,
             rounds_without_growth: 0,
             is_full: false,
@@ -133,8 +142,8 @@ impl Congestion {
         let is_new_round = self.count_round(arrival);
         self.take_rate(arrival);
         self.take_heap(arrival);
-        if is_new_round && !arrival.sample.is_idle {
-            self.look_for_growth();
+        if is_new_round {
+            self.look_for_growth(arrival);
         }
         let is_shortest_stale = self.take_round_trip(arrival);
         self.change_state(arrival, is_shortest_stale);
@@ -147,6 +156,7 @@ impl Congestion {
     }
 
     fn count_round(&mut self, arrival: &Arrival) -> bool {
+        self.round_lost += arrival.lost_bytes;
         let is_new = arrival.sample.delivered_before >= self.round_ends;
         if is_new {
             self.round += 1;
@@ -174,8 +184,14 @@ impl Congestion {
         self.heap.insert(self.round, excess, RATE_ROUNDS);
     }
 
-    fn look_for_growth(&mut self) {
-        if self.is_full {
+    fn look_for_growth(&mut self, arrival: &Arrival) {
+        let lost = std::mem::take(&mut self.round_lost);
+        let delivered = arrival.delivered - std::mem::replace(&mut self.round_began, arrival.delivered);
+        if self.is_full || arrival.sample.is_idle {
+            return;
+        }
+        if lost > percent(delivered + lost, START_LOSS_PERCENT) {
+            self.is_full = true;
             return;
         }
         if self.rate.max() >= percent(self.grown_to, 125) {
@@ -222,7 +238,7 @@ impl Congestion {
         match CRUISE_GAINS[phase] {
             // Until the larger load is really on the path, or the path has answered with loss.
             gain if gain > 100 => {
-                has_passed && (arrival.has_loss || arrival.in_flight >= self.path_bytes(gain))
+                has_passed && (arrival.lost_bytes > 0 || arrival.in_flight >= self.path_bytes(gain))
             }
             gain if gain < 100 => has_passed || arrival.in_flight <= self.path_bytes(100),
             _ => has_passed,

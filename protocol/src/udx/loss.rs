@@ -27,7 +27,8 @@ pub(super) struct LossDetector {
 /// What a search found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    pub(super) has_lost: bool,
+    /// Bytes that were given up, with headers.
+    pub(super) lost_bytes: u64,
     pub(super) has_lost_probe: bool,
     /// When to search again, if nothing is heard until then.
     pub(super) next_at: Option<u64>,
@@ -75,7 +76,7 @@ impl LossDetector {
                 break;
             }
             sending.give_up(sequence);
-            found.has_lost = true;
+            found.lost_bytes += sent.bytes();
             found.has_lost_probe |= sent.padding > 0;
         }
         found

@@ -236,7 +236,7 @@ mod tests {
     fn packets_far_ahead_are_not_held_and_not_answered() {
         let mut receiving = Receiving::new(1000);
         assert_eq!(receiving.take(FIRST + AHEAD_PACKETS_MAX, b"x", false), Taken::No);
-        assert_eq!(receiving.take(FIRST + AHEAD_PACKETS_MAX - 1, b"x", false), Taken::Yes);
+        assert_eq!(receiving.take(FIRST + (AHEAD_PACKETS_MAX - 1), b"x", false), Taken::Yes);
         assert_eq!(receiving.take(FIRST.nearest(u32::MAX), b"x", false), Taken::Answered);
     }
 

@@ -58,7 +58,8 @@ pub(super) struct Transmitter {
     timeouts: u8,
     /// A packet may be sent whatever the path carries: the answer to it is what we wait for.
     owes_probe: bool,
-    has_loss: bool,
+    /// Bytes given up that the congestion controller was not told of yet.
+    lost_bytes: u64,
     pub(super) resent_packets: u64,
     remote_window: u32,
     /// The number and the acknowledgement of the packet that the window was taken from.
@@ -75,7 +76,7 @@ impl Transmitter {
             timers: Timers::default(),
             timeouts: 0,
             owes_probe: false,
-            has_loss: false,
+            lost_bytes: 0,
             resent_packets: 0,
             remote_window: REMOTE_WINDOW_START,
             window_from: (Sequence::START, Sequence::START),
@@ -201,7 +202,7 @@ impl Transmitter {
             in_flight: self.sending.bytes_in_flight(),
             sample,
             round_trip_us,
-            has_loss: std::mem::take(&mut self.has_loss),
+            lost_bytes: std::mem::take(&mut self.lost_bytes),
         };
         self.path.congestion.arrived(&arrival);
         (self.timeouts, self.owes_probe) = (0, false);
@@ -211,7 +212,7 @@ impl Transmitter {
     fn search(&mut self, now: u64) {
         let found = self.loss.search(now, &mut self.sending, &self.path.round_trip);
         self.timers.search_at = found.next_at;
-        self.has_loss |= found.has_lost;
+        self.lost_bytes += found.lost_bytes;
         if found.has_lost_probe {
             self.path.mtu.probe_lost();
         }

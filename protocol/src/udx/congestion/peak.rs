@@ -38,7 +38,8 @@ mod tests {
     fn the_highest_value_is_forgotten_when_its_rounds_have_passed() {
         let mut peak = Peak::default();
         assert_eq!(peak.max(), 0);
-        for (round, value) in [(1, 50), (1, 70), (1, 60), (5, 40), (9, 30), (11, 20)] {
+        peak.insert(1, 50, 10);
+        for (round, value) in [(1, 70), (1, 60), (5, 40), (9, 30), (11, 20)] {
             peak.insert(round, value, 10);
             assert_eq!(peak.max(), 70);
         }
