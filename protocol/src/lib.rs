@@ -25,5 +25,6 @@ pub mod limits;
 pub mod replication;
 pub mod swarm;
 pub mod tree;
+pub mod udx;
 pub mod value;
 pub mod wire;

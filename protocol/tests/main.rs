@@ -8,5 +8,6 @@ mod keys;
 mod merkle;
 mod replication;
 mod swarm;
+mod udx;
 mod vector;
 mod wire;

@@ -1,0 +1,286 @@
+//! How much may be under way, and how fast: a controller after BBR, version 1 (Cardwell and others, 2016).
+//!
+//! It keeps a model of the path, the highest delivery rate and the shortest round trip of late, and lets as much be under
+//! way as the path holds. Loss is no signal to it: a path that loses one packet in twenty at random keeps its speed,
+//! which CUBIC or NewReno would divide by a hundred. The reference does the same. What we add is BBR's later allowance for
+//! acknowledgements that come in heaps, an end of the start when a fifth of a round is lost (so much is no chance, but a queue
+//! that overflows), and a window of four packets after a timeout. What we leave out is the
+//! conservation of packets in the first round of a recovery; the bound is the window.
+//!
+//! States: `Startup` doubles the rate each round until it stops growing, `Drain` empties the queue that this
+//! made, `Cruise` goes around eight phases of which one probes for more and one gives back, and `Shrink` empties the
+//! path for 200 ms when the shortest round trip was not seen for ten seconds.
+
+mod peak;
+
+use super::pacer::scale;
+use super::rate::RateSample;
+use peak::Peak;
+
+/// Bytes of a full packet, for windows that are counted in packets.
+const PACKET_BYTES: u64 = 1200;
+const WINDOW_START: u64 = 10 * PACKET_BYTES;
+const WINDOW_MIN: u64 = 4 * PACKET_BYTES;
+
+/// Rounds for which the highest rate is remembered.
+const RATE_ROUNDS: u64 = 10;
+const SHORTEST_KEPT_US: u64 = 10_000_000;
+const SHRINK_US: u64 = 200_000;
+/// Rounds in a row that must fail to bring a quarter more before the path counts as full.
+const ROUNDS_WITHOUT_GROWTH: u8 = 3;
+
+/// A round in which more is lost shows that the path is full.
+const START_LOSS_PERCENT: u64 = 20;
+
+/// Percent. 289 is 2 / ln 2: the least that doubles the rate each round.
+const STARTUP_GAIN: u64 = 289;
+const DRAIN_GAIN: u64 = 35;
+const WINDOW_GAIN: u64 = 200;
+const CRUISE_GAINS: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
+/// Just under what the path carries, so that a queue that came to be goes away.
+const PACING_PERCENT: u64 = 99;
+
+/// Heaps of acknowledgements are allowed for up to what the path carries in this time.
+const HEAP_US_MAX: u64 = 100_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Startup,
+    Drain,
+    Cruise { phase: usize, since: u64 },
+    Shrink { until: Option<u64> },
+}
+
+/// What an acknowledgement brings to the controller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) now: u64,
+    /// Bytes that arrived with it, and in all.
+    pub(super) bytes: u64,
+    pub(super) delivered: u64,
+    /// Bytes that are still under way.
+    pub(super) in_flight: u64,
+    pub(super) sample: RateSample,
+    /// Of a packet that was sent once, if there is one.
+    pub(super) round_trip_us: Option<u64>,
+    /// Bytes that were found lost since the last one.
+    pub(super) lost_bytes: u64,
+}
+
+/// The controller of one path.
+#[derive(Clone, Debug)]
+pub(super) struct Congestion {
+    state: State,
+    window: u64,
+    rate: Peak,
+    heap: Peak,
+    shortest_us: u64,
+    shortest_at: u64,
+    /// Rounds so far, and the count of delivered bytes that ends the present one.
+    round: u64,
+    round_ends: u64,
+    /// Bytes delivered when the present round began, and found lost since.
+    round_began: u64,
+    round_lost: u64,
+    /// The rate at which growth was last seen, and the rounds since.
+    grown_to: u64,
+    rounds_without_growth: u8,
+    is_full: bool,
+    /// The start of the present heap of acknowledgements, and what it has brought.
+    heap_at: u64,
+    heap_bytes: u64,
+}
+
+impl Congestion {
+    pub(super) fn new(now: u64) -> Self {
+        Self {
+            state: State::Startup,
+            window: WINDOW_START,
+            rate: Peak::default(),
+            heap: Peak::default(),
+            shortest_us: u64::MAX,
+            shortest_at: now,
+            round: 0,
+            round_ends: 0,
+            round_began: 0,
+            round_lost: 0,
+            grown_to: 0,
+            rounds_without_growth: 0,
+            is_full: false,
+            heap_at: now,
+            heap_bytes: 0,
+        }
+    }
+
+    /// Bytes that may be under way, headers counted.
+    pub(super) fn window(&self) -> u64 {
+        match self.state {
+            State::Shrink { .. } => self.window.min(WINDOW_MIN.max(self.path_bytes(50))),
+            _ => self.window,
+        }
+    }
+
+    /// Bytes a second at which to send, once the path has been measured.
+    pub(super) fn pacing_rate(&self) -> Option<u64> {
+        if self.shortest_us == u64::MAX {
+            return None;
+        }
+        let gain = match self.state {
+            State::Startup => STARTUP_GAIN,
+            State::Drain => DRAIN_GAIN,
+            State::Cruise { phase, .. } => CRUISE_GAINS[phase],
+            State::Shrink { .. } => 100,
+        };
+        // The first samples are of single small packets: they must not choke what the first window allows anyway.
+        let start_rate =
+            if self.is_full { 0 } else { WINDOW_START * 1_000_000 / self.shortest_us.max(1_000) };
+        Some(percent(self.rate.max().max(start_rate), gain * PACING_PERCENT / 100).max(PACKET_BYTES))
+    }
+
+    /// Packets have arrived.
+    pub(super) fn arrived(&mut self, arrival: &Arrival) {
+        let is_new_round = self.count_round(arrival);
+        self.take_rate(arrival);
+        self.take_heap(arrival);
+        if is_new_round {
+            self.look_for_growth(arrival);
+        }
+        let is_shortest_stale = self.take_round_trip(arrival);
+        self.change_state(arrival, is_shortest_stale);
+        self.set_window(arrival);
+    }
+
+    /// Nothing was acknowledged for so long that all of it counts as lost.
+    pub(super) fn timed_out(&mut self) {
+        self.window = WINDOW_MIN;
+    }
+
+    fn count_round(&mut self, arrival: &Arrival) -> bool {
+        self.round_lost += arrival.lost_bytes;
+        let is_new = arrival.sample.delivered_before >= self.round_ends;
+        if is_new {
+            self.round += 1;
+            self.round_ends = arrival.delivered;
+        }
+        is_new
+    }
+
+    fn take_rate(&mut self, arrival: &Arrival) {
+        // A sender with little to send says nothing about the path, unless it was faster than all before.
+        let sample = arrival.sample.rate.filter(|&rate| !arrival.sample.is_idle || rate >= self.rate.max());
+        if let Some(rate) = sample {
+            self.rate.insert(self.round, rate, RATE_ROUNDS);
+        }
+    }
+
+    fn take_heap(&mut self, arrival: &Arrival) {
+        let expected = scale(self.rate.max(), arrival.now.saturating_sub(self.heap_at));
+        if self.heap_bytes <= expected {
+            (self.heap_at, self.heap_bytes) = (arrival.now, arrival.bytes);
+            return;
+        }
+        self.heap_bytes += arrival.bytes;
+        let excess = self.heap_bytes.saturating_sub(expected).min(self.window);
+        self.heap.insert(self.round, excess, RATE_ROUNDS);
+    }
+
+    fn look_for_growth(&mut self, arrival: &Arrival) {
+        let lost = std::mem::take(&mut self.round_lost);
+        let delivered = arrival.delivered - std::mem::replace(&mut self.round_began, arrival.delivered);
+        if self.is_full || arrival.sample.is_idle {
+            return;
+        }
+        if lost > percent(delivered + lost, START_LOSS_PERCENT) {
+            self.is_full = true;
+            return;
+        }
+        if self.rate.max() >= percent(self.grown_to, 125) {
+            (self.grown_to, self.rounds_without_growth) = (self.rate.max(), 0);
+            return;
+        }
+        self.rounds_without_growth += 1;
+        self.is_full = self.rounds_without_growth >= ROUNDS_WITHOUT_GROWTH;
+    }
+
+    /// Whether the shortest round trip known so far has become too old to be believed.
+    fn take_round_trip(&mut self, arrival: &Arrival) -> bool {
+        let is_stale = arrival.now > self.shortest_at + SHORTEST_KEPT_US;
+        if let Some(round_trip) = arrival.round_trip_us.filter(|&us| us <= self.shortest_us || is_stale) {
+            (self.shortest_us, self.shortest_at) = (round_trip, arrival.now);
+        }
+        is_stale
+    }
+
+    fn change_state(&mut self, arrival: &Arrival, is_shortest_stale: bool) {
+        let now = arrival.now;
+        if self.state == State::Startup && self.is_full {
+            self.state = State::Drain;
+        }
+        if self.state == State::Drain && arrival.in_flight <= self.path_bytes(100) {
+            self.state = State::Cruise { phase: 2, since: now };
+        }
+        if let State::Cruise { phase, since } = self.state
+            && self.is_phase_over(phase, since, arrival)
+        {
+            self.state = State::Cruise { phase: (phase + 1) % CRUISE_GAINS.len(), since: now };
+        }
+        // With little under way the new measurement is clean as it is.
+        if is_shortest_stale && arrival.in_flight > WINDOW_MIN {
+            self.state = State::Shrink { until: None };
+        }
+        if let State::Shrink { until } = self.state {
+            self.shrink(arrival, until);
+        }
+    }
+
+    fn is_phase_over(&self, phase: usize, since: u64, arrival: &Arrival) -> bool {
+        let has_passed = arrival.now.saturating_sub(since) > self.shortest_us;
+        match CRUISE_GAINS[phase] {
+            // Until the larger load is really on the path, or the path has answered with loss.
+            gain if gain > 100 => {
+                has_passed && (arrival.lost_bytes > 0 || arrival.in_flight >= self.path_bytes(gain))
+            }
+            gain if gain < 100 => has_passed || arrival.in_flight <= self.path_bytes(100),
+            _ => has_passed,
+        }
+    }
+
+    fn shrink(&mut self, arrival: &Arrival, until: Option<u64>) {
+        let now = arrival.now;
+        match until {
+            None if arrival.in_flight <= self.window() => {
+                self.state = State::Shrink { until: Some(now + SHRINK_US) };
+            }
+            Some(until) if now >= until => {
+                self.shortest_at = now;
+                self.state =
+                    if self.is_full { State::Cruise { phase: 2, since: now } } else { State::Startup };
+            }
+            _ => {}
+        }
+    }
+
+    fn set_window(&mut self, arrival: &Arrival) {
+        let gain = if self.is_full { WINDOW_GAIN } else { STARTUP_GAIN };
+        let heap = self.heap.max().min(scale(self.rate.max(), HEAP_US_MAX));
+        let target = self.path_bytes(gain) + heap + 3 * PACKET_BYTES;
+        if self.is_full {
+            self.window = target.min(self.window + arrival.bytes);
+        } else if self.window < target || arrival.delivered < WINDOW_START {
+            self.window += arrival.bytes;
+        }
+        self.window = self.window.max(WINDOW_MIN);
+    }
+
+    /// What the path holds at the highest rate and the shortest round trip, times a gain.
+    fn path_bytes(&self, gain_percent: u64) -> u64 {
+        if self.shortest_us == u64::MAX {
+            return WINDOW_START;
+        }
+        percent(scale(self.rate.max(), self.shortest_us), gain_percent)
+    }
+}
+
+fn percent(value: u64, percent: u64) -> u64 {
+    value.saturating_mul(percent) / 100
+}

@@ -1,0 +1,92 @@
+//! Finds lost packets by the time at which they were sent, as RACK does (RFC 8985): when a packet that was sent later has
+//! arrived, and the time has passed in which reordering could explain the gap.
+
+use super::round_trip::RoundTrip;
+use super::sending::{Arrived, Sending};
+use super::sequence::Sequence;
+
+/// The time for reordering grows by a quarter of the shortest round trip whenever it proves too short, up to a whole.
+const QUARTERS_MAX: u64 = 4;
+
+/// Packets that came after a gap and make it a loss rather than a change of order, where no such change was ever seen.
+const PACKETS_BEYOND_GAP: u64 = 3;
+
+/// The state of the search.
+#[derive(Clone, Debug)]
+pub(super) struct LossDetector {
+    /// Of all that arrived, the transmission that was the last to be made, and what its round trip took.
+    newest_transmission: u64,
+    newest_round_trip_us: u64,
+    highest: Sequence,
+    /// Quarters of the shortest round trip that packets may be late. 0: none has ever come out of order.
+    quarters: u64,
+    /// Packets that have arrived above the first gap since it came to be.
+    beyond_gap: u64,
+}
+
+/// What a search found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// Bytes that were given up, with headers.
+    pub(super) lost_bytes: u64,
+    pub(super) has_lost_probe: bool,
+    /// When to search again, if nothing is heard until then.
+    pub(super) next_at: Option<u64>,
+}
+
+impl LossDetector {
+    pub(super) fn new() -> Self {
+        Self {
+            newest_transmission: 0,
+            newest_round_trip_us: 0,
+            highest: Sequence::START,
+            quarters: 0,
+            beyond_gap: 0,
+        }
+    }
+
+    /// Takes note of what has arrived.
+    pub(super) fn arrived(&mut self, now: u64, arrived: &Arrived, round_trip: &RoundTrip, has_gap: bool) {
+        let Some((sequence, sent)) = arrived.newest else { return };
+        let is_late = arrived.lowest_sent_once.is_some_and(|lowest| lowest < self.highest);
+        if arrived.has_been_misjudged || (is_late && self.quarters == 0) {
+            self.quarters = QUARTERS_MAX.min(self.quarters + 1);
+        }
+        self.highest = self.highest.max(sequence);
+        self.beyond_gap = if has_gap { self.beyond_gap + arrived.packets } else { 0 };
+        let round_trip_us = now.saturating_sub(sent.departure.sent_at);
+        // So quick an answer is to an earlier copy.
+        let is_for_earlier_copy = sent.is_resent && round_trip_us < round_trip.shortest_us();
+        if sent.transmission > self.newest_transmission && !is_for_earlier_copy {
+            (self.newest_transmission, self.newest_round_trip_us) = (sent.transmission, round_trip_us);
+        }
+    }
+
+    /// Gives up what is lost. The work is that of the packets given up.
+    pub(super) fn search(&self, now: u64, sending: &mut Sending, round_trip: &RoundTrip) -> Found {
+        let mut found = Found::default();
+        let patience = self.newest_round_trip_us + self.reordering_us(round_trip);
+        while let Some((sequence, sent)) = sending.oldest_in_flight() {
+            if sent.transmission >= self.newest_transmission {
+                break;
+            }
+            let lost_at = sent.departure.sent_at.saturating_add(patience);
+            if lost_at > now {
+                found.next_at = Some(lost_at);
+                break;
+            }
+            sending.give_up(sequence);
+            found.lost_bytes += sent.bytes();
+            found.has_lost_probe |= sent.padding > 0;
+        }
+        found
+    }
+
+    fn reordering_us(&self, round_trip: &RoundTrip) -> u64 {
+        if self.quarters == 0 && self.beyond_gap >= PACKETS_BEYOND_GAP {
+            return 0;
+        }
+        let late_us = self.quarters.max(1) * round_trip.shortest_us() / 4;
+        late_us.min(round_trip.mean_us().unwrap_or(0))
+    }
+}

@@ -1,0 +1,420 @@
+//! One stream: an ordered, reliable flow of bytes each way between two peers that know each other's ids and addresses,
+//! and unordered messages beside it. It lives in an [`Endpoint`](super::Endpoint), which owns the public contract.
+
+use std::collections::VecDeque;
+
+use super::event::{CloseReason, Event, Notices};
+use super::packet::{HEADER_BYTES, Header, Kind, Packet, SACK_BLOCK_BYTES};
+use super::receiving::{Receiving, Taken};
+use super::sending::Sending;
+use super::sequence::Sequence;
+use super::transmitter::Transmitter;
+use super::{Firewall, Path, Settings, Statistics, UdxError};
+
+/// Heartbeats without any answer that are borne. At two seconds each, about as long as data is waited for.
+const HEARTBEATS_MAX: u32 = 6;
+
+/// Messages that wait for their reader or for the socket, each. They are unreliable: more are dropped.
+const MESSAGES_MAX: usize = 64;
+
+/// Whom a stream talks to.
+#[derive(Debug)]
+enum Peer {
+    /// Nobody yet. Where packets are admitted, the first one fixes from where.
+    Awaited { firewall: Firewall, knocked: Option<Path> },
+    /// `former`: the path before the last change; the remote may still use it until it is heard on the new one.
+    Known { path: Path, id: u32, former: Option<Path>, is_heard: bool },
+}
+
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// Both sides have ended and everything has arrived. It still acknowledges: the last of that may be lost.
+    Finished,
+    /// It is given up and says nothing any more.
+    Closed,
+}
+
+/// A stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    local: u32,
+    settings: Settings,
+    peer: Peer,
+    life: Life,
+    receiving: Receiving,
+    transmitter: Transmitter,
+    owes_acknowledgement: bool,
+    /// The window that the remote was last told.
+    advertised: u32,
+    messages_in: VecDeque<Vec<u8>>,
+    messages_out: VecDeque<Vec<u8>>,
+    last_sent_at: u64,
+    /// Heartbeats since the window closed, and since anything was heard.
+    window_heartbeats: u32,
+    unanswered_heartbeats: u32,
+    wants_room: bool,
+    notices: Notices,
+}
+
+impl Stream {
+    pub(super) fn new(now: u64, local: u32, settings: Settings, firewall: Firewall) -> Self {
+        // Until it is connected the path is unknown: whatever is put here is replaced then.
+        let nowhere = ([0, 0, 0, 0], 0).into();
+        Self {
+            local,
+            settings,
+            peer: Peer::Awaited { firewall, knocked: None },
+            life: Life::Open,
+            receiving: Receiving::new(settings.receive_bytes_max),
+            transmitter: Transmitter::new(now, nowhere, Sending::new(settings.unsent_bytes_max)),
+            owes_acknowledgement: false,
+            advertised: settings.receive_bytes_max.try_into().unwrap_or(u32::MAX),
+            messages_in: VecDeque::new(),
+            messages_out: VecDeque::new(),
+            last_sent_at: now,
+            window_heartbeats: 0,
+            unanswered_heartbeats: 0,
+            wants_room: false,
+            notices: Notices::default(),
+        }
+    }
+
+    pub(super) fn connect(&mut self, now: u64, path: Path, id: u32) -> Result<(), UdxError> {
+        let Peer::Awaited { knocked, .. } = self.peer else { return Err(UdxError::Connected(self.local)) };
+        let is_heard = knocked == Some(path);
+        if !is_heard {
+            // What somebody else has sent until now is not the remote's.
+            self.forget_received();
+        }
+        self.peer = Peer::Known { path, id, former: None, is_heard };
+        self.last_sent_at = now;
+        self.transmitter.change_path(now, path.remote);
+        if is_heard {
+            self.notices.is_connected = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn redirect(&mut self, now: u64, path: Path, id: u32) -> Result<(), UdxError> {
+        let Peer::Known { path: former, is_heard, .. } = self.peer else {
+            return Err(UdxError::NotConnected(self.local));
+        };
+        self.peer = Peer::Known { path, id, former: Some(former).filter(|former| *former != path), is_heard };
+        self.transmitter.change_path(now, path.remote);
+        Ok(())
+    }
+
+    /// Forgets who has knocked and what came with it.
+    pub(super) fn refuse(&mut self) {
+        if let Peer::Awaited { knocked, .. } = &mut self.peer {
+            *knocked = None;
+            self.forget_received();
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, UdxError> {
+        if self.life != Life::Open || self.transmitter.sending.is_ending() {
+            return Err(UdxError::Ended(self.local));
+        }
+        let accepted = self.transmitter.sending.write(bytes);
+        self.wants_room |= accepted < bytes.len();
+        Ok(accepted)
+    }
+
+    pub(super) fn end(&mut self) {
+        self.transmitter.sending.end();
+    }
+
+    pub(super) fn send_message(&mut self, message: &[u8]) -> Result<bool, UdxError> {
+        let bytes_max = self.transmitter.payload_bytes_max();
+        if self.life != Life::Open {
+            return Err(UdxError::Ended(self.local));
+        }
+        if message.len() > bytes_max {
+            return Err(UdxError::MessageTooLong { bytes: message.len(), bytes_max });
+        }
+        let has_room = self.messages_out.len() < MESSAGES_MAX;
+        if has_room {
+            self.messages_out.push_back(message.to_vec());
+        }
+        Ok(has_room)
+    }
+
+    pub(super) fn read(&mut self, into: &mut [u8]) -> usize {
+        let count = self.receiving.read(into);
+        // A remote that was told of little room waits for news of more; of less than a quarter it is not worth it.
+        let (free, all) = (self.receiving.window(), self.settings.receive_bytes_max as u64);
+        let is_waiting = u64::from(self.advertised) < all / 2;
+        if is_waiting && u64::from(free.saturating_sub(self.advertised)) >= all / 4 {
+            self.owes_acknowledgement = true;
+        }
+        count
+    }
+
+    pub(super) fn readable_bytes(&self) -> usize {
+        self.receiving.readable_bytes()
+    }
+
+    pub(super) fn receive_message(&mut self) -> Option<Vec<u8>> {
+        self.messages_in.pop_front()
+    }
+
+    /// Takes a packet that came on `path`. Whether it was the remote's.
+    pub(super) fn receive(&mut self, now: u64, path: Path, packet: &Packet<'_>) -> bool {
+        if self.life == Life::Closed || !self.admits(path) {
+            return false;
+        }
+        self.unanswered_heartbeats = 0;
+        let kind = packet.header.kind;
+        if kind.has(Kind::HEARTBEAT) {
+            self.owes_acknowledgement = true;
+            return true;
+        }
+        if kind.has(Kind::MESSAGE) {
+            self.take_message(packet.payload);
+        }
+        let sequence = self.receiving.next().nearest(packet.header.sequence);
+        if kind.is_numbered() {
+            self.take_data(sequence, packet);
+        }
+        if self.life == Life::Open && kind.has(Kind::DESTROY) && self.receiving.is_near(sequence) {
+            self.close(CloseReason::Reset);
+            return true;
+        }
+        // A number from far ahead would make its window the last one that is ever believed.
+        if sequence < self.receiving.next() || self.receiving.is_near(sequence) {
+            self.transmitter.receive(now, sequence, packet);
+            self.offer_room();
+        }
+        self.check_finished();
+        true
+    }
+
+    /// Writes the next datagram to send, if there is one, and says where to.
+    pub(super) fn poll(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<Path> {
+        let Peer::Known { path, .. } = self.peer else { return None };
+        if self.life == Life::Open {
+            self.run_timers(now);
+        }
+        if self.life == Life::Open {
+            self.write_next(now, datagram)?;
+        } else if self.life == Life::Finished && self.owes_acknowledgement {
+            self.write_state(Kind::STATE, datagram);
+        } else {
+            return None;
+        }
+        self.last_sent_at = now;
+        Some(path)
+    }
+
+    /// When to poll again, if nothing happens before.
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        if self.life != Life::Open || !self.is_connected() {
+            return None;
+        }
+        self.transmitter.next_timeout().into_iter().chain(self.heartbeat_at()).min()
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        self.notices.take()
+    }
+
+    pub(super) fn has_event(&self) -> bool {
+        self.notices.is_any()
+    }
+
+    /// The path and the remote's id, if they are known.
+    pub(super) fn remote(&self) -> Option<(Path, u32)> {
+        match self.peer {
+            Peer::Known { path, id, .. } => Some((path, id)),
+            Peer::Awaited { .. } => None,
+        }
+    }
+
+    /// What a stream that has finished answers, and what tells the remote that this one is given up.
+    pub(super) fn farewell(&self) -> Option<Header> {
+        match self.life {
+            Life::Open => Some(self.header(Kind::DESTROY)),
+            Life::Finished => Some(self.header(Kind::STATE)),
+            Life::Closed => None,
+        }
+    }
+
+    /// Whether both sides have ended and everything has arrived.
+    pub(super) fn is_finished(&self) -> bool {
+        self.life == Life::Finished
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        let sending = &self.transmitter.sending;
+        Statistics {
+            round_trip_us: self.transmitter.round_trip_us(),
+            payload_bytes_max: self.transmitter.payload_bytes_max(),
+            congestion_window_bytes: self.transmitter.congestion_window(),
+            in_flight_bytes: sending.bytes_in_flight(),
+            unsent_bytes: sending.unsent_bytes(),
+            resent_packets: self.transmitter.resent_packets,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        matches!(self.peer, Peer::Known { .. })
+    }
+
+    /// Whether a packet that came on `from` may be the remote's. The id alone proves little: it stands in every packet
+    /// for all on the way to see.
+    fn admits(&mut self, from: Path) -> bool {
+        match &mut self.peer {
+            Peer::Awaited { firewall: Firewall::Closed, .. } => false,
+            Peer::Awaited { knocked: Some(knocked), .. } => *knocked == from,
+            Peer::Awaited { knocked, .. } => {
+                *knocked = Some(from);
+                self.notices.knocked = Some(from);
+                true
+            }
+            Peer::Known { path, former, is_heard, .. } if *path == from => {
+                *former = None;
+                self.notices.is_connected |= !*is_heard;
+                *is_heard = true;
+                true
+            }
+            Peer::Known { former, .. } => *former == Some(from),
+        }
+    }
+
+    fn take_message(&mut self, payload: &[u8]) {
+        if self.messages_in.len() < MESSAGES_MAX {
+            self.messages_in.push_back(payload.to_vec());
+            self.notices.has_message = true;
+        }
+    }
+
+    fn take_data(&mut self, sequence: Sequence, packet: &Packet<'_>) {
+        let kind = packet.header.kind;
+        let payload = if kind.has(Kind::DATA) { packet.payload } else { &[] };
+        let (readable, had_ended) = (self.receiving.readable_bytes(), self.receiving.has_ended());
+        let taken = self.receiving.take(sequence, payload, kind.has(Kind::END));
+        self.owes_acknowledgement |= taken != Taken::No;
+        self.notices.is_readable |= self.receiving.readable_bytes() > readable;
+        self.notices.has_remote_ended |= self.receiving.has_ended() && !had_ended;
+    }
+
+    /// Tells a writer that was refused, once there is room for it to be worth while.
+    fn offer_room(&mut self) {
+        if self.wants_room && self.transmitter.sending.room() >= self.settings.unsent_bytes_max / 2 {
+            (self.wants_room, self.notices.is_writable) = (false, true);
+        }
+    }
+
+    fn forget_received(&mut self) {
+        self.receiving = Receiving::new(self.settings.receive_bytes_max);
+        self.messages_in.clear();
+        self.owes_acknowledgement = false;
+        self.notices = Notices::default();
+    }
+
+    fn run_timers(&mut self, now: u64) {
+        let has_timed_out = self.transmitter.run_timers(now).is_err();
+        let is_silent =
+            self.unanswered_heartbeats > HEARTBEATS_MAX && self.heartbeat_at().is_some_and(|at| at <= now);
+        if has_timed_out && self.receiving.has_ended() && self.transmitter.sending.lacks_only_end() {
+            // It has all of our bytes and has ended: most likely it has closed, and answers no more.
+            self.finish();
+        } else if has_timed_out || is_silent {
+            self.close(CloseReason::TimedOut);
+        }
+    }
+
+    fn check_finished(&mut self) {
+        if self.life == Life::Open && self.receiving.has_ended() && self.transmitter.sending.has_ended() {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.life = Life::Finished;
+        self.notices.closed = Some(CloseReason::Finished);
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.life = Life::Closed;
+        self.notices.closed = Some(reason);
+    }
+
+    /// When the next heartbeat is due: while the remote has no room, and where the caller wants a sign of life.
+    fn heartbeat_at(&self) -> Option<u64> {
+        if self.transmitter.is_window_closed() {
+            let timeout = self.transmitter.timeout_us();
+            return Some(match self.window_heartbeats {
+                0 => 0,
+                1 => self.last_sent_at + timeout,
+                _ => self.last_sent_at + 2 * timeout,
+            });
+        }
+        let interval = self.settings.keepalive?.as_micros() as u64;
+        let sending = &self.transmitter.sending;
+        (sending.is_settled() && !sending.has_new()).then_some(self.last_sent_at + interval)
+    }
+
+    fn write_next(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<()> {
+        if let Some(message) = self.messages_out.pop_front() {
+            self.header(Kind::MESSAGE).write(datagram);
+            datagram.extend_from_slice(&message);
+        } else if let Some((sequence, sent)) = self.transmitter.poll(now) {
+            self.write_packet(sequence, &sent, datagram);
+        } else if self.heartbeat_at().is_some_and(|at| at <= now) {
+            self.window_heartbeats += u32::from(self.transmitter.is_window_closed());
+            self.unanswered_heartbeats += 1;
+            self.header(Kind::HEARTBEAT).write(datagram);
+        } else if self.owes_acknowledgement {
+            self.write_state(Kind::STATE, datagram);
+        } else {
+            return None;
+        }
+        if !self.transmitter.is_window_closed() {
+            self.window_heartbeats = 0;
+        }
+        Some(())
+    }
+
+    fn write_packet(&mut self, sequence: Sequence, sent: &super::sending::Sent, datagram: &mut Vec<u8>) {
+        let mut kind = if sent.payload_bytes > 0 { Kind::DATA } else { Kind::STATE };
+        if sent.is_end {
+            kind = kind | Kind::END;
+        }
+        let header = Header { data_offset: sent.padding, sequence: sequence.wire(), ..self.header(kind) };
+        header.write(datagram);
+        datagram.resize(HEADER_BYTES + usize::from(sent.padding), 0);
+        self.transmitter.sending.write_payload(sent, datagram);
+        // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
+        self.owes_acknowledgement &= self.receiving.has_gaps();
+        self.advertised = header.window;
+    }
+
+    fn write_state(&mut self, kind: Kind, datagram: &mut Vec<u8>) {
+        let kind = if self.receiving.has_gaps() { kind | Kind::SACK } else { kind };
+        let header = self.header(kind);
+        header.write(datagram);
+        for (start, end) in self.receiving.sack_blocks() {
+            datagram.reserve(SACK_BLOCK_BYTES);
+            datagram.extend_from_slice(&start.to_le_bytes());
+            datagram.extend_from_slice(&end.to_le_bytes());
+        }
+        self.owes_acknowledgement = false;
+        self.advertised = header.window;
+    }
+
+    fn header(&self, kind: Kind) -> Header {
+        let stream = self.remote().map_or(0, |(_, id)| id);
+        Header {
+            kind,
+            data_offset: 0,
+            stream,
+            window: self.receiving.window(),
+            sequence: self.transmitter.sending.next().wire(),
+            acknowledged: self.receiving.next().wire(),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Decides which packet of a stream goes out, and when: between what is to be sent, what was lost, what the path carries
+//! and what the remote can take. Start from [`Transmitter::poll`].
+
+use std::net::SocketAddr;
+
+use super::congestion::{Arrival, Congestion};
+use super::loss::LossDetector;
+use super::mtu::Mtu;
+use super::pacer::Pacer;
+use super::packet::{HEADER_BYTES, Packet};
+use super::rate::Delivery;
+use super::round_trip::RoundTrip;
+use super::sending::{Arrived, Sending, Sent};
+use super::sequence::Sequence;
+
+/// Retransmission timeouts in a row that are borne; the next one ends the stream. With those of a second, and two
+/// seconds between them, that is 13 seconds, as in the reference.
+const TIMEOUTS_MAX: u8 = 6;
+
+/// A remote that has said nothing yet can take at least so much: what every peer of the reference advertises.
+const REMOTE_WINDOW_START: u32 = 4 * 1024 * 1024;
+
+/// The remote has not answered for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimedOut;
+
+/// What is known of the path to the remote. Another path starts anew.
+#[derive(Debug)]
+struct PathModel {
+    round_trip: RoundTrip,
+    congestion: Congestion,
+    pacer: Pacer,
+    mtu: Mtu,
+    has_answered: bool,
+}
+
+/// When something is to happen without anything coming in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timers {
+    /// All that is under way counts as lost.
+    retransmit_at: Option<u64>,
+    /// One packet is sent to provoke an answer.
+    probe_at: Option<u64>,
+    /// Packets may have become so late that they count as lost.
+    search_at: Option<u64>,
+    /// The pacer lets the next packet pass.
+    paced_until: Option<u64>,
+}
+
+/// The sending side of a stream that is connected.
+#[derive(Debug)]
+pub(super) struct Transmitter {
+    pub(super) sending: Sending,
+    delivery: Delivery,
+    loss: LossDetector,
+    path: PathModel,
+    timers: Timers,
+    timeouts: u8,
+    /// A packet may be sent whatever the path carries: the answer to it is what we wait for.
+    owes_probe: bool,
+    /// Bytes given up that the congestion controller was not told of yet.
+    lost_bytes: u64,
+    pub(super) resent_packets: u64,
+    remote_window: u32,
+    /// The number and the acknowledgement of the packet that the window was taken from.
+    window_from: (Sequence, Sequence),
+}
+
+impl Transmitter {
+    pub(super) fn new(now: u64, remote: SocketAddr, sending: Sending) -> Self {
+        Self {
+            sending,
+            delivery: Delivery::default(),
+            loss: LossDetector::new(),
+            path: PathModel::new(now, remote),
+            timers: Timers::default(),
+            timeouts: 0,
+            owes_probe: false,
+            lost_bytes: 0,
+            resent_packets: 0,
+            remote_window: REMOTE_WINDOW_START,
+            window_from: (Sequence::START, Sequence::START),
+        }
+    }
+
+    /// The remote is elsewhere now, and nothing is known of the way there.
+    pub(super) fn change_path(&mut self, now: u64, remote: SocketAddr) {
+        self.path = PathModel::new(now, remote);
+        self.timers.paced_until = None;
+        self.rearm(now);
+    }
+
+    /// Takes the acknowledgement that every packet carries. `sequence` is the packet's own number.
+    pub(super) fn receive(&mut self, now: u64, sequence: Sequence, packet: &Packet<'_>) {
+        let first = self.sending.first();
+        let acknowledged = first.nearest(packet.header.acknowledged);
+        if acknowledged > self.sending.next() {
+            return;
+        }
+        let mut arrived = Arrived::default();
+        if acknowledged > first {
+            self.sending.acknowledge(acknowledged, &mut arrived);
+        }
+        for (start, end) in packet.sack_blocks() {
+            let first = self.sending.first();
+            self.sending.acknowledge_block(first.nearest(start), first.nearest(end), &mut arrived);
+        }
+        if acknowledged >= first && (sequence, acknowledged) >= self.window_from {
+            self.window_from = (sequence, acknowledged);
+            self.remote_window = packet.header.window;
+        }
+        self.take_arrived(now, &arrived);
+    }
+
+    /// Does what is due.
+    pub(super) fn run_timers(&mut self, now: u64) -> Result<(), TimedOut> {
+        let is_due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
+        if is_due(&mut self.timers.search_at) {
+            self.search(now);
+        }
+        if is_due(&mut self.timers.probe_at) {
+            self.owes_probe = true;
+            self.timers.retransmit_at = Some(now + self.path.round_trip.timeout_us());
+        }
+        if is_due(&mut self.timers.retransmit_at) {
+            self.time_out(now)?;
+        }
+        self.timers.paced_until.take_if(|at| *at <= now);
+        Ok(())
+    }
+
+    /// Picks the next packet to send and counts it as sent.
+    pub(super) fn poll(&mut self, now: u64) -> Option<(Sequence, Sent)> {
+        let sequence = match (self.owes_probe, self.sending.next_lost()) {
+            (true, _) => self.send_probe(now)?,
+            (false, Some(lost)) => {
+                let bytes = self.sending.get(lost)?.bytes();
+                self.pass(now, bytes)?;
+                self.resend(now, lost)
+            }
+            (false, None) if self.can_send_new() => {
+                self.pass(now, (self.next_payload_bytes() + HEADER_BYTES) as u64)?;
+                self.send_new(now)
+            }
+            (false, None) => {
+                // What was sent last will be answered by a path that could have carried more.
+                self.delivery.idle(self.sending.bytes_in_flight());
+                return None;
+            }
+        };
+        Some((sequence, *self.sending.get(sequence)?))
+    }
+
+    /// Whether there is something to say that the remote has no room for, and nothing is under way whose
+    /// answer could tell of room.
+    pub(super) fn is_window_closed(&self) -> bool {
+        self.remote_window == 0 && self.sending.outstanding_bytes() == 0 && self.sending.unsent_bytes() > 0
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        let Timers { retransmit_at, probe_at, search_at, paced_until } = self.timers;
+        [retransmit_at, probe_at, search_at, paced_until].into_iter().flatten().min()
+    }
+
+    pub(super) fn timeout_us(&self) -> u64 {
+        self.path.round_trip.timeout_us()
+    }
+
+    pub(super) fn round_trip_us(&self) -> Option<u64> {
+        self.path.round_trip.mean_us()
+    }
+
+    /// Bytes of payload in a full packet.
+    pub(super) fn payload_bytes_max(&self) -> usize {
+        self.path.mtu.payload_bytes()
+    }
+
+    pub(super) fn congestion_window(&self) -> u64 {
+        self.path.congestion.window()
+    }
+
+    fn take_arrived(&mut self, now: u64, arrived: &Arrived) {
+        let Some((_, newest)) = arrived.newest else { return };
+        let path = &mut self.path;
+        let round_trip_us =
+            arrived.newest_sent_once.map(|sent| now.saturating_sub(sent.departure.sent_at).max(1));
+        if let Some(round_trip_us) = round_trip_us {
+            path.round_trip.sample(now, round_trip_us);
+        }
+        if arrived.has_probe {
+            path.mtu.probe_arrived();
+        }
+        path.has_answered = true;
+        self.delivery.arrived(now, arrived.bytes);
+        let sample = self.delivery.sample(now, &newest.departure);
+        self.loss.arrived(now, arrived, &path.round_trip, self.sending.has_gap());
+        self.search(now);
+        let arrival = Arrival {
+            now,
+            bytes: arrived.bytes,
+            delivered: self.delivery.bytes,
+            in_flight: self.sending.bytes_in_flight(),
+            sample,
+            round_trip_us,
+            lost_bytes: std::mem::take(&mut self.lost_bytes),
+        };
+        self.path.congestion.arrived(&arrival);
+        (self.timeouts, self.owes_probe) = (0, false);
+        self.rearm(now);
+    }
+
+    fn search(&mut self, now: u64) {
+        let found = self.loss.search(now, &mut self.sending, &self.path.round_trip);
+        self.timers.search_at = found.next_at;
+        self.lost_bytes += found.lost_bytes;
+        if found.has_lost_probe {
+            self.path.mtu.probe_lost();
+        }
+    }
+
+    fn time_out(&mut self, now: u64) -> Result<(), TimedOut> {
+        if self.timeouts >= TIMEOUTS_MAX {
+            return Err(TimedOut);
+        }
+        self.timeouts += 1;
+        self.sending.give_up_all();
+        self.path.congestion.timed_out();
+        self.path.mtu.probe_lost();
+        self.owes_probe = false;
+        // The first comes after the timeout, the others after twice that: no further doubling, so that a path that
+        // comes back is found soon.
+        let retransmit_at = Some(now + 2 * self.path.round_trip.timeout_us());
+        self.timers = Timers { retransmit_at, ..Timers::default() };
+        Ok(())
+    }
+
+    fn rearm(&mut self, now: u64) {
+        if self.sending.is_settled() {
+            (self.timers.retransmit_at, self.timers.probe_at) = (None, None);
+            return;
+        }
+        let retransmit_at = now + self.path.round_trip.timeout_us();
+        let probe_at = now + self.path.round_trip.probe_us(self.sending.packets_in_flight());
+        self.timers.retransmit_at = Some(retransmit_at);
+        self.timers.probe_at = (probe_at < retransmit_at && self.timeouts == 0).then_some(probe_at);
+    }
+
+    /// Whether the path takes so many bytes now.
+    fn pass(&mut self, now: u64, bytes: u64) -> Option<()> {
+        if self.sending.bytes_in_flight() >= self.path.congestion.window() {
+            return None;
+        }
+        let Some(rate) = self.path.congestion.pacing_rate() else { return Some(()) };
+        let ready_at = self.path.pacer.ready_at(now, rate, bytes);
+        if ready_at > now {
+            self.timers.paced_until = Some(ready_at);
+            return None;
+        }
+        self.path.pacer.sent(bytes);
+        Some(())
+    }
+
+    fn can_send_new(&self) -> bool {
+        if !self.sending.has_new() {
+            return false;
+        }
+        let (outstanding, bytes) = (self.sending.outstanding_bytes(), self.next_payload_bytes() as u64);
+        let window = u64::from(self.remote_window);
+        // However small the window: one packet is let through, which a gap of any size in a buffer has room for.
+        bytes == 0 || outstanding + bytes <= window || (outstanding == 0 && window > 0)
+    }
+
+    fn next_payload_bytes(&self) -> usize {
+        self.sending.unsent_bytes().min(self.payload_bytes_max())
+    }
+
+    fn send_probe(&mut self, now: u64) -> Option<Sequence> {
+        self.owes_probe = false;
+        if self.can_send_new() {
+            return Some(self.send_new(now));
+        }
+        let last = self.sending.last_outstanding()?;
+        Some(self.resend(now, last))
+    }
+
+    fn send_new(&mut self, now: u64) -> Sequence {
+        let path = &mut self.path;
+        let payload_bytes_max = path.mtu.payload_bytes();
+        let is_full = self.sending.unsent_bytes() >= payload_bytes_max;
+        let padding = path.mtu.probe_padding().filter(|_| is_full && path.has_answered).unwrap_or(0);
+        if padding > 0 {
+            path.mtu.probe_sent(padding);
+        }
+        let departure = self.delivery.depart(now, self.sending.bytes_in_flight());
+        let sequence = self.sending.cut(payload_bytes_max, padding, departure);
+        let probe_at = now + path.round_trip.probe_us(self.sending.packets_in_flight());
+        let retransmit_at = *self.timers.retransmit_at.get_or_insert(now + path.round_trip.timeout_us());
+        // After a probe the answer is awaited: another packet is no reason for another probe.
+        let may_probe = self.timers.probe_at.is_some() || self.sending.packets_in_flight() == 1;
+        self.timers.probe_at =
+            (may_probe && self.timeouts == 0 && probe_at < retransmit_at).then_some(probe_at);
+        sequence
+    }
+
+    fn resend(&mut self, now: u64, sequence: Sequence) -> Sequence {
+        if self.sending.get(sequence).is_some_and(|sent| sent.padding > 0) {
+            self.path.mtu.probe_lost();
+        }
+        let departure = self.delivery.depart(now, self.sending.bytes_in_flight());
+        self.sending.resend(sequence, departure);
+        self.resent_packets += 1;
+        sequence
+    }
+}
+
+impl PathModel {
+    fn new(now: u64, remote: SocketAddr) -> Self {
+        Self {
+            round_trip: RoundTrip::default(),
+            congestion: Congestion::new(now),
+            pacer: Pacer::new(now),
+            mtu: Mtu::new(remote),
+            has_answered: false,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How fast a stream is over links with delay and loss, in virtual time, which is the same on every machine.
+
+use std::time::Duration;
+
+use super::link::{Link, World, pattern};
+
+/// Bytes a second that arrive over a link of 100 Mbit/s.
+#[expect(clippy::print_stdout, reason = "the figures are what one runs this for")]
+fn throughput(delay_ms: u64, loss_permille: u32, bytes: usize) -> u64 {
+    let mut world = World::new(7, Link { loss_permille, ..Link::good(delay_ms) });
+    world.sides[0].to_write.extend(pattern(3, bytes));
+    world.run_while(Duration::from_secs(300), |world| world.sides[1].read.len() < bytes);
+    assert_eq!(world.sides[1].read.len(), bytes);
+    let (sent, rate) = (world.sides[0].sent_bytes, bytes as u64 * 1_000_000 / world.now);
+    println!(
+        "{delay_ms} ms, {loss_permille} of 1000 lost: {:.2} MB/s, {:.2} sent for each byte",
+        rate as f64 / 1e6,
+        sent as f64 / bytes as f64
+    );
+    rate
+}
+
+#[test]
+fn loss_hardly_slows_a_long_path_down() {
+    // The link carries 12.5 MB/s; the time to find that out is in the figures.
+    for (delay_ms, loss_permille, rate_min) in
+        [(50, 0, 7_000_000), (50, 10, 6_500_000), (50, 50, 6_000_000), (1, 0, 10_000_000), (1, 50, 8_000_000)]
+    {
+        let rate = throughput(delay_ms, loss_permille, 16_000_000);
+        assert!(rate >= rate_min, "{delay_ms} ms, {loss_permille} of 1000 lost: {rate} bytes a second");
+    }
+}
