@@ -4,9 +4,11 @@
 //! announce it, whom of those who were found to connect to and when to try again, and which of two connections to the
 //! same peer to keep. It does none of it: lookups, handshakes and streams are the caller's.
 //!
+//! [`SwarmNode`] is the whole: the swarm with the DHT and the streams below it, datagrams in and connections out.
 //! `peer.rs` is what is known of one peer (its priority, its next attempt), `topic.rs` when a topic is due. Source: npm
 //! hyperswarm (`index.js`, `lib/peer-info.js`, `lib/retry-timer.js`, `lib/peer-discovery.js`).
 
+pub mod node;
 mod peer;
 mod topic;
 
@@ -19,6 +21,7 @@ use crate::wire::Role;
 use peer::{Peer, State};
 use topic::Topic;
 
+pub use node::SwarmNode;
 pub use peer::Priority;
 
 /// What peers meet under.
@@ -287,6 +290,11 @@ impl Swarm {
     /// Whether handshakes of this peer are to be left unanswered.
     pub fn is_banned(&self, key: &PublicKey) -> bool {
         *key == self.own || self.peers.get(key).is_some_and(|peer| peer.is_banned)
+    }
+
+    /// The peers that were banned.
+    pub fn banned_peers(&self) -> impl Iterator<Item = &PublicKey> {
+        self.peers.iter().filter(|(_, peer)| peer.is_banned).map(|(key, _)| key)
     }
 
     /// Time has passed.

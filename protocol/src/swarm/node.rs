@@ -1,0 +1,595 @@
+//! A whole node of Hyperswarm as one machine: [`SwarmNode`].
+//!
+//! It joins [`HyperDht`] (who is where, and the handshake), the streams of [`udx`](crate::udx) and the
+//! [`Swarm`] (whom to connect to), which share two sockets, and holds few rules of its own: a connection is shown when the
+//! remote has sent a packet with the random number of our stream, which stood encrypted in the handshake; until then
+//! nothing but the header of the encrypted stream is sent, because the address may be a victim's.
+//!
+//! `connections.rs` is the table of streams.
+
+mod connections;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
+use crate::dht::dialer::{DialError, Dialed, Way};
+use crate::dht::hyperdht::{self, DialId, HyperDht, Welcome};
+use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
+use crate::dht::node::{QueryId, Standing};
+use crate::dht::noise::StreamKeys;
+use crate::dht::random::Random;
+use crate::dht::{self, Address, Socket, Target};
+use crate::identity::{PublicKey, SecretKey};
+use crate::udx::{self, CloseReason, Endpoint, Firewall, Path, Received};
+use connections::{Connection, Connections};
+
+/// Incoming connections at the same time, proved or not.
+const INCOMING_MAX: usize = 256;
+
+/// How a [`SwarmNode`] works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How it takes part in the DHT.
+    pub dht: dht::Settings,
+    /// How many connections it makes.
+    pub swarm: super::Settings,
+    /// How its streams work.
+    pub streams: udx::Settings,
+    /// Addresses in local networks, with the port of the server socket: peers behind the same firewall are told.
+    pub local_addresses: Vec<Address>,
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Through which socket.
+    pub socket: Socket,
+    /// To whom.
+    pub to: SocketAddr,
+    /// How many routers it may pass, if not as many as usual.
+    pub ttl: Option<u8>,
+}
+
+/// What the caller is to know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection begins: write the header of the encrypted stream, which is all that can be written for now.
+    Begun {
+        /// Which.
+        connection: ConnectionId,
+        /// The keys of the encrypted stream.
+        keys: StreamKeys,
+    },
+    /// The remote has proved itself: the connection is there.
+    Opened {
+        /// Which.
+        connection: ConnectionId,
+        /// Where the remote is.
+        remote: SocketAddr,
+    },
+    /// There is something to read.
+    Readable(ConnectionId),
+    /// There is room again after a write that was not taken whole.
+    Writable(ConnectionId),
+    /// The remote writes no more.
+    RemoteEnded(ConnectionId),
+    /// The connection is over; what has come can still be read. Then call [`SwarmNode::destroy`].
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        why: Closed,
+    },
+    /// A peer that was found, or asked for, could not be connected to for now.
+    DialFailed {
+        /// Who.
+        peer: PublicKey,
+        /// Why.
+        why: DialFailure,
+    },
+    /// A topic was looked up, and this node announced under it if it is a server.
+    Refreshed {
+        /// Which.
+        topic: TopicKey,
+        /// How many of the closest nodes keep the announcement; `None` if there was nothing to announce or nobody to ask.
+        announced: Option<usize>,
+    },
+    /// The first look around is over, or the first after a sleep, and so many nodes are known. With none there is no
+    /// network, and the node goes on trying.
+    Bootstrapped {
+        /// How many.
+        nodes: usize,
+    },
+    /// The node became persistent or ephemeral, or learned whether it is firewalled.
+    StandingChanged(Standing),
+    /// After [`SwarmNode::shut_down`]: nobody keeps anything about this node any more, as far as it can be told.
+    ShutDown,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Its stream ended.
+    Stream(CloseReason),
+    /// The remote has not proved itself in time.
+    Unproved,
+    /// Another connection to the same peer is kept, or the peer is banned.
+    Refused,
+}
+
+/// Why a peer could not be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialFailure {
+    /// It was not found, or does not answer.
+    Handshake(DialError),
+    /// Both sides are behind firewalls that nothing passes without a hole being punched.
+    NeedsHolePunching,
+    /// It answered, and then nothing came from it.
+    Silent,
+}
+
+/// A node of Hyperswarm with one key pair.
+///
+/// Give it one input, then take datagrams with [`poll_datagram`](Self::poll_datagram) and events with
+/// [`poll_event`](Self::poll_event) until there are none, and call [`handle_timeout`](Self::handle_timeout) when
+/// [`next_timeout`](Self::next_timeout) has come. `now` is the time on any clock that never goes back.
+#[derive(Debug)]
+pub struct SwarmNode {
+    key: SecretKey,
+    dht: HyperDht,
+    swarm: Swarm,
+    streams: Endpoint,
+    connections: Connections,
+    /// Attempts to connect.
+    dials: BTreeMap<DialId, Dial>,
+    /// Lookups of topics.
+    lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
+    /// Withdrawals of announcements.
+    withdrawals: Vec<QueryId>,
+    server: Server,
+    datagrams: VecDeque<(Transmit, Vec<u8>)>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Dial {
+    peer: PublicKey,
+    stream: u32,
+    /// From where something came for the stream although the answer to the handshake has not come yet.
+    knocked: Option<Path>,
+}
+
+/// Whether others can connect to this node.
+#[derive(Debug)]
+enum Server {
+    /// No topic wants it.
+    Off,
+    /// It is being made known; topics are announced when that is done, with the relays that there are then.
+    Starting {
+        waiting: Vec<(TopicKey, Roles)>,
+    },
+    /// It is known through these relays.
+    On {
+        relays: Vec<Address>,
+    },
+    Stopping,
+}
+
+impl SwarmNode {
+    /// A node with the key pair `key`. `seed` must be 32 fresh random bytes; `unix` is the time since 1970 at `now`.
+    pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Duration, unix: Duration) -> Self {
+        let mut random = Random::new(seed);
+        let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
+        dht.set_local_addresses(settings.local_addresses);
+        let mut node = Self {
+            swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
+            key,
+            dht,
+            streams: Endpoint::new(settings.streams),
+            connections: Connections::default(),
+            dials: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            withdrawals: vec![],
+            server: Server::Off,
+            datagrams: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        node.drive(now);
+        node
+    }
+
+    /// The DHT below.
+    pub fn dht(&self) -> &HyperDht {
+        &self.dht
+    }
+
+    /// The topics and peers above.
+    pub fn swarm(&self) -> &Swarm {
+        &self.swarm
+    }
+
+    /// Meets others under a topic, or changes what this node is on it.
+    pub fn join(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        self.swarm.join(millis(now), topic, roles);
+        self.drive(now);
+    }
+
+    /// Leaves a topic. Connections that came of it stay.
+    pub fn leave(&mut self, now: Duration, topic: &TopicKey) {
+        self.swarm.leave(topic);
+        self.drive(now);
+    }
+
+    /// Keeps a connection to a peer that is known by its key.
+    pub fn join_peer(&mut self, now: Duration, peer: PublicKey) {
+        self.swarm.join_peer(millis(now), peer);
+        self.drive(now);
+    }
+
+    /// A peer misbehaved: there will be no connection to it any more.
+    pub fn ban(&mut self, now: Duration, peer: PublicKey) {
+        self.swarm.ban(peer);
+        let banned = self.swarm.banned_peers().copied().collect();
+        self.dht.set_welcome(&self.key.public_key(), Welcome::AllBut(banned));
+        self.drive(now);
+    }
+
+    /// The addresses of this machine are others than before.
+    pub fn network_changed(&mut self, now: Duration, local_addresses: Vec<Address>) {
+        self.dht.set_local_addresses(local_addresses);
+        self.swarm.network_changed(millis(now));
+        self.drive(now);
+    }
+
+    /// Leaves all topics, closes all connections, and tells the network that this node is gone. Ends with
+    /// [`Event::ShutDown`]; whoever has no time may stop before.
+    pub fn shut_down(&mut self, now: Duration) {
+        let topics: Vec<TopicKey> = self.swarm.topics().map(|(topic, _)| *topic).collect();
+        topics.iter().for_each(|topic| self.swarm.leave(topic));
+        self.lookups.clear();
+        for (id, _) in self.connections.drain() {
+            self.streams.destroy(now, id);
+        }
+        if matches!(self.server, Server::Off) {
+            self.server = Server::Stopping;
+            self.events.push_back(Event::ShutDown);
+        } else {
+            self.server = Server::Stopping;
+            self.dht.stop(millis(now), &self.key.public_key());
+        }
+        self.drive(now);
+    }
+
+    /// Takes a datagram that came in.
+    pub fn receive(&mut self, now: Duration, socket: Socket, from: SocketAddr, datagram: &[u8]) {
+        let path = Path { socket: number(socket), remote: from };
+        if self.streams.receive(now, path, datagram) == Received::NotOurs
+            && let Ok(from) = Address::try_from(from)
+        {
+            // What is neither of a stream nor of the DHT is noise, and there is much of it on a public port.
+            let _noise = self.dht.receive(millis(now), socket, from, datagram);
+        }
+        self.drive(now);
+    }
+
+    /// Writes the next datagram to send into `datagram`, which is cleared first, and says where it goes.
+    pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
+        if let Some((transmit, bytes)) = self.datagrams.pop_front() {
+            *datagram = bytes;
+            return Some(transmit);
+        }
+        let path = self.streams.poll_datagram(now, datagram)?;
+        Some(Transmit { socket: socket(path.socket), to: path.remote, ttl: None })
+    }
+
+    /// The next event. Call it again after datagrams were polled: what is sent can be an event as well.
+    pub fn poll_event(&mut self, now: Duration) -> Option<Event> {
+        self.drive(now);
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn next_timeout(&self) -> Duration {
+        let swarm = self.swarm.next_deadline().into_iter().chain(self.connections.next_deadline());
+        let milliseconds = swarm.fold(self.dht.next_timeout(), u64::min);
+        let machines = Duration::from_millis(milliseconds);
+        self.streams.next_timeout().map_or(machines, |streams| streams.min(machines))
+    }
+
+    /// Does what time asks for.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let at = millis(now);
+        if self.dht.next_timeout() <= at {
+            self.dht.handle_timeout(at);
+        }
+        self.swarm.tick(at);
+        for id in self.connections.expired(at) {
+            self.end(now, id, Closed::Unproved);
+        }
+        self.drive(now);
+    }
+
+    /// Writes to a connection as much as it takes, and tells how much; [`Event::Writable`] follows when that was not all.
+    /// Before [`Event::Opened`] it takes the header of the stream only. Nothing where the connection is over.
+    pub fn write(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let allowed = &bytes[..connection.allows().min(bytes.len())];
+        let written = self.streams.write(connection.stream, allowed).unwrap_or(0);
+        connection.written(written, bytes.len());
+        written
+    }
+
+    /// Reads what has come into a buffer. How many bytes there were.
+    pub fn read(&mut self, id: ConnectionId, into: &mut [u8]) -> usize {
+        let Some(connection) = self.connections.get_mut(id) else { return 0 };
+        let read = self.streams.read(connection.stream, into).unwrap_or(0);
+        if connection.read(read) {
+            self.swarm.proved(id);
+        }
+        read
+    }
+
+    /// Writes no more to a connection.
+    pub fn end_writing(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(id) {
+            // An error says that it is over already.
+            let _over = self.streams.end(connection.stream);
+        }
+    }
+
+    /// Forgets a connection; the remote is told unless both sides had ended.
+    pub fn destroy(&mut self, now: Duration, id: ConnectionId) {
+        if let Some(connection) = self.connections.remove(id) {
+            self.streams.destroy(now, connection.stream);
+            self.swarm.closed(millis(now), id);
+        }
+        self.drive(now);
+    }
+
+    /// Lets all parts work until none has anything left to do.
+    fn drive(&mut self, now: Duration) {
+        loop {
+            if let Some(action) = self.swarm.poll() {
+                self.obey(now, action);
+            } else if let Some(event) = self.dht.poll() {
+                self.take(now, event);
+            } else if let Some((stream, event)) = self.streams.poll_event() {
+                self.stream_event(now, stream, event);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Duration, action: Action) {
+        match action {
+            Action::Refresh { topic, roles } => self.refresh(now, topic, roles),
+            Action::Unannounce { topic } => {
+                let query = self.dht.unannounce(millis(now), Target(topic), &self.key);
+                self.withdrawals.push(query);
+            }
+            Action::Connect { peer, relays } => self.dial(now, peer, &relays),
+            Action::Close { connection } => self.end(now, connection, Closed::Refused),
+        }
+    }
+
+    fn refresh(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        if !roles.server {
+            return self.look_up(now, topic, roles, &[]);
+        }
+        match &mut self.server {
+            Server::Off => {
+                self.server = Server::Starting { waiting: vec![(topic, roles)] };
+                let banned = self.swarm.banned_peers().copied().collect();
+                self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
+            }
+            Server::Starting { waiting } => waiting.push((topic, roles)),
+            Server::On { relays } => {
+                let relays = relays.clone();
+                self.look_up(now, topic, roles, &relays);
+            }
+            Server::Stopping => {}
+        }
+    }
+
+    fn look_up(&mut self, now: Duration, topic: TopicKey, roles: Roles, relays: &[Address]) {
+        let query = match roles.server {
+            true => self.dht.announce(millis(now), Target(topic), relays.to_vec(), &self.key),
+            false => self.dht.lookup(millis(now), Target(topic)),
+        };
+        self.lookups.insert(query, (topic, roles));
+    }
+
+    fn dial(&mut self, now: Duration, peer: PublicKey, relays: &[Address]) {
+        match self.dht.dial(millis(now), &self.key, peer, relays) {
+            Ok((dial, stream)) if self.streams.open(now, stream, Firewall::Open).is_ok() => {
+                self.dials.insert(dial, Dial { peer, stream, knocked: None });
+            }
+            // Two random numbers of streams are the same: once in some billions of attempts.
+            Ok((dial, _)) => {
+                self.dht.cancel_dial(dial);
+                self.swarm.failed(millis(now), &peer);
+            }
+            Err(error) => self.dial_failed(now, peer, DialFailure::Handshake(error)),
+        }
+    }
+
+    fn dial_failed(&mut self, now: Duration, peer: PublicKey, why: DialFailure) {
+        self.swarm.failed(millis(now), &peer);
+        self.events.push_back(Event::DialFailed { peer, why });
+    }
+
+    fn take(&mut self, now: Duration, event: hyperdht::Event) {
+        match event {
+            hyperdht::Event::Send { socket, to, bytes, ttl } => {
+                self.datagrams.push_back((Transmit { socket, to: to.into(), ttl }, bytes));
+            }
+            hyperdht::Event::Accepted { socket, accepted, .. } => self.accepted(now, socket, accepted),
+            hyperdht::Event::Dialed { dial, result } => self.dialed(now, dial, result),
+            hyperdht::Event::Announced { relays, .. } => self.announced(now, relays),
+            hyperdht::Event::Stopped { .. } => self.events.push_back(Event::ShutDown),
+            hyperdht::Event::Found { query, reply, .. } => {
+                if let Some((topic, _)) = self.lookups.get(&query) {
+                    for peer in reply.peers {
+                        self.swarm.found(millis(now), topic, peer.public_key, &peer.relays);
+                    }
+                }
+            }
+            hyperdht::Event::QueryDone { query, result } => {
+                self.withdrawals.retain(|withdrawal| *withdrawal != query);
+                if let Some((topic, roles)) = self.lookups.remove(&query) {
+                    self.swarm.refreshed(millis(now), &topic);
+                    let announced = result.ok().filter(|_| roles.server).map(|outcome| outcome.stored);
+                    self.events.push_back(Event::Refreshed { topic, announced });
+                }
+            }
+            hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
+            hyperdht::Event::StandingChanged(standing) => {
+                self.events.push_back(Event::StandingChanged(standing));
+            }
+        }
+    }
+
+    fn announced(&mut self, now: Duration, relays: Vec<Address>) {
+        let before = match &mut self.server {
+            Server::Stopping | Server::Off => return,
+            server => std::mem::replace(server, Server::On { relays: relays.clone() }),
+        };
+        match before {
+            Server::Starting { waiting } => {
+                for (topic, roles) in waiting {
+                    self.look_up(now, topic, roles, &relays);
+                }
+            }
+            // Others would look for this node at relays that know it no more.
+            Server::On { relays: former } if former != relays => self.swarm.network_changed(millis(now)),
+            _ => {}
+        }
+    }
+
+    fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
+        let Accepted { keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
+        let is_full = self.connections.incoming() >= INCOMING_MAX || matches!(self.server, Server::Stopping);
+        if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
+            return;
+        }
+        let id = self.connections.insert(Connection::new(keys, local_stream, remote_stream, deadline));
+        if let Approach::Dial(client) = approach {
+            self.begin(now, id, Path { socket: number(socket), remote: client.into() });
+        }
+    }
+
+    fn dialed(&mut self, now: Duration, dial: DialId, result: Result<Dialed, DialError>) {
+        let Some(Dial { peer, stream, knocked }) = self.dials.remove(&dial) else { return };
+        let begun = result.map_err(DialFailure::Handshake).and_then(|dialed| {
+            let path = match (&dialed.way, knocked) {
+                // Something came with our random number: the server is there, whatever its answer said.
+                (_, Some(path)) => Some(path),
+                (Way::Connect(socket, to), None) => {
+                    Some(Path { socket: number(*socket), remote: (*to).into() })
+                }
+                (Way::Await, None) => None,
+                (Way::Punch { .. }, None) => return Err(DialFailure::NeedsHolePunching),
+            };
+            Ok((dialed, path))
+        });
+        match begun {
+            Ok((dialed, path)) => {
+                let deadline = millis(now) + FIRST_PACKET_MS;
+                let connection = Connection::new(dialed.keys, stream, dialed.remote_stream, deadline);
+                let id = self.connections.insert(connection);
+                if let Some(path) = path {
+                    self.begin(now, id, path);
+                }
+            }
+            Err(why) => {
+                self.streams.destroy(now, stream);
+                self.dial_failed(now, peer, why);
+            }
+        }
+    }
+
+    /// The way to the remote is known: the stream can send.
+    fn begin(&mut self, now: Duration, id: ConnectionId, path: Path) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
+            connection.remote = Some(path.remote);
+            self.events.push_back(Event::Begun { connection: id, keys: connection.keys.clone() });
+        }
+    }
+
+    fn stream_event(&mut self, now: Duration, stream: u32, event: udx::Event) {
+        let Some(id) = self.connections.of_stream(stream) else {
+            if let udx::Event::Knocked(path) = event
+                && let Some(dial) = self.dials.values_mut().find(|dial| dial.stream == stream)
+            {
+                dial.knocked = Some(path);
+            }
+            return;
+        };
+        match event {
+            // The number of our stream stood encrypted in the handshake: whoever has it is the peer.
+            udx::Event::Knocked(path) => self.begin(now, id, path),
+            udx::Event::Connected => self.prove(now, id),
+            udx::Event::Readable => self.events.push_back(Event::Readable(id)),
+            udx::Event::Writable => self.events.push_back(Event::Writable(id)),
+            udx::Event::RemoteEnded => self.events.push_back(Event::RemoteEnded(id)),
+            udx::Event::Closed(reason) => {
+                self.events.push_back(Event::Closed { connection: id, why: Closed::Stream(reason) })
+            }
+            udx::Event::Message => {
+                // Nothing of ours uses messages beside the stream; what is not taken would fill a queue.
+                while let Ok(Some(_)) = self.streams.receive_message(stream) {}
+            }
+        }
+    }
+
+    fn prove(&mut self, now: Duration, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let (keys, remote) = (connection.keys.clone(), connection.remote);
+        let was_refused = connection.prove();
+        match (self.swarm.connected(millis(now), id, keys.remote, keys.role), remote) {
+            (super::Admission::Kept, Some(remote)) => {
+                self.events.push_back(Event::Opened { connection: id, remote });
+                if was_refused {
+                    self.events.push_back(Event::Writable(id));
+                }
+            }
+            _ => self.end(now, id, Closed::Refused),
+        }
+    }
+
+    /// Ends a connection that the caller knows of, or does not know of yet.
+    fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
+        let Some(connection) = self.connections.remove(id) else { return };
+        self.streams.destroy(now, connection.stream);
+        if connection.is_outgoing() && !connection.is_proved() {
+            self.dial_failed(now, connection.keys.remote, DialFailure::Silent);
+        }
+        self.swarm.closed(millis(now), id);
+        self.events.push_back(Event::Closed { connection: id, why });
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// The number of a socket, as streams know it.
+fn number(socket: Socket) -> u32 {
+    match socket {
+        Socket::Server => 0,
+        Socket::Client => 1,
+        Socket::Puncher(number) => number.saturating_add(2),
+    }
+}
+
+fn socket(number: u32) -> Socket {
+    match number {
+        0 => Socket::Server,
+        1 => Socket::Client,
+        number => Socket::Puncher(number - 2),
+    }
+}
