@@ -30,6 +30,7 @@ pub use store::Store;
 use crate::identity::PublicKey;
 use crate::wire::encoding::UINT_MAX;
 use crate::wire::message::{Cancel, Message, NoData, Sync};
+use download::Asking;
 use peer::Peer;
 
 /// Forks and shorter lengths of one peer that are reported and looked into.
@@ -113,8 +114,10 @@ pub struct Replicator {
     wanted: Ranges,
     /// The length up to which `wanted` was filled.
     covered: u64,
-    /// Whom each block was asked of.
-    requested: BTreeMap<u64, PeerId>,
+    /// Whom each block was asked of last.
+    requested: BTreeMap<u64, Asking>,
+    /// When to look next for peers that can stand in for others.
+    help_from: u64,
     /// Whom a longer head was asked of.
     upgrade_from: Option<PeerId>,
     /// The length up to which heads were handed out to be stored.
@@ -148,6 +151,7 @@ impl Replicator {
             wanted: Ranges::new(usize::MAX),
             covered: 0,
             requested: BTreeMap::new(),
+            help_from: 0,
             upgrade_from: None,
             upgraded: 0,
             next_request: 1,
@@ -170,6 +174,7 @@ impl Replicator {
     /// When to call [`tick`](Self::tick), if time alone can change anything.
     pub fn next_deadline(&self) -> Option<u64> {
         let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
+        let deadlines = deadlines.chain(self.help_deadline());
         deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(0)).min()
     }
 
@@ -203,7 +208,7 @@ impl Replicator {
     pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
         self.look(store);
         self.remove_peer(id);
-        self.peers.insert(id, Peer::new());
+        self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
         self.greet(id);
         self.ask_everybody(now, store);
     }
@@ -234,10 +239,18 @@ impl Replicator {
         }
     }
 
+    /// More of a long message from this peer has come: it is at work, and may be given more time.
+    pub fn receiving(&mut self, now: u64, id: PeerId) {
+        self.with(id, |peer| peer.heard_at = now);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: u64, store: &impl Store) {
         self.look(store);
         self.expire(now);
+        if self.help_deadline().is_some_and(|deadline| deadline <= now) {
+            self.help(now, store);
+        }
         if self.announce_deadline().is_some_and(|deadline| deadline <= now) {
             self.announce(now, store, false);
         }

@@ -144,7 +144,8 @@ pub struct Limits {
     pub early_bytes_pause: usize,
     /// Above this, the remote breaks the rules: it had to wait.
     pub early_bytes_max: usize,
-    /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones.
+    /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones. JavaScript peers
+    /// gather the answers to at most 512 requests, or three messages for each core.
     pub items_max: usize,
     /// Control messages that wait to be sent: a remote that has us reject without end must read the rejects.
     pub answers_max: usize,
@@ -158,7 +159,7 @@ impl Default for Limits {
             requested_max: 256,
             early_bytes_pause: 32 * 1024,
             early_bytes_max: 1024 * 1024,
-            items_max: 65_536,
+            items_max: 8192,
             answers_max: 4096,
         }
     }

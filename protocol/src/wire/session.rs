@@ -171,6 +171,11 @@ impl Session {
         self.events.pop_front()
     }
 
+    /// How many things that the remote did wait to be polled: at most as many as a frame has messages.
+    pub fn events_waiting(&self) -> usize {
+        self.events.len()
+    }
+
     /// The next frame to be sent.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.mux.poll_transmit()
