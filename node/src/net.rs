@@ -12,11 +12,16 @@
 
 mod connection;
 mod core;
+mod metrics;
 mod network;
+mod options;
+mod place;
 mod secret;
 #[cfg(test)]
 mod tests;
 
 pub use self::core::{CoreEvent, Held};
-pub use network::{Network, NetworkError, NetworkOptions};
+pub use metrics::{Closed, Metrics};
+pub use network::{Network, NetworkError};
+pub use options::NetworkOptions;
 pub use secret::{SecretError, SecretStream};

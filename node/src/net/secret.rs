@@ -116,6 +116,11 @@ impl SecretStream {
         }
     }
 
+    /// Bytes of memory that wait here for the rest of a message.
+    pub fn memory_bytes(&self) -> usize {
+        self.frames.memory_bytes()
+    }
+
     /// Sends a message, after the handshake if that is not over.
     ///
     /// # Panics
