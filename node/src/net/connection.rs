@@ -54,9 +54,7 @@ pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> 
     let mut stream = SecretStream::new(role)?;
     let patience = context.options.handshake_timeout;
     let shaken = timeout(patience, shake_hands(&mut socket, &mut stream, &context.counters)).await;
-    if !shaken.map_err(|_| ConnectionError::HandshakeTimeout(patience))?? {
-        return Ok(());
-    }
+    shaken.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
     let hash = stream.handshake_hash().expect("the handshake is over");
     let (outlet, faults) = Outlet::new();
     let mut connection = Connection {
@@ -77,12 +75,11 @@ pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> 
     ended
 }
 
-/// Whether there is a stream afterwards; not if the other side has hung up.
 async fn shake_hands(
     socket: &mut TcpStream,
     stream: &mut SecretStream,
     counters: &Counters,
-) -> Result<bool, ConnectionError> {
+) -> Result<(), ConnectionError> {
     let mut bytes = vec![];
     loop {
         stream.transmit(&mut bytes)?;
@@ -90,11 +87,11 @@ async fn shake_hands(
         counters.bytes_out.add(bytes.len() as u64);
         bytes.clear();
         if stream.is_established() {
-            return Ok(true);
+            return Ok(());
         }
         let mut buffer = [0; 4096];
         match socket.read(&mut buffer).await? {
-            0 => return Ok(false),
+            0 => return Err(ConnectionError::Refused),
             count => {
                 counters.bytes_in.add(count as u64);
                 stream.receive(&buffer[..count])?;

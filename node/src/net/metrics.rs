@@ -44,7 +44,7 @@ pub struct Closed {
     pub ended: u64,
     /// The socket failed: most often the other side is gone.
     pub socket: u64,
-    /// The handshake took too long.
+    /// The handshake took too long, or the other side hung up before its end.
     pub handshake: u64,
     /// Nothing came for too long.
     pub idle: u64,

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libvms_protocol::identity::PublicKey;
 use libvms_protocol::wire::Role;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use super::connection::{self, Context};
+use super::connection::{self, ConnectionError, Context};
 use super::core::{self, CoreEvent, CoreHandle, Held};
 use super::metrics::{Counters, Metrics, Reason};
 use super::options::NetworkOptions;
@@ -136,7 +136,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 Ok((socket, address)) => match shared.places.admit(address.ip()) {
                     Some(place) => {
                         shared.counters.accepted.add(1);
-                        connections.spawn(run(socket, address, Role::Responder, place, shared.clone()));
+                        let ended = run(socket, address, Role::Responder, place, shared.clone());
+                        connections.spawn(async { drop(ended.await) });
                     }
                     None => {
                         shared.counters.refused.add(1);
@@ -158,21 +159,21 @@ async fn keep_connected(address: SocketAddr, shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     let mut delay = shared.options.reconnect_delay;
     loop {
-        let started = Instant::now();
         let connected = async {
             let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
-            let Ok(Ok(socket)) = connecting.await else { return };
+            let socket = connecting.await.ok()?.ok()?;
             shared.counters.opened.add(1);
-            run(socket, address, Role::Initiator, shared.places.chosen(), shared.clone()).await;
+            let ended = run(socket, address, Role::Initiator, shared.places.chosen(), shared.clone()).await;
+            // A peer that does not let us in, or that we can not get on with, is asked less and less.
+            ended.is_none_or(|error| !error.is_lasting()).then_some(())
         };
-        tokio::select! {
+        let ended = tokio::select! {
             () = stopped(&mut stop) => return,
-            () = connected => {}
-        }
-        // A peer with which no connection lasts is asked less and less.
-        delay = match started.elapsed() < RECONNECT_DELAY_MAX.min(10 * delay) {
-            true => (delay * 2).min(RECONNECT_DELAY_MAX),
-            false => shared.options.reconnect_delay,
+            ended = connected => ended,
+        };
+        delay = match ended {
+            Some(()) => shared.options.reconnect_delay,
+            None => (delay * 2).min(RECONNECT_DELAY_MAX),
         };
         tokio::select! {
             () = stopped(&mut stop) => return,
@@ -186,17 +187,28 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }
 
-async fn run(socket: TcpStream, address: SocketAddr, role: Role, place: Place, shared: Arc<Shared>) {
+/// Runs a connection to its end; gives why that came, unless it came in order.
+async fn run(
+    socket: TcpStream,
+    address: SocketAddr,
+    role: Role,
+    place: Place,
+    shared: Arc<Shared>,
+) -> Option<ConnectionError> {
     debug!(%address, ?role, "connected");
     let mut closing = Closing { reason: Reason::Ended, counters: shared.counters.clone() };
     let Shared { options, registry, counters, .. } = &*shared;
     let context =
         Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place };
     match connection::run(socket, role, context).await {
-        Ok(()) => debug!(%address, "disconnected"),
+        Ok(()) => {
+            debug!(%address, "disconnected");
+            None
+        }
         Err(error) => {
             closing.reason = error.reason();
             info!(%address, %error, "a connection ended");
+            Some(error)
         }
     }
 }

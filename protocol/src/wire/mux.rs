@@ -40,6 +40,9 @@ use self::table::{Answer, State, Table};
 use super::encoding::DecodeError;
 use super::frame::PLAINTEXT_BYTES_MAX;
 
+/// Room for events that is kept while there are none.
+const EVENTS_KEPT: usize = 64;
+
 /// A channel, from its Open to its end. Unlike its numbers on the wire, this is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel(u64);
@@ -275,7 +278,12 @@ impl Mux {
 
     /// What the remote did next.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            // A frame of many messages must not make the queue large for the rest of the stream's life.
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        event
     }
 
     /// The next frame to be sent: one message, or a batch of what has gathered.

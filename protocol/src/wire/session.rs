@@ -25,6 +25,9 @@ pub const PROTOCOL: &str = "hypercore/alpha";
 /// What peers may call it instead.
 const PROTOCOL_ALIAS: &str = "hypercore";
 
+/// Room for events that is kept while there are none.
+const EVENTS_KEPT: usize = 64;
+
 /// What the remote did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
@@ -168,7 +171,12 @@ impl Session {
 
     /// What the remote did next.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            // A frame of many messages must not make the queue large for the rest of the stream's life.
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        event
     }
 
     /// How many things that the remote did wait to be polled: at most as many as a frame has messages.

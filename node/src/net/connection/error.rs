@@ -25,6 +25,8 @@ pub(in crate::net) enum ConnectionError {
     HandshakeTimeout(Duration),
     #[error("no sign of life for {0:?}")]
     Idle(Duration),
+    #[error("the other side hung up before the handshake was over")]
+    Refused,
     #[error("next to nothing was taken of what was written for {0:?}")]
     Stalled(Duration),
     #[error(transparent)]
@@ -37,10 +39,15 @@ impl ConnectionError {
             Self::Socket(_) => Reason::Socket,
             Self::Secret(_) | Self::Session(_) => Reason::Malformed,
             Self::Fault(_) => Reason::Faulty,
-            Self::HandshakeTimeout(_) => Reason::Handshake,
+            Self::HandshakeTimeout(_) | Self::Refused => Reason::Handshake,
             Self::Idle(_) => Reason::Idle,
             Self::Stalled(_) => Reason::Stalled,
             Self::Crowded(_) => Reason::Crowded,
         }
+    }
+
+    /// Whether a new connection to the same peer is likely to end the same way.
+    pub(in crate::net) fn is_lasting(&self) -> bool {
+        !matches!(self.reason(), Reason::Socket | Reason::Idle | Reason::Stalled)
     }
 }
