@@ -9,6 +9,6 @@ mod floods;
 mod garbage;
 //mod liars;
 mod peer;
-//mod places;
+mod places;
 mod siege;
-//mod waits;
+mod waits;
