@@ -4,10 +4,10 @@
 //! it: callers are answered, an honest peer gets everything, the process ends in order and has not panicked.
 //! `garbage`, `floods`, `places` and `waits` attack hosts; `liars` and `cuts` attack those that copy.
 
-//mod cuts;
+mod cuts;
 mod floods;
 mod garbage;
-//mod liars;
+mod liars;
 mod peer;
 mod places;
 mod siege;

@@ -60,10 +60,14 @@ impl Peer {
 
     /// Opens the channel of a core, and waits until the other side has.
     pub(super) fn open_core(&mut self, core: PublicKey) {
+        self.try_open_core(core).expect("the core is served");
+    }
+
+    /// As [`Peer::open_core`]; `None` when the connection ends first.
+    pub(super) fn try_open_core(&mut self, core: PublicKey) -> Option<()> {
         self.begin_open(core);
         self.flush();
-        let opened = self.until(|event| matches!(event, SessionEvent::Opened { .. }));
-        assert!(opened.is_some(), "the core is served");
+        self.until(|event| matches!(event, SessionEvent::Opened { .. })).map(drop)
     }
 
     /// Opens the channel of a core together with whatever is sent next.

@@ -53,7 +53,10 @@ fn who_is_connected_is_served_while_all_places_are_taken() {
     assert!(!is_served(&siege, Ipv4Addr::new(127, 0, 9, 1)), "the network has its 200 connections");
     assert!(get_block(&mut honest, &siege));
     siege.call(&[("count", json!([]))]);
-    assert!(honest.hear_until(|message| matches!(message, Message::Range(_))).is_some(), "it hears of the call");
+    assert!(
+        honest.hear_until(|message| matches!(message, Message::Range(_))).is_some(),
+        "it hears of the call"
+    );
     drop(crowd);
     let network = siege.end();
     assert!(network["refused"].as_u64() >= Some(801), "{network}");
