@@ -23,6 +23,7 @@ use std::ops::Range;
 pub use answer::{Refusal, answer};
 pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
 pub use evidence::Evidence;
+use evidence::Reported;
 pub use peer::{PeerFault, PeerId};
 pub use ranges::Ranges;
 pub use store::Store;
@@ -44,7 +45,8 @@ const HEADS_SHOWN_MAX: u32 = 16;
 pub enum Download {
     /// None, and no longer heads either: for the writer of the log.
     Nothing,
-    /// Every block of the log, and those to come.
+    /// Every block of the log, and those to come. What is far ahead of the first gap is left for later, so that nobody
+    /// has to keep much that cannot be used yet.
     All,
     /// These blocks, as far as the log reaches, and every longer head.
     Ranges(Vec<Range<u64>>),
@@ -125,6 +127,7 @@ pub struct Replicator {
     next_request: u64,
     /// A search for blocks to ask for was cut short.
     is_behind: bool,
+    reported: Reported,
 
     /// New blocks behind the contiguous ones that peers have not been told of.
     unannounced: Ranges,
@@ -156,6 +159,7 @@ impl Replicator {
             upgraded: 0,
             next_request: 1,
             is_behind: false,
+            reported: Reported::default(),
             unannounced: Ranges::new(upload::UNANNOUNCED_RUNS_MAX),
             announce_from: 0,
         }
@@ -339,7 +343,7 @@ impl Replicator {
             }
             _ => Evidence::ForkClaimed { peer: id, fork: sync.fork, length: sync.length },
         };
-        self.actions.push_back(Action::Evidence(evidence));
+        self.report(evidence);
         if sync.length > 0 {
             self.ask_for_head(now, id, sync.fork, sync.length);
         }
@@ -366,6 +370,12 @@ impl Replicator {
         let Some(peer) = self.peers.remove(&id) else { return };
         for pending in peer.pending.values() {
             self.put_back(id, pending.asked);
+        }
+    }
+
+    fn report(&mut self, evidence: Evidence) {
+        if self.reported.is_new(&evidence) {
+            self.actions.push_back(Action::Evidence(evidence));
         }
     }
 

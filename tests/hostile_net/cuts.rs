@@ -15,11 +15,13 @@ use super::peer::PATIENCE;
 use super::siege::{Victim, hold, reach};
 use crate::harness::run;
 
-/// What happens to a connection after so many frames.
+/// What happens to a connection behind so many frames.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Cut,
     Stall,
+    /// From there on, 64 KiB every 40 ms.
+    Crawl,
 }
 
 /// A way to a peer that breaks its first connection, or each one a little later than the one before.
@@ -76,11 +78,21 @@ fn pass_on(
         from.read_exact(&mut frame[3..])?;
         if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
             broken.fetch_add(1, Ordering::Relaxed);
-            if after == After::Stall {
+            match after {
+                After::Cut => return Ok(()),
                 // The connection stays, and nothing moves any more.
-                std::thread::sleep(3 * PATIENCE);
+                After::Stall => {
+                    std::thread::sleep(3 * PATIENCE);
+                    return Ok(());
+                }
+                After::Crawl => {
+                    for bytes in frame.chunks(64 << 10) {
+                        std::thread::sleep(Duration::from_millis(40));
+                        to.write_all(bytes)?;
+                    }
+                    continue;
+                }
             }
-            return Ok(());
         }
         to.write_all(&frame)?;
     }
@@ -167,6 +179,25 @@ fn a_copy_is_completed_over_connections_that_all_break() {
         let proxy = Proxy::start(source.address, After::Cut, |number| 10 + number % 5);
         source.assert_copied_from(proxy.address).await;
         assert!(proxy.broken() > 3, "{} connections broke", proxy.broken());
+        source.network.shutdown().await;
+    });
+}
+
+#[test]
+fn a_block_that_takes_longer_than_answers_are_waited_for_still_comes() {
+    run(async {
+        let source = Source::new([10, 3 << 20, 3 << 20]).await;
+        let proxy = Proxy::start(source.address, After::Crawl, |_| 8);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        // Each of the blocks is two seconds on its way.
+        let options =
+            NetworkOptions { request_timeout: Duration::from_millis(400), ..NetworkOptions::default() };
+        let network = Network::new(options);
+        let copy = hold(&network, directory.path(), source.core.key());
+        network.connect(proxy.address);
+        reach(&copy, 3).await;
+        assert!(proxy.broken() > 0, "it was slow");
+        network.shutdown().await;
         source.network.shutdown().await;
     });
 }

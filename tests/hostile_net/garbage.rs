@@ -1,15 +1,17 @@
 //! Bytes that are none of the protocol, at every layer, and messages that no honest peer sends.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use libvms::net::SecretStream;
 use libvms_protocol::tree::{Hash, Node};
 use libvms_protocol::wire::encoding::UINT_MAX;
 use libvms_protocol::wire::message::{
     Bitfield, Cancel, Data, DataBlock, DataUpgrade, Extension, Message, Range, Region, Request, RequestNode,
     RequestSeek, RequestUpgrade, Sync,
 };
-use libvms_protocol::wire::{SessionEvent, Writer};
+use libvms_protocol::wire::{Role, SessionEvent, Writer};
 use serde_json::json;
 
 use super::peer::{PATIENCE, Peer, frame, is_cut_off};
@@ -44,11 +46,70 @@ fn garbage_instead_of_a_handshake_ends_the_connection() {
             2 => [&[31, 0, 0][..], &noise(seed, 31)].concat(),
             _ => [&[0xff, 0xff, 0xff][..], &noise(seed, 3000)].concat(),
         };
-        let _may_be_cut_off = std::io::Write::write_all(&mut socket, &bytes);
+        let _may_be_cut_off = socket.write_all(&bytes);
         assert!(is_cut_off(&socket, PATIENCE), "seed {seed}");
     }
     let network = siege.end();
     assert_eq!(network["closed"]["malformed"], json!(40), "{network}");
+}
+
+/// Shakes hands up to the last message, and gives the frames that would end it: one of Noise, one of the encryption.
+fn almost_shaken(socket: &mut TcpStream) -> [Vec<u8>; 2] {
+    let mut stream = SecretStream::new(Role::Initiator).expect("random numbers");
+    let mut bytes = vec![];
+    stream.transmit(&mut bytes).expect("our own bytes");
+    socket.write_all(&bytes).expect("it reads");
+    let mut answer = [0; 99];
+    socket.read_exact(&mut answer).expect("it answers");
+    stream.receive(&answer).expect("the victim is honest");
+    let mut last = vec![];
+    stream.transmit(&mut last).expect("our own bytes");
+    assert_eq!(last.len(), 3 + 64 + 3 + 56);
+    let header = last.split_off(3 + 64);
+    [last, header]
+}
+
+#[test]
+fn a_handshake_that_goes_wrong_at_its_end_ends_the_connection() {
+    let siege = Siege::new();
+    let resized = |frame: &[u8], length: usize| {
+        let mut body = frame[3..].to_vec();
+        body.resize(length, 7);
+        [&(length as u32).to_le_bytes()[..3], &body].concat()
+    };
+    // A first message with a payload, of any length: no honest peer has one.
+    for length in [33, 100, 900, 1100, 4000, 60_000] {
+        let mut socket = TcpStream::connect(siege.address).expect("it listens");
+        let mut stream = SecretStream::new(Role::Initiator).expect("random numbers");
+        let mut first = vec![];
+        stream.transmit(&mut first).expect("our own bytes");
+        let _may_be_over = socket.write_all(&resized(&first, length));
+        assert!(is_cut_off(&socket, PATIENCE), "{length} bytes");
+    }
+    for case in 0..14 {
+        let mut socket = TcpStream::connect(siege.address).expect("it listens");
+        let [mut noise, mut header] = almost_shaken(&mut socket);
+        match case {
+            0 => noise[3] ^= 1,
+            1 => noise[40] ^= 1,
+            2 => noise[66] ^= 1,
+            3 => noise = resized(&noise, 63),
+            4 => noise = resized(&noise, 65),
+            5 => noise = resized(&noise, 0),
+            6 => noise = header.clone(),
+            7 => header[3] ^= 1,
+            8 => header[34] ^= 1,
+            9 => header = resized(&header, 55),
+            10 => header = resized(&header, 57),
+            11 => header = resized(&header, 0),
+            12 => header = noise.clone(),
+            _ => header = header.repeat(2),
+        }
+        let _may_be_over = socket.write_all(&[noise, header].concat());
+        assert!(is_cut_off(&socket, PATIENCE), "case {case}");
+    }
+    let network = siege.end();
+    assert_eq!(network["closed"]["malformed"], json!(20), "{network}");
 }
 
 #[test]

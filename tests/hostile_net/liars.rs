@@ -1,6 +1,7 @@
 //! Peers that serve a log and lie about it: what they say is not taken, and the log comes from somebody honest.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -254,6 +255,74 @@ fn a_block_longer_than_any_ends_the_connection() {
         })
     });
     assert!(metrics.closed.malformed > 0, "{metrics:?}");
+}
+
+#[test]
+fn hosts_whose_handshakes_go_wrong_are_left_for_one_that_is_right() {
+    let siege = Siege::new();
+    let answers: [Vec<u8>; 7] = [
+        vec![],
+        vec![0xff; 200],
+        [&[96, 0, 0][..], &[7; 96]].concat(),
+        [&[200, 4, 0][..], &[7; 1224]].concat(),
+        [&[0, 0, 0][..], &[0, 0, 0], &[0, 0, 0]].concat(),
+        [&[56, 0, 0][..], &[7; 56]].concat(),
+        [&[95, 0, 0][..], &[7; 95], &[56, 0, 0], &[7; 56]].concat(),
+    ];
+    let mut peers: Vec<SocketAddr> = answers.map(answering).into();
+    // One that shakes hands as it should, up to the name of its stream.
+    peers.push(proxied(siege.address, |bytes| {
+        if let Some(header) = bytes.windows(3).position(|prefix| prefix == [56, 0, 0]) {
+            bytes[header + 3] ^= 1;
+        }
+    }));
+    peers.push(siege.address);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (log, place) = (siege.log.url(), directory.path().display().to_string());
+    let peers: Vec<String> = peers.iter().map(|address| format!("--peer={address}")).collect();
+    let arguments = ["replicate", &log, "--dir", &place, "--peer-listen", "127.0.0.1:0"];
+    let mut replicator = Victim::start(arguments.into_iter().chain(peers.iter().map(String::as_str)));
+    let copying = replicator.event("copying");
+    let address = copying["address"].as_str().expect("an address").trim_start_matches("tcp://").to_owned();
+    let address = address.parse().expect("an address");
+    assert_eq!(copy(siege.log, &[address], siege.length).length, siege.length);
+    let network = replicator.terminate();
+    assert!(network["closed"]["malformed"].as_u64() > Some(0), "{network}");
+    siege.end();
+}
+
+/// Answers everybody with these bytes.
+fn answering(bytes: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let mut first = [0; 35];
+            let _heard = socket.read_exact(&mut first);
+            let _answered = socket.write_all(&bytes);
+        }
+    });
+    address
+}
+
+/// Passes on what a host answers, changed. Only the beginning of a connection passes.
+fn proxied(target: SocketAddr, change: fn(&mut [u8])) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let Ok(mut host) = TcpStream::connect(target) else { continue };
+            let mut bytes = [0; 4096];
+            for _ in 0..2 {
+                let Ok(count) = client.read(&mut bytes) else { break };
+                let _may_be_over = host.write_all(&bytes[..count]);
+                let Ok(count) = host.read(&mut bytes) else { break };
+                change(&mut bytes[..count]);
+                let _may_be_over = client.write_all(&bytes[..count]);
+            }
+        }
+    });
+    address
 }
 
 #[test]

@@ -17,6 +17,10 @@ const WANTED_RUNS_MAX: usize = 65_536;
 /// Stored or requested blocks passed over in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
 
+/// Blocks beyond the first gap that are asked for where all are to be fetched: far more than ever are in flight, and
+/// few enough that a log whose first block is withheld fills nobody's memory.
+const AHEAD_MAX: u64 = 16_384;
+
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
 
@@ -131,6 +135,9 @@ impl Replicator {
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
             let block = self.wanted.next_common(&peer.has, from)?;
+            if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
+                return None;
+            }
             if self.wanted.runs() < WANTED_RUNS_MAX {
                 self.wanted.remove(block..block + 1);
             }
@@ -280,7 +287,7 @@ impl Replicator {
             return;
         }
         if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
-            self.actions.push_back(Action::Evidence(evidence));
+            self.report(evidence);
         }
     }
 
@@ -288,7 +295,9 @@ impl Replicator {
     fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        self.actions.extend(evidence.map(Action::Evidence));
+        if let Some(evidence) = evidence {
+            self.report(evidence);
+        }
         suspected.map_or(Ok(()), |why| Err(why.into()))
     }
 

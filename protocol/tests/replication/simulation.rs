@@ -413,3 +413,31 @@ fn a_long_answer_that_is_on_its_way_is_waited_for() {
     assert!(asked >= 2);
     assert_eq!(in_flight(&world), asked, "nothing was taken back in 150 s");
 }
+
+#[test]
+fn a_log_whose_first_block_is_withheld_is_not_fetched_far_ahead() {
+    let mut world = world(42, 40_000, 1);
+    world.machines[0].liar = Some(|message, _| match message {
+        Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 0) => vec![],
+        other => vec![other],
+    });
+    world.link(0, 1);
+    world.run(100_000);
+    let fetched = world.machines[1].core.blocks.len();
+    assert!((1000..20_000).contains(&fetched), "{fetched} blocks");
+}
+
+#[test]
+fn what_was_reported_once_is_not_reported_again() {
+    let mut world = world(43, 20, 1);
+    for _ in 0..50 {
+        world.link(0, 1);
+        world.run(100);
+        for fork in 1..10 {
+            let sync = Sync { fork, length: 5, uploading: true, ..Sync::default() };
+            world.give(0, 1, Message::Sync(sync));
+        }
+        world.unlink(0, 1);
+    }
+    assert_eq!(world.machines[1].evidence.len(), 9);
+}
