@@ -12,6 +12,7 @@
 
 mod connection;
 mod core;
+mod in_hand;
 mod metrics;
 mod network;
 mod options;

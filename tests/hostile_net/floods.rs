@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use libvms_protocol::wire::message::{
-    Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade, Sync,
+    Cancel, Data, DataBlock, Message, Range, Region, Request, RequestNode, RequestUpgrade, Sync,
 };
 use libvms_protocol::wire::{Role, Writer};
 use serde_json::json;
 
 use super::peer::{Peer, connect_from};
-use super::siege::Siege;
+use super::siege::{Siege, Victim, copy};
 
 const MIB: u64 = 1 << 20;
 /// What the process itself, its allocator and its threads may take beside what peers are given.
@@ -237,5 +237,43 @@ fn frames_of_many_tiny_messages_do_not_become_large_queues() {
     let peak = siege.victim.memory("VmHWM");
     // One address has a quarter of 256 MiB; the allocator keeps as much again of what was in small pieces.
     assert!(peak < before + 2 * 64 * MIB + OWN_BYTES, "{peak} bytes, {before} before");
+    siege.end();
+}
+
+#[test]
+fn blocks_that_nobody_asked_for_do_not_fill_a_replicator() {
+    let siege = Siege::new();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (log, place) = (siege.log.url(), directory.path().display().to_string());
+    let peer = format!("--peer={}", siege.address);
+    let mut replicator =
+        Victim::start(["replicate", &log, "--dir", &place, "--peer-listen", "127.0.0.1:0", &peer]);
+    let copying = replicator.event("copying");
+    let address = copying["address"].as_str().expect("an address").trim_start_matches("tcp://");
+    let address = address.parse().expect("an address");
+    let before = replicator.memory("VmRSS");
+    // Twelve strangers, who claim to have everything, send half a gigabyte of it.
+    let strangers: Vec<_> = (0..12)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut peer = Peer::open(address, siege.log);
+                let range = Range { drop: false, start: 0, length: 1 << 50 };
+                peer.say(&siege.log, &Message::Range(range));
+                for request in 1000..1005 {
+                    let block = Some(DataBlock { index: 9, value: vec![7; 8 << 20], nodes: vec![] });
+                    let data = Data { request, block, ..Data::default() };
+                    peer.say(&siege.log, &Message::Data(data));
+                }
+                peer.is_connected()
+            })
+        })
+        .collect();
+    let stayed = strangers.into_iter().map(|stranger| stranger.join().expect("no panic"));
+    assert!(stayed.filter(|stayed| *stayed).count() > 0, "there is room for some");
+    let peak = replicator.memory("VmHWM");
+    // A quarter of 256 MiB for one address, in frames that are copied once when they are taken apart.
+    assert!(peak < before + 2 * 64 * MIB + OWN_BYTES, "{} MiB", peak / MIB);
+    assert_eq!(copy(siege.log, &[address], siege.length).length, siege.length);
+    replicator.terminate();
     siege.end();
 }

@@ -15,12 +15,13 @@ use libvms_protocol::wire::session::{Session, SessionError, SessionEvent};
 use libvms_protocol::wire::{Message, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use self::pace::Pace;
 use self::unwritten::Unwritten;
 use super::core::{Input, Outgoing, Outlet};
+use super::in_hand::InHand;
 use super::metrics::Counters;
 use super::network::Registry;
 use super::options::NetworkOptions;
@@ -33,11 +34,6 @@ pub(super) use error::ConnectionError;
 const READ_BYTES: usize = 64 * 1024;
 /// Encrypted bytes that wait for the socket before more are made. One message may come on top.
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
-
-/// Bytes of messages of one connection that may be on their way to cores, or else one message.
-const IN_HAND_BYTES: usize = 1024 * 1024;
-/// What a message that waits to be handed on takes beside its contents.
-const EVENT_BYTES: usize = 512;
 
 /// What a connection shares with others of its network, and its place among them.
 #[derive(Debug)]
@@ -64,7 +60,7 @@ pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> 
         peers: BTreeMap::new(),
         outlet,
         faults,
-        in_hand: Arc::new(Semaphore::new(IN_HAND_BYTES)),
+        in_hand: InHand::new(),
         unwritten: Unwritten::default(),
         unflushed: vec![],
         heard: Pace::new(),
@@ -108,8 +104,7 @@ struct Connection {
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
     outlet: Outlet,
     faults: mpsc::Receiver<PeerFault>,
-    /// Room for messages on their way to cores.
-    in_hand: Arc<Semaphore>,
+    in_hand: InHand,
     unwritten: Unwritten,
     /// Cores that have handed out something that is on its way.
     unflushed: Vec<PublicKey>,
@@ -195,9 +190,7 @@ impl Connection {
 
     /// Tells how much memory this connection takes, of which all together may take so much.
     fn account(&mut self) -> Result<(), Crowded> {
-        let events = EVENT_BYTES * self.session.events_waiting();
-        let in_hand = IN_HAND_BYTES - self.in_hand.available_permits();
-        let incoming = self.stream.memory_bytes() + events + in_hand;
+        let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.in_hand.bytes();
         let outgoing = self.outlet.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
         self.context.place.hold(incoming + outgoing)
     }
@@ -257,9 +250,7 @@ impl Connection {
 
     async fn received(&mut self, core: &PublicKey, message: Box<Message>) {
         let Some((peer, inputs)) = self.peers.get(core) else { return };
-        let bytes = message.memory_bytes().min(IN_HAND_BYTES) as u32;
-        let room = self.in_hand.clone().acquire_many_owned(bytes).await;
-        let _room = room.expect("nobody closes it");
+        let _room = self.in_hand.room_for(message.memory_bytes()).await;
         let _gone = inputs.send(Input::Message { peer: *peer, message, _room }).await;
     }
 

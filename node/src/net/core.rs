@@ -11,10 +11,11 @@ use libvms_protocol::replication::{
 };
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::message::Message;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use super::in_hand::Room;
 use super::metrics::Counters;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
@@ -52,9 +53,8 @@ pub enum CoreEvent {
 pub(super) enum Input {
     /// A peer has opened a channel, and its capability holds.
     Opened { peer: PeerId, link: Link },
-    /// A peer has sent a message. `_room` is what the message takes of the room that its connection has on the way
-    /// to cores, and is given back when the message has been dealt with.
-    Message { peer: PeerId, message: Box<Message>, _room: OwnedSemaphorePermit },
+    /// A peer has sent a message. `_room` is given back when it has been dealt with.
+    Message { peer: PeerId, message: Box<Message>, _room: Room },
     /// More of a long message of a peer is there.
     Progress { peer: PeerId },
     /// All that was handed out for a peer has been written.

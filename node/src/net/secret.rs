@@ -108,8 +108,7 @@ impl SecretStream {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
         self.frames.push(bytes);
         while !self.is_established {
-            let Some(frame) = self.frames.take_frame()? else { break };
-            let frame = frame.to_vec();
+            let Some(frame) = self.frames.take_owned_frame()? else { break };
             self.check_handshake(&frame)?;
             self.cipher.receive_next(frame);
             self.pump()?;
@@ -134,11 +133,8 @@ impl SecretStream {
                 // Payloads are empty in this protocol, and nobody would check what is in them.
                 Some(CipherEvent::HandshakePayload(_)) => {}
                 Some(CipherEvent::ErrStuff(error)) => return Err(error.into()),
-                None if self.is_established => match self.frames.take_frame()? {
-                    Some(frame) => {
-                        let frame = frame.to_vec();
-                        self.cipher.receive_next(frame);
-                    }
+                None if self.is_established => match self.frames.take_owned_frame()? {
+                    Some(frame) => self.cipher.receive_next(frame),
                     None => return Ok(None),
                 },
                 None => return Ok(None),

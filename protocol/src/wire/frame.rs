@@ -94,6 +94,24 @@ impl FrameDecoder {
         Ok(frame)
     }
 
+    /// As [`FrameDecoder::take_frame`], as bytes of their own. Those of a long frame are not copied: two of it would be
+    /// much.
+    ///
+    /// # Errors
+    /// As [`FrameDecoder::take_frame`].
+    pub fn take_owned_frame(&mut self) -> Result<Option<Vec<u8>>, FrameTooLong> {
+        let length = match self.take_frame()? {
+            None => return Ok(None),
+            Some(short) if short.len() <= KEPT_BYTES => return Ok(Some(short.to_vec())),
+            Some(long) => long.len(),
+        };
+        let rest = self.buffer.split_off(self.taken);
+        let mut frame = std::mem::replace(&mut self.buffer, rest);
+        frame.drain(..self.taken - length);
+        self.taken = 0;
+        Ok(Some(frame))
+    }
+
     /// Bytes that were pushed and not yet taken.
     pub fn buffered_bytes(&self) -> usize {
         self.buffer.len() - self.taken
@@ -143,11 +161,22 @@ mod tests {
     fn a_long_frame_takes_no_room_once_it_is_taken() {
         let mut decoder = FrameDecoder::default();
         let frame = encode_frame(&vec![7; 9_000_000]).expect("short enough");
-        frame.chunks(65_536).for_each(|bytes| decoder.push(bytes));
-        assert_eq!(decoder.take_frame().expect("a frame").map(<[u8]>::len), Some(9_000_000));
-        decoder.push(&[1, 0, 0, 5]);
-        assert!(decoder.memory_bytes() <= KEPT_BYTES);
-        assert_eq!(decoder.take_frame(), Ok(Some(&[5][..])));
+        for is_owned in [false, true] {
+            decoder.push(&[1, 0, 0, 4]);
+            frame.chunks(65_536).for_each(|bytes| decoder.push(bytes));
+            assert_eq!(decoder.take_owned_frame(), Ok(Some(vec![4])));
+            match is_owned {
+                true => assert!(
+                    decoder.take_owned_frame().expect("a frame").is_some_and(|long| long == frame[3..])
+                ),
+                false => {
+                    assert!(decoder.take_frame().expect("a frame").is_some_and(|long| *long == frame[3..]))
+                }
+            }
+            decoder.push(&[1, 0, 0, 5]);
+            assert!(decoder.memory_bytes() <= KEPT_BYTES);
+            assert_eq!(decoder.take_frame(), Ok(Some(&[5][..])));
+        }
     }
 
     #[test]
