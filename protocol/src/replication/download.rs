@@ -17,8 +17,25 @@ const WANTED_RUNS_MAX: usize = 65_536;
 /// Stored or requested blocks passed over in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
 
+/// Blocks beyond the first gap that are asked for where all are to be fetched: far more than ever are in flight, and
+/// few enough that a log whose first block is withheld fills nobody's memory.
+const AHEAD_MAX: u64 = 16_384;
+
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
+
+/// How long a peer may owe something before others are asked for it too, if they have nothing else to do.
+const HELP_AFTER_MS: u64 = 2000;
+
+/// How often to look for such.
+const HELP_INTERVAL_MS: u64 = 500;
+
+/// Whom a block was asked of, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    from: PeerId,
+    at: u64,
+}
 
 impl Replicator {
     pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
@@ -42,8 +59,9 @@ impl Replicator {
         let ours = self.length;
         let offers =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
-        // Those that kept us waiting come last, however long a log they claim.
-        let best = offers.min_by_key(|(id, peer, length)| (peer.strikes, u64::MAX - length, *id));
+        // Those that kept us waiting, or have given nothing yet, come last, however long a log they claim.
+        let best = offers
+            .min_by_key(|(id, peer, length)| (peer.strikes, !peer.has_delivered, u64::MAX - length, *id));
         if let Some((id, _, length)) = best {
             let asked = Asked::Upgrade { start: ours, length: length - ours };
             self.upgrade_from = Some(id);
@@ -60,10 +78,55 @@ impl Replicator {
         while self.peers.get(&id).is_some_and(Peer::has_room) {
             let Some(block) = self.next_block(id, from, store) else { break };
             from = block + 1;
-            self.requested.insert(block, id);
-            self.ask(now, id, Asked::Block { index: block }, store);
+            self.ask_for_block(now, id, block, store);
         }
         self.ask_for_regions(id);
+    }
+
+    fn ask_for_block(&mut self, now: u64, id: PeerId, block: u64, store: &impl Store) {
+        self.requested.insert(block, Asking { from: id, at: now });
+        self.ask(now, id, Asked::Block { index: block }, store);
+    }
+
+    /// When to look whether anybody can stand in for those that keep us waiting.
+    pub(super) fn help_deadline(&self) -> Option<u64> {
+        let is_waiting = self.upgrade_from.is_some() || !self.requested.is_empty();
+        (is_waiting && self.peers.len() > 1).then_some(self.help_from)
+    }
+
+    /// Asks peers that have nothing to do for what others owe us for long: silence of one must not hold up what
+    /// another can give. Whichever answer comes first is taken.
+    pub(super) fn help(&mut self, now: u64, store: &impl Store) {
+        self.help_from = now.saturating_add(HELP_INTERVAL_MS);
+        self.help_with_upgrade(now, store);
+        let is_idle = |peer: &Peer| peer.pending.is_empty() && peer.is_usable(now);
+        let idle: Vec<PeerId> =
+            self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(&id, _)| id).collect();
+        for id in idle {
+            for block in self.late_blocks(now, id) {
+                self.ask_for_block(now, id, block, store);
+            }
+        }
+    }
+
+    fn late_blocks(&self, now: u64, helper: PeerId) -> Vec<u64> {
+        let Some(peer) = self.peers.get(&helper) else { return vec![] };
+        let late = self.requested.iter().filter(|(block, asking)| {
+            asking.from != helper
+                && asking.at.saturating_add(HELP_AFTER_MS) <= now
+                && peer.has.contains(**block)
+        });
+        late.map(|(&block, _)| block).take(peer.room()).collect()
+    }
+
+    fn help_with_upgrade(&mut self, now: u64, store: &impl Store) {
+        let Some(holder) = self.upgrade_from else { return };
+        let since = self.peers.get(&holder).and_then(Peer::owes_upgrade_since);
+        if since.is_some_and(|since| since.saturating_add(HELP_AFTER_MS) <= now) {
+            self.upgrade_from = None;
+            self.ask_for_upgrade(now, store);
+            self.upgrade_from.get_or_insert(holder);
+        }
     }
 
     /// The first wanted block, not below `from`, that the peer has and nobody else is asked for.
@@ -72,6 +135,9 @@ impl Replicator {
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
             let block = self.wanted.next_common(&peer.has, from)?;
+            if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
+                return None;
+            }
             if self.wanted.runs() < WANTED_RUNS_MAX {
                 self.wanted.remove(block..block + 1);
             }
@@ -157,7 +223,7 @@ impl Replicator {
             return Ok(());
         }
         // What nobody waits for comes late after a cancel.
-        let Some(pending) = peer.pending.remove(&data.request) else { return Ok(()) };
+        let Some(pending) = peer.take_pending(data.request) else { return Ok(()) };
         let asked = pending.asked;
         let window_max = self.settings.window_max;
         if !is_answer_to(&data, asked) {
@@ -221,7 +287,7 @@ impl Replicator {
             return;
         }
         if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
-            self.actions.push_back(Action::Evidence(evidence));
+            self.report(evidence);
         }
     }
 
@@ -229,7 +295,9 @@ impl Replicator {
     fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        self.actions.extend(evidence.map(Action::Evidence));
+        if let Some(evidence) = evidence {
+            self.report(evidence);
+        }
         suspected.map_or(Ok(()), |why| Err(why.into()))
     }
 
@@ -266,7 +334,7 @@ impl Replicator {
         store: &impl Store,
     ) -> Result<(), PeerFault> {
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
-        let Some(pending) = peer.pending.remove(&request) else { return Ok(()) };
+        let Some(pending) = peer.take_pending(request) else { return Ok(()) };
         let count = peer.refused_us(now);
         match pending.asked {
             Asked::Block { index } => peer.has.remove(index..index + 1),
@@ -321,7 +389,7 @@ impl Replicator {
     pub(super) fn put_back(&mut self, id: PeerId, asked: Asked) {
         match asked {
             Asked::Block { index } => {
-                if self.requested.get(&index) == Some(&id) {
+                if self.requested.get(&index).is_some_and(|asking| asking.from == id) {
                     self.requested.remove(&index);
                     self.wanted.insert(index..index + 1);
                 }
@@ -394,7 +462,8 @@ impl Replicator {
 fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
     let is_ready = sync.can_upgrade && sync.remote_length == ours;
-    let is_open = is_ready && peer.upgrade_refused != Some(sync.length);
+    let is_open =
+        is_ready && peer.upgrade_refused != Some(sync.length) && peer.owes_upgrade_since().is_none();
     (is_open && sync.length > ours).then_some(sync.length)
 }
 
