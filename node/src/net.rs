@@ -11,6 +11,7 @@
 //! share nothing but channels of bounded work.
 
 mod connection;
+mod copy;
 mod core;
 mod network;
 mod secret;
@@ -18,5 +19,6 @@ mod secret;
 mod tests;
 
 pub use self::core::{CoreEvent, Held};
+pub use copy::{CopyError, begin, complete};
 pub use network::{Network, NetworkError, NetworkOptions};
 pub use secret::{SecretError, SecretStream};
