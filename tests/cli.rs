@@ -276,6 +276,44 @@ fn a_damaged_log_is_nobodys_deviation() {
 }
 
 #[test]
+fn logs_and_files_are_shown_by_url_and_by_key() {
+    let place = Place::of_example("files.js");
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        client.call("write", json!(["/notes/one.txt", "first"])).await;
+        client.call("write", json!(["/notes/one.txt", "second"])).await;
+        let announced = &host.announced[0];
+        let member = |name: &str| announced[name].as_str().expect("a URL").to_owned();
+        let (log, files) = (member("callLogUrl"), member("filesArchiveUrl"));
+        let peer = announced["addresses"][0].as_str().expect("an address").replace("tcp://", "");
+        let shown = |arguments: &[&str]| {
+            let output = vms(arguments);
+            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            text(&output.stdout).to_owned()
+        };
+        let own = shown(&["log", place.data().to_str().expect("UTF-8")]);
+        assert_eq!(own.lines().count(), 3);
+        assert_eq!(shown(&["log", host.url()]), own);
+        assert_eq!(shown(&["log", &log, "--peer", &peer]), own);
+        // The log leads to the archive, and the archive can be named itself.
+        for target in [&log, &files] {
+            let shown =
+                |more: &[&str]| shown(&[&["files", more[0], target, "--peer", &peer], &more[1..]].concat());
+            assert!(shown(&["ls", "/notes"]).contains("/notes/one.txt"));
+            assert_eq!(shown(&["cat", "/notes/one.txt"]), "second");
+            assert_eq!(shown(&["cat", "/notes/one.txt", "--at", "2"]), "first");
+        }
+        let exported = place.data().with_file_name("exported");
+        shown(&["files", "export", host.url(), exported.to_str().expect("UTF-8")]);
+        assert_eq!(fs::read(exported.join("notes/one.txt")).expect("exported"), b"second");
+        // A host's archive has no log behind it.
+        let output = vms(["log", &files, "--peer", &peer, "--json"]);
+        assert!(text(&output.stdout).contains("error"), "{output:?}");
+    });
+}
+
+#[test]
 fn completions_come_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
         ends(&["completions", shell], 0, "verify", "");

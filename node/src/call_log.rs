@@ -1,4 +1,4 @@
-//! Reading a call log that lies on this machine.
+//! Reading a call log: a host's own, or a copy.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,11 +9,12 @@ use thiserror::Error;
 
 use crate::host::LOG;
 use crate::storage::{Core, StorageError};
+use crate::verifier::AuditedCore;
 
-/// The call log in a data directory. It is only read; a host may be using it.
+/// A call log. It is only read; a host may be using it.
 #[derive(Debug)]
 pub struct CallLog {
-    core: Core,
+    core: Box<dyn AuditedCore>,
 }
 
 /// Why an entry can not be shown.
@@ -38,7 +39,12 @@ impl CallLog {
     /// # Errors
     /// Where there is none, or it can not be read.
     pub fn open(directory: &Path) -> Result<Self, CallLogError> {
-        Ok(Self { core: Core::open_read_only(&directory.join(LOG))? })
+        Ok(Self::of(Core::open_read_only(&directory.join(LOG))?))
+    }
+
+    /// The log that a core holds, as far as it is here: a copy, for example.
+    pub fn of(core: impl AuditedCore + 'static) -> Self {
+        Self { core: Box::new(core) }
     }
 
     /// The log's key.

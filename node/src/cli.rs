@@ -6,6 +6,7 @@
 
 mod call;
 mod completions;
+mod copy;
 mod files;
 mod host;
 mod keygen;

@@ -35,6 +35,7 @@
 //! nothing else to do, and after 10 s without a sign it loses all it owes. All of that is in [`NetworkOptions`].
 
 mod connection;
+mod copy;
 mod core;
 mod in_hand;
 mod metrics;
@@ -46,6 +47,7 @@ mod secret;
 mod tests;
 
 pub use self::core::{CoreEvent, Held};
+pub use copy::{CopyError, begin, complete};
 pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;

@@ -25,7 +25,7 @@ mod view;
 pub use self::core::{BATCH_BLOCKS_MAX, Core};
 pub use directory::DataDirectory;
 pub use error::StorageError;
-pub use replica::{EARLY_BYTES_MAX, Replica};
+pub use replica::{EARLY_BYTES_MAX, Flush, Replica};
 pub use scratch::Scratch;
 pub use shared::SharedReplica;
 pub use view::CoreView;

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::execution::ExecutionError;
 use crate::host::{BLOBS, FILES, LOG};
+use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
 use crate::storage::{Core, StorageError};
 
@@ -127,11 +128,8 @@ pub enum VerifyError {
         why: String,
     },
     /// No peer gives the log.
-    #[error("nobody gives the whole log {log}")]
-    Unreachable {
-        /// The log's key.
-        log: PublicKey,
-    },
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// The log on disk was damaged after it was signed: that is nobody's deviation.
     #[error("the blocks of the log in {} are not those that its signed head binds; the first damaged one is {block}", path.display())]
     Damaged {

@@ -1,4 +1,4 @@
-//! Reading the archive that a host has published, on the host's own disk.
+//! Reading the archive that a host has published: on the host's own disk, or a copy.
 
 use std::borrow::Cow;
 use std::path::Path as FilePath;
@@ -10,13 +10,13 @@ use thiserror::Error;
 
 use crate::host::{BLOBS, FILES};
 use crate::storage::{Core, StorageError};
+use crate::verifier::AuditedCore;
 
-/// The files archive in a data directory, as long as it was when it was opened. It is only read; a host may be using
-/// it.
+/// A files archive. It is only read; a host may be using it.
 #[derive(Debug)]
 pub struct FilesArchive {
-    files: Core,
-    blobs: Core,
+    files: Box<dyn AuditedCore>,
+    blobs: Box<dyn AuditedCore>,
     cache: Cache,
 }
 
@@ -52,7 +52,7 @@ pub enum PublishedError {
 }
 
 impl FilesArchive {
-    /// Opens the archive in the data directory `directory`.
+    /// Opens the archive in the data directory `directory`, as long as it is now.
     ///
     /// # Errors
     /// Where there is none, or it can not be read.
@@ -60,7 +60,12 @@ impl FilesArchive {
         // Names before contents: a host publishes contents first, so that each name seen leads to its content.
         let files = Core::open_read_only(&directory.join(FILES))?;
         let blobs = Core::open_read_only(&directory.join(BLOBS))?;
-        Ok(Self { files, blobs, cache: Cache::default() })
+        Ok(Self::of(files, blobs))
+    }
+
+    /// The archive that two cores hold, as far as they are here: copies, for example.
+    pub fn of(files: impl AuditedCore + 'static, blobs: impl AuditedCore + 'static) -> Self {
+        Self { files: Box::new(files), blobs: Box::new(blobs), cache: Cache::default() }
     }
 
     /// The archive's key.
@@ -113,23 +118,23 @@ impl FilesArchive {
     /// # Errors
     /// Where it is larger, or can not be read.
     pub fn content(&self, entry: &ArchiveEntry, bytes_max: u64) -> Result<Option<Vec<u8>>, PublishedError> {
-        entry.blob.map(|blob| drive::content(&self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
+        entry.blob.map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
     }
 
-    fn at(&self, version: u64) -> Result<Drive<'_, Core>, PublishedError> {
+    fn at(&self, version: u64) -> Result<Drive<'_, dyn AuditedCore>, PublishedError> {
         let latest = self.version();
         if version > latest {
             return Err(PublishedError::NoVersion { version, latest });
         }
-        Ok(Drive::new(&self.files, &self.cache, version))
+        Ok(Drive::new(&*self.files, &self.cache, version))
     }
 }
 
-impl Blocks for Core {
+impl Blocks for dyn AuditedCore {
     type Error = StorageError;
 
     fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, StorageError> {
-        Self::block(self, index).map(Cow::Owned)
+        AuditedCore::block(self, index).map(Cow::Owned)
     }
 }
 

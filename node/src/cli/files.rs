@@ -10,7 +10,9 @@ use libvms::archive::{ArchiveEntry, FilesArchive};
 use libvms_protocol::drive::{Folder, Path};
 use serde_json::json;
 
+use super::copy::{self, PeerArguments, Wanted};
 use super::output::Output;
+use super::target::is_elsewhere;
 use super::{Exit, progress};
 
 /// Bytes of one file that we are willing to hold in memory.
@@ -27,7 +29,7 @@ pub(super) struct Arguments {
 enum Command {
     /// List the files in a folder
     #[command(
-        after_help = "Examples:\n  vms files ls key-server.vms /keys\n  vms files ls key-server.vms --recursive --json\n  vms files ls key-server.vms --at 10          as it was at version 10"
+        after_help = "Examples:\n  vms files ls key-server.vms /keys\n  vms files ls key-server.vms --recursive --json\n  vms files ls key-server.vms --at 10          as it was at version 10\n  vms files ls ws://127.0.0.1:5555/"
     )]
     Ls {
         #[command(flatten)]
@@ -59,9 +61,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ArchiveArguments {
-    /// Data directory of a host
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of its log or archive
+    #[arg(value_name = "DIR|URL|KEY")]
+    target: String,
+    #[command(flatten)]
+    peers: PeerArguments,
     /// The archive as it was at this version
     #[arg(long, value_name = "VERSION")]
     at: Option<u64>,
@@ -69,8 +73,11 @@ struct ArchiveArguments {
 
 impl ArchiveArguments {
     /// The archive, and the version to look at.
-    fn open(&self) -> anyhow::Result<(FilesArchive, u64)> {
-        let archive = FilesArchive::open(&self.directory)?;
+    fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, u64)> {
+        let archive = match is_elsewhere(&self.target) {
+            true => copy::archive(&self.target, &self.peers, wanted)?,
+            false => FilesArchive::open(FilePath::new(&self.target))?,
+        };
         let version = self.at.unwrap_or_else(|| archive.version());
         Ok((archive, version))
     }
@@ -90,7 +97,7 @@ fn list(
     is_recursive: bool,
     output: &Output,
 ) -> anyhow::Result<Exit> {
-    let (archive, version) = arguments.open()?;
+    let (archive, version) = arguments.open(Wanted::Names)?;
     let folder = Folder::new(folder).with_context(|| format!("cannot list {folder}"))?;
     if is_recursive {
         for entry in archive.list(&folder, true, version)? {
@@ -122,7 +129,7 @@ fn line(entry: &ArchiveEntry, output: &Output) -> anyhow::Result<()> {
 }
 
 fn print(arguments: &ArchiveArguments, path: &str, output: &Output) -> anyhow::Result<Exit> {
-    let (archive, version) = arguments.open()?;
+    let (archive, version) = arguments.open(Wanted::Contents)?;
     let path = Path::new(path).with_context(|| format!("cannot read {path}"))?;
     let entry = archive.entry(&path, version)?;
     let content = entry.map(|entry| archive.content(&entry, CONTENT_BYTES_MAX)).transpose()?.flatten();
@@ -132,7 +139,7 @@ fn print(arguments: &ArchiveArguments, path: &str, output: &Output) -> anyhow::R
 }
 
 fn export(arguments: &ArchiveArguments, to: &FilePath, output: &Output) -> anyhow::Result<Exit> {
-    let (archive, version) = arguments.open()?;
+    let (archive, version) = arguments.open(Wanted::Contents)?;
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     if fs::read_dir(to).with_context(|| format!("cannot read {}", to.display()))?.next().is_some() {
         bail!("{} is not empty: choose a new directory", to.display());

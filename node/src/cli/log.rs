@@ -1,6 +1,6 @@
 //! `vms log`: what a call log says.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
@@ -9,17 +9,21 @@ use libvms_protocol::entry::{Call, CallEntry, Entry, Epoch, FilesHead, Init, Out
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::copy::{self, PeerArguments};
 use super::output::Output;
+use super::target::is_elsewhere;
 
 /// Show the entries of a call log
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json"
+    after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json\n  vms log ws://127.0.0.1:5555/\n  vms log hyper://KEY --peer 127.0.0.1:4444"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
+    #[arg(value_name = "DIR|URL|KEY")]
+    target: String,
+    #[command(flatten)]
+    peers: PeerArguments,
     /// First block to show
     #[arg(long, value_name = "BLOCK", default_value_t = 0)]
     from: u64,
@@ -32,8 +36,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let log = CallLog::open(&arguments.directory)?;
-    let Arguments { from, to, last, .. } = arguments;
+    let Arguments { target, peers, from, to, last } = arguments;
+    let log = match is_elsewhere(&target) {
+        true => copy::log(&target, &peers)?,
+        false => CallLog::open(Path::new(&target))?,
+    };
     let from = last.map_or(from, |last| log.length().saturating_sub(last));
     for entry in log.entries(from..to) {
         match entry {

@@ -6,11 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use libvms::net::{Held, Network};
-use libvms::storage::{DataDirectory, Replica, SharedReplica};
-use libvms_protocol::bee::Header;
-use libvms_protocol::drive::manifest::blobs_key;
-use libvms_protocol::entry::Entry;
+use libvms::net::Network;
+use libvms::storage::{DataDirectory, SharedReplica};
 use libvms_protocol::identity::PublicKey;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -19,7 +16,7 @@ use super::Exit;
 use super::network::{NetworkArguments, tell_at_end, tell_log};
 use super::output::Output;
 use super::stop::asked_to_stop;
-use super::target::Target;
+use super::target::{Target, linked};
 
 /// Copy logs and archives and serve them to others, without executing anything
 #[derive(Debug, Args)]
@@ -75,9 +72,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
 }
 
 fn hold(network: &Network, directory: &Path, key: PublicKey) -> anyhow::Result<SharedReplica> {
-    let replica = SharedReplica::new(Replica::open(&directory.join(key.to_string()), key)?);
-    network.hold(Held::Copy(replica.clone()), None);
-    Ok(replica)
+    Ok(network.copy(&directory.join(key.to_string()), key)?)
 }
 
 /// Copies what block 0 of a core leads to as well: the archive of a log, the contents of an archive.
@@ -92,12 +87,4 @@ async fn follow(network: Arc<Network>, directory: PathBuf, replica: SharedReplic
             tracing::warn!(%key, %error, "a core that belongs to another cannot be copied");
         }
     }
-}
-
-fn linked(block: &[u8]) -> Vec<PublicKey> {
-    if let Ok(Entry::Init(init)) = Entry::decode(block) {
-        return vec![init.files, init.blobs];
-    }
-    let blobs = Header::decode(block).ok().and_then(|header| blobs_key(&header, None).ok());
-    blobs.into_iter().collect()
 }

@@ -1,11 +1,31 @@
 //! What a command is about, when it is not a directory: the URL of a service, or the key of a log.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use libvms::rpc::{ClientOptions, RpcClient};
+use libvms_protocol::bee::Header;
+use libvms_protocol::drive::manifest::blobs_key;
+use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Map, Value};
+
+/// Whether a text names something elsewhere, by URL or key, and not a directory.
+pub(super) fn is_elsewhere(text: &str) -> bool {
+    // Somebody may have named a directory after a key; then the directory is meant.
+    (text.contains("://") || text.parse::<PublicKey>().is_ok()) && !Path::new(text).exists()
+}
+
+/// The cores that the first block of a core leads to: a log's to its archive and the archive's contents, an archive's
+/// to its contents.
+pub(super) fn linked(block: &[u8]) -> Vec<PublicKey> {
+    if let Ok(Entry::Init(init)) = Entry::decode(block) {
+        return vec![init.files, init.blobs];
+    }
+    let blobs = Header::decode(block).ok().and_then(|header| blobs_key(&header, None).ok());
+    blobs.into_iter().collect()
+}
 
 /// A log, and where somebody may have it.
 #[derive(Debug)]

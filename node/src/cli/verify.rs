@@ -1,20 +1,18 @@
 //! `vms verify`: one audit.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 use libvms::net::{Network, NetworkOptions};
 use libvms::replay::Settings;
 use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remote};
-use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
+use super::copy::{PeerArguments, Temporary};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
-use super::target::Target;
+use super::target::{Target, is_elsewhere};
 use super::{Exit, progress};
 
 /// Execute a log again and compare everything it says
@@ -30,9 +28,8 @@ pub(super) struct Arguments {
     /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,
-    /// Somebody who may have the log; repeat for more
-    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    peers: Vec<SocketAddr>,
+    #[command(flatten)]
+    peers: PeerArguments,
     #[command(flatten)]
     sandbox: SandboxArguments,
 }
@@ -40,13 +37,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     arguments.sandbox.choose();
     let bar = progress::bar("verifying");
-    let directory = Path::new(&arguments.target);
-    // A path that looks like a key is no path to anybody but us.
-    let is_elsewhere = arguments.target.contains("://") || arguments.target.parse::<PublicKey>().is_ok();
-    let audited = if is_elsewhere && !directory.exists() {
+    let audited = if is_elsewhere(&arguments.target) {
         super::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
     } else {
-        Verifier::of_directory(directory).run(&mut progress::report(&bar))
+        Verifier::of_directory(Path::new(&arguments.target)).run(&mut progress::report(&bar))
     };
     bar.finish_and_clear();
     match audited {
@@ -69,30 +63,11 @@ async fn verify_elsewhere(
     };
     let directory = Temporary::new()?;
     let network = Network::new(NetworkOptions::default());
-    arguments.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
+    arguments.peers.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
     let report = move |done, all| progress::report(&bar)(done, all);
     let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;
     network.shutdown().await;
     Ok(audited)
-}
-
-/// A directory that goes with its owner.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> anyhow::Result<Self> {
-        let chance = getrandom::u64().context("no random numbers for a directory's name")?;
-        let path = std::env::temp_dir().join(format!("vms-verify-{chance:016x}"));
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // What can not be removed now is the system's to remove.
-        let _left = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// What can not be read can not be verified; what fails here is our own fault.

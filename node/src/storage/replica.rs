@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::identity::{PublicKey, Signature};
@@ -37,10 +38,10 @@ pub const EARLY_BYTES_MAX: usize = 64 << 20;
 pub struct Replica {
     path: PathBuf,
     key: PublicKey,
-    head_file: File,
-    data: File,
-    ends: File,
-    tree: File,
+    head_file: Arc<File>,
+    data: Arc<File>,
+    ends: Arc<File>,
+    tree: Arc<File>,
     head: Option<Checkpoint>,
     /// The tree over the blocks that are here.
     stored: Roots,
@@ -72,7 +73,9 @@ impl Replica {
         let io = |error| StorageError::io(directory)(error);
         create_directory(directory).map_err(io)?;
         let open = |name: &str| {
-            File::options().read(true).write(true).create(true).truncate(false).open(directory.join(name))
+            let mut options = File::options();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            options.open(directory.join(name)).map(Arc::new)
         };
         let (head_file, data) = (open("head").map_err(io)?, open("data").map_err(io)?);
         let (ends, tree) = (open("ends").map_err(io)?, open("tree").map_err(io)?);
@@ -216,20 +219,26 @@ impl Replica {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn sync(&mut self) -> Result<(), StorageError> {
+        self.begin_flush().map_or(Ok(()), Flush::run)
+    }
+
+    /// What brings everything to disk that is here now, while the replica goes on; `None` if that is done already.
+    /// Carry it out before the next one is begun. When it fails, nobody knows what is on the disk: open the replica
+    /// again.
+    pub fn begin_flush(&mut self) -> Option<Flush> {
         if !self.is_changed {
-            return Ok(());
+            return None;
         }
-        let io = |error| StorageError::io(&self.path)(error);
-        // What the head counts must be there before the head says so.
-        for file in [&self.data, &self.ends, &self.tree] {
-            file.sync_data().map_err(io)?;
-        }
-        let slot = self.slot();
-        self.head_file.write_all_at(&slot, (self.turn % 2) * SLOT_BYTES as u64).map_err(io)?;
-        self.head_file.sync_data().map_err(io)?;
+        let flush = Flush {
+            path: self.path.clone(),
+            content: [&self.data, &self.ends, &self.tree].map(Arc::clone),
+            head_file: self.head_file.clone(),
+            slot: self.slot(),
+            turn: self.turn,
+        };
         self.turn += 1;
         self.is_changed = false;
-        Ok(())
+        Some(flush)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
@@ -238,7 +247,9 @@ impl Replica {
         self.data.write_all_at(bytes, start).map_err(io)?;
         self.ends.write_all_at(&(start + bytes.len() as u64).to_le_bytes(), 8 * block).map_err(io)?;
         let mut completed = vec![];
-        self.stored.append_with(Node::leaf(block, bytes), |node| completed.push(*node));
+        // Its leaf came with it and was checked against it: hashing a large block twice would cost as much as decrypting it.
+        let leaf = self.ahead.get(&(2 * block)).copied().unwrap_or_else(|| Node::leaf(block, bytes));
+        self.stored.append_with(leaf, |node| completed.push(*node));
         for node in completed {
             let bytes = [node.size.to_be_bytes().as_slice(), &node.hash.0].concat();
             self.tree.write_all_at(&bytes, NODE_BYTES * node.index).map_err(io)?;
@@ -324,6 +335,31 @@ impl Replica {
             Ok(Node { index, size, hash: Hash(bytes[8..].try_into().expect("32 bytes")) })
         };
         index::roots(length).map(read).collect()
+    }
+}
+
+/// Content of a replica on its way to the disk.
+#[derive(Debug)]
+#[must_use = "nothing is on the disk before it has run"]
+pub struct Flush {
+    path: PathBuf,
+    content: [Arc<File>; 3],
+    head_file: Arc<File>,
+    slot: Vec<u8>,
+    turn: u64,
+}
+
+impl Flush {
+    /// Waits until it is there.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn run(self) -> Result<(), StorageError> {
+        let io = |error| StorageError::io(&self.path)(error);
+        // What the head counts must be there before the head says so.
+        self.content.iter().try_for_each(|file| file.sync_data()).map_err(io)?;
+        self.head_file.write_all_at(&self.slot, (self.turn % 2) * SLOT_BYTES as u64).map_err(io)?;
+        self.head_file.sync_data().map_err(io)
     }
 }
 

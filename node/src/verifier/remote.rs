@@ -9,12 +9,10 @@ use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError};
 use crate::host::{BLOBS, FILES, LOG};
-use crate::net::{Held, Network};
+use crate::net::{CopyError, Network, complete};
 use crate::replay::Settings;
-use crate::storage::{Replica, SharedReplica, StorageError};
+use crate::storage::SharedReplica;
 
-/// How long peers may give nothing before the audit makes do with what is there.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the archive may be behind the log. An archive that comes late accuses nobody.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,7 +23,7 @@ const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// may have a newer archive than log.
 ///
 /// # Errors
-/// [`VerifyError::Unreachable`] where nobody gives a complete log; or where the audit itself fails.
+/// [`CopyError::Unreachable`] where nobody gives a complete log; or where the audit itself fails.
 pub async fn verify_remote(
     network: &Network,
     directory: &Path,
@@ -34,13 +32,8 @@ pub async fn verify_remote(
     settings: Settings,
     mut progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<AuditReport, VerifyError> {
-    let hold = |name: &str, key: PublicKey| {
-        let replica = SharedReplica::new(Replica::open(&directory.join(name), key)?);
-        network.hold(Held::Copy(replica.clone()), None);
-        Ok::<_, StorageError>(replica)
-    };
-    let log = hold(LOG, log)?;
-    let length = complete(&log, length).await?;
+    let log = network.copy(&directory.join(LOG), log)?;
+    let length = complete(&log, length, |_, _| {}).await?;
     let copy = log.clone();
     let audit = blocking(move || {
         let mut audit = Audit::new(copy.key(), settings)?;
@@ -50,7 +43,8 @@ pub async fn verify_remote(
     let mut audit = audit.await?;
     let mut published = (None, None);
     if let (Verdict::Agrees, Some(init), Some(head)) = (audit.verdict(), audit.init(), audit.files()) {
-        let (files, blobs) = (hold(FILES, init.files)?, hold(BLOBS, init.blobs)?);
+        let files = network.copy(&directory.join(FILES), init.files)?;
+        let blobs = network.copy(&directory.join(BLOBS), init.blobs)?;
         let both = async { tokio::join!(reach(&files, head.version), reach(&blobs, head.blobs)) };
         let _late = timeout(ARCHIVE_PATIENCE, both).await;
         published = (Some(files.length()), Some(blobs.length()));
@@ -62,7 +56,8 @@ pub async fn verify_remote(
         })
         .await?;
     }
-    let checkpoint = log.checkpoint().ok_or(VerifyError::Unreachable { log: log.key() })?;
+    let checkpoint =
+        log.checkpoint().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
     Ok(AuditReport {
         log: log.key(),
         checkpoint,
@@ -71,21 +66,6 @@ pub async fn verify_remote(
         published,
         verdict: audit.into_verdict(),
     })
-}
-
-/// Waits until a log has all entries that its signed head counts, and at least `length`; gives how many these are.
-async fn complete(log: &SharedReplica, length: u64) -> Result<u64, VerifyError> {
-    let mut lengths = log.lengths();
-    loop {
-        let wanted = log.checkpoint().map_or(1, |head| head.length()).max(length).max(1);
-        if log.length() >= wanted {
-            return Ok(wanted);
-        }
-        // Each new block earns more patience: a long log takes its time.
-        if timeout(PATIENCE, lengths.changed()).await.is_err() {
-            return Err(VerifyError::Unreachable { log: log.key() });
-        }
-    }
 }
 
 async fn reach(core: &SharedReplica, length: u64) {

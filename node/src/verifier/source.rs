@@ -1,5 +1,6 @@
 //! Where the blocks under audit come from: a host's own directory, or a copy that was downloaded.
 
+use std::fmt;
 use std::ops::Range;
 
 use libvms_protocol::checkpoint::Checkpoint;
@@ -11,7 +12,7 @@ use crate::storage::{Core, SharedReplica, StorageError};
 pub type BlockIterator<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, StorageError>> + 'a>;
 
 /// A signed core that can be read.
-pub trait AuditedCore {
+pub trait AuditedCore: fmt::Debug + Send {
     /// The core's key.
     fn key(&self) -> PublicKey;
 

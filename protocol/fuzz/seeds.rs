@@ -1,0 +1,94 @@
+//! Writes inputs to start from: what the JavaScript reference has sent, in the form of each target.
+//!
+//! `seeds FIXTURES CORPUS` reads the golden files and fills one folder for each target.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+// libFuzzer brings what the counters in the library call.
+use libfuzzer_sys as _;
+use libvms_protocol_fuzz::join;
+use serde_json::Value;
+
+/// The names of messages in the golden file, in the order of their numbers.
+const KINDS: [&str; 10] =
+    ["sync", "request", "cancel", "data", "noData", "want", "unwant", "bitfield", "range", "extension"];
+
+fn main() {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [fixtures, corpus] = &arguments[..] else { panic!("usage: seeds FIXTURES CORPUS") };
+    let messages = messages(&fixtures.join("wire/messages.json"));
+    for (number, (kind, body)) in messages.iter().enumerate() {
+        write(corpus, "messages", number, &[&[*kind], &body[..]].concat());
+    }
+    // Several messages in a row, with answers between them, are what a machine needs to get anywhere.
+    let script = messages.iter().flat_map(|(kind, body)| [(110, &[][..]), (*kind, &body[..]), (10, &[])]);
+    write(corpus, "replicator", 0, &join(script));
+    write(corpus, "replicator", 1, &join([110, 10, 10, 10, 10, 200, 10, 10].map(|choice| (choice, &[][..]))));
+    for (number, sides) in transcripts(&fixtures.join("wire/transcripts")).iter().enumerate() {
+        for (side, frames) in sides.iter().enumerate() {
+            let script = join(frames.iter().map(|frame| (3, &frame[..])));
+            write(corpus, "mux", 2 * number + side, &script);
+            write(corpus, "session", 2 * number + side, &script);
+        }
+    }
+    for (number, blocks) in drives(&fixtures.join("hyperdrive")).iter().enumerate() {
+        write(corpus, "drive", number, &join(blocks.iter().map(|block| (0, &block[..]))));
+    }
+    write(corpus, "frames", 0, &[200, 3, 0, 0, 1, 2, 3, 1, 0, 0, 9]);
+}
+
+fn write(corpus: &Path, target: &str, number: usize, bytes: &[u8]) {
+    let folder = corpus.join(target);
+    fs::create_dir_all(&folder).expect("a folder for the corpus");
+    fs::write(folder.join(format!("seed-{number}")), bytes).expect("a seed");
+}
+
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("golden files are JSON")
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
+    let hex = hex.as_str().unwrap_or_default();
+    let digits = hex.as_bytes().chunks_exact(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+    digits.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+fn messages(path: &Path) -> Vec<(u8, Vec<u8>)> {
+    let golden = read(path);
+    let cases = (0..).zip(KINDS).flat_map(|(kind, name)| {
+        let cases = golden[name].as_array().cloned().unwrap_or_default();
+        cases.into_iter().map(move |case| (kind, bytes(&case["hex"])))
+    });
+    cases.filter(|(_, body)| body.len() < 2000).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+/// The frames of each recorded session, by the side that sent them.
+fn transcripts(folder: &Path) -> Vec<[Vec<Vec<u8>>; 2]> {
+    files(folder).iter().map(|path| sides(&read(path))).collect()
+}
+
+fn sides(transcript: &Value) -> [Vec<Vec<u8>>; 2] {
+    let frames = transcript["frames"].as_array().cloned().unwrap_or_default();
+    ["a>b", "b>a"].map(|direction| {
+        let sent = frames.iter().filter(|frame| frame["dir"] == direction);
+        sent.map(|frame| bytes(&frame["hex"])).filter(|frame| !frame.is_empty() && frame.len() < 4000).collect()
+    })
+}
+
+fn drives(folder: &Path) -> Vec<Vec<Vec<u8>>> {
+    let blocks = |path: &PathBuf| {
+        let golden = read(path);
+        let blocks = golden["dbBlocks"].as_array().cloned().unwrap_or_default();
+        blocks.iter().take(60).map(bytes).collect()
+    };
+    files(folder).iter().map(blocks).collect()
+}

@@ -1,0 +1,36 @@
+//! An archive whose blocks are anybody's bytes is listed, read and compared; every walk ends.
+#![no_main]
+
+use std::borrow::Cow;
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::bee::{Blocks, Cache};
+use libvms_protocol::drive::{Drive, Folder, blob};
+use libvms_protocol_fuzz::pieces;
+
+struct Core<'a>(Vec<&'a [u8]>);
+
+impl Blocks for Core<'_> {
+    type Error = u64;
+
+    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, u64> {
+        let block = usize::try_from(index).ok().and_then(|index| self.0.get(index));
+        block.map(|bytes| Cow::Borrowed(*bytes)).ok_or(index)
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let files = Core(pieces(bytes).map(|(_, block)| block).collect());
+    let version = files.0.len() as u64;
+    let cache = Cache::default();
+    let drive = Drive::new(&files, &cache, version);
+    for found in drive.list(&Folder::ROOT, true).take(100) {
+        let Ok((path, found)) = found else { break };
+        let _followed = drive.follow(&path);
+        if let Some(id) = &found.entry.blob {
+            let _content = blob::content(&files, id, 10_000);
+        }
+    }
+    let _names = drive.children(&Folder::ROOT).take(100).filter(Result::is_ok).count();
+    let _compared = drive.diff(version / 2, &Folder::ROOT);
+});

@@ -1,0 +1,12 @@
+//! An entry of a call log that is accepted has one encoding only: the one that was read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::entry::Entry;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(entry) = Entry::decode(bytes) {
+        let written = entry.encode().expect("what was read can be written");
+        assert_eq!(written, bytes, "another encoding of the same entry was accepted");
+    }
+});

@@ -1,0 +1,25 @@
+//! A stream of bytes, in pieces of any size, is cut into frames without holding more than came.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::wire::FrameDecoder;
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut decoder = FrameDecoder::new(1000);
+    let mut held = 0;
+    let mut rest = bytes;
+    while let [size, more @ ..] = rest {
+        let (piece, behind) = more.split_at(more.len().min(usize::from(*size)));
+        rest = behind;
+        decoder.push(piece);
+        held += piece.len();
+        loop {
+            match decoder.take_frame() {
+                Ok(Some(frame)) => held -= 3 + frame.len(),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert_eq!(decoder.buffered_bytes(), held);
+    }
+});

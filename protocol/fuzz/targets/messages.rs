@@ -1,0 +1,25 @@
+//! What a decoder of messages accepts is written again so that the same is read, and grows little.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::wire::capability::CoreOpen;
+use libvms_protocol::wire::message::Message;
+
+fuzz_target!(|bytes: &[u8]| {
+    let [kind, body @ ..] = bytes else { return };
+    if let Ok(Some(message)) = Message::decode(u64::from(*kind), body) {
+        let written = message.encode();
+        assert!(written.len() <= 3 * body.len() + 2);
+        if !is_repaired(&message) {
+            assert_eq!(Message::decode(u64::from(*kind), &written), Ok(Some(message)));
+        }
+    }
+    if let Ok(open) = CoreOpen::decode(body) {
+        assert_eq!(CoreOpen::decode(&open.encode()), Ok(open));
+    }
+});
+
+/// Whether a name was not UTF-8: what replaces the wrong bytes may be longer than a name may be.
+fn is_repaired(message: &Message) -> bool {
+    matches!(message, Message::Extension(extension) if extension.name.contains(char::REPLACEMENT_CHARACTER))
+}

@@ -1,0 +1,103 @@
+//! A replicator between a peer that says anything, its own requests answered with spoilt proofs, and passing time.
+//! Nothing untrue is stored, and what is asked for stays bounded.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::replication::{Action, Download, PeerId, Replicator, Settings, answer};
+use libvms_protocol::wire::message::{Message, Range, Request, Sync};
+use libvms_protocol_fuzz::pieces;
+
+use crate::core::{Core, key};
+
+#[path = "../../tests/replication/core.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
+mod core;
+
+const LENGTH: u64 = 40;
+const PEER: PeerId = PeerId(1);
+
+struct Bench {
+    machine: Replicator,
+    core: Core,
+    truth: Core,
+    asked: Vec<Request>,
+    now: u64,
+}
+
+impl Bench {
+    fn receive(&mut self, message: Message) {
+        if self.machine.receive(self.now, PEER, message, &self.core).is_err() {
+            self.asked.clear();
+            self.machine.peer_opened(self.now, PEER, &self.core);
+        }
+    }
+
+    /// Answers one of the machine's requests out of the true log, with one byte changed where `change` says.
+    fn answer(&mut self, change: &[u8]) {
+        let Some(request) = self.asked.pop() else { return };
+        let Some(data) = answer(&self.truth, &request).ok() else { return };
+        let message = Message::Data(data);
+        let mut bytes = message.encode();
+        if let [low, high, byte, ..] = change {
+            let at = usize::from(u16::from_le_bytes([*low, *high])) % bytes.len();
+            bytes[at] = *byte;
+        }
+        if let Ok(Some(message)) = Message::decode(message.kind(), &bytes) {
+            self.receive(message);
+        }
+    }
+
+    fn settle(&mut self) {
+        while let Some(action) = self.machine.poll() {
+            match action {
+                Action::Send { message: Message::Request(request), .. } => self.asked.push(request),
+                Action::Store(verified) => {
+                    self.core.store(verified, &self.truth);
+                    self.machine.local_changed(self.now, &self.core);
+                }
+                Action::Send { .. } | Action::Evidence(_) => {}
+                Action::Fault { .. } => self.machine.peer_opened(self.now, PEER, &self.core),
+            }
+        }
+        self.machine.flushed(self.now, PEER, &self.core);
+        assert!(self.machine.requests_in_flight() <= 300);
+    }
+
+    fn wait(&mut self) {
+        if let Some(deadline) = self.machine.next_deadline() {
+            self.now = self.now.max(deadline);
+            self.machine.tick(self.now, &self.core);
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let settings = Settings { download: Download::All, ..Settings::default() };
+    let mut bench = Bench {
+        machine: Replicator::new(key(), settings),
+        core: Core::default(),
+        truth: Core::written(LENGTH),
+        asked: vec![],
+        now: 0,
+    };
+    bench.machine.peer_opened(0, PEER, &bench.core);
+    for (choice, piece) in pieces(bytes) {
+        bench.settle();
+        match choice {
+            0..10 => {
+                if let Ok(Some(message)) = Message::decode(u64::from(choice), piece) {
+                    bench.receive(message);
+                }
+            }
+            10..100 => bench.answer(piece),
+            100..120 => {
+                let (length, remote_length) = (LENGTH, bench.core.head.map_or(0, |head| head.length()));
+                let sync = Sync { length, remote_length, can_upgrade: true, uploading: true, ..Sync::default() };
+                bench.receive(Message::Sync(sync));
+                bench.receive(Message::Range(Range { drop: false, start: 0, length: LENGTH }));
+            }
+            _ => bench.wait(),
+        }
+    }
+    bench.settle();
+});
