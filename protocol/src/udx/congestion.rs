@@ -187,11 +187,11 @@ impl Congestion {
     fn look_for_growth(&mut self, arrival: &Arrival) {
         let lost = std::mem::take(&mut self.round_lost);
         let delivered = arrival.delivered - std::mem::replace(&mut self.round_began, arrival.delivered);
-        if self.is_full || arrival.sample.is_idle {
+        if self.is_full || lost > percent(delivered + lost, START_LOSS_PERCENT) {
+            self.is_full = true;
             return;
         }
-        if lost > percent(delivered + lost, START_LOSS_PERCENT) {
-            self.is_full = true;
+        if arrival.sample.is_idle {
             return;
         }
         if self.rate.max() >= percent(self.grown_to, 125) {
