@@ -93,6 +93,8 @@ pub struct Statistics {
     pub round_trip_us: Option<u64>,
     /// Bytes of payload in a full packet.
     pub payload_bytes_max: usize,
+    /// Bytes a second that the path was seen to deliver at best of late; 0 before it was measured.
+    pub delivery_rate: u64,
     /// Bytes that may be under way, with headers.
     pub congestion_window_bytes: u64,
     /// Bytes that are under way, with headers.

@@ -137,6 +137,11 @@ impl Congestion {
         Some(percent(self.rate.max().max(start_rate), gain * PACING_PERCENT / 100).max(PACKET_BYTES))
     }
 
+    /// The highest rate of late, in bytes a second.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate.max()
+    }
+
     /// Packets have arrived.
     pub(super) fn arrived(&mut self, arrival: &Arrival) {
         let is_new_round = self.count_round(arrival);

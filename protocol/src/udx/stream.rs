@@ -252,6 +252,7 @@ impl Stream {
         Statistics {
             round_trip_us: self.transmitter.round_trip_us(),
             payload_bytes_max: self.transmitter.payload_bytes_max(),
+            delivery_rate: self.transmitter.delivery_rate(),
             congestion_window_bytes: self.transmitter.congestion_window(),
             in_flight_bytes: sending.bytes_in_flight(),
             unsent_bytes: sending.unsent_bytes(),

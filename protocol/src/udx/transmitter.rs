@@ -178,6 +178,10 @@ impl Transmitter {
         self.path.congestion.window()
     }
 
+    pub(super) fn delivery_rate(&self) -> u64 {
+        self.path.congestion.rate()
+    }
+
     fn take_arrived(&mut self, now: u64, arrived: &Arrived) {
         let Some((_, newest)) = arrived.newest else { return };
         let path = &mut self.path;
