@@ -39,7 +39,6 @@ use thiserror::Error;
 pub use endpoint::{Endpoint, Received};
 pub use event::{CloseReason, Event};
 pub use packet::{Packet, PacketError};
-pub use sequence::Sequence;
 
 /// A way to a remote: one of our sockets, and an address as that socket sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
