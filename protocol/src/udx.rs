@@ -39,7 +39,6 @@ use thiserror::Error;
 pub use endpoint::{Endpoint, Received};
 pub use event::{CloseReason, Event};
 pub use packet::{Packet, PacketError};
-pub use sequence::Sequence;
 
 /// A way to a remote: one of our sockets, and an address as that socket sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +92,8 @@ pub struct Statistics {
     pub round_trip_us: Option<u64>,
     /// Bytes of payload in a full packet.
     pub payload_bytes_max: usize,
+    /// Bytes a second that the path was seen to deliver at best of late; 0 before it was measured.
+    pub delivery_rate: u64,
     /// Bytes that may be under way, with headers.
     pub congestion_window_bytes: u64,
     /// Bytes that are under way, with headers.

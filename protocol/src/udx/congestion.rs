@@ -29,8 +29,10 @@ const SHRINK_US: u64 = 200_000;
 /// Rounds in a row that must fail to bring a quarter more before the path counts as full.
 const ROUNDS_WITHOUT_GROWTH: u8 = 3;
 
-/// A round in which more is lost shows that the path is full.
+/// A round in which more is lost, in part and in bytes, shows that the path is full. A few packets prove nothing: with one in
+/// ten lost by chance, two of the first eight often are, and a start that ends so early takes minutes to make up for.
 const START_LOSS_PERCENT: u64 = 20;
+const START_LOSS_BYTES: u64 = 32 * PACKET_BYTES;
 
 /// Percent. 289 is 2 / ln 2: the least that doubles the rate each round.
 const STARTUP_GAIN: u64 = 289;
@@ -137,6 +139,11 @@ impl Congestion {
         Some(percent(self.rate.max().max(start_rate), gain * PACING_PERCENT / 100).max(PACKET_BYTES))
     }
 
+    /// The highest rate of late, in bytes a second.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate.max()
+    }
+
     /// Packets have arrived.
     pub(super) fn arrived(&mut self, arrival: &Arrival) {
         let is_new_round = self.count_round(arrival);
@@ -187,11 +194,12 @@ impl Congestion {
     fn look_for_growth(&mut self, arrival: &Arrival) {
         let lost = std::mem::take(&mut self.round_lost);
         let delivered = arrival.delivered - std::mem::replace(&mut self.round_began, arrival.delivered);
-        if self.is_full || arrival.sample.is_idle {
+        let is_overflow = lost > START_LOSS_BYTES.max(percent(delivered + lost, START_LOSS_PERCENT));
+        if self.is_full || is_overflow {
+            self.is_full = true;
             return;
         }
-        if lost > percent(delivered + lost, START_LOSS_PERCENT) {
-            self.is_full = true;
+        if arrival.sample.is_idle {
             return;
         }
         if self.rate.max() >= percent(self.grown_to, 125) {

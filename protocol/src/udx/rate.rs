@@ -26,7 +26,7 @@ pub(super) struct Departure {
 /// What an acknowledgement says about the path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateSample {
-    /// Bytes a second, unless all happened at once.
+    /// Bytes a second, unless all happened too fast to be true.
     pub(super) rate: Option<u64>,
     /// Bytes that had been delivered when the packet was sent: a round trip has passed for those.
     pub(super) delivered_before: u64,
@@ -59,13 +59,16 @@ impl Delivery {
     }
 
     /// The sample of the packet that was sent last among those that one acknowledgement covers.
-    pub(super) fn sample(&mut self, now: u64, departure: &Departure) -> RateSample {
+    pub(super) fn sample(&mut self, now: u64, departure: &Departure, shortest_us: u64) -> RateSample {
         self.first_sent_at = departure.sent_at;
         let sending_us = departure.sent_at.saturating_sub(departure.first_sent_at);
         let arriving_us = now.saturating_sub(departure.delivered_at);
         let delivered = self.bytes - departure.delivered;
         // The longer of the two: acknowledgements that come in a heap must not look like a fast path.
-        let rate = delivered.saturating_mul(1_000_000).checked_div(sending_us.max(arriving_us));
+        let interval_us = sending_us.max(arriving_us);
+        // So soon after a packet was sent again, the answer is to its first copy, and the interval too short.
+        let is_plausible = interval_us >= shortest_us;
+        let rate = delivered.saturating_mul(1_000_000).checked_div(interval_us).filter(|_| is_plausible);
         RateSample { rate, delivered_before: departure.delivered, is_idle: departure.is_idle }
     }
 
@@ -86,7 +89,7 @@ mod tests {
         for _ in &departures {
             delivery.arrived(50_000, 1_000);
         }
-        let sample = delivery.sample(50_000, &departures[2]);
+        let sample = delivery.sample(50_000, &departures[2], 48_000);
         assert_eq!(sample.rate, Some(60_000));
     }
 
@@ -97,9 +100,9 @@ mod tests {
         delivery.idle(1_000);
         let second = delivery.depart(10, 1_000);
         delivery.arrived(100, 1_000);
-        assert!(!delivery.sample(100, &first).is_idle);
+        assert!(!delivery.sample(100, &first, 1).is_idle);
         delivery.arrived(110, 1_000);
-        assert!(delivery.sample(110, &second).is_idle);
+        assert!(delivery.sample(110, &second, 1).is_idle);
         assert!(!delivery.depart(120, 0).is_idle);
     }
 }

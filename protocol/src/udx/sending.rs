@@ -4,87 +4,21 @@
 //! copied once when it is written and once for each datagram. What is here counts; `loss.rs` decides what is lost, and
 //! `stream.rs` when to send.
 
+mod sent;
+
 use std::collections::VecDeque;
 
 use super::packet::HEADER_BYTES;
 use super::rate::Departure;
 use super::sequence::Sequence;
 use crate::replication::Ranges;
+pub(super) use sent::{Arrived, Sent, SentState};
 
 /// Packets between the first that is missing at the remote and the last one sent: what our own receivers hold.
 const PACKETS_MAX: usize = 4096;
 
 /// A free buffer larger than this is given back.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
-
-/// A packet that was sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    /// Where its payload begins, from the start of the stream.
-    start: u64,
-    pub(super) payload_bytes: u16,
-    pub(super) is_end: bool,
-    /// Bytes of padding, if it was sent to find out whether the path carries such packets.
-    pub(super) padding: u8,
-    pub(super) is_resent: bool,
-    pub(super) state: SentState,
-    /// Counts all transmissions of the stream; that of the last one of this packet.
-    pub(super) transmission: u64,
-    pub(super) departure: Departure,
-}
-
-/// Where a packet is, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SentState {
-    InFlight,
-    /// To be sent again.
-    Lost,
-    /// It has arrived ahead of a gap.
-    Arrived,
-}
-
-impl Sent {
-    /// Bytes that count against the window of the path.
-    pub(super) fn bytes(&self) -> u64 {
-        (usize::from(self.payload_bytes) + HEADER_BYTES) as u64
-    }
-}
-
-/// What one acknowledgement has brought.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Arrived {
-    pub(super) packets: u64,
-    /// With headers.
-    pub(super) bytes: u64,
-    /// Of those that arrived, the one that was sent last.
-    pub(super) newest: Option<(Sequence, Sent)>,
-    /// The same among those that were sent once.
-    pub(super) newest_sent_once: Option<Sent>,
-    /// The lowest that was not resent, and so tells of reordering if something above it came before.
-    pub(super) lowest_sent_once: Option<Sequence>,
-    /// One that had been given up without being resent yet: we were wrong.
-    pub(super) has_been_misjudged: bool,
-    pub(super) has_probe: bool,
-}
-
-impl Arrived {
-    fn add(&mut self, sequence: Sequence, sent: &Sent) {
-        self.packets += 1;
-        self.bytes += sent.bytes();
-        let is_newer = |other: &Sent| sent.transmission > other.transmission;
-        if self.newest.as_ref().is_none_or(|(_, newest)| is_newer(newest)) {
-            self.newest = Some((sequence, *sent));
-        }
-        if !sent.is_resent {
-            if self.newest_sent_once.as_ref().is_none_or(is_newer) {
-                self.newest_sent_once = Some(*sent);
-            }
-            self.lowest_sent_once.get_or_insert(sequence);
-        }
-        self.has_been_misjudged |= sent.state == SentState::Lost;
-        self.has_probe |= sent.padding > 0;
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

@@ -8,25 +8,25 @@ use std::ops::{Add, Sub};
 /// arithmetic (RFC 1982) does. The first packet has [`Sequence::START`]: far enough from zero that what a peer claims
 /// to lie before the start is still a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sequence(u64);
+pub(super) struct Sequence(u64);
 
 impl Sequence {
     /// The number of a stream's first packet, 0 on the wire.
-    pub const START: Self = Self(1 << 32);
+    pub(super) const START: Self = Self(1 << 32);
 
     /// What the wire carries.
-    pub fn wire(self) -> u32 {
+    pub(super) fn wire(self) -> u32 {
         self.0 as u32
     }
 
     /// The number closest to this one that has these low bits. At equal distances it is the earlier one.
-    pub fn nearest(self, wire: u32) -> Self {
+    pub(super) fn nearest(self, wire: u32) -> Self {
         let distance = wire.wrapping_sub(self.wire()).cast_signed();
         Self(self.0.saturating_add_signed(i64::from(distance)))
     }
 
     /// The number after this one.
-    pub fn next(self) -> Self {
+    pub(super) fn next(self) -> Self {
         self + 1
     }
 

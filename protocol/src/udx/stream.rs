@@ -1,10 +1,12 @@
 //! One stream: an ordered, reliable flow of bytes each way between two peers that know each other's ids and addresses,
 //! and unordered messages beside it. It lives in an [`Endpoint`](super::Endpoint), which owns the public contract.
 
+mod output;
+
 use std::collections::VecDeque;
 
 use super::event::{CloseReason, Event, Notices};
-use super::packet::{HEADER_BYTES, Header, Kind, Packet, SACK_BLOCK_BYTES};
+use super::packet::{Header, Kind, Packet};
 use super::receiving::{Receiving, Taken};
 use super::sending::Sending;
 use super::sequence::Sequence;
@@ -252,6 +254,7 @@ impl Stream {
         Statistics {
             round_trip_us: self.transmitter.round_trip_us(),
             payload_bytes_max: self.transmitter.payload_bytes_max(),
+            delivery_rate: self.transmitter.delivery_rate(),
             congestion_window_bytes: self.transmitter.congestion_window(),
             in_flight_bytes: sending.bytes_in_flight(),
             unsent_bytes: sending.unsent_bytes(),
@@ -341,80 +344,5 @@ impl Stream {
     fn close(&mut self, reason: CloseReason) {
         self.life = Life::Closed;
         self.notices.closed = Some(reason);
-    }
-
-    /// When the next heartbeat is due: while the remote has no room, and where the caller wants a sign of life.
-    fn heartbeat_at(&self) -> Option<u64> {
-        if self.transmitter.is_window_closed() {
-            let timeout = self.transmitter.timeout_us();
-            return Some(match self.window_heartbeats {
-                0 => 0,
-                1 => self.last_sent_at + timeout,
-                _ => self.last_sent_at + 2 * timeout,
-            });
-        }
-        let interval = self.settings.keepalive?.as_micros() as u64;
-        let sending = &self.transmitter.sending;
-        (sending.is_settled() && !sending.has_new()).then_some(self.last_sent_at + interval)
-    }
-
-    fn write_next(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<()> {
-        if let Some(message) = self.messages_out.pop_front() {
-            self.header(Kind::MESSAGE).write(datagram);
-            datagram.extend_from_slice(&message);
-        } else if let Some((sequence, sent)) = self.transmitter.poll(now) {
-            self.write_packet(sequence, &sent, datagram);
-        } else if self.heartbeat_at().is_some_and(|at| at <= now) {
-            self.window_heartbeats += u32::from(self.transmitter.is_window_closed());
-            self.unanswered_heartbeats += 1;
-            self.header(Kind::HEARTBEAT).write(datagram);
-        } else if self.owes_acknowledgement {
-            self.write_state(Kind::STATE, datagram);
-        } else {
-            return None;
-        }
-        if !self.transmitter.is_window_closed() {
-            self.window_heartbeats = 0;
-        }
-        Some(())
-    }
-
-    fn write_packet(&mut self, sequence: Sequence, sent: &super::sending::Sent, datagram: &mut Vec<u8>) {
-        let mut kind = if sent.payload_bytes > 0 { Kind::DATA } else { Kind::STATE };
-        if sent.is_end {
-            kind = kind | Kind::END;
-        }
-        let header = Header { data_offset: sent.padding, sequence: sequence.wire(), ..self.header(kind) };
-        header.write(datagram);
-        datagram.resize(HEADER_BYTES + usize::from(sent.padding), 0);
-        self.transmitter.sending.write_payload(sent, datagram);
-        // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
-        self.owes_acknowledgement &= self.receiving.has_gaps();
-        self.advertised = header.window;
-    }
-
-    fn write_state(&mut self, kind: Kind, datagram: &mut Vec<u8>) {
-        let kind = if self.receiving.has_gaps() { kind | Kind::SACK } else { kind };
-        let header = self.header(kind);
-        header.write(datagram);
-        for (start, end) in self.receiving.sack_blocks() {
-            datagram.reserve(SACK_BLOCK_BYTES);
-            datagram.extend_from_slice(&start.to_le_bytes());
-            datagram.extend_from_slice(&end.to_le_bytes());
-        }
-        self.owes_acknowledgement = false;
-        self.advertised = header.window;
-    }
-
-    fn header(&self, kind: Kind) -> Header {
-        let stream = self.remote().map_or(0, |(_, id)| id);
-        Header {
-            kind,
-            data_offset: 0,
-            stream,
-            window: self.receiving.window(),
-            sequence: self.transmitter.sending.next().wire(),
-            acknowledged: self.receiving.next().wire(),
-        }
     }
 }

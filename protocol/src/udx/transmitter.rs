@@ -143,8 +143,7 @@ impl Transmitter {
                 self.send_new(now)
             }
             (false, None) => {
-                // What was sent last will be answered by a path that could have carried more.
-                self.delivery.idle(self.sending.bytes_in_flight());
+                self.note_idleness();
                 return None;
             }
         };
@@ -179,6 +178,10 @@ impl Transmitter {
         self.path.congestion.window()
     }
 
+    pub(super) fn delivery_rate(&self) -> u64 {
+        self.path.congestion.rate()
+    }
+
     fn take_arrived(&mut self, now: u64, arrived: &Arrived) {
         let Some((_, newest)) = arrived.newest else { return };
         let path = &mut self.path;
@@ -192,7 +195,7 @@ impl Transmitter {
         }
         path.has_answered = true;
         self.delivery.arrived(now, arrived.bytes);
-        let sample = self.delivery.sample(now, &newest.departure);
+        let sample = self.delivery.sample(now, &newest.departure, path.round_trip.shortest_us());
         self.loss.arrived(now, arrived, &path.round_trip, self.sending.has_gap());
         self.search(now);
         let arrival = Arrival {
@@ -258,6 +261,14 @@ impl Transmitter {
         }
         self.path.pacer.sent(bytes);
         Some(())
+    }
+
+    /// What is under way will be answered by a path that could have carried more, if there was no more to send.
+    fn note_idleness(&mut self) {
+        let in_flight = self.sending.bytes_in_flight();
+        if self.sending.unsent_bytes() == 0 && in_flight < self.path.congestion.window() {
+            self.delivery.idle(in_flight);
+        }
     }
 
     fn can_send_new(&self) -> bool {
