@@ -21,6 +21,7 @@ use super::query::{Answer, QuerySpec};
 use super::random::Random;
 use super::record::{LookupReply, peer_target};
 use super::router::Router;
+use super::sampler::Observed;
 use super::storage::Storage;
 use crate::identity::{PublicKey, SecretKey};
 
@@ -135,6 +136,7 @@ pub struct HyperDht {
     requests: BTreeMap<RequestId, (Owner, u64)>,
     queries: BTreeMap<QueryId, Asker>,
     local_addresses: Vec<Address>,
+    server_port: u16,
     /// What has to be added to the steady clock in order to get milliseconds since 1970.
     unix_offset_ms: u64,
     events: VecDeque<Event>,
@@ -171,6 +173,7 @@ impl HyperDht {
         let mut random = Random::new(seed);
         let settings = Settings { served: SERVED, ..settings };
         Self {
+            server_port: settings.server_port,
             node: Node::new(settings, random.bytes(), now),
             storage: Storage::new(random.bytes()),
             router: Router::default(),
@@ -189,6 +192,12 @@ impl HyperDht {
     /// The node below.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Looks around for the first time. Ends with [`Event::Bootstrapped`].
+    pub fn bootstrap(&mut self, now: u64) {
+        self.node.bootstrap(now);
+        self.drive(now);
     }
 
     /// Says at which addresses of local networks the server socket listens. Peers behind the same firewall are told.
@@ -314,8 +323,14 @@ impl HyperDht {
     /// How this node can be reached, and through whom.
     fn reach(&self, relays: &[super::payload::RelayRoute]) -> Reach {
         let Standing { address, is_firewalled } = self.node.standing();
-        let public = address.filter(|_| !is_firewalled);
-        Reach { public, local: self.local_addresses.clone(), relays: relays.to_vec() }
+        let socket = if is_firewalled { Socket::Client } else { Socket::Server };
+        // A guest that others reach is known by what they see, if no firewall has given it another port.
+        let seen = match self.node.observed() {
+            Observed::Address(seen) if seen.port() == self.server_port => Some(seen),
+            _ => None,
+        };
+        let public = address.or(seen).filter(|_| !is_firewalled);
+        Reach { socket, public, local: self.local_addresses.clone(), relays: relays.to_vec() }
     }
 
     fn start_query(&mut self, now: u64, asker: Asker, spec: QuerySpec) -> QueryId {

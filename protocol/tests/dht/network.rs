@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use libvms_protocol::dht::command::Firewall;
 use libvms_protocol::dht::dialer::{DialError, Dialed, Way};
 use libvms_protocol::dht::hyperdht::{DialId, Event, HyperDht, Welcome};
 use libvms_protocol::dht::listener::{Accepted, Approach};
@@ -21,12 +22,43 @@ struct Machine {
     server: Address,
     client: Address,
     is_down: bool,
+    firewall: Firewall,
+    /// What its firewall has let out: from which socket to where, and through which port.
+    openings: BTreeMap<(Socket, Address), u16>,
     accepted: Vec<Accepted>,
     dialed: BTreeMap<DialId, Result<Dialed, DialError>>,
     found: BTreeSet<PublicKey>,
     relays: Vec<Address>,
     stopped: usize,
     done: usize,
+}
+
+impl Machine {
+    fn own_address(&self, socket: Socket) -> Address {
+        if socket == Socket::Server { self.server } else { self.client }
+    }
+
+    /// What the rest of the world sees as the source.
+    fn lets_out(&mut self, socket: Socket, to: Address) -> Address {
+        let own = self.own_address(socket);
+        let next = 20_000 + self.openings.len() as u16;
+        let port = self.openings.entry((socket, to)).or_insert(match self.firewall {
+            Firewall::Random => next,
+            _ => own.port(),
+        });
+        own.with_port(*port)
+    }
+
+    /// At which socket a datagram arrives, if it does: a firewall wants something to have gone the other way before.
+    fn lets_in(&self, from: Address, port: u16) -> Option<Socket> {
+        if self.firewall == Firewall::Open {
+            return [Socket::Server, Socket::Client]
+                .into_iter()
+                .find(|socket| self.own_address(*socket).port() == port);
+        }
+        let is_asked = |((_, to), opened): &(&(Socket, Address), &u16)| *to == from && **opened == port;
+        self.openings.iter().find(is_asked).map(|((socket, _), _)| *socket)
+    }
 }
 
 /// Machines and the datagrams between them. All of it follows from what the test does.
@@ -48,7 +80,7 @@ impl Network {
         let mut network = Self { now: 0, machines: vec![], flying: BTreeMap::new(), sent: 0 };
         for _ in 0..nodes {
             let own = network.next_address();
-            network.add(Mode::Persistent { address: Some(own) });
+            network.add(Mode::Persistent { address: Some(own) }, Firewall::Open);
             network.run(200);
         }
         network.run(2_000);
@@ -59,17 +91,20 @@ impl Network {
         address(&format!("20.0.{}.1:49737", self.machines.len()))
     }
 
-    fn add(&mut self, mode: Mode) -> usize {
+    fn add(&mut self, mode: Mode, firewall: Firewall) -> usize {
         let server = self.next_address();
         let bootstrap = self.machines.iter().map(|machine| machine.server).take(1).collect();
         let settings = Settings { mode, ..Settings::new(bootstrap, server.port()) };
         let number = self.machines.len();
-        let dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        let mut dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        dht.bootstrap(self.now);
         self.machines.push(Machine {
             dht,
             server,
             client: server.with_port(1_000),
             is_down: false,
+            firewall,
+            openings: BTreeMap::new(),
             accepted: vec![],
             dialed: BTreeMap::new(),
             found: BTreeSet::new(),
@@ -80,9 +115,13 @@ impl Network {
         number
     }
 
-    /// A guest: it asks, and is in nobody's table.
+    /// A guest behind a firewall: it asks, and is in nobody's table.
     fn guest(&mut self) -> usize {
-        let number = self.add(Mode::Ephemeral);
+        self.guest_behind(Firewall::Consistent)
+    }
+
+    fn guest_behind(&mut self, firewall: Firewall) -> usize {
+        let number = self.add(Mode::Ephemeral, firewall);
         self.run(3_000);
         number
     }
@@ -114,12 +153,9 @@ impl Network {
     }
 
     fn deliver(&mut self, from: Address, to: Address, bytes: &[u8]) {
-        for machine in self.machines.iter_mut().filter(|machine| !machine.is_down) {
-            let socket = match to {
-                _ if to == machine.server => Socket::Server,
-                _ if to == machine.client => Socket::Client,
-                _ => continue,
-            };
+        let machine = self.machines.iter_mut().find(|machine| machine.server.ip() == to.ip());
+        let Some(machine) = machine.filter(|machine| !machine.is_down) else { return };
+        if let Some(socket) = machine.lets_in(from, to.port()) {
             machine.dht.receive(self.now, socket, from, bytes).expect("only the DHT speaks here");
         }
     }
@@ -129,7 +165,7 @@ impl Network {
         while let Some(event) = machine.dht.poll() {
             match event {
                 Event::Send { socket, to, bytes, .. } => {
-                    let from = if socket == Socket::Server { machine.server } else { machine.client };
+                    let from = machine.lets_out(socket, to);
                     self.sent += 1;
                     self.flying.insert((self.now + DELAY_MS, self.sent), (from, to, bytes));
                 }
@@ -218,6 +254,16 @@ fn a_server_that_can_be_reached_is_connected_to_directly() {
     let accepted =
         network.machines[3].accepted.iter().find(|accepted| accepted.keys.hash == dialed.keys.hash);
     assert_match(&dialed, accepted.expect("the server heard of it"));
+}
+
+#[test]
+fn a_guest_that_can_be_reached_needs_no_relay_to_be_connected_to() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest_behind(Firewall::Open), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    let dialed = network.result(client, dial).expect("the peer answers");
+    assert_eq!(dialed.way, Way::Connect(Socket::Client, network.machines[server].server));
 }
 
 #[test]
