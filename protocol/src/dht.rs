@@ -20,7 +20,7 @@ mod window;
 pub use address::{Address, Distance, NodeId, Target};
 pub use allowance::AnswerLimits;
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
-pub use message::{Command, ErrorCode, Message, Request, Response, Token};
+pub use message::{Command, ErrorCode, Message, MessageError, Request, Response, Token};
 pub use node::{
     Action, Commit, Forward, ForwardError, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError,
     RequestId, RequestSpec, Settings, Standing,

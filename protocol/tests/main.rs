@@ -1,5 +1,6 @@
 //! The formats against golden bytes that the JavaScript packages wrote; `fixtures/README.md` tells how.
 
+mod dht;
 mod format;
 mod hyperbee;
 mod hyperdrive;
