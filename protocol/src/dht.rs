@@ -8,7 +8,7 @@ pub mod address;
 pub mod allowance;
 pub mod announce;
 pub mod announcer;
-pub mod barrage;
+mod barrage;
 pub mod command;
 pub mod dialer;
 pub mod envelope;
@@ -18,7 +18,7 @@ pub mod incoming;
 pub mod listener;
 pub mod message;
 pub mod namespaces;
-pub mod nat;
+mod nat;
 pub mod node;
 pub mod noise;
 pub mod payload;
@@ -38,7 +38,7 @@ mod window;
 pub use address::{Address, Distance, NodeId, Target};
 pub use allowance::AnswerLimits;
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
-pub use message::{Command, ErrorCode, Message, Request, Response, Token};
+pub use message::{Command, ErrorCode, Message, MessageError, Request, Response, Token};
 pub use node::{
     Action, Commit, Forward, ForwardError, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError,
     RequestId, RequestSpec, Settings, Standing,

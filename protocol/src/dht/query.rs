@@ -15,13 +15,13 @@ use super::message::{Command, ErrorCode, Response, Token};
 /// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
 const ASKED_MAX: usize = 512;
 /// Nodes that are known of and not asked yet; of more, the farthest are forgotten.
-const CANDIDATES_MAX: usize = 128;
+pub(super) const CANDIDATES_MAX: usize = 128;
 /// Nodes asked at once as long as a query follows addresses that the caller gave.
 const CAREFUL_CONCURRENCY: usize = 3;
 /// With fewer answers than this, what was given to begin with was not good enough.
 const ANSWERS_ENOUGH: usize = 5;
-/// How long late nodes are waited for when nothing else is left to do.
-const LATE_MS: u64 = 1_500;
+/// How long late nodes are waited for when nothing else is left to do: two repetitions, and time for the answer.
+const LATE_MS: u64 = 1_250;
 /// The same when [`CLOSEST_MAX`] others have answered.
 const LATE_WITH_ENOUGH_MS: u64 = 1_000;
 

@@ -15,7 +15,8 @@
 use super::super::incoming::Socket;
 use super::ask::{Owner, Purpose};
 use super::{
-    Action, Address, Command, Mode, Node, NodeId, Observed, Patience, QuerySpec, RequestSpec, Sampler, Target,
+    Action, Address, CLOSEST_MAX, Command, Mode, Node, NodeId, Observed, Patience, QuerySpec, RequestSpec,
+    Sampler, Target,
 };
 
 /// How often a node looks what is to be done.
@@ -189,8 +190,10 @@ impl Node {
         if self.table.len() == 0 && ticks.is_multiple_of(NO_NODES_TICKS) {
             return self.bootstrap(now);
         }
-        let has_few = self.table.len() < super::super::CLOSEST_MAX;
-        if queried_at + REFRESH_MS <= now || has_few && ticks.is_multiple_of(FEW_NODES_TICKS) {
+        // Soon at first, then ever more rarely: nodes that started together find each other without waiting for long.
+        let is_time = ticks.is_multiple_of(FEW_NODES_TICKS) || ticks.is_power_of_two();
+        let has_few = self.table.len() < CLOSEST_MAX;
+        if queried_at + REFRESH_MS <= now || has_few && is_time {
             self.refresh(now);
         }
     }
@@ -285,8 +288,7 @@ impl Node {
         if self.is_firewalled {
             self.is_firewalled = false;
             // From now on another socket asks, and others see another port.
-            self.sampler = Sampler::default();
-            self.anonymous_samples = 0;
+            self.forget_samples();
         }
         let is_due = match self.settings.mode {
             Mode::Ephemeral => false,
@@ -312,11 +314,16 @@ impl Node {
         let before = self.standing();
         self.own = None;
         self.is_firewalled = true;
-        self.sampler = Sampler::default();
-        self.anonymous_samples = 0;
+        self.forget_samples();
         if before != self.standing() {
             self.actions.push_back(Action::StandingChanged(self.standing()));
         }
+    }
+
+    fn forget_samples(&mut self) {
+        self.sampler = Sampler::default();
+        self.anonymous_samples = 0;
+        self.table.forget_samples();
     }
 
     /// The question for an answer to the server socket. It leaves through the client socket: through the other one it
