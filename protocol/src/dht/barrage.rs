@@ -16,10 +16,10 @@ use super::command::Firewall;
 use super::random::Random;
 
 /// A probe that opens our own firewall and dies on the way to the other one, which might take offence.
-pub const LOW_TTL: u8 = 5;
+pub(super) const LOW_TTL: u8 = 5;
 
 /// Sockets that a random firewall is approached from.
-pub const SOCKETS: u32 = 256;
+pub(super) const SOCKETS: u32 = 256;
 
 const STEADY_INTERVAL_MS: u64 = 1_000;
 const STEADY_TRIES: u32 = 10;
@@ -30,27 +30,27 @@ const UNVERIFIED_TURNS: u32 = 4;
 
 /// An address of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Aim {
+pub(super) struct Aim {
     /// Where.
-    pub address: Address,
+    pub(super) address: Address,
     /// Whether somebody who can read the other side's messages receives at that host.
-    pub is_verified: bool,
+    pub(super) is_verified: bool,
 }
 
 /// One byte to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub(super) struct Probe {
     /// From which of the sockets: 0 is the first.
-    pub socket: u32,
+    pub(super) socket: u32,
     /// Where to.
-    pub to: Address,
+    pub(super) to: Address,
     /// After how many hops it is to die, if not as late as usual.
-    pub ttl: Option<u8>,
+    pub(super) ttl: Option<u8>,
 }
 
 /// A way to send probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Barrage {
+pub(super) struct Barrage {
     kind: Kind,
     tries: u32,
     next_at: u64,
@@ -66,7 +66,7 @@ enum Kind {
 impl Barrage {
     /// How two firewalls are opened that are both known, or none where it is hopeless or where the other side's host has
     /// to be verified first. The first probe leaves at `starts_at`.
-    pub fn choose(here: Firewall, there: Firewall, aims: &[Aim], starts_at: u64) -> Option<Self> {
+    pub(super) fn choose(here: Firewall, there: Firewall, aims: &[Aim], starts_at: u64) -> Option<Self> {
         let verified = aims.iter().find(|aim| aim.is_verified).map(|aim| aim.address);
         let kind = match (is_consistent(here)?, is_consistent(there)?) {
             (true, true) => Kind::Steady(aims.to_vec()),
@@ -78,23 +78,23 @@ impl Barrage {
     }
 
     /// Whether it is one of the large ones, of which there may be one at a time only.
-    pub fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         !matches!(self.kind, Kind::Steady(_))
     }
 
     /// How many sockets it needs.
-    pub fn sockets(&self) -> u32 {
+    pub(super) fn sockets(&self) -> u32 {
         if matches!(self.kind, Kind::ManySockets(_)) { SOCKETS } else { 1 }
     }
 
     /// When the next probes are due; none when it is over.
-    pub fn next_at(&self) -> Option<u64> {
+    pub(super) fn next_at(&self) -> Option<u64> {
         let most = if self.is_large() { RANDOM_TRIES } else { STEADY_TRIES };
         (self.tries < most).then_some(self.next_at)
     }
 
     /// The probes that are due now.
-    pub fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
+    pub(super) fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
         if self.next_at().is_none_or(|at| at > now) {
             return vec![];
         }

@@ -4,6 +4,7 @@
 //! serve others, a [`Listener`] with its [`Announcer`] is one server of ours, a [`Dialer`] one attempt to connect. This
 //! file joins them and holds no rules: every request and query of a part has an owner, and what comes back goes to it.
 
+mod punch;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +18,7 @@ use super::message::{Command, MessageError};
 use super::node::{
     Action as NodeAction, Node, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec, Settings, Standing,
 };
+use super::puncher::{PunchError, Punched};
 use super::query::{Answer, QuerySpec};
 use super::random::Random;
 use super::record::{LookupReply, peer_target};
@@ -24,6 +26,7 @@ use super::router::Router;
 use super::sampler::Observed;
 use super::storage::Storage;
 use crate::identity::{PublicKey, SecretKey};
+use punch::Punches;
 
 /// Commands that this layer serves or refuses by itself.
 const SERVED: std::ops::Range<u64> = 0..11;
@@ -31,6 +34,10 @@ const SERVED: std::ops::Range<u64> = 0..11;
 /// Names an attempt to connect until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DialId(u64);
+
+/// Names an attempt to punch a hole until it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PunchId(u32);
 
 /// Whom a server lets in. Its own key never.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +84,18 @@ pub enum Event {
         socket: Socket,
         /// The connection to be.
         accepted: Accepted,
+    },
+    /// Open a socket of that number, which is [`Socket::Puncher`] of it. Single bytes that arrive there go to
+    /// [`HyperDht::probed`].
+    OpenSocket(u32),
+    /// Close it.
+    CloseSocket(u32),
+    /// An attempt to punch a hole is over. The socket of a hole stays open, and belongs to the caller.
+    Punched {
+        /// Which.
+        punch: PunchId,
+        /// The hole.
+        result: Result<Punched, PunchError>,
     },
     /// An attempt to connect is over.
     Dialed {
@@ -133,6 +152,7 @@ pub struct HyperDht {
     servers: BTreeMap<Target, Server>,
     dials: BTreeMap<DialId, Dialer>,
     next_dial: u64,
+    punches: Punches,
     requests: BTreeMap<RequestId, (Owner, u64)>,
     queries: BTreeMap<QueryId, Asker>,
     local_addresses: Vec<Address>,
@@ -155,6 +175,7 @@ struct Server {
 enum Owner {
     Dial(DialId),
     Server(Target),
+    Punch(PunchId),
 }
 
 /// Whose query it is.
@@ -181,6 +202,7 @@ impl HyperDht {
             servers: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_dial: 0,
+            punches: Punches::default(),
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
             local_addresses: vec![],
@@ -229,7 +251,7 @@ impl HyperDht {
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn next_timeout(&self) -> u64 {
         let servers = self.servers.values().filter_map(|server| server.announcer.next_timeout());
-        servers.fold(self.node.next_timeout(), u64::min)
+        servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), u64::min)
     }
 
     /// Does what time asks for.
@@ -238,6 +260,7 @@ impl HyperDht {
         for server in self.servers.values_mut() {
             server.announcer.handle_timeout(now);
         }
+        self.punches.handle_timeout(now);
         self.drive(now);
     }
 
@@ -368,7 +391,7 @@ impl HyperDht {
         loop {
             if let Some(action) = self.node.poll() {
                 self.take(now, action);
-            } else if !self.drive_dials(now) && !self.drive_servers(now) {
+            } else if !self.drive_dials(now) && !self.drive_servers(now) && !self.drive_punches(now) {
                 return;
             }
         }
@@ -459,6 +482,7 @@ impl HyperDht {
                     server.announcer.answered(now, number, answer);
                 }
             }
+            Some((Owner::Punch(punch), number)) => self.punches.answered(now, punch, number, answer),
             None => {}
         }
     }

@@ -120,6 +120,8 @@ pub enum Approach {
 pub struct Heard {
     /// The second message, which goes back the way the first one came.
     pub answer: Vec<u8>,
+    /// The listener's number of the handshake, where it did not refuse.
+    pub handshake: Option<u64>,
     /// What follows, the first time.
     pub accepted: Option<Accepted>,
 }
@@ -224,7 +226,8 @@ impl Listener {
         self.forget(now);
         let message = hash(&[noise]);
         if let Some(answered) = self.answers.get(&message) {
-            return Ok(Heard { answer: answered.answer.clone(), accepted: None });
+            let Answered { answer, number, .. } = answered;
+            return Ok(Heard { answer: answer.clone(), handshake: *number, accepted: None });
         }
         if self.is_spent.contains(&message) {
             return Err(Ignored::Replayed);
@@ -275,7 +278,7 @@ impl Listener {
             client: arrival.client,
             deadline: now + FIRST_PACKET_MS,
         });
-        Ok(Heard { answer, accepted })
+        Ok(Heard { answer, handshake: number, accepted })
     }
 
     /// A client that can be reached waits for our header; all others send theirs first.

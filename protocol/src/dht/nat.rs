@@ -8,24 +8,24 @@ use super::address::Address;
 use super::command::Firewall;
 
 /// How many nodes are asked. Three must agree; the fourth makes up for one that is dead or lies.
-pub(crate) const SAMPLES: usize = 4;
+pub(super) const SAMPLES: usize = 4;
 
 /// Where other nodes see one socket.
 #[derive(Clone, Debug, Default)]
-pub struct NatSamples {
+pub(super) struct NatSamples {
     hits: BTreeMap<Address, usize>,
     count: usize,
 }
 
 impl NatSamples {
     /// Adds what one node sees.
-    pub fn add(&mut self, address: Address) {
+    pub(super) fn add(&mut self, address: Address) {
         *self.hits.entry(address).or_default() += 1;
         self.count += 1;
     }
 
     /// What kind of router it is. Fewer than three samples say nothing.
-    pub fn firewall(&self) -> Firewall {
+    pub(super) fn firewall(&self) -> Firewall {
         let mut hits: Vec<usize> = self.hits.values().copied().collect();
         hits.sort_unstable_by(|first, second| second.cmp(first));
         let hosts: BTreeSet<_> = self.hits.keys().map(Address::ip).collect();
@@ -41,7 +41,7 @@ impl NatSamples {
     }
 
     /// Where the socket can be reached: with port 0, where each sender would need another port.
-    pub fn addresses(&self) -> Vec<Address> {
+    pub(super) fn addresses(&self) -> Vec<Address> {
         let most = self.hits.values().copied().max().unwrap_or(0);
         let top = self.hits.iter().filter(|(_, hits)| **hits == most).map(|(address, _)| *address);
         match self.firewall() {

@@ -106,9 +106,22 @@ pub enum PunchError {
         /// Theirs.
         there: Firewall,
     },
+    /// It would take thousands of probes, and another attempt is sending as many.
+    #[error("another hole is being punched")]
+    Busy,
     /// Nothing came through in time.
     #[error("no probe came through")]
     TimedOut,
+}
+
+impl PunchError {
+    /// What the other side is told.
+    fn told(self) -> PeerError {
+        match self {
+            Self::Busy => PeerError::TRY_LATER,
+            _ => PeerError::ABORTED,
+        }
+    }
 }
 
 /// Which handshake it is for, and how its client reaches the server.
@@ -146,6 +159,10 @@ pub struct Puncher {
     unanswered: Option<(HolepunchPayload, Address, bool)>,
     barrage: Option<Barrage>,
     echoes: u32,
+    /// Whether thousands of probes may be sent now.
+    is_large_allowed: bool,
+    /// Whether that would have been necessary.
+    is_busy: bool,
     deadline: u64,
     actions: VecDeque<PunchAction>,
 }
@@ -240,11 +257,18 @@ impl Puncher {
             unanswered: None,
             barrage: None,
             echoes: 0,
+            is_large_allowed: false,
+            is_busy: false,
             deadline: now + ATTEMPT_MS,
             actions: VecDeque::new(),
         };
         puncher.open_and_sample();
         puncher
+    }
+
+    /// Says whether it may send thousands of probes from now on: a process does that once at a time.
+    pub fn allow_large(&mut self, is_allowed: bool) {
+        self.is_large_allowed = is_allowed;
     }
 
     /// The socket that messages leave from.
@@ -366,20 +390,20 @@ impl Puncher {
             // The client hears of it in the answer, a moment later.
             self.start_barrage(now, now + PAUSE_MS);
         }
-        let is_hopeless = payload.is_punching && self.barrage.is_none();
+        let failure = self.failure().filter(|_| payload.is_punching);
         let answer = HolepunchPayload {
-            error: is_hopeless.then_some(PeerError::ABORTED),
+            error: failure.map(|failure| failure.told()),
             firewall: here,
             round: payload.round.min(ROUND_MAX),
-            is_punching: payload.is_punching && !is_hopeless,
+            is_punching: payload.is_punching && failure.is_none(),
             addresses: self.nat.addresses(),
             token,
             ..HolepunchPayload::default()
         };
         let (socket, payload) = (self.socket(), self.seal(&answer));
         self.actions.push_back(PunchAction::Answer { socket, payload });
-        if is_hopeless {
-            self.finish(Err(self.hopeless()));
+        if let Some(failure) = failure {
+            self.finish(Err(failure));
         }
     }
 
@@ -401,8 +425,8 @@ impl Puncher {
         match self.phase {
             Phase::Agreeing => {
                 self.start_barrage(now, now);
-                if self.barrage.is_none() {
-                    self.finish(Err(self.hopeless()));
+                if let Some(failure) = self.failure() {
+                    self.finish(Err(failure));
                 }
             }
             _ if self.round < 2 && self.is_remote_unknown() => self.phase = Phase::Pausing(now + PAUSE_MS),
@@ -477,10 +501,21 @@ impl Puncher {
         let is_verified = |address: &Address| self.remote.verified.contains(&address.ip());
         let aim = |address: &Address| Aim { address: *address, is_verified: is_verified(address) };
         let aims: Vec<Aim> = self.remote.addresses.iter().map(aim).collect();
-        self.barrage = Barrage::choose(self.nat.firewall(), self.remote.firewall, &aims, starts_at);
-        if self.barrage.is_some() {
+        let barrage = Barrage::choose(self.nat.firewall(), self.remote.firewall, &aims, starts_at);
+        self.is_busy = barrage.as_ref().is_some_and(|barrage| barrage.is_large() && !self.is_large_allowed);
+        if barrage.is_some() && !self.is_busy {
+            self.barrage = barrage;
             self.phase = Phase::Punching;
             self.handle_timeout(now);
+        }
+    }
+
+    /// Why no probes are sent.
+    fn failure(&self) -> Option<PunchError> {
+        match self.barrage {
+            Some(_) => None,
+            None if self.is_busy => Some(PunchError::Busy),
+            None => Some(self.hopeless()),
         }
     }
 
