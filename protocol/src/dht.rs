@@ -25,7 +25,7 @@ pub mod payload;
 pub mod puncher;
 mod query;
 pub(crate) mod random;
-pub mod rate;
+mod rate;
 pub mod record;
 mod requests;
 pub mod router;

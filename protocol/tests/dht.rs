@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod codecs;
+mod dialer;
 mod hostile;
 mod joining;
 mod listener;
