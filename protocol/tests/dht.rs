@@ -8,6 +8,7 @@ mod joining;
 mod listener;
 mod network;
 mod noise;
+mod puncher;
 mod query;
 mod router;
 mod simulation;
