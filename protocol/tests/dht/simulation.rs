@@ -98,11 +98,11 @@ fn small_networks_survive_loss_churn_and_partitions() {
 }
 
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes minutes"]
 fn the_cost_of_a_lookup_grows_with_the_logarithm_of_the_network() {
     let (small, _) = live(10, 100);
     let (middle, few) = live(100, 200);
     let (large, many) = live(1_000, 300);
-    assert!(small <= middle && middle <= large && large < 4.0, "{small} {middle} {large} hops");
-    assert!(many < 2.0 * few, "{few} and {many} messages");
+    assert!(middle < small + 1.0 && large < middle + 1.5, "{small}, {middle} and {large} hops");
+    assert!(many < 3.0 * few, "{few} and {many} messages");
 }

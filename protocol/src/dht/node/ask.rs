@@ -111,14 +111,15 @@ impl Node {
     pub(super) fn begin_query(&mut self, now: u64, owner: Owner, spec: QuerySpec) -> QueryId {
         let id = QueryId(self.number());
         let bootstrap = self.settings.bootstrap.clone();
-        // All that is known, for where many of the closest are gone; the far ones are asked only if they are needed.
         let mut known = self.table.closest(&spec.target, CANDIDATES_MAX);
+        // For where many of the closest are gone.
+        let far = known.split_off(known.len().min(CLOSEST_MAX));
         // The node's own queries always ask a bootstrap node too: two halves of a network that lost sight of each other
         // meet again there.
-        if known.len() < CLOSEST_MAX || owner != Owner::Caller {
+        if owner != Owner::Caller {
             known.extend(&bootstrap);
         }
-        let reserves = vec![known, bootstrap];
+        let reserves = vec![known, far, bootstrap];
         self.life.query_started(now);
         self.queries.insert(id, (owner, Query::new(spec, self.own, reserves)));
         id

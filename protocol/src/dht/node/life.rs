@@ -216,11 +216,13 @@ impl Node {
     }
 
     fn consider_check(&mut self, now: u64) {
-        let is_due = self.own.is_none() && self.life.check_at <= now;
+        // A check that could only fail, because nobody has said yet where we are, would set the node back.
+        let knows_host = self.sampler.observed().host().is_some();
+        let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
         let is_wanted = match self.settings.mode {
             Mode::Ephemeral => false,
             Mode::Adaptive => is_due || self.is_at_home_elsewhere(),
-            Mode::Persistent { .. } => is_due && self.sampler.observed().host().is_some(),
+            Mode::Persistent { .. } => is_due,
         };
         if is_wanted {
             self.start_check(now);
