@@ -1,13 +1,21 @@
-//! The distributed hash table that Hyperswarm nodes find each other with, as npm dht-rpc 6 speaks it over UDP.
+//! The network in which Hyperswarm peers find each other, wire-compatible with npm hyperdht 6 and dht-rpc 6 over UDP.
 //!
-//! Every reachable node has an id, the hash of its [`Address`], and keeps the addresses of others. A query asks nodes
-//! ever closer to a target, by the distance of their ids, until it knows the closest; those keep what belongs to
-//! the target. [`message`] is the format of the datagrams, [`Node`] the machine that speaks it. Everything is IPv4: the wire has no room for more.
+//! The lower layer is a distributed hash table. Every reachable node has an id, the hash of its [`Address`], and keeps the
+//! addresses of others. A query asks nodes ever closer to a target, by the distance of their ids, until it knows the
+//! closest; those keep what belongs to the target. [`message`] is the format of the datagrams, [`Node`] the machine.
+//!
+//! The upper layer connects peers that know each other's public keys. Nodes keep signed [`announce`]ments of peers
+//! ([`storage`]) and pass messages on between them ([`router`]); a [`listener`] that an [`announcer`] makes known and a
+//! [`dialer`] shake hands ([`noise`]), and a [`puncher`] on either side opens firewalls. Start from
+//! [`hyperdht::HyperDht`], which joins all of it.
+//!
+//! Everything is IPv4: the wire has no room for more.
 
 pub mod address;
 pub mod allowance;
 pub mod announce;
 pub mod announcer;
+mod barrage;
 pub mod command;
 pub mod dialer;
 pub mod envelope;
@@ -17,12 +25,14 @@ pub mod incoming;
 pub mod listener;
 pub mod message;
 pub mod namespaces;
+mod nat;
 pub mod node;
 pub mod noise;
 pub mod payload;
+pub mod puncher;
 mod query;
 pub(crate) mod random;
-pub mod rate;
+mod rate;
 pub mod record;
 mod requests;
 pub mod router;
@@ -35,7 +45,7 @@ mod window;
 pub use address::{Address, Distance, NodeId, Target};
 pub use allowance::AnswerLimits;
 pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
-pub use message::{Command, ErrorCode, Message, Request, Response, Token};
+pub use message::{Command, ErrorCode, Message, MessageError, Request, Response, Token};
 pub use node::{
     Action, Commit, Forward, ForwardError, Mode, Node, QueryError, QueryId, QueryOutcome, RequestError,
     RequestId, RequestSpec, Settings, Standing,

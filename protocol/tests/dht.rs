@@ -1,8 +1,17 @@
-//! `fixtures/swarm`: what the nodes of the network send each other.
+//! The DHT: its datagrams against the reference's, its nodes and peers against each other, hostile ones and bad networks.
 
+mod behaviour;
 mod codecs;
+mod dialer;
+mod hostile;
+mod joining;
 mod listener;
 mod network;
 mod noise;
+mod puncher;
+mod query;
 mod router;
+mod simulation;
 mod storage;
+mod vectors;
+mod world;

@@ -1,4 +1,4 @@
-//! How much a node sends to an address that may be forged: [`Allowance`].
+//! How much a node sends to an address that may be forged: [`AnswerLimits`].
 //!
 //! Anybody can write a stranger's address into a datagram, and the answer then hits the stranger. For each host, within
 //! t seconds:
@@ -7,7 +7,7 @@
 //!   bytes of its requests, plus `excess_bytes_burst + t * excess_bytes_per_second`: room for answers that are large;
 //! - the count of answers is at most `answers_burst + t * answers_per_second`, tokens or not.
 //!
-//! Hosts that are not known share one account once [`HOSTS_MAX`] are: what is kept here is bounded, too.
+//! Hosts that are not known share one account once 4,096 are: what is kept here is bounded, too.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

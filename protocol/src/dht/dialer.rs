@@ -361,7 +361,7 @@ struct Reached {
 }
 
 fn choose_way(reach: &Reach, payload: &HandshakePayload, reached: &Reached) -> Way {
-    let connect = |address| Way::Connect(Socket::Client, address);
+    let connect = |address| Way::Connect(reach.socket, address);
     let Some(server) = reached.server else { return connect(reached.relay) };
     let punchable = payload.holepunch.as_ref().filter(|holepunch| !holepunch.relays.is_empty());
     match punchable {

@@ -4,6 +4,7 @@
 //! serve others, a [`Listener`] with its [`Announcer`] is one server of ours, a [`Dialer`] one attempt to connect. This
 //! file joins them and holds no rules: every request and query of a part has an owner, and what comes back goes to it.
 
+mod punch;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,12 +18,15 @@ use super::message::{Command, MessageError};
 use super::node::{
     Action as NodeAction, Node, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec, Settings, Standing,
 };
+use super::puncher::{PunchError, Punched};
 use super::query::{Answer, QuerySpec};
 use super::random::Random;
 use super::record::{LookupReply, peer_target};
 use super::router::Router;
+use super::sampler::Observed;
 use super::storage::Storage;
 use crate::identity::{PublicKey, SecretKey};
+use punch::Punches;
 
 /// Commands that this layer serves or refuses by itself.
 const SERVED: std::ops::Range<u64> = 0..11;
@@ -30,6 +34,10 @@ const SERVED: std::ops::Range<u64> = 0..11;
 /// Names an attempt to connect until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DialId(u64);
+
+/// Names an attempt to punch a hole until it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PunchId(u32);
 
 /// Whom a server lets in. Its own key never.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +84,18 @@ pub enum Event {
         socket: Socket,
         /// The connection to be.
         accepted: Accepted,
+    },
+    /// Open a socket of that number, which is [`Socket::Puncher`] of it. Single bytes that arrive there go to
+    /// [`HyperDht::probed`].
+    OpenSocket(u32),
+    /// Close it.
+    CloseSocket(u32),
+    /// An attempt to punch a hole is over. The socket of a hole stays open, and belongs to the caller.
+    Punched {
+        /// Which.
+        punch: PunchId,
+        /// The hole.
+        result: Result<Punched, PunchError>,
     },
     /// An attempt to connect is over.
     Dialed {
@@ -132,9 +152,11 @@ pub struct HyperDht {
     servers: BTreeMap<Target, Server>,
     dials: BTreeMap<DialId, Dialer>,
     next_dial: u64,
+    punches: Punches,
     requests: BTreeMap<RequestId, (Owner, u64)>,
     queries: BTreeMap<QueryId, Asker>,
     local_addresses: Vec<Address>,
+    server_port: u16,
     /// What has to be added to the steady clock in order to get milliseconds since 1970.
     unix_offset_ms: u64,
     events: VecDeque<Event>,
@@ -153,6 +175,7 @@ struct Server {
 enum Owner {
     Dial(DialId),
     Server(Target),
+    Punch(PunchId),
 }
 
 /// Whose query it is.
@@ -171,6 +194,7 @@ impl HyperDht {
         let mut random = Random::new(seed);
         let settings = Settings { served: SERVED, ..settings };
         Self {
+            server_port: settings.server_port,
             node: Node::new(settings, random.bytes(), now),
             storage: Storage::new(random.bytes()),
             router: Router::default(),
@@ -178,6 +202,7 @@ impl HyperDht {
             servers: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_dial: 0,
+            punches: Punches::default(),
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
             local_addresses: vec![],
@@ -189,6 +214,12 @@ impl HyperDht {
     /// The node below.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Looks around for the first time. Ends with [`Event::Bootstrapped`].
+    pub fn bootstrap(&mut self, now: u64) {
+        self.node.bootstrap(now);
+        self.drive(now);
     }
 
     /// Says at which addresses of local networks the server socket listens. Peers behind the same firewall are told.
@@ -220,7 +251,7 @@ impl HyperDht {
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn next_timeout(&self) -> u64 {
         let servers = self.servers.values().filter_map(|server| server.announcer.next_timeout());
-        servers.fold(self.node.next_timeout(), u64::min)
+        servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), u64::min)
     }
 
     /// Does what time asks for.
@@ -229,6 +260,7 @@ impl HyperDht {
         for server in self.servers.values_mut() {
             server.announcer.handle_timeout(now);
         }
+        self.punches.handle_timeout(now);
         self.drive(now);
     }
 
@@ -314,8 +346,14 @@ impl HyperDht {
     /// How this node can be reached, and through whom.
     fn reach(&self, relays: &[super::payload::RelayRoute]) -> Reach {
         let Standing { address, is_firewalled } = self.node.standing();
-        let public = address.filter(|_| !is_firewalled);
-        Reach { public, local: self.local_addresses.clone(), relays: relays.to_vec() }
+        let socket = if is_firewalled { Socket::Client } else { Socket::Server };
+        // A guest that others reach is known by what they see, if no firewall has given it another port.
+        let seen = match self.node.observed() {
+            Observed::Address(seen) if seen.port() == self.server_port => Some(seen),
+            _ => None,
+        };
+        let public = address.or(seen).filter(|_| !is_firewalled);
+        Reach { socket, public, local: self.local_addresses.clone(), relays: relays.to_vec() }
     }
 
     fn start_query(&mut self, now: u64, asker: Asker, spec: QuerySpec) -> QueryId {
@@ -353,7 +391,7 @@ impl HyperDht {
         loop {
             if let Some(action) = self.node.poll() {
                 self.take(now, action);
-            } else if !self.drive_dials(now) && !self.drive_servers(now) {
+            } else if !self.drive_dials(now) && !self.drive_servers(now) && !self.drive_punches(now) {
                 return;
             }
         }
@@ -444,6 +482,7 @@ impl HyperDht {
                     server.announcer.answered(now, number, answer);
                 }
             }
+            Some((Owner::Punch(punch), number)) => self.punches.answered(now, punch, number, answer),
             None => {}
         }
     }

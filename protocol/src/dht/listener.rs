@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::address::{Address, Target};
 use super::command::{Firewall, PeerError};
+use super::incoming::Socket;
 use super::namespaces::hash;
 use super::noise::{NoiseError, Responder, StreamKeys};
 use super::payload::{HandshakePayload, HolepunchRelays, PayloadError, RelayRoute, UdxStream};
@@ -49,14 +50,23 @@ const PER_CLIENT: Rate = Rate { burst: 64, per_second: 16 };
 const PER_DIALED: Rate = Rate { burst: 16, per_second: 2 };
 
 /// How this node can be reached, as far as it knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
+    /// The socket that requests and streams leave through: the server socket, if there is no firewall.
+    pub socket: Socket,
     /// The public address, if there is no firewall.
     pub public: Option<Address>,
     /// Addresses in local networks, with the port of the server socket; none to keep them to oneself.
     pub local: Vec<Address>,
     /// Nodes that pass on messages, and how each sees this node.
     pub relays: Vec<RelayRoute>,
+}
+
+impl Default for Reach {
+    /// A firewall, and nobody who passes on anything.
+    fn default() -> Self {
+        Self { socket: Socket::Client, public: None, local: vec![], relays: vec![] }
+    }
 }
 
 impl Reach {
@@ -110,6 +120,8 @@ pub enum Approach {
 pub struct Heard {
     /// The second message, which goes back the way the first one came.
     pub answer: Vec<u8>,
+    /// The listener's number of the handshake, where it did not refuse.
+    pub handshake: Option<u64>,
     /// What follows, the first time.
     pub accepted: Option<Accepted>,
 }
@@ -214,7 +226,8 @@ impl Listener {
         self.forget(now);
         let message = hash(&[noise]);
         if let Some(answered) = self.answers.get(&message) {
-            return Ok(Heard { answer: answered.answer.clone(), accepted: None });
+            let Answered { answer, number, .. } = answered;
+            return Ok(Heard { answer: answer.clone(), handshake: *number, accepted: None });
         }
         if self.is_spent.contains(&message) {
             return Err(Ignored::Replayed);
@@ -265,7 +278,7 @@ impl Listener {
             client: arrival.client,
             deadline: now + FIRST_PACKET_MS,
         });
-        Ok(Heard { answer, accepted })
+        Ok(Heard { answer, handshake: number, accepted })
     }
 
     /// A client that can be reached waits for our header; all others send theirs first.

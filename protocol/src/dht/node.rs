@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub use relay::{Forward, ForwardError};
 
+use super::CLOSEST_MAX;
 use super::address::{Address, NodeId, Target};
 use super::allowance::{Allowance, AnswerLimits};
 use super::incoming::{Incoming, ReplyHandle, Socket};
@@ -364,9 +365,9 @@ impl Node {
         self.table.len()
     }
 
-    /// The nodes in the table that are closest to `target`, the closest first, at most [`CLOSEST_MAX`](super::CLOSEST_MAX).
+    /// The nodes in the table that are closest to `target`, the closest first, at most [`CLOSEST_MAX`].
     pub fn closest_known(&self, target: &Target) -> Vec<Address> {
-        self.table.closest(target)
+        self.table.closest(target, CLOSEST_MAX)
     }
 
     /// The socket that requests leave through.

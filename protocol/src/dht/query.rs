@@ -15,13 +15,11 @@ use super::message::{Command, ErrorCode, Response, Token};
 /// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
 const ASKED_MAX: usize = 512;
 /// Nodes that are known of and not asked yet; of more, the farthest are forgotten.
-const CANDIDATES_MAX: usize = 128;
+pub(super) const CANDIDATES_MAX: usize = 128;
 /// Nodes asked at once as long as a query follows addresses that the caller gave.
 const CAREFUL_CONCURRENCY: usize = 3;
-/// With fewer answers than this, what was given to begin with was not good enough.
-const ANSWERS_ENOUGH: usize = 5;
-/// How long late nodes are waited for when nothing else is left to do.
-const LATE_MS: u64 = 1_500;
+/// How long late nodes are waited for when nothing else is left to do: two repetitions, and time for the answer.
+const LATE_MS: u64 = 1_250;
 /// The same when [`CLOSEST_MAX`] others have answered.
 const LATE_WITH_ENOUGH_MS: u64 = 1_000;
 
@@ -78,7 +76,7 @@ pub(super) struct Query {
     seen: BTreeSet<Address>,
     asked: BTreeMap<Address, Asked>,
     closest: BTreeMap<Distance, Answer>,
-    /// More nodes to begin with, in case those before were not good enough.
+    /// More nodes to begin with, in case those before are too few.
     reserves: VecDeque<Vec<Address>>,
     is_careful: bool,
     answers: usize,
@@ -101,8 +99,8 @@ struct Asked {
 }
 
 impl Query {
-    /// A query that begins with the nodes of `spec`, or where there are none with the first of `reserves`; the others
-    /// are taken when answers are few. `own` is never asked.
+    /// A query that begins with the nodes of `spec` and goes on with those of each of `reserves` as long as nodes lack.
+    /// `own` is never asked.
     pub(super) fn new(spec: QuerySpec, own: Option<Address>, reserves: Vec<Vec<Address>>) -> Self {
         let is_careful = !spec.nodes.is_empty();
         let mut query = Self {
@@ -132,8 +130,7 @@ impl Query {
             let reserve = self.reserves.pop_front().unwrap_or_default();
             reserve.into_iter().for_each(|address| _ = self.add_candidate(address, None));
         }
-        let late = self.asked.values().filter(|asked| asked.is_late).count();
-        if self.asked.len() - late >= self.concurrency() || self.asked_count >= ASKED_MAX {
+        if self.asked_in_time() >= self.concurrency() || self.asked_count >= ASKED_MAX {
             return None;
         }
         let (distance, candidate) = self.candidates.pop_first()?;
@@ -206,11 +203,16 @@ impl Query {
         if careful { CAREFUL_CONCURRENCY.min(self.spec.concurrency) } else { self.spec.concurrency }
     }
 
+    /// Whether there would not be enough nodes even if all answered that are asked now.
     fn needs_reserve(&self) -> bool {
         !self.reserves.is_empty()
             && self.candidates.is_empty()
-            && self.asked.values().all(|asked| asked.is_late)
-            && self.answers < ANSWERS_ENOUGH
+            && self.closest.len() + self.asked_in_time() < CLOSEST_MAX
+    }
+
+    /// Nodes that were asked and are not late.
+    fn asked_in_time(&self) -> usize {
+        self.asked.values().filter(|asked| !asked.is_late).count()
     }
 
     /// Notes a node to ask. False where it is not closer than the nodes that have answered.

@@ -8,16 +8,16 @@ const HOSTS_MAX: usize = 4_096;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub(super) struct Rate {
     /// How often at once.
-    pub burst: u32,
+    pub(super) burst: u32,
     /// How often per second in the long run; at least 1.
-    pub per_second: u32,
+    pub(super) per_second: u32,
 }
 
 /// A bucket of tokens for each host.
 #[derive(Debug)]
-pub(crate) struct RateLimiter {
+pub(super) struct RateLimiter {
     rate: Rate,
     hosts: BTreeMap<Ipv4Addr, Bucket>,
     others: Bucket,
@@ -32,12 +32,12 @@ struct Bucket {
 }
 
 impl RateLimiter {
-    pub(crate) fn new(rate: Rate) -> Self {
+    pub(super) fn new(rate: Rate) -> Self {
         Self { rate, hosts: BTreeMap::new(), others: Bucket::full(rate, 0), swept_at: 0 }
     }
 
     /// Whether it may happen once more for this host now. If so, it is counted.
-    pub(crate) fn allows(&mut self, now: u64, host: Ipv4Addr) -> bool {
+    pub(super) fn allows(&mut self, now: u64, host: Ipv4Addr) -> bool {
         let rate = self.rate;
         let refilled_after = u64::from(rate.burst) * 1_000 / u64::from(rate.per_second.max(1)) + 1;
         if self.hosts.len() >= HOSTS_MAX && now >= self.swept_at + 1_000 {

@@ -108,24 +108,24 @@ impl Table {
         }
     }
 
-    /// The nodes closest to `target`, the closest first, at most [`CLOSEST_MAX`].
-    pub(super) fn closest(&self, target: &Target) -> Vec<Address> {
+    /// The nodes closest to `target`, the closest first, at most `count`.
+    pub(super) fn closest(&self, target: &Target, count: usize) -> Vec<Address> {
         // Nodes of the target's own row have more bits in common with it than all others; then come those of the later
         // rows, which part from it where the table's own id does; then the earlier rows, each farther than the one after.
         let row = NodeId(self.own.0).distance(target).common_bits();
         let mut found: Vec<(&NodeId, &Entry)> = Vec::new();
         found.extend(self.rows.get(&row).into_iter().flatten());
-        if found.len() < CLOSEST_MAX {
+        if found.len() < count {
             found.extend(self.rows.range(row + 1..).flat_map(|(_, entries)| entries));
         }
         for (_, entries) in self.rows.range(..row).rev() {
-            if found.len() >= CLOSEST_MAX {
+            if found.len() >= count {
                 break;
             }
             found.extend(entries);
         }
         found.sort_by_cached_key(|(id, _)| id.distance(target));
-        found.into_iter().take(CLOSEST_MAX).map(|(_, entry)| entry.address).collect()
+        found.into_iter().take(count).map(|(_, entry)| entry.address).collect()
     }
 
     /// The nodes that are to be asked whether they are alive: the longest unheard first. Only two when even the first
@@ -152,6 +152,11 @@ impl Table {
     /// Forgets when nodes were heard, as after a sleep: all of them are to be asked again.
     pub(super) fn forget_times(&mut self) {
         self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.heard_at = 0);
+    }
+
+    /// Forgets which nodes told us our address: all of them may say it again.
+    pub(super) fn forget_samples(&mut self) {
+        self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.sampled_at = None);
     }
 
     /// The same nodes around another id. Of rows that became too full the first to be found stay.
@@ -204,7 +209,7 @@ mod tests {
             let mut sorted = all.clone();
             sorted.sort_by_key(|address| NodeId::of(address).distance(&target));
             sorted.truncate(CLOSEST_MAX);
-            assert_eq!(table.closest(&target), sorted);
+            assert_eq!(table.closest(&target, CLOSEST_MAX), sorted);
         }
     }
 
@@ -222,11 +227,9 @@ mod tests {
         assert_eq!(table.place_for(&newcomer, 20_000), Place::Challenge(far[1].1));
         // Nodes known for long that were heard just now are left alone.
         let later = 20_000 + PROVEN_MS;
-        far.iter().filter_map(|(id, _)| Some(id)).for_each(|id| {
-            if let Some(entry) = table.get_mut(id) {
-                entry.heard_at = later;
-            }
-        });
+        for (id, _) in &far[..CLOSEST_MAX] {
+            table.get_mut(id).expect("known").heard_at = later;
+        }
         assert_eq!(table.place_for(&newcomer, later), Place::None);
         table.remove(&far[3].0);
         assert_eq!(table.place_for(&newcomer, later), Place::Free);

@@ -188,7 +188,7 @@ fn a_server_tells_how_it_is_reached() {
     };
     let relays = vec![route(1), route(2), route(3)];
     for public in [None, Some(address("40.0.0.1:49737"))] {
-        let reach = Reach { public, local: local.clone(), relays: relays.clone() };
+        let reach = Reach { public, local: local.clone(), relays: relays.clone(), ..Reach::default() };
         let (initiator, noise) = first(1, &payload(Firewall::Unknown).encode());
         let arrival = arrival(&noise, relayed(), "20.0.0.1:1");
         let heard = listener().hear(0, &arrival, &reach, &mut |_: &PublicKey| true).expect("answered");

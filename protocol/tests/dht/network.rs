@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use libvms_protocol::dht::command::Firewall;
 use libvms_protocol::dht::dialer::{DialError, Dialed, Way};
-use libvms_protocol::dht::hyperdht::{DialId, Event, HyperDht, Welcome};
+use libvms_protocol::dht::hyperdht::{DialId, Event, HyperDht, PunchId, Welcome};
 use libvms_protocol::dht::listener::{Accepted, Approach};
 use libvms_protocol::dht::node::{Mode, Settings};
+use libvms_protocol::dht::puncher::{PunchError, Punched};
 use libvms_protocol::dht::record::peer_target;
 use libvms_protocol::dht::{Address, Socket, Target};
 use libvms_protocol::identity::{PublicKey, SecretKey};
@@ -21,12 +23,52 @@ struct Machine {
     server: Address,
     client: Address,
     is_down: bool,
+    firewall: Firewall,
+    /// What its firewall has let out: from which socket to where, and through which port.
+    openings: BTreeMap<(Socket, Address), u16>,
+    /// Sockets for punching.
+    open: BTreeSet<u32>,
+    punched: BTreeMap<PunchId, Result<Punched, PunchError>>,
+    /// Probes that it sent.
+    probes: usize,
     accepted: Vec<Accepted>,
     dialed: BTreeMap<DialId, Result<Dialed, DialError>>,
     found: BTreeSet<PublicKey>,
     relays: Vec<Address>,
     stopped: usize,
     done: usize,
+}
+
+impl Machine {
+    fn own_address(&self, socket: Socket) -> Address {
+        match socket {
+            Socket::Server => self.server,
+            Socket::Client => self.client,
+            Socket::Puncher(number) => self.server.with_port(2_000 + (number % 16_384) as u16),
+        }
+    }
+
+    /// What the rest of the world sees as the source.
+    fn lets_out(&mut self, socket: Socket, to: Address) -> Address {
+        let own = self.own_address(socket);
+        let next = 20_000 + self.openings.len() as u16;
+        let port = self.openings.entry((socket, to)).or_insert(match self.firewall {
+            Firewall::Random => next,
+            _ => own.port(),
+        });
+        own.with_port(*port)
+    }
+
+    /// At which socket a datagram arrives, if it does: a firewall wants something to have gone the other way before.
+    fn lets_in(&self, from: Address, port: u16) -> Option<Socket> {
+        if self.firewall == Firewall::Open {
+            return [Socket::Server, Socket::Client]
+                .into_iter()
+                .find(|socket| self.own_address(*socket).port() == port);
+        }
+        let is_asked = |((_, to), opened): &(&(Socket, Address), &u16)| *to == from && **opened == port;
+        self.openings.iter().find(is_asked).map(|((socket, _), _)| *socket)
+    }
 }
 
 /// Machines and the datagrams between them. All of it follows from what the test does.
@@ -48,7 +90,7 @@ impl Network {
         let mut network = Self { now: 0, machines: vec![], flying: BTreeMap::new(), sent: 0 };
         for _ in 0..nodes {
             let own = network.next_address();
-            network.add(Mode::Persistent { address: Some(own) });
+            network.add(Mode::Persistent { address: Some(own) }, Firewall::Open);
             network.run(200);
         }
         network.run(2_000);
@@ -59,17 +101,23 @@ impl Network {
         address(&format!("20.0.{}.1:49737", self.machines.len()))
     }
 
-    fn add(&mut self, mode: Mode) -> usize {
+    fn add(&mut self, mode: Mode, firewall: Firewall) -> usize {
         let server = self.next_address();
         let bootstrap = self.machines.iter().map(|machine| machine.server).take(1).collect();
         let settings = Settings { mode, ..Settings::new(bootstrap, server.port()) };
         let number = self.machines.len();
-        let dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        let mut dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        dht.bootstrap(self.now);
         self.machines.push(Machine {
             dht,
             server,
             client: server.with_port(1_000),
             is_down: false,
+            firewall,
+            openings: BTreeMap::new(),
+            open: BTreeSet::new(),
+            punched: BTreeMap::new(),
+            probes: 0,
             accepted: vec![],
             dialed: BTreeMap::new(),
             found: BTreeSet::new(),
@@ -80,9 +128,13 @@ impl Network {
         number
     }
 
-    /// A guest: it asks, and is in nobody's table.
+    /// A guest behind a firewall: it asks, and is in nobody's table.
     fn guest(&mut self) -> usize {
-        let number = self.add(Mode::Ephemeral);
+        self.guest_behind(Firewall::Consistent)
+    }
+
+    fn guest_behind(&mut self, firewall: Firewall) -> usize {
+        let number = self.add(Mode::Ephemeral, firewall);
         self.run(3_000);
         number
     }
@@ -114,13 +166,14 @@ impl Network {
     }
 
     fn deliver(&mut self, from: Address, to: Address, bytes: &[u8]) {
-        for machine in self.machines.iter_mut().filter(|machine| !machine.is_down) {
-            let socket = match to {
-                _ if to == machine.server => Socket::Server,
-                _ if to == machine.client => Socket::Client,
-                _ => continue,
-            };
-            machine.dht.receive(self.now, socket, from, bytes).expect("only the DHT speaks here");
+        let machine = self.machines.iter_mut().find(|machine| machine.server.ip() == to.ip());
+        let Some(machine) = machine.filter(|machine| !machine.is_down) else { return };
+        match (machine.lets_in(from, to.port()), bytes) {
+            (Some(Socket::Puncher(number)), [_]) => machine.dht.probed(self.now, number, from),
+            (Some(_), [_]) | (None, _) => {}
+            (Some(socket), _) => {
+                machine.dht.receive(self.now, socket, from, bytes).expect("only the DHT speaks here");
+            }
         }
     }
 
@@ -128,12 +181,25 @@ impl Network {
         let machine = &mut self.machines[number];
         while let Some(event) = machine.dht.poll() {
             match event {
-                Event::Send { socket, to, bytes, .. } => {
-                    let from = if socket == Socket::Server { machine.server } else { machine.client };
+                Event::Send { socket, to, bytes, ttl } => {
+                    if let Socket::Puncher(number) = socket {
+                        assert!(machine.open.contains(&number), "a socket that is not open");
+                    }
+                    machine.probes += usize::from(bytes.len() == 1);
+                    let from = machine.lets_out(socket, to);
                     self.sent += 1;
-                    self.flying.insert((self.now + DELAY_MS, self.sent), (from, to, bytes));
+                    // With a low TTL it only opens the sender's own firewall.
+                    if ttl.is_none() {
+                        self.flying.insert((self.now + DELAY_MS, self.sent), (from, to, bytes));
+                    }
                 }
                 Event::Accepted { accepted, .. } => machine.accepted.push(accepted),
+                Event::OpenSocket(number) => assert!(machine.open.insert(number)),
+                Event::CloseSocket(number) => {
+                    assert!(machine.open.remove(&number));
+                    machine.openings.retain(|(socket, _), _| *socket != Socket::Puncher(number));
+                }
+                Event::Punched { punch, result } => _ = machine.punched.insert(punch, result),
                 Event::Dialed { dial, result } => _ = machine.dialed.insert(dial, result),
                 Event::Announced { relays, .. } => machine.relays = relays,
                 Event::Found { reply, .. } => {
@@ -193,6 +259,8 @@ fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
     let Way::Punch { relays, .. } = &dialed.way else { panic!("{:?}", dialed.way) };
     assert_eq!(relays.relays.len(), 3);
     assert!(relays.relays.iter().all(|route| route.peer == network.machines[server].client));
+    // The server's answer left from a socket of its own: that is where the hole will be.
+    assert_ne!(dialed.server, network.machines[server].client);
     network.run(2_000);
     // Two relays pass the same message on: the server answers twice and counts once.
     let [accepted] = network.machines[server].accepted.as_slice() else { panic!("one connection") };
@@ -218,6 +286,16 @@ fn a_server_that_can_be_reached_is_connected_to_directly() {
     let accepted =
         network.machines[3].accepted.iter().find(|accepted| accepted.keys.hash == dialed.keys.hash);
     assert_match(&dialed, accepted.expect("the server heard of it"));
+}
+
+#[test]
+fn a_guest_that_can_be_reached_needs_no_relay_to_be_connected_to() {
+    let mut network = Network::new(8);
+    let (server, client) = (network.guest_behind(Firewall::Open), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    let dialed = network.result(client, dial).expect("the peer answers");
+    assert_eq!(dialed.way, Way::Connect(Socket::Client, network.machines[server].server));
 }
 
 #[test]
@@ -329,4 +407,75 @@ fn a_server_is_found_for_hours() {
     }
     assert_eq!(network.machines[server].accepted.len(), 4);
     assert_eq!(peer_target(&key(100).public_key()).0.len(), 32);
+}
+
+/// Two peers behind such firewalls shake hands and punch: the result, and how long it took.
+fn punch(here: Firewall, there: Firewall) -> (Network, Result<Punched, PunchError>, u64) {
+    let mut network = Network::new(12);
+    let (server, client) = (network.guest_behind(there), network.guest_behind(here));
+    assert_eq!((server, client), (12, 13));
+    network.listen(server, &key(100), Welcome::Everybody);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    let dialed = network.result(client, dial).expect("the peer answers");
+    let (started, now) = (network.now, network.now);
+    let punch = network.machines[client].dht.punch(now, &dialed).expect("there is a hole to be punched");
+    for _ in 0..1_000 {
+        network.run(50);
+        if let Some(result) = network.machines[client].punched.remove(&punch) {
+            let took = network.now - started;
+            return (network, result, took);
+        }
+    }
+    panic!("it goes on for ever")
+}
+
+/// Whether what the client sends through the hole arrives at a socket of the server, and the other way round.
+fn assert_open(network: &mut Network, hole: Punched) {
+    let seen = network.machines[13].lets_out(Socket::Puncher(hole.socket), hole.remote);
+    let server = &mut network.machines[12];
+    let socket = server.lets_in(seen, hole.remote.port()).expect("the hole is open to the client");
+    assert_eq!(server.lets_out(socket, seen), hole.remote);
+    assert_eq!(network.machines[13].lets_in(hole.remote, seen.port()), Some(Socket::Puncher(hole.socket)));
+    assert_eq!(network.machines[13].open, BTreeSet::from([hole.socket]));
+    // The server keeps the socket of the stream and closes the others.
+    let Socket::Puncher(kept) = socket else { panic!("{socket:?}") };
+    let (now, handshake) = (network.now, network.machines[12].accepted[0].handshake);
+    network.machines[12].dht.settle_accepted(now, &key(100).public_key(), handshake, Some(kept));
+    network.run(1);
+    assert_eq!(network.machines[12].open, BTreeSet::from([kept]));
+}
+
+#[test]
+fn two_consistent_firewalls_are_open_after_one_round() {
+    let (mut network, result, took) = punch(Firewall::Consistent, Firewall::Consistent);
+    assert_open(&mut network, result.expect("a hole"));
+    assert!(took <= 500, "{took}");
+    let probes: usize = network.machines.iter().map(|machine| machine.probes).sum();
+    assert!(probes <= 6, "{probes}");
+}
+
+#[test]
+fn a_client_behind_a_random_firewall_gets_through_to_a_consistent_one() {
+    let (mut network, result, took) = punch(Firewall::Random, Firewall::Consistent);
+    assert_open(&mut network, result.expect("a hole"));
+    assert!(took <= 45_000, "{took}");
+}
+
+#[test]
+fn a_client_gets_through_to_a_server_behind_a_random_firewall() {
+    let (mut network, result, took) = punch(Firewall::Consistent, Firewall::Random);
+    assert_open(&mut network, result.expect("a hole"));
+    assert!(took <= 45_000, "{took}");
+}
+
+#[test]
+fn two_random_firewalls_are_given_up_at_once_and_nothing_stays_open() {
+    let (mut network, result, took) = punch(Firewall::Random, Firewall::Random);
+    let (here, there) = (Firewall::Random, Firewall::Random);
+    assert_eq!(result, Err(PunchError::Hopeless { here, there }));
+    assert!(took < 10_000, "{took}");
+    network.run(60_000);
+    assert!(network.machines.iter().all(|machine| machine.open.is_empty()));
+    let probes: usize = network.machines.iter().map(|machine| machine.probes).sum();
+    assert!(probes <= 4, "{probes}");
 }

@@ -3,8 +3,9 @@
 use super::super::address::NodeId;
 use super::super::incoming::{Incoming, ReplyHandle};
 use super::super::message::Command;
-use super::super::router::{Arrival, Passing, Verdict, Whereabouts};
+use super::super::router::{Arrival, Content, Passing, Verdict, Whereabouts};
 use super::super::storage::{Asked, Now};
+use super::punch::leaving_from;
 use super::{Event, HyperDht, Server};
 
 impl HyperDht {
@@ -26,7 +27,10 @@ impl HyperDht {
     fn carry(&mut self, now: u64, incoming: Incoming) {
         let whereabouts = self.whereabouts(now, &incoming);
         match self.router.route(now, &Passing::from(&incoming), whereabouts) {
-            Verdict::Arrived(arrival) => self.arrive(now, incoming.handle, &arrival),
+            Verdict::Arrived(arrival) => match arrival.content {
+                Content::Handshake(_) => self.arrive(now, incoming.handle, &arrival),
+                Content::Holepunch { .. } => self.hear_punch(now, incoming.handle, arrival),
+            },
             verdict => self.send(now, incoming.handle, verdict),
         }
     }
@@ -49,13 +53,19 @@ impl HyperDht {
         // Whatever is wrong with it is the sender's matter: it learns nothing, not even that there is a server.
         let Ok(heard) = heard else { return };
         let socket = handle.socket();
-        self.send(now, handle, arrival.answer(&heard.answer));
+        let needs_hole = heard.accepted.as_ref().filter(|_| reach.public.is_none());
+        if let Some(accepted) = needs_hole {
+            self.expect_punch(now, arrival, accepted);
+        }
+        // Copies of the message that come through other relays are answered from the same socket.
+        let puncher = heard.handshake.and_then(|handshake| self.punch_socket(&arrival.target, handshake));
+        self.send(now, handle, leaving_from(puncher, arrival.answer(&heard.answer)));
         if let Some(accepted) = heard.accepted {
             self.events.push_back(Event::Accepted { server: own, socket, accepted });
         }
     }
 
-    fn send(&mut self, now: u64, handle: ReplyHandle, verdict: Verdict) {
+    pub(super) fn send(&mut self, now: u64, handle: ReplyHandle, verdict: Verdict) {
         // What the node refuses to send is lost like any datagram.
         let _ = match verdict {
             Verdict::Request(forward) => self.node.forward_request(now, &handle, forward),

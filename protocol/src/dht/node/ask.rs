@@ -1,14 +1,14 @@
 //! Requests and queries of a node: starting them, asking whom they name, taking answers.
 
 use super::super::incoming::Socket;
-use super::super::message::Response;
+use super::super::message::{Request, Response};
+use super::super::query::CANDIDATES_MAX;
 use super::super::requests::{Due, Waiting};
 use super::super::table::Place;
 use super::{
-    Action, Address, Answer, Command, Commit, Node, NodeId, Patience, Query, QueryError, QueryId,
-    QueryOutcome, QuerySpec, RequestError, RequestId, RequestSpec, Target,
+    Action, Address, Answer, CLOSEST_MAX, Command, Commit, Node, NodeId, Patience, Query, QueryError,
+    QueryId, QueryOutcome, QuerySpec, RequestError, RequestId, RequestSpec, Target,
 };
-use crate::dht::message::Request;
 
 /// Old nodes that are challenged at once. A crowd of newcomers must not make us ask everybody.
 const CHALLENGES_MAX: usize = 3;
@@ -111,13 +111,15 @@ impl Node {
     pub(super) fn begin_query(&mut self, now: u64, owner: Owner, spec: QuerySpec) -> QueryId {
         let id = QueryId(self.number());
         let bootstrap = self.settings.bootstrap.clone();
-        let mut known = self.table.closest(&spec.target);
+        let mut known = self.table.closest(&spec.target, CANDIDATES_MAX);
+        // For where many of the closest are gone.
+        let far = known.split_off(known.len().min(CLOSEST_MAX));
         // The node's own queries always ask a bootstrap node too: two halves of a network that lost sight of each other
         // meet again there.
-        if known.len() < super::super::CLOSEST_MAX || owner != Owner::Caller {
+        if owner != Owner::Caller {
             known.extend(&bootstrap);
         }
-        let reserves = vec![known, bootstrap];
+        let reserves = vec![known, far, bootstrap];
         self.life.query_started(now);
         self.queries.insert(id, (owner, Query::new(spec, self.own, reserves)));
         id

@@ -15,7 +15,8 @@
 use super::super::incoming::Socket;
 use super::ask::{Owner, Purpose};
 use super::{
-    Action, Address, Command, Mode, Node, NodeId, Observed, Patience, QuerySpec, RequestSpec, Sampler, Target,
+    Action, Address, CLOSEST_MAX, Command, Mode, Node, NodeId, Observed, Patience, QuerySpec, RequestSpec,
+    Sampler, Target,
 };
 
 /// How often a node looks what is to be done.
@@ -189,8 +190,10 @@ impl Node {
         if self.table.len() == 0 && ticks.is_multiple_of(NO_NODES_TICKS) {
             return self.bootstrap(now);
         }
-        let has_few = self.table.len() < super::super::CLOSEST_MAX;
-        if queried_at + REFRESH_MS <= now || has_few && ticks.is_multiple_of(FEW_NODES_TICKS) {
+        // Soon at first, then ever more rarely: nodes that started together find each other without waiting for long.
+        let is_time = ticks.is_multiple_of(FEW_NODES_TICKS) || ticks.is_power_of_two();
+        let has_few = self.table.len() < CLOSEST_MAX;
+        if queried_at + REFRESH_MS <= now || has_few && is_time {
             self.refresh(now);
         }
     }
@@ -213,11 +216,13 @@ impl Node {
     }
 
     fn consider_check(&mut self, now: u64) {
-        let is_due = self.own.is_none() && self.life.check_at <= now;
+        // A check that could only fail, because nobody has said yet where we are, would set the node back.
+        let knows_host = self.sampler.observed().host().is_some();
+        let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
         let is_wanted = match self.settings.mode {
             Mode::Ephemeral => false,
             Mode::Adaptive => is_due || self.is_at_home_elsewhere(),
-            Mode::Persistent { .. } => is_due && self.sampler.observed().host().is_some(),
+            Mode::Persistent { .. } => is_due,
         };
         if is_wanted {
             self.start_check(now);
@@ -285,8 +290,7 @@ impl Node {
         if self.is_firewalled {
             self.is_firewalled = false;
             // From now on another socket asks, and others see another port.
-            self.sampler = Sampler::default();
-            self.anonymous_samples = 0;
+            self.forget_samples();
         }
         let is_due = match self.settings.mode {
             Mode::Ephemeral => false,
@@ -312,11 +316,16 @@ impl Node {
         let before = self.standing();
         self.own = None;
         self.is_firewalled = true;
-        self.sampler = Sampler::default();
-        self.anonymous_samples = 0;
+        self.forget_samples();
         if before != self.standing() {
             self.actions.push_back(Action::StandingChanged(self.standing()));
         }
+    }
+
+    fn forget_samples(&mut self) {
+        self.sampler = Sampler::default();
+        self.anonymous_samples = 0;
+        self.table.forget_samples();
     }
 
     /// The question for an answer to the server socket. It leaves through the client socket: through the other one it

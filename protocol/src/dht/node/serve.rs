@@ -8,7 +8,7 @@ use super::super::incoming::{Incoming, Reply, ReplyHandle, Socket};
 use super::super::message::{ErrorCode, Request, Response};
 use super::super::table::Place;
 use super::ask::Purpose;
-use super::{Action, Address, Command, Node, NodeId};
+use super::{Action, Address, CLOSEST_MAX, Command, Node, NodeId};
 use crate::wire::encoding::Reader;
 
 /// Nodes that are asked whether they are where they say, at once.
@@ -32,7 +32,7 @@ impl Node {
             to: handle.from,
             id: self.id_through(handle.socket),
             token: with_token.then(|| self.tokens.issue(now, handle.from.ip())),
-            closer: target.map(|target| self.table.closest(&target)).unwrap_or_default(),
+            closer: target.map(|target| self.table.closest(&target, CLOSEST_MAX)).unwrap_or_default(),
             error,
             value,
         };
