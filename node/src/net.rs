@@ -38,6 +38,7 @@
 mod connection;
 mod core;
 mod in_hand;
+mod link;
 mod metrics;
 mod network;
 mod options;

@@ -21,8 +21,9 @@ use tokio::time::{interval, sleep_until, timeout};
 
 use self::pace::Pace;
 use self::unwritten::Unwritten;
-use super::core::{Input, Outgoing, Outlet};
+use super::core::Input;
 use super::in_hand::InHand;
+use super::link::{Outgoing, Outlet};
 use super::metrics::Counters;
 use super::network::Registry;
 use super::options::NetworkOptions;
