@@ -31,13 +31,15 @@
 //! # Patience
 //!
 //! A peer has 10 s to shake hands and 30 s to send a message or 64 KiB of one, or to take all that waits for it or
-//! 64 KiB of it; whoever trickles single bytes is gone by then. What a peer owes for 2 s is asked of others that have
+//! 64 KiB of it; whoever trickles single bytes is gone by then. When half of all memory is taken, a stranger that takes
+//! much of it has a tenth of that time. What a peer owes for 2 s is asked of others that have
 //! nothing else to do, and after 10 s without a sign it loses all it owes. All of that is in [`NetworkOptions`].
 
 mod connection;
 mod copy;
 mod core;
 mod in_hand;
+mod link;
 mod metrics;
 mod network;
 mod options;

@@ -19,6 +19,8 @@ use crate::harness::run;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Cut,
+    /// As `Cut`, in the middle of the next frame.
+    Tear,
     Stall,
     /// From there on, 64 KiB every 40 ms.
     Crawl,
@@ -47,7 +49,7 @@ impl Proxy {
                     let (left, broken) = (left.clone(), counter.clone());
                     std::thread::spawn(move || {
                         let _ended = pass_on(&from, &to, after, &left, &broken);
-                        if after == After::Cut {
+                        if matches!(after, After::Cut | After::Tear) {
                             let _may_be_over = [&from, &to].map(|socket| socket.shutdown(Shutdown::Both));
                         }
                     });
@@ -80,6 +82,7 @@ fn pass_on(
             broken.fetch_add(1, Ordering::Relaxed);
             match after {
                 After::Cut => return Ok(()),
+                After::Tear => return to.write_all(&frame[..frame.len() / 2]),
                 // The connection stays, and nothing moves any more.
                 After::Stall => {
                     std::thread::sleep(3 * PATIENCE);
@@ -176,7 +179,7 @@ fn a_connection_that_is_cut_after_any_frame_is_made_again_and_the_copy_completed
 fn a_copy_is_completed_over_connections_that_all_break() {
     run(async {
         let source = Source::new(mixed_sizes()).await;
-        let proxy = Proxy::start(source.address, After::Cut, |number| 10 + number % 5);
+        let proxy = Proxy::start(source.address, After::Tear, |number| 10 + number % 5);
         source.assert_copied_from(proxy.address).await;
         assert!(proxy.broken() > 3, "{} connections broke", proxy.broken());
         source.network.shutdown().await;

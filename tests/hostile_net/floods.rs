@@ -212,12 +212,14 @@ fn answers_that_are_not_read_are_bounded_for_all_together() {
     }
     std::thread::sleep(Duration::from_secs(2));
     let memory = siege.victim.memory("VmHWM");
-    // 256 MiB for all, a little for each, and what the allocator keeps of it.
-    assert!(memory < before + (256 + 128) * MIB + 2 * OWN_BYTES, "{} MiB", memory / MIB);
+    // 256 MiB for all, and what the allocator keeps; unbounded, it would be more than a gigabyte.
+    assert!(memory < before + 2 * 256 * MIB + OWN_BYTES, "{} MiB", memory / MIB);
+    // Who takes nothing loses its place before long, and honest peers have theirs.
     siege.assert_unharmed();
+    let network = siege.end();
+    let closed = |why: &str| network["closed"][why].as_u64().expect("a count");
+    assert!(closed("stalled") + closed("crowded") > 150, "{network}");
     drop(peers);
-    siege.assert_unharmed();
-    siege.end();
 }
 
 #[test]

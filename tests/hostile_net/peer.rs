@@ -11,8 +11,6 @@ use libvms_protocol::wire::message::Message;
 use libvms_protocol::wire::mux::Limits;
 use libvms_protocol::wire::{Role, Session, SessionEvent, Writer};
 
-use crate::harness::run;
-
 /// How long a test waits for what must happen at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait in order to say that nothing comes.
@@ -203,7 +201,8 @@ pub(super) fn is_cut_off(mut socket: &TcpStream, patience: Duration) -> bool {
 
 /// A connection from another address of this machine: all of 127.0.0.0/8 is ours.
 pub(super) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> std::io::Result<TcpStream> {
-    run(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
         let socket = socket.connect(address).await?.into_std()?;

@@ -7,6 +7,7 @@ mod unwritten;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use libvms_protocol::identity::PublicKey;
 use libvms_protocol::replication::{PeerFault, PeerId};
@@ -16,16 +17,17 @@ use libvms_protocol::wire::{Message, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{interval, sleep_until, timeout};
 
 use self::pace::Pace;
 use self::unwritten::Unwritten;
-use super::core::{Input, Outgoing, Outlet};
+use super::core::Input;
 use super::in_hand::InHand;
+use super::link::{Outgoing, Outlet};
 use super::metrics::Counters;
 use super::network::Registry;
 use super::options::NetworkOptions;
-use super::place::{Crowded, Place};
+use super::place::{Crowded, FREE_BYTES, Place};
 use super::secret::SecretStream;
 
 pub(super) use error::ConnectionError;
@@ -34,6 +36,9 @@ pub(super) use error::ConnectionError;
 const READ_BYTES: usize = 64 * 1024;
 /// Encrypted bytes that wait for the socket before more are made. One message may come on top.
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
+
+/// By how much patience shrinks in a crowd; also, how often in that time peers are looked at.
+const HURRY: u32 = 10;
 
 /// What a connection shares with others of its network, and its place among them.
 #[derive(Debug)]
@@ -115,6 +120,7 @@ struct Connection {
 impl Connection {
     async fn serve(&mut self, socket: TcpStream) -> Result<(), ConnectionError> {
         let NetworkOptions { idle_timeout, keep_alive_interval, write_timeout, .. } = self.context.options;
+        let mut looks = interval((idle_timeout.min(write_timeout) / HURRY).max(Duration::from_millis(1)));
         let (mut reader, mut writer) = socket.into_split();
         let mut cores = self.context.registry.changes();
         let mut buffer = vec![0; READ_BYTES];
@@ -165,13 +171,22 @@ impl Connection {
                     self.stream.send(vec![]);
                     self.written.done();
                 }
-                () = sleep_until(self.written.deadline(write_timeout)), if is_writing => {
-                    return Err(ConnectionError::Stalled(write_timeout));
-                }
-                () = sleep_until(self.heard.deadline(idle_timeout)) => {
-                    return Err(ConnectionError::Idle(idle_timeout));
-                }
+                _ = looks.tick() => self.check_patience()?,
             }
+        }
+    }
+
+    /// Whether the peer gets on. Who takes much memory where little is left has less time.
+    fn check_patience(&self) -> Result<(), ConnectionError> {
+        let NetworkOptions { idle_timeout, write_timeout, .. } = self.context.options;
+        let hurry = if self.context.place.is_in_the_way() { HURRY } else { 1 };
+        if !self.unwritten.is_empty() && self.written.rest() >= write_timeout / hurry {
+            return Err(ConnectionError::Stalled(write_timeout / hurry));
+        }
+        let hurry = if self.stream.memory_bytes() > FREE_BYTES { hurry } else { 1 };
+        match self.heard.rest() >= idle_timeout / hurry {
+            true => Err(ConnectionError::Idle(idle_timeout / hurry)),
+            false => Ok(()),
         }
     }
 

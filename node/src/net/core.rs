@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use libvms_protocol::identity::{PublicKey, Signature};
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::in_hand::Room;
+use super::link::{Link, Outgoing};
 use super::metrics::Counters;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
@@ -61,77 +61,6 @@ pub(super) enum Input {
     Flushed { peer: PeerId },
     /// A peer's channel is closed.
     Closed { peer: PeerId },
-}
-
-/// The way from a core to the connection of one of its peers.
-#[derive(Clone, Debug)]
-pub(super) struct Link {
-    outbox: mpsc::UnboundedSender<Outgoing>,
-    /// Bytes of messages that are in the channel.
-    bytes: Arc<AtomicUsize>,
-    /// Why the connection is to end. It overtakes messages: a peer at fault may not read any.
-    fault: mpsc::Sender<PeerFault>,
-}
-
-/// The other end of all links to one connection.
-#[derive(Debug)]
-pub(super) struct Outlet {
-    outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    link: Link,
-}
-
-/// A message of a core for a connection. The replicator bounds what it hands out before it is told of a flush.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) core: PublicKey,
-    pub(super) message: Box<Message>,
-}
-
-impl Link {
-    fn send(&self, outgoing: Outgoing) {
-        self.bytes.fetch_add(outgoing.message.memory_bytes(), Ordering::Relaxed);
-        // A connection that has ended says so with an input of its own.
-        let _gone = self.outbox.send(outgoing);
-    }
-
-    fn end(&self, why: PeerFault) {
-        // One fault is enough: a second one finds no room.
-        let _is_ending = self.fault.try_send(why);
-    }
-}
-
-impl Outlet {
-    /// An outlet, and where it is heard that the peer is at fault.
-    pub(super) fn new() -> (Self, mpsc::Receiver<PeerFault>) {
-        let ((outbox, outgoing), (fault, faults)) = (mpsc::unbounded_channel(), mpsc::channel(1));
-        (Self { outgoing, link: Link { outbox, bytes: Arc::default(), fault } }, faults)
-    }
-
-    pub(super) fn link(&self) -> Link {
-        self.link.clone()
-    }
-
-    /// Bytes of messages that wait.
-    pub(super) fn bytes(&self) -> usize {
-        self.link.bytes.load(Ordering::Relaxed)
-    }
-
-    /// The next message.
-    pub(super) async fn next(&mut self) -> Outgoing {
-        let outgoing = self.outgoing.recv().await.expect("we hold a sender ourselves");
-        self.taken(outgoing)
-    }
-
-    /// The next message if one waits.
-    pub(super) fn try_next(&mut self) -> Option<Outgoing> {
-        let outgoing = self.outgoing.try_recv().ok()?;
-        Some(self.taken(outgoing))
-    }
-
-    fn taken(&self, outgoing: Outgoing) -> Outgoing {
-        self.link.bytes.fetch_sub(outgoing.message.memory_bytes(), Ordering::Relaxed);
-        outgoing
-    }
 }
 
 /// How a core's task works, and where it counts what it does.

@@ -120,6 +120,12 @@ impl Place {
         Ok(())
     }
 
+    /// Whether this connection takes more than a little where little is left: then it should get on with it.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        let is_large = self.stranger.is_some() && self.bytes > FREE_BYTES;
+        is_large && self.places.lock().all.bytes > self.places.buffered_bytes_max / 2
+    }
+
     /// Notes what the connection buffers; gives what all do, and those of its address.
     fn account(&mut self, bytes: usize) -> (usize, usize) {
         let mut used = self.places.lock();
@@ -210,6 +216,7 @@ mod tests {
         assert_eq!(chosen.hold(40 * MIB), Ok(()), "we asked for it ourselves");
         assert_eq!(modest.hold(2 * MIB), Ok(()), "to shrink is always right");
         assert!(modest.hold(3 * MIB).is_err());
+        assert!(modest.is_in_the_way() && !chosen.is_in_the_way());
         drop((chosen, modest));
         assert_eq!(places.used(), (0, 0));
     }

@@ -34,6 +34,11 @@ impl Pace {
         is_progress
     }
 
+    /// For how long nothing has been done.
+    pub(super) fn rest(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// When nothing will have been done for so long.
     pub(super) fn deadline(&self, patience: Duration) -> Instant {
         self.since + patience
