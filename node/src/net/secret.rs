@@ -1,12 +1,19 @@
 //! The encrypted stream between two peers: Noise XX, then a secret stream, in frames of 3-byte lengths.
 //!
+//! Peers that met through the DHT have shaken hands there: their stream begins with the keys of that handshake
+//! ([`SecretStream::of_keys`], `keyed.rs`).
+//!
 //! It is what npm `@hyperswarm/secret-stream` speaks over a socket. Handshake and encryption are the crate
 //! `hypercore_handshake`'s, of which only the part without I/O is used: its own stream panics when a socket fails.
+
+mod keyed;
 
 use std::fmt;
 
 use hypercore_handshake::state_machine::hc_specific::generate_keypair;
 use hypercore_handshake::{Cipher, CipherEvent, HandshakePattern};
+use keyed::Keyed;
+use libvms_protocol::dht::noise::StreamKeys;
 use libvms_protocol::wire::capability::stream_id;
 use libvms_protocol::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame};
 use libvms_protocol::wire::{HandshakeHash, Role};
@@ -27,12 +34,21 @@ const HANDSHAKE_BYTES_MAX: usize = 1024;
 /// what is to be written.
 pub struct SecretStream {
     role: Role,
-    cipher: Cipher,
+    encryption: Encryption,
     frames: FrameDecoder,
     /// Frames of the handshake that have come.
     shaken: usize,
     is_established: bool,
     waiting: Vec<Vec<u8>>,
+}
+
+/// Where the keys come from.
+#[expect(clippy::large_enum_variant, reason = "there is one for each connection")]
+enum Encryption {
+    /// From a handshake in this stream.
+    Shaken(Cipher),
+    /// From a handshake elsewhere.
+    Keyed(Keyed),
 }
 
 /// The remote does not speak the protocol, or not with us. The stream is over.
@@ -58,6 +74,9 @@ pub enum SecretError {
     /// The handshake failed, or a message is not authentic.
     #[error("the encryption failed: {0}")]
     Cipher(#[from] std::io::Error),
+    /// A message is not authentic.
+    #[error("a message is not authentic")]
+    NotAuthentic,
     /// No handshake can be begun.
     #[error("no handshake can be begun: {0}")]
     Start(#[from] hypercore_handshake::Error),
@@ -76,14 +95,17 @@ impl SecretStream {
                 Cipher::resp_from_private_with_pattern(None, &generate_keypair()?, pattern, &[])?
             }
         };
-        Ok(Self {
-            role,
-            cipher,
-            frames: FrameDecoder::default(),
-            shaken: 0,
-            is_established: false,
-            waiting: vec![],
-        })
+        Ok(Self::with(role, Encryption::Shaken(cipher)))
+    }
+
+    /// A stream with the keys of a handshake that is over. It is established when the other side's header has come.
+    pub fn of_keys(keys: &StreamKeys) -> Self {
+        Self::with(keys.role, Encryption::Keyed(Keyed::new(keys)))
+    }
+
+    fn with(role: Role, encryption: Encryption) -> Self {
+        let frames = FrameDecoder::default();
+        Self { role, encryption, frames, shaken: 0, is_established: false, waiting: vec![] }
     }
 
     /// Which side this is.
@@ -98,7 +120,12 @@ impl SecretStream {
 
     /// The hash that only the two sides of this stream know, once the handshake is over.
     pub fn handshake_hash(&self) -> Option<HandshakeHash> {
-        self.cipher.handshake_hash().and_then(|hash| hash.try_into().ok()).map(HandshakeHash)
+        match &self.encryption {
+            Encryption::Shaken(cipher) => {
+                cipher.handshake_hash().and_then(|hash| hash.try_into().ok()).map(HandshakeHash)
+            }
+            Encryption::Keyed(keyed) => Some(keyed.hash()),
+        }
     }
 
     /// Takes bytes of the socket, in any pieces.
@@ -110,9 +137,15 @@ impl SecretStream {
         while !self.is_established {
             let Some(frame) = self.frames.take_owned_frame()? else { break };
             self.check_handshake(&frame)?;
-            self.cipher.receive_next(frame);
-            self.pump()?;
-            if self.cipher.ready() {
+            let is_ready = match &mut self.encryption {
+                Encryption::Shaken(cipher) => {
+                    cipher.receive_next(frame);
+                    pump(cipher)?;
+                    cipher.ready()
+                }
+                Encryption::Keyed(keyed) => keyed.take_header(&frame),
+            };
+            if is_ready {
                 self.establish();
             }
         }
@@ -127,14 +160,21 @@ impl SecretStream {
     /// # Errors
     /// Where it is not authentic.
     pub fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
+        let cipher = match &mut self.encryption {
+            Encryption::Shaken(cipher) => cipher,
+            Encryption::Keyed(_) if !self.is_established => return Ok(None),
+            Encryption::Keyed(keyed) => {
+                return self.frames.take_owned_frame()?.map(|frame| keyed.decrypt(frame)).transpose();
+            }
+        };
         loop {
-            match self.cipher.next_decrypted_message()? {
+            match cipher.next_decrypted_message()? {
                 Some(CipherEvent::Message(message)) => return Ok(Some(message)),
                 // Payloads are empty in this protocol, and nobody would check what is in them.
                 Some(CipherEvent::HandshakePayload(_)) => {}
                 Some(CipherEvent::ErrStuff(error)) => return Err(error.into()),
                 None if self.is_established => match self.frames.take_owned_frame()? {
-                    Some(frame) => self.cipher.receive_next(frame),
+                    Some(frame) => cipher.receive_next(frame),
                     None => return Ok(None),
                 },
                 None => return Ok(None),
@@ -154,7 +194,7 @@ impl SecretStream {
     pub fn send(&mut self, message: Vec<u8>) {
         assert!(message.len() <= PLAINTEXT_BYTES_MAX, "the sender bounds its messages");
         // The cipher would take what comes too early for a payload of the handshake, which is not encrypted for all.
-        if self.is_established { self.cipher.queue_msg(message) } else { self.waiting.push(message) }
+        if self.is_established { self.encryption.queue(message) } else { self.waiting.push(message) }
     }
 
     /// Adds what is to be written to the socket next to `bytes`. Nothing is added when there is nothing.
@@ -162,7 +202,7 @@ impl SecretStream {
     /// # Errors
     /// Where the stream is over.
     pub fn transmit(&mut self, bytes: &mut Vec<u8>) -> Result<(), SecretError> {
-        while let Some(message) = self.cipher.get_next_sendable_message()? {
+        while let Some(message) = self.encryption.next_sendable()? {
             bytes.extend_from_slice(&encode_frame(&message)?);
         }
         Ok(())
@@ -170,9 +210,10 @@ impl SecretStream {
 
     /// The cipher takes these lengths, and the name of the stream in the last one, for granted.
     fn check_handshake(&mut self, frame: &[u8]) -> Result<(), SecretError> {
-        let lengths: &[usize] = match self.role {
-            Role::Initiator => &INITIATOR_RECEIVES,
-            Role::Responder => &RESPONDER_RECEIVES,
+        let lengths: &[usize] = match (&self.encryption, self.role) {
+            (Encryption::Keyed(_), _) => &[HEADER_BYTES],
+            (_, Role::Initiator) => &INITIATOR_RECEIVES,
+            (_, Role::Responder) => &RESPONDER_RECEIVES,
         };
         let expected = lengths.get(self.shaken).copied().unwrap_or(HEADER_BYTES);
         if frame.len() != expected {
@@ -187,24 +228,40 @@ impl SecretStream {
         }
     }
 
-    /// Lets the cipher work, without taking anything out.
-    fn pump(&mut self) -> Result<(), SecretError> {
-        if let Some(event) = self.cipher.next_decrypted_message()? {
-            debug_assert!(
-                matches!(event, CipherEvent::HandshakePayload(_)),
-                "no message before the handshake is over"
-            );
-        }
-        Ok(())
-    }
-
     /// The handshake is over: long frames are welcome, and what waited can go.
     fn establish(&mut self) {
         self.is_established = true;
         for message in std::mem::take(&mut self.waiting) {
-            self.cipher.queue_msg(message);
+            self.encryption.queue(message);
         }
     }
+}
+
+impl Encryption {
+    fn queue(&mut self, message: Vec<u8>) {
+        match self {
+            Self::Shaken(cipher) => cipher.queue_msg(message),
+            Self::Keyed(keyed) => keyed.encrypt(message),
+        }
+    }
+
+    fn next_sendable(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
+        match self {
+            Self::Shaken(cipher) => Ok(cipher.get_next_sendable_message()?),
+            Self::Keyed(keyed) => Ok(keyed.next_sendable()),
+        }
+    }
+}
+
+/// Lets the cipher work, without taking anything out.
+fn pump(cipher: &mut Cipher) -> Result<(), SecretError> {
+    if let Some(event) = cipher.next_decrypted_message()? {
+        debug_assert!(
+            matches!(event, CipherEvent::HandshakePayload(_)),
+            "no message before the handshake is over"
+        );
+    }
+    Ok(())
 }
 
 impl fmt::Debug for SecretStream {
