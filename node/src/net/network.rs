@@ -20,6 +20,7 @@ use super::core::{self, CoreEvent, CoreHandle, Held};
 use super::metrics::{Counters, Metrics, Reason};
 use super::options::NetworkOptions;
 use super::place::{Place, Places};
+use super::swarm::{Swarm, SwarmOptions, SwarmStatus};
 
 /// There is no network.
 #[derive(Debug, Error)]
@@ -42,15 +43,17 @@ pub struct Network {
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
     cores: Mutex<JoinSet<()>>,
+    swarm: Mutex<Option<Arc<Swarm>>>,
 }
 
+/// What all connections of a network share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     options: NetworkOptions,
-    registry: Arc<Registry>,
-    places: Arc<Places>,
-    counters: Arc<Counters>,
-    stop: watch::Sender<bool>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) places: Arc<Places>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// The cores that connections find.
@@ -73,7 +76,7 @@ impl Network {
             counters: Arc::default(),
             stop: watch::Sender::new(false),
         };
-        Self { shared: Arc::new(shared), tasks: Mutex::default(), cores: Mutex::default() }
+        Self { shared: Arc::new(shared), tasks: Mutex::default(), cores: Mutex::default(), swarm: Mutex::default() }
     }
 
     /// Holds a core: serves it, and where it is a copy, completes it. `events` hears what there is to tell about it.
@@ -106,6 +109,26 @@ impl Network {
     /// Keeps a connection to a peer, as long as the network lasts.
     pub fn connect(&self, address: SocketAddr) {
         lock(&self.tasks).spawn(keep_connected(address, self.shared.clone()));
+    }
+
+    /// Meets peers through Hyperswarm: joins the topics of all cores that are held now or later. Gives the address of the
+    /// socket that others know.
+    ///
+    /// # Errors
+    /// Where there is no such socket.
+    pub async fn join_swarm(&self, options: SwarmOptions) -> Result<SocketAddr, NetworkError> {
+        let address = SocketAddr::new(options.bind, options.port);
+        let started = Swarm::start(options).await;
+        let (swarm, driver) = started.map_err(|source| NetworkError { address, source })?;
+        let address = driver.local_addr();
+        *lock(&self.swarm) = Some(swarm);
+        lock(&self.tasks).spawn(driver.run(self.shared.clone()));
+        Ok(address)
+    }
+
+    /// How the swarm is doing; `None` without one.
+    pub fn swarm(&self) -> Option<SwarmStatus> {
+        lock(&self.swarm).as_ref().map(|swarm| swarm.status())
     }
 
     /// What has happened so far.
@@ -182,7 +205,7 @@ async fn keep_connected(address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that the network is gone altogether.
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }
@@ -200,7 +223,7 @@ async fn run(
     let Shared { options, registry, counters, .. } = &*shared;
     let context =
         Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place };
-    match connection::run(socket, role, context).await {
+    match connection::run_tcp(socket, role, context).await {
         Ok(()) => {
             debug!(%address, "disconnected");
             None

@@ -221,6 +221,17 @@ impl SwarmNode {
         &self.swarm
     }
 
+    /// Where the remote of a connection is.
+    pub fn remote(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.connections.get(id)?.remote
+    }
+
+    /// Who the remote of a connection is, and whether a hole was punched to reach it.
+    pub fn peer(&self, id: ConnectionId) -> Option<(PublicKey, bool)> {
+        let connection = self.connections.get(id)?;
+        Some((connection.keys.remote, connection.puncher.is_some()))
+    }
+
     /// Meets others under a topic, or changes what this node is on it.
     pub fn join(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
         self.swarm.join(millis(now), topic, roles);
