@@ -137,15 +137,9 @@ impl SecretStream {
         while !self.is_established {
             let Some(frame) = self.frames.take_owned_frame()? else { break };
             self.check_handshake(&frame)?;
-            let is_ready = match &mut self.encryption {
-                Encryption::Shaken(cipher) => {
-                    cipher.receive_next(frame);
-                    pump(cipher)?;
-                    cipher.ready()
-                }
-                Encryption::Keyed(keyed) => keyed.take_header(&frame),
-            };
-            if is_ready {
+            cipher.receive_next(frame);
+            pump(cipher)?;
+            if cipher.ready() {
                 self.establish();
             }
         }
