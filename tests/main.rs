@@ -6,6 +6,8 @@ mod behaviour;
 mod cli;
 mod crash;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_net;
 mod interop;
 mod readme;
 mod replication;

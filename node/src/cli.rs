@@ -10,6 +10,7 @@ mod files;
 mod host;
 mod keygen;
 mod log;
+mod network;
 mod output;
 mod progress;
 mod repl;

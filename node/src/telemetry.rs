@@ -14,7 +14,7 @@ pub fn start(verbosity: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("VMS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("libvms={level},script={level}")));
+        .unwrap_or_else(|_| EnvFilter::new(format!("libvms={level},vms={level},script={level}")));
     let _already_started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

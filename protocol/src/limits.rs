@@ -2,6 +2,13 @@
 //!
 //! A bound that a replay depends on can not be changed for an existing log: a log that was valid must stay valid.
 //! What a host may choose per log stands in the log itself (`entry::Limits`); these are the bounds above it.
+//!
+//! What one peer may cost stands where it is counted: [`frame`](crate::wire::frame) (16 MiB a frame),
+//! [`mux::Limits`](crate::wire::mux::Limits) (channels, messages in a frame, early messages),
+//! [`message`](crate::wire::message) (bytes of a block, nodes of a proof, words of a bitfield) and `replication`, for each
+//! channel: 2,048 requests that wait, 1 MiB and one block of answers that are not written, 4,096 intervals of what the peer
+//! has, 512 regions that it asks about, 24 refusals, 16 claims of other forks; and for each core 16,384 blocks ahead of the
+//! first gap and 256 things that speak against its writer. The sum of it all is stated in the node's `net`.
 
 /// Bytes of one log entry, and of any block of a core that we write. Design: a block is at most 8 MiB; JavaScript
 /// hypercores refuse blocks above 15 MiB.

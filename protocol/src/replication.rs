@@ -5,13 +5,14 @@
 //! a manifest that is never truncated.
 //!
 //! [`answer`] makes the proofs that peers ask for, [`check`] checks those that come back; both stand on their own.
-//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `peer.rs` holds what
-//! is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
+//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `help.rs` whom else;
+//! `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
 
 mod answer;
 mod check;
 mod download;
 mod evidence;
+mod help;
 mod peer;
 mod ranges;
 mod store;
@@ -23,6 +24,7 @@ use std::ops::Range;
 pub use answer::{Refusal, answer};
 pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
 pub use evidence::Evidence;
+use evidence::Reported;
 pub use peer::{PeerFault, PeerId};
 pub use ranges::Ranges;
 pub use store::Store;
@@ -30,6 +32,7 @@ pub use store::Store;
 use crate::identity::PublicKey;
 use crate::wire::encoding::UINT_MAX;
 use crate::wire::message::{Cancel, Message, NoData, Sync};
+use download::Asking;
 use peer::Peer;
 
 /// Forks and shorter lengths of one peer that are reported and looked into.
@@ -43,7 +46,8 @@ const HEADS_SHOWN_MAX: u32 = 16;
 pub enum Download {
     /// None, and no longer heads either: for the writer of the log.
     Nothing,
-    /// Every block of the log, and those to come.
+    /// Every block of the log, and those to come. What is far ahead of the first gap is left for later, so that nobody
+    /// has to keep much that cannot be used yet.
     All,
     /// These blocks, as far as the log reaches, and every longer head.
     Ranges(Vec<Range<u64>>),
@@ -113,8 +117,10 @@ pub struct Replicator {
     wanted: Ranges,
     /// The length up to which `wanted` was filled.
     covered: u64,
-    /// Whom each block was asked of.
-    requested: BTreeMap<u64, PeerId>,
+    /// Whom each block was asked of last.
+    requested: BTreeMap<u64, Asking>,
+    /// When to look next for peers that can stand in for others.
+    help_from: u64,
     /// Whom a longer head was asked of.
     upgrade_from: Option<PeerId>,
     /// The length up to which heads were handed out to be stored.
@@ -122,6 +128,7 @@ pub struct Replicator {
     next_request: u64,
     /// A search for blocks to ask for was cut short.
     is_behind: bool,
+    reported: Reported,
 
     /// New blocks behind the contiguous ones that peers have not been told of.
     unannounced: Ranges,
@@ -148,10 +155,12 @@ impl Replicator {
             wanted: Ranges::new(usize::MAX),
             covered: 0,
             requested: BTreeMap::new(),
+            help_from: 0,
             upgrade_from: None,
             upgraded: 0,
             next_request: 1,
             is_behind: false,
+            reported: Reported::default(),
             unannounced: Ranges::new(upload::UNANNOUNCED_RUNS_MAX),
             announce_from: 0,
         }
@@ -170,6 +179,7 @@ impl Replicator {
     /// When to call [`tick`](Self::tick), if time alone can change anything.
     pub fn next_deadline(&self) -> Option<u64> {
         let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
+        let deadlines = deadlines.chain(self.help_deadline());
         deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(0)).min()
     }
 
@@ -203,7 +213,7 @@ impl Replicator {
     pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
         self.look(store);
         self.remove_peer(id);
-        self.peers.insert(id, Peer::new());
+        self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
         self.greet(id);
         self.ask_everybody(now, store);
     }
@@ -234,10 +244,18 @@ impl Replicator {
         }
     }
 
+    /// More of a long message from this peer has come: it is at work, and may be given more time.
+    pub fn receiving(&mut self, now: u64, id: PeerId) {
+        self.with(id, |peer| peer.heard_at = now);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: u64, store: &impl Store) {
         self.look(store);
         self.expire(now);
+        if self.help_deadline().is_some_and(|deadline| deadline <= now) {
+            self.help(now, store);
+        }
         if self.announce_deadline().is_some_and(|deadline| deadline <= now) {
             self.announce(now, store, false);
         }
@@ -326,7 +344,7 @@ impl Replicator {
             }
             _ => Evidence::ForkClaimed { peer: id, fork: sync.fork, length: sync.length },
         };
-        self.actions.push_back(Action::Evidence(evidence));
+        self.report(evidence);
         if sync.length > 0 {
             self.ask_for_head(now, id, sync.fork, sync.length);
         }
@@ -353,6 +371,12 @@ impl Replicator {
         let Some(peer) = self.peers.remove(&id) else { return };
         for pending in peer.pending.values() {
             self.put_back(id, pending.asked);
+        }
+    }
+
+    fn report(&mut self, evidence: Evidence) {
+        if self.reported.is_new(&evidence) {
+            self.actions.push_back(Action::Evidence(evidence));
         }
     }
 

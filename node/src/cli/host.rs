@@ -8,13 +8,14 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::host::{Deployment, Vm};
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Held, Network};
 use libvms::rpc::{RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 
+use super::network::{NetworkArguments, tell_at_end, tell_log};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -71,6 +72,8 @@ struct PeerArguments {
     /// A peer to connect to and let copy; repeat for more
     #[arg(long = "peer", value_name = "ADDRESS:PORT")]
     peers: Vec<SocketAddr>,
+    #[command(flatten)]
+    network: NetworkArguments,
 }
 
 /// What each call may use. Fixed when a service is deployed.
@@ -199,7 +202,7 @@ async fn serve(
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
     let peers = arguments.peers.peer_listen.unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
-    let (network, peers) = replicate(hosted, peers, &arguments.peers.peers).await?;
+    let (network, peers) = replicate(hosted, peers, &arguments.peers).await?;
     // Before anybody is told that we are here: a signal from now on is an orderly end.
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
@@ -212,6 +215,7 @@ async fn serve(
             output.failure(&anyhow::anyhow!(why));
             Ok(Exit::Failed)
         }
+        never = tell_log(&network) => match never {},
     };
     server.shutdown().await;
     for (_, vm) in hosted {
@@ -219,6 +223,7 @@ async fn serve(
     }
     // Last, so that peers get what was committed on the way out as far as they are quick enough.
     network.shutdown().await;
+    tell_at_end(&network, output);
     ended
 }
 
@@ -226,9 +231,9 @@ async fn serve(
 async fn replicate(
     hosted: &[(Service, Arc<Vm>)],
     address: SocketAddr,
-    peers: &[SocketAddr],
+    arguments: &PeerArguments,
 ) -> anyhow::Result<(Network, SocketAddr)> {
-    let network = Network::new(NetworkOptions::default());
+    let network = Network::new(arguments.network.options());
     for (_, vm) in hosted {
         vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
     }
@@ -236,7 +241,7 @@ async fn replicate(
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }
-    peers.iter().for_each(|peer| network.connect(*peer));
+    arguments.peers.iter().for_each(|peer| network.connect(*peer));
     Ok((network, address))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Held, Network};
 use libvms::storage::{DataDirectory, Replica, SharedReplica};
 use libvms_protocol::bee::Header;
 use libvms_protocol::drive::manifest::blobs_key;
@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Exit;
+use super::network::{NetworkArguments, tell_at_end, tell_log};
 use super::output::Output;
 use super::stop::asked_to_stop;
 use super::target::Target;
@@ -38,6 +39,8 @@ pub(super) struct Arguments {
     /// Where to serve the copies to others
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     peer_listen: SocketAddr,
+    #[command(flatten)]
+    network: NetworkArguments,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
@@ -46,7 +49,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 
 async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let lock = DataDirectory::lock(&arguments.dir)?;
-    let network = Arc::new(Network::new(NetworkOptions::default()));
+    let network = Arc::new(Network::new(arguments.network.options()));
     let asked_to_stop = asked_to_stop()?;
     let address = network.listen(arguments.peer_listen).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
@@ -61,9 +64,13 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
             || json!({ "event": "copying", "key": log.to_string(), "address": format!("tcp://{address}") }),
         )?;
     }
-    asked_to_stop.await?;
+    tokio::select! {
+        signal = asked_to_stop => signal?,
+        never = tell_log(&network) => match never {},
+    }
     followers.shutdown().await;
     network.shutdown().await;
+    tell_at_end(&network, output);
     Ok(Exit::Done)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use libvms::net::{Network, NetworkOptions};
+use libvms::net::Network;
 use libvms::replay::Settings;
 use libvms::verifier::Verdict;
 use libvms::watcher::{Event, Watcher};
@@ -14,6 +14,7 @@ use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::network::{NetworkArguments, tell_at_end, tell_log};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -43,6 +44,8 @@ pub(super) struct Arguments {
     peer_listen: SocketAddr,
     #[command(flatten)]
     sandbox: SandboxArguments,
+    #[command(flatten)]
+    network: NetworkArguments,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
@@ -51,7 +54,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let network = Arc::new(Network::new(NetworkOptions::default()));
+    let network = Arc::new(Network::new(arguments.network.options()));
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), Settings::default());
     let (mut watcher, mut events) =
@@ -77,8 +80,10 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let ended = tokio::select! {
         signal = asked_to_stop => signal,
         told = told => told,
+        never = tell_log(&network) => match never {},
     };
     watcher.shutdown().await;
+    tell_at_end(&network, output);
     ended.map(|()| Exit::Done)
 }
 

@@ -1,7 +1,10 @@
 //! One connection: the task between a socket and the cores.
 
+mod error;
+mod pace;
+mod unwritten;
+
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,94 +14,89 @@ use libvms_protocol::replication::{PeerFault, PeerId};
 use libvms_protocol::wire::mux::Limits;
 use libvms_protocol::wire::session::{Session, SessionError, SessionEvent};
 use libvms_protocol::wire::{Message, Role};
-use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{interval, sleep_until, timeout};
 
-use super::core::{Input, Link, Outgoing};
+use self::pace::Pace;
+use self::unwritten::Unwritten;
+use super::core::Input;
+use super::in_hand::InHand;
+use super::link::{Outgoing, Outlet};
+use super::metrics::Counters;
 use super::network::Registry;
-use super::secret::{SecretError, SecretStream};
+use super::options::NetworkOptions;
+use super::place::{Crowded, FREE_BYTES, Place};
+use super::secret::SecretStream;
 
-/// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that sends nothing for so long is gone: JavaScript peers give a sign of life every 5 s.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often we give a sign of life.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a peer may take nothing of what is written to it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) use error::ConnectionError;
+
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Encrypted bytes that wait for the socket before more are made. One message may come on top.
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
-/// Why a connection ended, other than by its own end.
-#[derive(Debug, Error)]
-pub(super) enum ConnectionError {
-    #[error("the socket failed: {0}")]
-    Socket(#[from] io::Error),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    #[error("the peer broke the rules: {0}")]
-    Fault(#[from] PeerFault),
-    #[error("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())]
-    HandshakeTimeout,
-    #[error("no sign of life for {} s", IDLE_TIMEOUT.as_secs())]
-    Idle,
-    #[error("nothing was taken of what was written for {} s", WRITE_TIMEOUT.as_secs())]
-    Stalled,
+/// By how much patience shrinks in a crowd; also, how often in that time peers are looked at.
+const HURRY: u32 = 10;
+
+/// What a connection shares with others of its network, and its place among them.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) options: NetworkOptions,
+    pub(super) registry: Arc<Registry>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) place: Place,
 }
 
 /// Runs a connection to its end.
-pub(super) async fn run(
-    mut socket: TcpStream,
-    role: Role,
-    registry: Arc<Registry>,
-) -> Result<(), ConnectionError> {
+pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {
     socket.set_nodelay(true)?;
     let mut stream = SecretStream::new(role)?;
-    let shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(&mut socket, &mut stream)).await;
-    if !shaken.map_err(|_| ConnectionError::HandshakeTimeout)?? {
-        return Ok(());
-    }
+    let patience = context.options.handshake_timeout;
+    let shaken = timeout(patience, shake_hands(&mut socket, &mut stream, &context.counters)).await;
+    shaken.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
     let hash = stream.handshake_hash().expect("the handshake is over");
-    let session = Session::new(role, hash, Limits::default());
-    let (outbox, outgoing) = mpsc::unbounded_channel();
+    let (outlet, faults) = Outlet::new();
     let mut connection = Connection {
         stream,
-        session,
-        registry,
+        session: Session::new(role, hash, Limits::default()),
+        context,
         peers: BTreeMap::new(),
-        outbox,
-        outgoing,
-        unwritten: Vec::new(),
+        outlet,
+        faults,
+        in_hand: InHand::new(),
+        unwritten: Unwritten::default(),
         unflushed: vec![],
-        heard_at: Instant::now(),
-        written_at: Instant::now(),
+        heard: Pace::new(),
+        written: Pace::new(),
     };
     let ended = connection.serve(socket).await;
     connection.close_peers().await;
     ended
 }
 
-/// Whether there is a stream afterwards; not if the other side has hung up.
-async fn shake_hands(socket: &mut TcpStream, stream: &mut SecretStream) -> Result<bool, ConnectionError> {
+async fn shake_hands(
+    socket: &mut TcpStream,
+    stream: &mut SecretStream,
+    counters: &Counters,
+) -> Result<(), ConnectionError> {
     let mut bytes = vec![];
     loop {
         stream.transmit(&mut bytes)?;
         socket.write_all(&bytes).await?;
+        counters.bytes_out.add(bytes.len() as u64);
         bytes.clear();
         if stream.is_established() {
-            return Ok(true);
+            return Ok(());
         }
         let mut buffer = [0; 4096];
         match socket.read(&mut buffer).await? {
-            0 => return Ok(false),
-            count => stream.receive(&buffer[..count])?,
+            0 => return Err(ConnectionError::Refused),
+            count => {
+                counters.bytes_in.add(count as u64);
+                stream.receive(&buffer[..count])?;
+            }
         }
     }
 }
@@ -106,23 +104,25 @@ async fn shake_hands(socket: &mut TcpStream, stream: &mut SecretStream) -> Resul
 struct Connection {
     stream: SecretStream,
     session: Session,
-    registry: Arc<Registry>,
+    context: Context,
     /// Cores whose channel is open.
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
-    outbox: mpsc::UnboundedSender<Outgoing>,
-    outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    /// Encrypted bytes on their way to the socket.
-    unwritten: Vec<u8>,
-    /// Peers for whom something is on its way.
+    outlet: Outlet,
+    faults: mpsc::Receiver<PeerFault>,
+    in_hand: InHand,
+    unwritten: Unwritten,
+    /// Cores that have handed out something that is on its way.
     unflushed: Vec<PublicKey>,
-    heard_at: Instant,
-    written_at: Instant,
+    heard: Pace,
+    written: Pace,
 }
 
 impl Connection {
     async fn serve(&mut self, socket: TcpStream) -> Result<(), ConnectionError> {
+        let NetworkOptions { idle_timeout, keep_alive_interval, write_timeout, .. } = self.context.options;
+        let mut looks = interval((idle_timeout.min(write_timeout) / HURRY).max(Duration::from_millis(1)));
         let (mut reader, mut writer) = socket.into_split();
-        let mut cores = self.registry.changes();
+        let mut cores = self.context.registry.changes();
         let mut buffer = vec![0; READ_BYTES];
         self.open_cores()?;
         self.take_in().await?;
@@ -131,7 +131,7 @@ impl Connection {
             if self.unwritten.is_empty() {
                 self.flushed().await;
             }
-            let (idle, alive) = (self.heard_at + IDLE_TIMEOUT, self.written_at + KEEP_ALIVE_INTERVAL);
+            self.account()?;
             let is_writing = !self.unwritten.is_empty();
             tokio::select! {
                 count = reader.read(&mut buffer) => {
@@ -139,25 +139,27 @@ impl Connection {
                     if count == 0 {
                         return Ok(());
                     }
-                    self.heard_at = Instant::now();
-                    self.stream.receive(&buffer[..count])?;
-                    self.take_in().await?;
+                    self.read(&buffer[..count]).await?;
                 }
-                written = writer.write(&self.unwritten), if is_writing => {
+                written = writer.write(self.unwritten.waiting()), if is_writing => {
                     let written = written?;
-                    self.unwritten.drain(..written);
-                    self.written_at = Instant::now();
-                }
-                // What a core has sent comes in bursts: all of it goes into few frames.
-                outgoing = self.outgoing.recv(), if self.unwritten.len() < WRITE_AHEAD_BYTES => {
-                    let outgoing = outgoing.expect("we hold a sender ourselves");
-                    self.send(outgoing)?;
-                    while self.session.transmit_bytes() < WRITE_AHEAD_BYTES
-                        && let Ok(outgoing) = self.outgoing.try_recv()
-                    {
-                        self.send(outgoing)?;
+                    self.context.counters.bytes_out.add(written as u64);
+                    self.unwritten.wrote(written);
+                    self.written.moved(written);
+                    if self.unwritten.is_empty() {
+                        self.written.done();
                     }
                 }
+                // What a core has sent comes in bursts: all of it goes into few frames.
+                outgoing = self.outlet.next(), if self.unwritten.waiting().len() < WRITE_AHEAD_BYTES => {
+                    self.send(&outgoing);
+                    while self.session.transmit_bytes() < WRITE_AHEAD_BYTES
+                        && let Some(outgoing) = self.outlet.try_next()
+                    {
+                        self.send(&outgoing);
+                    }
+                }
+                Some(why) = self.faults.recv() => return Err(why.into()),
                 changed = cores.changed() => {
                     if changed.is_err() {
                         return Ok(()); // The network shuts down.
@@ -165,31 +167,71 @@ impl Connection {
                     self.open_cores()?;
                     self.take_in().await?;
                 }
-                () = tokio::time::sleep_until(alive), if !is_writing => {
+                () = sleep_until(self.written.deadline(keep_alive_interval)), if !is_writing => {
                     self.stream.send(vec![]);
-                    self.written_at = Instant::now();
+                    self.written.done();
                 }
-                () = tokio::time::sleep_until(self.written_at + WRITE_TIMEOUT), if is_writing => {
-                    return Err(ConnectionError::Stalled);
-                }
-                () = tokio::time::sleep_until(idle) => return Err(ConnectionError::Idle),
+                _ = looks.tick() => self.check_patience()?,
             }
         }
+    }
+
+    /// Whether the peer gets on. Who takes much memory where little is left has less time.
+    fn check_patience(&self) -> Result<(), ConnectionError> {
+        let NetworkOptions { idle_timeout, write_timeout, .. } = self.context.options;
+        let hurry = if self.context.place.is_in_the_way() { HURRY } else { 1 };
+        if !self.unwritten.is_empty() && self.written.rest() >= write_timeout / hurry {
+            return Err(ConnectionError::Stalled(write_timeout / hurry));
+        }
+        let hurry = if self.stream.memory_bytes() > FREE_BYTES { hurry } else { 1 };
+        match self.heard.rest() >= idle_timeout / hurry {
+            true => Err(ConnectionError::Idle(idle_timeout / hurry)),
+            false => Ok(()),
+        }
+    }
+
+    async fn read(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        self.context.counters.bytes_in.add(bytes.len() as u64);
+        self.stream.receive(bytes)?;
+        if self.take_in().await? {
+            self.heard.done();
+        } else if self.heard.moved(bytes.len()) {
+            for (peer, inputs) in self.peers.values() {
+                let _gone = inputs.send(Input::Progress { peer: *peer }).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells how much memory this connection takes, of which all together may take so much.
+    fn account(&mut self) -> Result<(), Crowded> {
+        let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.in_hand.bytes();
+        let outgoing = self.outlet.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
+        self.context.place.hold(incoming + outgoing)
     }
 
     /// Opens the channels of all cores that are held here.
     fn open_cores(&mut self) -> Result<(), SessionError> {
-        self.registry.keys().into_iter().try_for_each(|key| self.session.open(key))
+        self.context.registry.keys().into_iter().try_for_each(|key| self.session.open(key))
     }
 
-    /// Hands on what has come.
-    async fn take_in(&mut self) -> Result<(), ConnectionError> {
+    /// Hands on what has come. Whether any message has.
+    async fn take_in(&mut self) -> Result<bool, ConnectionError> {
+        let mut has_come = false;
         while let Some(frame) = self.stream.poll_message()? {
-            self.session.receive(&frame)?;
-            while let Some(event) = self.session.poll_event() {
-                self.handle(event).await?;
-            }
+            has_come = true;
+            let received = self.session.receive(&frame);
+            // What it says has been copied; a frame may be long, and handing it on takes its time.
+            drop(frame);
+            received?;
+            self.account()?;
+            self.handle_events().await?;
         }
+        self.handle_events().await?;
+        Ok(has_come)
+    }
+
+    async fn handle_events(&mut self) -> Result<(), ConnectionError> {
         while let Some(event) = self.session.poll_event() {
             self.handle(event).await?;
         }
@@ -203,7 +245,7 @@ impl Connection {
             SessionEvent::Closed { core } => self.closed(&core).await,
             // It may open the core itself a moment later.
             SessionEvent::Rejected { .. } => {}
-            SessionEvent::Requested { discovery_key } => match self.registry.find(&discovery_key) {
+            SessionEvent::Requested { discovery_key } => match self.context.registry.find(&discovery_key) {
                 Some(core) => self.session.serve(core.key)?,
                 None => self.session.refuse(&discovery_key),
             },
@@ -212,19 +254,19 @@ impl Connection {
     }
 
     async fn opened(&mut self, core: PublicKey) {
-        let Some(handle) = self.registry.get(&core) else {
+        let Some(handle) = self.context.registry.get(&core) else {
             return self.session.close(&core);
         };
-        let peer = PeerId(self.registry.peers.fetch_add(1, Ordering::Relaxed));
-        let link = Link { outbox: self.outbox.clone() };
+        let peer = PeerId(self.context.registry.peers.fetch_add(1, Ordering::Relaxed));
+        let link = self.outlet.link();
         let _gone = handle.inputs.send(Input::Opened { peer, link }).await;
         self.peers.insert(core, (peer, handle.inputs));
     }
 
     async fn received(&mut self, core: &PublicKey, message: Box<Message>) {
-        if let Some((peer, inputs)) = self.peers.get(core) {
-            let _gone = inputs.send(Input::Message { peer: *peer, message }).await;
-        }
+        let Some((peer, inputs)) = self.peers.get(core) else { return };
+        let _room = self.in_hand.room_for(message.memory_bytes()).await;
+        let _gone = inputs.send(Input::Message { peer: *peer, message, _room }).await;
     }
 
     async fn closed(&mut self, core: &PublicKey) {
@@ -239,33 +281,27 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, outgoing: Outgoing) -> Result<(), ConnectionError> {
-        match outgoing {
-            Outgoing::Fault { why } => Err(why.into()),
-            Outgoing::Message { core, message } => {
-                // The channel may have closed meanwhile; then nobody waits for the message.
-                if self.session.send(&core, &message).is_ok() && !self.unflushed.contains(&core) {
-                    self.unflushed.push(core);
-                }
-                Ok(())
-            }
+    fn send(&mut self, Outgoing { core, message }: &Outgoing) {
+        // The channel may have closed meanwhile; then nobody waits for the message.
+        if self.session.send(core, message).is_ok() && !self.unflushed.contains(core) {
+            self.unflushed.push(*core);
         }
     }
 
     /// Makes bytes for the socket of what waits, as far as it may.
     fn encrypt(&mut self) -> Result<(), ConnectionError> {
         let was_idle = self.unwritten.is_empty();
-        while self.unwritten.len() < WRITE_AHEAD_BYTES {
+        while self.unwritten.waiting().len() < WRITE_AHEAD_BYTES {
             let frame = self.session.poll_transmit();
             let is_over = frame.is_none();
             frame.into_iter().for_each(|frame| self.stream.send(frame));
-            self.stream.transmit(&mut self.unwritten)?;
+            self.stream.transmit(self.unwritten.end())?;
             if is_over {
                 break;
             }
         }
         if was_idle && !self.unwritten.is_empty() {
-            self.written_at = Instant::now();
+            self.written.done();
         }
         Ok(())
     }

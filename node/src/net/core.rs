@@ -1,11 +1,12 @@
 //! One core on the network: the task that owns its replicator, and what it holds of the core.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libvms_protocol::identity::{PublicKey, Signature};
 use libvms_protocol::replication::{
-    Action, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, Verified,
+    self, Action, Download, Evidence, PeerFault, PeerId, Ranges, Replicator, Store, Verified,
 };
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::message::Message;
@@ -13,6 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use super::in_hand::Room;
+use super::link::{Link, Outgoing};
+use super::metrics::Counters;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
 /// Inputs that may wait for a core. A connection whose message finds no room waits, and reads nothing meanwhile.
@@ -49,27 +53,21 @@ pub enum CoreEvent {
 pub(super) enum Input {
     /// A peer has opened a channel, and its capability holds.
     Opened { peer: PeerId, link: Link },
-    /// A peer has sent a message.
-    Message { peer: PeerId, message: Box<Message> },
+    /// A peer has sent a message. `_room` is given back when it has been dealt with.
+    Message { peer: PeerId, message: Box<Message>, _room: Room },
+    /// More of a long message of a peer is there.
+    Progress { peer: PeerId },
     /// All that was handed out for a peer has been written.
     Flushed { peer: PeerId },
     /// A peer's channel is closed.
     Closed { peer: PeerId },
 }
 
-/// The way from a core to the connection of one of its peers.
+/// How a core's task works, and where it counts what it does.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    pub(super) outbox: mpsc::UnboundedSender<Outgoing>,
-}
-
-/// What a core has for a connection. The replicator bounds what it hands out before it is told of a flush.
-#[derive(Debug)]
-pub(super) enum Outgoing {
-    /// Send a message.
-    Message { core: PublicKey, message: Box<Message> },
-    /// The peer is at fault: end the connection.
-    Fault { why: PeerFault },
+pub(super) struct Settings {
+    pub(super) request_timeout: Duration,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// The way to a core.
@@ -83,11 +81,12 @@ pub(super) struct CoreHandle {
 pub(super) fn start(
     held: Held,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
+    settings: Settings,
     tasks: &mut tokio::task::JoinSet<()>,
 ) -> CoreHandle {
     let (inputs, receiver) = mpsc::channel(INPUTS_WAITING);
     let key = held.key();
-    tasks.spawn(CoreTask::new(held, events).run(receiver));
+    tasks.spawn(CoreTask::new(held, events, settings).run(receiver));
     CoreHandle { key, inputs }
 }
 
@@ -97,25 +96,30 @@ struct CoreTask {
     links: BTreeMap<PeerId, Link>,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
     start: Instant,
+    counters: Arc<Counters>,
     /// Blocks that came too early to be kept, to be asked for again.
-    dropped: BTreeSet<u64>,
+    dropped: Ranges,
     sync_at: Option<Instant>,
     has_failed: bool,
 }
 
 impl CoreTask {
-    fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>) -> Self {
+    fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
         let download = match &held {
             Held::Own(_) => Download::Nothing,
             Held::Copy(_) => Download::All,
         };
+        let request_timeout_ms = settings.request_timeout.as_millis() as u64;
+        let machine =
+            replication::Settings { download, request_timeout_ms, ..replication::Settings::default() };
         Self {
-            replicator: Replicator::new(held.key(), Settings { download, ..Settings::default() }),
+            replicator: Replicator::new(held.key(), machine),
             held,
             links: BTreeMap::new(),
             events,
             start: Instant::now(),
-            dropped: BTreeSet::new(),
+            counters: settings.counters,
+            dropped: Ranges::new(usize::MAX),
             sync_at: None,
             has_failed: false,
         }
@@ -164,7 +168,8 @@ impl CoreTask {
                 self.links.insert(peer, link);
                 self.replicator.peer_opened(now, peer, &self.held);
             }
-            Input::Message { peer, message } => {
+            Input::Progress { peer } => self.replicator.receiving(now, peer),
+            Input::Message { peer, message, .. } => {
                 if let Err(why) = self.replicator.receive(now, peer, *message, &self.held) {
                     self.end(peer, why);
                 }
@@ -204,17 +209,28 @@ impl CoreTask {
     }
 
     fn send(&self, peer: PeerId, message: Message) {
+        self.count(&message);
         if let Some(link) = self.links.get(&peer) {
-            // A connection that has ended says so with an input of its own.
-            let _gone =
-                link.outbox.send(Outgoing::Message { core: self.held.key(), message: Box::new(message) });
+            link.send(Outgoing { core: self.held.key(), message: Box::new(message) });
+        }
+    }
+
+    fn count(&self, message: &Message) {
+        match message {
+            Message::Data(data) => {
+                self.counters.requests_served.add(1);
+                self.counters.blocks_out.add(u64::from(data.block.is_some()));
+            }
+            Message::NoData(_) => self.counters.requests_refused.add(1),
+            _ => {}
         }
     }
 
     fn end(&mut self, peer: PeerId, why: PeerFault) {
         debug!(core = %self.held.key(), peer = peer.0, %why, "a peer is at fault");
+        self.counters.proofs_refused.add(u64::from(matches!(why, PeerFault::Invalid(_))));
         if let Some(link) = self.links.remove(&peer) {
-            let _gone = link.outbox.send(Outgoing::Fault { why });
+            link.end(why);
         }
     }
 
@@ -223,6 +239,7 @@ impl CoreTask {
         if self.has_failed {
             return;
         }
+        self.counters.blocks_in.add(u64::from(verified.block.is_some()));
         let dropped = &mut self.dropped;
         let stored = replica.change(|replica| {
             replica.add_nodes(&verified.nodes);
@@ -233,7 +250,7 @@ impl CoreTask {
                 Some((block, bytes)) => {
                     let is_early = block > replica.length();
                     if is_early && replica.early_bytes() + bytes.len() > EARLY_BYTES_MAX {
-                        dropped.insert(block);
+                        dropped.insert(block..block + 1);
                         return Ok(());
                     }
                     replica.add_block(block, bytes)
@@ -255,8 +272,10 @@ impl CoreTask {
         if self.dropped.is_empty() || replica.lock().early_bytes() > EARLY_BYTES_MAX / 2 {
             return;
         }
-        for block in std::mem::take(&mut self.dropped) {
-            self.replicator.download(self.now(), block..block + 1, &self.held);
+        let dropped: Vec<_> = self.dropped.iter().collect();
+        self.dropped.clear();
+        for blocks in dropped {
+            self.replicator.download(self.now(), blocks, &self.held);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,29 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use super::connection;
+use super::connection::{self, ConnectionError, Context};
 use super::core::{self, CoreEvent, CoreHandle, Held};
-
-/// How many a network lets in.
-#[derive(Clone, Debug)]
-pub struct NetworkOptions {
-    /// Connections in all. More are closed at once.
-    pub connections_max: usize,
-    /// Connections from one address.
-    pub connections_per_address_max: usize,
-    /// How long to wait before a peer that was asked for is connected to again, at first; it doubles up to a minute.
-    pub reconnect_delay: Duration,
-}
-
-impl Default for NetworkOptions {
-    fn default() -> Self {
-        Self {
-            connections_max: 1024,
-            connections_per_address_max: 128,
-            reconnect_delay: Duration::from_millis(250),
-        }
-    }
-}
+use super::metrics::{Counters, Metrics, Reason};
+use super::options::NetworkOptions;
+use super::place::{Place, Places};
 
 /// There is no network.
 #[derive(Debug, Error)]
@@ -66,7 +48,8 @@ pub struct Network {
 struct Shared {
     options: NetworkOptions,
     registry: Arc<Registry>,
-    connections: Mutex<BTreeMap<IpAddr, usize>>,
+    places: Arc<Places>,
+    counters: Arc<Counters>,
     stop: watch::Sender<bool>,
 }
 
@@ -84,9 +67,10 @@ impl Network {
     /// A network without cores and peers.
     pub fn new(options: NetworkOptions) -> Self {
         let shared = Shared {
+            places: Places::new(&options),
             options,
             registry: Arc::new(Registry::new()),
-            connections: Mutex::default(),
+            counters: Arc::default(),
             stop: watch::Sender::new(false),
         };
         Self { shared: Arc::new(shared), tasks: Mutex::default(), cores: Mutex::default() }
@@ -98,7 +82,11 @@ impl Network {
     pub fn hold(&self, held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>) {
         let registry = &self.shared.registry;
         if registry.get(&held.key()).is_none() {
-            let handle = core::start(held, events, &mut lock(&self.cores));
+            let settings = core::Settings {
+                request_timeout: self.shared.options.request_timeout,
+                counters: self.shared.counters.clone(),
+            };
+            let handle = core::start(held, events, settings, &mut lock(&self.cores));
             registry.insert(handle);
         }
     }
@@ -120,6 +108,12 @@ impl Network {
         lock(&self.tasks).spawn(keep_connected(address, self.shared.clone()));
     }
 
+    /// What has happened so far.
+    pub fn metrics(&self) -> Metrics {
+        let (connections, buffered_bytes) = self.shared.places.used();
+        self.shared.counters.snapshot(connections, buffered_bytes)
+    }
+
     /// Ends all connections, and returns when everything is on disk.
     pub async fn shutdown(&self) {
         self.shared.stop.send_replace(true);
@@ -139,11 +133,16 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, address)) => match shared.admit(address.ip()) {
+                Ok((socket, address)) => match shared.places.admit(address.ip()) {
                     Some(place) => {
-                        connections.spawn(run(socket, address, Role::Responder, place));
+                        shared.counters.accepted.add(1);
+                        let ended = run(socket, address, Role::Responder, place, shared.clone());
+                        connections.spawn(async { drop(ended.await) });
                     }
-                    None => debug!(%address, "too many connections"),
+                    None => {
+                        shared.counters.refused.add(1);
+                        debug!(%address, "too many connections");
+                    }
                 },
                 // Out of descriptors, most likely: others must end first.
                 Err(error) => {
@@ -161,11 +160,12 @@ async fn keep_connected(address: SocketAddr, shared: Arc<Shared>) {
     let mut delay = shared.options.reconnect_delay;
     loop {
         let connected = async {
-            let socket =
-                tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.ok()?.ok()?;
-            let place = shared.admit(address.ip())?;
-            run(socket, address, Role::Initiator, place).await;
-            Some(())
+            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
+            let socket = connecting.await.ok()?.ok()?;
+            shared.counters.opened.add(1);
+            let ended = run(socket, address, Role::Initiator, shared.places.chosen(), shared.clone()).await;
+            // A peer that does not let us in, or that we can not get on with, is asked less and less.
+            ended.is_none_or(|error| !error.is_lasting()).then_some(())
         };
         let ended = tokio::select! {
             () = stopped(&mut stop) => return,
@@ -187,42 +187,41 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }
 
-async fn run(socket: TcpStream, address: SocketAddr, role: Role, place: Place) {
-    debug!(%address, ?role, "connected");
-    match connection::run(socket, role, place.shared.registry.clone()).await {
-        Ok(()) => debug!(%address, "disconnected"),
-        Err(error) => info!(%address, %error, "a connection ended"),
-    }
-}
-
-/// A connection's place among those that are allowed.
-struct Place {
+/// Runs a connection to its end; gives why that came, unless it came in order.
+async fn run(
+    socket: TcpStream,
+    address: SocketAddr,
+    role: Role,
+    place: Place,
     shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Shared {
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let mut connections = lock(&self.connections);
-        let all: usize = connections.values().sum();
-        let same = connections.get(&address).copied().unwrap_or(0);
-        if all >= self.options.connections_max || same >= self.options.connections_per_address_max {
-            return None;
+) -> Option<ConnectionError> {
+    debug!(%address, ?role, "connected");
+    let mut closing = Closing { reason: Reason::Ended, counters: shared.counters.clone() };
+    let Shared { options, registry, counters, .. } = &*shared;
+    let context =
+        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place };
+    match connection::run(socket, role, context).await {
+        Ok(()) => {
+            debug!(%address, "disconnected");
+            None
         }
-        connections.insert(address, same + 1);
-        Some(Place { shared: self.clone(), address })
+        Err(error) => {
+            closing.reason = error.reason();
+            info!(%address, %error, "a connection ended");
+            Some(error)
+        }
     }
 }
 
-impl Drop for Place {
+/// Counts the end of a connection, also of one that is cut by a shutdown.
+struct Closing {
+    reason: Reason,
+    counters: Arc<Counters>,
+}
+
+impl Drop for Closing {
     fn drop(&mut self) {
-        let mut connections = lock(&self.shared.connections);
-        if let Some(count) = connections.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                connections.remove(&self.address);
-            }
-        }
+        self.counters.closed(self.reason);
     }
 }
 

@@ -7,11 +7,20 @@ use std::fmt;
 
 use hypercore_handshake::state_machine::hc_specific::generate_keypair;
 use hypercore_handshake::{Cipher, CipherEvent, HandshakePattern};
+use libvms_protocol::wire::capability::stream_id;
 use libvms_protocol::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame};
 use libvms_protocol::wire::{HandshakeHash, Role};
 use thiserror::Error;
 
-/// No frame of a handshake is longer; a stranger may not make us keep more.
+/// What a side that was connected to receives before the first message: two messages of Noise, and the header of the
+/// encryption. None has a payload, and `hypercore_handshake` panics over some lengths that are none of these.
+const RESPONDER_RECEIVES: [usize; 3] = [32, 64, HEADER_BYTES];
+/// The same for the side that has connected.
+const INITIATOR_RECEIVES: [usize; 2] = [96, HEADER_BYTES];
+/// A stream id, and 24 bytes that begin the encryption.
+const HEADER_BYTES: usize = 56;
+
+/// A stranger may not make us keep more before the handshake is over.
 const HANDSHAKE_BYTES_MAX: usize = 1024;
 
 /// One side of an encrypted stream. Bytes of the socket go in with [`SecretStream::receive`]; messages come out, and
@@ -20,6 +29,8 @@ pub struct SecretStream {
     role: Role,
     cipher: Cipher,
     frames: FrameDecoder,
+    /// Frames of the handshake that have come.
+    shaken: usize,
     is_established: bool,
     waiting: Vec<Vec<u8>>,
 }
@@ -33,6 +44,17 @@ pub enum SecretError {
     /// What should be a handshake is longer than any.
     #[error("what should be a handshake has more than {HANDSHAKE_BYTES_MAX} bytes")]
     LongHandshake,
+    /// A frame of a handshake has a length of its own.
+    #[error("a frame of {length} bytes, where {expected} bytes of a handshake belong")]
+    HandshakeFrame {
+        /// Bytes of the frame.
+        length: usize,
+        /// Bytes that it should have.
+        expected: usize,
+    },
+    /// The other side begins its encryption with the name of another stream.
+    #[error("the encryption is of another stream")]
+    OtherStream,
     /// The handshake failed, or a message is not authentic.
     #[error("the encryption failed: {0}")]
     Cipher(#[from] std::io::Error),
@@ -54,7 +76,14 @@ impl SecretStream {
                 Cipher::resp_from_private_with_pattern(None, &generate_keypair()?, pattern, &[])?
             }
         };
-        Ok(Self { role, cipher, frames: FrameDecoder::default(), is_established: false, waiting: vec![] })
+        Ok(Self {
+            role,
+            cipher,
+            frames: FrameDecoder::default(),
+            shaken: 0,
+            is_established: false,
+            waiting: vec![],
+        })
     }
 
     /// Which side this is.
@@ -79,8 +108,8 @@ impl SecretStream {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
         self.frames.push(bytes);
         while !self.is_established {
-            let Some(frame) = self.frames.take_frame()? else { break };
-            let frame = frame.to_vec();
+            let Some(frame) = self.frames.take_owned_frame()? else { break };
+            self.check_handshake(&frame)?;
             self.cipher.receive_next(frame);
             self.pump()?;
             if self.cipher.ready() {
@@ -104,16 +133,18 @@ impl SecretStream {
                 // Payloads are empty in this protocol, and nobody would check what is in them.
                 Some(CipherEvent::HandshakePayload(_)) => {}
                 Some(CipherEvent::ErrStuff(error)) => return Err(error.into()),
-                None if self.is_established => match self.frames.take_frame()? {
-                    Some(frame) => {
-                        let frame = frame.to_vec();
-                        self.cipher.receive_next(frame);
-                    }
+                None if self.is_established => match self.frames.take_owned_frame()? {
+                    Some(frame) => self.cipher.receive_next(frame),
                     None => return Ok(None),
                 },
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Bytes of memory that wait here for the rest of a message.
+    pub fn memory_bytes(&self) -> usize {
+        self.frames.memory_bytes()
     }
 
     /// Sends a message, after the handshake if that is not over.
@@ -135,6 +166,25 @@ impl SecretStream {
             bytes.extend_from_slice(&encode_frame(&message)?);
         }
         Ok(())
+    }
+
+    /// The cipher takes these lengths, and the name of the stream in the last one, for granted.
+    fn check_handshake(&mut self, frame: &[u8]) -> Result<(), SecretError> {
+        let lengths: &[usize] = match self.role {
+            Role::Initiator => &INITIATOR_RECEIVES,
+            Role::Responder => &RESPONDER_RECEIVES,
+        };
+        let expected = lengths.get(self.shaken).copied().unwrap_or(HEADER_BYTES);
+        if frame.len() != expected {
+            return Err(SecretError::HandshakeFrame { length: frame.len(), expected });
+        }
+        self.shaken += 1;
+        match self.handshake_hash() {
+            Some(hash) if !frame.starts_with(&stream_id(self.role.other(), &hash)) => {
+                Err(SecretError::OtherStream)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lets the cipher work, without taking anything out.
@@ -161,5 +211,89 @@ impl fmt::Debug for SecretStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("SecretStream");
         debug.field("role", &self.role).field("is_established", &self.is_established).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn transmit(stream: &mut SecretStream) -> Vec<Vec<u8>> {
+        let (mut bytes, mut decoder, mut frames) = (vec![], FrameDecoder::default(), vec![]);
+        stream.transmit(&mut bytes).expect("our own bytes");
+        decoder.push(&bytes);
+        while let Some(frame) = decoder.take_frame().expect("short") {
+            frames.push(frame.to_vec());
+        }
+        frames
+    }
+
+    /// Shakes hands with a stream of this role; `change` is given each frame that it is to receive, with its number.
+    fn shake(role: Role, mut change: impl FnMut(usize, &mut Vec<u8>)) -> Result<SecretStream, SecretError> {
+        let (mut victim, mut other) = (SecretStream::new(role)?, SecretStream::new(role.other())?);
+        let mut received = 0;
+        for _ in 0..4 {
+            for frame in transmit(&mut victim) {
+                // What the victim sends is right; the other side may have been confused by what it never sent.
+                other.receive(&encode_frame(&frame)?)?;
+            }
+            for mut frame in transmit(&mut other) {
+                change(received, &mut frame);
+                received += 1;
+                victim.receive(&encode_frame(&frame)?)?;
+                while victim.poll_message()?.is_some() {}
+            }
+        }
+        Ok(victim)
+    }
+
+    #[test]
+    fn an_honest_handshake_succeeds_on_both_sides() {
+        for role in [Role::Initiator, Role::Responder] {
+            assert!(shake(role, |_, _| {}).expect("honest").is_established());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_other_frame_in_a_handshake_is_an_error(
+            is_initiator in any::<bool>(),
+            step in 0..3_usize,
+            frame in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..130),
+                prop::sample::select(vec![32_usize, 56, 64, 96, 1000, 5000]).prop_map(|length| vec![9; length]),
+            ],
+        ) {
+            let (role, step) = if is_initiator { (Role::Initiator, step % 2) } else { (Role::Responder, step) };
+            let mut was_changed = false;
+            let shaken = shake(role, |number, original| {
+                if number == step && *original != frame {
+                    was_changed = true;
+                    original.clone_from(&frame);
+                }
+            });
+            // A first message is a point that nobody has signed: the error shows at the next one.
+            prop_assert!(was_changed && !shaken.is_ok_and(|stream| stream.is_established()));
+        }
+
+        #[test]
+        fn a_changed_bit_in_a_handshake_is_an_error(
+            is_initiator in any::<bool>(), step in 0..3_usize, bit in 0..448_usize,
+        ) {
+            let (role, step) = if is_initiator { (Role::Initiator, step % 2) } else { (Role::Responder, step) };
+            let shaken = shake(role, |number, frame| {
+                if number == step {
+                    let bit = bit % (8 * frame.len());
+                    frame[bit / 8] ^= 1 << (bit % 8);
+                }
+            });
+            // The last 24 bytes of the header are a nonce: messages show that it is wrong.
+            let is_nonce = |stream: &SecretStream| stream.is_established() && bit % 448 >= 8 * 32;
+            prop_assert!(shaken.is_err() || shaken.as_ref().is_ok_and(|stream| !stream.is_established() || is_nonce(stream)));
+        }
     }
 }

@@ -27,7 +27,9 @@ use super::directory::{create_directory, sync_directory};
 const SLOT_BYTES: usize = 4096;
 /// Bytes of a node in the tree.
 const NODE_BYTES: u64 = 40;
-/// Bytes of blocks that may wait for earlier ones.
+/// What a block that waits takes beside its bytes.
+const EARLY_BYTES_EACH: usize = 128;
+/// Bytes of memory that blocks may take which wait for earlier ones.
 pub const EARLY_BYTES_MAX: usize = 64 << 20;
 
 /// A copy of a core in a directory of its own.
@@ -116,7 +118,7 @@ impl Replica {
         block < self.length() || self.early.contains_key(&block)
     }
 
-    /// Bytes of the blocks that wait for earlier ones. Whoever downloads stays below [`EARLY_BYTES_MAX`].
+    /// Bytes of memory that blocks take which wait for earlier ones. Whoever downloads stays below [`EARLY_BYTES_MAX`].
     pub fn early_bytes(&self) -> usize {
         self.early_bytes
     }
@@ -200,10 +202,10 @@ impl Replica {
         if self.has(block) {
             return Ok(());
         }
-        self.early_bytes += bytes.len();
+        self.early_bytes += EARLY_BYTES_EACH + bytes.len();
         self.early.insert(block, bytes);
         while let Some(bytes) = self.early.remove(&self.stored.length()) {
-            self.early_bytes -= bytes.len();
+            self.early_bytes -= EARLY_BYTES_EACH + bytes.len();
             self.append(&bytes)?;
         }
         Ok(())

@@ -17,8 +17,19 @@ const WANTED_RUNS_MAX: usize = 65_536;
 /// Stored or requested blocks passed over in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
 
+/// Blocks beyond the first gap that are asked for where all are to be fetched: far more than ever are in flight, and
+/// few enough that a log whose first block is withheld fills nobody's memory.
+const AHEAD_MAX: u64 = 16_384;
+
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
+
+/// Whom a block was asked of, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    pub(super) from: PeerId,
+    pub(super) at: u64,
+}
 
 impl Replicator {
     pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
@@ -42,8 +53,9 @@ impl Replicator {
         let ours = self.length;
         let offers =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
-        // Those that kept us waiting come last, however long a log they claim.
-        let best = offers.min_by_key(|(id, peer, length)| (peer.strikes, u64::MAX - length, *id));
+        // Those that kept us waiting, or have given nothing yet, come last, however long a log they claim.
+        let best = offers
+            .min_by_key(|(id, peer, length)| (peer.strikes, !peer.has_delivered, u64::MAX - length, *id));
         if let Some((id, _, length)) = best {
             let asked = Asked::Upgrade { start: ours, length: length - ours };
             self.upgrade_from = Some(id);
@@ -59,10 +71,14 @@ impl Replicator {
         while self.peers.get(&id).is_some_and(Peer::has_room) {
             let Some(block) = self.next_block(id, from, end, store) else { break };
             from = block + 1;
-            self.requested.insert(block, id);
-            self.ask(now, id, Asked::Block { index: block }, store);
+            self.ask_for_block(now, id, block, store);
         }
         self.ask_for_regions(id);
+    }
+
+    pub(super) fn ask_for_block(&mut self, now: u64, id: PeerId, block: u64, store: &impl Store) {
+        self.requested.insert(block, Asking { from: id, at: now });
+        self.ask(now, id, Asked::Block { index: block }, store);
     }
 
     /// The first wanted block in `from..end` that the peer has and nobody else is asked for.
@@ -71,6 +87,9 @@ impl Replicator {
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
             let block = self.wanted.next_common(&peer.has, from).filter(|&block| block < end)?;
+            if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
+                return None;
+            }
             if self.wanted.runs() < WANTED_RUNS_MAX {
                 self.wanted.remove(block..block + 1);
             }
@@ -156,7 +175,7 @@ impl Replicator {
             return Ok(());
         }
         // What nobody waits for comes late after a cancel.
-        let Some(pending) = peer.pending.remove(&data.request) else { return Ok(()) };
+        let Some(pending) = peer.take_pending(data.request) else { return Ok(()) };
         let asked = pending.asked;
         let window_max = self.settings.window_max;
         if !is_answer_to(&data, asked) {
@@ -220,7 +239,7 @@ impl Replicator {
             return;
         }
         if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
-            self.actions.push_back(Action::Evidence(evidence));
+            self.report(evidence);
         }
     }
 
@@ -228,7 +247,9 @@ impl Replicator {
     fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        self.actions.extend(evidence.map(Action::Evidence));
+        if let Some(evidence) = evidence {
+            self.report(evidence);
+        }
         suspected.map_or(Ok(()), |why| Err(why.into()))
     }
 
@@ -265,7 +286,7 @@ impl Replicator {
         store: &impl Store,
     ) -> Result<(), PeerFault> {
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
-        let Some(pending) = peer.pending.remove(&request) else { return Ok(()) };
+        let Some(pending) = peer.take_pending(request) else { return Ok(()) };
         let count = peer.refused_us(now);
         match pending.asked {
             Asked::Block { index } => peer.has.remove(index..index + 1),
@@ -320,7 +341,7 @@ impl Replicator {
     pub(super) fn put_back(&mut self, id: PeerId, asked: Asked) {
         match asked {
             Asked::Block { index } => {
-                if self.requested.get(&index) == Some(&id) {
+                if self.requested.get(&index).is_some_and(|asking| asking.from == id) {
                     self.requested.remove(&index);
                     self.wanted.insert(index..index + 1);
                 }
@@ -393,14 +414,15 @@ impl Replicator {
 fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
     let is_ready = sync.can_upgrade && sync.remote_length == ours;
-    let is_open = is_ready && peer.upgrade_refused != Some(sync.length);
+    let is_open =
+        is_ready && peer.upgrade_refused != Some(sync.length) && peer.owes_upgrade_since().is_none();
     (is_open && sync.length > ours).then_some(sync.length)
 }
 
 /// The blocks below it can be proved by the peer to us. The proof of a block goes up to a node that we have stored,
 /// which stands inside the peer's tree only if the peer's log is as long as ours, or its roots are among our nodes.
 /// JavaScript peers count other questions against us, and end the connection at the 64th.
-fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
+pub(super) fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
     let theirs = peer.same_fork().map_or(0, |sync| sync.length);
     let is_inside = theirs >= ours || index::roots(theirs).all(|root| store.node(root).is_some());
     if is_inside { theirs } else { 0 }

@@ -1,9 +1,14 @@
 //! What peers said or showed that does not fit an append-only log.
 
+use std::collections::BTreeSet;
+
 use super::peer::PeerId;
 use crate::checkpoint::Checkpoint;
 use crate::tree::TreeHash;
 use crate::wire::message::DataUpgrade;
+
+/// Claims that are reported about one core, and the same of what is signed.
+const REPORTED_MAX: usize = 256;
 
 /// Something that an honest writer of the log does not cause. A claim is only a peer's word; what is signed is the
 /// writer's.
@@ -69,5 +74,40 @@ impl Evidence {
             Self::ShorterSigned { .. } => "shorter-signed",
             Self::Conflict { .. } => "conflict",
         }
+    }
+
+    /// Whether the core's key speaks against its holder. A shorter head may simply be an old one.
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Self::ForkSigned { .. } | Self::Conflict { .. })
+    }
+
+    /// What it is about, whoever says it.
+    fn subject(&self) -> (&'static str, u64, u64) {
+        let (first, second) = match self {
+            Self::ForkClaimed { fork, length, .. } => (*fork, *length),
+            Self::ShrinkClaimed { before, after, .. } => (*before, *after),
+            Self::ForkSigned { theirs, .. } | Self::ShorterSigned { theirs, .. } => {
+                (theirs.fork(), theirs.length())
+            }
+            Self::Conflict { theirs, length, .. } => (theirs.length(), *length),
+        };
+        (self.name(), first, second)
+    }
+}
+
+/// What was reported. Each thing is reported once, and only so many: a peer that connects again and again, or a writer
+/// that signs anew all day, must not fill logs and disks.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    claims: BTreeSet<(&'static str, u64, u64)>,
+    signed: BTreeSet<(&'static str, u64, u64)>,
+}
+
+impl Reported {
+    /// Whether to report this; it counts as reported then.
+    pub(super) fn is_new(&mut self, evidence: &Evidence) -> bool {
+        // Claims, which cost nothing, must not crowd out what is signed.
+        let reported = if evidence.is_signed() { &mut self.signed } else { &mut self.claims };
+        reported.len() < REPORTED_MAX && reported.insert(evidence.subject())
     }
 }

@@ -105,6 +105,12 @@ pub(super) struct Peer {
     is_growing_fast: bool,
     answers_since_growth: u32,
     answered_at: u64,
+    /// When more of an answer was on its way, last.
+    pub(super) heard_at: u64,
+    /// The latest of our requests that it answered.
+    answered_latest: u64,
+    /// Whether it has ever given what we asked for.
+    pub(super) has_delivered: bool,
     /// How often in a row it let us wait too long.
     pub(super) strikes: u32,
     /// Nothing is asked of it until then; 0 when it may be asked.
@@ -172,17 +178,21 @@ impl Requests {
 }
 
 impl Peer {
-    pub(super) fn new() -> Self {
+    /// A peer of whom nothing is known. What it has matters only where something is fetched.
+    pub(super) fn new(is_source: bool) -> Self {
         Self {
             sync: None,
             told: None,
-            has: Ranges::new(PEER_RUNS_MAX),
+            has: Ranges::new(if is_source { PEER_RUNS_MAX } else { 1 }),
             announced: 0,
             pending: BTreeMap::new(),
             window: WINDOW_START,
             is_growing_fast: true,
             answers_since_growth: 0,
             answered_at: 0,
+            heard_at: 0,
+            answered_latest: 0,
+            has_delivered: false,
             strikes: 0,
             paused_until: 0,
             refusals_in_a_row: 0,
@@ -214,13 +224,32 @@ impl Peer {
             && now >= self.paused_until
     }
 
+    /// How many more requests it may have in flight.
+    pub(super) fn room(&self) -> usize {
+        (self.window as usize).saturating_sub(self.pending.len())
+    }
+
     pub(super) fn has_room(&self) -> bool {
-        self.pending.len() < self.window as usize
+        self.room() > 0
+    }
+
+    /// When it was asked for a longer head that it still owes.
+    pub(super) fn owes_upgrade_since(&self) -> Option<u64> {
+        let is_upgrade = |pending: &&Pending| matches!(pending.asked, Asked::Upgrade { .. });
+        self.pending.values().find(is_upgrade).map(|pending| pending.sent_at)
+    }
+
+    /// It has answered a request, one way or the other: gives what it was.
+    pub(super) fn take_pending(&mut self, request: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&request)?;
+        self.answered_latest = self.answered_latest.max(request);
+        Some(pending)
     }
 
     /// An answer came in time: it may have more in flight. Doubles per round trip until the first time-out.
     pub(super) fn answered(&mut self, now: u64, window_max: u32) {
         self.answered_at = now;
+        self.has_delivered = true;
         self.strikes = 0;
         self.refusals_in_a_row = 0;
         self.answers_since_growth += 1;
@@ -255,12 +284,13 @@ impl Peer {
     /// When silence has lasted too long, if anything is awaited.
     pub(super) fn silence_deadline(&self, timeout_ms: u64) -> Option<u64> {
         let (_, oldest) = self.pending.first_key_value()?;
-        Some(oldest.sent_at.max(self.answered_at).saturating_add(timeout_ms))
+        Some(oldest.sent_at.max(self.answered_at).max(self.heard_at).saturating_add(timeout_ms))
     }
 
     /// When the oldest request has been passed over for too long while others were answered.
     pub(super) fn passed_over_deadline(&self, timeout_ms: u64) -> Option<u64> {
-        let (_, oldest) = self.pending.first_key_value()?;
-        Some(oldest.sent_at.saturating_add(timeout_ms.saturating_mul(6)))
+        let (&number, oldest) = self.pending.first_key_value()?;
+        let is_passed_over = number < self.answered_latest;
+        is_passed_over.then(|| oldest.sent_at.saturating_add(timeout_ms.saturating_mul(6)))
     }
 }

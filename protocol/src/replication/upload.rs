@@ -11,8 +11,8 @@ use crate::wire::message::{Bitfield, Message, NoData, Range, Reason, Region, Req
 /// Requests of one peer that wait before it counts as congested. JavaScript peers ask for 512 at once at most.
 const REQUESTS_WAITING: usize = 512;
 
-/// Requests of one peer that may wait; a caller that stops reading from congested peers stays far below.
-const REQUESTS_MAX: usize = 4096;
+/// Requests of one peer that may wait, about 0.4 MB of them. A peer that reads its answers stays far below.
+const REQUESTS_MAX: usize = 2048;
 
 /// Bytes handed out for one peer before the first of them are written.
 const UNSENT_BYTES: usize = 1024 * 1024;

@@ -17,6 +17,9 @@ pub const ENCRYPTION_BYTES: usize = 17;
 /// Bytes of the longest message that fits into a frame.
 pub const PLAINTEXT_BYTES_MAX: usize = FRAME_BYTES_MAX - ENCRYPTION_BYTES;
 
+/// Room that a decoder keeps for the next frames. A long one must not make it large for the rest of its life.
+const KEPT_BYTES: usize = 256 * 1024;
+
 /// A frame is longer than it may be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("a frame of {length} bytes, of which {maximum} are allowed")]
@@ -67,6 +70,9 @@ impl FrameDecoder {
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
         self.taken = 0;
+        if self.buffer.len() + bytes.len() <= KEPT_BYTES {
+            self.buffer.shrink_to(KEPT_BYTES);
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -88,9 +94,32 @@ impl FrameDecoder {
         Ok(frame)
     }
 
+    /// As [`FrameDecoder::take_frame`], as bytes of their own. Those of a long frame are not copied: two of it would be
+    /// much.
+    ///
+    /// # Errors
+    /// As [`FrameDecoder::take_frame`].
+    pub fn take_owned_frame(&mut self) -> Result<Option<Vec<u8>>, FrameTooLong> {
+        let length = match self.take_frame()? {
+            None => return Ok(None),
+            Some(short) if short.len() <= KEPT_BYTES => return Ok(Some(short.to_vec())),
+            Some(long) => long.len(),
+        };
+        let rest = self.buffer.split_off(self.taken);
+        let mut frame = std::mem::replace(&mut self.buffer, rest);
+        frame.drain(..self.taken - length);
+        self.taken = 0;
+        Ok(Some(frame))
+    }
+
     /// Bytes that were pushed and not yet taken.
     pub fn buffered_bytes(&self) -> usize {
         self.buffer.len() - self.taken
+    }
+
+    /// Bytes of memory that it takes: at most twice the longest frame and what was pushed at once.
+    pub fn memory_bytes(&self) -> usize {
+        self.buffer.capacity()
     }
 }
 
@@ -126,6 +155,28 @@ mod tests {
         decoder.push(&[4, 0, 0, 1, 2, 3, 4, 5, 0, 0]);
         assert_eq!(decoder.take_frame(), Ok(Some(&[1, 2, 3, 4][..])));
         assert_eq!(decoder.take_frame(), Err(FrameTooLong { length: 5, maximum: 4 }));
+    }
+
+    #[test]
+    fn a_long_frame_takes_no_room_once_it_is_taken() {
+        let mut decoder = FrameDecoder::default();
+        let frame = encode_frame(&vec![7; 9_000_000]).expect("short enough");
+        for is_owned in [false, true] {
+            decoder.push(&[1, 0, 0, 4]);
+            frame.chunks(65_536).for_each(|bytes| decoder.push(bytes));
+            assert_eq!(decoder.take_owned_frame(), Ok(Some(vec![4])));
+            match is_owned {
+                true => assert!(
+                    decoder.take_owned_frame().expect("a frame").is_some_and(|long| long == frame[3..])
+                ),
+                false => {
+                    assert!(decoder.take_frame().expect("a frame").is_some_and(|long| *long == frame[3..]))
+                }
+            }
+            decoder.push(&[1, 0, 0, 5]);
+            assert!(decoder.memory_bytes() <= KEPT_BYTES);
+            assert_eq!(decoder.take_frame(), Ok(Some(&[5][..])));
+        }
     }
 
     #[test]

@@ -95,6 +95,17 @@ impl Message {
         Ok(Some(message))
     }
 
+    /// About how many bytes of memory the message takes.
+    pub fn memory_bytes(&self) -> usize {
+        let contents = match self {
+            Self::Data(data) => data.memory_bytes(),
+            Self::Bitfield(bitfield) => 4 * bitfield.words.len(),
+            Self::Extension(extension) => extension.name.len() + extension.message.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + contents
+    }
+
     /// The body of the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();

@@ -40,6 +40,9 @@ use self::table::{Answer, State, Table};
 use super::encoding::DecodeError;
 use super::frame::PLAINTEXT_BYTES_MAX;
 
+/// Room for events that is kept while there are none.
+const EVENTS_KEPT: usize = 64;
+
 /// A channel, from its Open to its end. Unlike its numbers on the wire, this is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel(u64);
@@ -144,7 +147,8 @@ pub struct Limits {
     pub early_bytes_pause: usize,
     /// Above this, the remote breaks the rules: it had to wait.
     pub early_bytes_max: usize,
-    /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones.
+    /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones. JavaScript peers
+    /// gather the answers to at most 512 requests, or three messages for each core.
     pub items_max: usize,
     /// Control messages that wait to be sent: a remote that has us reject without end must read the rejects.
     pub answers_max: usize,
@@ -158,7 +162,7 @@ impl Default for Limits {
             requested_max: 256,
             early_bytes_pause: 32 * 1024,
             early_bytes_max: 1024 * 1024,
-            items_max: 65_536,
+            items_max: 8192,
             answers_max: 4096,
         }
     }
@@ -274,7 +278,12 @@ impl Mux {
 
     /// What the remote did next.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            // A frame of many messages must not make the queue large for the rest of the stream's life.
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        event
     }
 
     /// The next frame to be sent: one message, or a batch of what has gathered.

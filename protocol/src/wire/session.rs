@@ -25,6 +25,9 @@ pub const PROTOCOL: &str = "hypercore/alpha";
 /// What peers may call it instead.
 const PROTOCOL_ALIAS: &str = "hypercore";
 
+/// Room for events that is kept while there are none.
+const EVENTS_KEPT: usize = 64;
+
 /// What the remote did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
@@ -85,6 +88,8 @@ pub struct Session {
     mux: Mux,
     cores: Cores,
     events: VecDeque<SessionEvent>,
+    /// Bytes of memory that the messages in `events` take.
+    message_bytes: usize,
 }
 
 impl Session {
@@ -92,7 +97,7 @@ impl Session {
     pub fn new(role: Role, hash: HandshakeHash, limits: Limits) -> Self {
         let mut mux = Mux::new(limits);
         mux.add_alias(PROTOCOL_ALIAS, PROTOCOL);
-        Self { role, hash, mux, cores: Cores::default(), events: VecDeque::new() }
+        Self { role, hash, mux, cores: Cores::default(), events: VecDeque::new(), message_bytes: 0 }
     }
 
     /// Makes a core known, and opens its channel unless that is open, or opened, already.
@@ -136,6 +141,7 @@ impl Session {
             self.mux.close(channel);
         }
         self.events.retain(|event| event.core() != Some(key));
+        self.message_bytes = self.events.iter().map(SessionEvent::message_bytes).sum();
     }
 
     /// Whether a core's channel is open on both sides.
@@ -168,7 +174,18 @@ impl Session {
 
     /// What the remote did next.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        self.message_bytes -= event.as_ref().map_or(0, SessionEvent::message_bytes);
+        if event.is_none() {
+            // A frame of many messages must not make the queue large for the rest of the stream's life.
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        event
+    }
+
+    /// About how many bytes of memory the events that wait to be polled take.
+    pub fn event_bytes(&self) -> usize {
+        self.events.len() * size_of::<SessionEvent>() + self.message_bytes
     }
 
     /// The next frame to be sent.
@@ -251,6 +268,7 @@ impl Session {
         if let Message::Extension(extension) = &mut message {
             self.name_extension(&core, extension);
         }
+        self.message_bytes += message.memory_bytes();
         self.events.push_back(SessionEvent::Message { core, message: Box::new(message) });
         Ok(())
     }
@@ -296,6 +314,13 @@ impl Session {
 }
 
 impl SessionEvent {
+    fn message_bytes(&self) -> usize {
+        match self {
+            Self::Message { message, .. } => message.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// The core that it is about; `None` where its key is not known.
     pub fn core(&self) -> Option<&PublicKey> {
         match self {

@@ -313,7 +313,7 @@ fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
         let start = (id % 9) << 21;
         world.give(1, 0, Message::Want(Region { start, length: 1 << 21, any: id % 2 == 0 }));
     }
-    assert_eq!(world.machines[0].faults, [PeerFault::TooManyRequests { max: 4096 }]);
+    assert_eq!(world.machines[0].faults, [PeerFault::TooManyRequests { max: 2048 }]);
     assert!(world.machines[0].sent < 30_000, "answers wait for the connection");
 }
 
@@ -416,4 +416,68 @@ fn ten_thousand_blocks_take_a_bounded_number_of_messages() {
     assert_complete(&world, [1]);
     let sent: u64 = world.machines.iter().map(|machine| machine.sent).sum();
     assert!(sent < 21_000, "{sent} messages");
+}
+
+#[test]
+fn silence_of_one_peer_does_not_hold_up_what_another_can_give() {
+    for seed in 20..40 {
+        let mut world = world(seed, 100, 1);
+        let silent = world.add(world.truth.clone(), writer());
+        world.link(1, silent);
+        world.link(1, 0);
+        let events = u64::from(world.dice.draw()) % 40;
+        world.run(events);
+        world.dead.insert((silent, 1));
+        while !world.machines[1].core.is_complete(&world.truth) && world.step() {}
+        // What the silent one owes is asked of the other after two seconds, long before its time is up.
+        assert!(world.now < 5000, "seed {seed}: {} ms", world.now);
+    }
+}
+
+#[test]
+fn a_long_answer_that_is_on_its_way_is_waited_for() {
+    let mut world = world(41, 3, 1);
+    world.link(0, 1);
+    let in_flight = |world: &World| world.machines[1].replicator.requests_in_flight();
+    while in_flight(&world) < 2 && world.step() {}
+    world.dead.insert((0, 1));
+    let asked = in_flight(&world);
+    for _ in 0..30 {
+        world.now += 5000;
+        let now = world.now;
+        let Machine { replicator, core, .. } = &mut world.machines[1];
+        replicator.receiving(now, PeerId(0));
+        replicator.tick(now, core);
+        world.settle(1);
+    }
+    assert!(asked >= 2);
+    assert_eq!(in_flight(&world), asked, "nothing was taken back in 150 s");
+}
+
+#[test]
+fn a_log_whose_first_block_is_withheld_is_not_fetched_far_ahead() {
+    let mut world = world(42, 40_000, 1);
+    world.machines[0].liar = Some(|message, _| match message {
+        Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 0) => vec![],
+        other => vec![other],
+    });
+    world.link(0, 1);
+    world.run(100_000);
+    let fetched = world.machines[1].core.blocks.len();
+    assert!((1000..20_000).contains(&fetched), "{fetched} blocks");
+}
+
+#[test]
+fn what_was_reported_once_is_not_reported_again() {
+    let mut world = world(43, 20, 1);
+    for _ in 0..50 {
+        world.link(0, 1);
+        world.run(100);
+        for fork in 1..10 {
+            let sync = Sync { fork, length: 5, uploading: true, ..Sync::default() };
+            world.give(0, 1, Message::Sync(sync));
+        }
+        world.unlink(0, 1);
+    }
+    assert_eq!(world.machines[1].evidence.len(), 9);
 }

@@ -78,6 +78,18 @@ pub struct DataUpgrade {
 }
 
 impl Data {
+    /// Bytes of memory that blocks, nodes and signatures take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let block = self.block.as_ref().map_or((0, 0), |block| (block.value.len(), block.nodes.len()));
+        let hash = self.hash.as_ref().map_or(0, |hash| hash.nodes.len());
+        let seek = self.seek.as_ref().map_or(0, |seek| seek.nodes.len());
+        let upgrade = self.upgrade.as_ref().map_or((0, 0), |upgrade| {
+            (upgrade.signature.len(), upgrade.nodes.len() + upgrade.additional_nodes.len())
+        });
+        let manifest = self.manifest.as_ref().map_or(0, Vec::len);
+        block.0 + upgrade.0 + manifest + (block.1 + hash + seek + upgrade.1) * size_of::<Node>()
+    }
+
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let flags = reader.uint()?;
         let (request, fork) = (reader.uint()?, reader.uint()?);

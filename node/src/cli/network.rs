@@ -1,0 +1,87 @@
+//! What `host`, `watch` and `replicate` have in common: how many peers are let in, and what became of them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use clap::Args;
+use libvms::net::{Metrics, Network, NetworkOptions};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::output::Output;
+
+/// How often the log tells what the network has done.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many peers are let in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replication")]
+pub(super) struct NetworkArguments {
+    /// Most peers that may be connected; those of --peer and of the target come on top
+    #[arg(long, value_name = "COUNT", default_value_t = NetworkOptions::default().connections_max)]
+    peers_max: usize,
+    /// Most of them from one address
+    #[arg(long, value_name = "COUNT", default_value_t = NetworkOptions::default().connections_per_address_max)]
+    peers_per_address_max: usize,
+}
+
+impl NetworkArguments {
+    pub(super) fn options(&self) -> NetworkOptions {
+        NetworkOptions {
+            connections_max: self.peers_max,
+            connections_per_address_max: self.peers_per_address_max,
+            ..NetworkOptions::default()
+        }
+    }
+}
+
+/// Tells the log from time to time what the network has done, if that is anything new.
+pub(super) async fn tell_log(network: &Network) -> Infallible {
+    let mut told = Metrics::default();
+    loop {
+        tokio::time::sleep(TELL_INTERVAL).await;
+        let now = network.metrics();
+        if now != told {
+            log(&now);
+            told = now;
+        }
+    }
+}
+
+/// Tells at the end what the network has done: programs as an event, people in the log.
+pub(super) fn tell_at_end(network: &Network, output: &Output) {
+    let metrics = network.metrics();
+    log(&metrics);
+    if output.is_json() {
+        // Whoever started us may have stopped listening long ago.
+        let _unheard = output.line(String::new, || event(&metrics));
+    }
+}
+
+fn event(metrics: &Metrics) -> Value {
+    let mut event = json!(metrics);
+    event["event"] = json!("network");
+    event
+}
+
+fn log(metrics: &Metrics) {
+    let Metrics { connections, buffered_bytes, accepted, refused, opened, closed, .. } = metrics;
+    let Metrics { bytes_in, bytes_out, blocks_in, blocks_out, .. } = metrics;
+    let Metrics { requests_served, requests_refused, proofs_refused, .. } = metrics;
+    info!(
+        connections,
+        buffered_bytes,
+        accepted,
+        refused,
+        opened,
+        ?closed,
+        bytes_in,
+        bytes_out,
+        blocks_in,
+        blocks_out,
+        requests_served,
+        requests_refused,
+        proofs_refused,
+        "network"
+    );
+}

@@ -1,0 +1,78 @@
+//! Messages of one connection on their way to cores: [`InHand`] bounds how much memory they take.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of messages that may be on their way at once. A longer message travels alone.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// What one connection has handed to cores and they have not dealt with yet.
+#[derive(Debug)]
+pub(super) struct InHand {
+    room: Arc<Semaphore>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// What one message takes of it, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+    _taken: Taken,
+}
+
+#[derive(Debug)]
+struct Taken {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl InHand {
+    pub(super) fn new() -> Self {
+        Self { room: Arc::new(Semaphore::new(BYTES_MAX)), bytes: Arc::default() }
+    }
+
+    /// Bytes of memory that the messages take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is room for a message.
+    pub(super) async fn room_for(&self, bytes: usize) -> Room {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let taken = Taken { bytes, all: self.bytes.clone() };
+        let permits = bytes.min(BYTES_MAX) as u32;
+        let permit = self.room.clone().acquire_many_owned(permits).await;
+        Room { _permit: permit.expect("nobody closes it"), _taken: taken }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_message_waits_for_room_and_a_long_one_until_it_is_alone() {
+        let in_hand = InHand::new();
+        let take = |bytes| in_hand.room_for(bytes).now_or_never();
+        let half = take(BYTES_MAX / 2).expect("room");
+        assert!(take(BYTES_MAX / 2 + 1).is_none());
+        assert!(take(8 * BYTES_MAX).is_none());
+        assert_eq!(in_hand.bytes(), BYTES_MAX / 2, "who no longer waits takes nothing");
+        drop(half);
+        let long = take(8 * BYTES_MAX).expect("it is alone");
+        assert!(take(1).is_none());
+        assert_eq!(in_hand.bytes(), 8 * BYTES_MAX);
+        drop(long);
+        assert!(take(BYTES_MAX).is_some());
+    }
+}

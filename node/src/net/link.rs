@@ -1,0 +1,82 @@
+//! The way from cores to a connection: a [`Link`] for each core, and the [`Outlet`] at which they end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::replication::PeerFault;
+use libvms_protocol::wire::message::Message;
+use tokio::sync::mpsc;
+
+/// The way from a core to the connection of one of its peers.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    outbox: mpsc::UnboundedSender<Outgoing>,
+    /// Bytes of messages that are in the channel.
+    bytes: Arc<AtomicUsize>,
+    /// Why the connection is to end. It overtakes messages: a peer at fault may not read any.
+    fault: mpsc::Sender<PeerFault>,
+}
+
+/// The other end of all links to one connection.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    outgoing: mpsc::UnboundedReceiver<Outgoing>,
+    link: Link,
+}
+
+/// A message of a core for a connection. The replicator bounds what it hands out before it is told of a flush.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) core: PublicKey,
+    pub(super) message: Box<Message>,
+}
+
+impl Link {
+    /// Hands out a message, to be sent as soon as the socket takes it.
+    pub(super) fn send(&self, outgoing: Outgoing) {
+        self.bytes.fetch_add(outgoing.message.memory_bytes(), Ordering::Relaxed);
+        // A connection that has ended says so with an input of its own.
+        let _gone = self.outbox.send(outgoing);
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&self, why: PeerFault) {
+        // One fault is enough: a second one finds no room.
+        let _is_ending = self.fault.try_send(why);
+    }
+}
+
+impl Outlet {
+    /// An outlet, and where it is heard that the peer is at fault.
+    pub(super) fn new() -> (Self, mpsc::Receiver<PeerFault>) {
+        let ((outbox, outgoing), (fault, faults)) = (mpsc::unbounded_channel(), mpsc::channel(1));
+        (Self { outgoing, link: Link { outbox, bytes: Arc::default(), fault } }, faults)
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Bytes of messages that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.link.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The next message.
+    pub(super) async fn next(&mut self) -> Outgoing {
+        let outgoing = self.outgoing.recv().await.expect("we hold a sender ourselves");
+        self.taken(outgoing)
+    }
+
+    /// The next message if one waits.
+    pub(super) fn try_next(&mut self) -> Option<Outgoing> {
+        let outgoing = self.outgoing.try_recv().ok()?;
+        Some(self.taken(outgoing))
+    }
+
+    fn taken(&self, outgoing: Outgoing) -> Outgoing {
+        self.link.bytes.fetch_sub(outgoing.message.memory_bytes(), Ordering::Relaxed);
+        outgoing
+    }
+}

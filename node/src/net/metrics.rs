@@ -1,0 +1,142 @@
+//! What a network has done, in numbers: [`Metrics`], read with [`Network::metrics`](super::Network::metrics).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// Counters since the network began, and two gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Connections that are open now.
+    pub connections: u64,
+    /// Bytes that are kept for slow peers now.
+    pub buffered_bytes: u64,
+    /// Connections that others opened.
+    pub accepted: u64,
+    /// Connections that others opened and that found no place.
+    pub refused: u64,
+    /// Connections that we opened.
+    pub opened: u64,
+    /// How connections have ended.
+    pub closed: Closed,
+    /// Bytes read from sockets.
+    pub bytes_in: u64,
+    /// Bytes written to sockets.
+    pub bytes_out: u64,
+    /// Verified blocks that came.
+    pub blocks_in: u64,
+    /// Blocks that were handed out.
+    pub blocks_out: u64,
+    /// Requests of peers that were answered with data.
+    pub requests_served: u64,
+    /// Requests of peers that were refused: for what is not here or can not be.
+    pub requests_refused: u64,
+    /// Answers that did not verify, or were not to what was asked. Each has cost its sender the connection.
+    pub proofs_refused: u64,
+}
+
+/// Connections that have ended, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Closed {
+    /// By either side, in order.
+    pub ended: u64,
+    /// The socket failed: most often the other side is gone.
+    pub socket: u64,
+    /// The handshake took too long, or the other side hung up before its end.
+    pub handshake: u64,
+    /// Nothing came for too long.
+    pub idle: u64,
+    /// What was written was not read.
+    pub stalled: u64,
+    /// Too much was kept for this peer when too much was kept for all.
+    pub crowded: u64,
+    /// What came is not of the protocol, or not authentic.
+    pub malformed: u64,
+    /// A peer broke the rules of replication: false proofs, endless requests.
+    pub faulty: u64,
+}
+
+/// One number of [`Metrics`], counted by many tasks.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, count: u64) {
+        // Nothing is read in the order of these.
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the tasks of a network count.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) accepted: Counter,
+    pub(super) refused: Counter,
+    pub(super) opened: Counter,
+    pub(super) closed: [Counter; Reason::COUNT],
+    pub(super) bytes_in: Counter,
+    pub(super) bytes_out: Counter,
+    pub(super) blocks_in: Counter,
+    pub(super) blocks_out: Counter,
+    pub(super) requests_served: Counter,
+    pub(super) requests_refused: Counter,
+    pub(super) proofs_refused: Counter,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Ended,
+    Socket,
+    Handshake,
+    Idle,
+    Stalled,
+    Crowded,
+    Malformed,
+    Faulty,
+}
+
+impl Reason {
+    const COUNT: usize = 8;
+}
+
+impl Counters {
+    pub(super) fn closed(&self, reason: Reason) {
+        self.closed[reason as usize].add(1);
+    }
+
+    pub(super) fn snapshot(&self, connections: usize, buffered_bytes: usize) -> Metrics {
+        let of = |reason: Reason| self.closed[reason as usize].get();
+        let closed = Closed {
+            ended: of(Reason::Ended),
+            socket: of(Reason::Socket),
+            handshake: of(Reason::Handshake),
+            idle: of(Reason::Idle),
+            stalled: of(Reason::Stalled),
+            crowded: of(Reason::Crowded),
+            malformed: of(Reason::Malformed),
+            faulty: of(Reason::Faulty),
+        };
+        Metrics {
+            connections: connections as u64,
+            buffered_bytes: buffered_bytes as u64,
+            accepted: self.accepted.get(),
+            refused: self.refused.get(),
+            opened: self.opened.get(),
+            closed,
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            blocks_in: self.blocks_in.get(),
+            blocks_out: self.blocks_out.get(),
+            requests_served: self.requests_served.get(),
+            requests_refused: self.requests_refused.get(),
+            proofs_refused: self.proofs_refused.get(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Standing in for peers that keep us waiting: what one owes is asked of another that has nothing to do.
+//!
+//! The peer that was asked first may still answer: whichever answer comes first is taken, the other one is stored
+//! already.
+
+use super::Replicator;
+use super::download::provable_length;
+use super::peer::{Peer, PeerId};
+use super::store::Store;
+
+/// How long a peer may owe something before others are asked for it too, if they have nothing else to do.
+const HELP_AFTER_MS: u64 = 2000;
+
+/// How often to look for such.
+const HELP_INTERVAL_MS: u64 = 500;
+
+impl Replicator {
+    /// When to look whether anybody can stand in for those that keep us waiting.
+    pub(super) fn help_deadline(&self) -> Option<u64> {
+        let is_waiting = self.upgrade_from.is_some() || !self.requested.is_empty();
+        (is_waiting && self.peers.len() > 1).then_some(self.help_from)
+    }
+
+    /// Asks peers that have nothing to do for what others owe us for long: silence of one must not hold up what
+    /// another can give. Whichever answer comes first is taken.
+    pub(super) fn help(&mut self, now: u64, store: &impl Store) {
+        self.help_from = now.saturating_add(HELP_INTERVAL_MS);
+        self.help_with_upgrade(now, store);
+        let is_idle = |peer: &Peer| peer.pending.is_empty() && peer.is_usable(now);
+        let idle: Vec<PeerId> =
+            self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(&id, _)| id).collect();
+        for id in idle {
+            for block in self.late_blocks(now, id, store) {
+                self.ask_for_block(now, id, block, store);
+            }
+        }
+    }
+
+    fn late_blocks(&self, now: u64, helper: PeerId, store: &impl Store) -> Vec<u64> {
+        let Some(peer) = self.peers.get(&helper) else { return vec![] };
+        let end = provable_length(peer, self.length, store);
+        let late = self.requested.iter().filter(|(block, asking)| {
+            asking.from != helper
+                && asking.at.saturating_add(HELP_AFTER_MS) <= now
+                && **block < end
+                && peer.has.contains(**block)
+        });
+        late.map(|(&block, _)| block).take(peer.room()).collect()
+    }
+
+    fn help_with_upgrade(&mut self, now: u64, store: &impl Store) {
+        let Some(holder) = self.upgrade_from else { return };
+        let since = self.peers.get(&holder).and_then(Peer::owes_upgrade_since);
+        if since.is_some_and(|since| since.saturating_add(HELP_AFTER_MS) <= now) {
+            self.upgrade_from = None;
+            self.ask_for_upgrade(now, store);
+            self.upgrade_from.get_or_insert(holder);
+        }
+    }
+}
