@@ -65,12 +65,11 @@ impl Replicator {
 
     /// Asks a peer for as many blocks as its window allows.
     pub(super) fn ask_for_blocks(&mut self, now: u64, id: PeerId, store: &impl Store) {
-        if !self.peers.get(&id).is_some_and(|peer| peer.is_usable(now)) {
-            return;
-        }
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_usable(now)) else { return };
+        let end = provable_length(peer, self.length, store);
         let mut from = 0;
         while self.peers.get(&id).is_some_and(Peer::has_room) {
-            let Some(block) = self.next_block(id, from, store) else { break };
+            let Some(block) = self.next_block(id, from, end, store) else { break };
             from = block + 1;
             self.ask_for_block(now, id, block, store);
         }
@@ -82,12 +81,12 @@ impl Replicator {
         self.ask(now, id, Asked::Block { index: block }, store);
     }
 
-    /// The first wanted block, not below `from`, that the peer has and nobody else is asked for.
-    fn next_block(&mut self, id: PeerId, from: u64, store: &impl Store) -> Option<u64> {
+    /// The first wanted block in `from..end` that the peer has and nobody else is asked for.
+    fn next_block(&mut self, id: PeerId, from: u64, end: u64, store: &impl Store) -> Option<u64> {
         let peer = self.peers.get(&id)?;
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
-            let block = self.wanted.next_common(&peer.has, from)?;
+            let block = self.wanted.next_common(&peer.has, from).filter(|&block| block < end)?;
             if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
                 return None;
             }
@@ -418,6 +417,15 @@ fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     let is_open =
         is_ready && peer.upgrade_refused != Some(sync.length) && peer.owes_upgrade_since().is_none();
     (is_open && sync.length > ours).then_some(sync.length)
+}
+
+/// The blocks below it can be proved by the peer to us. The proof of a block goes up to a node that we have stored,
+/// which stands inside the peer's tree only if the peer's log is as long as ours, or its roots are among our nodes.
+/// JavaScript peers count other questions against us, and end the connection at the 64th.
+pub(super) fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
+    let theirs = peer.same_fork().map_or(0, |sync| sync.length);
+    let is_inside = theirs >= ours || index::roots(theirs).all(|root| store.node(root).is_some());
+    if is_inside { theirs } else { 0 }
 }
 
 /// Steps from a block's leaf up to the first node that is stored.

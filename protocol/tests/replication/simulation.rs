@@ -135,6 +135,46 @@ fn a_core_with_gaps_fetches_only_what_it_lacks() {
     assert_complete(&world, [1]);
 }
 
+/// A writer of 100 blocks, a peer that has only the first 70, and a reader that knows the writer's head and no block.
+/// The last two are linked.
+fn reader_with_a_peer_behind() -> (World, usize, usize) {
+    let mut world = world(16, 70, 1);
+    let behind = 1;
+    world.link(0, behind);
+    world.run(100_000);
+    world.unlink(0, behind);
+    world.append(0, &(70..100).map(content).collect::<Vec<_>>());
+    let reader = world.add(Core::default(), fetching(Download::Ranges(vec![])));
+    world.link(0, reader);
+    world.run(100_000);
+    world.unlink(0, reader);
+    assert_eq!((world.machines[reader].core.length(), world.machines[reader].core.blocks.len()), (100, 0));
+    world.link(reader, behind);
+    let Machine { replicator, core, .. } = &mut world.machines[reader];
+    replicator.download(world.now, 0..100, core);
+    world.settle(reader);
+    world.run(100_000);
+    (world, behind, reader)
+}
+
+#[test]
+fn a_peer_with_a_shorter_log_is_asked_for_nothing_that_its_tree_cannot_prove() {
+    // The peer has block 69, but not the nodes from there up to a root that the reader knows.
+    let (world, behind, reader) = reader_with_a_peer_behind();
+    assert_eq!((world.machines[reader].faults.len(), world.machines[behind].faults.len()), (0, 0));
+    assert!(world.is_linked(reader, behind), "nothing had to be refused");
+    assert_eq!(world.machines[reader].core.blocks.len(), 0);
+}
+
+#[test]
+fn a_peer_with_a_shorter_log_hears_when_it_can_be_led_on() {
+    let (mut world, behind, reader) = reader_with_a_peer_behind();
+    assert_eq!(world.machines[behind].core.length(), 70, "the reader lacks the nodes for that");
+    world.link(0, reader);
+    world.run(100_000);
+    assert_complete(&world, [reader, behind]);
+}
+
 #[test]
 fn a_silent_peer_loses_its_requests_to_others() {
     for seed in 1..10 {
