@@ -55,4 +55,4 @@ pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;
 pub use secret::{SecretError, SecretStream};
-pub use swarm::{Bootstrap, BootstrapError, ConnectionKind, SwarmOptions, SwarmPeer, SwarmStatus};
+pub use swarm::{Bootstrap, BootstrapError, ConnectionKind, SwarmMode, SwarmOptions, SwarmPeer, SwarmStatus};

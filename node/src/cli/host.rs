@@ -238,6 +238,7 @@ async fn replicate(
         vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
     }
     let address = network.listen(address).await?;
+    arguments.network.join_swarm(&network).await?;
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }

@@ -76,7 +76,12 @@ impl Network {
             counters: Arc::default(),
             stop: watch::Sender::new(false),
         };
-        Self { shared: Arc::new(shared), tasks: Mutex::default(), cores: Mutex::default(), swarm: Mutex::default() }
+        Self {
+            shared: Arc::new(shared),
+            tasks: Mutex::default(),
+            cores: Mutex::default(),
+            swarm: Mutex::default(),
+        }
     }
 
     /// Holds a core: serves it, and where it is a copy, completes it. `events` hears what there is to tell about it.
@@ -219,11 +224,8 @@ async fn run(
     shared: Arc<Shared>,
 ) -> Option<ConnectionError> {
     debug!(%address, ?role, "connected");
-    let mut closing = Closing { reason: Reason::Ended, counters: shared.counters.clone() };
-    let Shared { options, registry, counters, .. } = &*shared;
-    let context =
-        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place };
-    match connection::run_tcp(socket, role, context).await {
+    let mut closing = shared.closing();
+    match connection::run_tcp(socket, role, shared.context(place)).await {
         Ok(()) => {
             debug!(%address, "disconnected");
             None
@@ -236,9 +238,22 @@ async fn run(
     }
 }
 
+impl Shared {
+    /// What a connection needs.
+    pub(super) fn context(&self, place: Place) -> Context {
+        let Self { options, registry, counters, .. } = self;
+        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place }
+    }
+
+    /// What counts its end.
+    pub(super) fn closing(&self) -> Closing {
+        Closing { reason: Reason::Ended, counters: self.counters.clone() }
+    }
+}
+
 /// Counts the end of a connection, also of one that is cut by a shutdown.
-struct Closing {
-    reason: Reason,
+pub(super) struct Closing {
+    pub(super) reason: Reason,
     counters: Arc<Counters>,
 }
 

@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use libvms_protocol::dht::{Address, Socket};
 use libvms_protocol::dht::noise::StreamKeys;
+use libvms_protocol::dht::{Address, Socket};
 use libvms_protocol::swarm::node::{Event, Settings, Transmit};
 use libvms_protocol::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
 use libvms_protocol::udx;
@@ -28,10 +28,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::connection::{self, Context};
+use super::connection;
 use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
-pub use options::{Bootstrap, BootstrapError, SwarmOptions};
+pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use stream::{Ends, Stream};
 
 /// Datagrams that leave before others are let in.
@@ -110,11 +110,8 @@ impl Swarm {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
         let machine = Machine { node, ends: BTreeMap::new(), open: BTreeMap::new() };
-        let swarm = Arc::new(Self {
-            machine: Mutex::new(machine),
-            wake: Notify::new(),
-            start: Instant::now(),
-        });
+        let swarm =
+            Arc::new(Self { machine: Mutex::new(machine), wake: Notify::new(), start: Instant::now() });
         let mut driver = Driver {
             swarm: swarm.clone(),
             sockets: BTreeMap::new(),
@@ -137,6 +134,16 @@ impl Swarm {
             nodes: machine.node.dht().node().table_len(),
             topics: machine.node.swarm().topics().count(),
             peers: machine.open.values().cloned().collect(),
+        }
+    }
+
+    /// Gives the machine what waits in a socket.
+    fn receive(&self, name: Socket, socket: &UdpSocket, buffer: &mut [u8]) {
+        let (mut machine, now) = (self.lock(), self.now());
+        for _ in 0..RECEIVED_AT_ONCE {
+            // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
+            let Ok((length, from)) = socket.try_recv_from(buffer) else { break };
+            machine.node.receive(now, name, from, &buffer[..length]);
         }
     }
 
@@ -285,6 +292,8 @@ impl Driver {
         connections: &mut JoinSet<()>,
     ) {
         let stream = Stream::new(self.swarm.clone(), id);
+        let remote_key = keys.remote;
+        let Ok(secret) = SecretStream::of_keys(keys) else { return };
         let (swarm, network) = (self.swarm.clone(), network.clone());
         // Whoever was found under a topic is a stranger, whoever dialled whom.
         let address = swarm.lock().node.remote(id).map(|remote| remote.ip());
@@ -295,13 +304,14 @@ impl Driver {
         network.counters.accepted.add(1);
         connections.spawn(async move {
             let (reader, writer) = stream.split();
-            let context = Context::of(&network, place);
-            let ended = connection::run(reader, writer, SecretStream::of_keys(&keys), context).await;
-            network.counters.closed(super::network::reason(&ended));
+            let context = network.context(place);
+            let mut closing = network.closing();
+            let ended = connection::run(reader, writer, secret, context).await;
             if let Err(error) = ended {
-                debug!(peer = %keys.remote, %error, "a connection of the swarm ended");
+                closing.reason = error.reason();
+                debug!(peer = %remote_key, %error, "a connection of the swarm ended");
                 if error.is_misbehaviour() {
-                    swarm.lock().node.ban(swarm.now(), keys.remote);
+                    swarm.lock().node.ban(swarm.now(), remote_key);
                 }
             }
         });
@@ -367,13 +377,7 @@ impl Driver {
 async fn read(name: Socket, socket: Arc<UdpSocket>, swarm: Arc<Swarm>) {
     let mut buffer = [0; DATAGRAM_BYTES_MAX];
     while socket.readable().await.is_ok() {
-        let (mut machine, now) = (swarm.lock(), swarm.now());
-        // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
-        for _ in 0..RECEIVED_AT_ONCE {
-            let Ok((length, from)) = socket.try_recv_from(&mut buffer) else { break };
-            machine.node.receive(now, name, from, &buffer[..length]);
-        }
-        drop(machine);
+        swarm.receive(name, &socket, &mut buffer);
         swarm.wake.notify_one();
         tokio::task::yield_now().await;
     }

@@ -1,64 +1,79 @@
-//! The encryption of a stream whose handshake took place elsewhere: [`Keyed`].
-//!
-//! ```text
-//! first frame     id of the stream 32 | header of the cipher 24
-//! each other      message, 17 bytes longer than the plain one: XChaCha20-Poly1305 as libsodium's secretstream has it
-//! ```
-//!
-//! Source: npm `@hyperswarm/secret-stream`.
+//! A stream whose handshake took place elsewhere.
 
 use std::collections::VecDeque;
 
-use crypto_secretstream::{Header, Key, PullStream, PushStream, Tag};
 use libvms_protocol::dht::noise::StreamKeys;
-use libvms_protocol::wire::HandshakeHash;
-use rand_core::OsRng;
+use libvms_protocol::dht::secret::{RANDOM_BYTES, SecretStream};
+use libvms_protocol::wire::{HandshakeHash, Role};
 
 use super::SecretError;
 
-const STREAM_ID_BYTES: usize = 32;
-
-/// Both directions of one stream.
+#[derive(Debug)]
 pub(super) struct Keyed {
-    keys: StreamKeys,
-    push: PushStream,
-    /// There once the other side's header has come.
-    pull: Option<PullStream>,
+    stream: SecretStream,
     /// Encrypted, on the way out.
-    outgoing: VecDeque<Vec<u8>>,
+    sealed: Vec<u8>,
+    /// What is to be sent once the other side has proved that it is there.
+    waiting: Vec<Vec<u8>>,
+    received: VecDeque<Vec<u8>>,
+    is_established: bool,
 }
 
 impl Keyed {
-    pub(super) fn new(keys: &StreamKeys) -> Self {
-        let (header, push) = PushStream::init(OsRng, &Key::from(keys.transmit));
-        let first = [&keys.local_stream_id()[..], header.as_ref()].concat();
-        Self { keys: keys.clone(), push, pull: None, outgoing: VecDeque::from([first]) }
+    pub(super) fn new(keys: StreamKeys) -> Result<Self, SecretError> {
+        let mut random = [0; RANDOM_BYTES];
+        getrandom::fill(&mut random).map_err(SecretError::Random)?;
+        let (stream, sealed) = SecretStream::start(keys, random);
+        Ok(Self { stream, sealed, waiting: vec![], received: VecDeque::new(), is_established: false })
     }
 
-    pub(super) fn hash(&self) -> HandshakeHash {
-        self.keys.hash.clone()
+    pub(super) fn role(&self) -> Role {
+        self.stream.keys().role
     }
 
-    /// Takes the other side's first frame, whose id of the stream was checked. Whether it is one.
-    pub(super) fn take_header(&mut self, frame: &[u8]) -> bool {
-        let header = frame.get(STREAM_ID_BYTES..).and_then(|header| Header::try_from(header).ok());
-        self.pull = header.map(|header| PullStream::init(header, &Key::from(self.keys.receive)));
-        self.pull.is_some()
+    pub(super) fn is_established(&self) -> bool {
+        self.is_established
     }
 
-    pub(super) fn encrypt(&mut self, mut message: Vec<u8>) {
-        let sealed = self.push.push(&mut message, &[], Tag::Message);
-        sealed.expect("a frame is far below the cipher's limit of 256 GiB");
-        self.outgoing.push_back(message);
+    pub(super) fn handshake_hash(&self) -> HandshakeHash {
+        self.stream.keys().hash
     }
 
-    pub(super) fn next_sendable(&mut self) -> Option<Vec<u8>> {
-        self.outgoing.pop_front()
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
+        self.stream.receive(bytes);
+        if !self.is_established {
+            // The header is read on the way to the first message.
+            self.received.extend(self.stream.poll_message()?);
+            self.is_established = self.stream.has_begun();
+        }
+        if self.is_established {
+            for message in std::mem::take(&mut self.waiting) {
+                self.send(message);
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn decrypt(&mut self, mut frame: Vec<u8>) -> Result<Vec<u8>, SecretError> {
-        let pull = self.pull.as_mut().ok_or(SecretError::NotAuthentic)?;
-        pull.pull(&mut frame, &[]).map_err(|_| SecretError::NotAuthentic)?;
-        Ok(frame)
+    pub(super) fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
+        match self.received.pop_front() {
+            Some(message) => Ok(Some(message)),
+            None if self.is_established => Ok(self.stream.poll_message()?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.stream.memory_bytes()
+    }
+
+    pub(super) fn send(&mut self, message: Vec<u8>) {
+        match self.is_established {
+            true => self.sealed.extend(self.stream.seal(message)),
+            false => self.waiting.push(message),
+        }
+    }
+
+    pub(super) fn transmit(&mut self, bytes: &mut Vec<u8>) {
+        bytes.append(&mut self.sealed);
     }
 }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use libvms_protocol::dht::{self, Address};
 use libvms_protocol::dht::node::Mode;
+use libvms_protocol::dht::{self, Address};
 use libvms_protocol::identity::SecretKey;
 use thiserror::Error;
 use tracing::warn;
@@ -49,6 +49,18 @@ impl FromStr for Bootstrap {
     }
 }
 
+/// What part a node takes in the DHT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwarmMode {
+    /// It asks, and helps others once it has been there for a while and can be reached from outside.
+    Adaptive,
+    /// It helps others from the beginning: whoever runs it vouches that it can be reached.
+    Persistent {
+        /// Under which address, where that is known; else other nodes tell.
+        public: Option<Ipv4Addr>,
+    },
+}
+
 /// How a network takes part.
 #[derive(Clone, Debug)]
 pub struct SwarmOptions {
@@ -61,7 +73,7 @@ pub struct SwarmOptions {
     /// Who this node is. Peers use it to tell connections apart, and for nothing else.
     pub key: SecretKey,
     /// What part it takes in the DHT.
-    pub mode: Mode,
+    pub mode: SwarmMode,
 }
 
 impl SwarmOptions {
@@ -77,7 +89,7 @@ impl SwarmOptions {
             bind: Ipv4Addr::UNSPECIFIED.into(),
             port: 0,
             key: SecretKey::from_seed(&seed),
-            mode: Mode::Adaptive,
+            mode: SwarmMode::Adaptive,
         })
     }
 
@@ -103,6 +115,12 @@ impl SwarmOptions {
     }
 
     pub(super) fn settings(&self, bootstrap: Vec<Address>, local: SocketAddr) -> dht::Settings {
-        dht::Settings { mode: self.mode, ..dht::Settings::new(bootstrap, local.port()) }
+        let mode = match self.mode {
+            SwarmMode::Adaptive => Mode::Adaptive,
+            SwarmMode::Persistent { public } => {
+                Mode::Persistent { address: public.map(|ip| Address::new(ip, local.port())) }
+            }
+        };
+        dht::Settings { mode, ..dht::Settings::new(bootstrap, local.port()) }
     }
 }
