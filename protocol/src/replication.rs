@@ -22,7 +22,7 @@ use std::ops::Range;
 
 pub use answer::{Refusal, answer};
 pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
-pub use evidence::Evidence;
+pub use evidence::{Evidence, HeadProof};
 pub use peer::{PeerFault, PeerId};
 pub use ranges::Ranges;
 pub use store::Store;
@@ -308,6 +308,7 @@ impl Replicator {
         }
         self.ask_for_upgrade(now, store);
         self.ask_for_blocks(now, id, store);
+        self.compare_heads(now);
     }
 
     /// A fork, or a log that went back: worth a report and the question for the signed head, once each.
@@ -320,6 +321,7 @@ impl Replicator {
         if peer.claims.len() >= CLAIMS_MAX || !peer.claims.insert((sync.fork, sync.length)) {
             return;
         }
+        peer.compared_length = sync.length;
         let evidence = match shrunk_from {
             Some(before) if sync.fork == 0 => {
                 Evidence::ShrinkClaimed { peer: id, before, after: sync.length }

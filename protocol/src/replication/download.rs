@@ -1,7 +1,8 @@
 //! What to ask of whom: longer heads, blocks, heads that someone's claim calls for; and what becomes of the answers.
 
-use super::check::{CheckError, check, check_head};
-use super::evidence::Evidence;
+use super::answer::answer;
+use super::check::{CheckError, Head, check, check_head};
+use super::evidence::{Evidence, HeadProof};
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::{Store, roots_at};
 use super::upload::is_congested;
@@ -17,6 +18,9 @@ const WANTED_RUNS_MAX: usize = 65_536;
 /// Stored or requested blocks passed over in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
 
+/// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
+const COMPARE_INTERVAL_MS: u64 = 10_000;
+
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
 
@@ -29,6 +33,30 @@ impl Replicator {
         for id in ids {
             self.ask_for_blocks(now, id, store);
         }
+        self.compare_heads(now);
+    }
+
+    /// Asks peers whose log is as long as ours or shorter for their heads. A longer log shows by how it grows whether
+    /// it is ours; without this, two logs of one length would stand side by side unnoticed.
+    pub(super) fn compare_heads(&mut self, now: u64) {
+        let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
+        let due: Vec<(PeerId, u64)> =
+            self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
+        for (id, length) in due {
+            self.with(id, |peer| {
+                peer.compared_length = length;
+                peer.compare_from = now.saturating_add(COMPARE_INTERVAL_MS);
+            });
+            self.ask_for_head(now, id, 0, length);
+        }
+    }
+
+    /// The length of a peer's log, if it was not compared with ours yet and our whole tree over it is here.
+    fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
+        let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
+        let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
+        let is_new = length > 0 && length != peer.compared_length;
+        (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
     }
 
     /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
@@ -193,6 +221,9 @@ impl Replicator {
                 if let Some(upgrade) = &verified.upgrade {
                     self.upgrade_from = None;
                     self.upgraded = upgrade.head.length();
+                    // Its head is ours now.
+                    let length = self.upgraded;
+                    self.with(id, |peer| peer.compared_length = length);
                 }
                 self.actions.push_back(Action::Store(verified));
                 Ok(())
@@ -240,22 +271,28 @@ impl Replicator {
         data: &Data,
         store: &impl Store,
     ) -> Result<Option<Evidence>, CheckError> {
-        let head = check_head(self.key, data)?;
-        let ours = roots_at(store, head.length).map(|roots| roots.tree_hash());
-        let theirs = head.signed;
-        Ok(match (ours, &data.upgrade) {
-            _ if theirs.fork() != 0 => Some(Evidence::ForkSigned { peer: id, theirs }),
-            (Some(our_tree), Some(proof)) if our_tree != head.tree_hash => Some(Evidence::Conflict {
-                peer: id,
-                theirs,
-                length: head.length,
-                our_tree,
-                their_tree: head.tree_hash,
-                proof: Box::new(proof.clone()),
-            }),
-            _ if theirs.length() < self.length => Some(Evidence::ShorterSigned { peer: id, theirs }),
-            _ => None,
-        })
+        let Head { signed: theirs, length, tree_hash } = check_head(self.key, data)?;
+        if theirs.fork() != 0 {
+            return Ok(Some(Evidence::ForkSigned { peer: id, theirs }));
+        }
+        let is_ours = roots_at(store, length).map(|roots| roots.tree_hash() == tree_hash);
+        if is_ours == Some(false) {
+            return Ok(self.conflict(id, length, data, store));
+        }
+        // Without such a claim it is the head of a peer that is behind, as peers are.
+        let has_shrunk = self.peers.get(&id).is_some_and(|peer| peer.claims.contains(&(0, length)));
+        let is_shorter = has_shrunk && theirs.length() < self.length;
+        Ok(is_shorter.then_some(Evidence::ShorterSigned { peer: id, theirs }))
+    }
+
+    /// Their head beside ours, as proofs from the length at which they differ. `None` where the nodes are not stored
+    /// that show how our head grew out of that length.
+    fn conflict(&self, id: PeerId, length: u64, data: &Data, store: &impl Store) -> Option<Evidence> {
+        let upgrade = Some(RequestUpgrade { start: 0, length });
+        let ours = answer(store, &Request { upgrade, ..Request::default() }).ok()?.upgrade?;
+        let ours = Box::new(HeadProof::check(self.key, 0, ours).ok()?);
+        let theirs = Box::new(HeadProof::check(self.key, 0, data.upgrade.clone()?).ok()?);
+        ours.contradicts(&theirs).then_some(Evidence::Conflict { peer: id, ours, theirs })
     }
 
     pub(super) fn receive_no_data(
@@ -385,7 +422,9 @@ impl Replicator {
         let timeout = self.settings.request_timeout_ms;
         let resume = (peer.paused_until > 0).then_some(peer.paused_until);
         let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
-        let deadlines = [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region];
+        let compare = self.length_to_compare(peer).map(|_| peer.compare_from);
+        let deadlines =
+            [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region, compare];
         deadlines.into_iter().flatten().min()
     }
 }
