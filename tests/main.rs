@@ -3,6 +3,7 @@
 mod harness;
 
 mod behaviour;
+mod cheater;
 mod cli;
 mod crash;
 mod hostile;
@@ -12,4 +13,5 @@ mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod tamper;
+mod violations;
 mod watch;
