@@ -12,6 +12,7 @@ mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod simulation;
 mod tamper;
 mod violations;
 mod watch;

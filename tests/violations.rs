@@ -93,7 +93,7 @@ fn cheats() -> Vec<Cheat> {
     ]
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a temporary directory");
     for entry in std::fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("readable");
