@@ -18,23 +18,45 @@ use libvms::watcher::Event;
 
 use cheats::{Cheat, Expected};
 use node::NodeCore;
-use world::{HOST, World};
+use world::{HOST, Seen, World};
 
 const NODES: usize = 4;
-/// Acts of chance in a run before the faults end.
-const ACTS_MAX: u64 = 24;
+/// Acts of chance in a run before the faults end, at most.
+const ACTS_MAX: u64 = 40;
 /// Virtual time within which all must be well after that: a request that timed out rests for a minute at most.
 const CALM_MS: u64 = 200_000;
 
-/// Runs `run` for each seed, and says which one failed.
-fn for_each_seed(run: impl Fn(u64)) {
+/// What no hundred runs are without: otherwise they would show little.
+const TO_SEE: [&str; 13] = [
+    "host crashed after everything was written",
+    "host crashed before the names were written",
+    "host crashed before the archive was written",
+    "host crashed while the log was written",
+    "copy lost what was not synced",
+    "copy's head was torn",
+    "connection lost with frames under way",
+    "connection muted",
+    "node parted from all others",
+    "archive seen ahead of the log",
+    "watcher agreed amid faults",
+    "call",
+    "healed",
+];
+
+/// Runs `run` for each seed, says which one failed, and makes sure that enough has happened.
+#[expect(clippy::print_stdout, reason = "what happened in all runs is of interest")]
+fn for_each_seed(run: impl Fn(u64) -> Seen) {
     let (runs, first) = (variable("VMS_SIMULATIONS", 100), variable("VMS_SEED", 1));
+    let mut seen = Seen::new();
     for seed in first..first + runs {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
-        if outcome.is_err() {
-            panic!("seed {seed} fails: VMS_SIMULATIONS=1 VMS_SEED={seed} runs it alone");
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed))) {
+            Ok(more) => more.into_iter().for_each(|(what, times)| *seen.entry(what).or_default() += times),
+            Err(_) => panic!("seed {seed} fails: VMS_SIMULATIONS=1 VMS_SEED={seed} runs it alone"),
         }
     }
+    println!("{runs} runs: {seen:#?}");
+    let unseen: Vec<&str> = TO_SEE.into_iter().filter(|what| !seen.contains_key(what)).collect();
+    assert!(runs < 100 || unseen.is_empty(), "never seen in {runs} runs: {unseen:?}");
 }
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -49,6 +71,7 @@ fn an_honest_host_is_never_accused_and_agreed_with_in_the_end() {
         heal(&mut world);
         assert!(run_until(&mut world, agrees), "{}", standing(&world));
         assert_innocent(&world);
+        world.seen
     });
 }
 
@@ -76,6 +99,8 @@ fn a_cheating_host_is_accused_by_every_watcher_with_the_right_class() {
         let is_accusation = |event: &&Event| is_accusation(event) && !expected.is_in(event);
         let wrong: Vec<&Event> = world.told.iter().flatten().filter(is_accusation).collect();
         assert!(wrong.is_empty() || matches!(expected, Expected::Evidence { .. }), "{cheat:?}: {wrong:?}");
+        world.note(cheat.name());
+        world.seen
     });
 }
 
@@ -85,7 +110,7 @@ fn a_seed_is_a_run() {
         let mut world = World::new(seed, NODES);
         suffer(&mut world);
         let told: Vec<usize> = world.told.iter().map(Vec::len).collect();
-        (world.now, world.host.is_up(), told, world.dice.below(u64::MAX))
+        (world.now, world.host.is_up(), told, world.seen, world.dice.below(u64::MAX))
     };
     for seed in 1..4 {
         assert_eq!(run(seed), run(seed));
@@ -94,36 +119,41 @@ fn a_seed_is_a_run() {
 
 /// Calls and faults, as the dice fall.
 fn suffer(world: &mut World) {
-    for _ in 0..8 + world.dice.below(ACTS_MAX) {
+    link_all(world);
+    for _ in 0..ACTS_MAX / 2 + world.dice.below(ACTS_MAX / 2) {
         act(world, true);
         assert_innocent(world);
     }
+    let agreed = world.told.iter().flatten().filter(|event| matches!(event, Event::Agrees { .. })).count();
+    (0..agreed).for_each(|_| world.note("watcher agreed amid faults"));
 }
 
 /// One act of chance, and a while in which it takes effect. The host calls only while `is_honest`.
 fn act(world: &mut World, is_honest: bool) {
     let nodes = NODES as u64;
     let (a, b) = (world.dice.below(nodes) as usize, world.dice.below(nodes) as usize);
-    match world.dice.below(20) {
+    match world.dice.below(26) {
         0..8 if is_honest && world.is_up(HOST) => {
+            world.note("call");
             world.host.call_any(&mut world.dice);
             if !world.dice.one_in(4) {
                 world.publish();
             }
         }
-        8..12 if a != b => world.link(a, b),
-        12 | 13 => of_links(world, World::cut),
-        14 => of_links(world, World::mute),
-        15 => world.cut_muted(),
-        16 if a != HOST || is_honest => world.crash(a),
-        17 | 18 => world.start(a),
-        // A partition: `a` hears of nobody.
-        19 => {
-            for other in 0..NODES {
-                if world.is_linked(a, other) {
-                    of_links(world, World::cut);
-                }
-            }
+        8..13 if a != b => world.link(a, b),
+        13 | 14 => of_links(world, World::cut),
+        15 => {
+            world.note("connection muted");
+            of_links(world, World::mute);
+        }
+        16 => world.cut_muted(),
+        17 | 18 if a != HOST => world.crash(a),
+        19 if is_honest => world.crash(HOST),
+        20..24 => world.start(a),
+        24 => world.start(HOST),
+        25 => {
+            world.note("node parted from all others");
+            world.part(a);
         }
         _ => {}
     }
@@ -143,9 +173,14 @@ fn of_links(world: &mut World, change: impl Fn(&mut World, u64)) {
 
 /// Ends all faults: everybody is up and reaches everybody.
 fn heal(world: &mut World) {
+    world.note("healed");
     world.cut_muted();
     (0..NODES).for_each(|node| world.start(node));
     world.publish();
+    link_all(world);
+}
+
+fn link_all(world: &mut World) {
     for a in 0..NODES {
         (a + 1..NODES).for_each(|b| world.link(a, b));
     }

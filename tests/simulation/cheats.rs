@@ -51,6 +51,21 @@ impl Cheat {
         ALL[dice.below(ALL.len() as u64) as usize]
     }
 
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::WrongResult => "cheat: wrong result",
+            Self::WrongError => "cheat: wrong error",
+            Self::WrongFiles => "cheat: wrong files",
+            Self::FalseFault => "cheat: false fault",
+            Self::DroppedCall => "cheat: dropped call",
+            Self::InsertedCall => "cheat: inserted call",
+            Self::TimeBack => "cheat: time back",
+            Self::Garbage => "cheat: garbage",
+            Self::AlteredContent => "cheat: altered content",
+            Self::SecondHistory => "cheat: second history",
+        }
+    }
+
     /// Whether everybody must have seen before what is changed: only then do two histories meet everywhere.
     pub(super) fn needs_witnesses(self) -> bool {
         matches!(self, Self::SecondHistory)

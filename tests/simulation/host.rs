@@ -112,8 +112,8 @@ impl Host {
         }
     }
 
-    /// Ends in the midst of a call that no peer has heard of.
-    pub(super) fn crash(&mut self, dice: &mut Dice) {
+    /// Ends in the midst of a call that no peer has heard of. Tells how far the call had come.
+    pub(super) fn crash(&mut self, dice: &mut Dice) -> &'static str {
         let before = tempfile::tempdir().expect("a temporary directory");
         CORES.iter().for_each(|core| copy(&self.directory.join(core), &before.path().join(core)));
         self.call_any(dice);
@@ -124,16 +124,19 @@ impl Host {
             copy(&before.path().join(core), &place);
         };
         match dice.below(4) {
-            // Everything was written.
-            0 => {}
-            // The log and the contents were, the names not.
-            1 => lose("files"),
-            // The log was.
-            2 => ["files", "blobs"].into_iter().for_each(lose),
-            // Not even the log, or a part of its last append.
+            0 => "host crashed after everything was written",
+            1 => {
+                lose("files");
+                "host crashed before the names were written"
+            }
+            2 => {
+                ["files", "blobs"].into_iter().for_each(lose);
+                "host crashed before the archive was written"
+            }
             _ => {
                 ["files", "blobs"].into_iter().for_each(lose);
                 tear(&self.directory.join("log/oplog"), &before.path().join("log/oplog"), dice);
+                "host crashed while the log was written"
             }
         }
     }

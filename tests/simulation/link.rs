@@ -45,6 +45,11 @@ impl Link {
         self.ends.iter().position(|end| *end == node)
     }
 
+    /// Whether anything is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.wires.iter().any(|wire| !wire.is_empty())
+    }
+
     pub(super) fn send(&mut self, side: usize, core: &PublicKey, message: &Message) {
         if self.sessions[side].send(core, message).is_ok() {
             self.unflushed[side].insert(*core);

@@ -8,6 +8,7 @@ use libvms::net::Held;
 use libvms::replay::Settings;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watcher::{Event, EvidenceJudge, Followed};
+use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 use libvms_protocol::replication::{Download, Replicator, Settings as Replication, Store, Verified};
@@ -110,6 +111,15 @@ impl Node {
         events
     }
 
+    /// Whether the watcher has seen a signed head of the archive that the log does not account for yet.
+    pub(super) fn is_archive_ahead(&self) -> bool {
+        let is_ahead = |watcher: &Followed| {
+            let cores = [ArchiveCore::Files, ArchiveCore::Blobs];
+            cores.into_iter().any(|core| watcher.audit().unexplained(core).is_some())
+        };
+        self.watcher.as_ref().is_some_and(is_ahead)
+    }
+
     /// Brings a copy to disk.
     pub(super) fn sync(&mut self, core: usize) {
         let core = &mut self.cores[core];
@@ -142,17 +152,15 @@ impl NodeCore {
     }
 }
 
-/// What a crash may do to copies on disk: what was not synced is lost in part, and the write of a head is torn.
-pub(super) fn tear_copies(directory: &Path, dice: &mut Dice) {
-    for name in CORES {
-        let place = directory.join(name);
-        if place.exists() {
-            tear_copy(&place, dice);
-        }
-    }
+/// What a crash may do to copies on disk: what was not synced is lost in part, and the write of a head is torn. Tells
+/// what it did.
+pub(super) fn tear_copies(directory: &Path, dice: &mut Dice) -> Vec<&'static str> {
+    let places = CORES.map(|name| directory.join(name));
+    places.iter().filter(|place| place.exists()).flat_map(|place| tear_copy(place, dice)).collect()
 }
 
-fn tear_copy(place: &Path, dice: &mut Dice) {
+fn tear_copy(place: &Path, dice: &mut Dice) -> Vec<&'static str> {
+    let mut torn = vec![];
     let open = |name: &str| File::options().read(true).write(true).open(place.join(name)).expect("a copy");
     let word = |file: &File, at: u64| {
         let mut bytes = [0; 8];
@@ -168,12 +176,15 @@ fn tear_copy(place: &Path, dice: &mut Dice) {
     let stored = newest.map_or(0, |slot| word(&head, 4096 * slot + 40));
     let synced = stored.checked_sub(1).map_or(0, |last| word(&ends, 8 * last));
     let written = data.metadata().expect("a copy").len();
-    if dice.one_in(2) {
+    if written > synced && dice.one_in(2) {
+        torn.push("copy lost what was not synced");
         data.set_len(synced + dice.below(written - synced + 1)).expect("a disk");
     }
     if dice.one_in(3) {
         let next = newest.map_or(0, |slot| 1 - slot);
-        let torn: Vec<u8> = (0..8 + dice.below(4088)).map(|_| dice.below(256) as u8).collect();
-        head.write_all_at(&torn, 4096 * next).expect("a disk");
+        torn.push("copy's head was torn");
+        let noise: Vec<u8> = (0..8 + dice.below(4088)).map(|_| dice.below(256) as u8).collect();
+        head.write_all_at(&noise, 4096 * next).expect("a disk");
     }
+    torn
 }

@@ -32,11 +32,16 @@ pub(super) struct World {
     pub(super) nodes: Vec<Option<Node>>,
     /// What each watcher has told.
     pub(super) told: Vec<Vec<Event>>,
+    /// How often something happened that a run should not be without.
+    pub(super) seen: Seen,
     links: BTreeMap<u64, Link>,
     links_made: u64,
     log: PublicKey,
     place: TempDir,
 }
+
+/// What happened how often.
+pub(super) type Seen = BTreeMap<&'static str, u64>;
 
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +63,7 @@ impl World {
             host,
             nodes: (0..nodes).map(|_| None).collect(),
             told: vec![vec![]; nodes],
+            seen: Seen::new(),
             links: BTreeMap::new(),
             links_made: 0,
             log,
@@ -110,17 +116,28 @@ impl World {
         }
         self.stop(node);
         if node == HOST {
-            self.host.crash(&mut self.dice);
+            let how = self.host.crash(&mut self.dice);
+            self.note(how);
         } else {
-            tear_copies(&self.directory(node), &mut self.dice);
+            let torn = tear_copies(&self.directory(node), &mut self.dice);
+            torn.into_iter().for_each(|how| self.note(how));
         }
+    }
+
+    pub(super) fn note(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
     }
 
     /// Ends a node without a word to anybody.
     pub(super) fn stop(&mut self, node: usize) {
+        self.part(node);
+        self.nodes[node] = None;
+    }
+
+    /// Parts a node from all others.
+    pub(super) fn part(&mut self, node: usize) {
         let links: Vec<u64> = self.links_of(node).collect();
         links.into_iter().for_each(|link| self.cut(link));
-        self.nodes[node] = None;
     }
 
     /// Shows peers what the host has appended. Its cores are told of in any order.
@@ -162,6 +179,7 @@ impl World {
     /// Loses a connection with all that is under way on it.
     pub(super) fn cut(&mut self, number: u64) {
         let Some(link) = self.links.remove(&number) else { return };
+        self.note(if link.is_busy() { "connection lost with frames under way" } else { "connection lost" });
         for (node, open) in link.ends.into_iter().zip(link.open) {
             self.close_cores(node, number, open);
         }
@@ -312,8 +330,13 @@ impl World {
             Next::Look { node } => {
                 let at = self.nodes[node].as_mut().expect("it has a deadline");
                 let before = at.cores.len();
-                self.told[node].extend(at.look(self.now));
-                if at.cores.len() > before {
+                let told = at.look(self.now);
+                let (is_longer, is_ahead) = (at.cores.len() > before, at.is_archive_ahead());
+                self.told[node].extend(told);
+                if is_ahead {
+                    self.note("archive seen ahead of the log");
+                }
+                if is_longer {
                     self.open_cores(node);
                 }
             }
