@@ -186,18 +186,23 @@ fn link_all(world: &mut World) {
     }
 }
 
-/// Runs until it is so for all watchers; `false` where that takes too long. A connection that was lost is made again.
+/// Runs until it is so for all watchers; `false` where that takes too long, or nothing happens any more. A connection
+/// that was lost is made again, as the network does it.
 fn run_until(world: &mut World, is_so: impl Fn(&World, usize) -> bool) -> bool {
     let end = world.now + CALM_MS;
-    for events in 0.. {
+    for events in 1.. {
         if world.watchers().all(|watcher| is_so(world, watcher)) {
             return true;
         }
-        if events % 500 == 499 {
-            heal(world);
+        if events % 500 == 0 {
+            link_all(world);
         }
         if !world.step(end) {
-            break;
+            let links = world.link_numbers();
+            link_all(world);
+            if world.link_numbers() == links {
+                break;
+            }
         }
     }
     false
