@@ -43,6 +43,12 @@ pub(super) struct World {
 /// What happened how often.
 pub(super) type Seen = BTreeMap<&'static str, u64>;
 
+/// A directory in memory, if there is room for such: what is synced there costs nothing, and what a crash would leave is
+/// the simulation's matter.
+fn place() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
+}
+
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
@@ -54,7 +60,7 @@ enum Next {
 
 impl World {
     pub(super) fn new(seed: u64, nodes: usize) -> Self {
-        let place = tempfile::tempdir().expect("a temporary directory");
+        let place = place();
         let host = Host::deploy(place.path().join("host"));
         let log = host.views()[0].key();
         let mut world = Self {
