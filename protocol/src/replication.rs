@@ -5,13 +5,14 @@
 //! a manifest that is never truncated.
 //!
 //! [`answer`] makes the proofs that peers ask for, [`check`] checks those that come back; both stand on their own.
-//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `peer.rs` holds what
-//! is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
+//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `heads.rs` compares
+//! whole heads, `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
 
 mod answer;
 mod check;
 mod download;
 mod evidence;
+mod heads;
 mod peer;
 mod ranges;
 mod store;

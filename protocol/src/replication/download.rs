@@ -1,12 +1,10 @@
-//! What to ask of whom: longer heads, blocks, heads that someone's claim calls for; and what becomes of the answers.
+//! What to ask of whom, longer heads and blocks, and what becomes of the answers.
 
-use super::answer::answer;
-use super::check::{CheckError, Head, check, check_head};
-use super::evidence::{Evidence, HeadProof};
+use super::check::{CheckError, check};
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
-use super::store::{Store, roots_at};
+use super::store::Store;
 use super::upload::is_congested;
-use super::{Action, Download, HEADS_SHOWN_MAX, Replicator, span};
+use super::{Action, Download, Replicator, span};
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -17,9 +15,6 @@ const WANTED_RUNS_MAX: usize = 65_536;
 
 /// Stored or requested blocks passed over in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
-
-/// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
-const COMPARE_INTERVAL_MS: u64 = 10_000;
 
 /// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
 const UNHELPFUL_MAX: u32 = 1024;
@@ -34,29 +29,6 @@ impl Replicator {
             self.ask_for_blocks(now, id, store);
         }
         self.compare_heads(now);
-    }
-
-    /// Asks peers whose log is as long as ours or shorter for their heads. A longer log shows by how it grows whether
-    /// it is ours; without this, two logs of one length would stand side by side unnoticed.
-    pub(super) fn compare_heads(&mut self, now: u64) {
-        let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
-        let due: Vec<(PeerId, u64)> =
-            self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
-        for (id, length) in due {
-            self.with(id, |peer| {
-                peer.compared_length = length;
-                peer.compare_from = now.saturating_add(COMPARE_INTERVAL_MS);
-            });
-            self.ask_for_head(now, id, 0, length);
-        }
-    }
-
-    /// The length of a peer's log, if it was not compared with ours yet and our whole tree over it is here.
-    fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
-        let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
-        let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
-        let is_new = length > 0 && length != peer.compared_length;
-        (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
     }
 
     /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
@@ -138,11 +110,6 @@ impl Replicator {
         }
     }
 
-    /// Asks for the proof of a whole head, for which the other side needs nothing but its roots.
-    pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
-        self.send_request(now, id, Asked::Head { fork, length }, 0);
-    }
-
     fn ask(&mut self, now: u64, id: PeerId, asked: Asked, store: &impl Store) {
         let nodes = match asked {
             Asked::Block { index } => steps_to_known(store, index),
@@ -151,7 +118,7 @@ impl Replicator {
         self.send_request(now, id, asked, nodes);
     }
 
-    fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
+    pub(super) fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
         let number = self.next_request;
         self.next_request += 1;
         let request = match asked {
@@ -242,57 +209,6 @@ impl Replicator {
                 }
             }
         }
-    }
-
-    /// A peer that has found two signed logs shows its own to everybody, under the number 0.
-    fn take_shown_head(&mut self, id: PeerId, data: &Data, store: &impl Store) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.heads_shown = peer.heads_shown.saturating_add(1);
-        if peer.heads_shown > HEADS_SHOWN_MAX {
-            return;
-        }
-        if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
-            self.actions.push_back(Action::Evidence(evidence));
-        }
-    }
-
-    /// Reports a signed head that is not simply a part of our log.
-    fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
-        let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
-        let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        self.actions.extend(evidence.map(Action::Evidence));
-        suspected.map_or(Ok(()), |why| Err(why.into()))
-    }
-
-    /// What a proof of a whole head says about the writer of the log.
-    fn judge_head(
-        &self,
-        id: PeerId,
-        data: &Data,
-        store: &impl Store,
-    ) -> Result<Option<Evidence>, CheckError> {
-        let Head { signed: theirs, length, tree_hash } = check_head(self.key, data)?;
-        if theirs.fork() != 0 {
-            return Ok(Some(Evidence::ForkSigned { peer: id, theirs }));
-        }
-        let is_ours = roots_at(store, length).map(|roots| roots.tree_hash() == tree_hash);
-        if is_ours == Some(false) {
-            return Ok(self.conflict(id, length, data, store));
-        }
-        // Without such a claim it is the head of a peer that is behind, as peers are.
-        let has_shrunk = self.peers.get(&id).is_some_and(|peer| peer.claims.contains(&(0, length)));
-        let is_shorter = has_shrunk && theirs.length() < self.length;
-        Ok(is_shorter.then_some(Evidence::ShorterSigned { peer: id, theirs }))
-    }
-
-    /// Their head beside ours, as proofs from the length at which they differ. `None` where the nodes are not stored
-    /// that show how our head grew out of that length.
-    fn conflict(&self, id: PeerId, length: u64, data: &Data, store: &impl Store) -> Option<Evidence> {
-        let upgrade = Some(RequestUpgrade { start: 0, length });
-        let ours = answer(store, &Request { upgrade, ..Request::default() }).ok()?.upgrade?;
-        let ours = Box::new(HeadProof::check(self.key, 0, ours).ok()?);
-        let theirs = Box::new(HeadProof::check(self.key, 0, data.upgrade.clone()?).ok()?);
-        ours.contradicts(&theirs).then_some(Evidence::Conflict { peer: id, ours, theirs })
     }
 
     pub(super) fn receive_no_data(
