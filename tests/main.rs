@@ -3,6 +3,7 @@
 mod harness;
 
 mod behaviour;
+mod cheater;
 mod cli;
 mod crash;
 mod hostile;
@@ -13,5 +14,7 @@ mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod simulation;
 mod tamper;
+mod violations;
 mod watch;

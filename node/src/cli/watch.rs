@@ -130,8 +130,8 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
             }
             object
         }
-        Event::Evidence { class, is_signed, why, report } => json!({
-            "event": "evidence", "class": class, "signed": is_signed, "why": why, "report": report,
+        Event::Evidence { core, class, is_signed, why, report } => json!({
+            "event": "evidence", "core": core, "class": class, "signed": is_signed, "why": why, "report": report,
         }),
         Event::Failed { why } => json!({ "event": "failed", "why": why }),
     };

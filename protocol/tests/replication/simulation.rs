@@ -1,7 +1,7 @@
 //! Two and more machines, connected in memory.
 
 use libvms_protocol::replication::{
-    CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
+    CheckError, Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
 use libvms_protocol::wire::message::{
     Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
@@ -344,11 +344,59 @@ fn another_signed_log_is_reported_as_a_conflict() {
     world.run(10_000);
     let evidence = &world.machines[1].evidence;
     assert!(
-        matches!(&evidence[..], [Evidence::Conflict { length: 20, theirs, .. }] if theirs.length() == 25),
+        matches!(&evidence[..], [Evidence::Conflict { ours, theirs, .. }]
+            if theirs.head().length == 20 && theirs.head().signed.length() == 25 && ours.contradicts(theirs)),
         "{evidence:?}"
     );
     assert!(matches!(world.machines[1].faults[..], [PeerFault::Invalid(CheckError::WrongSignature { .. })]));
     assert!(world.machines[1].core.is_complete(&world.truth));
+}
+
+#[test]
+fn two_logs_of_one_length_are_found_out_whoever_holds_them() {
+    for (ours, theirs) in [(20, 20), (20, 15), (15, 20), (1, 1), (33, 32)] {
+        let mut world = world(11, ours, 2);
+        let mut other = Core::written(ours.min(theirs) - 1);
+        let rest = (other.length()..theirs).map(|block| vec![block as u8; 3]).collect::<Vec<_>>();
+        other.append(&rest);
+        world.link(0, 1);
+        world.run(10_000);
+        // Two honest readers meet, each with the log that the writer has shown it.
+        world.machines[2].core = other;
+        world.link(1, 2);
+        world.run(10_000);
+        for reader in [1, 2] {
+            let evidence = &world.machines[reader].evidence;
+            let is_proof = |evidence: &Evidence| {
+                let Evidence::Conflict { ours, theirs, .. } = evidence else { return false };
+                let shown = |head: &HeadProof| HeadProof::check(super::core::key(), 0, head.proof().clone());
+                shown(ours).as_ref() == Ok(&**ours)
+                    && shown(theirs).as_ref() == Ok(&**theirs)
+                    && ours.contradicts(theirs)
+            };
+            assert!(evidence.iter().any(is_proof), "{ours} {theirs} {reader}: {evidence:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_behind_is_compared_now_and_then_and_suspected_of_nothing() {
+    let mut world = world(16, 10, 2);
+    world.link(0, 1);
+    world.run(10_000);
+    let mut behind = world.truth.clone();
+    for length in 10..40 {
+        world.append(0, &[content(length)]);
+        world.run(10_000);
+        if length % 10 == 0 {
+            world.machines[2].core = behind;
+            world.link(1, 2);
+            world.run(10_000);
+            world.unlink(1, 2);
+        }
+        behind = world.truth.clone();
+    }
+    assert!(world.machines.iter().all(|machine| machine.evidence.is_empty() && machine.faults.is_empty()));
 }
 
 #[test]
