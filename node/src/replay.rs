@@ -191,16 +191,10 @@ impl<S: ArchiveStore> Replay<S> {
 
     /// Whether we have what it takes to judge this log.
     fn check_means(&self, init: &Init) -> Result<(), Stop> {
-        let engine = vm::engine();
-        if init.engine != engine {
-            let (theirs, ours) = (&init.engine, &engine);
-            return Err(cannot_verify(
-                0,
-                format!(
-                    "the log was made by {} {} (api {}); this program has {} {} (api {})",
-                    theirs.name, theirs.version, theirs.api, ours.name, ours.version, ours.api
-                ),
-            ));
+        // First of all: with another engine, nothing that is found later could be held against the host.
+        if let Some(differences) = init.engine.differences(&vm::engine()) {
+            let why = format!("the log was made with another engine than this program has: {differences}");
+            return Err(cannot_verify(0, why));
         }
         if init.auth == Auth::Signed {
             return Err(cannot_verify(0, "this version can not check signed calls"));
