@@ -5,6 +5,7 @@ mod harness;
 mod behaviour;
 mod cli;
 mod crash;
+mod determinism;
 mod hostile;
 mod interop;
 mod readme;
