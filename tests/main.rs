@@ -6,6 +6,7 @@ mod behaviour;
 mod cli;
 mod crash;
 mod determinism;
+mod dice;
 mod hostile;
 mod interop;
 mod readme;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libvms_protocol::entry::{Entry, Limits, Outcome};
+use libvms_protocol::entry::{Entry, Limits};
 use libvms_protocol::value::Value;
 use serde_json::json;
 
@@ -90,22 +90,6 @@ fn arguments(args: &serde_json::Value) -> Vec<Value> {
     }
 }
 
-/// How often a call ended in which way.
-fn kinds(recording: &Recording) -> BTreeMap<String, u64> {
-    let mut kinds = BTreeMap::new();
-    for entry in recording.entries() {
-        let Entry::Call(entry) = Entry::decode(entry).expect("our own") else { continue };
-        let kind = match entry.result.outcome().expect("our own") {
-            Outcome::Returned { files: None, .. } => "returned".into(),
-            Outcome::Returned { files: Some(_), .. } => "changed files".into(),
-            Outcome::Threw(thrown) => thrown.name,
-            Outcome::Fault(fault) => fault.name().into(),
-        };
-        *kinds.entry(kind).or_default() += 1;
-    }
-    kinds
-}
-
 #[test]
 fn the_golden_calls_end_in_every_way_there_is() {
     let expected = [
@@ -122,7 +106,7 @@ fn the_golden_calls_end_in_every_way_there_is() {
     ];
     let expected: BTreeMap<String, u64> =
         expected.into_iter().map(|(kind, count)| (kind.into(), count)).collect();
-    assert_eq!(kinds(&record()), expected);
+    assert_eq!(record().kinds(), expected);
 }
 
 /// `.ci/golden` asks for the files to be written; without that they are compared.

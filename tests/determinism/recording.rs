@@ -1,5 +1,6 @@
 //! A service with fixed keys and a fixed clock: the same calls give the same log and archive, byte for byte.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -81,6 +82,22 @@ impl Recording {
         &self.entries
     }
 
+    /// How often a call ended in which way.
+    pub(super) fn kinds(&self) -> BTreeMap<String, u64> {
+        let mut kinds = BTreeMap::new();
+        for entry in &self.entries {
+            let Entry::Call(entry) = Entry::decode(entry).expect("our own") else { continue };
+            let kind = match entry.result.outcome().expect("our own") {
+                Outcome::Returned { files: None, .. } => "returned".into(),
+                Outcome::Returned { files: Some(_), .. } => "changed files".into(),
+                Outcome::Threw(thrown) => thrown.name,
+                Outcome::Fault(fault) => fault.name().into(),
+            };
+            *kinds.entry(kind).or_default() += 1;
+        }
+        kinds
+    }
+
     /// Writes log and archive as a host does: a data directory that any auditor can read.
     pub(super) fn save(&self, directory: &Path) {
         let cores = self.archive.lock();
@@ -108,7 +125,8 @@ impl Recording {
     fn load(&mut self, block: u64, archive: Archive<Blocks>) {
         let script = Script { code: &self.init.code, limits: self.init.limits, at: self.at };
         let log = key(LOG).public_key();
-        self.execution = Some(Execution::load(log, block, script, archive).expect("a good script"));
+        let loaded = Execution::load(log, block, script, archive);
+        self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));
     }
 
     fn execution(&mut self) -> &mut Execution<Blocks> {
