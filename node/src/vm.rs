@@ -31,7 +31,7 @@ pub use identity::engine;
 #[doc(hidden)]
 pub use sandbox::Attempt;
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
-pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError};
+pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
 
 #[cfg(test)]
 mod tests;
