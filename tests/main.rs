@@ -7,6 +7,8 @@ mod cli;
 mod crash;
 mod determinism;
 mod dice;
+#[cfg(target_os = "linux")]
+mod fuzz_worker;
 mod hostile;
 mod interop;
 mod readme;

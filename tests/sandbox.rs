@@ -1,12 +1,11 @@
 //! Scripts in processes of their own: the same outcomes as on a thread, and a lock that holds.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use libvms::vm::message::{
-    Call, Console, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request,
-    Thrown,
+    Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
 use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
@@ -179,6 +178,7 @@ fn attempt(attempt: libvms::vm::Attempt) -> Result<Report, WorkerError> {
 #[test]
 fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
     use libvms::vm::Attempt;
+    use libvms::vm::message::Console;
     let nothing = Console { level: "error".into(), text: "no error".into() };
     assert_eq!(attempt(Attempt::Nothing).expect("it lives"), Report::Console(nothing));
     let mut victim = victim();
@@ -205,8 +205,8 @@ fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
 
 /// A process of the same user that waits.
 #[cfg(debug_assertions)]
-fn victim() -> Child {
-    Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().expect("sleep is there")
+fn victim() -> std::process::Child {
+    Command::new("sleep").arg("1000").stdin(std::process::Stdio::null()).spawn().expect("sleep is there")
 }
 
 #[cfg(debug_assertions)]
