@@ -192,7 +192,7 @@ impl Executor {
         let killed = self.running.pop_front()?;
         let method = &killed.call.method_name;
         self.shared.suspensions().suspend(method);
-        warn!(%method, "calls of this method are refused for a while");
+        warn!(?method, "calls of this method are refused for a while");
         let mut others = VecDeque::new();
         for running in self.running.drain(..) {
             match self.shared.check_suspended(&running.call.method_name) {
