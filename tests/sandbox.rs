@@ -319,7 +319,8 @@ fn a_host_without_sandbox_has_no_workers() {
     place.assert_agrees();
 }
 
-/// A service that counts, and can be kept busy.
+/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor grants, since each of
+/// the steps that are counted takes a microsecond.
 fn counting() -> Place {
     Place::new(
         "let n = 0
@@ -327,7 +328,7 @@ fn counting() -> Place {
         exports.write = text => System.files.writeFile('/f', text)
         exports.read = () => System.files.readFile('/f')
         exports.spin = () => { for (let i = 0; i < 3e7; i++); return ++n }
-        exports.forever = () => { for (;;) {} }",
+        exports.forever = () => { for (;;) [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}] }",
     )
 }
 
