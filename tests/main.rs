@@ -6,6 +6,10 @@ mod behaviour;
 mod cheater;
 mod cli;
 mod crash;
+mod determinism;
+mod dice;
+#[cfg(target_os = "linux")]
+mod fuzz_worker;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;

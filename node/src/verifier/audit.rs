@@ -65,6 +65,7 @@ impl Audit {
             None => Verdict::Agrees,
             Some(Stop::Diverges(finding)) => self.doubt(log, finding)?,
             Some(Stop::CannotVerify { block, why }) => Verdict::CannotVerify { block, why },
+            Some(Stop::Overdue { block, error }) => Verdict::CannotVerify { block, why: error.to_string() },
             Some(Stop::Failed(error)) => return Err(error.into()),
         };
         Ok(())
@@ -174,6 +175,9 @@ impl Audit {
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
             Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
             Some(Stop::Failed(error)) => Err(error.into()),
+            Some(Stop::Overdue { block, error }) => {
+                Ok(Verdict::CannotVerify { block, why: error.to_string() })
+            }
             _ => Ok(Verdict::NotDeterministic { block: finding.block, why: finding.violation.to_string() }),
         }
     }

@@ -17,6 +17,12 @@ use super::message::Fault;
 /// Polls between two questions of the engine, and so the unit of a fuel limit.
 const STEPS_PER_UNIT: u64 = 10_000;
 
+/// With a stack of this size, no function can be called, however deep or shallow the caller stands: the engine takes it
+/// from the address of its topmost frame, in its own unsigned arithmetic, and so finds every address to be 16 MiB
+/// below the end. A stack of one byte would leave room wherever the topmost frame that the engine has noticed lies
+/// deeper than the one that calls, which differs from build to build.
+const NO_STACK: usize = usize::MAX - (16 << 20);
+
 /// Counts one request at a time.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -92,7 +98,7 @@ impl Meter {
     pub(super) fn stop(&self, fault: Fault) {
         if self.state.get() == State::Running {
             self.state.set(State::Stopped(fault));
-            self.limit_stack(1);
+            self.limit_stack(NO_STACK);
         }
     }
 

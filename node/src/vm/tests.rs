@@ -172,6 +172,28 @@ fn a_stopped_call_can_not_go_on() {
     }
 }
 
+/// Where a stop leaves jobs behind, they must not run: how far they came once depended on the compiler.
+#[test]
+fn what_a_stopped_call_has_left_does_not_run() {
+    let mut script = load(
+        "let after = 0
+        exports.flood = async () => {
+            for (;;) { try { await System.files.writeFile('/f', 'x'.repeat(1e6)) } catch { after++ } }
+        }
+        exports.unawaited = async () => {
+            const write = async () => { try { await null; await flood() } finally { after++ } }
+            const flood = async () => { for (;;) await System.files.writeFile('/f', 'x'.repeat(1e6)) }
+            for (let i = 0; i < 10; i++) write()
+            try { await flood() } catch { after++ }
+        }
+        exports.after = () => after",
+    );
+    for method in ["flood", "unawaited", "flood"] {
+        assert_eq!(script.call(method, "[]"), Outcome::Fault(Fault::Output), "{method}");
+        assert_eq!(script.json("after"), "0", "{method}");
+    }
+}
+
 #[test]
 fn fuel_is_counted_alike_every_time() {
     let code = "exports.f = (n) => { let s = 0; for (let i = 0; i < n; i++) s += i; return s }";
