@@ -9,6 +9,7 @@
 //! sandbox     the process from inside, and how it is locked
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script can not prevent
+//! metering    fuel for built-ins that the engine does not count
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
 //! allocator, math, random     what must not depend on the machine
@@ -20,6 +21,7 @@ mod engine;
 mod math;
 pub mod message;
 mod meter;
+mod metering;
 mod random;
 mod sandbox;
 mod worker;
