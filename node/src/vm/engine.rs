@@ -25,6 +25,9 @@ const SCRIPT: &str = "script.js";
 /// More than an error object with its message and stack takes.
 const ERROR_BYTES: u64 = 64 * 1024;
 
+/// Bytes of arguments or of a result that are read or written in a step.
+const JSON_BYTES_PER_STEP: usize = 2;
+
 /// A script's world, from its loading to the end of its heap.
 pub(super) struct Engine {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
@@ -173,6 +176,7 @@ impl Engine {
     }
 
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
+        self.meter.spend((call.args.len() / JSON_BYTES_PER_STEP) as u64);
         let args = ctx.json_parse(call.args.as_str()).map_err(|error| self.thrown(ctx, &error))?;
         let arguments = (call.method.as_str(), args, Nullable(call.user_id.as_deref()));
         let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, arguments)?;
@@ -216,6 +220,7 @@ impl Engine {
             return Ok(None);
         };
         let json = json.to_cstring().map_err(|error| self.thrown(ctx, &error))?;
+        self.meter.spend((json.len() / JSON_BYTES_PER_STEP) as u64);
         if json.len() > RESULT_BYTES_MAX || json.len() as u64 > self.limits.output {
             self.meter.stop(Fault::Output);
             return Err(Stop::Fault);

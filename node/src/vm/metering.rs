@@ -44,8 +44,8 @@ use super::meter::Meter;
 enum Charge {
     /// So many steps, then the built-in.
     Steps(u64),
-    /// The built-in, then steps by what it made. Only where memory bounds the work.
-    After(fn(Operand) -> u64),
+    /// So many steps, the built-in, then steps by what it made. Only where memory bounds the work.
+    After(u64, fn(Operand) -> u64),
     /// So many steps; the answer is known.
     Known(u64, qjs::JSValue),
     /// Nobody can say without running the script: the prelude's version, which the engine counts.
@@ -106,7 +106,8 @@ impl Metering {
             raw
         };
         let part = ctx.eval::<Function<'_>, _>(include_str!("prelude/exotic.js"))?;
-        let is_regexp = Function::new(ctx.clone(), |value: Value<'_>| value.as_object().is_some_and(operand::is_regexp))?;
+        let is_regexp =
+            Function::new(ctx.clone(), |value: Value<'_>| value.as_object().is_some_and(operand::is_regexp))?;
         let versions: Object<'_> = part.call((ctx.globals(), is_regexp))?;
         let mut scripted = vec![];
         let mut functions = vec![];
@@ -157,7 +158,7 @@ impl Metering {
         match (TABLE[row].rule)(operands, &self.known) {
             Charge::Steps(steps) if self.pay(steps) => Verdict::Run,
             Charge::Known(steps, answer) if self.pay(steps) => Verdict::Known(answer),
-            Charge::After(steps) if self.pay(0) => Verdict::RunAndCount(steps),
+            Charge::After(steps, more) if self.pay(steps) => Verdict::RunAndCount(more),
             Charge::Script if self.pay(0) => match self.scripted[row] {
                 Some(version) => Verdict::Elsewhere(version),
                 None => Verdict::Run,

@@ -81,7 +81,9 @@ pub(super) fn join(call: &Operands, _: &Known) -> Charge {
     }
     let units = separator.text_length().unwrap_or(1);
     on_receiver(call, |receiver| {
-        receiver.steps(receiver.length.saturating_mul(2)).saturating_add(receiver.length.saturating_mul(units / UNITS_PER_STEP))
+        receiver
+            .steps(receiver.length.saturating_mul(2))
+            .saturating_add(receiver.length.saturating_mul(units / UNITS_PER_STEP))
     })
 }
 
@@ -173,9 +175,8 @@ pub(super) fn sort(call: &Operands, _: &Known) -> Charge {
 fn texts(array: Operand, length: u64) -> Option<u64> {
     let mut units = 0_u64;
     for index in 0..length {
-        let own = array.element(index, |element| {
-            (!element.is_object()).then(|| element.text_length().unwrap_or(0))
-        })?;
+        let own = array
+            .element(index, |element| (!element.is_object()).then(|| element.text_length().unwrap_or(0)))?;
         units = units.saturating_add(own);
     }
     Some(units)
@@ -205,7 +206,9 @@ pub(super) fn flat(call: &Operands, known: &Known) -> Charge {
         return Charge::Steps(0);
     }
     let is_one = depth.is_undefined() || depth.number().is_some_and(|depth| (1.0..2.0).contains(&depth));
-    let Some(length) = this.dense_length().filter(|_| is_one && known.is_plain(this)) else { return Charge::Script };
+    let Some(length) = this.dense_length().filter(|_| is_one && known.is_plain(this)) else {
+        return Charge::Script;
+    };
     let mut elements = length;
     for index in 0..length {
         let inner = this.element(index, |element| match element.dense_length() {
@@ -239,6 +242,8 @@ impl Known {
         array.own_is(Name::Constructor, self.array)
             && call.with(self.array).own_is(Name::Species, self.species)
             && array.prototype(|prototype| prototype.is(self.object_prototype))
-            && [array, object].iter().all(|each| matches!(each.own(Name::IsConcatSpreadable), Property::Absent))
+            && [array, object]
+                .iter()
+                .all(|each| matches!(each.own(Name::IsConcatSpreadable), Property::Absent))
     }
 }

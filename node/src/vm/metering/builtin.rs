@@ -94,19 +94,21 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
     let probe = unsafe {
         let name = c"probe".as_ptr();
         let kind = qjs::JSCFunctionEnum_JS_CFUNC_generic_magic;
-        let probe =
-            qjs::JS_NewCFunction2(raw, entry.generic, name, LENGTH.into(), kind, MAGIC.into());
+        let probe = qjs::JS_NewCFunction2(raw, entry.generic, name, LENGTH.into(), kind, MAGIC.into());
         Value::from_raw(ctx.clone(), probe)
     };
     if !probe.is_function() {
         return Err(LayoutError("memory"));
     }
     // SAFETY: a function was made, so there is an object of at least the size that the pinned version gives it.
-    let (object, function) = unsafe { (&*object_of(probe.as_raw()), (*object_of(probe.as_raw())).body.function) };
+    let (object, function) =
+        unsafe { (&*object_of(probe.as_raw()), (*object_of(probe.as_raw())).body.function) };
     // SAFETY: the value is alive.
     let class = unsafe { qjs::JS_GetClassID(probe.as_raw()) };
     // SAFETY: all members of the union are pointers to functions.
-    let is_entry = unsafe { ptr::fn_addr_eq(function.entry.generic_magic.unwrap_or(metered_elsewhere), metered as MagicEntry) };
+    let is_entry = unsafe {
+        ptr::fn_addr_eq(function.entry.generic_magic.unwrap_or(metered_elsewhere), metered as MagicEntry)
+    };
     let is_known = u32::from(object.class) == class
         && function.realm == raw
         && is_entry
@@ -115,7 +117,9 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
         return Err(LayoutError("function"));
     }
     let array = |text: &str| ctx.eval::<Value<'_>, _>(text).map_err(|_| LayoutError("memory"));
-    for (text, expected) in [("[1, 2, 3]", Some(3)), ("[]", Some(0)), ("[1, , 3]", None), ("({ length: 1 })", None)] {
+    for (text, expected) in
+        [("[1, 2, 3]", Some(3)), ("[]", Some(0)), ("[1, , 3]", None), ("({ length: 1 })", None)]
+    {
         if dense_count(array(text)?.as_raw()) != expected {
             return Err(LayoutError("array"));
         }

@@ -4,6 +4,8 @@
 use super::operand::{Operand, Operands};
 use super::{Charge, Known};
 
+/// Elements that are compared, set or copied as they are in one step.
+const PLAIN_ELEMENTS_PER_STEP: u64 = 32;
 /// Elements that are read, converted and written in one step.
 const ELEMENTS_PER_STEP: u64 = 8;
 /// Bytes that are set or copied as one piece of memory in a step.
@@ -13,7 +15,7 @@ const COLLECTED_PER_STEP: u64 = 2;
 
 /// Every element once.
 pub(super) fn whole(call: &Operands, _: &Known) -> Charge {
-    Charge::Steps(length(call) / ELEMENTS_PER_STEP)
+    Charge::Steps(length(call) / PLAIN_ELEMENTS_PER_STEP)
 }
 
 /// `n log n` comparisons; those by a function of the script's are counted besides.
@@ -57,7 +59,7 @@ pub(super) fn construct(call: &Operands, known: &Known) -> Charge {
 
 /// A new array: what was collected can only be told from what came out, and memory is its bound.
 pub(super) fn collected(_: &Operands, _: &Known) -> Charge {
-    Charge::After(|result: Operand| result.typed_length().unwrap_or(0) / COLLECTED_PER_STEP)
+    Charge::After(0, |result: Operand| result.typed_length().unwrap_or(0) / COLLECTED_PER_STEP)
 }
 
 /// A buffer of another size.

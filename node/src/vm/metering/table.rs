@@ -2,7 +2,7 @@
 //!
 //! Not here: what takes the same time for any operand; what calls a function of the script's, or an iterator's `next`, for each
 //! element, because calls are counted and so is each `next` below; and what allocates in proportion to its work
-//! (`Object.keys`, `Array.prototype.toReversed`, `JSON.stringify`), because large allocations are paid for as such.
+//! (`Object.keys`, `Array.prototype.toReversed`), because large allocations are paid for as such.
 
 use super::{Rule, arrays, bytes, text};
 
@@ -79,8 +79,8 @@ pub(super) const TABLE: &[Row] = &[
     scripted("RegExp.prototype.compile", text::pattern),
     row("RegExp.prototype.exec", text::matching),
     row("RegExp.escape", text::subject),
-    scripted("JSON.parse", text::json),
-    scripted("JSON.stringify", text::names),
+    scripted("JSON.parse", text::read_json),
+    scripted("JSON.stringify", text::write_json),
     scripted("BigInt", text::integer),
     row("BigInt.prototype.toString", text::digits),
     scripted("atob", text::argument),

@@ -16,8 +16,12 @@ const TURNED_PER_STEP: u64 = 4;
 const PRODUCT_MAX: u64 = 1 << 16;
 /// A pattern up to this length is tried at each place.
 const NEEDLE_UNITS_MAX: u64 = 16;
-/// Digits whose square is a step, when a number is read or printed.
-const DIGITS_PER_STEP: u64 = 16;
+/// Digits whose square is a step, when a number is read.
+const READ_DIGITS_PER_STEP: u64 = 96;
+/// The same when one is printed, in hexadecimal digits.
+const PRINTED_DIGITS_PER_STEP: u64 = 32;
+/// Units of a JSON text that are read in a step.
+const JSON_UNITS_PER_STEP: u64 = 2;
 /// Steps for one use of a regular expression, beside what the matcher counts itself: it counts each use for itself, so
 /// ten thousand turns of each are never seen.
 const STEPS_PER_MATCH: u64 = 8;
@@ -67,7 +71,11 @@ fn on_text(call: &Operands, steps: impl FnOnce(u64) -> u64) -> Charge {
 /// `repeat`, `padStart` and `padEnd`: what comes out.
 pub(super) fn repeat(call: &Operands, _: &Known) -> Charge {
     let Some(count) = call.argument(0).number() else {
-        return if call.this().is_nullish() || !call.argument(0).is_object() { Charge::Steps(0) } else { Charge::Script };
+        return if call.this().is_nullish() || !call.argument(0).is_object() {
+            Charge::Steps(0)
+        } else {
+            Charge::Script
+        };
     };
     on_text(call, |length| possible((count.max(0.0) as u64).saturating_mul(length)) / UNITS_PER_STEP)
 }
@@ -174,7 +182,9 @@ fn find(call: &Operands, answer: impl FnOnce(&Operands, &[u16], &[u16]) -> rquic
         return Charge::Script;
     }
     let steps = length.saturating_add(needle_length) / TURNED_PER_STEP;
-    let (Some(haystack), Some(needle)) = (this.text_units(), needle.text_units()) else { return Charge::Steps(product) };
+    let (Some(haystack), Some(needle)) = (this.text_units(), needle.text_units()) else {
+        return Charge::Steps(product);
+    };
     Charge::Known(steps, answer(call, &haystack, &needle))
 }
 
@@ -267,44 +277,49 @@ pub(super) fn integer(call: &Operands, _: &Known) -> Charge {
     if is_function && call.argument(0).is_object() {
         return Charge::Script;
     }
-    Charge::Steps(square(call.argument(0).text_length().unwrap_or(0)))
+    Charge::Steps(square(call.argument(0).text_length().unwrap_or(0) / READ_DIGITS_PER_STEP))
 }
 
 /// Printing one as well, but in a radix that is a power of two.
 pub(super) fn digits(call: &Operands, known: &Known) -> Charge {
     let radix = call.argument(0);
-    if !call.this().is_long_integer() || radix.number().is_some_and(|radix| [2.0, 4.0, 8.0, 16.0, 32.0].contains(&radix)) {
+    if !call.this().is_long_integer()
+        || radix.number().is_some_and(|radix| [2.0, 4.0, 8.0, 16.0, 32.0].contains(&radix))
+    {
         return Charge::Steps(0);
     }
-    Charge::Steps(square(call.this().length_of(known.digits, 16).unwrap_or(0)))
+    Charge::Steps(square(call.this().length_of(known.digits, 16).unwrap_or(0) / PRINTED_DIGITS_PER_STEP))
 }
 
 /// `String(value)`: only a BigInt takes long.
 pub(super) fn print(call: &Operands, known: &Known) -> Charge {
     let value = call.argument(0);
     let units = if value.is_long_integer() { value.length_of(known.digits, 16).unwrap_or(0) } else { 0 };
-    Charge::Steps(square(units))
+    Charge::Steps(square(units / PRINTED_DIGITS_PER_STEP))
 }
 
 fn square(digits: u64) -> u64 {
-    let digits = digits / DIGITS_PER_STEP;
     digits.saturating_mul(digits)
 }
 
-/// A JSON text: each unit, and what it becomes.
-pub(super) fn json(call: &Operands, known: &Known) -> Charge {
-    argument(call, known)
+/// Reading a JSON text: each unit, and what it becomes.
+pub(super) fn read_json(call: &Operands, _: &Known) -> Charge {
+    if call.argument(0).is_object() {
+        return Charge::Script;
+    }
+    Charge::Steps(call.argument(0).text_length().unwrap_or(0) / JSON_UNITS_PER_STEP)
 }
 
-/// Names that a JSON text shall hold are each compared with all before.
-pub(super) fn names(call: &Operands, _: &Known) -> Charge {
+/// Writing one costs by its length, which memory bounds. Names that it shall hold are each compared with all before.
+pub(super) fn write_json(call: &Operands, _: &Known) -> Charge {
+    let by_length = |steps| Charge::After(steps, |result: Operand| result.text_length().unwrap_or(0));
     let names = call.argument(1);
     if !names.is_object() || names.is_function() {
-        return Charge::Steps(0);
+        return by_length(0);
     }
     match names.dense_length() {
-        Some(length) => Charge::Steps(length.saturating_mul(length) / UNITS_PER_STEP),
-        None if names.array_length().is_none() && names.ordinary_length().is_some() => Charge::Steps(0),
+        Some(length) => by_length(length.saturating_mul(length) / UNITS_PER_STEP),
+        None if names.array_length().is_none() && names.ordinary_length().is_some() => by_length(0),
         None => Charge::Script,
     }
 }
