@@ -24,12 +24,15 @@ mod meter;
 mod metering;
 mod random;
 mod sandbox;
+mod trial;
 mod worker;
 
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use sandbox::Attempt;
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
+#[doc(hidden)]
+pub use trial::metered_and_plain;
 pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError};
 
 /// The engine that runs scripts here, as a log's first entry names it. Two machines whose engines differ in any of

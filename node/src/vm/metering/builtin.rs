@@ -309,7 +309,7 @@ pub(super) fn dense_count(value: qjs::JSValue) -> Option<u32> {
             return None;
         }
         let object = &*object_of(value);
-        (object.flags & DENSE != 0).then(|| object.body.elements.count)
+        (object.flags & DENSE != 0).then_some(object.body.elements.count)
     }
 }
 
