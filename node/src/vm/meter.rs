@@ -26,6 +26,8 @@ const BYTES_PER_STEP: usize = 64;
 pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
+    /// The most steps that are not yet a unit more than the limit.
+    steps_max: u64,
     steps: Cell<u64>,
     /// Bytes that are allocated and not yet a whole number of steps.
     bytes: Cell<usize>,
@@ -44,7 +46,16 @@ enum State {
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
         let (steps, bytes, output) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        Self { limits, engine: Cell::new(None), steps, bytes, output, state: Cell::new(State::Idle) }
+        let steps_max = limits.fuel.saturating_add(1).saturating_mul(STEPS_PER_UNIT) - 1;
+        Self {
+            limits,
+            engine: Cell::new(None),
+            steps_max,
+            steps,
+            bytes,
+            output,
+            state: Cell::new(State::Idle),
+        }
     }
 
     /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
@@ -81,7 +92,7 @@ impl Meter {
             return;
         }
         self.steps.set(self.steps.get().saturating_add(steps));
-        if self.fuel() > self.limits.fuel {
+        if self.steps.get() > self.steps_max {
             self.stop(Fault::Fuel);
         }
     }

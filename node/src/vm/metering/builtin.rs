@@ -36,7 +36,7 @@ struct Object {
     more_flags: u8,
     class: u16,
     shape: *mut c_void,
-    properties: *mut c_void,
+    properties: *const qjs::JSValue,
     weak: *mut c_void,
     body: Body,
 }
@@ -116,12 +116,27 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
     if !is_known {
         return Err(LayoutError("function"));
     }
-    let array = |text: &str| ctx.eval::<Value<'_>, _>(text).map_err(|_| LayoutError("memory"));
+    let evaluate = |text: &str| ctx.eval::<Value<'_>, _>(text).map_err(|_| LayoutError("memory"));
     for (text, expected) in
         [("[1, 2, 3]", Some(3)), ("[]", Some(0)), ("[1, , 3]", None), ("({ length: 1 })", None)]
     {
-        if dense_count(array(text)?.as_raw()) != expected {
+        if dense_count(evaluate(text)?.as_raw()) != expected {
             return Err(LayoutError("array"));
+        }
+    }
+    for (text, expected) in [("[1, , 3]", 3.0), ("[].length = 0, Array(4294967295)", 4_294_967_295.0)] {
+        let length = array_length(evaluate(text)?.as_raw()).ok_or(LayoutError("array"))?;
+        // SAFETY: a number needs no release.
+        let length = unsafe { Value::from_raw(ctx.clone(), length) };
+        if length.as_number() != Some(expected) {
+            return Err(LayoutError("array"));
+        }
+    }
+    for (text, expected) in [("''", 0), ("'text'", 4), ("'\\u{1f600}\\u0394'", 3)] {
+        let text = evaluate(text)?;
+        // SAFETY: a literal is in one piece; if it were none, the type would say so.
+        if !text.is_string() || unsafe { text_length(text.as_raw()) } != expected {
+            return Err(LayoutError("string"));
         }
     }
     Ok(())
@@ -303,14 +318,30 @@ unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue) -> qjs::JS
 
 /// Elements of an array that is dense: no holes, no accessors, nothing that could run a script when it is read.
 pub(super) fn dense_count(value: qjs::JSValue) -> Option<u32> {
-    // SAFETY: `JS_IsArray` is true only of objects of the class whose body this is; the layout has been verified.
-    unsafe {
-        if !qjs::JS_IsArray(value) {
-            return None;
-        }
-        let object = &*object_of(value);
-        (object.flags & DENSE != 0).then_some(object.body.elements.count)
-    }
+    let array = array(value)?;
+    // SAFETY: the bit says that this member of the union is there.
+    unsafe { (array.flags & DENSE != 0).then_some(array.body.elements.count) }
+}
+
+/// What an array says of its length, which is its first property and a number.
+pub(super) fn array_length(value: qjs::JSValue) -> Option<qjs::JSValue> {
+    // SAFETY: every array has this property, and nothing takes it away.
+    array(value).map(|array| unsafe { *array.properties })
+}
+
+fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
+    // SAFETY: `JS_IsArray` is true only of objects of the class whose body this is, alive for the call; the layout has
+    // been verified.
+    unsafe { qjs::JS_IsArray(value).then(|| &*object_of(value)) }
+}
+
+/// UTF-16 units of a string that is in one piece.
+///
+/// # Safety
+/// The value is one.
+pub(super) unsafe fn text_length(value: qjs::JSValue) -> u32 {
+    // SAFETY: such a value points to its string, whose first word is the length below a bit for its width.
+    unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() & (u32::MAX >> 1) }
 }
 
 /// Elements of a typed array, whose body counts them at the same place; 0 when its buffer is gone.

@@ -160,14 +160,19 @@ impl Operand {
     }
 
     /// UTF-16 units of a string. Text inside an object is none.
+    #[inline]
     pub(super) fn text_length(self) -> Option<u64> {
-        if !matches!(self.tag(), qjs::JS_TAG_STRING | qjs::JS_TAG_STRING_ROPE) {
-            return None;
+        match self.tag() {
+            // SAFETY: the tag says so.
+            qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(self.value) })),
+            qjs::JS_TAG_STRING_ROPE => {
+                let mut length = 0;
+                // SAFETY: the value is alive. The length of a string is its own and can not be redefined.
+                let status = unsafe { qjs::JS_GetLength(self.ctx, self.value, &raw mut length) };
+                (status == 0).then(|| u64::try_from(length).unwrap_or(0))
+            }
+            _ => None,
         }
-        let mut length = 0;
-        // SAFETY: the value is alive. The length of a string is its own and can not be redefined.
-        let status = unsafe { qjs::JS_GetLength(self.ctx, self.value, &raw mut length) };
-        (status == 0).then(|| u64::try_from(length).unwrap_or(0))
     }
 
     /// The UTF-16 units of a string themselves.
@@ -190,14 +195,11 @@ impl Operand {
 
     /// The length of an array that is no proxy.
     pub(super) fn array_length(self) -> Option<u64> {
-        // SAFETY: the value is alive; the length of an array is its own and always ordinary.
-        unsafe {
-            let mut length = 0;
-            let is_read = self.is_object()
-                && qjs::JS_IsArray(self.value)
-                && qjs::JS_GetLength(self.ctx, self.value, &raw mut length) == 0;
-            is_read.then(|| u64::try_from(length).unwrap_or(0))
+        if !self.is_object() {
+            return None;
         }
+        let length = builtin::array_length(self.value)?;
+        Some(Self { ctx: self.ctx, value: length }.number().unwrap_or(0.0) as u64)
     }
 
     /// The same if each element is an ordinary property: nothing of the script's runs when they are read.
