@@ -189,6 +189,8 @@ fn original(function: &Value<'_>) -> Option<Original> {
 
 /// `JS_CLASS_C_FUNCTION`.
 const NATIVE_FUNCTION: qjs::JSClassID = 12;
+/// `JS_CLASS_ARRAY`.
+const ARRAY: u16 = 2;
 
 /// # Safety
 /// The function is of one of the kinds in [`original`].
@@ -330,9 +332,15 @@ pub(super) fn array_length(value: qjs::JSValue) -> Option<qjs::JSValue> {
 }
 
 fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
-    // SAFETY: `JS_IsArray` is true only of objects of the class whose body this is, alive for the call; the layout has
-    // been verified.
-    unsafe { qjs::JS_IsArray(value).then(|| &*object_of(value)) }
+    // SAFETY: every object has this head, whose class says which body it has; the layout has been verified. Operands are
+    // alive for the call.
+    unsafe {
+        if qjs::JS_VALUE_GET_TAG(value) != qjs::JS_TAG_OBJECT {
+            return None;
+        }
+        let object = &*object_of(value);
+        (object.class == ARRAY).then_some(object)
+    }
 }
 
 /// UTF-16 units of a string that is in one piece.
