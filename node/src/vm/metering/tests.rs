@@ -214,3 +214,16 @@ fn fuel_is_the_same_in_every_heap() {
     };
     assert_eq!(fuel(), fuel());
 }
+
+#[test]
+fn long_texts_are_found_where_the_engine_finds_them() {
+    let code = "const wide = 'abcabcabd'.repeat(140), needle = 'abcabcabd'.repeat(10)
+        const texts = [wide, wide + 'é' + wide, wide + '\\u0394' + wide, 'x' + needle + wide.slice(1)]
+        const needles = [needle, needle.slice(1) + 'a', needle + 'x', '\\u0394' + needle, 'é' + needle, needle.slice(0, -1) + '\\u0394']
+        const places = [undefined, 0, -1, 1, 3.7, 9, 100, 1259, 1260, 1300, 3000, NaN, Infinity, -Infinity, 2 ** 40, '12', null, true, { valueOf: () => 4 }]
+        exports.f = () => texts.flatMap(text => needles.flatMap(needle => places.flatMap(place =>
+            ['indexOf', 'lastIndexOf', 'includes'].map(name => [text[name](needle, place), text[name](needle)].join()))))";
+    let [metered, plain] = both(code);
+    assert_eq!(metered, plain);
+    assert!(metered.matches("-1").count() > 100 && metered.matches("true").count() > 100);
+}

@@ -60,7 +60,9 @@
   const long = 'abcabcabd'.repeat(40)
 
   const texts = ['', 'a', 'abcabcabd', '  x ', 'ß\u0130ΑΣ', '\ud800x', 'e\u0301\u0323', '%41%u0041', '1e3', '0x1f', '[1,{"a":2}]', 'aGk=',
-    '12345678901234567890', long, 'a|b(c)', '(', 'NFD', 'g', 'x'.repeat(300) + 'é']
+    '12345678901234567890', long, 'a|b(c)', '(', 'NFD', 'g', 'x'.repeat(300) + 'é',
+    // Long enough for the search that takes the place of the engine's.
+    'abcabcabd'.repeat(140), 'abcabcabd'.repeat(140) + 'é' + 'abcabcabd'.repeat(20), 'bcabcabda'.repeat(12), 'abcabcabd'.repeat(15) + 'x']
   const numbers = [0, -0, 1, 2, 3, -1, -2, 2.5, -1.5, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 53), 7, 20]
   const lists = [
     () => [], () => [3, 1, 2], () => ['b', 'a', 'c', 'a'], () => [1, [2, [3]], [], [[]]], holey, () => [undefined, 3, , 'x', 10, 9],
