@@ -113,7 +113,7 @@ fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
 fn a_second_host_cannot_take_a_directory_in_use() {
     let place = Place::of_example("counter.js");
     let host = place.host();
-    let mut command = std::process::Command::new(crate::harness::VMS);
+    let mut command = crate::harness::program();
     let second = Host::try_start(command.arg("host").arg(place.script()).arg("--dir").arg(place.data()));
     let Err(stderr) = second else { panic!("two hosts in one directory") };
     assert!(stderr.contains("in use by another process"), "{stderr}");

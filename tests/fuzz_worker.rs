@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -196,7 +196,7 @@ fn say_to_worker(dice: &mut Dice) {
 /// A worker process without a driver.
 fn bare_worker() -> (UnixStream, Child) {
     let (socket, other) = UnixStream::pair().expect("a socket");
-    let process = Command::new(VMS)
+    let process = crate::harness::program()
         .args(["__worker", env!("CARGO_PKG_VERSION"), &std::process::id().to_string()])
         .env_clear()
         .stdin(OwnedFd::from(other))

@@ -22,7 +22,7 @@ use libvms_protocol::identity::SecretKey;
 use libvms_protocol::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, VMS};
+use crate::harness::{Host, program};
 use crate::interop::packages;
 
 /// A stock peer in a process of its own; see `interop/peer.js`.
@@ -151,7 +151,7 @@ struct Replicating {
 
 impl Replicating {
     fn start(key: &str, peers: &[SocketAddr], directory: &Path) -> Self {
-        let mut command = Command::new(VMS);
+        let mut command = program();
         command.args(["replicate", key, "--json", "--dir"]).arg(directory);
         command.args(peers.iter().map(|peer| format!("--peer={peer}")));
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");

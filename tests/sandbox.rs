@@ -11,7 +11,7 @@ use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Client, Host, Place, VMS, run};
+use crate::harness::{Client, Host, Place, VMS, program, run};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -463,7 +463,7 @@ fn a_worker_that_dies_is_nothing_to_the_other_service_of_its_host() {
     let place = Place::new("exports.f = () => 1; exports.spin = () => { for (;;) {} }");
     let other = place.data().with_file_name("other.js");
     std::fs::write(&other, "let n = 0; exports.increment = () => ++n").expect("a writable directory");
-    let mut command = Command::new(VMS);
+    let mut command = program();
     command
         .arg("host")
         .args([&place.script(), &other])

@@ -243,7 +243,7 @@ fn an_unlogged_file_is_found() {
 fn a_host_does_not_go_on_with_a_log_that_is_wrong() {
     let place = honest();
     rewrite(&place.data().join("log"), |blocks| blocks.truncate(5));
-    let mut command = std::process::Command::new(crate::harness::VMS);
+    let mut command = crate::harness::program();
     let command = command.arg("host").arg(place.script()).arg("--dir").arg(place.data());
     let Err(stderr) = crate::harness::Host::try_start(command) else { panic!("it started") };
     assert!(stderr.contains("vms verify"), "{stderr}");
@@ -300,7 +300,7 @@ fn a_log_of_another_engine_accuses_nobody_whatever_else_is_wrong_in_it() {
     let (code, report) = verify(&place.data());
     assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
     // Nor does its own host go on with it.
-    let mut command = std::process::Command::new(crate::harness::VMS);
+    let mut command = crate::harness::program();
     let command = command.arg("host").arg("--dir").arg(place.data());
     let Err(stderr) = crate::harness::Host::try_start(command) else { panic!("it started") };
     assert!(stderr.contains("another engine"), "{stderr}");

@@ -9,7 +9,7 @@ use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, VMS, run, text, vms};
+use crate::harness::{Host, Place, program, run, text, vms};
 use crate::tamper::{honest, rewrite};
 
 pub(crate) const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -26,7 +26,7 @@ impl Watching {
     }
 
     pub(crate) fn start_all(targets: &[&str], peers: &[SocketAddr], directory: &Path) -> Self {
-        let mut command = Command::new(VMS);
+        let mut command = program();
         command.arg("watch").args(targets).args(["--json", "--dir"]).arg(directory);
         command.args(peers.iter().map(|peer| format!("--peer={peer}")));
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
@@ -210,7 +210,7 @@ fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
             "{report}"
         );
         assert_eq!(report["publishedBlobs"], report["filesBlobs"], "the whole archive was compared");
-        let mut command = Command::new(VMS);
+        let mut command = program();
         command.args(["replicate", host.url(), "--json", "--dir"]).arg(copies.path());
         let mut process = command.stdout(Stdio::piped()).spawn().expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();

@@ -9,6 +9,7 @@
 //! sandbox     the process from inside, and how it is locked
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script can not prevent
+//! metering    fuel for built-ins that the engine does not count
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
 //! allocator, math, random     what must not depend on the machine
@@ -22,8 +23,10 @@ mod identity;
 mod math;
 pub mod message;
 mod meter;
+mod metering;
 mod random;
 mod sandbox;
+mod trial;
 mod worker;
 
 pub use identity::engine;
@@ -31,6 +34,8 @@ pub use identity::engine;
 #[doc(hidden)]
 pub use sandbox::Attempt;
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
+#[doc(hidden)]
+pub use trial::metered_and_plain;
 pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
 
 #[cfg(test)]

@@ -382,3 +382,29 @@ fn a_script_finds_these_globals_and_no_others() {
     let globals: Vec<String> = serde_json::from_str(&script.json("f")).expect("names");
     insta::assert_snapshot!(globals.join("\n"));
 }
+
+#[test]
+fn a_script_finds_these_properties_of_the_language_and_no_others() {
+    // Whatever a new engine brings must be looked at: is it deterministic, and does it take long in one piece?
+    let mut script = load(
+        "exports.f = () => {
+            const seen = new Set(), lines = []
+            const walk = (path, object) => {
+                if (seen.has(object)) return
+                seen.add(object)
+                const keys = Reflect.ownKeys(object).map(key => [typeof key === 'symbol' ? `[${key.description}]` : key, Reflect.getOwnPropertyDescriptor(object, key)])
+                lines.push(`${path}: ${keys.map(([name]) => name).sort().join(' ')}`)
+                const inner = (name, value) => { if (value !== null && /object|function/.test(typeof value)) walk(`${path}.${name}`, value) }
+                for (const [name, { value, get, set }] of keys) { inner(name, value); inner(`get ${name}`, get); inner(`set ${name}`, set) }
+                inner('__proto__', Object.getPrototypeOf(object))
+            }
+            walk('global', globalThis)
+            walk('iterator', [].values()); walk('iterator', ''[Symbol.iterator]()); walk('iterator', new Map().values()); walk('iterator', new Set().values())
+            walk('iterator', 'a'.matchAll(/a/g)); walk('iterator', Iterator.from({ next () {} })); walk('iterator', [].values().map(x => x))
+            walk('generator', function * () {}); walk('async', async function () {}); walk('asyncGenerator', async function * () {})
+            return lines.filter(line => !/: length name$/.test(line)).sort()
+        }",
+    );
+    let lines: Vec<String> = serde_json::from_str(&script.json("f")).expect("lines");
+    insta::assert_snapshot!(lines.join("\n"));
+}
