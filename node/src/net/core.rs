@@ -11,6 +11,7 @@ use libvms_protocol::replication::{
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::message::Message;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
@@ -100,8 +101,12 @@ struct CoreTask {
     /// Blocks that came too early to be kept, to be asked for again.
     dropped: Ranges,
     sync_at: Option<Instant>,
+    /// What is being brought to disk.
+    flushing: Option<Flushing>,
     has_failed: bool,
 }
+
+type Flushing = JoinHandle<Result<(), StorageError>>;
 
 impl CoreTask {
     fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
@@ -121,6 +126,7 @@ impl CoreTask {
             counters: settings.counters,
             dropped: Ranges::new(usize::MAX),
             sync_at: None,
+            flushing: None,
             has_failed: false,
         }
     }
@@ -146,10 +152,11 @@ impl CoreTask {
                     self.held.refresh();
                     self.local_changed();
                 }
+                flushed = over(&mut self.flushing) => self.flushed(flushed),
                 () = sleep => self.tick(),
             }
         }
-        self.sync();
+        self.finish().await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -185,7 +192,7 @@ impl CoreTask {
 
     fn tick(&mut self) {
         if self.sync_at.is_some_and(|at| at <= Instant::now()) {
-            self.sync();
+            self.begin_flush();
         }
         self.replicator.tick(self.now(), &self.held);
         self.act();
@@ -279,11 +286,38 @@ impl CoreTask {
         }
     }
 
-    fn sync(&mut self) {
+    /// Brings what was downloaded to disk, while peers are served: a disk can take longer than they have patience.
+    fn begin_flush(&mut self) {
         self.sync_at = None;
-        if let Held::Copy(replica) = &self.held
-            && let Err(error) = replica.change(|replica| replica.sync())
-        {
+        let Held::Copy(replica) = &self.held else { return };
+        match &self.flushing {
+            // One at a time.
+            Some(_) => self.sync_at = Some(Instant::now() + SYNC_INTERVAL),
+            None => {
+                let flush = replica.lock().begin_flush();
+                self.flushing = flush.map(|flush| tokio::task::spawn_blocking(|| flush.run()));
+            }
+        }
+    }
+
+    fn flushed(&mut self, flushed: Result<Result<(), StorageError>, JoinError>) {
+        self.flushing = None;
+        match flushed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.fail(&error),
+            Err(panicked) if panicked.is_panic() => std::panic::resume_unwind(panicked.into_panic()),
+            Err(_) => debug!("the runtime ends before a copy is on disk; it will be completed again"),
+        }
+    }
+
+    /// Brings everything to disk.
+    async fn finish(mut self) {
+        if let Some(flushing) = self.flushing.take() {
+            self.flushed(flushing.await);
+        }
+        let Held::Copy(replica) = &self.held else { return };
+        let synced = if self.has_failed { Ok(()) } else { replica.lock().sync() };
+        if let Err(error) = synced {
             self.fail(&error);
         }
     }
@@ -301,6 +335,14 @@ impl CoreTask {
         if let Some(events) = &self.events {
             let _nobody_asks = events.send(event);
         }
+    }
+}
+
+/// The end of what is under way; never, if nothing is.
+async fn over(flushing: &mut Option<Flushing>) -> Result<Result<(), StorageError>, JoinError> {
+    match flushing {
+        Some(flushing) => flushing.await,
+        None => std::future::pending().await,
     }
 }
 
