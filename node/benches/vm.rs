@@ -3,7 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
+/// How often each program is run each way.
 const ROUNDS: usize = 40;
+
+/// The same, or few rounds where `VMS_BENCH_CALLS` asks for a short run.
+fn rounds() -> usize {
+    let calls = std::env::var("VMS_BENCH_CALLS").ok().and_then(|text| text.parse::<u64>().ok());
+    if calls.is_some_and(|calls| calls < 10_000) { 2 } else { ROUNDS }
+}
 
 const PROGRAMS: [(&str, &str); 10] = [
     ("counter", "let n = 0; exports.run = () => { for (let i = 0; i < 300000; i++) n += i & 3; return n }"),
@@ -88,7 +95,7 @@ fn main() {
     let mut report = Map::new();
     let mut logarithms = 0.0;
     for (name, code) in PROGRAMS {
-        let times = libvms::vm::metered_and_plain(code, ROUNDS);
+        let times = libvms::vm::metered_and_plain(code, rounds());
         let best =
             |which: usize| times.iter().map(|pair| pair[which]).min().expect("some rounds").as_secs_f64();
         let (metered, plain) = (best(0), best(1));

@@ -80,7 +80,9 @@ fn sides(transcript: &Value) -> [Vec<Vec<u8>>; 2] {
     let frames = transcript["frames"].as_array().cloned().unwrap_or_default();
     ["a>b", "b>a"].map(|direction| {
         let sent = frames.iter().filter(|frame| frame["dir"] == direction);
-        sent.map(|frame| bytes(&frame["hex"])).filter(|frame| !frame.is_empty() && frame.len() < 4000).collect()
+        sent.map(|frame| bytes(&frame["hex"]))
+            .filter(|frame| !frame.is_empty() && frame.len() < 4000)
+            .collect()
     })
 }
 

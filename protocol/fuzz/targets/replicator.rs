@@ -92,7 +92,8 @@ fuzz_target!(|bytes: &[u8]| {
             10..100 => bench.answer(piece),
             100..120 => {
                 let (length, remote_length) = (LENGTH, bench.core.head.map_or(0, |head| head.length()));
-                let sync = Sync { length, remote_length, can_upgrade: true, uploading: true, ..Sync::default() };
+                let sync =
+                    Sync { length, remote_length, can_upgrade: true, uploading: true, ..Sync::default() };
                 bench.receive(Message::Sync(sync));
                 bench.receive(Message::Range(Range { drop: false, start: 0, length: LENGTH }));
             }
