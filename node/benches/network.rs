@@ -61,15 +61,15 @@ fn main() {
 
 /// All four ways, and what the issue of speed is about: the ratios.
 async fn replications(count: u64, bytes: usize) -> Value {
-    let mut rates = [[0.0; RUNS]; 4];
+    let mut rates = [const { vec![] }; 4];
     // Turn by turn, so that whatever else the machine does falls upon all of them.
-    for run in 0..RUNS {
+    for _ in 0..RUNS {
         let rust = RustServer::start(count, bytes).await;
         let js = JsServer::start(count, bytes);
-        rates[0][run] = rust_fetches(rust.address, rust.key, count).await;
-        rates[1][run] = js_fetches(js.address, js.key, count);
-        rates[2][run] = js_fetches(rust.address, rust.key, count);
-        rates[3][run] = rust_fetches(js.address, js.key, count).await;
+        rates[0].push(rust_fetches(rust.address, rust.key, count).await);
+        rates[1].push(js_fetches(js.address, js.key, count));
+        rates[2].push(js_fetches(rust.address, rust.key, count));
+        rates[3].push(rust_fetches(js.address, js.key, count).await);
         rust.network.shutdown().await;
     }
     let [rust_rust, js_js, rust_js, js_rust] = rates.map(middle);
@@ -79,7 +79,7 @@ async fn replications(count: u64, bytes: usize) -> Value {
     })
 }
 
-fn middle(mut rates: [f64; RUNS]) -> f64 {
+fn middle(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[RUNS / 2]
 }
