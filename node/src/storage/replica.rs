@@ -11,21 +11,26 @@
 //! a head that says so: after a crash, what lies beyond it is written again. Whoever stores something here has verified
 //! it against the signed head before.
 
+mod head;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
-use libvms_protocol::identity::{PublicKey, Signature};
+use libvms_protocol::identity::PublicKey;
 use libvms_protocol::tree::{Hash, Node, Roots, hash, index};
 
 use super::StorageError;
 use super::directory::{create_directory, sync_directory};
+use head::Slot;
 
-/// Bytes of one slot of the head: room for the fixed part and 64 roots.
-const SLOT_BYTES: usize = 4096;
+pub use head::Flush;
+
 /// Bytes of a node in the tree.
 const NODE_BYTES: u64 = 40;
 /// What a block that waits takes beside its bytes.
@@ -52,15 +57,6 @@ pub struct Replica {
     /// Which write of the head comes next.
     turn: u64,
     is_changed: bool,
-}
-
-/// What one slot of the head says.
-struct Slot {
-    turn: u64,
-    key: PublicKey,
-    stored: u64,
-    head: Option<(u64, Signature)>,
-    roots: Vec<Node>,
 }
 
 impl Replica {
@@ -94,7 +90,7 @@ impl Replica {
             turn: 0,
             is_changed: false,
         };
-        match replica.read_head()? {
+        match head::read(directory)? {
             Some(slot) => replica.resume(slot)?,
             None => sync_directory(directory).map_err(io)?,
         }
@@ -234,7 +230,6 @@ impl Replica {
             content: [&self.data, &self.ends, &self.tree].map(Arc::clone),
             head_file: self.head_file.clone(),
             slot: self.slot(),
-            turn: self.turn,
         };
         self.turn += 1;
         self.is_changed = false;
@@ -271,34 +266,15 @@ impl Replica {
         last_leaf < 2 * self.length()
     }
 
-    fn slot(&self) -> Vec<u8> {
-        let roots = self.head.map_or(0, |head| head.length());
-        let nodes = index::roots(roots).filter_map(|index| self.node(index).ok().flatten());
-        let mut slot = Vec::with_capacity(SLOT_BYTES);
-        slot.extend_from_slice(&self.turn.to_le_bytes());
-        slot.extend_from_slice(&self.key.0);
-        slot.extend_from_slice(&self.stored.length().to_le_bytes());
-        slot.extend_from_slice(&roots.to_le_bytes());
-        slot.extend_from_slice(&self.head.map_or([0; 64], |head| head.signature().0));
-        for node in nodes {
-            slot.extend_from_slice(&node.size.to_le_bytes());
-            slot.extend_from_slice(&node.hash.0);
+    fn slot(&self) -> Slot {
+        let length = self.head.map_or(0, |head| head.length());
+        Slot {
+            turn: self.turn,
+            key: self.key,
+            stored: self.stored.length(),
+            head: self.head.map(|head| (head.length(), head.signature())),
+            roots: index::roots(length).filter_map(|index| self.node(index).ok().flatten()).collect(),
         }
-        slot.resize(SLOT_BYTES - 32, 0);
-        let checksum = hash::blake2b(&[&slot]);
-        slot.extend_from_slice(&checksum);
-        slot
-    }
-
-    /// The newer one of the slots that are whole; `None` when neither was ever written.
-    fn read_head(&self) -> Result<Option<Slot>, StorageError> {
-        let bytes = fs::read(self.path.join("head")).map_err(StorageError::io(&self.path))?;
-        let slots = bytes.chunks_exact(SLOT_BYTES).take(2).filter_map(Slot::parse);
-        let newest = slots.max_by_key(|slot| slot.turn);
-        if newest.is_none() && bytes.len() >= 2 * SLOT_BYTES {
-            return Err(StorageError::damaged(&self.path, "neither of its heads is whole"));
-        }
-        Ok(newest)
     }
 
     fn resume(&mut self, slot: Slot) -> Result<(), StorageError> {
@@ -335,162 +311,5 @@ impl Replica {
             Ok(Node { index, size, hash: Hash(bytes[8..].try_into().expect("32 bytes")) })
         };
         index::roots(length).map(read).collect()
-    }
-}
-
-/// Content of a replica on its way to the disk.
-#[derive(Debug)]
-#[must_use = "nothing is on the disk before it has run"]
-pub struct Flush {
-    path: PathBuf,
-    content: [Arc<File>; 3],
-    head_file: Arc<File>,
-    slot: Vec<u8>,
-    turn: u64,
-}
-
-impl Flush {
-    /// Waits until it is there.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`].
-    pub fn run(self) -> Result<(), StorageError> {
-        let io = |error| StorageError::io(&self.path)(error);
-        // What the head counts must be there before the head says so.
-        self.content.iter().try_for_each(|file| file.sync_data()).map_err(io)?;
-        self.head_file.write_all_at(&self.slot, (self.turn % 2) * SLOT_BYTES as u64).map_err(io)?;
-        self.head_file.sync_data().map_err(io)
-    }
-}
-
-impl Slot {
-    /// `None` unless the slot was written to its end.
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (content, checksum) = bytes.split_at_checked(SLOT_BYTES - 32)?;
-        if hash::blake2b(&[content]) != checksum {
-            return None;
-        }
-        let number = |at: usize| {
-            content.get(at..at + 8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
-        };
-        let length = number(48)?;
-        let head =
-            (length > 0).then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
-        let mut roots = vec![];
-        for (position, index) in index::roots(length.min((1 << 62) - 1)).enumerate() {
-            let at = 120 + 40 * position;
-            let digest = content.get(at + 8..at + 40)?;
-            roots.push(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) });
-        }
-        Some(Self {
-            turn: number(0)?,
-            key: PublicKey(content[8..40].try_into().ok()?),
-            stored: number(40)?,
-            head: head.flatten(),
-            roots,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use libvms_protocol::identity::SecretKey;
-
-    use super::*;
-
-    /// A signed core in memory.
-    struct Source {
-        blocks: Vec<Vec<u8>>,
-        roots: Roots,
-        key: SecretKey,
-    }
-
-    impl Source {
-        fn of(count: u64) -> Self {
-            let blocks: Vec<Vec<u8>> =
-                (0..count).map(|block| block.to_string().repeat(block as usize % 50).into_bytes()).collect();
-            let mut roots = Roots::default();
-            blocks.iter().for_each(|block| roots.append(block));
-            Self { blocks, roots, key: SecretKey::from_seed(&[3; 32]) }
-        }
-
-        fn head(&self) -> Checkpoint {
-            Checkpoint::sign(&self.key, self.roots.length(), self.roots.tree_hash())
-        }
-    }
-
-    fn check(replica: &Replica, source: &Source, length: u64) {
-        assert_eq!(replica.length(), length);
-        for block in 0..length {
-            assert_eq!(replica.block(block).expect("stored"), source.blocks[block as usize]);
-        }
-        assert!(replica.block(length).is_err());
-    }
-
-    #[test]
-    fn blocks_come_in_any_order_and_stay() {
-        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(100));
-        let open = || Replica::open(directory.path(), source.key.public_key()).expect("ours");
-        let mut replica = open();
-        replica.set_head(source.head(), &source.roots);
-        for block in (0..50).rev().chain(60..70) {
-            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
-        }
-        check(&replica, &source, 50);
-        assert!(replica.has(65) && !replica.has(55));
-        replica.sync().expect("a disk");
-        drop(replica);
-        let mut replica = open();
-        check(&replica, &source, 50);
-        assert!(!replica.has(65), "what waited in memory is gone");
-        assert_eq!(replica.checkpoint(), Some(source.head()));
-        for index in index::roots(100) {
-            assert_eq!(replica.node(index).expect("a disk").map(|node| node.index), Some(index));
-        }
-        for block in 50..100 {
-            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
-        }
-        check(&replica, &source, 100);
-        assert_eq!(replica.roots().tree_hash(), source.head().tree_hash());
-        assert!(replica.ahead.is_empty(), "the tree on disk has taken over");
-    }
-
-    #[test]
-    fn a_crash_goes_back_to_the_last_sync_and_no_further() {
-        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(30));
-        let open = || Replica::open(directory.path(), source.key.public_key());
-        let mut replica = open().expect("a directory");
-        for block in 0..30 {
-            replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
-            if block == 9 || block == 19 {
-                replica.sync().expect("a disk");
-            }
-        }
-        drop(replica);
-        check(&open().expect("ours"), &source, 20);
-        // The newer head is torn: the older one counts.
-        let head = directory.path().join("head");
-        let mut bytes = fs::read(&head).expect("a head");
-        bytes[SLOT_BYTES + 100] ^= 1;
-        fs::write(&head, &bytes).expect("writable");
-        check(&open().expect("ours"), &source, 10);
-        bytes[100] ^= 1;
-        fs::write(&head, &bytes).expect("writable");
-        assert!(matches!(open(), Err(StorageError::Damaged { .. })));
-    }
-
-    #[test]
-    fn another_cores_copy_and_changed_data_are_found_out() {
-        let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(5));
-        let mut replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
-        replica.add_block(0, source.blocks[0].clone()).expect("a disk");
-        replica.add_block(1, source.blocks[1].clone()).expect("a disk");
-        replica.sync().expect("a disk");
-        drop(replica);
-        let other = SecretKey::from_seed(&[4; 32]).public_key();
-        assert!(matches!(Replica::open(directory.path(), other), Err(StorageError::Damaged { .. })));
-        fs::write(directory.path().join("data"), "x").expect("writable");
-        let replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
-        assert!(matches!(replica.block(1), Err(StorageError::Damaged { .. })));
     }
 }

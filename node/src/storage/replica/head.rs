@@ -1,0 +1,115 @@
+//! The head of a replica, in two slots that are written in turn: whichever is torn by a crash, the other one counts.
+//!
+//! ```text
+//! 0    turn u64le            8    key               40   blocks that are here u64le
+//! 48   length u64le          56   its signature     120  the roots of that length: size u64le, hash
+//! last 32 bytes              BLAKE2b-256 of the rest
+//! ```
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use libvms_protocol::identity::{PublicKey, Signature};
+use libvms_protocol::tree::{Hash, Node, hash, index};
+
+use crate::storage::StorageError;
+
+/// Bytes of one slot: room for the fixed part and 64 roots.
+pub(super) const SLOT_BYTES: usize = 4096;
+
+/// What one slot says.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Which write it was: the higher one is the newer.
+    pub(super) turn: u64,
+    pub(super) key: PublicKey,
+    pub(super) stored: u64,
+    pub(super) head: Option<(u64, Signature)>,
+    pub(super) roots: Vec<Node>,
+}
+
+/// The newer one of the slots that are whole; `None` when neither was ever written.
+pub(super) fn read(directory: &Path) -> Result<Option<Slot>, StorageError> {
+    let bytes = fs::read(directory.join("head")).map_err(StorageError::io(directory))?;
+    let slots = bytes.chunks_exact(SLOT_BYTES).take(2).filter_map(Slot::parse);
+    let newest = slots.max_by_key(|slot| slot.turn);
+    if newest.is_none() && bytes.len() >= 2 * SLOT_BYTES {
+        return Err(StorageError::damaged(directory, "neither of its heads is whole"));
+    }
+    Ok(newest)
+}
+
+/// Content of a replica on its way to the disk.
+#[derive(Debug)]
+#[must_use = "nothing is on the disk before it has run"]
+pub struct Flush {
+    pub(super) path: PathBuf,
+    pub(super) content: [Arc<File>; 3],
+    pub(super) head_file: Arc<File>,
+    pub(super) slot: Slot,
+}
+
+impl Flush {
+    /// Waits until it is there.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn run(self) -> Result<(), StorageError> {
+        let io = |error| StorageError::io(&self.path)(error);
+        // What the head counts must be there before the head says so.
+        self.content.iter().try_for_each(|file| file.sync_data()).map_err(io)?;
+        self.head_file
+            .write_all_at(&self.slot.encode(), (self.slot.turn % 2) * SLOT_BYTES as u64)
+            .map_err(io)?;
+        self.head_file.sync_data().map_err(io)
+    }
+}
+
+impl Slot {
+    fn encode(&self) -> Vec<u8> {
+        let mut slot = Vec::with_capacity(SLOT_BYTES);
+        slot.extend_from_slice(&self.turn.to_le_bytes());
+        slot.extend_from_slice(&self.key.0);
+        slot.extend_from_slice(&self.stored.to_le_bytes());
+        let (length, signature) = self.head.unwrap_or((0, Signature([0; 64])));
+        slot.extend_from_slice(&length.to_le_bytes());
+        slot.extend_from_slice(&signature.0);
+        for node in &self.roots {
+            slot.extend_from_slice(&node.size.to_le_bytes());
+            slot.extend_from_slice(&node.hash.0);
+        }
+        slot.resize(SLOT_BYTES - 32, 0);
+        let checksum = hash::blake2b(&[&slot]);
+        slot.extend_from_slice(&checksum);
+        slot
+    }
+
+    /// `None` unless the slot was written to its end.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (content, checksum) = bytes.split_at_checked(SLOT_BYTES - 32)?;
+        if hash::blake2b(&[content]) != checksum {
+            return None;
+        }
+        let number = |at: usize| {
+            content.get(at..at + 8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
+        };
+        let length = number(48)?;
+        let head =
+            (length > 0).then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
+        let mut roots = vec![];
+        for (position, index) in index::roots(length.min((1 << 62) - 1)).enumerate() {
+            let at = 120 + 40 * position;
+            let digest = content.get(at + 8..at + 40)?;
+            roots.push(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) });
+        }
+        Some(Self {
+            turn: number(0)?,
+            key: PublicKey(content[8..40].try_into().ok()?),
+            stored: number(40)?,
+            head: head.flatten(),
+            roots,
+        })
+    }
+}

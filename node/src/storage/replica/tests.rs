@@ -1,0 +1,105 @@
+//! What is stored comes back, after a crash as far as it was brought to disk.
+
+use std::fs;
+
+use libvms_protocol::identity::SecretKey;
+
+use super::head::SLOT_BYTES;
+
+use super::*;
+
+/// A signed core in memory.
+struct Source {
+    blocks: Vec<Vec<u8>>,
+    roots: Roots,
+    key: SecretKey,
+}
+
+impl Source {
+    fn of(count: u64) -> Self {
+        let blocks: Vec<Vec<u8>> =
+            (0..count).map(|block| block.to_string().repeat(block as usize % 50).into_bytes()).collect();
+        let mut roots = Roots::default();
+        blocks.iter().for_each(|block| roots.append(block));
+        Self { blocks, roots, key: SecretKey::from_seed(&[3; 32]) }
+    }
+
+    fn head(&self) -> Checkpoint {
+        Checkpoint::sign(&self.key, self.roots.length(), self.roots.tree_hash())
+    }
+}
+
+fn check(replica: &Replica, source: &Source, length: u64) {
+    assert_eq!(replica.length(), length);
+    for block in 0..length {
+        assert_eq!(replica.block(block).expect("stored"), source.blocks[block as usize]);
+    }
+    assert!(replica.block(length).is_err());
+}
+
+#[test]
+fn blocks_come_in_any_order_and_stay() {
+    let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(100));
+    let open = || Replica::open(directory.path(), source.key.public_key()).expect("ours");
+    let mut replica = open();
+    replica.set_head(source.head(), &source.roots);
+    for block in (0..50).rev().chain(60..70) {
+        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+    }
+    check(&replica, &source, 50);
+    assert!(replica.has(65) && !replica.has(55));
+    replica.sync().expect("a disk");
+    drop(replica);
+    let mut replica = open();
+    check(&replica, &source, 50);
+    assert!(!replica.has(65), "what waited in memory is gone");
+    assert_eq!(replica.checkpoint(), Some(source.head()));
+    for index in index::roots(100) {
+        assert_eq!(replica.node(index).expect("a disk").map(|node| node.index), Some(index));
+    }
+    for block in 50..100 {
+        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+    }
+    check(&replica, &source, 100);
+    assert_eq!(replica.roots().tree_hash(), source.head().tree_hash());
+    assert!(replica.ahead.is_empty(), "the tree on disk has taken over");
+}
+
+#[test]
+fn a_crash_goes_back_to_the_last_sync_and_no_further() {
+    let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(30));
+    let open = || Replica::open(directory.path(), source.key.public_key());
+    let mut replica = open().expect("a directory");
+    for block in 0..30 {
+        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        if block == 9 || block == 19 {
+            replica.sync().expect("a disk");
+        }
+    }
+    drop(replica);
+    check(&open().expect("ours"), &source, 20);
+    // The newer head is torn: the older one counts.
+    let head = directory.path().join("head");
+    let mut bytes = fs::read(&head).expect("a head");
+    bytes[SLOT_BYTES + 100] ^= 1;
+    fs::write(&head, &bytes).expect("writable");
+    check(&open().expect("ours"), &source, 10);
+    bytes[100] ^= 1;
+    fs::write(&head, &bytes).expect("writable");
+    assert!(matches!(open(), Err(StorageError::Damaged { .. })));
+}
+
+#[test]
+fn another_cores_copy_and_changed_data_are_found_out() {
+    let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(5));
+    let mut replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
+    replica.add_block(0, source.blocks[0].clone()).expect("a disk");
+    replica.add_block(1, source.blocks[1].clone()).expect("a disk");
+    replica.sync().expect("a disk");
+    drop(replica);
+    let other = SecretKey::from_seed(&[4; 32]).public_key();
+    assert!(matches!(Replica::open(directory.path(), other), Err(StorageError::Damaged { .. })));
+    fs::write(directory.path().join("data"), "x").expect("writable");
+    let replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
+    assert!(matches!(replica.block(1), Err(StorageError::Damaged { .. })));
+}
