@@ -45,6 +45,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let targets = Target::find_all(&arguments.targets).await?;
     let lock = DataDirectory::lock(&arguments.dir)?;
     let network = Arc::new(Network::new(arguments.network.options()));
     let asked_to_stop = asked_to_stop()?;
@@ -52,8 +53,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     arguments.network.join_swarm(&network).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
     let mut followers = JoinSet::new();
-    for target in &arguments.targets {
-        let Target { log, addresses, .. } = Target::find(target).await?;
+    for (target, Target { log, addresses, .. }) in arguments.targets.iter().zip(targets) {
         addresses.into_iter().for_each(|address| network.connect(address));
         let replica = hold(&network, lock.path(), log).with_context(|| format!("cannot copy {target}"))?;
         followers.spawn(follow(network.clone(), lock.path().to_owned(), replica));

@@ -42,6 +42,15 @@ impl Target {
         if text.starts_with("ws://") { Self::ask(text).await } else { Self::of_key(text) }
     }
 
+    /// All of these, or the first that can not be found: before anything is made for any of them.
+    pub(super) async fn find_all(texts: &[String]) -> anyhow::Result<Vec<Self>> {
+        let mut targets = vec![];
+        for text in texts {
+            targets.push(Self::find(text).await?);
+        }
+        Ok(targets)
+    }
+
     fn of_key(text: &str) -> anyhow::Result<Self> {
         let log = text
             .parse()

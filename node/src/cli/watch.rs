@@ -54,6 +54,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let targets = Target::find_all(&arguments.targets).await?;
     let network = Arc::new(Network::new(arguments.network.options()));
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), Settings::default());
@@ -63,8 +64,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let address = network.listen(arguments.peer_listen).await?;
     arguments.network.join_swarm(&network).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
-    for target in &arguments.targets {
-        let Target { log, addresses, .. } = Target::find(target).await?;
+    for (target, Target { log, addresses, .. }) in arguments.targets.iter().zip(targets) {
         addresses.into_iter().for_each(|address| network.connect(address));
         watcher.follow(log).with_context(|| format!("cannot follow {target}"))?;
         output.line(
