@@ -445,6 +445,10 @@ impl SwarmNode {
                     self.events.push_back(Event::Refreshed { topic, announced });
                 }
             }
+            // No holes are punched yet: see [`DialFailure::NeedsHolePunching`].
+            hyperdht::Event::OpenSocket(_)
+            | hyperdht::Event::CloseSocket(_)
+            | hyperdht::Event::Punched { .. } => {}
             hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
             hyperdht::Event::StandingChanged(standing) => {
                 self.events.push_back(Event::StandingChanged(standing));
