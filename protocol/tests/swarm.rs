@@ -1,5 +1,6 @@
 //! Hyperswarm: whom a swarm connects to, and whole nodes on a simulated network.
 
+mod attacks;
 mod choices;
 mod lookup;
 mod nodes;

@@ -95,6 +95,8 @@ pub(crate) struct World {
     pub(crate) talk_bytes: usize,
     /// What arrived at addresses where no node is, but the test.
     pub(crate) caught: Vec<Flight>,
+    /// Answers that [`Host::lies`] has changed.
+    pub(crate) spoilt: usize,
     traps: BTreeSet<Ipv4Addr>,
     by_ip: BTreeMap<Ipv4Addr, usize>,
     addresses: u32,
@@ -103,7 +105,6 @@ pub(crate) struct World {
     sequence: u64,
 }
 
-#[allow(dead_code)]
 impl World {
     pub(crate) fn new(seed: u32) -> Self {
         Self {
@@ -116,6 +117,7 @@ impl World {
             dice: Dice(seed),
             talk_bytes: 0,
             caught: vec![],
+            spoilt: 0,
             traps: BTreeSet::new(),
             by_ip: BTreeMap::new(),
             addresses: 0,
@@ -349,7 +351,7 @@ impl World {
             lookup.sent(&bytes);
         }
         if host.lies {
-            spoil_handshake(&mut bytes);
+            self.spoilt += usize::from(spoil_handshake(&mut bytes));
         }
         let from = host.address_of(socket);
         let is_apart =
@@ -379,14 +381,16 @@ fn socket_at(port: u16) -> Option<Socket> {
     }
 }
 
-/// Changes the answer of a server that is being passed on.
-fn spoil_handshake(bytes: &mut Vec<u8>) {
-    let Ok(Message::Response(mut response)) = Message::decode(bytes) else { return };
-    let Some(value) = &response.value else { return };
-    let Ok(mut envelope) = HandshakeEnvelope::decode(value) else { return };
-    if envelope.mode == envelope::Mode::Reply {
+/// Changes the answer of a server that is being passed on, if it is one.
+fn spoil_handshake(bytes: &mut Vec<u8>) -> bool {
+    let Ok(Message::Response(mut response)) = Message::decode(bytes) else { return false };
+    let Some(value) = &response.value else { return false };
+    let Ok(mut envelope) = HandshakeEnvelope::decode(value) else { return false };
+    let is_answer = envelope.mode == envelope::Mode::Reply;
+    if is_answer {
         envelope.noise.iter_mut().for_each(|byte| *byte ^= 0x55);
         response.value = Some(envelope.encode());
         *bytes = response.encode();
     }
+    is_answer
 }
