@@ -2,6 +2,7 @@
 
 mod attacks;
 mod choices;
+mod growth;
 mod lookup;
 mod nodes;
 mod talk;

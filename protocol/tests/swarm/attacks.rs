@@ -119,8 +119,7 @@ fn relays_that_make_answers_up_do_not_spoil_an_attempt() {
     let (mut world, server) = served(3, Wall::Firewall);
     let key = world.hosts[server].key;
     let relays = world.hosts[server].node.dht().relay_addresses(&key);
-    let nodes: Vec<usize> =
-        (0..10).filter(|index| relays.contains(&world.hosts[*index].address)).collect();
+    let nodes: Vec<usize> = (0..10).filter(|index| relays.contains(&world.hosts[*index].address)).collect();
     // All but one of those that reach it lie.
     assert_eq!(nodes.len(), 3, "{relays:?}");
     nodes[1..].iter().for_each(|node| world.hosts[*node].lies = true);

@@ -310,9 +310,13 @@ impl World {
 
     /// Whom a host finds under a topic.
     pub(crate) fn look_up(&mut self, index: usize, topic: TopicKey) -> Lookup {
+        self.look_up_as(index, topic, CLIENT)
+    }
+
+    pub(crate) fn look_up_as(&mut self, index: usize, topic: TopicKey, roles: Roles) -> Lookup {
         self.hosts[index].lookup = Some(Lookup::new(Target(topic)));
         self.hosts[index].talks.refreshed.clear();
-        self.join(index, topic, CLIENT);
+        self.join(index, topic, roles);
         let is_over =
             |world: &Self| world.hosts[index].talks.refreshed.iter().any(|(done, _)| *done == topic);
         self.run_until(60_000, is_over).expect("a lookup ends");
@@ -346,7 +350,9 @@ impl World {
 
     fn send(&mut self, index: usize, socket: Socket, to: Address, mut bytes: Vec<u8>) {
         let host = &mut self.hosts[index];
-        host.opened.insert((socket, to), self.now);
+        if host.wall == Wall::Firewall {
+            host.opened.insert((socket, to), self.now);
+        }
         if let Some(lookup) = &mut host.lookup {
             lookup.sent(&bytes);
         }
