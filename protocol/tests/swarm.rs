@@ -5,5 +5,6 @@ mod choices;
 mod growth;
 mod lookup;
 mod nodes;
+mod storms;
 mod talk;
 mod world;

@@ -124,7 +124,7 @@ fn show(nodes: usize, phase: &str, figures: &Figures) {
 /// The whole life of a network. Gives back hops and messages per lookup while all is well.
 fn live(nodes: usize, peers: usize, lookups: usize) -> (f64, f64) {
     let mut network = Network::grow(nodes, peers);
-    let mut measure = |network: &mut Network, phase: &str, least: f64| {
+    let measure = |network: &mut Network, phase: &str, least: f64| {
         let figures = network.measure(lookups);
         show(nodes, phase, &figures);
         assert!(figures.found_percent >= least, "{nodes} nodes, {phase}: {} %", figures.found_percent);

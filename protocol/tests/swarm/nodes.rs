@@ -12,7 +12,7 @@ const TOPIC: TopicKey = [0x77; 32];
 const MINUTE_MS: u64 = 60_000;
 
 /// Whether each of these hosts has one connection to each of the others, and to nobody else.
-fn is_mesh(world: &World, hosts: &[usize]) -> bool {
+pub(crate) fn is_mesh(world: &World, hosts: &[usize]) -> bool {
     hosts.iter().all(|index| {
         let others = hosts.iter().filter(|other| *other != index);
         let mut expected: Vec<PublicKey> = others.map(|other| world.hosts[*other].key).collect();
@@ -21,7 +21,7 @@ fn is_mesh(world: &World, hosts: &[usize]) -> bool {
     })
 }
 
-fn is_complete(world: &World, hosts: &[usize]) -> bool {
+pub(crate) fn is_complete(world: &World, hosts: &[usize]) -> bool {
     is_mesh(world, hosts) && hosts.iter().all(|host| world.hosts[*host].talks.is_complete(world.talk_bytes))
 }
 

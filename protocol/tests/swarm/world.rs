@@ -184,6 +184,11 @@ impl World {
         address
     }
 
+    /// How many datagrams have been on their way.
+    pub(crate) fn datagrams(&self) -> u64 {
+        self.sequence
+    }
+
     fn next_address(&mut self) -> Address {
         self.addresses += 1;
         Address::new(Ipv4Addr::from(0x0101_0101 + 7 * self.addresses), SERVER_PORT)
@@ -293,8 +298,10 @@ impl World {
 
     /// Does something with a node, and what it wants done then.
     pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut SwarmNode, Duration)) {
-        act(&mut self.hosts[index].node, self.now);
-        self.settle(index);
+        if self.hosts[index].is_up {
+            act(&mut self.hosts[index].node, self.now);
+            self.settle(index);
+        }
     }
 
     pub(crate) fn join(&mut self, index: usize, topic: TopicKey, roles: Roles) {
