@@ -1,11 +1,9 @@
 //! What LibVMS's documentation promises, and what its predecessors got wrong.
 
-use std::process::Command;
-
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Host, Place, VMS, example, run};
+use crate::harness::{Client, Host, Place, example, program, run};
 
 #[test]
 fn the_handshake_lists_functions_only_and_hides_init() {
@@ -98,7 +96,7 @@ fn sync_and_async_methods_answer_alike() {
 fn one_server_carries_several_services() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     run(async {
-        let mut command = Command::new(VMS);
+        let mut command = program();
         command.arg("host").args([example("counter.js"), example("hello-world.js")]);
         let host = Host::start(command.arg("--dir").arg(directory.path()));
         let urls: Vec<&str> = host.announced.iter().filter_map(|service| service["url"].as_str()).collect();

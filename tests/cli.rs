@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, VMS, example, run, text, vms};
+use crate::harness::{Host, Place, VMS, example, program, run, text, vms};
 
 /// Arguments of a command, its exit code, and what stdout and stderr must hold.
 fn ends(arguments: &[&str], code: i32, stdout: &str, stderr: &str) {
@@ -103,7 +103,7 @@ fn a_broken_script_leaves_nothing_behind_and_says_where_it_breaks() {
 
 /// What a host says that does not start.
 fn refused(place: &Place) -> String {
-    let mut command = Command::new(VMS);
+    let mut command = program();
     match Host::try_start(command.arg("host").arg(place.script()).arg("--dir").arg(place.data())) {
         Ok(_) => panic!("the host has started"),
         Err(stderr) => stderr,
@@ -126,7 +126,7 @@ fn a_directory_alone_goes_on_with_its_service() {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;
         assert!(host.terminate().success());
-        let host = Host::start(Command::new(VMS).arg("host").arg("--dir").arg(place.data()));
+        let host = Host::start(program().arg("host").arg("--dir").arg(place.data()));
         assert_eq!(host.client().await.call("increment", json!([])).await, json!(2));
     });
 }
@@ -187,7 +187,7 @@ fn the_host_never_logs_what_callers_say() {
     let place = Place::new(
         "exports.f = (secret) => secret + '-result'; exports.g = () => { throw new Error('error-text') }",
     );
-    let mut command = Command::new(VMS);
+    let mut command = program();
     command
         .arg("host")
         .arg(place.script())
@@ -337,7 +337,7 @@ fn the_repl_reads_calls_from_a_pipe() {
     let place = Place::of_example("counter.js");
     let host = place.host();
     let home = tempfile::tempdir().expect("a temporary directory");
-    let mut command = Command::new(VMS);
+    let mut command = program();
     command.args(["repl", host.url()]).env("XDG_STATE_HOME", home.path());
     let mut process = command
         .stdin(Stdio::piped())
@@ -368,7 +368,7 @@ fn every_example_is_served() {
         let source = fs::read_to_string(&path).expect("text");
         assert!(source.contains(&format!("//   vms host examples/{name}")), "{name} says how to run it");
         let data = directory.path().join(&name).with_extension("vms");
-        let host = Host::start(Command::new(VMS).arg("host").arg(&path).arg("--dir").arg(&data));
+        let host = Host::start(program().arg("host").arg(&path).arg("--dir").arg(&data));
         for line in source.lines().filter_map(|line| line.strip_prefix("//   vms call ws://127.0.0.1:5555/ "))
         {
             // The shell takes the quotes away; the address is the one that was free.

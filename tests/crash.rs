@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Host, Place, run};
+use crate::harness::{Host, Place, run, variable};
 
 const SCRIPT: &str = "let calls = 0
 exports.add = async (id) => {
@@ -113,15 +113,11 @@ fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
 fn a_second_host_cannot_take_a_directory_in_use() {
     let place = Place::of_example("counter.js");
     let host = place.host();
-    let mut command = std::process::Command::new(crate::harness::VMS);
+    let mut command = crate::harness::program();
     let second = Host::try_start(command.arg("host").arg(place.script()).arg("--dir").arg(place.data()));
     let Err(stderr) = second else { panic!("two hosts in one directory") };
     assert!(stderr.contains("in use by another process"), "{stderr}");
     assert!(host.terminate().success());
-}
-
-fn variable(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// xorshift64: the same kills from the same seed, as far as the machine allows.

@@ -12,14 +12,26 @@ use tempfile::TempDir;
 /// The program under test.
 pub(crate) const VMS: &str = env!("CARGO_BIN_EXE_vms");
 
+/// The program under test, which talks to nobody that a test does not name.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(VMS);
+    command.env("VMS_NO_SWARM", "1").env_remove("VMS_BOOTSTRAP");
+    command
+}
+
 /// Runs `vms` to its end.
 pub(crate) fn vms<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(VMS).args(arguments).stdin(Stdio::null()).output().expect("vms starts")
+    program().args(arguments).stdin(Stdio::null()).output().expect("vms starts")
 }
 
 /// Text of a stream that must be UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("vms prints UTF-8")
+}
+
+/// A number from the environment, for the long forms of tests.
+pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// An example script of the repository.
@@ -57,7 +69,7 @@ impl Place {
     }
 
     pub(crate) fn host_with(&self, more: &[&str]) -> Host {
-        Host::start(Command::new(VMS).arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more))
+        Host::start(program().arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more))
     }
 
     /// Audits the data directory: the exit code and what `--json` says.

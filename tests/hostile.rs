@@ -148,7 +148,7 @@ fn an_attack_on_one_service_does_not_hold_up_another() {
         std::fs::write(directory.path().join(name), script).expect("writable");
     }
     run(async {
-        let mut command = std::process::Command::new(crate::harness::VMS);
+        let mut command = crate::harness::program();
         command
             .arg("host")
             .args(scripts.map(|(name, _)| directory.path().join(name)))

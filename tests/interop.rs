@@ -17,7 +17,7 @@ use libvms_protocol::identity::SecretKey;
 use libvms_protocol::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, VMS, example, run, text, vms};
+use crate::harness::{Host, Place, example, program, run, text, vms};
 
 /// The packages, by their exact versions. `qaap-uws`, native code of 2018 that today's Node.js does not compile, is
 /// replaced by `ws`, whose interface it has; the packages that we call are as their authors left them.
@@ -347,7 +347,7 @@ fn the_npm_client_calls_a_service() {
 #[test]
 fn the_npm_client_calls_two_services_of_one_server() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let mut command = Command::new(VMS);
+    let mut command = program();
     command.arg("host").args([example("counter.js"), example("hello-world.js")]);
     let host = Host::start(command.arg("--dir").arg(directory.path()));
     let [counter, hello] = [&host.announced[0]["url"], &host.announced[1]["url"]];

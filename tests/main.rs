@@ -3,8 +3,13 @@
 mod harness;
 
 mod behaviour;
+mod cheater;
 mod cli;
 mod crash;
+mod determinism;
+mod dice;
+#[cfg(target_os = "linux")]
+mod fuzz_worker;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
@@ -13,5 +18,7 @@ mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod simulation;
 mod tamper;
+mod violations;
 mod watch;

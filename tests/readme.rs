@@ -63,7 +63,12 @@ fn shell(command: &str) -> Command {
     let mut shell = Command::new("bash");
     let program = Path::new(VMS).parent().expect("a directory").display().to_string();
     let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
-    shell.args(["-c", command]).current_dir(root()).env("PATH", path).stdin(Stdio::null());
+    shell
+        .args(["-c", command])
+        .current_dir(root())
+        .env("PATH", path)
+        .env("VMS_NO_SWARM", "1")
+        .stdin(Stdio::null());
     shell
 }
 

@@ -1,96 +1,243 @@
-//! Replication with stock JavaScript peers: they copy what a host serves, follow it live, and serve it to a watcher.
+//! Replication with stock JavaScript peers, in both directions: real `vms` processes and real Node.js processes over TCP.
+//!
+//! Start from [`JsPeer`], which does what a test tells it. `logs.rs`, `drives.rs` and `blocks.rs` have JavaScript copy
+//! what we serve and the reverse, `relays.rs` puts it between a host and a watcher, and `traps.rs` brings it into the
+//! states in which it is known to stall, to pause its peer, or to break the connection.
+
+mod blocks;
+mod drives;
+mod logs;
+mod relays;
+mod traps;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use data_encoding::HEXLOWER;
-use libvms::storage::Core;
+use libvms::net::{Held, Network, NetworkOptions};
+use libvms::storage::{Core, Durability};
+use libvms_protocol::identity::SecretKey;
+use libvms_protocol::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, run, text, vms};
+use crate::harness::{Host, program};
 use crate::interop::packages;
-use crate::watch::Watching;
 
-/// A Corestore in a process of its own; see `interop/peer.js`.
+/// A stock peer in a process of its own; see `interop/peer.js`.
 struct JsPeer {
     process: Child,
+    /// The end of its input is its end.
+    stdin: Option<ChildStdin>,
     lines: std::io::Lines<BufReader<ChildStdout>>,
+    /// Ours, because a peer that is killed does not clean up.
+    _directory: tempfile::TempDir,
 }
 
 impl JsPeer {
-    /// Connects to the peer of a host.
-    fn of(host: &Host) -> Self {
-        let announced = &host.announced[0];
-        let key = |member: &str| announced[member].as_str().expect("a URL").replace("hyper://", "");
-        let address = announced["addresses"][0].as_str().expect("an address");
-        let port = address.rsplit(':').next().expect("a port");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/peer.js");
-        let mut node = Command::new("node");
-        node.arg(script)
-            .args([port, &key("callLogUrl"), &key("filesArchiveUrl")])
-            .env("NODE_PATH", packages());
-        let mut process = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node is there");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        Self { process, lines }
+    /// One Hypercore, in a storage of its own.
+    fn hypercore() -> Self {
+        Self::start("hypercore")
     }
 
-    /// What it has once it has so much.
-    fn has(&mut self, length: u64, version: u64) -> Value {
-        let stdin = self.process.stdin.as_mut().expect("a pipe");
-        writeln!(stdin, "{}", json!({ "length": length, "version": version })).expect("it reads");
-        let line = self.lines.next().expect("it answers").expect("UTF-8");
+    /// Any number of cores, over one connection.
+    fn corestore() -> Self {
+        Self::start("corestore")
+    }
+
+    fn start(kind: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/peer.js");
+        let mut node = Command::new("node");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        node.arg(script).arg(kind).arg(directory.path()).env("NODE_PATH", packages());
+        let mut process = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node is there");
+        let stdin = process.stdin.take();
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, stdin, lines, _directory: directory }
+    }
+
+    /// Tells it what to do, and goes on meanwhile.
+    fn begin(&mut self, command: &str, mut argument: Value) {
+        argument["do"] = json!(command);
+        let stdin = self.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{argument}").expect("it reads");
+    }
+
+    /// What came of what it was told first. Its own time limit ends a wait for what never comes.
+    fn end(&mut self) -> Value {
+        let line = self.lines.next().expect("it answers; see what it says on stderr").expect("UTF-8");
         serde_json::from_str(&line).expect("JSON")
+    }
+
+    fn tell(&mut self, command: &str, argument: Value) -> Value {
+        self.begin(command, argument);
+        self.end()
+    }
+
+    fn connect(&mut self, address: SocketAddr) {
+        self.tell("connect", json!({ "port": address.port() }));
+    }
+
+    fn listen(&mut self) -> SocketAddr {
+        let port = self.tell("listen", json!({})).as_u64().and_then(|port| u16::try_from(port).ok());
+        SocketAddr::from(([127, 0, 0, 1], port.expect("a port")))
+    }
+
+    /// Where it will listen with [`JsPeer::listen_on`]; until then nobody gets in.
+    fn reserve(&mut self) -> SocketAddr {
+        let address = self.listen();
+        self.tell("leave", json!({}));
+        address
+    }
+
+    fn listen_on(&mut self, address: SocketAddr) {
+        self.tell("listen", json!({ "port": address.port() }));
+    }
+
+    /// Opens a core to read it.
+    fn read(&mut self, key: &str) {
+        self.tell("read", json!({ "key": key }));
+    }
+
+    /// Makes a core of its own with blocks of these sizes; gives its key.
+    fn write(&mut self, seed: u8, sizes: &[usize]) -> String {
+        let key = self.tell("write", json!({ "seed": seed })).as_str().expect("a key").to_owned();
+        self.append(&key, sizes);
+        key
+    }
+
+    fn append(&mut self, key: &str, sizes: &[usize]) {
+        self.tell("append", json!({ "key": key, "sizes": sizes }));
+    }
+
+    /// The hashes of the first blocks, once it has them.
+    fn blocks(&mut self, key: &str, end: u64) -> Value {
+        self.tell("blocks", json!({ "key": key, "end": end }))
+    }
+
+    /// Waits until it knows of so many blocks.
+    fn long(&mut self, key: &str, length: u64) {
+        self.tell("long", json!({ "key": key, "length": length }));
+    }
+
+    fn state(&mut self, key: &str) -> Value {
+        self.tell("state", json!({ "key": key }))
+    }
+
+    /// SIGKILL, at once.
+    fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
     }
 }
 
 impl Drop for JsPeer {
     fn drop(&mut self) {
-        // The end of its input is its end; it removes its directory then.
-        drop(self.process.stdin.take());
-        let _ended = self.process.wait();
+        // What a test that has failed leaves it busy with would go on for long.
+        drop(self.stdin.take());
+        if std::thread::panicking() {
+            let _may_have_ended = self.process.kill();
+        }
+        let _may_have_ended = self.process.wait();
     }
 }
 
-fn hex_blocks(core: &Core) -> Vec<Value> {
-    core.blocks(0..core.length()).map(|block| json!(HEXLOWER.encode(&block.expect("readable")))).collect()
+/// A running `vms replicate`. Dropping it kills it.
+struct Replicating {
+    process: Child,
+    address: SocketAddr,
 }
 
-#[test]
-fn javascript_copies_follows_and_serves_a_host() {
-    let place = Place::of_example("files.js");
-    let watched = tempfile::tempdir().expect("a temporary directory");
-    run(async {
-        let host = place.host();
-        let client = host.client().await;
-        client.call("write", json!(["/one.txt", "first"])).await;
-        client.call("write", json!(["/large", "y".repeat(300_000)])).await;
-        let mut peer = JsPeer::of(&host);
-        let early = peer.has(3, 3);
-        assert_eq!(early["versions"]["2"], json!({ "/one.txt": HEXLOWER.encode(b"first") }));
-        assert_eq!(early["versions"]["3"]["/large"], json!(HEXLOWER.encode(&vec![b'y'; 300_000])));
-        // Live: each call arrives while the connection lasts.
-        for call in 0..10 {
-            client.call("write", json!(["/live", format!("{call}")])).await;
-            let live = peer.has(4 + call, 4 + call);
-            let expected = HEXLOWER.encode(call.to_string().as_bytes());
-            assert_eq!(live["versions"][(4 + call).to_string()]["/live"], json!(expected));
-        }
-        let copied = peer.has(13, 13);
-        let key = host.announced[0]["callLogUrl"].as_str().expect("a key").to_owned();
-        assert!(host.terminate().success());
-        let log = Core::open_read_only(&place.data().join("log")).expect("a core");
-        assert_eq!(copied["blocks"], Value::Array(hex_blocks(&log)));
-        let latest = vms(["files".as_ref(), "cat".as_ref(), place.data().as_os_str(), "/live".as_ref()]);
-        assert_eq!(
-            copied["versions"]["13"]["/live"],
-            json!(HEXLOWER.encode(text(&latest.stdout).as_bytes()))
-        );
-        // The host is gone; what JavaScript holds is enough for a watcher.
-        let port = u16::try_from(copied["port"].as_u64().expect("a port")).expect("a port");
-        let served = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut watching = Watching::start(&key, Some(served), &watched.path().join("watched"));
-        watching.until_agrees(13);
-    });
+impl Replicating {
+    fn start(key: &str, peers: &[SocketAddr], directory: &Path) -> Self {
+        let mut command = program();
+        command.args(["replicate", key, "--json", "--dir"]).arg(directory);
+        command.args(peers.iter().map(|peer| format!("--peer={peer}")));
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
+        let said: Value = serde_json::from_str(&line).expect("a JSON line");
+        Self { process, address: tcp(&said["address"]) }
+    }
+
+    /// Waits until others can have so many blocks from here.
+    fn until(self, key: &str, length: u64) -> Self {
+        let mut reader = JsPeer::hypercore();
+        reader.read(key);
+        reader.connect(self.address);
+        reader.blocks(key, length);
+        self
+    }
+
+    /// SIGTERM: everything is on disk at the end.
+    fn terminate(mut self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
+        assert!(self.process.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Replicating {
+    fn drop(&mut self) {
+        let _may_have_ended = self.process.kill();
+        let _may_have_ended = self.process.wait();
+    }
+}
+
+/// A core that we have written, served as a host serves it.
+struct Serving {
+    network: Network,
+    address: SocketAddr,
+    core: Core,
+    _directory: tempfile::TempDir,
+}
+
+impl Serving {
+    async fn of(blocks: &[Vec<u8>]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let key = SecretKey::from_seed(&[5; 32]);
+        let mut core = Core::create(directory.path(), key, Durability::Relaxed).expect("an empty directory");
+        core.append(blocks).expect("a disk");
+        let network = Network::new(NetworkOptions::default());
+        network.hold(Held::Own(core.follow()), None);
+        let address = network.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        Self { network, address, core, _directory: directory }
+    }
+
+    fn key(&self) -> String {
+        self.core.key().to_string()
+    }
+}
+
+fn tcp(address: &Value) -> SocketAddr {
+    let address = address.as_str().expect("an address");
+    address.trim_start_matches("tcp://").parse().expect("an address")
+}
+
+/// Where a host serves its cores.
+fn address(host: &Host) -> SocketAddr {
+    tcp(&host.announced[0]["addresses"][0])
+}
+
+/// The key of a host's log (`callLogUrl`) or archive (`filesArchiveUrl`).
+fn key(host: &Host, member: &str) -> String {
+    host.announced[0][member].as_str().expect("a URL").replace("hyper://", "")
+}
+
+/// The hashes of blocks, as a tree over them has them in its leaves.
+fn hashes(blocks: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Value {
+    let leaves = blocks.into_iter().zip(0..).map(|(block, index)| Node::leaf(index, block.as_ref()));
+    leaves.map(|leaf| HEXLOWER.encode(&leaf.hash.0)).collect()
+}
+
+/// The hashes of all blocks of a core on disk.
+fn hashes_on_disk(core: &Path) -> Value {
+    let core = Core::open_read_only(core).expect("a core");
+    hashes(core.blocks(0..core.length()).map(|block| block.expect("a whole core")))
+}
+
+fn length_on_disk(core: &Path) -> u64 {
+    Core::open_read_only(core).expect("a core").length()
 }

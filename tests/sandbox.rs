@@ -1,18 +1,17 @@
 //! Scripts in processes of their own: the same outcomes as on a thread, and a lock that holds.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use libvms::vm::message::{
-    Call, Console, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request,
-    Thrown,
+    Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
 use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Client, Host, Place, VMS, run};
+use crate::harness::{Client, Host, Place, VMS, program, run};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -179,6 +178,7 @@ fn attempt(attempt: libvms::vm::Attempt) -> Result<Report, WorkerError> {
 #[test]
 fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
     use libvms::vm::Attempt;
+    use libvms::vm::message::Console;
     let nothing = Console { level: "error".into(), text: "no error".into() };
     assert_eq!(attempt(Attempt::Nothing).expect("it lives"), Report::Console(nothing));
     let mut victim = victim();
@@ -205,8 +205,8 @@ fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
 
 /// A process of the same user that waits.
 #[cfg(debug_assertions)]
-fn victim() -> Child {
-    Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().expect("sleep is there")
+fn victim() -> std::process::Child {
+    Command::new("sleep").arg("1000").stdin(std::process::Stdio::null()).spawn().expect("sleep is there")
 }
 
 #[cfg(debug_assertions)]
@@ -319,41 +319,31 @@ fn a_host_without_sandbox_has_no_workers() {
     place.assert_agrees();
 }
 
-#[test]
-fn a_host_goes_on_where_its_worker_was_killed() {
-    let place = Place::new(
+/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor grants, since each of
+/// the steps that are counted takes a microsecond.
+fn counting() -> Place {
+    Place::new(
         "let n = 0
         exports.increment = () => ++n
         exports.write = text => System.files.writeFile('/f', text)
         exports.read = () => System.files.readFile('/f')
         exports.spin = () => { for (let i = 0; i < 3e7; i++); return ++n }
-        exports.forever = () => { for (;;) {} }",
-    );
-    let host = place.host_with(&["--fuel", "60000"]);
+        exports.forever = () => { for (;;) [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}] }",
+    )
+}
+
+#[test]
+fn nobody_notices_that_a_worker_was_killed_between_calls() {
+    let place = counting();
+    let host = place.host();
     run(async {
         let client = host.client().await;
         for n in 1..=100 {
             assert_eq!(client.call("increment", json!([])).await, json!(n));
         }
         client.call("write", json!(["text"])).await;
-        // Between calls: nobody notices.
         signal(only_worker_of(&host), "KILL");
         assert_eq!(client.call("increment", json!([])).await, json!(101));
-        // In a call, and again when it is repeated: it is taken to be at fault.
-        let killed = killed_in_call(&host, 2);
-        let (name, message) = client.error("forever", json!([])).await;
-        assert_eq!(name, "Fault", "{message}");
-        killed.join().expect("no panic");
-        assert_eq!(client.call("increment", json!([])).await, json!(102));
-        // In a call, with others behind it: they are repeated.
-        let killed = killed_in_call(&host, 1);
-        let spin = client.call("spin", json!([]));
-        let others = async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            (client.call("increment", json!([])).await, client.call("increment", json!([])).await)
-        };
-        assert_eq!(tokio::join!(spin, others), (json!(103), (json!(104), json!(105))));
-        killed.join().expect("no panic");
         assert_eq!(client.call("read", json!([])).await, json!("text"));
     });
     assert!(host.terminate().success());
@@ -361,11 +351,119 @@ fn a_host_goes_on_where_its_worker_was_killed() {
 }
 
 #[test]
+fn a_call_in_which_workers_die_again_and_again_is_at_fault() {
+    let place = counting();
+    let host = place.host_with(&["--fuel", "60000"]);
+    run(async {
+        let client = host.client().await;
+        assert_eq!(client.call("increment", json!([])).await, json!(1));
+        let killed = killed_in_call(&host, 2);
+        let (name, message) = client.error("forever", json!([])).await;
+        assert_eq!(name, "Fault", "{message}");
+        killed.join().expect("no panic");
+        assert_eq!(client.call("increment", json!([])).await, json!(2));
+    });
+    assert!(host.terminate().success());
+    assert_eq!(place.log().iter().filter(|entry| entry["result"]["fault"] == "killed").count(), 1);
+    place.assert_agrees();
+}
+
+#[test]
+fn calls_behind_one_in_which_a_worker_died_are_repeated() {
+    let place = counting();
+    let host = place.host_with(&["--fuel", "60000"]);
+    run(async {
+        let client = host.client().await;
+        let killed = killed_in_call(&host, 1);
+        let spin = client.call("spin", json!([]));
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            (client.call("increment", json!([])).await, client.call("increment", json!([])).await)
+        };
+        assert_eq!(tokio::join!(spin, others), (json!(1), (json!(2), json!(3))));
+        killed.join().expect("no panic");
+    });
+    assert!(host.terminate().success());
+    place.assert_agrees();
+}
+
+#[test]
+fn a_method_that_had_to_be_killed_is_refused_while_others_go_on() {
+    let place = counting();
+    let host = place.host_with(&["--fuel", "60000", "--call-time", "2"]);
+    run(async {
+        let client = host.client().await;
+        assert_eq!(client.call("increment", json!([])).await, json!(1));
+        // All on their way at once: one is executed, and none of the others costs anything.
+        let attack = (0..20).map(|_| client.error("forever", json!([])));
+        let honest = client.call("increment", json!([]));
+        let (outcomes, honest) = tokio::join!(futures::future::join_all(attack), honest);
+        assert_eq!(honest, json!(2));
+        let names: Vec<&str> = outcomes.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [&["Fault"][..], &["Suspended"; 19]].concat());
+        // Later ones are told when to come again, at once.
+        let begun = Instant::now();
+        let (name, message) = client.error("forever", json!([])).await;
+        assert_eq!(name, "Suspended");
+        assert!(begun.elapsed() < Duration::from_secs(2), "it was executed");
+        let seconds = message.split_whitespace().find_map(|word| word.parse::<u64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds > 10), "{message}");
+        for n in 3..10 {
+            assert_eq!(client.call("increment", json!([])).await, json!(n));
+        }
+    });
+    assert!(host.terminate().success());
+    let killed = place.log().iter().filter(|entry| entry["methodName"] == "forever").count();
+    assert_eq!(killed, 1, "refused calls are not logged");
+    place.assert_agrees();
+}
+
+#[test]
+fn a_stopped_worker_is_killed_in_time_and_its_call_with_it() {
+    let place = counting();
+    let host = place.host_with(&["--fuel", "60000", "--call-time", "2"]);
+    run(async {
+        let client = host.client().await;
+        let worker = only_worker_of(&host);
+        signal(worker, "STOP");
+        assert_eq!(client.error("increment", json!([])).await.0, "Fault");
+        assert_eq!(client.error("increment", json!([])).await.0, "Suspended");
+        assert!(!is_alive(worker));
+        client.call("write", json!(["text"])).await;
+    });
+    assert!(host.terminate().success());
+    place.assert_agrees();
+}
+
+#[test]
+fn what_does_not_end_in_time_here_accuses_nobody() {
+    use libvms_protocol::entry::Entry;
+    let place = counting();
+    let host = place.host_with(&["--fuel", "60000"]);
+    run(async { assert_eq!(host.client().await.call("increment", json!([])).await, json!(1)) });
+    assert!(host.terminate().success());
+    crate::tamper::rewrite(&place.data().join("log"), |blocks| {
+        let Ok(Entry::Call(mut entry)) = Entry::decode(&blocks[1]) else { panic!("a call") };
+        entry.call.method_name = "forever".into();
+        blocks[1] = Entry::Call(entry).encode().expect("within the limits");
+    });
+    let output = crate::harness::vms([
+        "verify".as_ref(),
+        place.data().as_os_str(),
+        "--json".as_ref(),
+        "--call-time=1".as_ref(),
+    ]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), &report["verdict"]), (Some(3), &json!("cannot-verify")), "{report}");
+    assert_eq!(report["block"], 1, "{report}");
+}
+
+#[test]
 fn a_worker_that_dies_is_nothing_to_the_other_service_of_its_host() {
     let place = Place::new("exports.f = () => 1; exports.spin = () => { for (;;) {} }");
     let other = place.data().with_file_name("other.js");
     std::fs::write(&other, "let n = 0; exports.increment = () => ++n").expect("a writable directory");
-    let mut command = Command::new(VMS);
+    let mut command = program();
     command
         .arg("host")
         .args([&place.script(), &other])

@@ -243,7 +243,7 @@ fn an_unlogged_file_is_found() {
 fn a_host_does_not_go_on_with_a_log_that_is_wrong() {
     let place = honest();
     rewrite(&place.data().join("log"), |blocks| blocks.truncate(5));
-    let mut command = std::process::Command::new(crate::harness::VMS);
+    let mut command = crate::harness::program();
     let command = command.arg("host").arg(place.script()).arg("--dir").arg(place.data());
     let Err(stderr) = crate::harness::Host::try_start(command) else { panic!("it started") };
     assert!(stderr.contains("vms verify"), "{stderr}");
@@ -260,17 +260,20 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
         });
         verify(&place.data())
     };
-    for (code, report) in [
-        later(|init| init.engine.version += "-later"),
-        later(|init| init.engine.api += 1),
-        later(|init| init.limits.memory = 1 << 40),
-        later(|init| init.auth = libvms_protocol::entry::Auth::Signed),
+    for ((code, report), why) in [
+        (later(|init| init.engine.name = "other".into()), "name `other` instead of `quickjs-ng`"),
+        (later(|init| init.engine.version += "-later"), "-later` instead of `"),
+        (later(|init| init.engine.build.clear()), "build `` instead of `disable-assertions"),
+        (later(|init| init.engine.api += 1), "api 2 instead of 1"),
+        (later(|init| init.limits.memory = 1 << 40), "the log asks for memory"),
+        (later(|init| init.auth = libvms_protocol::entry::Auth::Signed), "signed calls"),
     ] {
         assert_eq!(
             (code, &report["verdict"], &report["block"]),
             (3, &json!("cannot-verify"), &json!(0)),
             "{report}"
         );
+        assert!(report["why"].as_str().is_some_and(|text| text.contains(why)), "{why}: {report}");
     }
     let place = honest();
     // {"type": "later"}
@@ -281,6 +284,26 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
         (3, &json!("cannot-verify"), &json!(4)),
         "{report}"
     );
+}
+
+#[test]
+fn a_log_of_another_engine_accuses_nobody_whatever_else_is_wrong_in_it() {
+    let place = honest();
+    rewrite(&place.data().join("log"), |blocks| {
+        let Ok(Entry::Init(mut init)) = Entry::decode(&blocks[0]) else { panic!("init") };
+        init.engine.api += 1;
+        // What the other engine may know and this one does not.
+        init.code = format!("import later; {}", init.code);
+        blocks[0] = Entry::Init(init).encode().expect("within the limits");
+        drop(blocks.remove(2));
+    });
+    let (code, report) = verify(&place.data());
+    assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
+    // Nor does its own host go on with it.
+    let mut command = crate::harness::program();
+    let command = command.arg("host").arg("--dir").arg(place.data());
+    let Err(stderr) = crate::harness::Host::try_start(command) else { panic!("it started") };
+    assert!(stderr.contains("another engine"), "{stderr}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Watching hosts over the network: honest ones, and one of each kind that is not.
+//! Watching hosts over the network. Those that cheat while they are watched are in violations.rs.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -7,14 +7,12 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
-use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Outcome, Thrown};
-use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, VMS, run, text, vms};
+use crate::harness::{Host, Place, program, run, text, vms};
 use crate::tamper::{honest, rewrite};
 
-const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+pub(crate) const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 /// A running `vms watch`. Dropping it kills it.
 pub(crate) struct Watching {
@@ -24,16 +22,20 @@ pub(crate) struct Watching {
 
 impl Watching {
     pub(crate) fn start(target: &str, peer: Option<SocketAddr>, directory: &Path) -> Self {
-        let mut command = Command::new(VMS);
-        command.args(["watch", target, "--json", "--dir"]).arg(directory);
-        command.args(peer.map(|peer| format!("--peer={peer}")));
+        Self::start_all(&[target], peer.as_slice(), directory)
+    }
+
+    pub(crate) fn start_all(targets: &[&str], peers: &[SocketAddr], directory: &Path) -> Self {
+        let mut command = program();
+        command.arg("watch").args(targets).args(["--json", "--dir"]).arg(directory);
+        command.args(peers.iter().map(|peer| format!("--peer={peer}")));
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         Self { process, lines }
     }
 
     /// The next event that is wanted. The test's own time limit ends a wait for what never comes.
-    fn until(&mut self, is_wanted: impl Fn(&Json) -> bool) -> Json {
+    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Json) -> bool) -> Json {
         for line in self.lines.by_ref() {
             let event: Json = serde_json::from_str(&line.expect("UTF-8")).expect("a JSON line");
             assert_ne!(event["event"], "failed", "{event}");
@@ -54,7 +56,7 @@ impl Watching {
         });
     }
 
-    fn until_ended(&mut self) -> Json {
+    pub(crate) fn until_ended(&mut self) -> Json {
         self.until(|event| event["event"] == "ended")
     }
 
@@ -73,30 +75,34 @@ impl Drop for Watching {
 }
 
 /// Cores of a data directory, served as their owner would.
-struct Served {
-    network: Network,
-    address: SocketAddr,
-    log: Core,
-    _archive: [Core; 2],
+pub(crate) struct Served {
+    pub(crate) network: Network,
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Core,
+    pub(crate) archive: [Core; 2],
 }
 
 impl Served {
-    async fn of(data: &Path) -> Self {
+    pub(crate) async fn of(data: &Path) -> Self {
+        Self::at(data, LOCAL.into()).await
+    }
+
+    pub(crate) async fn at(data: &Path, address: SocketAddr) -> Self {
         let open = |name: &str| Core::open(&data.join(name), Durability::Relaxed).expect("a core");
         let (log, archive) = (open("log"), [open("files"), open("blobs")]);
         let network = Network::new(NetworkOptions::default());
         network.hold(Held::Own(log.follow()), None);
         archive.iter().for_each(|core| network.hold(Held::Own(core.follow()), None));
-        let address = network.listen(LOCAL.into()).await.expect("a port");
-        Self { network, address, log, _archive: archive }
+        let address = network.listen(address).await.expect("a port");
+        Self { network, address, log, archive }
     }
 
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         self.log.key().url()
     }
 }
 
-fn directory() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn directory() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("watched");
     (directory, path)
@@ -152,116 +158,6 @@ fn a_watcher_serves_its_copies_to_others() {
     });
 }
 
-/// A call that a cheating host adds to an honest log, and what a watcher must say about it.
-struct Cheat {
-    class: &'static str,
-    field: &'static str,
-    entry: fn(at: u64) -> Vec<u8>,
-}
-
-fn call(method: &str, at: u64, outcome: Outcome) -> Vec<u8> {
-    let args = if method == "save" { vec![Value::Text("c".into())] } else { vec![] };
-    let call = Call { user_id: None, method_name: method.into(), args, at, nonce: None, sig: None };
-    Entry::Call(CallEntry::new(call, outcome)).encode().expect("within the limits")
-}
-
-fn returned(value: i64) -> Outcome {
-    Outcome::Returned { value: Some(Value::Integer(value)), files: None }
-}
-
-fn threw(message: &str) -> Outcome {
-    Outcome::Threw(Thrown { name: "Error".into(), message: message.into() })
-}
-
-#[test]
-fn each_violation_is_named_while_it_happens() {
-    let cheats = [
-        Cheat { class: "wrong-result", field: "result.res", entry: |at| call("inc", at, returned(99)) },
-        Cheat {
-            class: "wrong-error",
-            field: "result.err.message",
-            entry: |at| call("fail", at, threw("no 99")),
-        },
-        Cheat { class: "wrong-error", field: "result.err", entry: |at| call("inc", at, threw("down")) },
-        Cheat {
-            class: "false-fault",
-            field: "result.fault",
-            entry: |at| call("inc", at, Outcome::Fault(Fault::Fuel)),
-        },
-        // Its files were written, and the entry says nothing of them.
-        Cheat { class: "wrong-files", field: "result.files", entry: |at| call("save", at, returned(15)) },
-        Cheat { class: "time-went-back", field: "at", entry: |_| call("inc", 5, returned(15)) },
-        Cheat { class: "malformed-entry", field: "entry", entry: |_| b"garbage".to_vec() },
-    ];
-    for Cheat { class, field, entry } in cheats {
-        let place = honest();
-        let (_kept, watched) = directory();
-        run(async {
-            let mut served = Served::of(&place.data()).await;
-            let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
-            watching.until_agrees(9);
-            let at = 1 << 42;
-            served.log.append(&[call("inc", at, returned(15)), entry(at)]).expect("a disk");
-            let ended = watching.until_ended();
-            assert_eq!(
-                (&ended["verdict"], &ended["block"], &ended["class"]),
-                (&json!("diverges"), &json!(10), &json!(class)),
-                "{ended}"
-            );
-            assert!(ended["field"].as_str().expect("a field").starts_with(field), "{ended}");
-            let report =
-                std::fs::read_to_string(ended["report"].as_str().expect("a file")).expect("a report");
-            let report: Json = serde_json::from_str(&report).expect("JSON");
-            assert_eq!((&report["finding"]["class"], &report["head"]["length"]), (&json!(class), &json!(11)));
-            served.network.shutdown().await;
-        });
-    }
-}
-
-#[test]
-fn a_published_archive_that_differs_is_found() {
-    let place = honest();
-    rewrite(&place.data().join("blobs"), |blocks| blocks[1] = b"b8".to_vec());
-    let (_kept, watched) = directory();
-    run(async {
-        let served = Served::of(&place.data()).await;
-        let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
-        let ended = watching.until_ended();
-        assert_eq!((&ended["block"], &ended["class"]), (&json!(7), &json!("archive-differs")), "{ended}");
-        served.network.shutdown().await;
-    });
-}
-
-#[test]
-fn two_logs_under_one_key_are_held_against_the_host() {
-    let place = honest();
-    let (_kept, watched) = directory();
-    run(async {
-        let served = Served::of(&place.data()).await;
-        let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
-        watching.until_agrees(9);
-        let Served { network, address, .. } = served;
-        network.shutdown().await;
-        // The host rewrites history: a longer log with another second call.
-        rewrite(&place.data().join("log"), |blocks| {
-            blocks[2] = blocks[1].clone();
-            blocks.push(call("inc", 1 << 42, returned(15)));
-        });
-        let network = Network::new(NetworkOptions::default());
-        let log = Core::open(&place.data().join("log"), Durability::Relaxed).expect("a core");
-        network.hold(Held::Own(log.follow()), None);
-        network.listen(address).await.expect("the same port");
-        let evidence = watching.until(|event| event["event"] == "evidence");
-        assert_eq!(
-            (&evidence["class"], &evidence["signed"]),
-            (&json!("equivocation"), &json!(true)),
-            "{evidence}"
-        );
-        assert!(Path::new(evidence["report"].as_str().expect("a file")).exists());
-        network.shutdown().await;
-    });
-}
-
 #[test]
 fn one_watcher_follows_many_hosts_and_goes_on_after_a_finding() {
     let (cheating, fair) = (honest(), Place::of_example("counter.js"));
@@ -270,12 +166,7 @@ fn one_watcher_follows_many_hosts_and_goes_on_after_a_finding() {
     run(async {
         let served = Served::of(&cheating.data()).await;
         let host: Host = fair.host();
-        let mut command = Command::new(VMS);
-        command.args(["watch", &served.key(), host.url(), "--json", "--dir"]).arg(&watched);
-        command.arg(format!("--peer={}", served.address));
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("vms starts");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let mut watching = Watching { process, lines };
+        let mut watching = Watching::start_all(&[&served.key(), host.url()], &[served.address], &watched);
         watching.until_ended();
         let client = host.client().await;
         for call in 1..5 {
@@ -319,7 +210,7 @@ fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
             "{report}"
         );
         assert_eq!(report["publishedBlobs"], report["filesBlobs"], "the whole archive was compared");
-        let mut command = Command::new(VMS);
+        let mut command = program();
         command.args(["replicate", host.url(), "--json", "--dir"]).arg(copies.path());
         let mut process = command.stdout(Stdio::piped()).spawn().expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();

@@ -253,7 +253,6 @@ async fn audit_of(calls: u64) -> Value {
     while waiting.next().await.is_some() {}
     drop(waiting);
     let (network, address) = serve(&vm).await;
-    let program = std::env::current_exe().expect("this program has a path");
     let mut audit = Command::new(std::env::current_exe().expect("this program has a path"));
     audit.args(["audit", &address.to_string(), &vm.log_key().to_string()]);
     let audited = tokio::task::spawn_blocking(move || audit.output().expect("a process"));

@@ -4,6 +4,7 @@
 //! [`output`]: data on stdout, messages on stderr, with `--json` one object per line. The exit code is one enum,
 //! [`Exit`].
 
+mod bootstrap;
 mod call;
 mod completions;
 mod copy;
@@ -58,6 +59,7 @@ enum Command {
     Replicate(replicate::Arguments),
     Log(log::Arguments),
     Files(files::Arguments),
+    Bootstrap(bootstrap::Arguments),
     Keygen(keygen::Arguments),
     Completions(completions::Arguments),
 }
@@ -98,6 +100,7 @@ pub(crate) fn main() -> Exit {
         Command::Replicate(arguments) => replicate::run(arguments, &output),
         Command::Log(arguments) => log::run(arguments, &output),
         Command::Files(arguments) => files::run(arguments, &output),
+        Command::Bootstrap(arguments) => bootstrap::run(arguments, &output),
         Command::Keygen(arguments) => keygen::run(arguments, &output),
         Command::Completions(arguments) => completions::run(arguments, &output),
     };

@@ -13,12 +13,14 @@ mod deployment;
 mod executor;
 mod service;
 mod store;
+mod suspension;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use libvms_protocol::entry::{Fault, Init, Thrown};
 use libvms_protocol::identity::PublicKey;
@@ -31,6 +33,7 @@ use deployment::Ready;
 pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
 use executor::{Executor, Job};
+use suspension::Suspensions;
 
 use crate::storage::{CoreView, Durability};
 
@@ -80,6 +83,19 @@ pub enum CallError {
         /// What is wrong, for people.
         why: String,
     },
+    /// A call of this method had to be killed a while ago, which has cost all callers; so calls of it are refused for
+    /// ten times as long. Nothing was executed.
+    #[error(
+        "calls of `{}` are refused for {} more seconds, because a call of it had to be killed",
+        method.escape_debug(),
+        seconds(*remaining)
+    )]
+    Suspended {
+        /// Which method.
+        method: String,
+        /// When to try again.
+        remaining: Duration,
+    },
     /// [`CALLS_WAITING_MAX`] calls wait already. Nothing was executed.
     #[error("Too many active requests")]
     TooManyCalls,
@@ -101,6 +117,7 @@ struct Shared {
     waiting: AtomicUsize,
     log_length: AtomicU64,
     failure: watch::Sender<Option<String>>,
+    suspensions: Mutex<Suspensions>,
 }
 
 impl Vm {
@@ -200,6 +217,7 @@ impl Vm {
             let why = format!("a caller's name has at most {} bytes", limits::USER_ID_BYTES_MAX);
             return Err(CallError::InvalidArguments { why });
         }
+        self.shared.check_suspended(method)?;
         let place = Place::take(&self.shared)?;
         let (reply, answer) = oneshot::channel();
         let job = Job { user_id, method: method.into(), args, reply: Reply { sender: reply, place } };
@@ -286,6 +304,7 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             log_length: AtomicU64::new(log_length),
             failure: watch::Sender::new(None),
+            suspensions: Mutex::default(),
         }
     }
 
@@ -295,6 +314,18 @@ impl Shared {
             failure.get_or_insert(why);
             first
         });
+    }
+
+    /// Refuses a call of a suspended method.
+    fn check_suspended(&self, method: &str) -> Result<(), CallError> {
+        match self.suspensions().remaining(Instant::now(), method) {
+            None => Ok(()),
+            Some(remaining) => Err(CallError::Suspended { method: method.into(), remaining }),
+        }
+    }
+
+    fn suspensions(&self) -> MutexGuard<'_, Suspensions> {
+        self.suspensions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why a call's answer never came.
@@ -341,6 +372,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Rounded up: whoever comes back then must not be too early.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + 1
 }
 
 fn reason(fault: Fault) -> &'static str {

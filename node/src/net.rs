@@ -45,6 +45,7 @@ mod network;
 mod options;
 mod place;
 mod secret;
+mod swarm;
 #[cfg(test)]
 mod tests;
 
@@ -54,3 +55,4 @@ pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;
 pub use secret::{SecretError, SecretStream};
+pub use swarm::{Bootstrap, BootstrapError, ConnectionKind, SwarmMode, SwarmOptions, SwarmPeer, SwarmStatus};

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveStore};
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Script};
-use crate::vm;
+use crate::vm::{self, WorkerError};
 
 /// A log being executed again.
 #[derive(Debug)]
@@ -59,6 +59,15 @@ pub enum Stop {
         block: u64,
         /// Why.
         why: String,
+    },
+    /// A call, or loading the script, did not end here in time. Another machine may be quicker, or the host has logged
+    /// what never ends: the clock can not tell.
+    #[error("block {block}: {error}")]
+    Overdue {
+        /// The block of the call.
+        block: u64,
+        /// How it was ended.
+        error: WorkerError,
     },
     /// The replay itself failed.
     #[error(transparent)]
@@ -191,16 +200,10 @@ impl<S: ArchiveStore> Replay<S> {
 
     /// Whether we have what it takes to judge this log.
     fn check_means(&self, init: &Init) -> Result<(), Stop> {
-        let engine = vm::engine();
-        if init.engine != engine {
-            let (theirs, ours) = (&init.engine, &engine);
-            return Err(cannot_verify(
-                0,
-                format!(
-                    "the log was made by {} {} (api {}); this program has {} {} (api {})",
-                    theirs.name, theirs.version, theirs.api, ours.name, ours.version, ours.api
-                ),
-            ));
+        // First of all: with another engine, nothing that is found later could be held against the host.
+        if let Some(differences) = init.engine.differences(&vm::engine()) {
+            let why = format!("the log was made with another engine than this program has: {differences}");
+            return Err(cannot_verify(0, why));
         }
         if init.auth == Auth::Signed {
             return Err(cannot_verify(0, "this version can not check signed calls"));
@@ -223,7 +226,7 @@ impl<S: ArchiveStore> Replay<S> {
                 self.state = State::Running(Box::new(execution));
                 Ok(())
             }
-            Err(LoadError::Execution(error)) => Err(error.into()),
+            Err(LoadError::Execution(error)) => Err(of_execution(block, error)),
             Err(error @ LoadError::Script(_)) => {
                 Err(diverges(block, Violation::Unloadable { why: error.to_string() }))
             }
@@ -260,7 +263,7 @@ impl<S: ArchiveStore> Replay<S> {
         else {
             return Ok(());
         };
-        let finished = execution.finish()?;
+        let finished = execution.finish().map_err(|error| of_execution(block, error))?;
         audit::compare(&logged, &finished.outcome).map_err(|violation| {
             self.awaited.clear();
             self.state = State::Over;
@@ -302,6 +305,13 @@ fn varied(limits: Limits) -> Limits {
         stack: limits.stack.saturating_mul(2),
         memory: limits.memory.saturating_add(limits.memory / 4),
         ..limits
+    }
+}
+
+fn of_execution(block: u64, error: ExecutionError) -> Stop {
+    match error {
+        ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => Stop::Overdue { block, error },
+        error => Stop::Failed(error),
     }
 }
 

@@ -6,6 +6,7 @@
 //! the second and the third, on a log that may still be growing.
 
 mod audit;
+mod heads;
 mod remote;
 mod source;
 

@@ -9,32 +9,34 @@
 //! sandbox     the process from inside, and how it is locked
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script can not prevent
+//! metering    fuel for built-ins that the engine does not count
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
 //! allocator, math, random     what must not depend on the machine
+//! identity    all that a result depends on, by name and version
 //! ```
 
 mod allocator;
 mod bridge;
 mod engine;
+mod identity;
 mod math;
 pub mod message;
 mod meter;
+mod metering;
 mod random;
 mod sandbox;
+mod trial;
 mod worker;
 
+pub use identity::engine;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use sandbox::Attempt;
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
-pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError};
-
-/// The engine that runs scripts here, as a log's first entry names it. Two machines whose engines differ in any of
-/// this may get different results for the same call.
-pub fn engine() -> libvms_protocol::entry::Engine {
-    libvms_protocol::entry::Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), api: 1 }
-}
+#[doc(hidden)]
+pub use trial::metered_and_plain;
+pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
 
 #[cfg(test)]
 mod tests;

@@ -9,20 +9,20 @@
 //! DIR/lock                    who owns the directory
 //! DIR/KEY/log|files|blobs/    copies of the host's cores (see storage/replica.rs)
 //! DIR/KEY/state.json          how far the audit got
-//! DIR/KEY/report-*.json       what was found
+//! DIR/KEY/report-*.json       what was found (see report.rs)
 //! ```
 
+mod evidence;
 mod follow;
 mod report;
+mod thread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 
 use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -31,8 +31,9 @@ use crate::net::{CoreEvent, Held, Network};
 use crate::replay::Settings;
 use crate::storage::{DataDirectory, Replica, SharedReplica, StorageError};
 
-pub use follow::Event;
-use follow::Followed;
+pub use evidence::EvidenceJudge;
+pub use follow::{Event, Followed, SUSPICION_DELAY_MS};
+use thread::{Thread, Wakers, Work};
 
 /// Events on their way to whoever runs the watcher, each with the key of the log that it is about.
 pub type Events = mpsc::UnboundedReceiver<(PublicKey, Event)>;
@@ -58,21 +59,6 @@ pub enum WatcherError {
     Thread(std::io::Error),
 }
 
-/// The thread of one host, and the tasks that wake it.
-#[derive(Debug)]
-struct Thread {
-    thread: JoinHandle<()>,
-    wakers: Wakers,
-}
-
-/// What wakes a thread: a core that has grown, or the end.
-#[derive(Clone, Debug)]
-struct Wakers {
-    grown: SyncSender<()>,
-    is_stopped: Arc<AtomicBool>,
-    tasks: Arc<std::sync::Mutex<tokio::task::JoinSet<()>>>,
-}
-
 impl Watcher {
     /// A watcher that keeps its copies in `directory`, and gets them from `network`.
     ///
@@ -95,34 +81,32 @@ impl Watcher {
     pub fn follow(&mut self, log: PublicKey) -> Result<(), WatcherError> {
         let directory = self.directory.path().join(log.to_string());
         let (grown, receiver) = sync_channel(1);
-        let wakers = Wakers { grown, is_stopped: Arc::default(), tasks: Arc::default() };
-        let place =
-            Place { directory: directory.clone(), network: self.network.clone(), wakers: wakers.clone() };
-        let replica = place.hold(LOG, log, Some(self.listen_to(log, &directory)))?;
+        let wakers = Wakers::new(grown);
+        let events = self.events.clone();
+        let tell = move |event| {
+            let _nobody_listens = events.send((log, event));
+        };
+        let place = Place {
+            directory: directory.clone(),
+            network: self.network.clone(),
+            wakers: wakers.clone(),
+            tell: Arc::new(tell.clone()),
+        };
+        let replica = place.hold(LOG, log)?;
         let runtime = tokio::runtime::Handle::current();
         let open_archive = move |[files, blobs]: [PublicKey; 2]| {
             let _runtime = runtime.enter();
-            Ok([place.hold(FILES, files, None)?, place.hold(BLOBS, blobs, None)?])
+            Ok([place.hold(FILES, files)?, place.hold(BLOBS, blobs)?])
         };
-        let open_archive = Box::new(open_archive);
-        let is_stopped = wakers.is_stopped.clone();
-        let followed = Followed {
+        let work = Work {
             directory,
             log: replica,
-            open_archive,
+            open_archive: Box::new(open_archive),
             grown: receiver,
-            is_stopped,
+            is_stopped: wakers.is_stopped.clone(),
             settings: self.settings,
         };
-        let events = self.events.clone();
-        let run = move || {
-            followed.run(&mut |event| {
-                let _nobody_listens = events.send((log, event));
-            });
-        };
-        let thread =
-            thread::Builder::new().name("watcher".into()).spawn(run).map_err(WatcherError::Thread)?;
-        self.followed.push(Thread { thread, wakers });
+        self.followed.push(Thread::start(work, wakers, tell).map_err(WatcherError::Thread)?);
         Ok(())
     }
 
@@ -137,102 +121,41 @@ impl Watcher {
         let _joined = joined.await;
         self.network.shutdown().await;
     }
-
-    /// Turns what the network tells about a log into events.
-    fn listen_to(&self, log: PublicKey, directory: &Path) -> mpsc::UnboundedSender<CoreEvent> {
-        let (sender, mut receiver) = mpsc::unbounded_channel();
-        let (events, directory) = (self.events.clone(), directory.to_owned());
-        tokio::spawn(async move {
-            while let Some(event) = receiver.recv().await {
-                let _nobody_listens = events.send((log, of_core(event, &directory)));
-            }
-        });
-        sender
-    }
 }
 
-impl Thread {
-    /// Ends the thread after the step that it is at.
-    fn stop(self) -> JoinHandle<()> {
-        if let Ok(mut tasks) = self.wakers.tasks.lock() {
-            tasks.abort_all();
-        }
-        self.wakers.is_stopped.store(true, Ordering::Release);
-        let _is_awake = self.wakers.grown.try_send(());
-        self.thread
-    }
-}
-
-/// Where the copies of one host's cores are, and how they are kept complete.
+/// Where the copies of one host's cores are, how they are kept complete, and who is told what comes of it.
 struct Place {
     directory: PathBuf,
     network: Arc<Network>,
     wakers: Wakers,
+    tell: Arc<dyn Fn(Event) + Send + Sync>,
 }
 
 impl Place {
-    fn hold(
-        &self,
-        name: &str,
-        key: PublicKey,
-        events: Option<mpsc::UnboundedSender<CoreEvent>>,
-    ) -> Result<SharedReplica, StorageError> {
+    fn hold(&self, name: &'static str, key: PublicKey) -> Result<SharedReplica, StorageError> {
         let replica = SharedReplica::new(Replica::open(&self.directory.join(name), key)?);
-        self.network.hold(Held::Copy(replica.clone()), events);
+        self.network.hold(Held::Copy(replica.clone()), Some(self.listen_to(name)));
         self.wakers.watch(&replica);
         Ok(replica)
     }
-}
 
-impl Wakers {
-    fn watch(&self, replica: &SharedReplica) {
-        let (mut lengths, grown) = (replica.lengths(), self.grown.clone());
-        let wake = async move {
-            while lengths.changed().await.is_ok() {
-                // Full: the thread is about to look anyway.
-                let _full = grown.try_send(());
+    /// Turns what the network tells about a core into events.
+    fn listen_to(&self, name: &'static str) -> mpsc::UnboundedSender<CoreEvent> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut judge = EvidenceJudge::new(self.directory.clone(), name);
+        let tell = self.tell.clone();
+        tokio::spawn(async move {
+            judge.recall().into_iter().for_each(&*tell);
+            while let Some(event) = receiver.recv().await {
+                let told = match event {
+                    CoreEvent::Failed { why } => Some(Event::Failed { why }),
+                    CoreEvent::Evidence(evidence) => judge
+                        .judge(&evidence)
+                        .unwrap_or_else(|error| Some(Event::Failed { why: error.to_string() })),
+                };
+                told.into_iter().for_each(&*tell);
             }
-        };
-        self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spawn(wake);
+        });
+        sender
     }
-}
-
-fn of_core(event: CoreEvent, directory: &Path) -> Event {
-    let evidence = match event {
-        CoreEvent::Failed { why } => return Event::Failed { why },
-        CoreEvent::Evidence(evidence) => evidence,
-    };
-    let (class, theirs, why) = match &*evidence {
-        Evidence::ForkClaimed { fork, length, .. } => (
-            "fork",
-            None,
-            format!("a peer says that the log was cut off {fork} times, and has {length} entries"),
-        ),
-        Evidence::ShrinkClaimed { before, after, .. } => (
-            "truncation",
-            None,
-            format!("a peer says that the log has {after} entries, and said {before} before"),
-        ),
-        Evidence::ForkSigned { theirs, .. } => (
-            "fork",
-            Some(theirs),
-            format!("the host has signed a log that was cut off {} times", theirs.fork()),
-        ),
-        Evidence::ShorterSigned { theirs, .. } => (
-            "truncation",
-            None,
-            format!(
-                "a peer shows a signed log of {} entries, an old one or one that was cut off",
-                theirs.length()
-            ),
-        ),
-        Evidence::Conflict { theirs, length, .. } => (
-            "equivocation",
-            Some(theirs),
-            format!("the host has signed two logs that differ in their first {length} entries"),
-        ),
-    };
-    let report =
-        theirs.and_then(|theirs| report::write_evidence(directory, class, theirs, &evidence, &why).ok());
-    Event::Evidence { class, is_signed: theirs.is_some(), why, report }
 }

@@ -78,6 +78,22 @@ pub enum Violation {
         /// Blocks that are published and signed.
         published: u64,
     },
+    /// A head of the archive was signed with more blocks than one call left it with, and fewer than the next. An honest
+    /// host logs a call first, and appends then all that it wrote at once: so these blocks came before their entry, or
+    /// without one.
+    #[error(
+        "the {core} core was signed with {published} blocks, but the logged calls left it with {before} and then {after}"
+    )]
+    ArchiveInsideCall {
+        /// Which core.
+        core: ArchiveCore,
+        /// Blocks that the head counts.
+        published: u64,
+        /// Blocks after the last call that left it with fewer.
+        before: u64,
+        /// Blocks after the next call.
+        after: u64,
+    },
 }
 
 /// A part of an entry that is not what the replay gives.
@@ -251,7 +267,7 @@ impl Violation {
             Self::FalseFault(_) => "false-fault",
             Self::WrongFiles(_) => "wrong-files",
             Self::ArchiveDiffers { .. } => "archive-differs",
-            Self::ArchiveLonger { .. } => "archive-longer",
+            Self::ArchiveLonger { .. } | Self::ArchiveInsideCall { .. } => "archive-longer",
         }
     }
 
@@ -265,7 +281,9 @@ impl Violation {
             | Self::WrongError(mismatch)
             | Self::FalseFault(mismatch)
             | Self::WrongFiles(mismatch) => mismatch.field,
-            Self::ArchiveDiffers { core, .. } | Self::ArchiveLonger { core, .. } => core.name(),
+            Self::ArchiveDiffers { core, .. }
+            | Self::ArchiveLonger { core, .. }
+            | Self::ArchiveInsideCall { core, .. } => core.name(),
         }
     }
 

@@ -37,6 +37,7 @@ pub mod record;
 mod requests;
 pub mod router;
 mod sampler;
+pub mod secret;
 pub mod storage;
 mod table;
 mod token;

@@ -159,6 +159,11 @@ mod tests {
     use crate::tree::TreeHash;
     use crate::value::Value;
 
+    fn engine() -> Engine {
+        let (name, version, build) = ("quickjs-ng".into(), "0.16.2".into(), "disable-assertions".into());
+        Engine { name, version, build, api: 1 }
+    }
+
     fn init() -> Init {
         Init {
             v: FORMAT_VERSION,
@@ -168,7 +173,7 @@ mod tests {
             blobs: PublicKey([2; 32]),
             auth: Auth::Debug,
             at: 1_700_000_000_000,
-            engine: Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), api: 1 },
+            engine: engine(),
             limits: Limits::default(),
         }
     }
@@ -308,8 +313,41 @@ mod tests {
             Err(EntryError::TooLarge { .. })
         ));
         assert!(Entry::Init(Init { at: bounds::TIME_MAX + 1, ..init() }).encode().is_err());
+        let built = |bytes: usize| {
+            Entry::Init(Init { engine: Engine { build: "b".repeat(bytes), ..engine() }, ..init() })
+        };
+        assert!(built(bounds::ENGINE_TEXT_BYTES_MAX).encode().is_ok());
+        assert!(built(bounds::ENGINE_TEXT_BYTES_MAX + 1).encode().is_err());
         assert!(Entry::decode(&vec![0x81; BLOCK_BYTES_MAX + 1]).is_err());
         assert!(Entry::decode(&vec![0x81; 100_000]).is_err());
+    }
+
+    #[test]
+    fn an_engine_without_build_is_read_and_is_another_one() {
+        let plain = Engine { build: String::new(), ..engine() };
+        let bytes =
+            Entry::Init(Init { engine: plain.clone(), ..init() }).encode().expect("within the limits");
+        assert!(!bytes.windows(5).any(|word| word == b"build"));
+        assert!(matches!(Entry::decode(&bytes), Ok(Entry::Init(init)) if init.engine == plain));
+        assert_eq!(plain.differences(&plain), None);
+        let differences = plain.differences(&engine()).expect("another one");
+        assert_eq!(differences, "build `` instead of `disable-assertions`");
+        let later = Engine { name: "\u{1b}[2J".into(), version: "1".into(), api: 2, ..engine() };
+        let differences = later.differences(&engine()).expect("another one");
+        assert_eq!(
+            differences,
+            "name `\\u{1b}[2J` instead of `quickjs-ng`, version `1` instead of `0.16.2`, api 2 instead of 1"
+        );
+    }
+
+    #[test]
+    fn an_empty_build_that_is_written_out_is_malformed() {
+        let init = Entry::Init(Init { engine: Engine { build: "x".into(), ..engine() }, ..init() });
+        let mut bytes = init.encode().expect("within the limits");
+        let at = bytes.windows(7).position(|word| word == b"\x65build\x61").expect("the build");
+        bytes[at + 6] = 0x60;
+        bytes.remove(at + 7);
+        assert!(matches!(Entry::decode(&bytes), Err(EntryError::Malformed { .. })));
     }
 
     #[test]

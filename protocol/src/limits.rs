@@ -39,7 +39,7 @@ pub const CODE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a service's title.
 pub const TITLE_BYTES_MAX: usize = 1024;
 
-/// Bytes of the engine's name and version, each.
+/// Bytes of the engine's name, version and build, each.
 pub const ENGINE_TEXT_BYTES_MAX: usize = 256;
 
 /// The largest integer that JSON data carries exactly: 2^53. Integers beyond it are floating-point numbers.

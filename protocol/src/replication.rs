@@ -5,13 +5,15 @@
 //! a manifest that is never truncated.
 //!
 //! [`answer`] makes the proofs that peers ask for, [`check`] checks those that come back; both stand on their own.
-//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `help.rs` whom else;
-//! `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all of it counts with.
+//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `help.rs` whom else,
+//! `heads.rs` compares whole heads; `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all
+//! of it counts with.
 
 mod answer;
 mod check;
 mod download;
 mod evidence;
+mod heads;
 mod help;
 mod peer;
 mod ranges;
@@ -23,8 +25,8 @@ use std::ops::Range;
 
 pub use answer::{Refusal, answer};
 pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
-pub use evidence::Evidence;
 use evidence::Reported;
+pub use evidence::{Evidence, HeadProof};
 pub use peer::{PeerFault, PeerId};
 pub use ranges::Ranges;
 pub use store::Store;
@@ -326,6 +328,7 @@ impl Replicator {
         }
         self.ask_for_upgrade(now, store);
         self.ask_for_blocks(now, id, store);
+        self.compare_heads(now);
     }
 
     /// A fork, or a log that went back: worth a report and the question for the signed head, once each.
@@ -338,6 +341,7 @@ impl Replicator {
         if peer.claims.len() >= CLAIMS_MAX || !peer.claims.insert((sync.fork, sync.length)) {
             return;
         }
+        peer.compared_length = sync.length;
         let evidence = match shrunk_from {
             Some(before) if sync.fork == 0 => {
                 Evidence::ShrinkClaimed { peer: id, before, after: sync.length }

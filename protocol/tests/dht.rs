@@ -11,6 +11,7 @@ mod noise;
 mod puncher;
 mod query;
 mod router;
+mod secret;
 mod simulation;
 mod storage;
 mod vectors;

@@ -31,7 +31,8 @@ fn files() -> FilesHead {
 }
 
 fn engine() -> Engine {
-    Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), api: 1 }
+    let build = "disable-assertions libm-0.2.16".into();
+    Engine { name: "quickjs-ng".into(), version: "0.16.2".into(), build, api: 1 }
 }
 
 fn call(outcome: Outcome) -> Entry {

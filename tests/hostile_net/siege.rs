@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::peer::PATIENCE;
-use crate::harness::{Client, VMS, run};
+use crate::harness::{Client, program, run};
 
 /// A running `vms` command whose stdout and stderr are looked at in the end. Dropping it kills it.
 pub(super) struct Victim {
@@ -25,7 +25,7 @@ pub(super) struct Victim {
 impl Victim {
     pub(super) fn start(arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>) -> Self {
         let stderr = tempfile::tempfile().expect("a temporary file");
-        let mut process = Command::new(VMS)
+        let mut process = program()
             .args(arguments)
             .arg("--json")
             .stdin(Stdio::null())

@@ -1,59 +1,86 @@
-// A stock Corestore over TCP: copies a log and its files archive from a peer, tells what it has, follows what comes,
-// and serves its copies to others until its input ends.
+// A stock peer: one Hypercore in a storage of its own, or a Corestore with any number of them, and drives on it.
 //
-// Each line on stdin is a length of the log to wait for; the answer is one line on stdout.
-const net = require('net')
-const readline = require('readline')
+// node peer.js hypercore|corestore DIRECTORY
 const Corestore = require('corestore')
-const Hyperdrive = require('hyperdrive')
-const { inDirectory } = require('./main.js')
+const Hypercore = require('hypercore')
+const crypto = require('hypercore-crypto')
+const drives = require('./drives')
+const sockets = require('./sockets')
+const told = require('./told')
+const traps = require('./traps')
 
-const [port, logKey, filesKey] = process.argv.slice(2)
+const [kind, directory] = process.argv.slice(2)
 
-inDirectory(async (directory) => {
-  const store = new Corestore(directory)
-  const log = store.get({ key: Buffer.from(logKey, 'hex') })
-  const drive = new Hyperdrive(store, Buffer.from(filesKey, 'hex'))
-  await log.ready()
-  await drive.ready()
-  log.download({ start: 0, end: -1 })
-  join(net.connect(Number(port), '127.0.0.1'), true)
-  const server = net.createServer((socket) => join(socket, false))
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+const cores = new Map()
+const store = kind === 'corestore' ? new Corestore(directory) : null
+const network = sockets((isInitiator) => (store || [...cores.values()][0]).replicate(isInitiator))
+const find = (key) => cores.get(key)
 
-  function join (socket, isInitiator) {
-    const stream = store.replicate(isInitiator)
-    socket.on('error', () => {})
-    stream.on('error', () => {})
-    stream.pipe(socket).pipe(stream)
+function open (options) {
+  // By default it says only after half a minute that it is idle.
+  const all = { notDownloadingLinger: 0, ...options }
+  return store ? store.get(all) : new Hypercore(directory, all.key, all)
+}
+
+told({
+  ...network,
+  ...drives(store, directory),
+  ...traps(find, store),
+  // Opens a core to read it.
+  async read ({ key }) {
+    const core = open({ key: Buffer.from(key, 'hex') })
+    await core.ready()
+    cores.set(key, core)
+  },
+  // Makes a core of the kind that a host writes: its key is the public key, and it has no manifest. Gives the key.
+  async write ({ seed }) {
+    const keyPair = crypto.keyPair(Buffer.alloc(32, seed))
+    const core = open({ key: keyPair.publicKey, keyPair, compat: true })
+    await core.ready()
+    const key = core.key.toString('hex')
+    cores.set(key, core)
+    return key
+  },
+  // Appends blocks of these sizes.
+  async append ({ key, sizes }) {
+    const core = find(key)
+    await core.append(sizes.map((size, at) => Buffer.alloc(size, `${core.length + at} `)))
+  },
+  // Waits until the log is so long.
+  async long ({ key, length }) {
+    const core = find(key)
+    while (core.length < length) await new Promise((resolve) => core.once('append', resolve))
+    return core.length
+  },
+  // Waits until it has these blocks, and gives the hashes of what it has read.
+  async blocks ({ key, start = 0, end }) {
+    const core = find(key)
+    // Not before the log is so long: a range behind the end is over at once.
+    while (core.length < end) await new Promise((resolve) => core.once('append', resolve))
+    await core.download({ start, end }).done()
+    const hashes = []
+    for (let block = start; block < end; block++) hashes.push(crypto.data(await core.get(block)).toString('hex'))
+    return hashes
+  },
+  // Downloads every block, and those to come.
+  async follow ({ key }) {
+    find(key).download({ start: 0, end: -1 })
+  },
+  // Forgets blocks.
+  async clear ({ key, start, end }) {
+    await find(key).clear(start, end)
+  },
+  // Waits until so many blocks have been handed out.
+  async uploaded ({ key, count }) {
+    const core = find(key)
+    let uploads = 0
+    await new Promise((resolve) => core.on('upload', () => { if (++uploads === count) resolve() }))
+  },
+  // The whole of what it knows about a core.
+  async state ({ key }) {
+    const core = find(key)
+    // Not `core.treeHash()`, which waits for the last block.
+    const treeHash = core.core.state.hash().toString('hex')
+    return { length: core.length, contiguous: core.contiguousLength, treeHash, stats: core.replicator.stats }
   }
-
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const { length, version } = JSON.parse(line)
-    // Without a peer yet, an update is over at once: the socket must have its turn in between.
-    while (log.length < length || drive.version < version) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-      await log.update({ wait: true })
-      await drive.update({ wait: true })
-    }
-    const blocks = []
-    for (let block = 0; block < length; block++) blocks.push((await log.get(block)).toString('hex'))
-    const versions = {}
-    for (const at of [2, version]) {
-      const checkout = drive.checkout(at)
-      versions[at] = {}
-      for await (const entry of checkout.list('/')) {
-        versions[at][entry.key] = (await checkout.get(entry.key)).toString('hex')
-      }
-    }
-    // Everything there is of the archive, so that others can have it from here.
-    const blobs = await drive.getBlobs()
-    await blobs.core.download({ start: 0, end: blobs.core.length }).done()
-    await drive.db.core.download({ start: 0, end: drive.version }).done()
-    console.log(JSON.stringify({ port: server.address().port, blocks, versions }))
-  }
-  process.exit(0)
-}).catch((error) => {
-  console.error(error)
-  process.exit(1)
 })

@@ -11,6 +11,7 @@ use libvms::net::{Network, NetworkOptions, begin, complete};
 use libvms::storage::SharedReplica;
 use libvms_protocol::identity::PublicKey;
 
+use super::network::SwarmArguments;
 use super::progress;
 use super::target::{Target, linked};
 
@@ -20,6 +21,8 @@ pub(super) struct PeerArguments {
     /// Somebody who may have it; repeat for more
     #[arg(long = "peer", value_name = "ADDRESS:PORT")]
     pub(super) peers: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(super) swarm: SwarmArguments,
 }
 
 /// How much of an archive is needed.
@@ -77,6 +80,7 @@ impl Copies {
     async fn of(target: &str, arguments: &PeerArguments) -> anyhow::Result<Self> {
         let Target { log, addresses, length } = Target::find(target).await?;
         let network = Network::new(NetworkOptions::default());
+        arguments.swarm.join(&network).await?;
         arguments.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
         Ok(Self { network, directory: Temporary::new()?, key: log, length })
     }

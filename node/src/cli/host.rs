@@ -25,6 +25,9 @@ use super::{Exit, progress};
 ///
 /// Every call and its result go into a signed log in the data directory, and what the script writes into a files
 /// archive. Started again with the same directory, the service goes on where it was.
+///
+/// A call that its fuel does not end is killed by the clock (--call-time), and the heap is built again without it. That
+/// costs all callers, so the method is then refused for ten times as long as it took; other methods go on.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b"
@@ -238,6 +241,7 @@ async fn replicate(
         vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
     }
     let address = network.listen(address).await?;
+    arguments.network.join_swarm(&network).await?;
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }

@@ -133,7 +133,10 @@ fn init_json(block: u64, init: &Init) -> Value {
     json!({
         "block": block, "type": "init", "at": init.at, "title": init.title, "code": init.code,
         "files": init.files.to_string(), "blobs": init.blobs.to_string(),
-        "engine": { "name": init.engine.name, "version": init.engine.version, "api": init.engine.api },
+        "engine": {
+            "name": init.engine.name, "version": init.engine.version, "build": init.engine.build,
+            "api": init.engine.api,
+        },
         "limits": {
             "fuel": limits.fuel, "memory": limits.memory, "stack": limits.stack, "output": limits.output,
         },

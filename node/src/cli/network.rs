@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
-use libvms::net::{Metrics, Network, NetworkOptions};
+use libvms::net::{Bootstrap, Metrics, Network, NetworkOptions, SwarmOptions};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -23,9 +24,44 @@ pub(super) struct NetworkArguments {
     /// Most of them from one address
     #[arg(long, value_name = "COUNT", default_value_t = NetworkOptions::default().connections_per_address_max)]
     peers_per_address_max: usize,
+    #[command(flatten)]
+    swarm: SwarmArguments,
+}
+
+/// How peers are found by key.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replication")]
+pub(super) struct SwarmArguments {
+    /// A node of the DHT to begin with, instead of those of the public network; repeat for more
+    #[arg(long, value_name = "HOST:PORT", env = "VMS_BOOTSTRAP", value_delimiter = ',')]
+    bootstrap: Vec<Bootstrap>,
+    /// Do not use the DHT: only addresses that are given, and those that a service tells
+    #[arg(long, env = "VMS_NO_SWARM", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    no_swarm: bool,
+}
+
+impl SwarmArguments {
+    /// Lets a network find peers by key, unless it is not to.
+    pub(super) async fn join(&self, network: &Network) -> anyhow::Result<()> {
+        if self.no_swarm {
+            return Ok(());
+        }
+        let bootstrap = match self.bootstrap.is_empty() {
+            true => SwarmOptions::public(),
+            false => self.bootstrap.clone(),
+        };
+        let options = SwarmOptions::new(bootstrap).context("no random numbers for a key")?;
+        network.join_swarm(options).await?;
+        Ok(())
+    }
 }
 
 impl NetworkArguments {
+    /// Lets a network find peers by key, unless it is not to.
+    pub(super) async fn join_swarm(&self, network: &Network) -> anyhow::Result<()> {
+        self.swarm.join(network).await
+    }
+
     pub(super) fn options(&self) -> NetworkOptions {
         NetworkOptions {
             connections_max: self.peers_max,

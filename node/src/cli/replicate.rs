@@ -49,6 +49,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     let network = Arc::new(Network::new(arguments.network.options()));
     let asked_to_stop = asked_to_stop()?;
     let address = network.listen(arguments.peer_listen).await?;
+    arguments.network.join_swarm(&network).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
     let mut followers = JoinSet::new();
     for target in &arguments.targets {

@@ -1,7 +1,9 @@
 //! Where a command runs scripts.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
-use libvms::vm::Sandbox;
+use libvms::vm::{self, Sandbox};
 
 /// For every command that runs scripts.
 #[derive(Debug, Args)]
@@ -9,6 +11,9 @@ pub(super) struct SandboxArguments {
     /// Where scripts run: each in a process of its own that can do nothing else, or in this one
     #[arg(long, value_enum, default_value_t = SandboxArgument::Process)]
     sandbox: SandboxArgument,
+    /// Seconds after which a call is killed that its fuel does not end; default: 10, and 20 for each 1,000 units of fuel
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    call_time: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -25,5 +30,8 @@ impl SandboxArguments {
             SandboxArgument::Off => Sandbox::Off,
         }
         .choose();
+        if let Some(seconds) = self.call_time {
+            vm::limit_call_time(Duration::from_secs(seconds));
+        }
     }
 }

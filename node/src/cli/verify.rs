@@ -63,6 +63,7 @@ async fn verify_elsewhere(
     };
     let directory = Temporary::new()?;
     let network = Network::new(NetworkOptions::default());
+    arguments.peers.swarm.join(&network).await?;
     arguments.peers.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
     let report = move |done, all| progress::report(&bar)(done, all);
     let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;

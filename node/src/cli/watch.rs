@@ -61,6 +61,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
         watcher.with_context(|| format!("cannot watch in {}", directory.display()))?;
     let asked_to_stop = asked_to_stop()?;
     let address = network.listen(arguments.peer_listen).await?;
+    arguments.network.join_swarm(&network).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
     for target in &arguments.targets {
         let Target { log, addresses, .. } = Target::find(target).await?;
@@ -129,8 +130,8 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
             }
             object
         }
-        Event::Evidence { class, is_signed, why, report } => json!({
-            "event": "evidence", "class": class, "signed": is_signed, "why": why, "report": report,
+        Event::Evidence { core, class, is_signed, why, report } => json!({
+            "event": "evidence", "core": core, "class": class, "signed": is_signed, "why": why, "report": report,
         }),
         Event::Failed { why } => json!({ "event": "failed", "why": why }),
     };

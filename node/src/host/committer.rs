@@ -81,7 +81,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Contents before names: whoever sees a name must be able to read what it leads to.
+    /// Contents before names: whoever sees a name must be able to read what it leads to. Only as calls have left them:
+    /// an auditor takes a signed length from the midst of a call for an unlogged write (see `verifier/heads.rs`).
     fn publish(&self, archive: ArchiveLengths) -> Result<(), StorageError> {
         self.store.blobs.publish(archive.blobs)?;
         self.store.files.publish(archive.files)

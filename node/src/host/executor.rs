@@ -2,8 +2,9 @@
 //!
 //! A worker may die: the system killed it, or a call did. The executor then builds the heap again out of the durable
 //! log, in a new worker, and repeats the calls that were on their way, now one at a time. A call in which a worker
-//! dies again is the one at fault: it is logged as `killed`, which every replay skips, and the heap is built once
-//! more without it. So nobody's call is lost for another's fault.
+//! dies again, or that does not end in time, is the one at fault: it is logged as `killed`, which every replay skips,
+//! and the heap is built without it. So nobody's call is lost for another's fault. What all that may cost is bounded:
+//! see [`super::suspension`].
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Outcome};
 use libvms_protocol::limits::TIME_MAX;
@@ -49,7 +50,7 @@ pub(super) struct Executor {
     next_block: u64,
     latest_at: u64,
     running: VecDeque<Running>,
-    /// Calls at the front of `running` in one of which a worker has died. Each runs alone.
+    /// Calls at the front of `running` in one of which a worker has died, or that wait behind it. Each runs alone.
     suspects: usize,
 }
 
@@ -92,7 +93,7 @@ impl Executor {
 
     /// Sends waiting calls ahead, and waits for one if there is nothing to do.
     fn fill(&mut self, jobs: &Receiver<Job>) -> Next {
-        while self.suspects == 0 && self.running.len() < CALLS_IN_FLIGHT {
+        while self.suspects == 0 && self.running.len() < self.in_flight_max() {
             let job = match jobs.try_recv() {
                 Ok(job) => job,
                 Err(TryRecvError::Empty) if self.running.is_empty() => match jobs.recv() {
@@ -104,11 +105,18 @@ impl Executor {
             if self.shared.is_closing() {
                 return Next::Stop;
             }
-            if !self.send(job) {
-                return Next::Stop;
+            match self.shared.check_suspended(&job.method) {
+                Err(refused) => job.reply.send(Err(refused)),
+                Ok(()) if self.send(job) => {}
+                Ok(()) => return Next::Stop,
             }
         }
         if self.running.is_empty() { Next::Stop } else { Next::Finish }
+    }
+
+    /// While there is a debt of quiet time, whose fault a death is must be known.
+    fn in_flight_max(&self) -> usize {
+        if self.shared.suspensions().is_quiet(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
     }
 
     fn send(&mut self, job: Job) -> bool {
@@ -125,10 +133,11 @@ impl Executor {
     /// Waits for the end of the oldest call. `None` where the service has failed.
     fn finish(&mut self) -> Option<Commit> {
         let finished = loop {
+            let begun = Instant::now();
             match self.execution.finish() {
                 Ok(finished) => break finished,
                 Err(ExecutionError::Worker(ended)) => {
-                    if let Some(killed) = self.recover(&ended)? {
+                    if let Some(killed) = self.recover(&ended, begun)? {
                         break killed;
                     }
                 }
@@ -153,19 +162,52 @@ impl Executor {
     }
 
     /// Goes on with a new worker. Gives the end of the oldest call if the old worker died of it; otherwise all calls
-    /// are on their way again. `None` where the service has failed.
-    fn recover(&mut self, ended: &WorkerError) -> Option<Option<Finished>> {
+    /// are on their way again. `None` where the service has failed. `begun` is when the oldest call was waited for.
+    fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Option<Finished>> {
         let block = self.next_block - self.running.len() as u64;
         warn!(%ended, block, "a worker died; the heap is built again");
+        let is_at_fault = self.is_at_fault(ended);
         self.wait_for_commits(block)?;
         self.execution = self.rebuild()?;
-        if self.suspects > 0 {
-            let outcome = Outcome::Fault(Fault::Killed);
-            return Some(Some(Finished { block, outcome, json: None, fuel: 0 }));
-        }
+        self.shared.suspensions().charge(Instant::now(), begun.elapsed());
         self.suspects = self.running.len();
-        self.send_suspect()?;
-        Some(None)
+        if !is_at_fault {
+            self.send_suspect()?;
+            return Some(None);
+        }
+        self.suspend()?;
+        let outcome = Outcome::Fault(Fault::Killed);
+        Some(Some(Finished { block, outcome, json: None, fuel: 0 }))
+    }
+
+    /// Whether the oldest call is known to be what the worker died of: the clock ended it, or it ran alone and this
+    /// was not the first death for a long time, which may be chance.
+    fn is_at_fault(&self, ended: &WorkerError) -> bool {
+        let is_known = self.suspects > 0 || !self.shared.suspensions().is_quiet(Instant::now());
+        matches!(ended, WorkerError::Overdue { .. }) || is_known
+    }
+
+    /// Suspends the method of the oldest call, and refuses the other calls of it that were on their way.
+    fn suspend(&mut self) -> Option<()> {
+        let killed = self.running.pop_front()?;
+        let method = &killed.call.method_name;
+        self.shared.suspensions().suspend(method);
+        warn!(?method, "calls of this method are refused for a while");
+        let mut others = VecDeque::new();
+        for running in self.running.drain(..) {
+            match self.shared.check_suspended(&running.call.method_name) {
+                Ok(()) => others.push_back(running),
+                Err(refused) => {
+                    // Those behind it move up: no block of the log stays empty.
+                    self.next_block -= 1;
+                    running.reply.send(Err(refused));
+                }
+            }
+        }
+        self.running = others;
+        self.running.push_front(killed);
+        self.suspects = self.running.len();
+        Some(())
     }
 
     /// Builds the heap again. The calls of the log have been executed before, so a worker that dies of them is chance;
@@ -174,6 +216,9 @@ impl Executor {
         for _ in 1..REBUILDS_MAX {
             match deployment::rebuild(&self.directory, &self.store) {
                 Ok(execution) => return Some(execution),
+                Err(HostError::SelfCheck { stop: stop @ Stop::Overdue { .. }, .. }) => {
+                    warn!(%stop, "a worker died while the heap was built");
+                }
                 Err(HostError::SelfCheck { stop: Stop::Failed(ExecutionError::Worker(ended)), .. }) => {
                     warn!(%ended, "a worker died while the heap was built");
                 }

@@ -14,7 +14,7 @@ use libvms_protocol::replication::{PeerFault, PeerId};
 use libvms_protocol::wire::mux::Limits;
 use libvms_protocol::wire::session::{Session, SessionError, SessionEvent};
 use libvms_protocol::wire::{Message, Role};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep_until, timeout};
@@ -49,13 +49,24 @@ pub(super) struct Context {
     pub(super) place: Place,
 }
 
-/// Runs a connection to its end.
-pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {
+/// Runs a connection over TCP to its end.
+pub(super) async fn run_tcp(socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {
     socket.set_nodelay(true)?;
-    let mut stream = SecretStream::new(role)?;
+    let (reader, writer) = socket.into_split();
+    run(reader, writer, SecretStream::new(role)?, context).await
+}
+
+/// Runs a connection to its end.
+pub(super) async fn run(
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    mut stream: SecretStream,
+    context: Context,
+) -> Result<(), ConnectionError> {
     let patience = context.options.handshake_timeout;
-    let shaken = timeout(patience, shake_hands(&mut socket, &mut stream, &context.counters)).await;
-    shaken.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
+    let shaking = shake_hands(&mut reader, &mut writer, &mut stream, &context.counters);
+    timeout(patience, shaking).await.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
+    let role = stream.role();
     let hash = stream.handshake_hash().expect("the handshake is over");
     let (outlet, faults) = Outlet::new();
     let mut connection = Connection {
@@ -71,27 +82,28 @@ pub(super) async fn run(mut socket: TcpStream, role: Role, context: Context) -> 
         heard: Pace::new(),
         written: Pace::new(),
     };
-    let ended = connection.serve(socket).await;
+    let ended = connection.serve(reader, writer).await;
     connection.close_peers().await;
     ended
 }
 
 async fn shake_hands(
-    socket: &mut TcpStream,
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
     stream: &mut SecretStream,
     counters: &Counters,
 ) -> Result<(), ConnectionError> {
     let mut bytes = vec![];
     loop {
         stream.transmit(&mut bytes)?;
-        socket.write_all(&bytes).await?;
+        writer.write_all(&bytes).await?;
         counters.bytes_out.add(bytes.len() as u64);
         bytes.clear();
         if stream.is_established() {
             return Ok(());
         }
         let mut buffer = [0; 4096];
-        match socket.read(&mut buffer).await? {
+        match reader.read(&mut buffer).await? {
             0 => return Err(ConnectionError::Refused),
             count => {
                 counters.bytes_in.add(count as u64);
@@ -118,10 +130,13 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&mut self, socket: TcpStream) -> Result<(), ConnectionError> {
+    async fn serve(
+        &mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+    ) -> Result<(), ConnectionError> {
         let NetworkOptions { idle_timeout, keep_alive_interval, write_timeout, .. } = self.context.options;
         let mut looks = interval((idle_timeout.min(write_timeout) / HURRY).max(Duration::from_millis(1)));
-        let (mut reader, mut writer) = socket.into_split();
         let mut cores = self.context.registry.changes();
         let mut buffer = vec![0; READ_BYTES];
         self.open_cores()?;

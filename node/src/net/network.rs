@@ -20,6 +20,7 @@ use super::core::{self, CoreEvent, CoreHandle, Held};
 use super::metrics::{Counters, Metrics, Reason};
 use super::options::NetworkOptions;
 use super::place::{Place, Places};
+use super::swarm::{Swarm, SwarmOptions, SwarmStatus};
 
 /// There is no network.
 #[derive(Debug, Error)]
@@ -42,15 +43,17 @@ pub struct Network {
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
     cores: Mutex<JoinSet<()>>,
+    swarm: Mutex<Option<Arc<Swarm>>>,
 }
 
+/// What all connections of a network share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     options: NetworkOptions,
-    registry: Arc<Registry>,
-    places: Arc<Places>,
-    counters: Arc<Counters>,
-    stop: watch::Sender<bool>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) places: Arc<Places>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// The cores that connections find.
@@ -73,7 +76,12 @@ impl Network {
             counters: Arc::default(),
             stop: watch::Sender::new(false),
         };
-        Self { shared: Arc::new(shared), tasks: Mutex::default(), cores: Mutex::default() }
+        Self {
+            shared: Arc::new(shared),
+            tasks: Mutex::default(),
+            cores: Mutex::default(),
+            swarm: Mutex::default(),
+        }
     }
 
     /// Holds a core: serves it, and where it is a copy, completes it. `events` hears what there is to tell about it.
@@ -106,6 +114,26 @@ impl Network {
     /// Keeps a connection to a peer, as long as the network lasts.
     pub fn connect(&self, address: SocketAddr) {
         lock(&self.tasks).spawn(keep_connected(address, self.shared.clone()));
+    }
+
+    /// Meets peers through Hyperswarm: joins the topics of all cores that are held now or later. Gives the address of the
+    /// socket that others know.
+    ///
+    /// # Errors
+    /// Where there is no such socket.
+    pub async fn join_swarm(&self, options: SwarmOptions) -> Result<SocketAddr, NetworkError> {
+        let address = SocketAddr::new(options.bind, options.port);
+        let started = Swarm::start(options).await;
+        let (swarm, driver) = started.map_err(|source| NetworkError { address, source })?;
+        let address = driver.local_addr();
+        *lock(&self.swarm) = Some(swarm);
+        lock(&self.tasks).spawn(driver.run(self.shared.clone()));
+        Ok(address)
+    }
+
+    /// How the swarm is doing; `None` without one.
+    pub fn swarm(&self) -> Option<SwarmStatus> {
+        lock(&self.swarm).as_ref().map(|swarm| swarm.status())
     }
 
     /// What has happened so far.
@@ -182,7 +210,7 @@ async fn keep_connected(address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that the network is gone altogether.
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }
@@ -196,11 +224,8 @@ async fn run(
     shared: Arc<Shared>,
 ) -> Option<ConnectionError> {
     debug!(%address, ?role, "connected");
-    let mut closing = Closing { reason: Reason::Ended, counters: shared.counters.clone() };
-    let Shared { options, registry, counters, .. } = &*shared;
-    let context =
-        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place };
-    match connection::run(socket, role, context).await {
+    let mut closing = shared.closing();
+    match connection::run_tcp(socket, role, shared.context(place)).await {
         Ok(()) => {
             debug!(%address, "disconnected");
             None
@@ -213,9 +238,22 @@ async fn run(
     }
 }
 
+impl Shared {
+    /// What a connection needs.
+    pub(super) fn context(&self, place: Place) -> Context {
+        let Self { options, registry, counters, .. } = self;
+        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place }
+    }
+
+    /// What counts its end.
+    pub(super) fn closing(&self) -> Closing {
+        Closing { reason: Reason::Ended, counters: self.counters.clone() }
+    }
+}
+
 /// Counts the end of a connection, also of one that is cut by a shutdown.
-struct Closing {
-    reason: Reason,
+pub(super) struct Closing {
+    pub(super) reason: Reason,
     counters: Arc<Counters>,
 }
 

@@ -1,38 +1,29 @@
-//! The encrypted stream between two peers: Noise XX, then a secret stream, in frames of 3-byte lengths.
+//! The encrypted stream between two peers: [`SecretStream`], which is what npm `@hyperswarm/secret-stream` speaks.
 //!
-//! It is what npm `@hyperswarm/secret-stream` speaks over a socket. Handshake and encryption are the crate
-//! `hypercore_handshake`'s, of which only the part without I/O is used: its own stream panics when a socket fails.
+//! Over TCP it begins with a handshake (`shaken.rs`); peers that met through the DHT have shaken hands there, and their
+//! stream begins with the keys of that handshake (`keyed.rs`).
 
-use std::fmt;
+mod keyed;
+mod shaken;
 
-use hypercore_handshake::state_machine::hc_specific::generate_keypair;
-use hypercore_handshake::{Cipher, CipherEvent, HandshakePattern};
-use libvms_protocol::wire::capability::stream_id;
-use libvms_protocol::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame};
+use libvms_protocol::dht;
+use libvms_protocol::dht::noise::StreamKeys;
+use libvms_protocol::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
 use libvms_protocol::wire::{HandshakeHash, Role};
 use thiserror::Error;
 
-/// What a side that was connected to receives before the first message: two messages of Noise, and the header of the
-/// encryption. None has a payload, and `hypercore_handshake` panics over some lengths that are none of these.
-const RESPONDER_RECEIVES: [usize; 3] = [32, 64, HEADER_BYTES];
-/// The same for the side that has connected.
-const INITIATOR_RECEIVES: [usize; 2] = [96, HEADER_BYTES];
-/// A stream id, and 24 bytes that begin the encryption.
-const HEADER_BYTES: usize = 56;
-
-/// A stranger may not make us keep more before the handshake is over.
-const HANDSHAKE_BYTES_MAX: usize = 1024;
+use keyed::Keyed;
+use shaken::Shaken;
 
 /// One side of an encrypted stream. Bytes of the socket go in with [`SecretStream::receive`]; messages come out, and
 /// what is to be written.
-pub struct SecretStream {
-    role: Role,
-    cipher: Cipher,
-    frames: FrameDecoder,
-    /// Frames of the handshake that have come.
-    shaken: usize,
-    is_established: bool,
-    waiting: Vec<Vec<u8>>,
+#[derive(Debug)]
+pub struct SecretStream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Shaken(Box<Shaken>),
+    Keyed(Box<Keyed>),
 }
 
 /// The remote does not speak the protocol, or not with us. The stream is over.
@@ -42,7 +33,7 @@ pub enum SecretError {
     #[error(transparent)]
     Frame(#[from] FrameTooLong),
     /// What should be a handshake is longer than any.
-    #[error("what should be a handshake has more than {HANDSHAKE_BYTES_MAX} bytes")]
+    #[error("what should be a handshake has more than {} bytes", shaken::HANDSHAKE_BYTES_MAX)]
     LongHandshake,
     /// A frame of a handshake has a length of its own.
     #[error("a frame of {length} bytes, where {expected} bytes of a handshake belong")]
@@ -58,6 +49,12 @@ pub enum SecretError {
     /// The handshake failed, or a message is not authentic.
     #[error("the encryption failed: {0}")]
     Cipher(#[from] std::io::Error),
+    /// A message of a stream whose handshake took place elsewhere is not what it should be.
+    #[error(transparent)]
+    Keyed(#[from] dht::secret::SecretError),
+    /// There are no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// No handshake can be begun.
     #[error("no handshake can be begun: {0}")]
     Start(#[from] hypercore_handshake::Error),
@@ -69,36 +66,39 @@ impl SecretStream {
     /// # Errors
     /// Where the system gives no random numbers.
     pub fn new(role: Role) -> Result<Self, SecretError> {
-        let pattern = HandshakePattern::XX;
-        let cipher = match role {
-            Role::Initiator => Cipher::new_dht_init_with_pattern(None, pattern, None, &[])?,
-            Role::Responder => {
-                Cipher::resp_from_private_with_pattern(None, &generate_keypair()?, pattern, &[])?
-            }
-        };
-        Ok(Self {
-            role,
-            cipher,
-            frames: FrameDecoder::default(),
-            shaken: 0,
-            is_established: false,
-            waiting: vec![],
-        })
+        Ok(Self(Kind::Shaken(Box::new(Shaken::new(role)?))))
+    }
+
+    /// A stream with the keys of a handshake that is over. It is established when the other side's header has come.
+    ///
+    /// # Errors
+    /// Where the system gives no random numbers.
+    pub fn of_keys(keys: StreamKeys) -> Result<Self, SecretError> {
+        Ok(Self(Kind::Keyed(Box::new(Keyed::new(keys)?))))
     }
 
     /// Which side this is.
     pub fn role(&self) -> Role {
-        self.role
+        match &self.0 {
+            Kind::Shaken(shaken) => shaken.role(),
+            Kind::Keyed(keyed) => keyed.role(),
+        }
     }
 
     /// Whether the handshake is over.
     pub fn is_established(&self) -> bool {
-        self.is_established
+        match &self.0 {
+            Kind::Shaken(shaken) => shaken.is_established(),
+            Kind::Keyed(keyed) => keyed.is_established(),
+        }
     }
 
-    /// The hash that only the two sides of this stream know, once the handshake is over.
+    /// The hash of the handshake, once it is over. Only the two sides know that of a handshake in the stream.
     pub fn handshake_hash(&self) -> Option<HandshakeHash> {
-        self.cipher.handshake_hash().and_then(|hash| hash.try_into().ok()).map(HandshakeHash)
+        match &self.0 {
+            Kind::Shaken(shaken) => shaken.handshake_hash(),
+            Kind::Keyed(keyed) => Some(keyed.handshake_hash()),
+        }
     }
 
     /// Takes bytes of the socket, in any pieces.
@@ -106,20 +106,10 @@ impl SecretStream {
     /// # Errors
     /// Where they are not of this stream.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
-        self.frames.push(bytes);
-        while !self.is_established {
-            let Some(frame) = self.frames.take_owned_frame()? else { break };
-            self.check_handshake(&frame)?;
-            self.cipher.receive_next(frame);
-            self.pump()?;
-            if self.cipher.ready() {
-                self.establish();
-            }
+        match &mut self.0 {
+            Kind::Shaken(shaken) => shaken.receive(bytes),
+            Kind::Keyed(keyed) => keyed.receive(bytes),
         }
-        if !self.is_established && self.frames.buffered_bytes() > HANDSHAKE_BYTES_MAX {
-            return Err(SecretError::LongHandshake);
-        }
-        Ok(())
     }
 
     /// The next message; an empty one is a sign of life.
@@ -127,24 +117,18 @@ impl SecretStream {
     /// # Errors
     /// Where it is not authentic.
     pub fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
-        loop {
-            match self.cipher.next_decrypted_message()? {
-                Some(CipherEvent::Message(message)) => return Ok(Some(message)),
-                // Payloads are empty in this protocol, and nobody would check what is in them.
-                Some(CipherEvent::HandshakePayload(_)) => {}
-                Some(CipherEvent::ErrStuff(error)) => return Err(error.into()),
-                None if self.is_established => match self.frames.take_owned_frame()? {
-                    Some(frame) => self.cipher.receive_next(frame),
-                    None => return Ok(None),
-                },
-                None => return Ok(None),
-            }
+        match &mut self.0 {
+            Kind::Shaken(shaken) => shaken.poll_message(),
+            Kind::Keyed(keyed) => keyed.poll_message(),
         }
     }
 
     /// Bytes of memory that wait here for the rest of a message.
     pub fn memory_bytes(&self) -> usize {
-        self.frames.memory_bytes()
+        match &self.0 {
+            Kind::Shaken(shaken) => shaken.memory_bytes(),
+            Kind::Keyed(keyed) => keyed.memory_bytes(),
+        }
     }
 
     /// Sends a message, after the handshake if that is not over.
@@ -153,8 +137,10 @@ impl SecretStream {
     /// If it has more than [`PLAINTEXT_BYTES_MAX`] bytes.
     pub fn send(&mut self, message: Vec<u8>) {
         assert!(message.len() <= PLAINTEXT_BYTES_MAX, "the sender bounds its messages");
-        // The cipher would take what comes too early for a payload of the handshake, which is not encrypted for all.
-        if self.is_established { self.cipher.queue_msg(message) } else { self.waiting.push(message) }
+        match &mut self.0 {
+            Kind::Shaken(shaken) => shaken.send(message),
+            Kind::Keyed(keyed) => keyed.send(message),
+        }
     }
 
     /// Adds what is to be written to the socket next to `bytes`. Nothing is added when there is nothing.
@@ -162,138 +148,12 @@ impl SecretStream {
     /// # Errors
     /// Where the stream is over.
     pub fn transmit(&mut self, bytes: &mut Vec<u8>) -> Result<(), SecretError> {
-        while let Some(message) = self.cipher.get_next_sendable_message()? {
-            bytes.extend_from_slice(&encode_frame(&message)?);
-        }
-        Ok(())
-    }
-
-    /// The cipher takes these lengths, and the name of the stream in the last one, for granted.
-    fn check_handshake(&mut self, frame: &[u8]) -> Result<(), SecretError> {
-        let lengths: &[usize] = match self.role {
-            Role::Initiator => &INITIATOR_RECEIVES,
-            Role::Responder => &RESPONDER_RECEIVES,
-        };
-        let expected = lengths.get(self.shaken).copied().unwrap_or(HEADER_BYTES);
-        if frame.len() != expected {
-            return Err(SecretError::HandshakeFrame { length: frame.len(), expected });
-        }
-        self.shaken += 1;
-        match self.handshake_hash() {
-            Some(hash) if !frame.starts_with(&stream_id(self.role.other(), &hash)) => {
-                Err(SecretError::OtherStream)
+        match &mut self.0 {
+            Kind::Shaken(shaken) => shaken.transmit(bytes),
+            Kind::Keyed(keyed) => {
+                keyed.transmit(bytes);
+                Ok(())
             }
-            _ => Ok(()),
-        }
-    }
-
-    /// Lets the cipher work, without taking anything out.
-    fn pump(&mut self) -> Result<(), SecretError> {
-        if let Some(event) = self.cipher.next_decrypted_message()? {
-            debug_assert!(
-                matches!(event, CipherEvent::HandshakePayload(_)),
-                "no message before the handshake is over"
-            );
-        }
-        Ok(())
-    }
-
-    /// The handshake is over: long frames are welcome, and what waited can go.
-    fn establish(&mut self) {
-        self.is_established = true;
-        for message in std::mem::take(&mut self.waiting) {
-            self.cipher.queue_msg(message);
-        }
-    }
-}
-
-impl fmt::Debug for SecretStream {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = formatter.debug_struct("SecretStream");
-        debug.field("role", &self.role).field("is_established", &self.is_established).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn transmit(stream: &mut SecretStream) -> Vec<Vec<u8>> {
-        let (mut bytes, mut decoder, mut frames) = (vec![], FrameDecoder::default(), vec![]);
-        stream.transmit(&mut bytes).expect("our own bytes");
-        decoder.push(&bytes);
-        while let Some(frame) = decoder.take_frame().expect("short") {
-            frames.push(frame.to_vec());
-        }
-        frames
-    }
-
-    /// Shakes hands with a stream of this role; `change` is given each frame that it is to receive, with its number.
-    fn shake(role: Role, mut change: impl FnMut(usize, &mut Vec<u8>)) -> Result<SecretStream, SecretError> {
-        let (mut victim, mut other) = (SecretStream::new(role)?, SecretStream::new(role.other())?);
-        let mut received = 0;
-        for _ in 0..4 {
-            for frame in transmit(&mut victim) {
-                // What the victim sends is right; the other side may have been confused by what it never sent.
-                other.receive(&encode_frame(&frame)?)?;
-            }
-            for mut frame in transmit(&mut other) {
-                change(received, &mut frame);
-                received += 1;
-                victim.receive(&encode_frame(&frame)?)?;
-                while victim.poll_message()?.is_some() {}
-            }
-        }
-        Ok(victim)
-    }
-
-    #[test]
-    fn an_honest_handshake_succeeds_on_both_sides() {
-        for role in [Role::Initiator, Role::Responder] {
-            assert!(shake(role, |_, _| {}).expect("honest").is_established());
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-        #[test]
-        fn any_other_frame_in_a_handshake_is_an_error(
-            is_initiator in any::<bool>(),
-            step in 0..3_usize,
-            frame in prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..130),
-                prop::sample::select(vec![32_usize, 56, 64, 96, 1000, 5000]).prop_map(|length| vec![9; length]),
-            ],
-        ) {
-            let (role, step) = if is_initiator { (Role::Initiator, step % 2) } else { (Role::Responder, step) };
-            let mut was_changed = false;
-            let shaken = shake(role, |number, original| {
-                if number == step && *original != frame {
-                    was_changed = true;
-                    original.clone_from(&frame);
-                }
-            });
-            // A first message is a point that nobody has signed: the error shows at the next one.
-            prop_assert!(was_changed && !shaken.is_ok_and(|stream| stream.is_established()));
-        }
-
-        #[test]
-        fn a_changed_bit_in_a_handshake_is_an_error(
-            is_initiator in any::<bool>(), step in 0..3_usize, bit in 0..448_usize,
-        ) {
-            let (role, step) = if is_initiator { (Role::Initiator, step % 2) } else { (Role::Responder, step) };
-            let shaken = shake(role, |number, frame| {
-                if number == step {
-                    let bit = bit % (8 * frame.len());
-                    frame[bit / 8] ^= 1 << (bit % 8);
-                }
-            });
-            // The last 24 bytes of the header are a nonce: messages show that it is wrong.
-            let is_nonce = |stream: &SecretStream| stream.is_established() && bit % 448 >= 8 * 32;
-            prop_assert!(shaken.is_err() || shaken.as_ref().is_ok_and(|stream| !stream.is_established() || is_nonce(stream)));
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
+use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::{Entry, FilesHead, Init};
 use libvms_protocol::identity::PublicKey;
 
+use super::heads::Heads;
 use super::source::AuditedCore;
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
@@ -18,8 +20,18 @@ pub struct Audit {
     settings: Settings,
     replay: Replay<ScratchStore>,
     verdict: Verdict,
-    /// Blocks of the published archive that were compared: of the db core, of the blobs core.
-    compared: [u64; 2],
+    /// What was seen of the published archive: the db core, the blobs core.
+    published: [Seen; 2],
+    /// The head of the archive that the verdict is about.
+    archive_head: Option<Checkpoint>,
+}
+
+/// What was seen of one published core.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Blocks that were compared.
+    compared: u64,
+    heads: Heads,
 }
 
 impl Audit {
@@ -29,7 +41,8 @@ impl Audit {
     /// Where there is no room for working files.
     pub fn new(log: PublicKey, settings: Settings) -> Result<Self, VerifyError> {
         let replay = new_replay(log, settings)?;
-        Ok(Self { log, settings, replay, verdict: Verdict::Agrees, compared: [0; 2] })
+        let (published, archive_head) = (Default::default(), None);
+        Ok(Self { log, settings, replay, verdict: Verdict::Agrees, published, archive_head })
     }
 
     /// Executes the blocks of `log` below `length` that are new. `progress` is told how many of `length` are done.
@@ -52,13 +65,16 @@ impl Audit {
             None => Verdict::Agrees,
             Some(Stop::Diverges(finding)) => self.doubt(log, finding)?,
             Some(Stop::CannotVerify { block, why }) => Verdict::CannotVerify { block, why },
+            Some(Stop::Overdue { block, error }) => Verdict::CannotVerify { block, why: error.to_string() },
             Some(Stop::Failed(error)) => return Err(error.into()),
         };
         Ok(())
     }
 
     /// Compares a core of the published archive, as far as it is there and was not compared before, with what the
-    /// executed calls have written.
+    /// executed calls have written: the lengths that its signed heads have, and its blocks.
+    ///
+    /// A head beyond what the log accounts for waits until the log has reached it: see [`Audit::unexplained`].
     ///
     /// # Errors
     /// Where a block can not be read.
@@ -71,19 +87,33 @@ impl Audit {
         let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else {
             return Ok(());
         };
-        let end = published.length().min(archive.store().core(which).length());
-        let compared = self.compared[which as usize];
-        for (index, block) in (compared..end).zip(published.blocks(compared..end)) {
-            let ours = archive.store().block(which, index).map_err(ExecutionError::from)?;
-            if block? != ours {
-                let violation = Violation::ArchiveDiffers { core: which, block: index };
-                let block = author(log, self.replay.next_block(), which, index)?;
-                self.verdict = Verdict::Diverges(Finding { block, violation });
-                return Ok(());
-            }
-        }
-        self.compared[which as usize] = end.max(compared);
+        let seen = &mut self.published[which as usize];
+        let head = published.checkpoint();
+        head.into_iter().for_each(|head| seen.heads.take(head));
+        let logged = archive.store();
+        let wrong_head = seen.heads.judge(which, logged.lengths(which));
+        let (head, index, violation) = match wrong_head {
+            Some((head, violation)) => (Some(head), head.length() - 1, violation),
+            None => match seen.compare_blocks(logged, which, published)? {
+                Some(block) => (head, block, Violation::ArchiveDiffers { core: which, block }),
+                None => return Ok(()),
+            },
+        };
+        let block = author(log, self.replay.next_block(), which, index)?;
+        self.verdict = Verdict::Diverges(Finding { block, violation });
+        self.archive_head = head;
         Ok(())
+    }
+
+    /// The longest signed head of a published core that the log does not account for yet. That is no deviation: the
+    /// log may be on its way.
+    pub fn unexplained(&self, which: ArchiveCore) -> Option<&Checkpoint> {
+        self.published[which as usize].heads.unexplained()
+    }
+
+    /// The signed head of the archive that the verdict is about, if it is about one.
+    pub fn archive_head(&self) -> Option<&Checkpoint> {
+        self.archive_head.as_ref()
     }
 
     /// Judges the length of a core of the published archive. Only whoever knows that the log was read after the
@@ -145,13 +175,36 @@ impl Audit {
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
             Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
             Some(Stop::Failed(error)) => Err(error.into()),
+            Some(Stop::Overdue { block, error }) => {
+                Ok(Verdict::CannotVerify { block, why: error.to_string() })
+            }
             _ => Ok(Verdict::NotDeterministic { block: finding.block, why: finding.violation.to_string() }),
         }
     }
 }
 
+impl Seen {
+    /// The first block that is not what the calls wrote, among those that are new.
+    fn compare_blocks(
+        &mut self,
+        logged: &ScratchStore,
+        which: ArchiveCore,
+        published: &dyn AuditedCore,
+    ) -> Result<Option<u64>, VerifyError> {
+        let end = published.length().min(logged.core(which).length());
+        for (index, block) in (self.compared..end).zip(published.blocks(self.compared..end)) {
+            let ours = logged.block(which, index).map_err(ExecutionError::from)?;
+            if block? != ours {
+                return Ok(Some(index));
+            }
+        }
+        self.compared = end.max(self.compared);
+        Ok(None)
+    }
+}
+
 fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<ScratchStore>, VerifyError> {
-    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()? };
+    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()?, lengths: Default::default() };
     Ok(Replay::new(log, store, settings))
 }
 
@@ -193,6 +246,8 @@ fn author(log: &dyn AuditedCore, length: u64, core: ArchiveCore, index: u64) -> 
 struct ScratchStore {
     files: Scratch,
     blobs: Scratch,
+    /// The lengths that the calls left each core with, in order.
+    lengths: [Vec<u64>; 2],
 }
 
 impl ScratchStore {
@@ -202,6 +257,10 @@ impl ScratchStore {
             ArchiveCore::Blobs => &self.blobs,
         }
     }
+
+    fn lengths(&self, core: ArchiveCore) -> &[u64] {
+        &self.lengths[core as usize]
+    }
 }
 
 impl ArchiveStore for ScratchStore {
@@ -209,12 +268,18 @@ impl ArchiveStore for ScratchStore {
         Ok(self.core(core).block(index)?)
     }
 
+    /// Takes what one call has written to a core.
     fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
         let scratch = match core {
             ArchiveCore::Files => &mut self.files,
             ArchiveCore::Blobs => &mut self.blobs,
         };
         let appended: Result<(), StorageError> = blocks.iter().try_for_each(|block| scratch.append(block));
-        Ok(appended?)
+        appended?;
+        let (length, lengths) = (scratch.length(), &mut self.lengths[core as usize]);
+        if lengths.last().copied().unwrap_or(0) < length {
+            lengths.push(length);
+        }
+        Ok(())
     }
 }

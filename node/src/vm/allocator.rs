@@ -12,20 +12,28 @@ use std::rc::Rc;
 
 use rquickjs::allocator::Allocator;
 
+use super::meter::Meter;
+
 /// Bytes in front of each allocation; keeps what follows aligned for anything.
 const HEADER: usize = 16;
 
 /// Hands out the machine's memory. If there is none the process aborts: an engine that saw a null pointer would give
 /// a result that depends on how busy the machine is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Accounted {
     used: Rc<Cell<usize>>,
+    meter: Rc<Meter>,
 }
 
 /// Bytes that the engine adds to each allocation in its own account.
 const OVERHEAD: usize = 8;
 
 impl Accounted {
+    /// Memory whose large pieces are counted by this meter.
+    pub(super) fn new(meter: Rc<Meter>) -> Self {
+        Self { used: Rc::default(), meter }
+    }
+
     /// Bytes in use, as the engine counts them against its limit. Clones share the count.
     pub(super) fn used(&self) -> u64 {
         self.used.get() as u64
@@ -39,6 +47,7 @@ impl Accounted {
             handle_alloc_error(layout);
         }
         self.used.set(self.used.get() + holds + OVERHEAD);
+        self.meter.allocate(holds);
         // SAFETY: the allocation has HEADER bytes in front, aligned for usize.
         unsafe {
             start.cast::<usize>().write(holds);
@@ -96,6 +105,9 @@ unsafe impl Allocator for Accounted {
                 handle_alloc_error(new);
             }
             self.used.set(self.used.get() - held + holds);
+            if holds > held {
+                self.meter.allocate(holds);
+            }
             start.cast::<usize>().write(holds);
             start.add(HEADER)
         }

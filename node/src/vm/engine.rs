@@ -17,6 +17,7 @@ use super::allocator::Accounted;
 use super::bridge::{Bridge, Port};
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
+use super::metering::Metering;
 
 /// How a script is called in positions and stack traces.
 const SCRIPT: &str = "script.js";
@@ -24,10 +25,14 @@ const SCRIPT: &str = "script.js";
 /// More than an error object with its message and stack takes.
 const ERROR_BYTES: u64 = 64 * 1024;
 
+/// Bytes of arguments or of a result that are read or written in a step.
+const JSON_BYTES_PER_STEP: usize = 2;
+
 /// A script's world, from its loading to the end of its heap.
 pub(super) struct Engine {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
     hooks: Hooks,
+    metering: Option<Box<Metering>>,
     context: Context,
     _runtime: Runtime,
     memory: Accounted,
@@ -45,6 +50,14 @@ struct Hooks {
     drop_timers: Hook,
 }
 
+/// Whether built-ins pay for what they do in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Builtins {
+    Metered,
+    /// As the engine is delivered: to compare with.
+    Plain,
+}
+
 type Hook = Persistent<Function<'static>>;
 
 /// Why a request has no result.
@@ -60,23 +73,34 @@ impl Engine {
     /// # Errors
     /// Only where the prelude itself is broken.
     pub(super) fn new(limits: Limits, port: Box<dyn Port>) -> rquickjs::Result<Self> {
+        Self::with(limits, port, Builtins::Metered)
+    }
+
+    /// The same, with or without the metering of built-ins.
+    pub(super) fn with(limits: Limits, port: Box<dyn Port>, builtins: Builtins) -> rquickjs::Result<Self> {
         let meter = Rc::new(Meter::new(limits));
         let bridge = Rc::new(Bridge::new(meter.clone(), port));
-        let memory = Accounted::default();
+        let memory = Accounted::new(meter.clone());
         let runtime = Runtime::new_with_alloc(memory.clone())?;
         let question = meter.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
         let context = Context::full(&runtime)?;
         let hooks = context.with(|ctx| Hooks::install(&ctx, &bridge))?;
+        let metering = match builtins {
+            Builtins::Metered => Some(context.with(|ctx| Metering::install(&ctx, meter.clone()))?),
+            Builtins::Plain => None,
+        };
         context.with(|ctx| meter.attach(&ctx));
         // Only now: what the prelude needs is there whatever the limit. Zero would mean no limit at all.
         runtime.set_memory_limit(usize::try_from(limits.memory).unwrap_or(usize::MAX).max(1));
-        Ok(Self { hooks, context, _runtime: runtime, memory, meter, bridge, limits })
+        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, bridge, limits })
     }
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
         self.begin(load.at, &load.seed);
+        // Parsing takes about as long as a step for each byte.
+        self.meter.spend(load.code.len() as u64);
         let (loaded, position) = self.context.with(|ctx| {
             let mut position = None;
             let loaded = self.evaluate(&ctx, &load.code, &mut position);
@@ -117,6 +141,9 @@ impl Engine {
     fn begin(&self, at: u64, seed: &[u8; 32]) {
         self.bridge.begin(at, seed);
         self.meter.begin();
+        if let Some(metering) = &self.metering {
+            metering.begin();
+        }
     }
 
     fn end(&self) {
@@ -124,6 +151,9 @@ impl Engine {
             self.context.with(|ctx| self.drain(&ctx));
         }
         self.meter.end();
+        if let Some(metering) = &self.metering {
+            metering.end();
+        }
         // Our own code, which only fails where the heap is full; the timers are then dropped another time.
         let _kept = self.context.with(|ctx| self.hooks.drop_timers.clone().restore(&ctx)?.call::<_, ()>(()));
     }
@@ -146,6 +176,7 @@ impl Engine {
     }
 
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
+        self.meter.spend((call.args.len() / JSON_BYTES_PER_STEP) as u64);
         let args = ctx.json_parse(call.args.as_str()).map_err(|error| self.thrown(ctx, &error))?;
         let arguments = (call.method.as_str(), args, Nullable(call.user_id.as_deref()));
         let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, arguments)?;
@@ -189,6 +220,7 @@ impl Engine {
             return Ok(None);
         };
         let json = json.to_cstring().map_err(|error| self.thrown(ctx, &error))?;
+        self.meter.spend((json.len() / JSON_BYTES_PER_STEP) as u64);
         if json.len() > RESULT_BYTES_MAX || json.len() as u64 > self.limits.output {
             self.meter.stop(Fault::Output);
             return Err(Stop::Fault);

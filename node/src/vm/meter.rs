@@ -1,7 +1,7 @@
 //! What a call has used, and the stop when that is too much.
 //!
 //! The engine asks the meter whether to go on once per 10,000 polls (a call or a jump is a poll), so the count is the
-//! same on every machine. A stop is final: the engine's own interruption can be turned into an ordinary rejection by
+//! same on every machine; what it does in one piece is counted by [`super::metering`], and large allocations here. A stop is final: the engine's own interruption can be turned into an ordinary rejection by
 //! `new Promise`, so once the meter has said stop it says so at every later question and takes the stack away, with
 //! which no function can be called any more. Whatever such a call returns, it has ended by its fault.
 #![expect(unsafe_code, reason = "the engine's stack limit can only be set through its C interface")]
@@ -16,13 +16,27 @@ use super::message::Fault;
 
 /// Polls between two questions of the engine, and so the unit of a fuel limit.
 const STEPS_PER_UNIT: u64 = 10_000;
+/// The engine's blocks of small objects are half as large.
+const LARGE_BYTES_MIN: usize = 8 * 1024;
+/// Bytes of large allocations that are a step.
+const BYTES_PER_STEP: usize = 64;
+
+/// With a stack of this size, no function can be called, however deep or shallow the caller stands: the engine takes it
+/// from the address of its topmost frame, in its own unsigned arithmetic, and so finds every address to be 16 MiB
+/// below the end. A stack of one byte would leave room wherever the topmost frame that the engine has noticed lies
+/// deeper than the one that calls, which differs from build to build.
+const NO_STACK: usize = usize::MAX - (16 << 20);
 
 /// Counts one request at a time.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
+    /// The most steps that are not yet a unit more than the limit.
+    steps_max: u64,
     steps: Cell<u64>,
+    /// Bytes that are allocated and not yet a whole number of steps.
+    bytes: Cell<usize>,
     output: Cell<u64>,
     state: Cell<State>,
 }
@@ -37,8 +51,17 @@ enum State {
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        let (steps, output) = (Cell::new(0), Cell::new(0));
-        Self { limits, engine: Cell::new(None), steps, output, state: Cell::new(State::Idle) }
+        let (steps, bytes, output) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let steps_max = limits.fuel.saturating_add(1).saturating_mul(STEPS_PER_UNIT) - 1;
+        Self {
+            limits,
+            engine: Cell::new(None),
+            steps_max,
+            steps,
+            bytes,
+            output,
+            state: Cell::new(State::Idle),
+        }
     }
 
     /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
@@ -51,6 +74,7 @@ impl Meter {
     /// A request begins with nothing used.
     pub(super) fn begin(&self) {
         self.steps.set(0);
+        self.bytes.set(0);
         self.output.set(0);
         self.state.set(State::Running);
     }
@@ -74,9 +98,20 @@ impl Meter {
             return;
         }
         self.steps.set(self.steps.get().saturating_add(steps));
-        if self.fuel() > self.limits.fuel {
+        if self.steps.get() > self.steps_max {
             self.stop(Fault::Fuel);
         }
+    }
+
+    /// Counts memory that the engine takes in one piece: filling it takes time, whoever asked for it. Small pieces are
+    /// free. They come in blocks that many objects share, and when the engine needs another block depends on its past.
+    pub(super) fn allocate(&self, bytes: usize) {
+        if bytes < LARGE_BYTES_MIN || self.state.get() == State::Idle {
+            return;
+        }
+        let bytes = self.bytes.get().saturating_add(bytes);
+        self.bytes.set(bytes % BYTES_PER_STEP);
+        self.spend((bytes / BYTES_PER_STEP) as u64);
     }
 
     /// Counts bytes that the script writes; says whether it may.
@@ -92,7 +127,7 @@ impl Meter {
     pub(super) fn stop(&self, fault: Fault) {
         if self.state.get() == State::Running {
             self.state.set(State::Stopped(fault));
-            self.limit_stack(1);
+            self.limit_stack(NO_STACK);
         }
     }
 

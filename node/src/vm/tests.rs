@@ -172,6 +172,28 @@ fn a_stopped_call_can_not_go_on() {
     }
 }
 
+/// Where a stop leaves jobs behind, they must not run: how far they came once depended on the compiler.
+#[test]
+fn what_a_stopped_call_has_left_does_not_run() {
+    let mut script = load(
+        "let after = 0
+        exports.flood = async () => {
+            for (;;) { try { await System.files.writeFile('/f', 'x'.repeat(1e6)) } catch { after++ } }
+        }
+        exports.unawaited = async () => {
+            const write = async () => { try { await null; await flood() } finally { after++ } }
+            const flood = async () => { for (;;) await System.files.writeFile('/f', 'x'.repeat(1e6)) }
+            for (let i = 0; i < 10; i++) write()
+            try { await flood() } catch { after++ }
+        }
+        exports.after = () => after",
+    );
+    for method in ["flood", "unawaited", "flood"] {
+        assert_eq!(script.call(method, "[]"), Outcome::Fault(Fault::Output), "{method}");
+        assert_eq!(script.json("after"), "0", "{method}");
+    }
+}
+
 #[test]
 fn fuel_is_counted_alike_every_time() {
     let code = "exports.f = (n) => { let s = 0; for (let i = 0; i < n; i++) s += i; return s }";
@@ -359,4 +381,30 @@ fn a_script_finds_these_globals_and_no_others() {
     let mut script = load("exports.f = () => Reflect.ownKeys(globalThis).map(String).sort()");
     let globals: Vec<String> = serde_json::from_str(&script.json("f")).expect("names");
     insta::assert_snapshot!(globals.join("\n"));
+}
+
+#[test]
+fn a_script_finds_these_properties_of_the_language_and_no_others() {
+    // Whatever a new engine brings must be looked at: is it deterministic, and does it take long in one piece?
+    let mut script = load(
+        "exports.f = () => {
+            const seen = new Set(), lines = []
+            const walk = (path, object) => {
+                if (seen.has(object)) return
+                seen.add(object)
+                const keys = Reflect.ownKeys(object).map(key => [typeof key === 'symbol' ? `[${key.description}]` : key, Reflect.getOwnPropertyDescriptor(object, key)])
+                lines.push(`${path}: ${keys.map(([name]) => name).sort().join(' ')}`)
+                const inner = (name, value) => { if (value !== null && /object|function/.test(typeof value)) walk(`${path}.${name}`, value) }
+                for (const [name, { value, get, set }] of keys) { inner(name, value); inner(`get ${name}`, get); inner(`set ${name}`, set) }
+                inner('__proto__', Object.getPrototypeOf(object))
+            }
+            walk('global', globalThis)
+            walk('iterator', [].values()); walk('iterator', ''[Symbol.iterator]()); walk('iterator', new Map().values()); walk('iterator', new Set().values())
+            walk('iterator', 'a'.matchAll(/a/g)); walk('iterator', Iterator.from({ next () {} })); walk('iterator', [].values().map(x => x))
+            walk('generator', function * () {}); walk('async', async function () {}); walk('asyncGenerator', async function * () {})
+            return lines.filter(line => !/: length name$/.test(line)).sort()
+        }",
+    );
+    let lines: Vec<String> = serde_json::from_str(&script.json("f")).expect("lines");
+    insta::assert_snapshot!(lines.join("\n"));
 }

@@ -3,13 +3,17 @@
 //! Start from [`Worker`]. It lives in a locked-down process of its own or, where that is switched off or can not be
 //! had, on a thread of ours: see [`Sandbox`]. Both run the same loop, [`serve`], over other channels.
 
+mod patience;
 #[cfg(target_os = "linux")]
 mod process;
 mod thread;
 
+use std::time::Duration;
+
 use libvms_protocol::entry::Limits;
 use thiserror::Error;
 
+pub use patience::limit_call_time;
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
 #[cfg(target_os = "linux")]
@@ -55,6 +59,12 @@ pub enum WorkerError {
     /// The worker has ended before its work was done.
     #[error("the worker has ended{0}")]
     Ended(Ending),
+    /// The request in hand did not end in time, and the process was killed. See [`limit_call_time`].
+    #[error("the worker was killed, because a request did not end within {} s", waited.as_secs_f64().round())]
+    Overdue {
+        /// How long its driver has waited.
+        waited: Duration,
+    },
     /// The worker process sent what no worker of ours sends, and was killed.
     #[error("the worker sent {0}")]
     Nonsense(&'static str),

@@ -1,20 +1,24 @@
 //! What a watcher keeps about a host: how far it has verified, and a report of what it has found.
 //!
 //! ```text
-//! DIR/state.json            how far the audit got, and what it came to
-//! DIR/report-BLOCK.json     a finding: the signed head, the entry that it binds, what is wrong with it
+//! DIR/state.json                how far the audit got, and what it came to
+//! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, what is wrong with it
+//! DIR/report-CORE-CLASS.json    what the host's signatures say by themselves: a fork, or two heads of one core
 //! ```
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::Entry;
-use libvms_protocol::replication::Evidence;
+use libvms_protocol::replication::HeadProof;
+use libvms_protocol::tree::Node;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::evidence::Proof;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
@@ -40,7 +44,7 @@ impl State {
     }
 
     pub(super) fn write(&self, directory: &Path) -> Result<(), VerifyError> {
-        write_file(&directory.join("state.json"), &json!(self))
+        Ok(write_file(&directory.join("state.json"), &json!(self))?)
     }
 }
 
@@ -48,8 +52,9 @@ impl State {
 pub(super) fn write(
     directory: &Path,
     log: &SharedReplica,
-    verdict: &Verdict,
+    audit: &Audit,
 ) -> Result<Option<PathBuf>, VerifyError> {
+    let verdict = audit.verdict();
     let (block, what) = match verdict {
         Verdict::Agrees => return Ok(None),
         Verdict::Diverges(finding) => (
@@ -64,46 +69,70 @@ pub(super) fn write(
             (*block, json!({ "why": why }))
         }
     };
-    let head = log.checkpoint().as_ref().map(head_json);
     let report = json!({
         "verdict": verdict.name(),
         "block": block,
         "finding": what,
-        "head": head,
+        "head": log.checkpoint().as_ref().map(head_json),
         "entry": entry(log, block),
+        "archiveHead": audit.archive_head().map(head_json),
     });
     let path = directory.join(format!("report-{block}.json"));
     write_file(&path, &report)?;
     Ok(Some(path))
 }
 
-/// Writes a report of what the network showed, if the host's own signature says it.
+/// Writes a report of what the host's own signatures say.
 pub(super) fn write_evidence(
     directory: &Path,
+    core: &str,
     class: &str,
-    theirs: &Checkpoint,
-    evidence: &Evidence,
+    proof: &Proof<'_>,
     why: &str,
-) -> Result<PathBuf, VerifyError> {
-    let trees = match evidence {
-        Evidence::Conflict { length, our_tree, their_tree, .. } => {
-            json!({ "length": length, "ours": our_tree.to_string(), "theirs": their_tree.to_string() })
-        }
-        _ => Value::Null,
+) -> Result<PathBuf, StorageError> {
+    let heads: Vec<Value> = match proof {
+        Proof::Fork(head) => vec![json!({ "head": head_json(head) })],
+        Proof::Equivocation(heads) => heads.iter().map(|head| head_proof_json(head)).collect(),
     };
     let report = json!({
         "verdict": "diverges",
-        "finding": { "class": class, "why": why, "trees": trees },
-        "head": head_json(theirs),
+        "finding": { "core": core, "class": class, "why": why },
+        "heads": heads,
     });
-    let path = directory.join(format!("report-{class}-{}.json", theirs.length()));
+    let path = evidence_path(directory, core, class);
     write_file(&path, &report)?;
     Ok(path)
 }
 
+/// A report that [`write_evidence`] has left: where it is, and why the host was convicted.
+pub(super) fn find_evidence(directory: &Path, core: &str, class: &str) -> Option<(PathBuf, String)> {
+    let path = evidence_path(directory, core, class);
+    let report: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+    let why = report["finding"]["why"].as_str()?.to_owned();
+    Some((path, why))
+}
+
+fn evidence_path(directory: &Path, core: &str, class: &str) -> PathBuf {
+    directory.join(format!("report-{core}-{class}.json"))
+}
+
+/// A signed head with the nodes that lead to it from the roots of a shorter core, all in the order of hypercore's
+/// upgrade proofs from length 0.
+fn head_proof_json(shown: &HeadProof) -> Value {
+    let node = |node: &Node| json!({ "index": node.index, "size": node.size, "hash": HEXLOWER.encode(&node.hash.0) });
+    let (head, proof) = (shown.head(), shown.proof());
+    json!({
+        "head": head_json(&head.signed),
+        "length": head.length,
+        "treeHash": head.tree_hash.to_string(),
+        "nodes": proof.nodes.iter().map(node).collect::<Vec<_>>(),
+        "additionalNodes": proof.additional_nodes.iter().map(node).collect::<Vec<_>>(),
+    })
+}
+
 fn head_json(head: &Checkpoint) -> Value {
     json!({
-        "log": head.key().to_string(),
+        "core": head.key().to_string(),
         "length": head.length(),
         "fork": head.fork(),
         "treeHash": head.tree_hash().to_string(),
@@ -118,9 +147,14 @@ fn entry(log: &SharedReplica, block: u64) -> Option<Value> {
     Some(json!({ "bytes": HEXLOWER.encode(&bytes), "error": decoded.err().map(|error| error.to_string()) }))
 }
 
-/// Writes a file whole or not at all.
-fn write_file(path: &Path, content: &Value) -> Result<(), VerifyError> {
+/// Writes a file whole or not at all, and on disk before it is told of.
+fn write_file(path: &Path, content: &Value) -> Result<(), StorageError> {
     let new = path.with_extension("new");
-    let written = fs::write(&new, format!("{content:#}\n")).and_then(|()| fs::rename(&new, path));
-    written.map_err(|error| StorageError::io(path)(error).into())
+    let write = || {
+        let mut file = fs::File::create(&new)?;
+        file.write_all(format!("{content:#}\n").as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(StorageError::io(path))
 }

@@ -16,6 +16,9 @@
 //! number of addresses, and mostly to hosts of which a token came back. Source: npm hyperdht (`lib/connect.js`,
 //! `lib/server.js`, `lib/holepuncher.js`).
 
+mod client;
+mod server;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
@@ -24,8 +27,7 @@ use thiserror::Error;
 use super::address::{Address, Target};
 use super::barrage::{Aim, Barrage, LOW_TTL, Probe};
 use super::command::{Firewall, PeerError};
-use super::envelope::{HolepunchEnvelope, Mode};
-use super::holepunch::{HolepunchPayload, NONCE_BYTES, PunchSecrets, ROUND_MAX};
+use super::holepunch::{HolepunchPayload, NONCE_BYTES, PunchSecrets};
 use super::incoming::Socket;
 use super::message::Command;
 use super::nat::{NatSamples, SAMPLES};
@@ -357,106 +359,6 @@ impl Puncher {
         }
     }
 
-    /// The server takes a message of the client, which came from `client` as a relay saw it. `is_own_relay` says whether
-    /// that relay is one of the server's.
-    pub fn hear(&mut self, now: u64, sealed: &[u8], client: Address, is_own_relay: bool) {
-        if self.phase == Phase::Over || self.role == Role::Initiator {
-            return;
-        }
-        let Ok(payload) = self.secrets.open(sealed) else { return };
-        if payload.error.is_some() {
-            self.finish(Err(PunchError::Refused(payload.error.unwrap_or(PeerError::ABORTED))));
-            return;
-        }
-        self.unanswered = Some((payload, client, is_own_relay));
-        self.answer_if_sampled(now);
-    }
-
-    fn answer_if_sampled(&mut self, now: u64) {
-        if self.is_sampling() {
-            return;
-        }
-        let Some((payload, client, is_own_relay)) = self.unanswered.take() else { return };
-        // Only what came through a relay of ours shows that the client receives there.
-        let token = is_own_relay.then(|| self.secrets.token(&client));
-        self.learn(&payload, client);
-        let here = self.nat.firewall();
-        let is_seen = payload.remote_address.is_some_and(|seen| self.nat.addresses().contains(&seen));
-        if here == Firewall::Consistent && is_seen {
-            let socket = self.socket();
-            self.actions.push_back(PunchAction::Probe { socket, to: client, ttl: None });
-        }
-        if payload.is_punching {
-            // The client hears of it in the answer, a moment later.
-            self.start_barrage(now, now + PAUSE_MS);
-        }
-        let failure = self.failure().filter(|_| payload.is_punching);
-        let answer = HolepunchPayload {
-            error: failure.map(|failure| failure.told()),
-            firewall: here,
-            round: payload.round.min(ROUND_MAX),
-            is_punching: payload.is_punching && failure.is_none(),
-            addresses: self.nat.addresses(),
-            token,
-            ..HolepunchPayload::default()
-        };
-        let (socket, payload) = (self.socket(), self.seal(&answer));
-        self.actions.push_back(PunchAction::Answer { socket, payload });
-        if let Some(failure) = failure {
-            self.finish(Err(failure));
-        }
-    }
-
-    /// The client takes the server's answer.
-    fn take_round(&mut self, now: u64, answer: Option<&Answer>) {
-        let envelope = answer.and_then(|answer| HolepunchEnvelope::decode(answer.value.as_ref()?).ok());
-        let envelope = envelope.filter(|envelope| envelope.mode == Mode::Reply);
-        let payload = envelope.as_ref().and_then(|envelope| self.secrets.open(&envelope.payload).ok());
-        let (Some(envelope), Some(payload)) = (envelope, payload) else {
-            self.finish(Err(PunchError::NoAnswer));
-            return;
-        };
-        if let Some(error) = payload.error {
-            self.finish(Err(PunchError::Refused(error)));
-            return;
-        }
-        let seen = envelope.peer.or(self.rendezvous.map(|rendezvous| rendezvous.server));
-        self.learn(&payload, seen.unwrap_or(Address::new(Ipv4Addr::UNSPECIFIED, 0)));
-        match self.phase {
-            Phase::Agreeing => {
-                self.start_barrage(now, now);
-                if let Some(failure) = self.failure() {
-                    self.finish(Err(failure));
-                }
-            }
-            _ if self.round < 2 && self.is_remote_unknown() => self.phase = Phase::Pausing(now + PAUSE_MS),
-            _ => {
-                self.phase = Phase::Sampling;
-                self.agree_if_sampled();
-            }
-        }
-    }
-
-    fn agree_if_sampled(&mut self) {
-        if self.phase != Phase::Sampling || self.is_sampling() {
-            return;
-        }
-        let (here, there) = (self.nat.firewall(), self.remote.firewall);
-        let is_stable = here != Firewall::Unknown && (here, there) != (Firewall::Random, Firewall::Random);
-        if is_stable && !self.is_remote_unknown() {
-            self.phase = Phase::Agreeing;
-            self.send_round(true);
-        } else if self.reopened < REOPENED_MAX && !is_stable {
-            // Another socket may get another line, or a better one.
-            self.reopened += 1;
-            self.nat = NatSamples::default();
-            self.open_and_sample();
-            self.agree_if_sampled();
-        } else {
-            self.give_up();
-        }
-    }
-
     /// The last samples are in, or will never be.
     fn sampled(&mut self, now: u64) {
         if !self.is_sampling() {
@@ -526,45 +428,6 @@ impl Puncher {
 
     fn hopeless(&self) -> PunchError {
         PunchError::Hopeless { here: self.nat.firewall(), there: self.remote.firewall }
-    }
-
-    /// Tells the other side, and ends.
-    fn give_up(&mut self) {
-        let payload = HolepunchPayload { error: Some(PeerError::ABORTED), ..HolepunchPayload::default() };
-        self.send(payload, Patience::ONCE);
-        self.finish(Err(self.hopeless()));
-    }
-
-    /// The client says where it stands.
-    fn send_round(&mut self, is_punching: bool) {
-        let Some(rendezvous) = self.rendezvous else { return };
-        let payload = HolepunchPayload {
-            firewall: self.nat.firewall(),
-            round: self.round.min(ROUND_MAX),
-            is_punching,
-            addresses: self.nat.addresses(),
-            remote_address: (!is_punching).then_some(rendezvous.server),
-            token: is_punching.then(|| self.secrets.token(&rendezvous.server)),
-            remote_token: self.remote.token.filter(|_| is_punching),
-            ..HolepunchPayload::default()
-        };
-        self.round += 1;
-        self.send(payload, Patience::PERSISTENT);
-    }
-
-    fn send(&mut self, payload: HolepunchPayload, patience: Patience) {
-        let Some(Rendezvous { target, handshake, route, .. }) = self.rendezvous else { return };
-        let payload = self.seal(&payload);
-        let peer = Some(route.peer);
-        let value = HolepunchEnvelope { mode: Mode::FromClient, id: handshake, payload, peer }.encode();
-        let spec = RequestSpec {
-            target: Some(target),
-            value: Some(value),
-            socket: Some(Socket::Puncher(self.socket())),
-            patience,
-            ..RequestSpec::new(route.relay, Command::PEER_HOLEPUNCH)
-        };
-        self.ask(Asked::Round, spec);
     }
 
     fn seal(&mut self, payload: &HolepunchPayload) -> Vec<u8> {

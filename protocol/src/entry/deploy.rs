@@ -40,15 +40,21 @@ pub enum Auth {
     Signed,
 }
 
-/// Names an engine exactly enough that two of the same name give the same results.
+/// Names an engine exactly enough that two of the same name give the same results. Whoever has another one can say
+/// nothing about a log: see [`Engine::differences`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// For example `quickjs-ng`.
     pub name: String,
-    /// The engine's version and, where it matters, how it was built.
+    /// The engine's own version.
     pub version: String,
-    /// Version of the globals that a script sees, which are ours.
+    /// How it was built, as far as a script can tell: words in alphabetical order. Left out where there is nothing
+    /// to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
+    /// Version of what is ours: raised when the globals, the way fuel is counted or the way limits are kept change
+    /// what a script can see or where it is stopped.
     pub api: u64,
 }
 
@@ -74,6 +80,35 @@ pub struct Upgrade {
     pub sig: Signature,
 }
 
+impl Engine {
+    /// In which parts `other` is another engine than this one, for people. `None` where it is the same.
+    pub fn differences(&self, other: &Self) -> Option<String> {
+        let parts = [
+            ("name", quoted(&self.name), quoted(&other.name)),
+            ("version", quoted(&self.version), quoted(&other.version)),
+            ("build", quoted(&self.build), quoted(&other.build)),
+            ("api", self.api.to_string(), other.api.to_string()),
+        ];
+        let different: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, one, other)| one != other)
+            .map(|(part, one, other)| format!("{part} {one} instead of {other}"))
+            .collect();
+        (!different.is_empty()).then(|| different.join(", "))
+    }
+
+    fn check(&self) -> Result<(), EntryError> {
+        within("engine.name", self.name.len(), limits::ENGINE_TEXT_BYTES_MAX)?;
+        within("engine.version", self.version.len(), limits::ENGINE_TEXT_BYTES_MAX)?;
+        within("engine.build", self.build.len(), limits::ENGINE_TEXT_BYTES_MAX)
+    }
+}
+
+/// A log may name its engine in any letters; a terminal must not obey them.
+fn quoted(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
 impl Init {
     pub(super) fn check(&self) -> Result<(), EntryError> {
         within("title", self.title.len(), limits::TITLE_BYTES_MAX)?;
@@ -90,8 +125,7 @@ impl Upgrade {
 
 fn check_script(code: &str, engine: &Engine) -> Result<(), EntryError> {
     within("code", code.len(), limits::CODE_BYTES_MAX)?;
-    within("engine.name", engine.name.len(), limits::ENGINE_TEXT_BYTES_MAX)?;
-    within("engine.version", engine.version.len(), limits::ENGINE_TEXT_BYTES_MAX)
+    engine.check()
 }
 
 pub(super) fn check_time(at: u64) -> Result<(), EntryError> {

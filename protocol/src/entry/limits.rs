@@ -6,7 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Steps, in units of 10,000 polls of the engine (a call or a backward jump is a poll).
+    /// Steps, in units of 10,000. A call or a backward jump is a step; a built-in that works in one piece costs as many as take
+    /// about as long, by the sizes of its operands, and so does memory that is taken in large pieces.
+    ///
+    /// Not everything can be counted. Operators that take long on large operands and allocate little (`===` of two long
+    /// texts, `*` of two long integers, a property at the end of a long chain of prototypes) cost one step each, and a
+    /// use of a regular expression begins to count its steps after 10,000. What lasts because of these is ended by
+    /// the host's clock, and has no effect.
     pub fuel: u64,
     /// Bytes of the script's heap.
     pub memory: u64,

@@ -1,11 +1,10 @@
-//! What to ask of whom: longer heads, blocks, heads that someone's claim calls for; and what becomes of the answers.
+//! What to ask of whom, longer heads and blocks, and what becomes of the answers.
 
-use super::check::{CheckError, check, check_head};
-use super::evidence::Evidence;
+use super::check::{CheckError, check};
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
-use super::store::{Store, roots_at};
+use super::store::Store;
 use super::upload::is_congested;
-use super::{Action, Download, HEADS_SHOWN_MAX, Replicator, span};
+use super::{Action, Download, Replicator, span};
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -40,6 +39,7 @@ impl Replicator {
         for id in ids {
             self.ask_for_blocks(now, id, store);
         }
+        self.compare_heads(now);
     }
 
     /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
@@ -65,12 +65,11 @@ impl Replicator {
 
     /// Asks a peer for as many blocks as its window allows.
     pub(super) fn ask_for_blocks(&mut self, now: u64, id: PeerId, store: &impl Store) {
-        if !self.peers.get(&id).is_some_and(|peer| peer.is_usable(now)) {
-            return;
-        }
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_usable(now)) else { return };
+        let end = provable_length(peer, self.length, store);
         let mut from = 0;
         while self.peers.get(&id).is_some_and(Peer::has_room) {
-            let Some(block) = self.next_block(id, from, store) else { break };
+            let Some(block) = self.next_block(id, from, end, store) else { break };
             from = block + 1;
             self.ask_for_block(now, id, block, store);
         }
@@ -82,12 +81,12 @@ impl Replicator {
         self.ask(now, id, Asked::Block { index: block }, store);
     }
 
-    /// The first wanted block, not below `from`, that the peer has and nobody else is asked for.
-    fn next_block(&mut self, id: PeerId, from: u64, store: &impl Store) -> Option<u64> {
+    /// The first wanted block in `from..end` that the peer has and nobody else is asked for.
+    fn next_block(&mut self, id: PeerId, from: u64, end: u64, store: &impl Store) -> Option<u64> {
         let peer = self.peers.get(&id)?;
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
-            let block = self.wanted.next_common(&peer.has, from)?;
+            let block = self.wanted.next_common(&peer.has, from).filter(|&block| block < end)?;
             if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
                 return None;
             }
@@ -129,11 +128,6 @@ impl Replicator {
         }
     }
 
-    /// Asks for the proof of a whole head, for which the other side needs nothing but its roots.
-    pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
-        self.send_request(now, id, Asked::Head { fork, length }, 0);
-    }
-
     fn ask(&mut self, now: u64, id: PeerId, asked: Asked, store: &impl Store) {
         let nodes = match asked {
             Asked::Block { index } => steps_to_known(store, index),
@@ -142,7 +136,7 @@ impl Replicator {
         self.send_request(now, id, asked, nodes);
     }
 
-    fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
+    pub(super) fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
         let number = self.next_request;
         self.next_request += 1;
         let request = match asked {
@@ -212,6 +206,9 @@ impl Replicator {
                 if let Some(upgrade) = &verified.upgrade {
                     self.upgrade_from = None;
                     self.upgraded = upgrade.head.length();
+                    // Its head is ours now.
+                    let length = self.upgraded;
+                    self.with(id, |peer| peer.compared_length = length);
                 }
                 self.actions.push_back(Action::Store(verified));
                 Ok(())
@@ -230,53 +227,6 @@ impl Replicator {
                 }
             }
         }
-    }
-
-    /// A peer that has found two signed logs shows its own to everybody, under the number 0.
-    fn take_shown_head(&mut self, id: PeerId, data: &Data, store: &impl Store) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.heads_shown = peer.heads_shown.saturating_add(1);
-        if peer.heads_shown > HEADS_SHOWN_MAX {
-            return;
-        }
-        if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
-            self.report(evidence);
-        }
-    }
-
-    /// Reports a signed head that is not simply a part of our log.
-    fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
-        let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
-        let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        if let Some(evidence) = evidence {
-            self.report(evidence);
-        }
-        suspected.map_or(Ok(()), |why| Err(why.into()))
-    }
-
-    /// What a proof of a whole head says about the writer of the log.
-    fn judge_head(
-        &self,
-        id: PeerId,
-        data: &Data,
-        store: &impl Store,
-    ) -> Result<Option<Evidence>, CheckError> {
-        let head = check_head(self.key, data)?;
-        let ours = roots_at(store, head.length).map(|roots| roots.tree_hash());
-        let theirs = head.signed;
-        Ok(match (ours, &data.upgrade) {
-            _ if theirs.fork() != 0 => Some(Evidence::ForkSigned { peer: id, theirs }),
-            (Some(our_tree), Some(proof)) if our_tree != head.tree_hash => Some(Evidence::Conflict {
-                peer: id,
-                theirs,
-                length: head.length,
-                our_tree,
-                their_tree: head.tree_hash,
-                proof: Box::new(proof.clone()),
-            }),
-            _ if theirs.length() < self.length => Some(Evidence::ShorterSigned { peer: id, theirs }),
-            _ => None,
-        })
     }
 
     pub(super) fn receive_no_data(
@@ -406,7 +356,9 @@ impl Replicator {
         let timeout = self.settings.request_timeout_ms;
         let resume = (peer.paused_until > 0).then_some(peer.paused_until);
         let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
-        let deadlines = [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region];
+        let compare = self.length_to_compare(peer).map(|_| peer.compare_from);
+        let deadlines =
+            [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region, compare];
         deadlines.into_iter().flatten().min()
     }
 }
@@ -418,6 +370,15 @@ fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     let is_open =
         is_ready && peer.upgrade_refused != Some(sync.length) && peer.owes_upgrade_since().is_none();
     (is_open && sync.length > ours).then_some(sync.length)
+}
+
+/// The blocks below it can be proved by the peer to us. The proof of a block goes up to a node that we have stored,
+/// which stands inside the peer's tree only if the peer's log is as long as ours, or its roots are among our nodes.
+/// JavaScript peers count other questions against us, and end the connection at the 64th.
+pub(super) fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
+    let theirs = peer.same_fork().map_or(0, |sync| sync.length);
+    let is_inside = theirs >= ours || index::roots(theirs).all(|root| store.node(root).is_some());
+    if is_inside { theirs } else { 0 }
 }
 
 /// Steps from a block's leaf up to the first node that is stored.

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use super::check::{CheckError, Head, check_head};
 use super::peer::PeerId;
 use crate::checkpoint::Checkpoint;
-use crate::tree::TreeHash;
-use crate::wire::message::DataUpgrade;
+use crate::identity::PublicKey;
+use crate::wire::message::{Data, DataUpgrade};
 
 /// Claims that are reported about one core, and the same of what is signed.
 const REPORTED_MAX: usize = 256;
 
-/// Something that an honest writer of the log does not cause. A claim is only a peer's word; what is signed is the
-/// writer's.
+/// Something that the writer of an append-only log does not cause.
+///
+/// A claim is only a peer's word. Of what is signed, [`Evidence::ForkSigned`] and [`Evidence::Conflict`] convict the
+/// writer: its own signatures stand against each other, whoever shows them. [`Evidence::ShorterSigned`] convicts nobody:
+/// a slow replicator has such a head too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// A peer says that the log was truncated: its fork is not 0. Its signed head is asked for.
@@ -47,21 +51,53 @@ pub enum Evidence {
         /// The head.
         theirs: Checkpoint,
     },
-    /// The core's key signed a log that differs from ours.
+    /// The core's key signed two logs that differ at one length: ours and another one.
     Conflict {
-        /// Who showed it.
+        /// Who showed the other one.
         peer: PeerId,
-        /// The head.
-        theirs: Checkpoint,
-        /// A length at which the logs differ.
-        length: u64,
-        /// Hash of our roots at this length.
-        our_tree: TreeHash,
-        /// Hash of theirs.
-        their_tree: TreeHash,
-        /// How their roots at this length grow to their head.
-        proof: Box<DataUpgrade>,
+        /// Our head, with the length where the logs differ.
+        ours: Box<HeadProof>,
+        /// The other head, with the same length.
+        theirs: Box<HeadProof>,
     },
+}
+
+/// A head that a core's key signed, with what it takes to check that it grew out of a shorter log inside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadProof {
+    head: Head,
+    proof: DataUpgrade,
+}
+
+impl HeadProof {
+    /// Checks a proof that was kept, or that somebody else gives.
+    ///
+    /// # Errors
+    /// [`CheckError`] unless the key signed the head that the proof leads to.
+    pub fn check(key: PublicKey, fork: u64, proof: DataUpgrade) -> Result<Self, CheckError> {
+        let data = Data { fork, upgrade: Some(proof), ..Data::default() };
+        let head = check_head(key, &data)?;
+        data.upgrade.map(|proof| Self { head, proof }).ok_or(CheckError::NotAsked)
+    }
+
+    /// What is signed, and the shorter log inside.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The nodes and the signature that show it.
+    pub fn proof(&self) -> &DataUpgrade {
+        &self.proof
+    }
+
+    /// Whether one key signed both, and they can not be heads of one append-only log: they say different things about
+    /// the same length.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.head, &other.head);
+        ours.signed.key() == theirs.signed.key()
+            && ours.length == theirs.length
+            && ours.tree_hash != theirs.tree_hash
+    }
 }
 
 impl Evidence {
@@ -89,7 +125,7 @@ impl Evidence {
             Self::ForkSigned { theirs, .. } | Self::ShorterSigned { theirs, .. } => {
                 (theirs.fork(), theirs.length())
             }
-            Self::Conflict { theirs, length, .. } => (theirs.length(), *length),
+            Self::Conflict { theirs, .. } => (theirs.head.signed.length(), theirs.head.length),
         };
         (self.name(), first, second)
     }

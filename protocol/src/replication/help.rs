@@ -4,6 +4,7 @@
 //! already.
 
 use super::Replicator;
+use super::download::provable_length;
 use super::peer::{Peer, PeerId};
 use super::store::Store;
 
@@ -29,17 +30,19 @@ impl Replicator {
         let idle: Vec<PeerId> =
             self.peers.iter().filter(|(_, peer)| is_idle(peer)).map(|(&id, _)| id).collect();
         for id in idle {
-            for block in self.late_blocks(now, id) {
+            for block in self.late_blocks(now, id, store) {
                 self.ask_for_block(now, id, block, store);
             }
         }
     }
 
-    fn late_blocks(&self, now: u64, helper: PeerId) -> Vec<u64> {
+    fn late_blocks(&self, now: u64, helper: PeerId, store: &impl Store) -> Vec<u64> {
         let Some(peer) = self.peers.get(&helper) else { return vec![] };
+        let end = provable_length(peer, self.length, store);
         let late = self.requested.iter().filter(|(block, asking)| {
             asking.from != helper
                 && asking.at.saturating_add(HELP_AFTER_MS) <= now
+                && **block < end
                 && peer.has.contains(**block)
         });
         late.map(|(&block, _)| block).take(peer.room()).collect()

@@ -124,6 +124,10 @@ pub(super) struct Peer {
     pub(super) claims: BTreeSet<(u64, u64)>,
     /// Heads that it showed unasked.
     pub(super) heads_shown: u32,
+    /// The length of the last head of its that was asked for to be compared with ours.
+    pub(super) compared_length: u64,
+    /// When the next one may be asked for.
+    pub(super) compare_from: u64,
     /// Regions we asked it about.
     pub(super) asked_regions: BTreeSet<u64>,
     /// It has more than we could keep.
@@ -200,6 +204,8 @@ impl Peer {
             suspected: None,
             claims: BTreeSet::new(),
             heads_shown: 0,
+            compared_length: 0,
+            compare_from: 0,
             asked_regions: BTreeSet::new(),
             has_forgotten: false,
             requests: Requests::default(),

@@ -76,7 +76,9 @@ impl Replicator {
                 self.announce_contiguous(id);
                 self.announce_scattered(id, store);
             }
-            if is_longer {
+            let is_ready =
+                (is_due || is_complete) && self.peers.get(&id).is_some_and(|peer| self.is_held_back(peer));
+            if is_longer || is_ready {
                 self.send_sync(id, store);
             }
         }
@@ -87,6 +89,13 @@ impl Replicator {
             self.unannounced.clear();
             self.announce_from = now.saturating_add(ANNOUNCE_INTERVAL_MS);
         }
+    }
+
+    /// Whether a peer with a shorter log waits for our word that we can lead it to ours. While blocks are missing here,
+    /// so may be the nodes that it needs.
+    fn is_held_back(&self, peer: &Peer) -> bool {
+        let is_shorter = peer.same_fork().is_some_and(|sync| sync.length < self.length);
+        is_shorter && peer.told.is_some_and(|told| !told.can_upgrade)
     }
 
     /// When peers should hear of progress.

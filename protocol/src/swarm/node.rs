@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
 use crate::dht::dialer::{DialError, Dialed, Way};
-use crate::dht::hyperdht::{self, DialId, HyperDht, Welcome};
+use crate::dht::hyperdht::{self, DialId, HyperDht, PunchId, Welcome};
 use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
 use crate::dht::node::{QueryId, QueryOutcome, Standing};
 use crate::dht::noise::StreamKeys;
+use crate::dht::puncher::{PunchError, Punched};
 use crate::dht::random::Random;
 use crate::dht::{self, Address, Socket, Target};
 use crate::identity::{PublicKey, SecretKey};
@@ -104,6 +105,10 @@ pub enum Event {
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
     StandingChanged(Standing),
+    /// Open a socket of that number, which is [`Socket::Puncher`] of it.
+    OpenSocket(u32),
+    /// Close it.
+    CloseSocket(u32),
     /// After [`SwarmNode::shut_down`]: nobody keeps anything about this node any more, as far as it can be told.
     ShutDown,
 }
@@ -124,8 +129,10 @@ pub enum Closed {
 pub enum DialFailure {
     /// It was not found, or does not answer.
     Handshake(DialError),
-    /// Both sides are behind firewalls that nothing passes without a hole being punched.
-    NeedsHolePunching,
+    /// Both sides are behind firewalls, and no hole could be punched.
+    Punch(PunchError),
+    /// The same, and too many holes are being punched already.
+    Busy,
     /// It answered, and then nothing came from it.
     Silent,
 }
@@ -144,6 +151,8 @@ pub struct SwarmNode {
     connections: Connections,
     /// Attempts to connect.
     dials: BTreeMap<DialId, Dial>,
+    /// Holes that are being punched, for these connections.
+    punches: BTreeMap<PunchId, ConnectionId>,
     /// Lookups of topics.
     lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
     /// Withdrawals of announcements.
@@ -182,6 +191,7 @@ impl SwarmNode {
         let mut random = Random::new(seed);
         let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
         dht.set_local_addresses(settings.local_addresses);
+        dht.bootstrap(millis(now));
         let mut node = Self {
             swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
             key,
@@ -189,13 +199,13 @@ impl SwarmNode {
             streams: Endpoint::new(settings.streams),
             connections: Connections::default(),
             dials: BTreeMap::new(),
+            punches: BTreeMap::new(),
             lookups: BTreeMap::new(),
             withdrawals: vec![],
             server: Server::Off,
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
-        node.dht.bootstrap(millis(now));
         node.drive(now);
         node
     }
@@ -208,6 +218,17 @@ impl SwarmNode {
     /// The topics and peers above.
     pub fn swarm(&self) -> &Swarm {
         &self.swarm
+    }
+
+    /// Where the remote of a connection is.
+    pub fn remote(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.connections.get(id)?.remote
+    }
+
+    /// Who the remote of a connection is, and whether a hole was punched to reach it.
+    pub fn peer(&self, id: ConnectionId) -> Option<(PublicKey, bool)> {
+        let connection = self.connections.get(id)?;
+        Some((connection.keys.remote, connection.puncher.is_some()))
     }
 
     /// Meets others under a topic, or changes what this node is on it.
@@ -255,8 +276,10 @@ impl SwarmNode {
             self.dht.cancel_dial(dial);
             self.streams.destroy(now, stream);
         }
-        for (id, _) in self.connections.drain() {
-            self.streams.destroy(now, id);
+        for id in self.connections.ids() {
+            if let Some(connection) = self.connections.remove(id) {
+                self.release(now, id, &connection);
+            }
         }
         let topics: Vec<TopicKey> = self.swarm.topics().map(|(topic, _)| *topic).collect();
         for topic in topics {
@@ -283,6 +306,10 @@ impl SwarmNode {
 
     /// Takes a datagram that came in.
     pub fn receive(&mut self, now: Duration, socket: Socket, from: SocketAddr, datagram: &[u8]) {
+        if let (Socket::Puncher(number), [_], Ok(from)) = (socket, datagram, Address::try_from(from)) {
+            self.dht.probed(millis(now), number, from);
+            return self.drive(now);
+        }
         let path = Path { socket: number(socket), remote: from };
         if self.streams.receive(now, path, datagram) == Received::NotOurs
             && let Ok(from) = Address::try_from(from)
@@ -362,6 +389,18 @@ impl SwarmNode {
     pub fn destroy(&mut self, now: Duration, id: ConnectionId) {
         self.forget(now, id);
         self.drive(now);
+    }
+
+    /// Gives back what a connection had.
+    fn release(&mut self, now: Duration, id: ConnectionId, connection: &Connection) {
+        self.streams.destroy(now, connection.stream);
+        if let Some(handshake) = connection.handshake {
+            self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, None);
+        }
+        if let Some(socket) = connection.puncher {
+            self.events.push_back(Event::CloseSocket(socket));
+        }
+        self.swarm.closed(millis(now), id);
     }
 
     /// Lets all parts work until none has anything left to do.
@@ -459,6 +498,9 @@ impl SwarmNode {
             }
             hyperdht::Event::Accepted { socket, accepted, .. } => self.accepted(now, socket, accepted),
             hyperdht::Event::Dialed { dial, result } => self.dialed(now, dial, result),
+            hyperdht::Event::OpenSocket(socket) => self.events.push_back(Event::OpenSocket(socket)),
+            hyperdht::Event::CloseSocket(socket) => self.events.push_back(Event::CloseSocket(socket)),
+            hyperdht::Event::Punched { punch, result } => self.punched(now, punch, result),
             hyperdht::Event::Announced { relays, .. } => self.announced(now, relays),
             hyperdht::Event::Stopped { .. } => {
                 self.server = Server::Stopping { is_server_gone: true };
@@ -478,10 +520,6 @@ impl SwarmNode {
                     self.refreshed(now, topic, roles, result.ok());
                 }
             }
-            // No holes are punched yet: see [`DialFailure::NeedsHolePunching`].
-            hyperdht::Event::OpenSocket(_)
-            | hyperdht::Event::CloseSocket(_)
-            | hyperdht::Event::Punched { .. } => {}
             hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
             hyperdht::Event::StandingChanged(standing) => {
                 self.events.push_back(Event::StandingChanged(standing));
@@ -518,12 +556,14 @@ impl SwarmNode {
     }
 
     fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
-        let Accepted { keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
+        let Accepted { handshake, keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
         let is_full = self.connections.incoming() >= INCOMING_MAX || self.is_shutting_down();
         if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
             return;
         }
-        let id = self.connections.insert(Connection::new(keys, local_stream, remote_stream, deadline));
+        let mut connection = Connection::new(keys, local_stream, remote_stream, deadline);
+        connection.handshake = (approach == Approach::Await).then_some(handshake);
+        let id = self.connections.insert(connection);
         if let Approach::Dial(client) = approach {
             self.begin(now, id, Path { socket: number(socket), remote: client.into() });
         }
@@ -531,31 +571,59 @@ impl SwarmNode {
 
     fn dialed(&mut self, now: Duration, dial: DialId, result: Result<Dialed, DialError>) {
         let Some(Dial { peer, stream, knocked }) = self.dials.remove(&dial) else { return };
-        let begun = result.map_err(DialFailure::Handshake).and_then(|dialed| {
-            let path = match (&dialed.way, knocked) {
-                // Something came with our random number: the server is there, whatever its answer said.
-                (_, Some(path)) => Some(path),
-                (Way::Connect(socket, to), None) => {
-                    Some(Path { socket: number(*socket), remote: (*to).into() })
-                }
-                (Way::Await, None) => None,
-                (Way::Punch { .. }, None) => return Err(DialFailure::NeedsHolePunching),
-            };
-            Ok((dialed, path))
-        });
-        match begun {
-            Ok((dialed, path)) => {
-                let deadline = millis(now) + FIRST_PACKET_MS;
-                let connection = Connection::new(dialed.keys, stream, dialed.remote_stream, deadline);
-                let id = self.connections.insert(connection);
-                if let Some(path) = path {
-                    self.begin(now, id, path);
-                }
-            }
-            Err(why) => {
+        let dialed = match result {
+            Ok(dialed) => dialed,
+            Err(error) => {
                 self.streams.destroy(now, stream);
-                self.dial_failed(now, peer, why);
+                return self.dial_failed(now, peer, DialFailure::Handshake(error));
             }
+        };
+        let deadline = millis(now) + FIRST_PACKET_MS;
+        let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
+        match (&dialed.way, knocked) {
+            // Something came with our random number: the server is there, whatever its answer said.
+            (_, Some(path)) => self.begin(now, id, path),
+            (Way::Connect(socket, to), None) => {
+                self.begin(now, id, Path { socket: number(*socket), remote: (*to).into() });
+            }
+            (Way::Await, None) => {}
+            (Way::Punch { .. }, None) => self.punch(now, id, &dialed),
+        }
+    }
+
+    fn punch(&mut self, now: Duration, id: ConnectionId, dialed: &Dialed) {
+        match self.dht.punch(millis(now), dialed) {
+            Some(punch) => {
+                self.punches.insert(punch, id);
+                // Punching ends by itself, and takes longer than a first packet.
+                self.connections
+                    .get_mut(id)
+                    .into_iter()
+                    .for_each(|connection| connection.wait_until(u64::MAX));
+            }
+            None => self.fail(now, id, DialFailure::Busy),
+        }
+    }
+
+    fn punched(&mut self, now: Duration, punch: PunchId, result: Result<Punched, PunchError>) {
+        let connection = self.punches.remove(&punch).and_then(|id| Some((id, self.connections.get_mut(id)?)));
+        match (connection, result) {
+            (Some((id, connection)), Ok(Punched { socket, remote })) => {
+                connection.wait_until(millis(now) + FIRST_PACKET_MS);
+                connection.puncher = Some(socket);
+                self.begin(now, id, Path { socket: number(Socket::Puncher(socket)), remote: remote.into() });
+            }
+            (Some((id, _)), Err(error)) => self.fail(now, id, DialFailure::Punch(error)),
+            (None, Ok(Punched { socket, .. })) => self.events.push_back(Event::CloseSocket(socket)),
+            (None, Err(_)) => {}
+        }
+    }
+
+    /// Ends an attempt to connect.
+    fn fail(&mut self, now: Duration, id: ConnectionId, why: DialFailure) {
+        if let Some(connection) = self.connections.remove(id) {
+            self.release(now, id, &connection);
+            self.dial_failed(now, connection.keys.remote, why);
         }
     }
 
@@ -564,6 +632,14 @@ impl SwarmNode {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
             connection.remote = Some(path.remote);
+            if let Some(handshake) = connection.handshake.take() {
+                // The client came through: the socket where it did is the connection's, others are not needed.
+                let puncher =
+                    if let Socket::Puncher(number) = socket(path.socket) { Some(number) } else { None };
+                connection.puncher = puncher;
+                self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, puncher);
+            }
+            let Some(connection) = self.connections.get(id) else { return };
             self.events.push_back(Event::Begun { connection: id, keys: connection.keys.clone() });
         }
     }
@@ -611,20 +687,22 @@ impl SwarmNode {
 
     /// Ends a connection that the caller knows of, or does not know of yet.
     fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
-        if self.forget(now, id) {
+        if let Some(connection) = self.forget(now, id)
+            // Whoever was not told of its beginning need not be told of its end.
+            && connection.remote.is_some()
+        {
             self.events.push_back(Event::Closed { connection: id, why });
         }
     }
 
-    /// Whether there was such a connection.
-    fn forget(&mut self, now: Duration, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.remove(id) else { return false };
-        self.streams.destroy(now, connection.stream);
+    /// Gives back what a connection had, if there was one, and its place where it was an attempt.
+    fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(id)?;
+        self.release(now, id, &connection);
         if connection.is_outgoing() && !connection.is_proved() {
             self.dial_failed(now, connection.keys.remote, DialFailure::Silent);
         }
-        self.swarm.closed(millis(now), id);
-        true
+        Some(connection)
     }
 }
 

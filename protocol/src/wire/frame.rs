@@ -112,6 +112,11 @@ impl FrameDecoder {
         Ok(Some(frame))
     }
 
+    /// Changes how long the frames may be from now on.
+    pub fn set_maximum(&mut self, maximum: usize) {
+        self.maximum = maximum;
+    }
+
     /// Bytes that were pushed and not yet taken.
     pub fn buffered_bytes(&self) -> usize {
         self.buffer.len() - self.taken

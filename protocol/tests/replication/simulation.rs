@@ -1,7 +1,7 @@
 //! Two and more machines, connected in memory.
 
 use libvms_protocol::replication::{
-    CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
+    CheckError, Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
 use libvms_protocol::wire::message::{
     Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
@@ -133,6 +133,46 @@ fn a_core_with_gaps_fetches_only_what_it_lacks() {
     // Storing a block twice would be noticed.
     world.run(100_000);
     assert_complete(&world, [1]);
+}
+
+/// A writer of 100 blocks, a peer that has only the first 70, and a reader that knows the writer's head and no block.
+/// The last two are linked.
+fn reader_with_a_peer_behind() -> (World, usize, usize) {
+    let mut world = world(16, 70, 1);
+    let behind = 1;
+    world.link(0, behind);
+    world.run(100_000);
+    world.unlink(0, behind);
+    world.append(0, &(70..100).map(content).collect::<Vec<_>>());
+    let reader = world.add(Core::default(), fetching(Download::Ranges(vec![])));
+    world.link(0, reader);
+    world.run(100_000);
+    world.unlink(0, reader);
+    assert_eq!((world.machines[reader].core.length(), world.machines[reader].core.blocks.len()), (100, 0));
+    world.link(reader, behind);
+    let Machine { replicator, core, .. } = &mut world.machines[reader];
+    replicator.download(world.now, 0..100, core);
+    world.settle(reader);
+    world.run(100_000);
+    (world, behind, reader)
+}
+
+#[test]
+fn a_peer_with_a_shorter_log_is_asked_for_nothing_that_its_tree_cannot_prove() {
+    // The peer has block 69, but not the nodes from there up to a root that the reader knows.
+    let (world, behind, reader) = reader_with_a_peer_behind();
+    assert_eq!((world.machines[reader].faults.len(), world.machines[behind].faults.len()), (0, 0));
+    assert!(world.is_linked(reader, behind), "nothing had to be refused");
+    assert_eq!(world.machines[reader].core.blocks.len(), 0);
+}
+
+#[test]
+fn a_peer_with_a_shorter_log_hears_when_it_can_be_led_on() {
+    let (mut world, behind, reader) = reader_with_a_peer_behind();
+    assert_eq!(world.machines[behind].core.length(), 70, "the reader lacks the nodes for that");
+    world.link(0, reader);
+    world.run(100_000);
+    assert_complete(&world, [reader, behind]);
 }
 
 #[test]
@@ -304,11 +344,59 @@ fn another_signed_log_is_reported_as_a_conflict() {
     world.run(10_000);
     let evidence = &world.machines[1].evidence;
     assert!(
-        matches!(&evidence[..], [Evidence::Conflict { length: 20, theirs, .. }] if theirs.length() == 25),
+        matches!(&evidence[..], [Evidence::Conflict { ours, theirs, .. }]
+            if theirs.head().length == 20 && theirs.head().signed.length() == 25 && ours.contradicts(theirs)),
         "{evidence:?}"
     );
     assert!(matches!(world.machines[1].faults[..], [PeerFault::Invalid(CheckError::WrongSignature { .. })]));
     assert!(world.machines[1].core.is_complete(&world.truth));
+}
+
+#[test]
+fn two_logs_of_one_length_are_found_out_whoever_holds_them() {
+    for (ours, theirs) in [(20, 20), (20, 15), (15, 20), (1, 1), (33, 32)] {
+        let mut world = world(11, ours, 2);
+        let mut other = Core::written(ours.min(theirs) - 1);
+        let rest = (other.length()..theirs).map(|block| vec![block as u8; 3]).collect::<Vec<_>>();
+        other.append(&rest);
+        world.link(0, 1);
+        world.run(10_000);
+        // Two honest readers meet, each with the log that the writer has shown it.
+        world.machines[2].core = other;
+        world.link(1, 2);
+        world.run(10_000);
+        for reader in [1, 2] {
+            let evidence = &world.machines[reader].evidence;
+            let is_proof = |evidence: &Evidence| {
+                let Evidence::Conflict { ours, theirs, .. } = evidence else { return false };
+                let shown = |head: &HeadProof| HeadProof::check(super::core::key(), 0, head.proof().clone());
+                shown(ours).as_ref() == Ok(&**ours)
+                    && shown(theirs).as_ref() == Ok(&**theirs)
+                    && ours.contradicts(theirs)
+            };
+            assert!(evidence.iter().any(is_proof), "{ours} {theirs} {reader}: {evidence:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_behind_is_compared_now_and_then_and_suspected_of_nothing() {
+    let mut world = world(16, 10, 2);
+    world.link(0, 1);
+    world.run(10_000);
+    let mut behind = world.truth.clone();
+    for length in 10..40 {
+        world.append(0, &[content(length)]);
+        world.run(10_000);
+        if length % 10 == 0 {
+            world.machines[2].core = behind;
+            world.link(1, 2);
+            world.run(10_000);
+            world.unlink(1, 2);
+        }
+        behind = world.truth.clone();
+    }
+    assert!(world.machines.iter().all(|machine| machine.evidence.is_empty() && machine.faults.is_empty()));
 }
 
 #[test]

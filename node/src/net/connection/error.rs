@@ -46,6 +46,11 @@ impl ConnectionError {
         }
     }
 
+    /// Whether the peer did what no honest one does.
+    pub(in crate::net) fn is_misbehaviour(&self) -> bool {
+        matches!(self.reason(), Reason::Malformed | Reason::Faulty)
+    }
+
     /// Whether a new connection to the same peer is likely to end the same way.
     pub(in crate::net) fn is_lasting(&self) -> bool {
         !matches!(self.reason(), Reason::Socket | Reason::Idle | Reason::Stalled)

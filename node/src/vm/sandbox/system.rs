@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use libc::{c_int, rlim_t};
 
@@ -14,13 +15,14 @@ pub(in crate::vm) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Resul
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Waits until the socket can be read or written. Tells which: (read, write); the end of the other side counts as
-/// something to read.
-pub(in crate::vm) fn wait_ready(socket: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+/// Waits until the socket can be read or written, or the time is over. Tells which: (read, write); the end of the other
+/// side counts as something to read.
+pub(in crate::vm) fn wait_ready(socket: BorrowedFd<'_>, time: Duration) -> io::Result<(bool, bool)> {
+    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
     loop {
         // SAFETY: one descriptor, which is open while it is borrowed.
-        if unsafe { libc::poll(&raw mut poll, 1, -1) } >= 0 {
+        if unsafe { libc::poll(&raw mut poll, 1, milliseconds) } >= 0 {
             return Ok((poll.revents & !libc::POLLOUT != 0, poll.revents & libc::POLLOUT != 0));
         }
         let error = io::Error::last_os_error();

@@ -3,7 +3,7 @@
 //! What comes from the process is hostile: whoever breaks out of the engine can write what he likes into the socket.
 //! A frame has a bound, what is no message is the end of the worker, and a worker that ends is an error of its driver
 //! and nothing more. The driver never blocks on a write alone: requests wait in memory while the process is busy
-//! sending, or both would wait for each other.
+//! sending, or both would wait for each other. And it does not wait for ever: see [`Patience`].
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -11,10 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::Once;
+use std::time::Instant;
 
 use libvms_protocol::entry::Limits;
 use tracing::{debug, warn};
 
+use super::patience::Patience;
 use super::{Ending, WorkerError};
 use crate::vm::message::{FileReply, Report, Request};
 use crate::vm::sandbox::frame::{FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
@@ -39,6 +41,7 @@ pub(super) struct ProcessWorker {
     outgoing: Vec<u8>,
     /// Requests in `outgoing` that came after the last write.
     unsent: usize,
+    patience: Patience,
 }
 
 impl ProcessWorker {
@@ -46,7 +49,9 @@ impl ProcessWorker {
     pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
         let Spawned { process, socket } = spawner::spawn()?;
         let incoming = Frames::new(READY_BYTES_MAX);
-        let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0 };
+        let patience = Patience::at_start();
+        let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, patience };
+        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
         worker.say(&ToWorker::Start(limits))?;
         match worker.next_message()? {
             FromWorker::Ready { missing } if missing.is_empty() => {}
@@ -57,6 +62,8 @@ impl ProcessWorker {
             FromWorker::Report(_) => return Err(worker.refuse("a report before it was ready")),
         }
         worker.incoming.set_frame_bytes_max(frame_bytes_max(&limits));
+        worker.patience = Patience::with(&limits);
+        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
         Ok(worker)
     }
 
@@ -79,7 +86,12 @@ impl ProcessWorker {
 
     pub(super) fn receive(&mut self) -> Result<Report, WorkerError> {
         match self.next_message()? {
-            FromWorker::Report(report) => Ok(report),
+            FromWorker::Report(report) => {
+                if matches!(report, Report::Loaded(_) | Report::Done(_)) {
+                    self.patience.renew();
+                }
+                Ok(report)
+            }
             FromWorker::Ready { .. } => Err(self.refuse("a second greeting")),
         }
     }
@@ -112,8 +124,11 @@ impl ProcessWorker {
     fn exchange(&mut self) -> Result<(), WorkerError> {
         self.write_now()?;
         while !self.outgoing.is_empty() {
-            let (can_read, can_write) =
-                system::wait_ready(self.socket.as_fd()).map_err(WorkerError::Start)?;
+            self.check_patience()?;
+            let begun = Instant::now();
+            let ready = system::wait_ready(self.socket.as_fd(), self.patience.tick());
+            self.patience.wait(begun.elapsed());
+            let (can_read, can_write) = ready.map_err(WorkerError::Start)?;
             if can_read {
                 return self.read();
             }
@@ -126,11 +141,26 @@ impl ProcessWorker {
 
     fn read(&mut self) -> Result<(), WorkerError> {
         loop {
-            match self.incoming.fill(|buffer| self.socket.read(buffer)) {
+            self.check_patience()?;
+            let begun = Instant::now();
+            let read = self.incoming.fill(|buffer| self.socket.read(buffer));
+            self.patience.wait(begun.elapsed());
+            match read {
                 Ok(0) => return Err(self.ended()),
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The time of one tick is over; or a signal came.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(_) => return Err(self.ended()),
+            }
+        }
+    }
+
+    fn check_patience(&mut self) -> Result<(), WorkerError> {
+        match self.patience.end() {
+            None => Ok(()),
+            Some(waited) => {
+                let _ended = self.ended();
+                Err(WorkerError::Overdue { waited })
             }
         }
     }

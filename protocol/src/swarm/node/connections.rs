@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::super::ConnectionId;
+use crate::dht::dialer::Dialed;
 use crate::dht::noise::StreamKeys;
 use crate::wire::Role;
 
@@ -18,6 +19,10 @@ pub(super) struct Connection {
     pub(super) stream: u32,
     pub(super) remote_stream: u32,
     pub(super) remote: Option<SocketAddr>,
+    /// The socket that a hole was punched with, which is this connection's alone.
+    pub(super) puncher: Option<u32>,
+    /// The number of the handshake, as long as its client may punch.
+    pub(super) handshake: Option<u64>,
     state: State,
     bytes_read: usize,
     bytes_written: usize,
@@ -38,7 +43,28 @@ enum State {
 impl Connection {
     pub(super) fn new(keys: StreamKeys, stream: u32, remote_stream: u32, deadline: u64) -> Self {
         let state = State::Unproved { deadline, was_refused: false };
-        Self { keys, stream, remote_stream, remote: None, state, bytes_read: 0, bytes_written: 0 }
+        Self {
+            keys,
+            stream,
+            remote_stream,
+            remote: None,
+            puncher: None,
+            handshake: None,
+            state,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    pub(super) fn of_dialed(dialed: &Dialed, deadline: u64) -> Self {
+        Self::new(dialed.keys.clone(), dialed.local_stream, dialed.remote_stream, deadline)
+    }
+
+    /// Gives a remote that has not proved itself another deadline.
+    pub(super) fn wait_until(&mut self, at: u64) {
+        if let State::Unproved { deadline, .. } = &mut self.state {
+            *deadline = at;
+        }
     }
 
     pub(super) fn is_outgoing(&self) -> bool {
@@ -130,10 +156,8 @@ impl Connections {
         self.deadlines().filter(|(_, deadline)| *deadline <= now).map(|(id, _)| id).collect()
     }
 
-    /// Takes out all: the numbers of their streams.
-    pub(super) fn drain(&mut self) -> Vec<(u32, ConnectionId)> {
-        self.connections.clear();
-        std::mem::take(&mut self.by_stream).into_iter().collect()
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().copied().collect()
     }
 
     fn deadlines(&self) -> impl Iterator<Item = (ConnectionId, u64)> + '_ {

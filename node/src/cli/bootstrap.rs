@@ -1,0 +1,69 @@
+//! `vms bootstrap`: a node of the DHT, for a network of one's own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use libvms::net::{Bootstrap, Network, NetworkOptions, SwarmMode, SwarmOptions};
+use serde_json::json;
+
+use super::Exit;
+use super::output::Output;
+use super::stop::asked_to_stop;
+
+/// The port that hyperdht's own nodes listen on.
+const PORT: u16 = 49_737;
+
+/// Run a node of the DHT, by which others find each other
+///
+/// A private network needs one or more; whoever is to be in it names them with --bootstrap. Nodes keep who is where, not
+/// what is said. JavaScript programs of Hyperswarm can use them, too.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vms bootstrap --public 192.0.2.7\n  vms bootstrap --listen 127.0.0.1:49737          a network on this machine\n  vms host counter.js --bootstrap 192.0.2.7:49737"
+)]
+pub(super) struct Arguments {
+    /// Where to listen (UDP), if not on the port at all addresses
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
+    listen: Option<SocketAddr>,
+    /// The port to listen on
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// The address under which others reach this node; without it, other nodes have to tell
+    #[arg(long, value_name = "ADDRESS")]
+    public: Option<Ipv4Addr>,
+    /// A node of the network to join; none for the first one. Repeat for more
+    #[arg(long, value_name = "HOST:PORT", env = "VMS_BOOTSTRAP", value_delimiter = ',')]
+    bootstrap: Vec<Bootstrap>,
+}
+
+pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    super::runtime()?.block_on(serve(arguments, output))
+}
+
+async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let listen =
+        arguments.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, arguments.port)));
+    let public = match (arguments.public, listen.ip()) {
+        (Some(public), _) => Some(public),
+        (None, IpAddr::V4(ip)) => Some(ip).filter(|ip| !ip.is_unspecified()),
+        (None, IpAddr::V6(_)) => bail!("the DHT knows IPv4 only: choose another address than {listen}"),
+    };
+    let options = SwarmOptions {
+        bind: listen.ip(),
+        port: listen.port(),
+        mode: SwarmMode::Persistent { public },
+        ..SwarmOptions::new(arguments.bootstrap).context("no random numbers for a key")?
+    };
+    let asked_to_stop = asked_to_stop()?;
+    let network = Network::new(NetworkOptions::default());
+    let local = network.join_swarm(options).await?;
+    let known = SocketAddr::new(public.map_or(local.ip(), IpAddr::V4), local.port());
+    output.line(
+        || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {known}"),
+        || json!({ "event": "listening", "address": local, "bootstrap": known }),
+    )?;
+    asked_to_stop.await?;
+    network.shutdown().await;
+    Ok(Exit::Done)
+}

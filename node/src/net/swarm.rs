@@ -1,0 +1,389 @@
+//! Meeting peers through Hyperswarm: sockets and tasks around a [`SwarmNode`].
+//!
+//! ```text
+//! reader (one task for each socket)  datagrams -> machine
+//! driver (one task)                  machine -> datagrams; joins the topics of all cores; starts connections
+//! connection (one task each)         reads and writes the machine's streams, see stream.rs
+//! ```
+//!
+//! The machine stands behind a mutex that nobody holds while waiting. Whoever gives it something wakes the driver.
+
+mod options;
+mod socket;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use libvms_protocol::dht::noise::StreamKeys;
+use libvms_protocol::dht::{Address, Socket};
+use libvms_protocol::swarm::node::{Event, Settings, Transmit};
+use libvms_protocol::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
+use libvms_protocol::udx;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::connection;
+use super::network::{Shared as Network, stopped};
+use super::secret::SecretStream;
+pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
+use stream::{Ends, Stream};
+
+/// Datagrams that leave before others are let in.
+const SENT_AT_ONCE: usize = 128;
+/// Datagrams that are taken from a socket at once.
+const RECEIVED_AT_ONCE: usize = 64;
+/// The longest datagram of the protocol is 1,500 bytes with its headers; what is longer is not of it.
+const DATAGRAM_BYTES_MAX: usize = 2048;
+/// How long the network is told that this node is gone before the process ends.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How the swarm of a network is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwarmStatus {
+    /// Nodes of the DHT that are known.
+    pub nodes: usize,
+    /// Topics that were joined.
+    pub topics: usize,
+    /// Peers that were met through it and are connected.
+    pub peers: Vec<SwarmPeer>,
+}
+
+/// A peer that was met through the swarm.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwarmPeer {
+    /// Its key, in hexadecimal.
+    pub key: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it was reached directly or through a hole that was punched.
+    pub kind: ConnectionKind,
+}
+
+/// How a peer was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectionKind {
+    /// Nothing was in the way.
+    Direct,
+    /// Through a hole in a firewall.
+    Punched,
+}
+
+/// What tasks share: the machine, and whom to wake.
+#[derive(Debug)]
+pub(super) struct Swarm {
+    machine: Mutex<Machine>,
+    wake: Notify,
+    start: Instant,
+}
+
+#[derive(Debug)]
+struct Machine {
+    node: SwarmNode,
+    /// The connections that somebody reads and writes.
+    ends: BTreeMap<ConnectionId, Ends>,
+    open: BTreeMap<ConnectionId, SwarmPeer>,
+}
+
+impl Swarm {
+    /// Binds the sockets and prepares the machine; gives what the driver needs.
+    pub(super) async fn start(options: SwarmOptions) -> std::io::Result<(Arc<Self>, Driver)> {
+        let bootstrap = options.resolve().await;
+        let (server, client) = (socket::bind_server(&options)?, socket::bind(options.bind)?);
+        let local = server.local_addr()?;
+        let settings = Settings {
+            dht: options.settings(bootstrap, local),
+            swarm: libvms_protocol::swarm::Settings::default(),
+            streams: udx::Settings::default(),
+            local_addresses: socket::reachable(local).into_iter().collect(),
+        };
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
+        let machine = Machine { node, ends: BTreeMap::new(), open: BTreeMap::new() };
+        let swarm =
+            Arc::new(Self { machine: Mutex::new(machine), wake: Notify::new(), start: Instant::now() });
+        let mut driver = Driver {
+            swarm: swarm.clone(),
+            sockets: BTreeMap::new(),
+            readers: JoinSet::new(),
+            reading: BTreeMap::new(),
+            bind: options.bind,
+            joined: BTreeSet::new(),
+            has_been_alone: false,
+            local,
+        };
+        driver.add(Socket::Server, server);
+        driver.add(Socket::Client, client);
+        Ok((swarm, driver))
+    }
+
+    /// How it is doing.
+    pub(super) fn status(&self) -> SwarmStatus {
+        let machine = self.lock();
+        SwarmStatus {
+            nodes: machine.node.dht().node().table_len(),
+            topics: machine.node.swarm().topics().count(),
+            peers: machine.open.values().cloned().collect(),
+        }
+    }
+
+    /// Gives the machine what waits in a socket.
+    fn receive(&self, name: Socket, socket: &UdpSocket, buffer: &mut [u8]) {
+        let (mut machine, now) = (self.lock(), self.now());
+        for _ in 0..RECEIVED_AT_ONCE {
+            // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
+            let Ok((length, from)) = socket.try_recv_from(buffer) else { break };
+            machine.node.receive(now, name, from, &buffer[..length]);
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        // Machines panic over nothing that comes from outside; were it so, others would still be served.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that owns the sockets.
+pub(super) struct Driver {
+    swarm: Arc<Swarm>,
+    sockets: BTreeMap<Socket, Arc<UdpSocket>>,
+    readers: JoinSet<()>,
+    reading: BTreeMap<Socket, tokio::task::AbortHandle>,
+    bind: std::net::IpAddr,
+    joined: BTreeSet<TopicKey>,
+    has_been_alone: bool,
+    local: SocketAddr,
+}
+
+impl Driver {
+    /// Where the server socket listens.
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Drives the machine until the network stops; then takes leave of the DHT.
+    pub(super) async fn run(mut self, network: Arc<Network>) {
+        let mut stop = network.stop.subscribe();
+        let mut cores = network.registry.changes();
+        let mut connections = JoinSet::new();
+        self.join_topics(&network);
+        loop {
+            self.work(&network, &mut connections).await;
+            let next = self.swarm.start + self.swarm.lock().node.next_timeout();
+            tokio::select! {
+                () = stopped(&mut stop) => break,
+                () = self.swarm.wake.notified() => {}
+                () = tokio::time::sleep_until(next) => {
+                    self.swarm.lock().node.handle_timeout(self.swarm.now());
+                }
+                changed = cores.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.join_topics(&network);
+                }
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        // What was committed on the way out still has to get through.
+        connections.shutdown().await;
+        let _late = tokio::time::timeout(FAREWELL_TIMEOUT, self.take_leave()).await;
+    }
+
+    /// Is there for others under the discovery keys of all cores.
+    fn join_topics(&mut self, network: &Network) {
+        for key in network.registry.keys() {
+            let topic = key.discovery_key();
+            if self.joined.insert(topic) {
+                self.swarm.lock().node.join(self.swarm.now(), topic, Roles::BOTH);
+            }
+        }
+    }
+
+    /// Does all that the machine wants done, with pauses for what comes in.
+    async fn work(&mut self, network: &Arc<Network>, connections: &mut JoinSet<()>) {
+        loop {
+            let events: Vec<Event> = {
+                let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
+                std::iter::from_fn(|| machine.node.poll_event(now)).collect()
+            };
+            let had_events = !events.is_empty();
+            for event in events {
+                self.handle(event, network, connections);
+            }
+            if self.send().await == 0 && !had_events {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sends what is to be sent; gives how many datagrams that were.
+    async fn send(&self) -> usize {
+        let mut datagrams: Vec<(Transmit, Vec<u8>)> = vec![];
+        {
+            let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
+            while datagrams.len() < SENT_AT_ONCE {
+                let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
+                let Some(transmit) = machine.node.poll_datagram(now, &mut datagram) else { break };
+                datagrams.push((transmit, datagram));
+            }
+        }
+        for (Transmit { socket, to, ttl }, datagram) in &datagrams {
+            if let Some(socket) = self.sockets.get(socket) {
+                // A datagram that can not be sent is lost, as others are on the way.
+                let _lost = socket::send(socket, *to, *ttl, datagram).await;
+            }
+        }
+        datagrams.len()
+    }
+
+    fn handle(&mut self, event: Event, network: &Arc<Network>, connections: &mut JoinSet<()>) {
+        match event {
+            Event::Begun { connection, keys } => self.begin(connection, keys, network, connections),
+            Event::Opened { connection, remote } => self.opened(connection, remote),
+            Event::Readable(id) => self.with_ends(id, Ends::wake_reader),
+            Event::Writable(id) => self.with_ends(id, Ends::wake_writer),
+            Event::RemoteEnded(id) => self.with_ends(id, Ends::remote_ended),
+            Event::Closed { connection, why } => {
+                debug!(?why, "a connection of the swarm is over");
+                self.swarm.lock().open.remove(&connection);
+                self.with_ends(connection, Ends::closed);
+            }
+            Event::DialFailed { peer, why } => debug!(%peer, ?why, "a peer cannot be reached"),
+            Event::Refreshed { topic, announced } => {
+                let topic = data_encoding::HEXLOWER.encode(&topic[..4]);
+                debug!(topic, announced, "a topic was looked up");
+            }
+            Event::Bootstrapped { nodes: 0 } if !self.has_been_alone => {
+                self.has_been_alone = true;
+                warn!("no node of the DHT answers: going on with the addresses that are known");
+            }
+            Event::Bootstrapped { nodes } => info!(nodes, "the DHT is reached"),
+            Event::StandingChanged(standing) => info!(?standing, "this node's standing in the DHT changed"),
+            Event::OpenSocket(number) => match socket::bind(self.bind) {
+                Ok(socket) => self.add(Socket::Puncher(number), socket),
+                Err(error) => debug!(%error, "no socket to punch a hole with"),
+            },
+            Event::CloseSocket(number) => self.remove(Socket::Puncher(number)),
+            Event::ShutDown => {}
+        }
+    }
+
+    fn begin(
+        &self,
+        id: ConnectionId,
+        keys: StreamKeys,
+        network: &Arc<Network>,
+        connections: &mut JoinSet<()>,
+    ) {
+        let stream = Stream::new(self.swarm.clone(), id);
+        let remote_key = keys.remote;
+        let Ok(secret) = SecretStream::of_keys(keys) else { return };
+        let (swarm, network) = (self.swarm.clone(), network.clone());
+        // Whoever was found under a topic is a stranger, whoever dialled whom.
+        let address = swarm.lock().node.remote(id).map(|remote| remote.ip());
+        let Some(place) = address.and_then(|address| network.places.admit(address)) else {
+            network.counters.refused.add(1);
+            return;
+        };
+        network.counters.accepted.add(1);
+        connections.spawn(async move {
+            let (reader, writer) = stream.split();
+            let context = network.context(place);
+            let mut closing = network.closing();
+            let ended = connection::run(reader, writer, secret, context).await;
+            if let Err(error) = ended {
+                closing.reason = error.reason();
+                debug!(peer = %remote_key, %error, "a connection of the swarm ended");
+                if error.is_misbehaviour() {
+                    swarm.lock().node.ban(swarm.now(), remote_key);
+                }
+            }
+        });
+    }
+
+    fn opened(&self, id: ConnectionId, remote: SocketAddr) {
+        let mut machine = self.swarm.lock();
+        let Some((key, is_punched)) = machine.node.peer(id) else { return };
+        let kind = if is_punched { ConnectionKind::Punched } else { ConnectionKind::Direct };
+        info!(peer = %key, address = %remote, ?kind, "connected through the swarm");
+        machine.open.insert(id, SwarmPeer { key: key.to_string(), address: remote, kind });
+    }
+
+    fn with_ends(&self, id: ConnectionId, act: impl FnOnce(&mut Ends)) {
+        if let Some(ends) = self.swarm.lock().ends.get_mut(&id) {
+            act(ends);
+        }
+    }
+
+    fn add(&mut self, name: Socket, socket: UdpSocket) {
+        let socket = Arc::new(socket);
+        self.sockets.insert(name, socket.clone());
+        let reader = self.readers.spawn(read(name, socket, self.swarm.clone()));
+        self.reading.insert(name, reader);
+    }
+
+    fn remove(&mut self, name: Socket) {
+        self.sockets.remove(&name);
+        if let Some(reader) = self.reading.remove(&name) {
+            reader.abort();
+        }
+        while self.readers.try_join_next().is_some() {}
+    }
+
+    /// Withdraws what the DHT keeps about this node.
+    async fn take_leave(&mut self) {
+        self.swarm.lock().node.shut_down(self.swarm.now());
+        loop {
+            loop {
+                let event = self.swarm.lock().node.poll_event(self.swarm.now());
+                match event {
+                    Some(Event::ShutDown) => {
+                        while self.send().await > 0 {}
+                        return;
+                    }
+                    Some(_) => {}
+                    None if self.send().await == 0 => break,
+                    None => {}
+                }
+            }
+            let next = self.swarm.start + self.swarm.lock().node.next_timeout();
+            tokio::select! {
+                () = self.swarm.wake.notified() => {}
+                () = tokio::time::sleep_until(next) => {
+                    self.swarm.lock().node.handle_timeout(self.swarm.now());
+                }
+            }
+        }
+    }
+}
+
+/// Gives the machine what comes in through a socket.
+async fn read(name: Socket, socket: Arc<UdpSocket>, swarm: Arc<Swarm>) {
+    let mut buffer = [0; DATAGRAM_BYTES_MAX];
+    while socket.readable().await.is_ok() {
+        swarm.receive(name, &socket, &mut buffer);
+        swarm.wake.notify_one();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The address of this machine in the form of the DHT.
+fn address(address: SocketAddr) -> Option<Address> {
+    Address::try_from(address).ok()
+}

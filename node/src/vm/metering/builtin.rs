@@ -1,0 +1,364 @@
+//! The engine's built-in functions, made to ask before they run.
+//!
+//! A wrapper object around a built-in shows: by its identity, by what it does as a constructor, as a species, in a stack
+//! trace. So none is made. The function object stays what it is, and only the entry inside it is exchanged: the engine
+//! jumps to [`metered`] where it would have jumped to its own code, and the number of the row in the table takes the place
+//! of the private number ("magic") with which one piece of C serves several functions. Nothing of that can be read by a script.
+//!
+//! The engine has no interface for this, so this file knows how one version of it lays out an object. [`verify_layout`]
+//! compares what it knows with an object whose content we chose, before anything is changed; the version itself is pinned
+//! in `Cargo.toml` and part of every log.
+#![expect(unsafe_code, reason = "entries of functions inside the engine's objects")]
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::OnceLock;
+
+use rquickjs::{Ctx, Value, qjs};
+
+use super::operand::Operands;
+use super::{Metering, Verdict};
+
+type Kind = u8;
+const GENERIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_generic as Kind;
+const GENERIC_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_generic_magic as Kind;
+const CONSTRUCTOR: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor as Kind;
+const CONSTRUCTOR_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_magic as Kind;
+const EITHER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_or_func as Kind;
+const EITHER_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_or_func_magic as Kind;
+const ITERATOR_NEXT: Kind = qjs::JSCFunctionEnum_JS_CFUNC_iterator_next as Kind;
+
+/// `struct JSObject` of quickjs-ng 0.16.2.
+#[repr(C)]
+struct Object {
+    link: [*mut c_void; 2],
+    flags: u8,
+    more_flags: u8,
+    class: u16,
+    shape: *mut c_void,
+    properties: *const qjs::JSValue,
+    weak: *mut c_void,
+    body: Body,
+}
+
+#[repr(C)]
+union Body {
+    function: Function,
+    elements: Elements,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Function {
+    realm: *mut qjs::JSContext,
+    entry: qjs::JSCFunctionType,
+    length: u8,
+    kind: Kind,
+    magic: i16,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Elements {
+    size: *mut c_void,
+    values: *mut c_void,
+    count: u32,
+}
+
+/// The bit of `flags` for an array whose elements stand in one row, each an ordinary property, without a hole.
+const DENSE: u8 = 1 << 4;
+
+/// Where a function went before, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Original {
+    entry: qjs::JSCFunctionType,
+    kind: Kind,
+    magic: i16,
+}
+
+/// The originals of all rows. They are functions of the linked engine, the same for every heap of this process.
+static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
+
+/// The engine is not the one that this file knows.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine's {0} is not what the metering of its built-ins expects")]
+pub(super) struct LayoutError(pub(super) &'static str);
+
+/// Compares the layout with objects of known content.
+pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
+    const LENGTH: u8 = 7;
+    const MAGIC: i16 = 0x1234;
+    let raw = ctx.as_raw().as_ptr();
+    let entry = qjs::JSCFunctionType { generic_magic: Some(metered) };
+    // SAFETY: the context is alive and the name ends with zero; the value is owned, and released with `probe`.
+    let probe = unsafe {
+        let name = c"probe".as_ptr();
+        let kind = qjs::JSCFunctionEnum_JS_CFUNC_generic_magic;
+        let probe = qjs::JS_NewCFunction2(raw, entry.generic, name, LENGTH.into(), kind, MAGIC.into());
+        Value::from_raw(ctx.clone(), probe)
+    };
+    if !probe.is_function() {
+        return Err(LayoutError("memory"));
+    }
+    // SAFETY: a function was made, so there is an object of at least the size that the pinned version gives it.
+    let (object, function) =
+        unsafe { (&*object_of(probe.as_raw()), (*object_of(probe.as_raw())).body.function) };
+    // SAFETY: the value is alive.
+    let class = unsafe { qjs::JS_GetClassID(probe.as_raw()) };
+    // SAFETY: all members of the union are pointers to functions.
+    let is_entry = unsafe {
+        ptr::fn_addr_eq(function.entry.generic_magic.unwrap_or(metered_elsewhere), metered as MagicEntry)
+    };
+    let is_known = u32::from(object.class) == class
+        && function.realm == raw
+        && is_entry
+        && (function.length, function.kind, function.magic) == (LENGTH, GENERIC_MAGIC, MAGIC);
+    if !is_known {
+        return Err(LayoutError("function"));
+    }
+    let evaluate = |text: &str| ctx.eval::<Value<'_>, _>(text).map_err(|_| LayoutError("memory"));
+    for (text, expected) in
+        [("[1, 2, 3]", Some(3)), ("[]", Some(0)), ("[1, , 3]", None), ("({ length: 1 })", None)]
+    {
+        if dense_count(evaluate(text)?.as_raw()) != expected {
+            return Err(LayoutError("array"));
+        }
+    }
+    for (text, expected) in [("[1, , 3]", 3.0), ("[].length = 0, Array(4294967295)", 4_294_967_295.0)] {
+        let length = array_length(evaluate(text)?.as_raw()).ok_or(LayoutError("array"))?;
+        // SAFETY: a number needs no release.
+        let length = unsafe { Value::from_raw(ctx.clone(), length) };
+        if length.as_number() != Some(expected) {
+            return Err(LayoutError("array"));
+        }
+    }
+    for (text, expected) in [("''", 0), ("'text'", 4), ("'\\u{1f600}\\u0394'", 3)] {
+        let text = evaluate(text)?;
+        // SAFETY: a literal is in one piece; if it were none, the type would say so.
+        if !text.is_string() || unsafe { text_length(text.as_raw()) } != expected {
+            return Err(LayoutError("string"));
+        }
+    }
+    Ok(())
+}
+
+type MagicEntry =
+    unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue, c_int) -> qjs::JSValue;
+
+/// Only stands for "another entry than [`metered`]".
+unsafe extern "C" fn metered_elsewhere(
+    _: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+    _: c_int,
+) -> qjs::JSValue {
+    qjs::JS_UNDEFINED
+}
+
+/// Exchanges the entries of these functions, which are the rows of the table in its order.
+pub(super) fn exchange(functions: &[Value<'_>]) -> Result<(), LayoutError> {
+    let originals: Option<Vec<Original>> = functions.iter().map(original).collect();
+    let originals = originals.ok_or(LayoutError("set of built-ins"))?;
+    let known = ORIGINALS.get_or_init(|| originals.clone());
+    let is_known = known.len() == originals.len() && known.iter().zip(&originals).all(|(a, b)| a.is(b));
+    if !is_known {
+        return Err(LayoutError("set of built-ins"));
+    }
+    for (row, function) in functions.iter().enumerate() {
+        let row = i16::try_from(row).map_err(|_| LayoutError("number of built-ins"))?;
+        // SAFETY: `original` has found each of them to be a function in C of a kind that `redirect` knows.
+        unsafe { redirect(&mut (*object_of(function.as_raw())).body.function, row) };
+    }
+    Ok(())
+}
+
+/// What a function object holds, if it is one in C of a kind that can be metered.
+fn original(function: &Value<'_>) -> Option<Original> {
+    let raw = function.as_raw();
+    // SAFETY: the value is alive.
+    let class = unsafe { qjs::JS_GetClassID(raw) };
+    let is_native = function.is_function() && class == NATIVE_FUNCTION;
+    if !is_native {
+        return None;
+    }
+    // SAFETY: the class says which member of the union is there, and the layout has been verified.
+    let Function { entry, kind, magic, .. } = unsafe { (*object_of(raw)).body.function };
+    matches!(kind, GENERIC..=EITHER_MAGIC | ITERATOR_NEXT).then_some(Original { entry, kind, magic })
+}
+
+/// `JS_CLASS_C_FUNCTION`.
+const NATIVE_FUNCTION: qjs::JSClassID = 12;
+/// `JS_CLASS_ARRAY`.
+const ARRAY: u16 = 2;
+
+/// # Safety
+/// The function is of one of the kinds in [`original`].
+unsafe fn redirect(function: &mut Function, row: i16) {
+    function.magic = row;
+    if function.kind == ITERATOR_NEXT {
+        function.entry = qjs::JSCFunctionType { iterator_next: Some(metered_next) };
+        return;
+    }
+    function.entry = qjs::JSCFunctionType { generic_magic: Some(metered) };
+    function.kind = match function.kind {
+        GENERIC => GENERIC_MAGIC,
+        CONSTRUCTOR => CONSTRUCTOR_MAGIC,
+        EITHER => EITHER_MAGIC,
+        with_magic => with_magic,
+    };
+}
+
+impl Original {
+    fn is(&self, other: &Self) -> bool {
+        // SAFETY: each member of the union is a pointer to a function, and only addresses are compared.
+        let address = |original: &Self| unsafe { original.entry.generic.map(|entry| entry as usize) };
+        address(self) == address(other) && (self.kind, self.magic) == (other.kind, other.magic)
+    }
+
+    /// # Safety
+    /// The arguments are those with which the engine called the entry that took this one's place.
+    unsafe fn call(
+        &self,
+        ctx: *mut qjs::JSContext,
+        this: qjs::JSValue,
+        count: c_int,
+        arguments: *mut qjs::JSValue,
+    ) -> qjs::JSValue {
+        // SAFETY: the kind says which member of the union is there; the arguments are the caller's.
+        unsafe {
+            match self.kind {
+                GENERIC | CONSTRUCTOR | EITHER => {
+                    let entry = self.entry.generic.expect("the engine called it, so it is there");
+                    entry(ctx, this, count, arguments)
+                }
+                _ => {
+                    let entry = self.entry.generic_magic.expect("the engine called it, so it is there");
+                    entry(ctx, this, count, arguments, self.magic.into())
+                }
+            }
+        }
+    }
+}
+
+/// Where every function of the table begins now.
+///
+/// # Safety
+/// For the engine only, which gives `arguments` that hold `count` values and `this` that is alive.
+unsafe extern "C" fn metered(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+    row: c_int,
+) -> qjs::JSValue {
+    let (row, original) = of_row(row);
+    // SAFETY: as the engine gave them. What the verdict holds was made in this context, or lives as long as it.
+    unsafe {
+        let Some(metering) = Metering::current() else { return original.call(ctx, this, count, arguments) };
+        let operands = Operands::new(ctx, this, count, arguments);
+        match metering.judge(row, &operands) {
+            Verdict::Run => original.call(ctx, this, count, arguments),
+            Verdict::RunAndCount(steps_of) => {
+                let result = original.call(ctx, this, count, arguments);
+                let steps = steps_of(operands.with(result));
+                if metering.pay(steps) { result } else { interrupted(ctx, result) }
+            }
+            Verdict::Elsewhere(function) => qjs::JS_Call(ctx, function, this, count, arguments),
+            Verdict::Known(result) => result,
+            Verdict::Stop => interrupted(ctx, qjs::JS_UNDEFINED),
+        }
+    }
+}
+
+/// The same for the built-in iterators' `next`, which the engine calls in a way of its own.
+///
+/// # Safety
+/// As for [`metered`]; `done` is for writing.
+unsafe extern "C" fn metered_next(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+    done: *mut c_int,
+    row: c_int,
+) -> qjs::JSValue {
+    let (_, original) = of_row(row);
+    // SAFETY: as the engine gave them; the entry of this kind is of this type.
+    unsafe {
+        if let Some(metering) = Metering::current()
+            && !metering.pay(1)
+        {
+            *done = 0;
+            return interrupted(ctx, qjs::JS_UNDEFINED);
+        }
+        let entry = original.entry.iterator_next.expect("the engine called it, so it is there");
+        entry(ctx, this, count, arguments, done, original.magic.into())
+    }
+}
+
+fn of_row(row: c_int) -> (usize, &'static Original) {
+    let originals = ORIGINALS.get().expect("set before the first entry was exchanged");
+    let row = usize::try_from(row).expect("rows count from zero");
+    (row, &originals[row])
+}
+
+/// The engine's own way to end a script, in place of `result`.
+///
+/// # Safety
+/// The context is alive and the result ours.
+unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue) -> qjs::JSValue {
+    // SAFETY: the caller's promise; the exception is taken and given back.
+    unsafe {
+        qjs::JS_FreeValue(ctx, result);
+        qjs::JS_ThrowInternalError(ctx, c"interrupted".as_ptr());
+        let exception = qjs::JS_GetException(ctx);
+        qjs::JS_SetUncatchableError(ctx, exception);
+        qjs::JS_Throw(ctx, exception)
+    }
+}
+
+/// Elements of an array that is dense: no holes, no accessors, nothing that could run a script when it is read.
+pub(super) fn dense_count(value: qjs::JSValue) -> Option<u32> {
+    let array = array(value)?;
+    // SAFETY: the bit says that this member of the union is there.
+    unsafe { (array.flags & DENSE != 0).then_some(array.body.elements.count) }
+}
+
+/// What an array says of its length, which is its first property and a number.
+pub(super) fn array_length(value: qjs::JSValue) -> Option<qjs::JSValue> {
+    // SAFETY: every array has this property, and nothing takes it away.
+    array(value).map(|array| unsafe { *array.properties })
+}
+
+fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
+    // SAFETY: every object has this head, whose class says which body it has; the layout has been verified. Operands are
+    // alive for the call.
+    unsafe {
+        if qjs::JS_VALUE_GET_TAG(value) != qjs::JS_TAG_OBJECT {
+            return None;
+        }
+        let object = &*object_of(value);
+        (object.class == ARRAY).then_some(object)
+    }
+}
+
+/// UTF-16 units of a string that is in one piece.
+///
+/// # Safety
+/// The value is one.
+pub(super) unsafe fn text_length(value: qjs::JSValue) -> u32 {
+    // SAFETY: such a value points to its string, whose first word is the length below a bit for its width.
+    unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() & (u32::MAX >> 1) }
+}
+
+/// Elements of a typed array, whose body counts them at the same place; 0 when its buffer is gone.
+pub(super) fn typed_count(value: qjs::JSValue) -> Option<u32> {
+    // SAFETY: only objects of the typed arrays' classes have such a type, and with it this body.
+    unsafe { (qjs::JS_GetTypedArrayType(value) >= 0).then(|| (*object_of(value)).body.elements.count) }
+}
+
+fn object_of(value: qjs::JSValue) -> *mut Object {
+    // SAFETY: only a number is taken out of the value; whoever follows it must know that the value is an object.
+    unsafe { qjs::JS_VALUE_GET_PTR(value).cast() }
+}

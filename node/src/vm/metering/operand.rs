@@ -1,0 +1,383 @@
+//! What a built-in is called with, looked at without leaving a trace.
+//!
+//! A script can watch nearly everything: a length may be a getter, an array a proxy. What is here never runs a line of the
+//! script; where an answer would need that there is no answer, and who asked must take another way.
+#![expect(unsafe_code, reason = "values of the engine, borrowed for the time of one call")]
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+
+use rquickjs::{Object, qjs};
+
+use super::builtin;
+
+/// The largest length that an object can have.
+pub(super) const LENGTH_MAX: u64 = (1 << 53) - 1;
+
+/// Names of properties that the rules ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name {
+    Length,
+    Constructor,
+    Species,
+    IsConcatSpreadable,
+    Replace,
+    Split,
+}
+
+/// `this` and the arguments of one call, alive as long as it lasts.
+pub(super) struct Operands {
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    count: usize,
+    arguments: *const qjs::JSValue,
+}
+
+/// One value among the operands, or an element of one.
+#[derive(Clone, Copy)]
+pub(super) struct Operand {
+    ctx: *mut qjs::JSContext,
+    value: qjs::JSValue,
+}
+
+/// What a property is, as far as it can be told without a script's help.
+pub(super) enum Property {
+    /// Neither the object nor its prototypes have it.
+    Absent,
+    Data(Data),
+    /// A function of the script's would have to be asked: an accessor or a proxy.
+    Opaque,
+}
+
+/// The value of an ordinary property.
+pub(super) enum Data {
+    Undefined,
+    Number(f64),
+    Function,
+    Other,
+}
+
+impl Operands {
+    /// # Safety
+    /// All of it is alive while the result is used; `arguments` holds `count` values.
+    pub(super) unsafe fn new(
+        ctx: *mut qjs::JSContext,
+        this: qjs::JSValue,
+        count: c_int,
+        arguments: *const qjs::JSValue,
+    ) -> Self {
+        Self { ctx, this, count: usize::try_from(count).unwrap_or(0), arguments }
+    }
+
+    /// What the function was called on; for a constructor the target of `new`.
+    pub(super) fn this(&self) -> Operand {
+        Operand { ctx: self.ctx, value: self.this }
+    }
+
+    /// How many arguments there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// An argument, `undefined` if there are not so many.
+    pub(super) fn argument(&self, index: usize) -> Operand {
+        let value = if index < self.count {
+            // SAFETY: the index is in the row of values that `new` was given.
+            unsafe { *self.arguments.add(index) }
+        } else {
+            qjs::JS_UNDEFINED
+        };
+        Operand { ctx: self.ctx, value }
+    }
+
+    /// Another value of the same heap, alive as long.
+    pub(super) fn with(&self, value: qjs::JSValue) -> Operand {
+        Operand { ctx: self.ctx, value }
+    }
+
+    /// A number for the script.
+    pub(super) fn number(value: i32) -> qjs::JSValue {
+        qjs::JS_MKVAL(qjs::JS_TAG_INT, value)
+    }
+
+    /// A truth value for the script.
+    pub(super) fn truth(value: bool) -> qjs::JSValue {
+        if value { qjs::JS_TRUE } else { qjs::JS_FALSE }
+    }
+}
+
+impl Operand {
+    fn tag(self) -> i32 {
+        // SAFETY: reads the tag, which every value has.
+        unsafe { qjs::JS_VALUE_GET_TAG(self.value) }
+    }
+
+    pub(super) fn is_undefined(self) -> bool {
+        self.tag() == qjs::JS_TAG_UNDEFINED
+    }
+
+    /// `null` or `undefined`.
+    pub(super) fn is_nullish(self) -> bool {
+        self.is_undefined() || self.tag() == qjs::JS_TAG_NULL
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        self.tag() == qjs::JS_TAG_OBJECT
+    }
+
+    pub(super) fn is_function(self) -> bool {
+        // SAFETY: the value is alive.
+        self.is_object() && unsafe { qjs::JS_IsFunction(self.ctx, self.value) }
+    }
+
+    /// An object that was made as a regular expression, whatever it looks like now.
+    pub(super) fn is_regexp(self) -> bool {
+        // SAFETY: the value is alive.
+        self.is_object() && unsafe { qjs::JS_IsRegExp(self.value) }
+    }
+
+    /// An `ArrayBuffer`.
+    pub(super) fn is_buffer(self) -> bool {
+        // SAFETY: the value is alive.
+        self.is_object() && unsafe { qjs::JS_IsArrayBuffer(self.value) }
+    }
+
+    /// A BigInt that does not fit into a machine word.
+    pub(super) fn is_long_integer(self) -> bool {
+        self.tag() == qjs::JS_TAG_BIG_INT
+    }
+
+    /// The value of a number.
+    pub(super) fn number(self) -> Option<f64> {
+        // SAFETY: the tag says which member of the union is there.
+        unsafe {
+            match self.tag() {
+                qjs::JS_TAG_INT => Some(f64::from(qjs::JS_VALUE_GET_INT(self.value))),
+                tag if qjs::JS_TAG_IS_FLOAT64(tag) => Some(qjs::JS_VALUE_GET_FLOAT64(self.value)),
+                _ => None,
+            }
+        }
+    }
+
+    /// UTF-16 units of a string. Text inside an object is none.
+    #[inline]
+    pub(super) fn text_length(self) -> Option<u64> {
+        match self.tag() {
+            // SAFETY: the tag says so.
+            qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(self.value) })),
+            qjs::JS_TAG_STRING_ROPE => {
+                let mut length = 0;
+                // SAFETY: the value is alive. The length of a string is its own and can not be redefined.
+                let status = unsafe { qjs::JS_GetLength(self.ctx, self.value, &raw mut length) };
+                (status == 0).then(|| u64::try_from(length).unwrap_or(0))
+            }
+            _ => None,
+        }
+    }
+
+    /// The UTF-16 units of a string themselves.
+    pub(super) fn text_units(self) -> Option<Vec<u16>> {
+        self.text_length()?;
+        let mut length = 0;
+        // SAFETY: the value is a living string; the units are released after they are copied.
+        unsafe {
+            let units = qjs::JS_ToCStringLenUTF16(self.ctx, &raw mut length, self.value);
+            if units.is_null() {
+                // For want of memory. The built-in will meet that itself.
+                qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
+                return None;
+            }
+            let copied = std::slice::from_raw_parts(units, usize::try_from(length).unwrap_or(0)).to_vec();
+            qjs::JS_FreeCStringUTF16(self.ctx, units);
+            Some(copied)
+        }
+    }
+
+    /// The length of an array that is no proxy.
+    pub(super) fn array_length(self) -> Option<u64> {
+        if !self.is_object() {
+            return None;
+        }
+        let length = builtin::array_length(self.value)?;
+        Some(Self { ctx: self.ctx, value: length }.number().unwrap_or(0.0) as u64)
+    }
+
+    /// The same if each element is an ordinary property: nothing of the script's runs when they are read.
+    pub(super) fn dense_length(self) -> Option<u64> {
+        if !self.is_object() {
+            return None;
+        }
+        let count = u64::from(builtin::dense_count(self.value)?);
+        (self.array_length() == Some(count)).then_some(count)
+    }
+
+    /// Elements of a typed array; none if its buffer is gone.
+    pub(super) fn typed_length(self) -> Option<u64> {
+        if self.is_object() { builtin::typed_count(self.value).map(u64::from) } else { None }
+    }
+
+    /// The length of any object, if it can be known: its own or inherited, and an ordinary number.
+    pub(super) fn ordinary_length(self) -> Option<u64> {
+        if let Some(length) = self.array_length() {
+            return Some(length);
+        }
+        match self.property(Name::Length) {
+            Property::Absent | Property::Data(Data::Undefined) => Some(0),
+            // Not a number is 0, and negative numbers are.
+            Property::Data(Data::Number(length)) => Some((length as u64).min(LENGTH_MAX)),
+            Property::Data(_) | Property::Opaque => None,
+        }
+    }
+
+    /// The value of a dense array's element, as long as `look` lasts.
+    pub(super) fn element<T>(self, index: u64, look: impl FnOnce(Self) -> T) -> T {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        // SAFETY: the array is alive; elements of a dense array are ordinary properties. What was read is released.
+        unsafe {
+            let value = qjs::JS_GetPropertyUint32(self.ctx, self.value, index);
+            let seen = look(Self { ctx: self.ctx, value });
+            qjs::JS_FreeValue(self.ctx, value);
+            seen
+        }
+    }
+
+    /// A property of an object, looked up as the script would, through its prototypes.
+    pub(super) fn property(self, name: Name) -> Property {
+        if !self.is_object() {
+            return Property::Opaque;
+        }
+        // SAFETY: each object on the way is held while it is looked at, and released after.
+        unsafe {
+            let mut object = qjs::JS_DupValue(self.ctx, self.value);
+            loop {
+                let found = Self { ctx: self.ctx, value: object }.own(name);
+                if !matches!(found, Property::Absent) {
+                    qjs::JS_FreeValue(self.ctx, object);
+                    return found;
+                }
+                let next = qjs::JS_GetPrototype(self.ctx, object);
+                qjs::JS_FreeValue(self.ctx, object);
+                if qjs::JS_VALUE_GET_TAG(next) != qjs::JS_TAG_OBJECT {
+                    return Property::Absent;
+                }
+                object = next;
+            }
+        }
+    }
+
+    /// A property of this object alone.
+    pub(super) fn own(self, name: Name) -> Property {
+        let mut found = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
+        // SAFETY: the object is alive and no proxy, for which the engine would ask the script. The descriptor is only
+        // read if the engine has filled it, and what it holds is released.
+        unsafe {
+            if qjs::JS_IsProxy(self.value) {
+                return Property::Opaque;
+            }
+            match qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), self.value, atom(name)) {
+                0 => return Property::Absent,
+                1 => {}
+                _ => {
+                    qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
+                    return Property::Opaque;
+                }
+            }
+            let found = found.assume_init();
+            let value = Self { ctx: self.ctx, value: found.value };
+            let property = match found.flags & qjs::JS_PROP_GETSET as c_int {
+                0 => Property::Data(value.kind()),
+                _ => Property::Opaque,
+            };
+            for part in [found.value, found.getter, found.setter] {
+                qjs::JS_FreeValue(self.ctx, part);
+            }
+            property
+        }
+    }
+
+    /// Whether this object itself has a property whose value, or whose getter, is that object.
+    pub(super) fn own_is(self, name: Name, expected: qjs::JSValue) -> bool {
+        let mut found = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
+        // SAFETY: as in `own`.
+        unsafe {
+            if qjs::JS_IsProxy(self.value) {
+                return false;
+            }
+            if qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), self.value, atom(name)) != 1 {
+                qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
+                return false;
+            }
+            let found = found.assume_init();
+            let is_accessor = found.flags & qjs::JS_PROP_GETSET as c_int != 0;
+            let part = if is_accessor { found.getter } else { found.value };
+            let is_expected = Self { ctx: self.ctx, value: part }.is(expected);
+            for part in [found.value, found.getter, found.setter] {
+                qjs::JS_FreeValue(self.ctx, part);
+            }
+            is_expected
+        }
+    }
+
+    fn kind(self) -> Data {
+        match self.number() {
+            Some(number) => Data::Number(number),
+            None if self.is_undefined() => Data::Undefined,
+            None if self.is_function() => Data::Function,
+            None => Data::Other,
+        }
+    }
+
+    /// The same object.
+    pub(super) fn is(self, other: qjs::JSValue) -> bool {
+        // SAFETY: compares addresses, which both have if both are objects.
+        unsafe {
+            self.is_object()
+                && qjs::JS_VALUE_GET_TAG(other) == qjs::JS_TAG_OBJECT
+                && qjs::JS_VALUE_GET_PTR(self.value) == qjs::JS_VALUE_GET_PTR(other)
+        }
+    }
+
+    /// The prototype of an object that is no proxy, as long as `look` lasts.
+    pub(super) fn prototype<T>(self, look: impl FnOnce(Self) -> T) -> T {
+        // SAFETY: the object is alive; what was read is released.
+        unsafe {
+            let value = qjs::JS_GetPrototype(self.ctx, self.value);
+            let seen = look(Self { ctx: self.ctx, value });
+            qjs::JS_FreeValue(self.ctx, value);
+            seen
+        }
+    }
+
+    /// Units of the text that a built-in function gives for this value: one that runs no script on it.
+    pub(super) fn length_of(self, function: qjs::JSValue, argument: i32) -> Option<u64> {
+        // SAFETY: function and value are alive; the result is released, and an exception taken away.
+        unsafe {
+            let mut argument = Operands::number(argument);
+            let value = qjs::JS_Call(self.ctx, function, self.value, 1, &raw mut argument);
+            if qjs::JS_IsException(value) {
+                qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
+                return None;
+            }
+            let length = Self { ctx: self.ctx, value }.text_length();
+            qjs::JS_FreeValue(self.ctx, value);
+            length
+        }
+    }
+}
+
+/// An object that was made as a regular expression.
+pub(super) fn is_regexp(object: &Object<'_>) -> bool {
+    // SAFETY: the object is alive.
+    unsafe { qjs::JS_IsRegExp(object.as_value().as_raw()) }
+}
+
+fn atom(name: Name) -> qjs::JSAtom {
+    match name {
+        Name::Length => qjs::JS_ATOM_length,
+        Name::Constructor => qjs::JS_ATOM_constructor,
+        Name::Species => qjs::JS_ATOM_Symbol_species,
+        Name::IsConcatSpreadable => qjs::JS_ATOM_Symbol_isConcatSpreadable,
+        Name::Replace => qjs::JS_ATOM_Symbol_replace,
+        Name::Split => qjs::JS_ATOM_Symbol_split,
+    }
+}

@@ -1,0 +1,61 @@
+//! A script run for its time, with the metering of built-ins and without: what the metering costs.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libvms_protocol::entry::Limits;
+
+use super::bridge::Port;
+use super::engine::{Builtins, Engine};
+use super::message::{Call, Console, FileReply, FileRequest, Load, Outcome};
+
+struct Nobody;
+
+impl Port for Nobody {
+    fn file(&self, _: FileRequest) -> Option<FileReply> {
+        None
+    }
+
+    fn console(&self, _: Console) {}
+}
+
+/// The time of each of `rounds` calls of the script's `run`, by turns: in an engine whose built-ins are metered, and in one as it is
+/// delivered.
+///
+/// # Panics
+/// If a call does anything but return.
+#[doc(hidden)]
+#[must_use]
+pub fn metered_and_plain(code: &str, rounds: usize) -> Vec<[Duration; 2]> {
+    let code = code.to_owned();
+    let measure = move || {
+        let engines = [Builtins::Metered, Builtins::Plain].map(|builtins| {
+            let limits = Limits { fuel: 1 << 40, ..Limits::default() };
+            let engine = Engine::with(limits, Box::new(Nobody), builtins).expect("an engine");
+            engine.load(&Load { code: code.clone(), at: 0, seed: [0; 32] }).expect("a good script");
+            time(&engine);
+            engine
+        });
+        let turns = |round: usize| {
+            // Whoever goes second finds the caches warm: so they change.
+            let [metered, plain] = &engines;
+            if round.is_multiple_of(2) {
+                [time(metered), time(plain)]
+            } else {
+                let plain = time(plain);
+                [time(metered), plain]
+            }
+        };
+        (0..rounds).map(turns).collect()
+    };
+    let builder = thread::Builder::new().stack_size(16 << 20);
+    builder.spawn(measure).expect("a thread").join().expect("calls return")
+}
+
+fn time(engine: &Engine) -> Duration {
+    let call = Call { method: "run".into(), args: "[]".into(), user_id: None, at: 0, seed: [0; 32] };
+    let start = Instant::now();
+    let done = engine.call(&call);
+    assert!(matches!(done.outcome, Outcome::Returned(_)), "{done:?}");
+    start.elapsed()
+}

@@ -1,0 +1,132 @@
+//! What peers say and show of a host's cores that an append-only log does not explain, and what it is worth.
+//!
+//! Two things convict the host, because its own signatures stand against each other or against what a log of ours is:
+//! a signed head of a **fork**, which our hosts never make, and two signed heads that differ at one length
+//! (**equivocation**). All else is a word of a peer, or has an innocent reason: a signed head that is shorter than one
+//! that was seen, and a part of it, is what every replicator has that is behind. It tells of a **truncation** only where
+//! the peer had more before, and convicts nobody even then: the peer may have lost its disk.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::replication::{Evidence, HeadProof};
+
+use super::follow::Event;
+use super::report;
+use crate::storage::StorageError;
+
+/// Judges what is shown of one core, and keeps what convicts.
+///
+/// Each kind is told and kept once: a host can sign any number of heads, and a peer can claim any number of forks.
+#[derive(Debug)]
+pub struct EvidenceJudge {
+    directory: PathBuf,
+    core: &'static str,
+    told: BTreeSet<(&'static str, bool)>,
+}
+
+/// The kinds of evidence, as reports for programs carry them.
+const FORK: &str = "fork";
+const EQUIVOCATION: &str = "equivocation";
+const TRUNCATION: &str = "truncation";
+
+impl EvidenceJudge {
+    /// A judge of the core `core` (`log`, `files` or `blobs`) of a host whose reports are in `directory`.
+    pub fn new(directory: PathBuf, core: &'static str) -> Self {
+        Self { directory, core, told: BTreeSet::new() }
+    }
+
+    /// What was kept in an earlier run: a host stays convicted when the watcher starts again.
+    pub fn recall(&mut self) -> Vec<Event> {
+        let kept = |class| {
+            let (report, why) = report::find_evidence(&self.directory, self.core, class)?;
+            Some(self.event(class, true, why, Some(report)))
+        };
+        let events: Vec<Event> = [FORK, EQUIVOCATION].into_iter().filter_map(kept).collect();
+        self.told.extend(events.iter().filter_map(|event| match event {
+            Event::Evidence { class, .. } => Some((*class, true)),
+            _ => None,
+        }));
+        events
+    }
+
+    /// What there is to tell of a piece of evidence; `None` where it is nothing new.
+    ///
+    /// # Errors
+    /// Where the report can not be written. The evidence is judged again when it is shown again.
+    pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
+        let Verdict { class, proof, why } = Verdict::of(evidence, self.core);
+        if !self.told.insert((class, proof.is_some())) {
+            return Ok(None);
+        }
+        let written = proof
+            .map(|proof| report::write_evidence(&self.directory, self.core, class, &proof, &why))
+            .transpose();
+        if written.is_err() {
+            self.told.remove(&(class, true));
+        }
+        let report = written?;
+        Ok(Some(self.event(class, proof.is_some(), why, report)))
+    }
+
+    fn event(&self, class: &'static str, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
+        Event::Evidence { core: self.core, class, is_signed, why, report }
+    }
+}
+
+/// What convicts a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof<'a> {
+    /// One signed head that our hosts never sign.
+    Fork(&'a Checkpoint),
+    /// Two signed heads, and how each of them grew out of the length at which they differ.
+    Equivocation([&'a HeadProof; 2]),
+}
+
+struct Verdict<'a> {
+    class: &'static str,
+    proof: Option<Proof<'a>>,
+    why: String,
+}
+
+impl<'a> Verdict<'a> {
+    fn of(evidence: &'a Evidence, core: &str) -> Self {
+        match evidence {
+            Evidence::ForkClaimed { fork, length, .. } => Self {
+                class: FORK,
+                proof: None,
+                why: format!(
+                    "a peer says that the {core} core was cut off {fork} times, and has {length} blocks"
+                ),
+            },
+            Evidence::ShrinkClaimed { before, after, .. } => Self {
+                class: TRUNCATION,
+                proof: None,
+                why: format!("a peer says that the {core} core has {after} blocks, and said {before} before"),
+            },
+            Evidence::ShorterSigned { theirs, .. } => Self {
+                class: TRUNCATION,
+                proof: None,
+                why: format!(
+                    "a peer that had more shows a signed head of {} blocks of the {core} core, an old one or that of \
+                     a core that was cut off",
+                    theirs.length()
+                ),
+            },
+            Evidence::ForkSigned { theirs, .. } => Self {
+                class: FORK,
+                proof: Some(Proof::Fork(theirs)),
+                why: format!("the host has signed a {core} core that was cut off {} times", theirs.fork()),
+            },
+            Evidence::Conflict { ours, theirs, .. } => Self {
+                class: EQUIVOCATION,
+                proof: Some(Proof::Equivocation([ours, theirs])),
+                why: format!(
+                    "the host has signed two {core} cores that differ in their first {} blocks",
+                    ours.head().length
+                ),
+            },
+        }
+    }
+}

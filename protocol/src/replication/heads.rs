@@ -1,0 +1,98 @@
+//! Whole heads that peers show: whether their logs are ours, and what it says about the writer if not.
+//!
+//! A longer log shows by how it grows whether it is ours. Of all others the head is asked for: now and then of peers
+//! whose log is not longer, at once of those that claim a fork, that have shrunk, or whose head does not grow out of ours.
+
+use super::answer::answer;
+use super::check::{CheckError, Head, check_head};
+use super::evidence::{Evidence, HeadProof};
+use super::peer::{Asked, Peer, PeerFault, PeerId};
+use super::store::{Store, roots_at};
+use super::{Download, HEADS_SHOWN_MAX, Replicator};
+use crate::wire::message::{Data, Request, RequestUpgrade};
+
+/// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
+const COMPARE_INTERVAL_MS: u64 = 10_000;
+
+impl Replicator {
+    /// Asks peers whose log is as long as ours or shorter for their heads. A longer log shows by how it grows whether
+    /// it is ours; without this, two logs of one length would stand side by side unnoticed.
+    pub(super) fn compare_heads(&mut self, now: u64) {
+        let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
+        let due: Vec<(PeerId, u64)> =
+            self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
+        for (id, length) in due {
+            self.with(id, |peer| {
+                peer.compared_length = length;
+                peer.compare_from = now.saturating_add(COMPARE_INTERVAL_MS);
+            });
+            self.ask_for_head(now, id, 0, length);
+        }
+    }
+
+    /// The length of a peer's log, if it was not compared with ours yet and our whole tree over it is here.
+    pub(super) fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
+        let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
+        let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
+        let is_new = length > 0 && length != peer.compared_length;
+        (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
+    }
+
+    /// Asks for the proof of a whole head, for which the other side needs nothing but its roots.
+    pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
+        self.send_request(now, id, Asked::Head { fork, length }, 0);
+    }
+
+    /// A peer that has found two signed logs shows its own to everybody, under the number 0.
+    pub(super) fn take_shown_head(&mut self, id: PeerId, data: &Data, store: &impl Store) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.heads_shown = peer.heads_shown.saturating_add(1);
+        if peer.heads_shown > HEADS_SHOWN_MAX {
+            return;
+        }
+        if let Some(evidence) = self.judge_head(id, data, store).ok().flatten() {
+            self.report(evidence);
+        }
+    }
+
+    /// Reports a signed head that is not simply a part of our log.
+    pub(super) fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
+        let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
+        let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
+        if let Some(evidence) = evidence {
+            self.report(evidence);
+        }
+        suspected.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    /// What a proof of a whole head says about the writer of the log.
+    fn judge_head(
+        &self,
+        id: PeerId,
+        data: &Data,
+        store: &impl Store,
+    ) -> Result<Option<Evidence>, CheckError> {
+        let Head { signed: theirs, length, tree_hash } = check_head(self.key, data)?;
+        if theirs.fork() != 0 {
+            return Ok(Some(Evidence::ForkSigned { peer: id, theirs }));
+        }
+        let is_ours = roots_at(store, length).map(|roots| roots.tree_hash() == tree_hash);
+        if is_ours == Some(false) {
+            return Ok(self.conflict(id, length, data, store));
+        }
+        // Without such a claim it is the head of a peer that is behind, as peers are.
+        let has_shrunk = self.peers.get(&id).is_some_and(|peer| peer.claims.contains(&(0, length)));
+        let is_shorter = has_shrunk && theirs.length() < self.length;
+        Ok(is_shorter.then_some(Evidence::ShorterSigned { peer: id, theirs }))
+    }
+
+    /// Their head beside ours, as proofs from the length at which they differ. `None` where the nodes are not stored
+    /// that show how our head grew out of that length.
+    fn conflict(&self, id: PeerId, length: u64, data: &Data, store: &impl Store) -> Option<Evidence> {
+        let upgrade = Some(RequestUpgrade { start: 0, length });
+        let ours = answer(store, &Request { upgrade, ..Request::default() }).ok()?.upgrade?;
+        let ours = Box::new(HeadProof::check(self.key, 0, ours).ok()?);
+        let theirs = Box::new(HeadProof::check(self.key, 0, data.upgrade.clone()?).ok()?);
+        ours.contradicts(&theirs).then_some(Evidence::Conflict { peer: id, ours, theirs })
+    }
+}

@@ -1,0 +1,254 @@
+//! The same calls in other surroundings: time zones, languages, processors, heaps, processes and builds.
+//!
+//! Each [`Surroundings`] is a process of its own that executes the calls of a seed and writes a digest for each script;
+//! all of them run at once, so that each also disturbs the others. `.ci/differential [CALLS] [SEED]` is the long form,
+//! with a release build among them. A difference is told with its seed and the first entry that differs.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use data_encoding::HEXLOWER;
+use libvms::vm::Sandbox;
+use libvms_protocol::entry::Entry;
+use libvms_protocol::tree::Roots;
+use serde::{Deserialize, Serialize};
+
+use super::generator::{CALLS_PER_PROGRAM, LIMITS, program};
+use super::recording::Recording;
+use crate::harness::{VMS, variable};
+
+/// Where and how the calls are executed.
+struct Surroundings {
+    name: &'static str,
+    program: PathBuf,
+    sandbox: Sandbox,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// What one process is asked to do; it finds this in [`TASK`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Task {
+    seed: u64,
+    scripts: std::ops::Range<u64>,
+    is_deep: bool,
+    in_process: bool,
+    /// Every entry, instead of a digest for each script.
+    in_full: bool,
+    report: PathBuf,
+}
+
+const TASK: &str = "VMS_DIFFERENTIAL_TASK";
+
+/// Names for the same parts of the processor in older and newer versions of the C library; unknown ones do no harm.
+const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX,-AVX2,-AVX512F,-AVX512VL,-ERMS,-SSE4_2,-FMA_Usable,\
+    -FMA4_Usable,-AVX2_Usable,-AVX_Usable,-AVX512F_Usable";
+
+fn surroundings() -> Vec<Surroundings> {
+    let program = std::env::current_exe().expect("this program");
+    let plain = |name, sandbox, variables: &[(&'static str, &str)]| {
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Surroundings { name, program: program.clone(), sandbox, variables }
+    };
+    let large = "x".repeat(100_000);
+    vec![
+        plain("a thread", Sandbox::Off, &[]),
+        plain("a worker process", Sandbox::Process, &[("TZ", "America/St_Johns")]),
+        plain("Turkish in Kathmandu", Sandbox::Off, &[("TZ", "Asia/Kathmandu"), ("LC_ALL", "tr_TR.UTF-8")]),
+        plain(
+            "a large environment",
+            Sandbox::Off,
+            &[("TZ", "XYZ-25:17"), ("LANG", "de_DE"), ("LARGE", &large)],
+        ),
+        plain("a processor without FMA and AVX", Sandbox::Off, &[("GLIBC_TUNABLES", PLAIN_PROCESSOR)]),
+        plain(
+            "a heap full of garbage",
+            Sandbox::Off,
+            &[("MALLOC_PERTURB_", "165"), ("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "4096")],
+        ),
+    ]
+}
+
+/// The tests of another build, which `.ci/differential` names.
+fn other_build() -> Option<Surroundings> {
+    let program = PathBuf::from(std::env::var_os("VMS_OTHER_BUILD")?);
+    Some(Surroundings { name: "another build", program, sandbox: Sandbox::Off, variables: vec![] })
+}
+
+impl Surroundings {
+    fn start(&self, task: &Task) -> Child {
+        let json = serde_json::to_string(task).expect("JSON");
+        Command::new(&self.program)
+            .args([
+                "--exact",
+                "determinism::differential::execute_the_calls_of_a_seed",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(TASK, json)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts")
+    }
+
+    /// The task of executing the scripts of a seed here, whose report goes into `directory`.
+    fn task(&self, seed: u64, scripts: std::ops::Range<u64>, is_deep: bool, directory: &Path) -> Task {
+        let (in_process, report) = (self.sandbox == Sandbox::Process, directory.join(self.name));
+        Task { seed, scripts, is_deep, in_process, in_full: false, report }
+    }
+}
+
+/// Executes the same scripts in all these surroundings.
+fn compare(surroundings: &[Surroundings], seed: u64, calls: u64, is_deep: bool) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let scripts = 0..calls.div_ceil(CALLS_PER_PROGRAM as u64);
+    let tasks: Vec<Task> = surroundings
+        .iter()
+        .map(|place| place.task(seed, scripts.clone(), is_deep, directory.path()))
+        .collect();
+    let reports = reports(surroundings, &tasks);
+    for (place, report) in surroundings.iter().zip(&reports).skip(1) {
+        let Some(script) = first_difference(&reports[0], report) else { continue };
+        let again: Vec<Task> = tasks
+            .iter()
+            .map(|task| Task { scripts: script..script + 1, in_full: true, ..task.clone() })
+            .collect();
+        let details = self::reports(surroundings, &again);
+        let (first, other) = (surroundings[0].name, place.name);
+        let position = surroundings.iter().position(|one| one.name == other).expect("one of them");
+        let differing = details[0].lines().zip(details[position].lines()).find(|(one, two)| one != two);
+        panic!("seed {seed}, script {script}: {first} and {other} differ\n{differing:#?}");
+    }
+    assert_eq!(reports[0].lines().count() as u64, scripts.end, "some scripts were not executed");
+}
+
+fn reports(surroundings: &[Surroundings], tasks: &[Task]) -> Vec<String> {
+    let children: Vec<Child> =
+        surroundings.iter().zip(tasks).map(|(place, task)| place.start(task)).collect();
+    for (place, mut child) in surroundings.iter().zip(children) {
+        assert!(child.wait().expect("it ends").success(), "{}: it failed", place.name);
+    }
+    tasks.iter().map(|task| fs::read_to_string(&task.report).expect("a report")).collect()
+}
+
+/// The first line in which two reports differ.
+fn first_difference(one: &str, other: &str) -> Option<u64> {
+    let position = one.lines().zip(other.lines()).position(|(one, other)| one != other);
+    let lengths = (one.lines().count(), other.lines().count());
+    let position = position.or_else(|| (lengths.0 != lengths.1).then(|| lengths.0.min(lengths.1)));
+    position.map(|line| line as u64)
+}
+
+#[test]
+fn calls_give_the_same_entries_in_all_surroundings() {
+    let (calls, seed) = (variable("VMS_CALLS", 20_000), variable("VMS_SEED", 1));
+    compare(&surroundings(), seed, calls, true);
+    if let Some(other) = other_build() {
+        let mut all = surroundings();
+        all.truncate(2);
+        all.push(other);
+        // How deep a stack of so many bytes is depends on the compiler: design.md says how auditors live with that.
+        compare(&all, seed, calls, false);
+    }
+}
+
+/// What runs in another process: see [`Surroundings::start`].
+#[test]
+#[ignore = "a part of the test above"]
+fn execute_the_calls_of_a_seed() {
+    let Ok(task) = std::env::var(TASK) else { return };
+    let task: Task = serde_json::from_str(&task).expect("a task");
+    libvms::vm::run_workers_with(Path::new(VMS));
+    if task.in_process {
+        Sandbox::Process.choose()
+    } else {
+        Sandbox::Off.choose()
+    }
+    let mut report = String::new();
+    for script in task.scripts.clone() {
+        let (recording, fuel) = record(task.seed, script, task.is_deep);
+        if task.in_full {
+            write_in_full(&mut report, &recording, &fuel);
+        } else {
+            let _infallible = writeln!(report, "{}", digest(&recording, &fuel));
+        }
+    }
+    fs::write(task.report, report).expect("a writable directory");
+}
+
+/// Executes one script's calls; gives the fuel that each took.
+fn record(seed: u64, script: u64, is_deep: bool) -> (Recording, Vec<u64>) {
+    let program = program(seed, script, is_deep);
+    let mut recording = Recording::start(program.code, LIMITS);
+    let mut fuel = vec![];
+    for (number, (method, args)) in program.calls.into_iter().enumerate() {
+        if number == CALLS_PER_PROGRAM / 2 && script.is_multiple_of(16) {
+            recording.new_epoch();
+        }
+        fuel.push(recording.call(Some("caller"), &method, args));
+    }
+    (recording, fuel)
+}
+
+/// Binds all entries and the fuel of each call.
+fn digest(recording: &Recording, fuel: &[u64]) -> String {
+    let mut roots = Roots::default();
+    recording.entries().iter().for_each(|entry| roots.append(entry));
+    fuel.iter().for_each(|fuel| roots.append(&fuel.to_le_bytes()));
+    HEXLOWER.encode(&roots.tree_hash().0)
+}
+
+fn write_in_full(report: &mut String, recording: &Recording, fuel: &[u64]) {
+    for (block, entry) in recording.entries().iter().enumerate() {
+        let entry = Entry::decode(entry).expect("our own");
+        let _infallible = writeln!(report, "block {block}: {entry:?}");
+    }
+    for (call, fuel) in fuel.iter().enumerate() {
+        let _infallible = writeln!(report, "fuel of call {call}: {fuel}");
+    }
+}
+
+#[test]
+fn a_difference_is_found_and_placed() {
+    let digests = |seed| {
+        (0..3)
+            .map(|script| {
+                let (recording, fuel) = record(seed, script, false);
+                digest(&recording, &fuel) + "\n"
+            })
+            .collect::<String>()
+    };
+    let (one, other) = (digests(1), digests(2));
+    assert_eq!(first_difference(&one, &one), None);
+    assert_eq!(first_difference(&one, &other), Some(0));
+    let mixed = format!("{}{}", &one[..65], &other[65..]);
+    assert_eq!(first_difference(&one, &mixed), Some(1));
+    assert_eq!(first_difference(&one, &one[..130]), Some(2));
+}
+
+#[test]
+fn generated_calls_end_in_every_way_there_is() {
+    let mut kinds = std::collections::BTreeMap::new();
+    for script in 0..40 {
+        for (kind, count) in record(7, script, true).0.kinds() {
+            *kinds.entry(kind).or_insert(0) += count;
+        }
+    }
+    for kind in [
+        "returned",
+        "changed files",
+        "fuel",
+        "output",
+        "InternalError",
+        "RangeError",
+        "NotFoundError",
+        "Error",
+    ] {
+        assert!(kinds.get(kind).is_some_and(|count| *count >= 3), "{kind}: {kinds:?}");
+    }
+    // Else the expressions are not worth much.
+    assert!(kinds["returned"] > 1_000, "{kinds:?}");
+}
