@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod hostile;
 mod interop;
+mod probes;
 mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
