@@ -5,18 +5,22 @@
 for (;;) 2n ** 1000000n
 
 // powers of three that are possible
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 for (;;) 3n ** 300000n
 
 // products of great integers
 const a = (1n << 8000000n) - 1n; a * a
 
 // products of possible integers
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a * a
 
 // quotients of possible integers
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, b = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a / b
 
 // remainders of possible integers
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, b = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a % b
 
 // sums of possible integers
@@ -35,12 +39,15 @@ const a = (1n << 1000000n) - 1n, b = -a; for (;;) { a & b; a | b; a ^ b; ~a }
 const a = (1n << 1000000n) - 1n; for (;;) a.toString()
 
 // decimal digits of a possible integer in a template
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n; for (let i = 0; i < 1e4; i++) `${a}`
 
 // decimal digits of a possible integer by plus
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n; for (let i = 0; i < 1e4; i++) a + ''
 
 // decimal digits of a possible integer as a name
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, o = {}; for (let i = 0; i < 1e4; i++) o[a]
 
 // digits in a radix that is no power of two
@@ -59,12 +66,15 @@ const s = '9'.repeat(100000); for (;;) BigInt(s)
 const s = '0x' + 'f'.repeat(200000); for (;;) BigInt(s)
 
 // an integer compared with a text of many digits
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n < s
 
 // an integer equal to a text of many digits
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n == s
 
 // a literal of many digits
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const source = '9'.repeat(250000) + 'n'; for (let i = 0; i < 1e4; i++) (0, eval)(source)
 
 // great integers compared
@@ -74,6 +84,7 @@ const a = 1n << 1000000n, b = (1n << 1000000n) + 1n; for (let i = 0; i < 1e5; i+
 const a = (1n << 1000000n) - 1n; for (;;) { BigInt.asIntN(2 ** 53 - 1, a); BigInt.asUintN(999999, a); BigInt.asIntN(2 ** 53 - 1, -a) }
 
 // Number of a great integer
+// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n; for (;;) Number(a)
 
 // a factorial
@@ -89,9 +100,11 @@ let a = 1n, b = 1n; for (;;) [a, b] = [b, a + b]
 for (;;) { (1e21 + 0.1).toString(); (0.1).toFixed(100); (1e20).toFixed(100) }
 
 // toPrecision and toExponential
+// stays: printing a number costs as much as a hundred steps and is charged as one
 for (;;) { Number.MIN_VALUE.toPrecision(100); Number.MAX_VALUE.toExponential(100) }
 
 // toString in odd radices
+// stays: printing a number costs as much as a hundred steps and is charged as one
 for (;;) { Number.MAX_VALUE.toString(3); Number.MIN_VALUE.toString(35); Math.PI.toString(2) }
 
 // Math with as many arguments as a call takes
