@@ -14,6 +14,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
 mod interop;
+mod probes;
 mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
