@@ -66,15 +66,15 @@ const s = '9'.repeat(100000); for (;;) BigInt(s)
 const s = '0x' + 'f'.repeat(200000); for (;;) BigInt(s)
 
 // an integer compared with a text of many digits
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
+// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n < s
 
 // an integer equal to a text of many digits
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
+// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n == s
 
 // a literal of many digits
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
+// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const source = '9'.repeat(250000) + 'n'; for (let i = 0; i < 1e4; i++) (0, eval)(source)
 
 // great integers compared
@@ -84,7 +84,7 @@ const a = 1n << 1000000n, b = (1n << 1000000n) + 1n; for (let i = 0; i < 1e5; i+
 const a = (1n << 1000000n) - 1n; for (;;) { BigInt.asIntN(2 ** 53 - 1, a); BigInt.asUintN(999999, a); BigInt.asIntN(2 ** 53 - 1, -a) }
 
 // Number of a great integer
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
+// stays: Number has no row in the table of metered built-ins
 const a = (1n << 1000000n) - 1n; for (;;) Number(a)
 
 // a factorial
@@ -100,11 +100,11 @@ let a = 1n, b = 1n; for (;;) [a, b] = [b, a + b]
 for (;;) { (1e21 + 0.1).toString(); (0.1).toFixed(100); (1e20).toFixed(100) }
 
 // toPrecision and toExponential
-// stays: printing a number costs as much as a hundred steps and is charged as one
+// stays: presumed: printing a number takes longer than the step it is charged
 for (;;) { Number.MIN_VALUE.toPrecision(100); Number.MAX_VALUE.toExponential(100) }
 
 // toString in odd radices
-// stays: printing a number costs as much as a hundred steps and is charged as one
+// stays: presumed: printing a number takes longer than the step it is charged
 for (;;) { Number.MAX_VALUE.toString(3); Number.MIN_VALUE.toString(35); Math.PI.toString(2) }
 
 // Math with as many arguments as a call takes

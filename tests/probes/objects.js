@@ -15,7 +15,7 @@ for (;;) { const o = Object.fromEntries(Array.from({ length: 3e4 }, (_, i) => ['
 for (;;) { const a = Array(1e5).fill(0); Object.freeze(a); Object.isFrozen(a) }
 
 // rest of a wide object
-// stays: names are compared with all others in one piece
+// stays: presumed: names are compared or copied in one piece
 const o = Object.fromEntries(Array.from({ length: 3e4 }, (_, i) => ['k' + i, i])); for (;;) { const { k1, k2, ...rest } = o }
 
 // defineProperties of a wide object
@@ -93,21 +93,21 @@ let p = () => 1; for (let i = 0; i < 500; i++) p = new Proxy(p, {}); for (;;) tr
 let f = () => 1; for (let i = 0; i < 1e4; i++) f = f.bind(null, i); for (;;) try { f() } catch {}
 
 // a function bound to as many as a call takes
-// stays: arguments are copied at each call, and a call is one step
+// stays: presumed: arguments are copied at each call, and a call is one step
 const a = Array(6e4).fill(0); const f = Math.max.bind(null, ...a); for (;;) f()
 
 // a proxy that is its own prototype
 const p = new Proxy({}, { get: (target, key, receiver) => receiver[key] }); p.x
 
 // ownKeys of a proxy that gives many
-// stays: names are compared with all others in one piece
+// stays: presumed: names are compared or copied in one piece
 const keys = Array.from({ length: 1e5 }, (_, i) => 'k' + i), p = new Proxy({}, { ownKeys: () => keys }); for (;;) Reflect.ownKeys(p)
 
 // ownKeys of a proxy that claims a length
 const p = new Proxy({}, { ownKeys: () => ({ length: 2 ** 53 - 1 }) }); Reflect.ownKeys(p)
 
 // ownKeys of a proxy of a frozen target
-// stays: names are compared with all others in one piece
+// stays: presumed: names are compared or copied in one piece
 const target = Object.freeze(Object.fromEntries(Array.from({ length: 3000 }, (_, i) => ['k' + i, i]))), p = new Proxy(target, { ownKeys: () => Reflect.ownKeys(target).reverse() }); for (;;) Reflect.ownKeys(p)
 
 // apply with something that claims a length
@@ -120,7 +120,7 @@ const a = { length: 65535 }; for (;;) Math.max.apply(null, a)
 Reflect.construct(Array, { length: 2 ** 32 })
 
 // as many arguments as do not go
-// stays: each error costs as much as a hundred steps and is charged as one or two
+// stays: throwing and catching takes longer than the steps it is charged
 const a = Array(70000).fill(3); for (;;) try { Math.max.apply(null, a) } catch {}
 
 // spread of a million arguments

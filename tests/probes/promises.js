@@ -8,7 +8,7 @@ for (;;) try { new Promise(() => { for (;;); }) } catch {}
 return new Promise(() => { const f = () => Promise.resolve().then(f); f() })
 
 // a job that makes two jobs
-// stays: costs more than the meter assumes
+// stays: presumed: a job takes longer than the steps it is charged
 return new Promise(() => { const f = () => { Promise.resolve().then(f); Promise.resolve().then(f) }; f() })
 
 // a microtask that makes two
@@ -95,6 +95,9 @@ setInterval(Boolean, 0); return new Promise(() => {})
 // a timer far away
 return new Promise(resolve => { let n = 0; const f = () => { if (n++ < 1e5) setTimeout(f, 2147483647); else resolve(Date.now()) }; f() })
 
+// immediates in immediates
+const f = () => { setImmediate(f); setImmediate(f) }; f(); return new Promise(() => {})
+
 // a promise that nobody settles
 return new Promise(() => {})
 
@@ -103,3 +106,30 @@ return (async () => { for (;;) await System.files.writeFile('/a', 'x') })()
 
 // great files written without end
 return (async () => { const s = 'x'.repeat(1e6); for (;;) await System.files.writeFile('/a', s) })()
+
+// files written without waiting
+for (;;) System.files.writeFile('/a', 'x')
+
+// files asked for by long names
+const s = '/' + 'a/'.repeat(1e6); return (async () => { for (;;) try { await System.files.readFile(s) } catch {} })()
+
+// folders asked for without end
+return (async () => { for (;;) await System.files.readdir('/') })()
+
+// history without end
+return (async () => { for (;;) try { await System.files.history({ limit: 2 ** 53 }) } catch {} })()
+
+// a console that is flooded
+for (;;) console.log('x'.repeat(1e6))
+
+// a console of empty lines
+for (;;) console.log()
+
+// a console of something deep
+let a = 1; for (let i = 0; i < 1000; i++) a = [a]; for (;;) console.log(a)
+
+// a disposal that waits for ever
+const s = new AsyncDisposableStack(); for (let i = 0; i < 1e5; i++) s.defer(async () => {}); return (async () => { await s.disposeAsync(); for (;;) await null })()
+
+// an await of something that claims to be done
+return (async () => { for (;;) await { then: resolve => resolve() } })()
