@@ -39,9 +39,7 @@ fn serve(laboratory: &Laboratory, place: Place) -> (Program, String) {
     let key = said["callLogUrl"].as_str().expect("a URL").to_owned();
     let log = key.trim_start_matches("hyper://").to_owned();
     // Three topics: the log and the two cores of the archive.
-    for _ in 0..3 {
-        host.line(PATIENCE, &["a topic was looked up", "announced="]);
-    }
+    host.lines(PATIENCE, &["a topic was looked up", "announced="], 3);
     (host, log)
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// A running process. Dropping it kills it.
 pub(super) struct Program {
     process: Child,
-    lines: Receiver<String>,
+    said: Receiver<String>,
     heard: Vec<String>,
 }
 
@@ -29,25 +29,31 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the system has `ip`, as a laboratory has shown");
-        let (sender, lines) = channel();
+        let (sender, said) = channel();
         tell(process.stdout.take().expect("a pipe"), sender.clone());
         tell(process.stderr.take().expect("a pipe"), sender);
-        Self { process, lines, heard: vec![] }
+        Self { process, said, heard: vec![] }
     }
 
-    /// The next line that has all these words; lines before it are passed over.
+    /// The first line that has all these words, be it said already or not.
     pub(super) fn line(&mut self, patience: Duration, words: &[&str]) -> String {
+        self.lines(patience, words, 1).remove(0)
+    }
+
+    /// So many such lines.
+    pub(super) fn lines(&mut self, patience: Duration, words: &[&str], count: usize) -> Vec<String> {
         let end = Instant::now() + patience;
-        let is_meant = |line: &String| words.iter().all(|word| line.contains(word));
+        let is_meant = |line: &&String| words.iter().all(|word| line.contains(word));
         loop {
+            let found: Vec<String> = self.heard.iter().filter(is_meant).take(count).cloned().collect();
+            if found.len() == count {
+                return found;
+            }
             let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("nothing with {words:?} was said, but:\n{}", self.heard.join("\n"));
+            let Ok(line) = self.said.recv_timeout(left) else {
+                panic!("not {count} lines with {words:?} were said, but:\n{}", self.heard.join("\n"));
             };
             self.heard.push(line);
-            if let Some(line) = self.heard.last().filter(|line| is_meant(line)) {
-                return line.clone();
-            }
         }
     }
 }
