@@ -32,8 +32,8 @@ fn watched(host: Place, watcher: Place) -> Option<String> {
 /// Starts a host, which is there when this returns. Its key.
 fn serve(laboratory: &Laboratory, place: Place) -> (Program, String) {
     let script = example("counter.js");
-    let mut host =
-        laboratory.start(place, Command::new(VMS).arg("host").arg(script).args(["--dir", "d", "--port", "0"]));
+    let mut host = laboratory
+        .start(place, Command::new(VMS).arg("host").arg(script).args(["--dir", "d", "--port", "0"]));
     let said = host.line(PATIENCE, &["\"event\":\"serving\""]);
     let said: serde_json::Value = serde_json::from_str(&said).expect("a JSON line");
     let key = said["callLogUrl"].as_str().expect("a URL").to_owned();
@@ -68,8 +68,7 @@ fn served_by_js(server: Place, replicator: Place) -> Option<String> {
     let said: serde_json::Value = serde_json::from_str(&said).expect("a JSON line");
     let key = said["key"].as_str().expect("a key");
     let mut replicate = Command::new(VMS);
-    let mut replicator =
-        laboratory.start(replicator, replicate.args(["replicate", key, "--dir", "copies"]));
+    let mut replicator = laboratory.start(replicator, replicate.args(["replicate", key, "--dir", "copies"]));
     server.line(PATIENCE, &["\"event\":\"uploaded\""]);
     Some(replicator.line(PATIENCE, &["connected through the swarm"]))
 }
@@ -141,5 +140,6 @@ fn stock_hyperswarm_and_a_host_meet_without_holes_where_they_can() {
     assert_was(fetched_by_js(Place::steady(1), Place::steady(1)), LOCAL);
     assert_was(served_by_js(Place::steady(1), Place::steady(1)), LOCAL);
     assert_was(fetched_by_js(Place::Public, Place::steady(1)), DIRECT);
-    assert_was(served_by_js(Place::Public, Place::steady(1)), DIRECT);
+    // It takes itself for firewalled until it has run for a while.
+    assert_was(served_by_js(Place::Public, Place::steady(1)), &["address=20.7.0."]);
 }

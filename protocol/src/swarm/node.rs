@@ -650,8 +650,7 @@ impl SwarmNode {
     fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let server = self.key.public_key();
-        let until =
-            connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
+        let until = connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
         match until.filter(|until| *until > millis(now)) {
             Some(until) => connection.wait_until(until),
             None => self.end(now, id, Closed::Unproved),
