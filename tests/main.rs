@@ -14,6 +14,8 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
 mod interop;
+#[cfg(target_os = "linux")]
+mod nat;
 mod probes;
 mod readme;
 mod replication;

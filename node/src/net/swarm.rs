@@ -10,6 +10,7 @@
 
 mod options;
 mod socket;
+mod solitude;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use super::connection;
 use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
+use solitude::Solitude;
 use stream::{Ends, Stream};
 
 /// Datagrams that leave before others are let in.
@@ -120,6 +122,7 @@ impl Swarm {
             bind: options.bind,
             joined: BTreeSet::new(),
             has_been_alone: false,
+            solitude: Solitude::default(),
             local,
         };
         driver.add(Socket::Server, server);
@@ -166,6 +169,7 @@ pub(super) struct Driver {
     bind: std::net::IpAddr,
     joined: BTreeSet<TopicKey>,
     has_been_alone: bool,
+    solitude: Solitude,
     local: SocketAddr,
 }
 
@@ -183,12 +187,14 @@ impl Driver {
         self.join_topics(&network);
         loop {
             self.work(&network, &mut connections).await;
-            let next = self.swarm.start + self.swarm.lock().node.next_timeout();
+            let machine = self.swarm.start + self.swarm.lock().node.next_timeout();
+            let next = self.solitude.speak_at().map_or(machine, |at| at.min(machine));
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = self.swarm.wake.notified() => {}
                 () = tokio::time::sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());
+                    self.solitude.speak(Instant::now());
                 }
                 changed = cores.changed() => {
                     if changed.is_err() {
@@ -264,7 +270,13 @@ impl Driver {
                 self.swarm.lock().open.remove(&connection);
                 self.with_ends(connection, Ends::closed);
             }
-            Event::DialFailed { peer, why } => debug!(%peer, ?why, "a peer cannot be reached"),
+            Event::DialFailed { peer, why } => {
+                debug!(%peer, %why, "a peer cannot be reached");
+                // Of peers that are gone nodes tell for a while; and who has others is not alone.
+                if self.swarm.lock().open.is_empty() {
+                    self.solitude.failed(Instant::now(), peer, why);
+                }
+            }
             Event::Refreshed { topic, announced } => {
                 let topic = data_encoding::HEXLOWER.encode(&topic[..4]);
                 debug!(topic, announced, "a topic was looked up");
@@ -317,7 +329,8 @@ impl Driver {
         });
     }
 
-    fn opened(&self, id: ConnectionId, remote: SocketAddr) {
+    fn opened(&mut self, id: ConnectionId, remote: SocketAddr) {
+        self.solitude.ended();
         let mut machine = self.swarm.lock();
         let Some((key, is_punched)) = machine.node.peer(id) else { return };
         let kind = if is_punched { ConnectionKind::Punched } else { ConnectionKind::Direct };

@@ -4,7 +4,7 @@
 //! here        there       what
 //! consistent  consistent  one byte to each address every second, ten times
 //! consistent  random      one byte to a random port of the host every 20 ms, 1,750 times
-//! random      consistent  256 sockets; one byte from each in turn every 20 ms, 1,750 times
+//! random      consistent  256 sockets, opened within 320 ms; one byte from each in turn every 20 ms, 1,750 in all
 //! random      random      hopeless
 //! ```
 //!
@@ -20,11 +20,15 @@ pub(super) const LOW_TTL: u8 = 5;
 
 /// Sockets that a random firewall is approached from.
 pub(super) const SOCKETS: u32 = 256;
+const _: () = assert!(SOCKETS.is_multiple_of(OPENED_AT_ONCE));
 
 const STEADY_INTERVAL_MS: u64 = 1_000;
 const STEADY_TRIES: u32 = 10;
 const RANDOM_INTERVAL_MS: u64 = 20;
 const RANDOM_TRIES: u32 = 1_750;
+/// Sockets that are opened at once: the sooner all are open, the sooner a guess of the other side hits one. All together
+/// would fill the queue of a small router.
+const OPENED_AT_ONCE: u32 = 16;
 /// Of an address that nobody has verified, every fourth turn: it may be a victim's.
 const UNVERIFIED_TURNS: u32 = 4;
 
@@ -93,13 +97,23 @@ impl Barrage {
         (self.tries < most).then_some(self.next_at)
     }
 
+    /// When the last probe will have had a while to arrive.
+    pub(super) fn over_at(&self) -> u64 {
+        let (most, interval) = match self.is_large() {
+            true => (RANDOM_TRIES, RANDOM_INTERVAL_MS),
+            false => (STEADY_TRIES, STEADY_INTERVAL_MS),
+        };
+        self.next_at + u64::from(most - self.tries) * interval + STEADY_INTERVAL_MS
+    }
+
     /// The probes that are due now.
     pub(super) fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
         if self.next_at().is_none_or(|at| at > now) {
             return vec![];
         }
         let turn = self.tries;
-        self.tries += 1;
+        let is_opening = matches!(self.kind, Kind::ManySockets(_)) && turn < SOCKETS;
+        self.tries += if is_opening { OPENED_AT_ONCE } else { 1 };
         self.next_at = now + if self.is_large() { RANDOM_INTERVAL_MS } else { STEADY_INTERVAL_MS };
         match &self.kind {
             Kind::Steady(aims) => {
@@ -114,8 +128,8 @@ impl Barrage {
             }
             Kind::ManySockets(to) => {
                 // The first time around the probes only open the ports here.
-                let ttl = (turn < SOCKETS).then_some(LOW_TTL);
-                vec![Probe { socket: turn % SOCKETS, to: *to, ttl }]
+                let ttl = is_opening.then_some(LOW_TTL);
+                (turn..self.tries).map(|turn| Probe { socket: turn % SOCKETS, to: *to, ttl }).collect()
             }
         }
     }
@@ -154,6 +168,8 @@ mod tests {
         let to = |last| sent.iter().filter(|(_, probe)| probe.to == aim(last, true).address).count();
         assert_eq!((to(1), to(2)), (10, 3));
         assert_eq!(sent.last().map(|(at, _)| *at), Some(9_000));
+        let barrage = Barrage::choose(Firewall::Consistent, Firewall::Open, &[aim(1, true)], 5);
+        assert_eq!(barrage.map(|barrage| barrage.over_at()), Some(11_005));
     }
 
     #[test]
@@ -175,6 +191,7 @@ mod tests {
         assert_eq!(sent.len(), 1_750);
         assert!(sent[..256].iter().all(|(_, probe)| probe.ttl == Some(LOW_TTL)));
         assert!(sent[256..].iter().all(|(_, probe)| probe.ttl.is_none()));
+        assert_eq!((sent[255].0, sent[256].0), (300, 320), "all are open soon");
         let sockets: std::collections::BTreeSet<u32> = sent.iter().map(|(_, probe)| probe.socket).collect();
         assert_eq!(sockets.len(), 256);
     }

@@ -299,6 +299,12 @@ impl Puncher {
         pause.into_iter().chain(barrage).chain([self.deadline]).min()
     }
 
+    /// Until when probes may still come through, once both sides send them. Before that nobody knows whether they will.
+    pub fn probes_until(&self) -> Option<u64> {
+        let barrage = self.barrage.as_ref().filter(|_| self.phase == Phase::Punching)?;
+        Some(barrage.over_at().min(self.deadline))
+    }
+
     /// Does what time asks for.
     pub fn handle_timeout(&mut self, now: u64) {
         if self.phase == Phase::Over {

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use thiserror::Error;
+
 use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
 use crate::dht::dialer::{DialError, Dialed, Way};
 use crate::dht::hyperdht::{self, DialId, HyperDht, PunchId, Welcome};
@@ -125,15 +127,19 @@ pub enum Closed {
 }
 
 /// Why a peer could not be connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DialFailure {
     /// It was not found, or does not answer.
-    Handshake(DialError),
+    #[error(transparent)]
+    Handshake(#[from] DialError),
     /// Both sides are behind firewalls, and no hole could be punched.
-    Punch(PunchError),
+    #[error(transparent)]
+    Punch(#[from] PunchError),
     /// The same, and too many holes are being punched already.
+    #[error("too many holes are being punched already")]
     Busy,
     /// It answered, and then nothing came from it.
+    #[error("the peer answered, and then nothing came from it")]
     Silent,
 }
 
@@ -352,7 +358,7 @@ impl SwarmNode {
         }
         self.swarm.tick(at);
         for id in self.connections.expired(at) {
-            self.end(now, id, Closed::Unproved);
+            self.end_unless_punching(now, id);
         }
         self.drive(now);
     }
@@ -682,6 +688,18 @@ impl SwarmNode {
                 }
             }
             _ => self.end(now, id, Closed::Refused),
+        }
+    }
+
+    /// A client has not come through in time. Where both sides are punching a hole that may take longer than a first
+    /// packet otherwise does: through a firewall with a port for each remote, half a minute.
+    fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let server = self.key.public_key();
+        let until = connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
+        match until.filter(|until| *until > millis(now)) {
+            Some(until) => connection.wait_until(until),
+            None => self.end(now, id, Closed::Unproved),
         }
     }
 

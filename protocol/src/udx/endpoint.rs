@@ -23,7 +23,7 @@ pub enum Received {
 /// come), then take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
 /// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back; microseconds
 /// of it count. Several writes before a poll go out in as few packets as they fit into, and several datagrams
-/// received before a poll are acknowledged with one.
+/// received before a poll, or within half a millisecond, are acknowledged with one.
 ///
 /// What a stranger sends changes nothing and is not answered. Memory is bounded: per stream by [`Settings`], with about a
 /// megabyte beside it; the number of streams is the caller's to bound.

@@ -2,6 +2,7 @@
 //! and unordered messages beside it. It lives in an [`Endpoint`](super::Endpoint), which owns the public contract.
 
 mod output;
+mod owed;
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,7 @@ use super::sending::Sending;
 use super::sequence::Sequence;
 use super::transmitter::Transmitter;
 use super::{Firewall, Path, Settings, Statistics, UdxError};
+use owed::Owed;
 
 /// Heartbeats without any answer that are borne. At two seconds each, about as long as data is waited for.
 const HEARTBEATS_MAX: u32 = 6;
@@ -47,7 +49,7 @@ pub(super) struct Stream {
     life: Life,
     receiving: Receiving,
     transmitter: Transmitter,
-    owes_acknowledgement: bool,
+    owed: Owed,
     /// The window that the remote was last told.
     advertised: u32,
     messages_in: VecDeque<Vec<u8>>,
@@ -71,7 +73,7 @@ impl Stream {
             life: Life::Open,
             receiving: Receiving::new(settings.receive_bytes_max),
             transmitter: Transmitter::new(now, nowhere, Sending::new(settings.unsent_bytes_max)),
-            owes_acknowledgement: false,
+            owed: Owed::default(),
             advertised: settings.receive_bytes_max.try_into().unwrap_or(u32::MAX),
             messages_in: VecDeque::new(),
             messages_out: VecDeque::new(),
@@ -150,7 +152,7 @@ impl Stream {
         let (free, all) = (self.receiving.window(), self.settings.receive_bytes_max as u64);
         let is_waiting = u64::from(self.advertised) < all / 2;
         if is_waiting && u64::from(free.saturating_sub(self.advertised)) >= all / 4 {
-            self.owes_acknowledgement = true;
+            self.owed.at_once();
         }
         count
     }
@@ -171,7 +173,7 @@ impl Stream {
         self.unanswered_heartbeats = 0;
         let kind = packet.header.kind;
         if kind.has(Kind::HEARTBEAT) {
-            self.owes_acknowledgement = true;
+            self.owed.at_once();
             return true;
         }
         if kind.has(Kind::MESSAGE) {
@@ -179,7 +181,7 @@ impl Stream {
         }
         let sequence = self.receiving.next().nearest(packet.header.sequence);
         if kind.is_numbered() {
-            self.take_data(sequence, packet);
+            self.take_data(now, sequence, packet);
         }
         if self.life == Life::Open && kind.has(Kind::DESTROY) && self.receiving.is_near(sequence) {
             self.close(CloseReason::Reset);
@@ -202,7 +204,7 @@ impl Stream {
         }
         if self.life == Life::Open {
             self.write_next(now, datagram)?;
-        } else if self.life == Life::Finished && self.owes_acknowledgement {
+        } else if self.life == Life::Finished && self.owed.due_at().is_some() {
             self.write_state(Kind::STATE, datagram);
         } else {
             return None;
@@ -216,7 +218,8 @@ impl Stream {
         if self.life != Life::Open || !self.is_connected() {
             return None;
         }
-        self.transmitter.next_timeout().into_iter().chain(self.heartbeat_at()).min()
+        let timeouts = self.transmitter.next_timeout().into_iter();
+        timeouts.chain(self.heartbeat_at()).chain(self.owed.due_at()).min()
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -294,12 +297,19 @@ impl Stream {
         }
     }
 
-    fn take_data(&mut self, sequence: Sequence, packet: &Packet<'_>) {
+    fn take_data(&mut self, now: u64, sequence: Sequence, packet: &Packet<'_>) {
         let kind = packet.header.kind;
+        let had_gaps = self.receiving.has_gaps();
         let payload = if kind.has(Kind::DATA) { packet.payload } else { &[] };
         let (readable, had_ended) = (self.receiving.readable_bytes(), self.receiving.has_ended());
         let taken = self.receiving.take(sequence, payload, kind.has(Kind::END));
-        self.owes_acknowledgement |= taken != Taken::No;
+        match taken {
+            Taken::No => {}
+            Taken::Yes if !had_gaps && !self.receiving.has_gaps() && !self.receiving.has_ended() => {
+                self.owed.in_time(now);
+            }
+            Taken::Yes | Taken::Answered => self.owed.at_once(),
+        }
         self.notices.is_readable |= self.receiving.readable_bytes() > readable;
         self.notices.has_remote_ended |= self.receiving.has_ended() && !had_ended;
     }
@@ -314,7 +324,7 @@ impl Stream {
     fn forget_received(&mut self) {
         self.receiving = Receiving::new(self.settings.receive_bytes_max);
         self.messages_in.clear();
-        self.owes_acknowledgement = false;
+        self.owed = Owed::default();
         self.notices = Notices::default();
     }
 

@@ -105,6 +105,28 @@ fn a_token_is_given_only_to_what_came_through_a_relay_of_ours() {
 }
 
 #[test]
+fn a_client_gets_its_own_token_back_and_the_time_that_probes_take() {
+    let mut puncher = server(Firewall::Consistent);
+    puncher.hear(10, &sealed(&HolepunchPayload::default()), client(), true);
+    let token = answer(&wants(&mut puncher)).token;
+    assert_eq!(puncher.probes_until(), None, "nothing is agreed upon yet");
+    let payload = HolepunchPayload {
+        firewall: Firewall::Random,
+        round: 1,
+        is_punching: true,
+        token: Some([5; 32]),
+        remote_token: token,
+        ..Default::default()
+    };
+    puncher.allow_large(true);
+    puncher.hear(20, &sealed(&payload), client(), true);
+    let answer = answer(&wants(&mut puncher));
+    assert_eq!((answer.remote_token, answer.is_punching), (Some([5; 32]), true));
+    // 1,750 probes, the first after a second; one more second for the last.
+    assert_eq!(puncher.probes_until(), Some(20 + 1_000 + 35_000 + 1_000));
+}
+
+#[test]
 fn addresses_that_somebody_names_get_few_bytes_and_not_many_of_them_any() {
     let mut puncher = server(Firewall::Consistent);
     let victims: Vec<Address> = (1..=100).map(|last| address(&format!("66.0.0.{last}:80"))).collect();

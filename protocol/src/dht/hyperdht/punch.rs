@@ -140,6 +140,12 @@ impl HyperDht {
         self.drive(now);
     }
 
+    /// Until when a hole may still be punched for the client of a handshake, once both sides are at it.
+    pub fn punches_until(&self, server: &PublicKey, handshake: u64) -> Option<u64> {
+        let id = self.punches.of_server(&peer_target(server), handshake)?;
+        self.punches.all.get(&id)?.puncher.probes_until()
+    }
+
     /// Gets ready for a client behind a firewall.
     pub(super) fn expect_punch(&mut self, now: u64, arrival: &Arrival, accepted: &Accepted) {
         if accepted.approach != Approach::Await || arrival.path == Path::Direct || self.punches.is_full() {

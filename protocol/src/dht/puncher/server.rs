@@ -48,6 +48,9 @@ impl Puncher {
             is_punching: payload.is_punching && failure.is_none(),
             addresses: self.nat.addresses(),
             token,
+            // The client's own token, which shows it that we receive at this host: without it a client of the reference
+            // guesses no ports for us.
+            remote_token: payload.token,
             ..HolepunchPayload::default()
         };
         let (socket, payload) = (self.socket(), self.seal(&answer));

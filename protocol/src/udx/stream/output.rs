@@ -32,7 +32,7 @@ impl Stream {
             self.window_heartbeats += u32::from(self.transmitter.is_window_closed());
             self.unanswered_heartbeats += 1;
             self.header(Kind::HEARTBEAT).write(datagram);
-        } else if self.owes_acknowledgement {
+        } else if self.owed.is_due(now) {
             self.write_state(Kind::STATE, datagram);
         } else {
             return None;
@@ -53,7 +53,9 @@ impl Stream {
         datagram.resize(HEADER_BYTES + usize::from(sent.padding), 0);
         self.transmitter.sending.write_payload(sent, datagram);
         // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
-        self.owes_acknowledgement &= self.receiving.has_gaps();
+        if !self.receiving.has_gaps() {
+            self.owed.settle();
+        }
         self.advertised = header.window;
     }
 
@@ -65,7 +67,7 @@ impl Stream {
             datagram.extend_from_slice(&start.to_le_bytes());
             datagram.extend_from_slice(&end.to_le_bytes());
         }
-        self.owes_acknowledgement = false;
+        self.owed.settle();
         self.advertised = header.window;
     }
 

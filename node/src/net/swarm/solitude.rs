@@ -1,0 +1,91 @@
+//! Says to whoever runs a node that peers are there and none can be reached, and why: [`Solitude`].
+//!
+//! A single attempt that fails is nothing to talk about: peers go, and firewalls open at the second try. When all fail for
+//! a while, silence would look like a service that is down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::swarm::node::DialFailure;
+use tokio::time::Instant;
+use tracing::warn;
+
+/// How long a node is alone before that is said.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// When it is said again.
+const REPEATED_AFTER: Duration = Duration::from_secs(600);
+/// Peers that are remembered. Anybody can announce as many as they like.
+const PEERS_MAX: usize = 64;
+
+/// The peers that could not be reached, for as long as no other could.
+#[derive(Debug, Default)]
+pub(super) struct Solitude {
+    speak_at: Option<Instant>,
+    failures: BTreeMap<PublicKey, DialFailure>,
+}
+
+impl Solitude {
+    /// A peer could not be reached.
+    pub(super) fn failed(&mut self, now: Instant, peer: PublicKey, why: DialFailure) {
+        self.speak_at.get_or_insert(now + PATIENCE);
+        if self.failures.len() < PEERS_MAX || self.failures.contains_key(&peer) {
+            self.failures.insert(peer, why);
+        }
+    }
+
+    /// A peer was reached.
+    pub(super) fn ended(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When [`speak`](Self::speak) has something to say.
+    pub(super) fn speak_at(&self) -> Option<Instant> {
+        self.speak_at.filter(|_| !self.failures.is_empty())
+    }
+
+    /// Says it when it is time. How many peers it was about.
+    pub(super) fn speak(&mut self, now: Instant) -> usize {
+        if self.speak_at().is_none_or(|at| at > now) {
+            return 0;
+        }
+        self.speak_at = Some(now + REPEATED_AFTER);
+        let failures = std::mem::take(&mut self.failures);
+        for (peer, why) in &failures {
+            warn!(%peer, %why, "found a peer that cannot be reached; nobody else is connected, and attempts go on");
+        }
+        failures.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUSY: DialFailure = DialFailure::Busy;
+
+    #[test]
+    fn failures_are_told_after_a_while_of_them_and_not_all_the_time() {
+        let (mut solitude, now) = (Solitude::default(), Instant::now());
+        assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER)), (None, 0));
+        solitude.failed(now, PublicKey([1; 32]), BUSY);
+        solitude.failed(now + PATIENCE / 2, PublicKey([1; 32]), DialFailure::Silent);
+        assert_eq!(solitude.speak(now + PATIENCE / 2), 0);
+        assert_eq!(solitude.speak_at(), Some(now + PATIENCE));
+        assert_eq!(solitude.speak(now + PATIENCE), 1);
+        solitude.failed(now + PATIENCE, PublicKey([2; 32]), BUSY);
+        assert_eq!(solitude.speak(now + 2 * PATIENCE), 0);
+        assert_eq!(solitude.speak(now + PATIENCE + REPEATED_AFTER), 1);
+    }
+
+    #[test]
+    fn whoever_was_reached_ends_the_count_and_strangers_do_not_fill_the_memory() {
+        let (mut solitude, now) = (Solitude::default(), Instant::now());
+        for peer in 0..=u8::MAX {
+            solitude.failed(now, PublicKey([peer; 32]), BUSY);
+        }
+        assert_eq!(solitude.speak(now + PATIENCE), PEERS_MAX);
+        solitude.ended();
+        assert_eq!(solitude.speak_at(), None);
+    }
+}
