@@ -8,6 +8,7 @@ use libvms::net::{Bootstrap, Network, NetworkOptions, SwarmMode, SwarmOptions};
 use serde_json::json;
 
 use super::Exit;
+use super::network::tell;
 use super::output::Output;
 use super::stop::asked_to_stop;
 
@@ -57,13 +58,17 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     };
     let asked_to_stop = asked_to_stop()?;
     let network = Network::new(NetworkOptions::default());
+    let happenings = network.events();
     let local = network.join_swarm(options).await?;
     let known = SocketAddr::new(public.map_or(local.ip(), IpAddr::V4), local.port());
     output.line(
         || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {known}"),
         || json!({ "event": "listening", "address": local, "bootstrap": known }),
     )?;
-    asked_to_stop.await?;
+    tokio::select! {
+        signal = asked_to_stop => signal?,
+        never = tell(&network, happenings, output) => match never {},
+    }
     network.shutdown().await;
     Ok(Exit::Done)
 }

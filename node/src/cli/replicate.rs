@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Exit;
-use super::network::{NetworkArguments, tell_at_end, tell_log};
+use super::network::{NetworkArguments, tell, tell_at_end};
 use super::output::Output;
 use super::stop::asked_to_stop;
 use super::target::{Target, linked};
@@ -47,6 +47,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let lock = DataDirectory::lock(&arguments.dir)?;
     let network = Arc::new(Network::new(arguments.network.options()));
+    let happenings = network.events();
     let asked_to_stop = asked_to_stop()?;
     let address = network.listen(arguments.peer_listen).await?;
     arguments.network.join_swarm(&network).await?;
@@ -64,7 +65,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     }
     tokio::select! {
         signal = asked_to_stop => signal?,
-        never = tell_log(&network) => match never {},
+        never = tell(&network, happenings, output) => match never {},
     }
     followers.shutdown().await;
     network.shutdown().await;

@@ -14,7 +14,7 @@ use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::network::{NetworkArguments, tell_at_end, tell_log};
+use super::network::{NetworkArguments, tell, tell_at_end};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -55,6 +55,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let network = Arc::new(Network::new(arguments.network.options()));
+    let happenings = network.events();
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), Settings::default());
     let (mut watcher, mut events) =
@@ -81,7 +82,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let ended = tokio::select! {
         signal = asked_to_stop => signal,
         told = told => told,
-        never = tell_log(&network) => match never {},
+        never = tell(&network, happenings, output) => match never {},
     };
     watcher.shutdown().await;
     tell_at_end(&network, output);
