@@ -25,7 +25,7 @@ use crate::harness::{Client, Place, program};
 use crate::replication::JsPeer;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn local(port: u64) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port.try_into().expect("a port")).into()

@@ -84,7 +84,7 @@ struct Machine {
     /// The connections that somebody reads and writes.
     ends: BTreeMap<ConnectionId, Ends>,
     open: BTreeMap<ConnectionId, RemotePeer>,
-    /// How many nodes keep the announcement of each topic.
+    /// How many nodes keep the announcement of each topic; also after the leave that is taken at the end, to be told then.
     announced: BTreeMap<TopicKey, usize>,
 }
 
@@ -135,10 +135,10 @@ impl Swarm {
     /// How it is doing.
     pub(super) fn status(&self) -> SwarmStatus {
         let machine = self.lock();
-        let topics = machine.node.swarm().topics().map(|(topic, _)| SwarmTopic {
-            topic: HEXLOWER.encode(topic),
-            nodes: machine.announced.get(topic).copied().unwrap_or(0),
-        });
+        let topics = machine
+            .announced
+            .iter()
+            .map(|(topic, nodes)| SwarmTopic { topic: HEXLOWER.encode(topic), nodes: *nodes });
         SwarmStatus {
             address: self.local,
             nodes: machine.node.dht().node().table_len(),
@@ -221,7 +221,9 @@ impl Driver {
         for key in network.registry.keys() {
             let topic = key.discovery_key();
             if self.joined.insert(topic) {
-                self.swarm.lock().node.join(self.swarm.now(), topic, Roles::BOTH);
+                let mut machine = self.swarm.lock();
+                machine.announced.insert(topic, 0);
+                machine.node.join(self.swarm.now(), topic, Roles::BOTH);
             }
         }
     }
