@@ -80,7 +80,7 @@ impl JsPeer {
         self.end()
     }
 
-    fn connect(&mut self, address: SocketAddr) {
+    pub(crate) fn connect(&mut self, address: SocketAddr) {
         self.tell("connect", json!({ "port": address.port() }));
     }
 
@@ -216,7 +216,7 @@ impl Serving {
     }
 }
 
-fn tcp(address: &Value) -> SocketAddr {
+pub(crate) fn tcp(address: &Value) -> SocketAddr {
     let address = address.as_str().expect("an address");
     address.trim_start_matches("tcp://").parse().expect("an address")
 }

@@ -35,6 +35,7 @@ fn main() {
     for (number, blocks) in drives(&fixtures.join("hyperdrive")).iter().enumerate() {
         write(corpus, "drive", number, &join(blocks.iter().map(|block| (0, &block[..]))));
     }
+    datagrams(&fixtures.join("swarm"), corpus);
     write(corpus, "frames", 0, &[200, 3, 0, 0, 1, 2, 3, 1, 0, 0, 9]);
 }
 
@@ -80,7 +81,9 @@ fn sides(transcript: &Value) -> [Vec<Vec<u8>>; 2] {
     let frames = transcript["frames"].as_array().cloned().unwrap_or_default();
     ["a>b", "b>a"].map(|direction| {
         let sent = frames.iter().filter(|frame| frame["dir"] == direction);
-        sent.map(|frame| bytes(&frame["hex"])).filter(|frame| !frame.is_empty() && frame.len() < 4000).collect()
+        sent.map(|frame| bytes(&frame["hex"]))
+            .filter(|frame| !frame.is_empty() && frame.len() < 4000)
+            .collect()
     })
 }
 
@@ -91,4 +94,70 @@ fn drives(folder: &Path) -> Vec<Vec<Vec<u8>>> {
         blocks.iter().take(60).map(bytes).collect()
     };
     files(folder).iter().map(blocks).collect()
+}
+
+/// Inputs for the targets of the DHT and of streams.
+fn datagrams(fixtures: &Path, corpus: &Path) {
+    for (number, name) in ["open", "lan", "holepunch", "swarm"].iter().enumerate() {
+        let transcript = read(&fixtures.join(format!("transcript-{name}.json")));
+        let sent = transcript["datagrams"].as_array().cloned().unwrap_or_default();
+        let sent: Vec<Vec<u8>> = sent.iter().map(|datagram| bytes(&datagram["hex"])).collect();
+        // As from strangers, as answers to requests, and with time between them.
+        for (kind, (stranger, answer)) in [(1, 130), (101, 130), (240, 240)].into_iter().enumerate() {
+            let script = sent.iter().take(80).flat_map(|datagram| {
+                let choice = if datagram.first() == Some(&0x13) { answer } else { stranger };
+                [(choice, &datagram[..]), (250, &[][..])]
+            });
+            write(corpus, "dht", 3 * number + kind, &join(script));
+        }
+        let script = sent.iter().take(80).flat_map(|datagram| {
+            let choice = match datagram.first() {
+                Some(0x13) => 100,
+                Some(0xff) => 180,
+                _ => 5,
+            };
+            [(choice, &datagram[..]), (250, &[][..])]
+        });
+        write(corpus, "swarm", number, &join(script));
+    }
+    values(&read(&fixtures.join("hyperdht.json")), corpus);
+    for (number, scenario) in array(&read(&fixtures.join("udx.json"))["scenarios"]).iter().enumerate() {
+        let packets: Vec<Vec<u8>> =
+            array(&scenario["packets"]).iter().map(|packet| bytes(&packet["hex"])).collect();
+        for (kind, strike) in [(0, 170), (1, 200)] {
+            let script = packets
+                .iter()
+                .take(60)
+                .flat_map(|packet| [(0, &[1; 700][..]), (60, &[]), (strike, &packet[..]), (130, &[])]);
+            write(corpus, "packets", 2 * number + kind, &join(script));
+        }
+    }
+}
+
+/// Values in messages, each with the number of its kind in front.
+fn values(golden: &Value, corpus: &Path) {
+    let lists =
+        [("noisePayloads", 0, "hex"), ("handshakeEnvelopes", 1, "hex"), ("holepunchEnvelopes", 2, "hex")];
+    let mut all: Vec<(u8, Vec<u8>)> = vec![];
+    for (name, kind, field) in lists {
+        all.extend(array(&golden[name]).iter().map(|case| (kind, bytes(&case[field]))));
+    }
+    all.extend(array(&golden["holepunchPayloads"]["cases"]).iter().map(|case| (3, bytes(&case["plain"]))));
+    all.extend(array(&golden["holepunchPayloads"]["cases"]).iter().map(|case| (6, bytes(&case["box"]))));
+    let replies = ["lookupReplyTwo", "lookupReplyBump", "lookupReplyOldWithoutBump"];
+    all.extend(replies.map(|name| (4, bytes(&golden["records"][name]))));
+    all.extend(array(&golden["announce"]["cases"]).iter().map(|case| (5, bytes(&case["value"]))));
+    for (number, (kind, value)) in all.iter().enumerate() {
+        write(corpus, "values", number, &[&[*kind], &value[..]].concat());
+    }
+    // Handshakes with these payloads, and packets for the streams that come of them.
+    let payloads = all.iter().filter(|(kind, _)| *kind == 0);
+    let packet = [0xff, 1, 1, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7];
+    let script =
+        payloads.flat_map(|(_, payload)| [(142, &payload[..]), (143, payload), (180, &packet), (250, &[])]);
+    write(corpus, "swarm", 10, &join(script));
+}
+
+fn array(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
 }

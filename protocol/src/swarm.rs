@@ -216,6 +216,14 @@ impl Swarm {
         }
     }
 
+    /// No node answered a lookup, or none took the announcement: it is tried again soon.
+    pub fn refresh_failed(&mut self, now: u64, topic: &TopicKey) {
+        let chance = self.chance();
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.refresh_failed(now, chance);
+        }
+    }
+
     /// The network has changed: everything is looked up anew.
     pub fn network_changed(&mut self, now: u64) {
         self.topics.values_mut().for_each(|topic| topic.hurry(now));
@@ -226,6 +234,8 @@ impl Swarm {
     pub fn connected(&mut self, now: u64, id: ConnectionId, key: PublicKey, role: Role) -> Admission {
         let peer = self.peers.entry(key).or_default();
         if peer.is_banned || key == self.own {
+            // An attempt that was under way when it was banned is over as well, and leaves its place to another.
+            peer.state = State::Idle;
             return Admission::Refused;
         }
         let existing = self

@@ -336,6 +336,13 @@ impl HyperDht {
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
 
+    /// Gives a lookup, an announcement or a withdrawal up. No [`Event::QueryDone`] will come.
+    pub fn cancel_query(&mut self, query: QueryId) {
+        if self.queries.remove(&query).is_some() {
+            self.node.cancel_query(query);
+        }
+    }
+
     /// The relays of a server, for records of topics.
     pub fn relay_addresses(&self, server: &PublicKey) -> Vec<Address> {
         let server = self.servers.get(&peer_target(server));

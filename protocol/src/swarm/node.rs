@@ -17,7 +17,7 @@ use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
 use crate::dht::dialer::{DialError, Dialed, Way};
 use crate::dht::hyperdht::{self, DialId, HyperDht, PunchId, Welcome};
 use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
-use crate::dht::node::{QueryId, Standing};
+use crate::dht::node::{QueryId, QueryOutcome, Standing};
 use crate::dht::noise::StreamKeys;
 use crate::dht::puncher::{PunchError, Punched};
 use crate::dht::random::Random;
@@ -176,23 +176,22 @@ enum Server {
     /// No topic wants it.
     Off,
     /// It is being made known; topics are announced when that is done, with the relays that there are then.
-    Starting {
-        waiting: Vec<(TopicKey, Roles)>,
-    },
+    Starting { waiting: Vec<(TopicKey, Roles)> },
     /// It is known through these relays.
-    On {
-        relays: Vec<Address>,
-    },
-    Stopping,
+    On { relays: Vec<Address> },
+    /// The node shuts down. Topics are being withdrawn, and the server too unless that is done.
+    Stopping { is_server_gone: bool },
+    /// The node has shut down.
+    Stopped,
 }
 
 impl SwarmNode {
-    /// A node with the key pair `key`. `seed` must be 32 fresh random bytes; `unix` is the time since 1970 at `now`.
+    /// A node with the key pair `key`, which looks around at once. `seed` must be 32 fresh random bytes;
+    /// `unix` is the time since 1970 at `now`.
     pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Duration, unix: Duration) -> Self {
         let mut random = Random::new(seed);
         let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
         dht.set_local_addresses(settings.local_addresses);
-        dht.bootstrap(millis(now));
         let mut node = Self {
             swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
             key,
@@ -207,6 +206,7 @@ impl SwarmNode {
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
+        node.dht.bootstrap(millis(now));
         node.drive(now);
         node
     }
@@ -268,20 +268,39 @@ impl SwarmNode {
     /// Leaves all topics, closes all connections, and tells the network that this node is gone. Ends with
     /// [`Event::ShutDown`]; whoever has no time may stop before.
     pub fn shut_down(&mut self, now: Duration) {
-        let topics: Vec<TopicKey> = self.swarm.topics().map(|(topic, _)| *topic).collect();
-        topics.iter().for_each(|topic| self.swarm.leave(topic));
-        self.lookups.clear();
-        for id in self.connections.ids() {
-            self.destroy(now, id);
+        if self.is_shutting_down() {
+            return;
         }
-        if matches!(self.server, Server::Off) {
-            self.server = Server::Stopping;
-            self.events.push_back(Event::ShutDown);
-        } else {
-            self.server = Server::Stopping;
+        let has_server = !matches!(self.server, Server::Off);
+        self.server = Server::Stopping { is_server_gone: !has_server };
+        for (dial, Dial { stream, .. }) in std::mem::take(&mut self.dials) {
+            self.dht.cancel_dial(dial);
+            self.streams.destroy(now, stream);
+        }
+        for id in self.connections.ids() {
+            self.forget(now, id);
+        }
+        let topics: Vec<TopicKey> = self.swarm.topics().map(|(topic, _)| *topic).collect();
+        for topic in topics {
+            self.cancel_refresh(now, &topic);
+            self.swarm.leave(&topic);
+        }
+        if has_server {
             self.dht.stop(millis(now), &self.key.public_key());
         }
         self.drive(now);
+        self.finish_shut_down();
+    }
+
+    fn is_shutting_down(&self) -> bool {
+        matches!(self.server, Server::Stopping { .. } | Server::Stopped)
+    }
+
+    fn finish_shut_down(&mut self) {
+        if matches!(self.server, Server::Stopping { is_server_gone: true }) && self.withdrawals.is_empty() {
+            self.server = Server::Stopped;
+            self.events.push_back(Event::ShutDown);
+        }
     }
 
     /// Takes a datagram that came in.
@@ -367,9 +386,7 @@ impl SwarmNode {
 
     /// Forgets a connection; the remote is told unless both sides had ended.
     pub fn destroy(&mut self, now: Duration, id: ConnectionId) {
-        if let Some(connection) = self.connections.remove(id) {
-            self.release(now, id, &connection);
-        }
+        self.forget(now, id);
         self.drive(now);
     }
 
@@ -404,9 +421,11 @@ impl SwarmNode {
         match action {
             Action::Refresh { topic, roles } => self.refresh(now, topic, roles),
             Action::Unannounce { topic } => {
+                self.cancel_refresh(now, &topic);
                 let query = self.dht.unannounce(millis(now), Target(topic), &self.key);
                 self.withdrawals.push(query);
             }
+            Action::Connect { .. } if self.is_shutting_down() => {}
             Action::Connect { peer, relays } => self.dial(now, peer, &relays),
             Action::Close { connection } => self.end(now, connection, Closed::Refused),
         }
@@ -427,8 +446,21 @@ impl SwarmNode {
                 let relays = relays.clone();
                 self.look_up(now, topic, roles, &relays);
             }
-            Server::Stopping => {}
+            Server::Stopping { .. } | Server::Stopped => {}
         }
+    }
+
+    /// What is announced after it was withdrawn would be found for half an hour.
+    fn cancel_refresh(&mut self, now: Duration, topic: &TopicKey) {
+        if let Server::Starting { waiting } = &mut self.server {
+            waiting.retain(|(other, _)| other != topic);
+        }
+        let lookups = self.lookups.iter().filter(|(_, (other, _))| other == topic);
+        for query in lookups.map(|(query, _)| *query).collect::<Vec<_>>() {
+            self.dht.cancel_query(query);
+            self.lookups.remove(&query);
+        }
+        self.swarm.refreshed(millis(now), topic);
     }
 
     fn look_up(&mut self, now: Duration, topic: TopicKey, roles: Roles, relays: &[Address]) {
@@ -469,7 +501,10 @@ impl SwarmNode {
             hyperdht::Event::CloseSocket(socket) => self.events.push_back(Event::CloseSocket(socket)),
             hyperdht::Event::Punched { punch, result } => self.punched(now, punch, result),
             hyperdht::Event::Announced { relays, .. } => self.announced(now, relays),
-            hyperdht::Event::Stopped { .. } => self.events.push_back(Event::ShutDown),
+            hyperdht::Event::Stopped { .. } => {
+                self.server = Server::Stopping { is_server_gone: true };
+                self.finish_shut_down();
+            }
             hyperdht::Event::Found { query, reply, .. } => {
                 if let Some((topic, _)) = self.lookups.get(&query) {
                     for peer in reply.peers {
@@ -479,10 +514,9 @@ impl SwarmNode {
             }
             hyperdht::Event::QueryDone { query, result } => {
                 self.withdrawals.retain(|withdrawal| *withdrawal != query);
+                self.finish_shut_down();
                 if let Some((topic, roles)) = self.lookups.remove(&query) {
-                    self.swarm.refreshed(millis(now), &topic);
-                    let announced = result.ok().filter(|_| roles.server).map(|outcome| outcome.stored);
-                    self.events.push_back(Event::Refreshed { topic, announced });
+                    self.refreshed(now, topic, roles, result.ok());
                 }
             }
             hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
@@ -492,9 +526,20 @@ impl SwarmNode {
         }
     }
 
+    fn refreshed(&mut self, now: Duration, topic: TopicKey, roles: Roles, outcome: Option<QueryOutcome>) {
+        match &outcome {
+            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(millis(now), &topic),
+            _ => self.swarm.refresh_failed(millis(now), &topic),
+        }
+        let announced = outcome.filter(|_| roles.server).map(|outcome| outcome.stored);
+        self.events.push_back(Event::Refreshed { topic, announced });
+    }
+
     fn announced(&mut self, now: Duration, relays: Vec<Address>) {
         let before = match &mut self.server {
-            Server::Stopping | Server::Off => return,
+            Server::Stopping { .. } | Server::Stopped | Server::Off => return,
+            // The network is gone for now, and the relays may come back with it.
+            Server::On { .. } if relays.is_empty() => return,
             server => std::mem::replace(server, Server::On { relays: relays.clone() }),
         };
         match before {
@@ -511,7 +556,7 @@ impl SwarmNode {
 
     fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
         let Accepted { handshake, keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
-        let is_full = self.connections.incoming() >= INCOMING_MAX || matches!(self.server, Server::Stopping);
+        let is_full = self.connections.incoming() >= INCOMING_MAX || self.is_shutting_down();
         if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
             return;
         }
@@ -641,15 +686,20 @@ impl SwarmNode {
 
     /// Ends a connection that the caller knows of, or does not know of yet.
     fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
-        let Some(connection) = self.connections.remove(id) else { return };
+        // Whoever was not told of its beginning need not be told of its end.
+        if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
+            self.events.push_back(Event::Closed { connection: id, why });
+        }
+    }
+
+    /// Takes a connection out of everything, if there is such a one.
+    fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(id)?;
         self.release(now, id, &connection);
         if connection.is_outgoing() && !connection.is_proved() {
             self.dial_failed(now, connection.keys.remote, DialFailure::Silent);
         }
-        // Whoever was not told of its beginning need not be told of its end.
-        if connection.remote.is_some() {
-            self.events.push_back(Event::Closed { connection: id, why });
-        }
+        Some(connection)
     }
 }
 

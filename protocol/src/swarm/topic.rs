@@ -2,17 +2,24 @@
 
 use super::Roles;
 
-/// A topic is looked up again so many milliseconds after the last time, and announcements are renewed: nodes keep
-/// them for 13 minutes at least.
+/// A topic is looked up again so many milliseconds after the first time. Two that announce themselves at the same moment
+/// do not see each other then, and somebody who waits for a host that is just being started must not wait for minutes.
+const FIRST_REFRESH_MS: u64 = 10_000;
+/// Each time it takes twice as long until it is this, as in the reference: nodes keep announcements for 13 minutes at least.
 const REFRESH_MS: u64 = 600_000;
-/// At most so much comes on top, by chance, so that not all nodes ask at once.
-const REFRESH_SPREAD_MS: u64 = 120_000;
+/// At most this share comes on top, by chance, so that not all nodes ask at once.
+const SPREAD: u64 = 5;
+
+/// When nobody answered: the network of this machine is most likely gone for the moment.
+const RETRY_MS: u64 = 10_000;
 
 /// A topic that was joined.
 #[derive(Debug)]
 pub(super) struct Topic {
     roles: Roles,
     state: State,
+    /// How long to wait after the next lookup.
+    interval_ms: u64,
 }
 
 #[derive(Debug)]
@@ -28,7 +35,7 @@ enum State {
 
 impl Topic {
     pub(super) fn new(roles: Roles, now: u64) -> Self {
-        Self { roles, state: State::Due { at: now } }
+        Self { roles, state: State::Due { at: now }, interval_ms: FIRST_REFRESH_MS }
     }
 
     pub(super) fn roles(&self) -> Roles {
@@ -53,6 +60,7 @@ impl Topic {
 
     /// Looks it up as soon as possible.
     pub(super) fn hurry(&mut self, now: u64) {
+        self.interval_ms = FIRST_REFRESH_MS;
         self.state = match self.state {
             State::Due { .. } => State::Due { at: now },
             State::Refreshing { .. } => State::Refreshing { again: true },
@@ -68,10 +76,20 @@ impl Topic {
         is_due
     }
 
-    pub(super) fn refreshed(&mut self, now: u64, chance: u32) {
-        self.state = match self.state {
-            State::Refreshing { again: true } => State::Due { at: now },
-            _ => State::Due { at: now + REFRESH_MS + u64::from(chance) % REFRESH_SPREAD_MS },
-        };
+    pub(super) fn refresh_failed(&mut self, now: u64, chance: u32) {
+        self.state = due_after(RETRY_MS, now, chance);
     }
+
+    pub(super) fn refreshed(&mut self, now: u64, chance: u32) {
+        if let State::Refreshing { again: true } = self.state {
+            self.state = State::Due { at: now };
+            return;
+        }
+        self.state = due_after(self.interval_ms, now, chance);
+        self.interval_ms = (2 * self.interval_ms).min(REFRESH_MS);
+    }
+}
+
+fn due_after(interval_ms: u64, now: u64, chance: u32) -> State {
+    State::Due { at: now + interval_ms + u64::from(chance) % (interval_ms / SPREAD) }
 }

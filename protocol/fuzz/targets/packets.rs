@@ -1,0 +1,120 @@
+//! Packets, and two ends of a stream between whose packets hostile ones arrive. As long as these come from elsewhere, what
+//! is read is what was written; when they come in the remote's name, memory stays bounded.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::udx::{Endpoint, Firewall, Packet, Path, Settings};
+use libvms_protocol_fuzz::pieces;
+
+const STREAM: u32 = 1;
+const SETTINGS: Settings =
+    Settings { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: Some(Duration::from_secs(5)) };
+
+struct Link {
+    now: Duration,
+    ends: [Endpoint; 2],
+    written: Vec<u8>,
+    read: usize,
+    /// Somebody has spoken in the remote's name.
+    is_spoilt: bool,
+}
+
+fn path(end: usize) -> Path {
+    Path::of(([192, 0, 2, end as u8], 1).into())
+}
+
+impl Link {
+    fn new() -> Self {
+        let mut ends = [Endpoint::new(SETTINGS), Endpoint::new(SETTINGS)];
+        for (number, end) in ends.iter_mut().enumerate() {
+            end.open(Duration::ZERO, STREAM, Firewall::Open).expect("a free number");
+            end.connect(Duration::ZERO, STREAM, path(1 - number), STREAM).expect("it is new");
+        }
+        Self { now: Duration::ZERO, ends, written: vec![], read: 0, is_spoilt: false }
+    }
+
+    /// Lets both ends send, and loses every packet whose bit is set.
+    fn exchange(&mut self, lost: u64) {
+        let mut datagram = vec![];
+        for turn in 0..64 {
+            let from = turn % 2;
+            while self.ends[from].poll_event().is_some() {}
+            for number in 0..8 {
+                let Some(to) = self.ends[from].poll_datagram(self.now, &mut datagram) else { break };
+                assert_eq!(to, path(1 - from));
+                assert!(datagram.len() <= 2_048);
+                if lost >> ((turn + number) % 64) & 1 == 0 {
+                    self.ends[1 - from].receive(self.now, path(from), &datagram);
+                }
+            }
+        }
+        self.read();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Ok(count) = self.ends[0].write(STREAM, bytes) {
+            self.written.extend(&bytes[..count]);
+        }
+    }
+
+    fn read(&mut self) {
+        for end in &self.ends {
+            assert!(end.readable_bytes(STREAM) <= SETTINGS.receive_bytes_max + 2_048);
+        }
+        let mut buffer = [0; 4_096];
+        while let Ok(count @ 1..) = self.ends[1].read(STREAM, &mut buffer) {
+            if !self.is_spoilt {
+                assert_eq!(self.written.get(self.read..self.read + count), Some(&buffer[..count]));
+            }
+            self.read += count;
+        }
+    }
+
+    /// A packet that names the right stream, and is otherwise anything.
+    fn strike(&mut self, end: usize, from: Path, bytes: &[u8]) {
+        let mut datagram = bytes.to_vec();
+        if datagram.len() >= 8 {
+            datagram[..2].copy_from_slice(&[0xff, 1]);
+            datagram[4..8].copy_from_slice(&STREAM.to_le_bytes());
+        }
+        self.ends[end].receive(self.now, from, &datagram);
+    }
+
+    fn wait(&mut self) {
+        let next = self.ends.iter().filter_map(Endpoint::next_timeout).min();
+        self.now = next.unwrap_or(self.now).max(self.now) + Duration::from_micros(1);
+    }
+}
+
+fn check_decoder(bytes: &[u8]) {
+    let Ok(packet) = Packet::decode(bytes) else { return };
+    let mut written = vec![];
+    packet.header.write(&mut written);
+    assert_eq!(bytes.get(..written.len()), Some(&written[..]));
+    assert!(packet.sack_blocks().count() <= 50);
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut link = Link::new();
+    for (choice, piece) in pieces(bytes) {
+        let end = usize::from(choice & 1);
+        match choice >> 1 {
+            0..30 => link.write(piece),
+            30..60 => link.exchange(piece.first().map_or(0, |byte| u64::from(*byte))),
+            60..80 => link.wait(),
+            80..90 => {
+                check_decoder(piece);
+                link.strike(end, path(7), piece);
+            }
+            90..92 => _ = link.ends[end].end(STREAM),
+            92..94 => _ = link.ends[end].send_message(STREAM, piece),
+            _ => {
+                link.is_spoilt = true;
+                link.strike(end, path(1 - end), piece);
+            }
+        }
+    }
+    link.exchange(0);
+});
