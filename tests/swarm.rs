@@ -6,13 +6,16 @@
 //! `figures.rs` measures how long it all takes. Nothing here talks to the public network.
 
 mod announced;
+#[cfg(target_os = "linux")]
 mod datagrams;
 mod figures;
 mod found;
+#[cfg(target_os = "linux")]
+mod insider;
 mod restarts;
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -127,6 +130,7 @@ impl Dht {
 /// A running `vms` that finds others by key. Dropping it kills it.
 struct Running {
     process: Child,
+    stderr: std::fs::File,
     lines: Receiver<Value>,
     /// What has come while something else was waited for.
     unheard: VecDeque<Value>,
@@ -140,7 +144,9 @@ impl Running {
         // Without any it would talk to the public network, but for a node of the DHT.
         assert!(!bootstrap.is_empty() || arguments[0] == "bootstrap");
         command.args(bootstrap.iter().map(|address| format!("--bootstrap={address}")));
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
+        let stderr = tempfile::tempfile().expect("a temporary file");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone().expect("a file"));
+        let mut process = command.spawn().expect("vms starts");
         let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
         // Read on in any case: nobody is to wait for a test that looks elsewhere.
@@ -149,7 +155,7 @@ impl Running {
                 let _unheard = sender.send(serde_json::from_str(&line).expect("a JSON line"));
             }
         });
-        Self { process, lines, unheard: VecDeque::new() }
+        Self { process, stderr, lines, unheard: VecDeque::new() }
     }
 
     /// The next event of that name. Others are kept.
@@ -185,24 +191,22 @@ impl Running {
         (0..topics).map(|_| self.until_that("announced", |said| said["nodes"] != 0)).collect()
     }
 
-    /// The port that others in the DHT know it by.
-    fn udp(&mut self) -> SocketAddr {
-        let said = self.until("dht");
-        let address: SocketAddr = said["address"].as_str().expect("text").parse().expect("an address");
-        local(address.port().into())
-    }
-
     /// SIGTERM; gives what it says at the end.
     fn terminate(mut self) -> Value {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
         let last = self.until("network");
         assert!(self.process.wait().expect("it ends").success());
+        // A task that panics ends nothing but itself, and everything would seem well for a while.
+        assert!(!self.stderr().contains("panicked"), "{}", self.stderr());
         last
     }
 
-    fn id(&self) -> u32 {
-        self.process.id()
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.stderr.rewind().expect("a file");
+        self.stderr.read_to_string(&mut text).expect("UTF-8");
+        text
     }
 }
 
