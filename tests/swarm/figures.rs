@@ -51,6 +51,7 @@ fn measure(name: &str, dht: &Dht, log: PublicKey) -> Value {
 #[test]
 #[ignore = "a measurement"]
 fn first_blocks_come_soon_after_joining() {
+    if std::env::var("VMS_LOG").is_ok() { libvms::telemetry::start(0); }
     let mut dht = Dht::javascript(12);
     let place = Place::of_example("counter.js");
     let mut host = dht.host(&place);

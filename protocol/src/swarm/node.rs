@@ -155,6 +155,8 @@ pub struct SwarmNode {
     punches: BTreeMap<PunchId, ConnectionId>,
     /// Lookups of topics.
     lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
+    /// Lookups of topics that are announced later.
+    glances: BTreeMap<QueryId, TopicKey>,
     /// Withdrawals of announcements.
     withdrawals: Vec<QueryId>,
     server: Server,
@@ -201,6 +203,7 @@ impl SwarmNode {
             dials: BTreeMap::new(),
             punches: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            glances: BTreeMap::new(),
             withdrawals: vec![],
             server: Server::Off,
             datagrams: VecDeque::new(),
@@ -437,16 +440,28 @@ impl SwarmNode {
         }
         match &mut self.server {
             Server::Off => {
+                self.glance(now, topic, roles);
                 self.server = Server::Starting { waiting: vec![(topic, roles)] };
                 let banned = self.swarm.banned_peers().copied().collect();
                 self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
             }
-            Server::Starting { waiting } => waiting.push((topic, roles)),
+            Server::Starting { waiting } => {
+                waiting.push((topic, roles));
+                self.glance(now, topic, roles);
+            }
             Server::On { relays } => {
                 let relays = relays.clone();
                 self.look_up(now, topic, roles, &relays);
             }
             Server::Stopping { .. } | Server::Stopped => {}
+        }
+    }
+
+    /// Looks who is there. Making a server known waits for nodes that do not answer; finding others need not.
+    fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        if roles.client {
+            let query = self.dht.lookup(millis(now), Target(topic));
+            self.glances.insert(query, topic);
         }
     }
 
@@ -459,6 +474,11 @@ impl SwarmNode {
         for query in lookups.map(|(query, _)| *query).collect::<Vec<_>>() {
             self.dht.cancel_query(query);
             self.lookups.remove(&query);
+        }
+        let glances = self.glances.iter().filter(|(_, other)| *other == topic);
+        for query in glances.map(|(query, _)| *query).collect::<Vec<_>>() {
+            self.dht.cancel_query(query);
+            self.glances.remove(&query);
         }
         self.swarm.refreshed(millis(now), topic);
     }
@@ -506,7 +526,8 @@ impl SwarmNode {
                 self.finish_shut_down();
             }
             hyperdht::Event::Found { query, reply, .. } => {
-                if let Some((topic, _)) = self.lookups.get(&query) {
+                let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.glances.get(&query));
+                if let Some(topic) = topic {
                     for peer in reply.peers {
                         self.swarm.found(millis(now), topic, peer.public_key, &peer.relays);
                     }
@@ -514,6 +535,7 @@ impl SwarmNode {
             }
             hyperdht::Event::QueryDone { query, result } => {
                 self.withdrawals.retain(|withdrawal| *withdrawal != query);
+                self.glances.remove(&query);
                 self.finish_shut_down();
                 if let Some((topic, roles)) = self.lookups.remove(&query) {
                     self.refreshed(now, topic, roles, result.ok());
