@@ -122,9 +122,11 @@ fn requests_and_answers_that_nobody_expects_do_no_harm() {
             let holepunch = HolepunchEnvelope { mode, ..holepunch.clone() };
             siege.request(PEER_HOLEPUNCH, target, Some(holepunch.encode()));
         }
-        for mode in [Mode::FromClient, Mode::FromServer, Mode::FromRelay, Mode::FromSecondRelay, Mode::Reply] {
+        for mode in [Mode::FromClient, Mode::FromServer, Mode::FromRelay, Mode::FromSecondRelay, Mode::Reply]
+        {
             for somebody in [None, Some(address(siege.targets[1])), Some(address(siege.dht.nodes[0]))] {
-                let envelope = HandshakeEnvelope { mode, noise: vec![3; 200], peer: somebody, relay: somebody };
+                let envelope =
+                    HandshakeEnvelope { mode, noise: vec![3; 200], peer: somebody, relay: somebody };
                 siege.request(PEER_HANDSHAKE, target, Some(envelope.encode()));
             }
         }
@@ -266,7 +268,8 @@ fn a_minute_of_random_datagrams_at_full_rate_does_no_harm() {
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (attackers, targets) = (&siege.attackers, &siege.targets);
-        let attackers: Vec<UdpSocket> = attackers.iter().map(|one| one.try_clone().expect("a socket")).collect();
+        let attackers: Vec<UdpSocket> =
+            attackers.iter().map(|one| one.try_clone().expect("a socket")).collect();
         let (targets, is_over) = (targets.clone(), &is_over);
         let flood = scope.spawn(move || {
             let mut sent = 0_u64;

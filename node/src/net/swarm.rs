@@ -114,7 +114,8 @@ impl Swarm {
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
-        let machine = Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
+        let machine =
+            Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
         let (wake, start) = (Notify::new(), Instant::now());
         let swarm = Arc::new(Self { machine: Mutex::new(machine), wake, start, local });
         let mut driver = Driver {
