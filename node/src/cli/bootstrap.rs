@@ -8,7 +8,7 @@ use libvms::net::{Bootstrap, Network, NetworkOptions, SwarmMode, SwarmOptions};
 use serde_json::json;
 
 use super::Exit;
-use super::network::tell;
+use super::network::{network_events, tell, tell_at_end};
 use super::output::Output;
 use super::stop::asked_to_stop;
 
@@ -21,7 +21,10 @@ const PORT: u16 = 49_737;
 /// what is said. JavaScript programs of Hyperswarm can use them, too.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms bootstrap --public 192.0.2.7\n  vms bootstrap --listen 127.0.0.1:49737          a network on this machine\n  vms host counter.js --bootstrap 192.0.2.7:49737"
+    after_help = concat!(
+        "Examples:\n  vms bootstrap --public 192.0.2.7\n  vms bootstrap --listen 127.0.0.1:49737          a network on this machine\n  vms host counter.js --bootstrap 192.0.2.7:49737",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Where to listen (UDP), if not on the port at all addresses
@@ -70,5 +73,6 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
         never = tell(&network, happenings, output) => match never {},
     }
     network.shutdown().await;
+    tell_at_end(&network, output);
     Ok(Exit::Done)
 }

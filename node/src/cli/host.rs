@@ -16,7 +16,7 @@ use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use super::network::{NetworkArguments, tell, tell_at_end};
+use super::network::{NetworkArguments, network_events, tell, tell_at_end};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -31,7 +31,10 @@ use super::{Exit, progress};
 /// costs all callers, so the method is then refused for ten times as long as it took; other methods go on.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b"
+    after_help = concat!(
+        "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Scripts to serve: one at the path /, several at their names

@@ -13,6 +13,14 @@ use tracing::{debug, info};
 
 use super::output::Output;
 
+/// What the commands that join a network say to programs while they run, beside their own events. Part of their help.
+macro_rules! network_events {
+    () => {
+        "\n\nWith --json, one line for each thing that happens in the network, too:\n  dht           whether it is reached, through how many nodes; our UDP address\n  announced     we are found under this topic, which so many nodes keep\n  connected     a peer is there; its kind is tcp, direct or punched\n  disconnected  it is gone, and why\n  network       at the end: how much of everything there was\n-v tells people the same on stderr."
+    };
+}
+pub(super) use network_events;
+
 /// How often the log tells what the network has done.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
 

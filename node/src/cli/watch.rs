@@ -14,7 +14,7 @@ use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::network::{NetworkArguments, tell, tell_at_end};
+use super::network::{NetworkArguments, network_events, tell, tell_at_end};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -27,7 +27,10 @@ use super::target::Target;
 /// copies to others.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'"
+    after_help = concat!(
+        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Hosts to follow: ws://HOST:PORT/PATH of a service, or the key of a log
