@@ -232,6 +232,25 @@ impl Client {
     }
 }
 
+/// Resident memory of a process, in bytes: the field `name` of its status.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory(process: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
+    let kilobytes = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+    1024 * kilobytes.expect("a number")
+}
+
+/// Processor time that a process has taken.
+#[cfg(target_os = "linux")]
+pub(crate) fn processor_time(process: u32) -> std::time::Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    // A tick is a hundredth of a second on every Linux.
+    std::time::Duration::from_millis(10 * ticks)
+}
+
 /// Runs a future on a runtime of its own.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()

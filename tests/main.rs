@@ -22,6 +22,7 @@ mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod simulation;
+mod swarm;
 mod tamper;
 mod violations;
 mod watch;

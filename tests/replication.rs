@@ -26,7 +26,7 @@ use crate::harness::{Host, program};
 use crate::interop::packages;
 
 /// A stock peer in a process of its own; see `interop/peer.js`.
-struct JsPeer {
+pub(crate) struct JsPeer {
     process: Child,
     /// The end of its input is its end.
     stdin: Option<ChildStdin>,
@@ -42,12 +42,17 @@ impl JsPeer {
     }
 
     /// Any number of cores, over one connection.
-    fn corestore() -> Self {
+    pub(crate) fn corestore() -> Self {
         Self::start("corestore")
     }
 
     fn start(kind: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/peer.js");
+        Self::run("peer.js", kind)
+    }
+
+    /// Any script of `interop/` that does what it is told.
+    pub(crate) fn run(script: &str, kind: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop").join(script);
         let mut node = Command::new("node");
         let directory = tempfile::tempdir().expect("a temporary directory");
         node.arg(script).arg(kind).arg(directory.path()).env("NODE_PATH", packages());
@@ -58,24 +63,24 @@ impl JsPeer {
     }
 
     /// Tells it what to do, and goes on meanwhile.
-    fn begin(&mut self, command: &str, mut argument: Value) {
+    pub(crate) fn begin(&mut self, command: &str, mut argument: Value) {
         argument["do"] = json!(command);
         let stdin = self.stdin.as_mut().expect("a pipe");
         writeln!(stdin, "{argument}").expect("it reads");
     }
 
     /// What came of what it was told first. Its own time limit ends a wait for what never comes.
-    fn end(&mut self) -> Value {
+    pub(crate) fn end(&mut self) -> Value {
         let line = self.lines.next().expect("it answers; see what it says on stderr").expect("UTF-8");
         serde_json::from_str(&line).expect("JSON")
     }
 
-    fn tell(&mut self, command: &str, argument: Value) -> Value {
+    pub(crate) fn tell(&mut self, command: &str, argument: Value) -> Value {
         self.begin(command, argument);
         self.end()
     }
 
-    fn connect(&mut self, address: SocketAddr) {
+    pub(crate) fn connect(&mut self, address: SocketAddr) {
         self.tell("connect", json!({ "port": address.port() }));
     }
 
@@ -96,7 +101,7 @@ impl JsPeer {
     }
 
     /// Opens a core to read it.
-    fn read(&mut self, key: &str) {
+    pub(crate) fn read(&mut self, key: &str) {
         self.tell("read", json!({ "key": key }));
     }
 
@@ -112,7 +117,7 @@ impl JsPeer {
     }
 
     /// The hashes of the first blocks, once it has them.
-    fn blocks(&mut self, key: &str, end: u64) -> Value {
+    pub(crate) fn blocks(&mut self, key: &str, end: u64) -> Value {
         self.tell("blocks", json!({ "key": key, "end": end }))
     }
 
@@ -126,7 +131,7 @@ impl JsPeer {
     }
 
     /// SIGKILL, at once.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
@@ -211,7 +216,7 @@ impl Serving {
     }
 }
 
-fn tcp(address: &Value) -> SocketAddr {
+pub(crate) fn tcp(address: &Value) -> SocketAddr {
     let address = address.as_str().expect("an address");
     address.trim_start_matches("tcp://").parse().expect("an address")
 }
@@ -233,11 +238,11 @@ fn hashes(blocks: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Value {
 }
 
 /// The hashes of all blocks of a core on disk.
-fn hashes_on_disk(core: &Path) -> Value {
+pub(crate) fn hashes_on_disk(core: &Path) -> Value {
     let core = Core::open_read_only(core).expect("a core");
     hashes(core.blocks(0..core.length()).map(|block| block.expect("a whole core")))
 }
 
-fn length_on_disk(core: &Path) -> u64 {
+pub(crate) fn length_on_disk(core: &Path) -> u64 {
     Core::open_read_only(core).expect("a core").length()
 }

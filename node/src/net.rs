@@ -38,6 +38,7 @@
 mod connection;
 mod copy;
 mod core;
+mod event;
 mod in_hand;
 mod link;
 mod metrics;
@@ -51,8 +52,9 @@ mod tests;
 
 pub use self::core::{CoreEvent, Held};
 pub use copy::{CopyError, begin, complete};
+pub use event::{ConnectionKind, NetworkEvent, RemotePeer};
 pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;
 pub use secret::{SecretError, SecretStream};
-pub use swarm::{Bootstrap, BootstrapError, ConnectionKind, SwarmMode, SwarmOptions, SwarmPeer, SwarmStatus};
+pub use swarm::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions, SwarmStatus, SwarmTopic};

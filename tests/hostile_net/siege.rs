@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::peer::PATIENCE;
-use crate::harness::{Client, program, run};
+use crate::harness::{Client, memory, processor_time, program, run};
 
 /// A running `vms` command whose stdout and stderr are looked at in the end. Dropping it kills it.
 pub(super) struct Victim {
@@ -51,19 +51,12 @@ impl Victim {
 
     /// Resident memory, in bytes: the field `name` of the process's status.
     pub(super) fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with(name)).expect("a field");
-        let kilobytes = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
-        1024 * kilobytes.expect("a number")
+        memory(self.process.id(), name)
     }
 
     /// Processor time that it has taken.
     pub(super) fn processor_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
-        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
-        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-        // A tick is a hundredth of a second on every Linux.
-        Duration::from_millis(10 * ticks)
+        processor_time(self.process.id())
     }
 
     /// Ends it in order; gives what its network says it has done.

@@ -6,6 +6,7 @@ const Hypercore = require('hypercore')
 const crypto = require('hypercore-crypto')
 const drives = require('./drives')
 const sockets = require('./sockets')
+const swarm = require('./swarm')
 const told = require('./told')
 const traps = require('./traps')
 
@@ -25,6 +26,7 @@ function open (options) {
 told({
   ...network,
   ...drives(store, directory),
+  ...swarm(store, find),
   ...traps(find, store),
   // Opens a core to read it.
   async read ({ key }) {

@@ -8,6 +8,7 @@ use libvms::net::{Bootstrap, Network, NetworkOptions, SwarmMode, SwarmOptions};
 use serde_json::json;
 
 use super::Exit;
+use super::network::{network_events, tell, tell_at_end};
 use super::output::Output;
 use super::stop::asked_to_stop;
 
@@ -20,7 +21,10 @@ const PORT: u16 = 49_737;
 /// what is said. JavaScript programs of Hyperswarm can use them, too.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms bootstrap --public 192.0.2.7\n  vms bootstrap --listen 127.0.0.1:49737          a network on this machine\n  vms host counter.js --bootstrap 192.0.2.7:49737"
+    after_help = concat!(
+        "Examples:\n  vms bootstrap --public 192.0.2.7\n  vms bootstrap --listen 127.0.0.1:49737          a network on this machine\n  vms host counter.js --bootstrap 192.0.2.7:49737",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Where to listen (UDP), if not on the port at all addresses
@@ -57,13 +61,18 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     };
     let asked_to_stop = asked_to_stop()?;
     let network = Network::new(NetworkOptions::default());
+    let happenings = network.events();
     let local = network.join_swarm(options).await?;
     let known = SocketAddr::new(public.map_or(local.ip(), IpAddr::V4), local.port());
     output.line(
         || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {known}"),
         || json!({ "event": "listening", "address": local, "bootstrap": known }),
     )?;
-    asked_to_stop.await?;
+    tokio::select! {
+        signal = asked_to_stop => signal?,
+        never = tell(&network, happenings, output) => match never {},
+    }
     network.shutdown().await;
+    tell_at_end(&network, output);
     Ok(Exit::Done)
 }

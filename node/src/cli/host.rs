@@ -8,14 +8,15 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::host::{Deployment, Vm};
-use libvms::net::{Held, Network};
+use libvms::net::{Held, Network, NetworkEvent};
 use libvms::rpc::{RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
+use tokio::sync::broadcast;
 
-use super::network::{NetworkArguments, tell_at_end, tell_log};
+use super::network::{NetworkArguments, network_events, tell, tell_at_end};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -30,7 +31,10 @@ use super::{Exit, progress};
 /// costs all callers, so the method is then refused for ten times as long as it took; other methods go on.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b"
+    after_help = concat!(
+        "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Scripts to serve: one at the path /, several at their names
@@ -205,7 +209,7 @@ async fn serve(
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
     let peers = arguments.peers.peer_listen.unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
-    let (network, peers) = replicate(hosted, peers, &arguments.peers).await?;
+    let (network, happenings, peers) = replicate(hosted, peers, &arguments.peers).await?;
     // Before anybody is told that we are here: a signal from now on is an orderly end.
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
@@ -218,7 +222,7 @@ async fn serve(
             output.failure(&anyhow::anyhow!(why));
             Ok(Exit::Failed)
         }
-        never = tell_log(&network) => match never {},
+        never = tell(&network, happenings, output) => match never {},
     };
     server.shutdown().await;
     for (_, vm) in hosted {
@@ -235,8 +239,9 @@ async fn replicate(
     hosted: &[(Service, Arc<Vm>)],
     address: SocketAddr,
     arguments: &PeerArguments,
-) -> anyhow::Result<(Network, SocketAddr)> {
+) -> anyhow::Result<(Network, broadcast::Receiver<NetworkEvent>, SocketAddr)> {
     let network = Network::new(arguments.network.options());
+    let happenings = network.events();
     for (_, vm) in hosted {
         vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
     }
@@ -246,7 +251,7 @@ async fn replicate(
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
-    Ok((network, address))
+    Ok((network, happenings, address))
 }
 
 fn announce(

@@ -5,11 +5,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use libvms::net::{Bootstrap, Metrics, Network, NetworkOptions, SwarmOptions};
+use libvms::net::{Bootstrap, Metrics, Network, NetworkEvent, NetworkOptions, SwarmOptions, SwarmStatus};
 use serde_json::{Value, json};
-use tracing::info;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tracing::{debug, info};
 
 use super::output::Output;
+
+/// What the commands that join a network say to programs while they run, beside their own events. Part of their help.
+macro_rules! network_events {
+    () => {
+        "\n\nWith --json, one line for each thing that happens in the network, too:\n  dht           whether it is reached, through how many nodes; our UDP address\n  announced     we are found under this topic, which so many nodes keep\n  connected     a peer is there; its kind is tcp, direct or punched\n  disconnected  it is gone, and why\n  network       at the end: how much of everything there was\n-v tells people the same on stderr."
+    };
+}
+pub(super) use network_events;
 
 /// How often the log tells what the network has done.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
@@ -71,8 +81,31 @@ impl NetworkArguments {
     }
 }
 
-/// Tells the log from time to time what the network has done, if that is anything new.
-pub(super) async fn tell_log(network: &Network) -> Infallible {
+/// Tells what happens: programs as events, from the moment on when `events` was asked for; and the log, from time to
+/// time, what the network has done, if that is anything new.
+pub(super) async fn tell(
+    network: &Network,
+    events: broadcast::Receiver<NetworkEvent>,
+    output: &Output,
+) -> Infallible {
+    tokio::join!(tell_programs(events, output), tell_log(network)).1
+}
+
+async fn tell_programs(mut events: broadcast::Receiver<NetworkEvent>, output: &Output) {
+    loop {
+        match events.recv().await {
+            Ok(event) if output.is_json() => {
+                // Whoever started us may have stopped listening long ago.
+                let _unheard = output.line(String::new, || json!(event));
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(missed)) => debug!(missed, "events of the network were not told"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn tell_log(network: &Network) -> Infallible {
     let mut told = Metrics::default();
     loop {
         tokio::time::sleep(TELL_INTERVAL).await;
@@ -90,12 +123,13 @@ pub(super) fn tell_at_end(network: &Network, output: &Output) {
     log(&metrics);
     if output.is_json() {
         // Whoever started us may have stopped listening long ago.
-        let _unheard = output.line(String::new, || event(&metrics));
+        let _unheard = output.line(String::new, || event(&metrics, network.swarm()));
     }
 }
 
-fn event(metrics: &Metrics) -> Value {
+fn event(metrics: &Metrics, swarm: Option<SwarmStatus>) -> Value {
     let mut event = json!(metrics);
+    event["swarm"] = json!(swarm);
     event["event"] = json!("network");
     event
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Exit;
-use super::network::{NetworkArguments, tell_at_end, tell_log};
+use super::network::{NetworkArguments, network_events, tell, tell_at_end};
 use super::output::Output;
 use super::stop::asked_to_stop;
 use super::target::{Target, linked};
@@ -21,7 +21,10 @@ use super::target::{Target, linked};
 /// Copy logs and archives and serve them to others, without executing anything
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies"
+    after_help = concat!(
+        "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// What to copy: ws://HOST:PORT/PATH of a service, or the key of a log or of an archive
@@ -48,6 +51,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     let targets = Target::find_all(&arguments.targets).await?;
     let lock = DataDirectory::lock(&arguments.dir)?;
     let network = Arc::new(Network::new(arguments.network.options()));
+    let happenings = network.events();
     let asked_to_stop = asked_to_stop()?;
     let address = network.listen(arguments.peer_listen).await?;
     arguments.network.join_swarm(&network).await?;
@@ -64,7 +68,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     }
     tokio::select! {
         signal = asked_to_stop => signal?,
-        never = tell_log(&network) => match never {},
+        never = tell(&network, happenings, output) => match never {},
     }
     followers.shutdown().await;
     network.shutdown().await;

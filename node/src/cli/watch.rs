@@ -14,7 +14,7 @@ use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::network::{NetworkArguments, tell_at_end, tell_log};
+use super::network::{NetworkArguments, network_events, tell, tell_at_end};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -27,7 +27,10 @@ use super::target::Target;
 /// copies to others.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'"
+    after_help = concat!(
+        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'",
+        network_events!()
+    )
 )]
 pub(super) struct Arguments {
     /// Hosts to follow: ws://HOST:PORT/PATH of a service, or the key of a log
@@ -56,6 +59,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let targets = Target::find_all(&arguments.targets).await?;
     let network = Arc::new(Network::new(arguments.network.options()));
+    let happenings = network.events();
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), Settings::default());
     let (mut watcher, mut events) =
@@ -81,7 +85,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let ended = tokio::select! {
         signal = asked_to_stop => signal,
         told = told => told,
-        never = tell_log(&network) => match never {},
+        never = tell(&network, happenings, output) => match never {},
     };
     watcher.shutdown().await;
     tell_at_end(&network, output);

@@ -22,6 +22,7 @@ use tokio::time::{interval, sleep_until, timeout};
 use self::pace::Pace;
 use self::unwritten::Unwritten;
 use super::core::Input;
+use super::event::Presence;
 use super::in_hand::InHand;
 use super::link::{Outgoing, Outlet};
 use super::metrics::Counters;
@@ -47,6 +48,8 @@ pub(super) struct Context {
     pub(super) registry: Arc<Registry>,
     pub(super) counters: Arc<Counters>,
     pub(super) place: Place,
+    /// What tells others that the peer is there.
+    pub(super) presence: Presence,
 }
 
 /// Runs a connection over TCP to its end.
@@ -84,6 +87,9 @@ pub(super) async fn run(
     };
     let ended = connection.serve(reader, writer).await;
     connection.close_peers().await;
+    if let Err(error) = &ended {
+        connection.context.presence.leaves(error.reason());
+    }
     ended
 }
 
@@ -235,6 +241,7 @@ impl Connection {
         let mut has_come = false;
         while let Some(frame) = self.stream.poll_message()? {
             has_come = true;
+            self.context.presence.arrived();
             let received = self.session.receive(&frame);
             // What it says has been copied; a frame may be long, and handing it on takes its time.
             drop(frame);

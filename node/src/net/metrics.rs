@@ -104,6 +104,20 @@ pub(super) enum Reason {
 
 impl Reason {
     const COUNT: usize = 8;
+
+    /// As it is called in [`Closed`].
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Socket => "socket",
+            Self::Handshake => "handshake",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::Crowded => "crowded",
+            Self::Malformed => "malformed",
+            Self::Faulty => "faulty",
+        }
+    }
 }
 
 impl Counters {

@@ -11,12 +11,13 @@ use libvms_protocol::identity::PublicKey;
 use libvms_protocol::wire::Role;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use super::connection::{self, ConnectionError, Context};
 use super::core::{self, CoreEvent, CoreHandle, Held};
+use super::event::{ConnectionKind, Events, NetworkEvent, RemotePeer};
 use super::metrics::{Counters, Metrics, Reason};
 use super::options::NetworkOptions;
 use super::place::{Place, Places};
@@ -53,6 +54,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) places: Arc<Places>,
     pub(super) counters: Arc<Counters>,
+    pub(super) events: Events,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -74,6 +76,7 @@ impl Network {
             options,
             registry: Arc::new(Registry::new()),
             counters: Arc::default(),
+            events: Events::new(),
             stop: watch::Sender::new(false),
         };
         Self {
@@ -134,6 +137,11 @@ impl Network {
     /// How the swarm is doing; `None` without one.
     pub fn swarm(&self) -> Option<SwarmStatus> {
         lock(&self.swarm).as_ref().map(|swarm| swarm.status())
+    }
+
+    /// What happens from now on. Whoever listens too slowly misses some of it.
+    pub fn events(&self) -> broadcast::Receiver<NetworkEvent> {
+        self.shared.events.subscribe()
     }
 
     /// What has happened so far.
@@ -225,7 +233,8 @@ async fn run(
 ) -> Option<ConnectionError> {
     debug!(%address, ?role, "connected");
     let mut closing = shared.closing();
-    match connection::run_tcp(socket, role, shared.context(place)).await {
+    let peer = RemotePeer { key: None, address, kind: ConnectionKind::Tcp };
+    match connection::run_tcp(socket, role, shared.context(place, peer)).await {
         Ok(()) => {
             debug!(%address, "disconnected");
             None
@@ -240,9 +249,15 @@ async fn run(
 
 impl Shared {
     /// What a connection needs.
-    pub(super) fn context(&self, place: Place) -> Context {
-        let Self { options, registry, counters, .. } = self;
-        Context { options: options.clone(), registry: registry.clone(), counters: counters.clone(), place }
+    pub(super) fn context(&self, place: Place, peer: RemotePeer) -> Context {
+        let Self { options, registry, counters, events, .. } = self;
+        Context {
+            options: options.clone(),
+            registry: registry.clone(),
+            counters: counters.clone(),
+            place,
+            presence: events.presence(peer),
+        }
     }
 
     /// What counts its end.

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
 use libvms_protocol::dht::noise::StreamKeys;
 use libvms_protocol::dht::{Address, Socket};
 use libvms_protocol::swarm::node::{Event, Settings, Transmit};
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::connection;
+use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
 use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
@@ -46,37 +48,27 @@ const DATAGRAM_BYTES_MAX: usize = 2048;
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How the swarm of a network is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SwarmStatus {
+    /// Where the socket listens that others know (UDP).
+    pub address: SocketAddr,
     /// Nodes of the DHT that are known.
     pub nodes: usize,
     /// Topics that were joined.
-    pub topics: usize,
+    pub topics: Vec<SwarmTopic>,
     /// Peers that were met through it and are connected.
-    pub peers: Vec<SwarmPeer>,
+    pub peers: Vec<RemotePeer>,
 }
 
-/// A peer that was met through the swarm.
+/// A topic that was joined.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SwarmPeer {
-    /// Its key, in hexadecimal.
-    pub key: String,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Whether it was reached directly or through a hole that was punched.
-    pub kind: ConnectionKind,
-}
-
-/// How a peer was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ConnectionKind {
-    /// Nothing was in the way.
-    Direct,
-    /// Through a hole in a firewall.
-    Punched,
+pub struct SwarmTopic {
+    /// The discovery key of a core, in hexadecimal.
+    pub topic: String,
+    /// Nodes that keep our announcement under it, as of the last time that it was made.
+    pub nodes: usize,
 }
 
 /// What tasks share: the machine, and whom to wake.
@@ -85,6 +77,7 @@ pub(super) struct Swarm {
     machine: Mutex<Machine>,
     wake: Notify,
     start: Instant,
+    local: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -92,13 +85,25 @@ struct Machine {
     node: SwarmNode,
     /// The connections that somebody reads and writes.
     ends: BTreeMap<ConnectionId, Ends>,
-    open: BTreeMap<ConnectionId, SwarmPeer>,
+    open: BTreeMap<ConnectionId, RemotePeer>,
+    /// How many nodes keep the announcement of each topic; also after the leave that is taken at the end, to be told then.
+    announced: BTreeMap<TopicKey, usize>,
+}
+
+impl Machine {
+    /// Who the remote of a connection is.
+    fn peer(&self, id: ConnectionId) -> Option<RemotePeer> {
+        let (key, is_punched) = self.node.peer(id)?;
+        let kind = if is_punched { ConnectionKind::Punched } else { ConnectionKind::Direct };
+        Some(RemotePeer { key: Some(key.to_string()), address: self.node.remote(id)?, kind })
+    }
 }
 
 impl Swarm {
     /// Binds the sockets and prepares the machine; gives what the driver needs.
     pub(super) async fn start(options: SwarmOptions) -> std::io::Result<(Arc<Self>, Driver)> {
         let bootstrap = options.resolve().await;
+        let is_first = bootstrap.is_empty();
         let (server, client) = (socket::bind_server(&options)?, socket::bind(options.bind)?);
         let local = server.local_addr()?;
         let settings = Settings {
@@ -111,9 +116,10 @@ impl Swarm {
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
-        let machine = Machine { node, ends: BTreeMap::new(), open: BTreeMap::new() };
-        let swarm =
-            Arc::new(Self { machine: Mutex::new(machine), wake: Notify::new(), start: Instant::now() });
+        let machine =
+            Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
+        let (wake, start) = (Notify::new(), Instant::now());
+        let swarm = Arc::new(Self { machine: Mutex::new(machine), wake, start, local });
         let mut driver = Driver {
             swarm: swarm.clone(),
             sockets: BTreeMap::new(),
@@ -121,9 +127,9 @@ impl Swarm {
             reading: BTreeMap::new(),
             bind: options.bind,
             joined: BTreeSet::new(),
-            has_been_alone: false,
             solitude: Solitude::default(),
-            local,
+            is_first,
+            has_company: None,
         };
         driver.add(Socket::Server, server);
         driver.add(Socket::Client, client);
@@ -133,9 +139,14 @@ impl Swarm {
     /// How it is doing.
     pub(super) fn status(&self) -> SwarmStatus {
         let machine = self.lock();
+        let topics = machine
+            .announced
+            .iter()
+            .map(|(topic, nodes)| SwarmTopic { topic: HEXLOWER.encode(topic), nodes: *nodes });
         SwarmStatus {
+            address: self.local,
             nodes: machine.node.dht().node().table_len(),
-            topics: machine.node.swarm().topics().count(),
+            topics: topics.collect(),
             peers: machine.open.values().cloned().collect(),
         }
     }
@@ -168,15 +179,17 @@ pub(super) struct Driver {
     reading: BTreeMap<Socket, tokio::task::AbortHandle>,
     bind: std::net::IpAddr,
     joined: BTreeSet<TopicKey>,
-    has_been_alone: bool,
     solitude: Solitude,
-    local: SocketAddr,
+    /// Nobody was named to begin with: this node waits until it is found.
+    is_first: bool,
+    /// Whether any node of the DHT was known when it was looked around last.
+    has_company: Option<bool>,
 }
 
 impl Driver {
     /// Where the server socket listens.
     pub(super) fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.swarm.local
     }
 
     /// Drives the machine until the network stops; then takes leave of the DHT.
@@ -215,7 +228,9 @@ impl Driver {
         for key in network.registry.keys() {
             let topic = key.discovery_key();
             if self.joined.insert(topic) {
-                self.swarm.lock().node.join(self.swarm.now(), topic, Roles::BOTH);
+                let mut machine = self.swarm.lock();
+                machine.announced.insert(topic, 0);
+                machine.node.join(self.swarm.now(), topic, Roles::BOTH);
             }
         }
     }
@@ -277,15 +292,8 @@ impl Driver {
                     self.solitude.failed(Instant::now(), peer, why);
                 }
             }
-            Event::Refreshed { topic, announced } => {
-                let topic = data_encoding::HEXLOWER.encode(&topic[..4]);
-                debug!(topic, announced, "a topic was looked up");
-            }
-            Event::Bootstrapped { nodes: 0 } if !self.has_been_alone => {
-                self.has_been_alone = true;
-                warn!("no node of the DHT answers: going on with the addresses that are known");
-            }
-            Event::Bootstrapped { nodes } => info!(nodes, "the DHT is reached"),
+            Event::Refreshed { topic, announced } => self.refreshed(topic, announced, network),
+            Event::Bootstrapped { nodes } => self.looked_around(nodes, network),
             Event::StandingChanged(standing) => info!(?standing, "this node's standing in the DHT changed"),
             Event::OpenSocket(number) => match socket::bind(self.bind) {
                 Ok(socket) => self.add(Socket::Puncher(number), socket),
@@ -293,6 +301,28 @@ impl Driver {
             },
             Event::CloseSocket(number) => self.remove(Socket::Puncher(number)),
             Event::ShutDown => {}
+        }
+    }
+
+    fn refreshed(&self, topic: TopicKey, announced: Option<usize>, network: &Network) {
+        debug!(topic = HEXLOWER.encode(&topic[..4]), announced, "a topic was looked up");
+        if let Some(nodes) = announced {
+            self.swarm.lock().announced.insert(topic, nodes);
+            network.events.tell(NetworkEvent::Announced { topic: HEXLOWER.encode(&topic), nodes });
+        }
+    }
+
+    /// Says whether there is a network, if that is news.
+    fn looked_around(&mut self, nodes: usize, network: &Network) {
+        let has_company = nodes > 0;
+        if self.has_company.replace(has_company) == Some(has_company) {
+            return;
+        }
+        network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
+        match has_company {
+            true => info!(nodes, "the DHT is reached"),
+            false if self.is_first => info!("no other node of the DHT is known yet"),
+            false => warn!("no node of the DHT answers: going on with the addresses that are known"),
         }
     }
 
@@ -308,15 +338,15 @@ impl Driver {
         let Ok(secret) = SecretStream::of_keys(keys) else { return };
         let (swarm, network) = (self.swarm.clone(), network.clone());
         // Whoever was found under a topic is a stranger, whoever dialled whom.
-        let address = swarm.lock().node.remote(id).map(|remote| remote.ip());
-        let Some(place) = address.and_then(|address| network.places.admit(address)) else {
+        let Some(peer) = swarm.lock().peer(id) else { return };
+        let Some(place) = network.places.admit(peer.address.ip()) else {
             network.counters.refused.add(1);
             return;
         };
         network.counters.accepted.add(1);
         connections.spawn(async move {
             let (reader, writer) = stream.split();
-            let context = network.context(place);
+            let context = network.context(place, peer);
             let mut closing = network.closing();
             let ended = connection::run(reader, writer, secret, context).await;
             if let Err(error) = ended {
@@ -332,10 +362,10 @@ impl Driver {
     fn opened(&mut self, id: ConnectionId, remote: SocketAddr) {
         self.solitude.ended();
         let mut machine = self.swarm.lock();
-        let Some((key, is_punched)) = machine.node.peer(id) else { return };
-        let kind = if is_punched { ConnectionKind::Punched } else { ConnectionKind::Direct };
-        info!(peer = %key, address = %remote, ?kind, "connected through the swarm");
-        machine.open.insert(id, SwarmPeer { key: key.to_string(), address: remote, kind });
+        if let Some(peer) = machine.peer(id) {
+            debug!(address = %remote, kind = ?peer.kind, "a peer of the swarm has proved itself");
+            machine.open.insert(id, peer);
+        }
     }
 
     fn with_ends(&self, id: ConnectionId, act: impl FnOnce(&mut Ends)) {

@@ -161,6 +161,8 @@ pub struct SwarmNode {
     punches: BTreeMap<PunchId, ConnectionId>,
     /// Lookups of topics.
     lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
+    /// Lookups of topics that are announced later.
+    glances: BTreeMap<QueryId, TopicKey>,
     /// Withdrawals of announcements.
     withdrawals: Vec<QueryId>,
     server: Server,
@@ -192,12 +194,12 @@ enum Server {
 }
 
 impl SwarmNode {
-    /// A node with the key pair `key`, which looks around at once. `seed` must be 32 fresh random bytes; `unix` is the time since 1970 at `now`.
+    /// A node with the key pair `key`, which looks around at once. `seed` must be 32 fresh random bytes;
+    /// `unix` is the time since 1970 at `now`.
     pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Duration, unix: Duration) -> Self {
         let mut random = Random::new(seed);
         let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
         dht.set_local_addresses(settings.local_addresses);
-        dht.bootstrap(millis(now));
         let mut node = Self {
             swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
             key,
@@ -207,6 +209,7 @@ impl SwarmNode {
             dials: BTreeMap::new(),
             punches: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            glances: BTreeMap::new(),
             withdrawals: vec![],
             server: Server::Off,
             datagrams: VecDeque::new(),
@@ -283,9 +286,7 @@ impl SwarmNode {
             self.streams.destroy(now, stream);
         }
         for id in self.connections.ids() {
-            if let Some(connection) = self.connections.remove(id) {
-                self.release(now, id, &connection);
-            }
+            self.forget(now, id);
         }
         let topics: Vec<TopicKey> = self.swarm.topics().map(|(topic, _)| *topic).collect();
         for topic in topics {
@@ -444,16 +445,28 @@ impl SwarmNode {
         }
         match &mut self.server {
             Server::Off => {
+                self.glance(now, topic, roles);
                 self.server = Server::Starting { waiting: vec![(topic, roles)] };
                 let banned = self.swarm.banned_peers().copied().collect();
                 self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
             }
-            Server::Starting { waiting } => waiting.push((topic, roles)),
+            Server::Starting { waiting } => {
+                waiting.push((topic, roles));
+                self.glance(now, topic, roles);
+            }
             Server::On { relays } => {
                 let relays = relays.clone();
                 self.look_up(now, topic, roles, &relays);
             }
             Server::Stopping { .. } | Server::Stopped => {}
+        }
+    }
+
+    /// Looks who is there. Making a server known waits for nodes that do not answer; finding others need not.
+    fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        if roles.client {
+            let query = self.dht.lookup(millis(now), Target(topic));
+            self.glances.insert(query, topic);
         }
     }
 
@@ -466,6 +479,11 @@ impl SwarmNode {
         for query in lookups.map(|(query, _)| *query).collect::<Vec<_>>() {
             self.dht.cancel_query(query);
             self.lookups.remove(&query);
+        }
+        let glances = self.glances.iter().filter(|(_, other)| *other == topic);
+        for query in glances.map(|(query, _)| *query).collect::<Vec<_>>() {
+            self.dht.cancel_query(query);
+            self.glances.remove(&query);
         }
         self.swarm.refreshed(millis(now), topic);
     }
@@ -513,7 +531,8 @@ impl SwarmNode {
                 self.finish_shut_down();
             }
             hyperdht::Event::Found { query, reply, .. } => {
-                if let Some((topic, _)) = self.lookups.get(&query) {
+                let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.glances.get(&query));
+                if let Some(topic) = topic {
                     for peer in reply.peers {
                         self.swarm.found(millis(now), topic, peer.public_key, &peer.relays);
                     }
@@ -521,6 +540,7 @@ impl SwarmNode {
             }
             hyperdht::Event::QueryDone { query, result } => {
                 self.withdrawals.retain(|withdrawal| *withdrawal != query);
+                self.glances.remove(&query);
                 self.finish_shut_down();
                 if let Some((topic, roles)) = self.lookups.remove(&query) {
                     self.refreshed(now, topic, roles, result.ok());
@@ -705,10 +725,8 @@ impl SwarmNode {
 
     /// Ends a connection that the caller knows of, or does not know of yet.
     fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
-        if let Some(connection) = self.forget(now, id)
-            // Whoever was not told of its beginning need not be told of its end.
-            && connection.remote.is_some()
-        {
+        // Whoever was not told of its beginning need not be told of its end.
+        if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
             self.events.push_back(Event::Closed { connection: id, why });
         }
     }
