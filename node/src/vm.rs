@@ -35,7 +35,7 @@ pub use identity::engine;
 pub use sandbox::Attempt;
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
 #[doc(hidden)]
-pub use trial::metered_and_plain;
+pub use trial::{metered_and_plain, outcomes_metered_and_plain};
 pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
 
 #[cfg(test)]

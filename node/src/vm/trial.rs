@@ -1,4 +1,4 @@
-//! A script run for its time, with the metering of built-ins and without: what the metering costs.
+//! Scripts run with the metering of built-ins and without: what the metering costs, and whether it shows.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,9 +53,35 @@ pub fn metered_and_plain(code: &str, rounds: usize) -> Vec<[Duration; 2]> {
 }
 
 fn time(engine: &Engine) -> Duration {
-    let call = Call { method: "run".into(), args: "[]".into(), user_id: None, at: 0, seed: [0; 32] };
+    let call = call_of("run");
     let start = Instant::now();
     let done = engine.call(&call);
     assert!(matches!(done.outcome, Outcome::Returned(_)), "{done:?}");
     start.elapsed()
+}
+
+/// How the scripts end, evaluated one after the other in one new heap, metered and plain: the first that does not load, or else
+/// what the function `answer` that one of them exports returns when all their jobs are done. Fuel is counted for each by itself.
+///
+/// To be called on a thread whose stack has 16 MiB or more.
+///
+/// # Panics
+/// If the engine cannot be made.
+#[doc(hidden)]
+#[must_use]
+pub fn outcomes_metered_and_plain(scripts: &[&str], fuel: u64) -> [Outcome; 2] {
+    [Builtins::Metered, Builtins::Plain].map(|builtins| {
+        let limits = Limits { fuel, ..Limits::default() };
+        let engine = Engine::with(limits, Box::new(Nobody), builtins).expect("an engine");
+        for code in scripts {
+            if let Err(failure) = engine.load(&Load { code: (*code).to_owned(), at: 0, seed: [0; 32] }) {
+                return failure.outcome;
+            }
+        }
+        engine.call(&call_of("answer")).outcome
+    })
+}
+
+fn call_of(method: &str) -> Call {
+    Call { method: method.into(), args: "[]".into(), user_id: None, at: 0, seed: [0; 32] }
 }

@@ -12,6 +12,8 @@ use super::{Charge, Known};
 const ELEMENTS_PER_STEP: u64 = 8;
 /// Elements that one step moves all together, as one piece of memory.
 const SHIFTED_PER_STEP: u64 = 32;
+/// Steps that are taken all at once for elements which may not be there. More than a call has by default.
+const CLAIMED_STEPS_MAX: u64 = 1 << 24;
 /// Units of text that are compared or copied in one step.
 pub(super) const UNITS_PER_STEP: u64 = 64;
 
@@ -63,7 +65,12 @@ fn on_receiver(call: &Operands, steps: impl FnOnce(&Receiver) -> u64) -> Charge 
         return Charge::Steps(0);
     }
     match Receiver::of(call.this()) {
-        Some(receiver) => Charge::Steps(steps(&receiver)),
+        Some(receiver) => match steps(&receiver) {
+            // What claims more than it can mean to have touched may end early, by a getter that throws. Loop by loop it pays
+            // for what is done, and not for what is claimed.
+            claimed if claimed > CLAIMED_STEPS_MAX && !receiver.is_dense => Charge::Script,
+            steps => Charge::Steps(steps),
+        },
         None => Charge::Script,
     }
 }

@@ -227,3 +227,24 @@ fn long_texts_are_found_where_the_engine_finds_them() {
     assert_eq!(metered, plain);
     assert!(metered.matches("-1").count() > 100 && metered.matches("true").count() > 100);
 }
+
+#[test]
+fn endless_work_that_a_getter_ends_is_paid_for_as_far_as_it_is_done() {
+    let code = "const claims = [2 ** 53 - 2, 2 ** 53 + 2, 2 ** 40, 2 ** 31], found = []
+        const names = ['reverse', 'unshift', 'fill', 'copyWithin', 'join', 'shift', 'splice', 'slice', 'sort', 'toLocaleString']
+        class Stop extends Error {}
+        const trap = (length, at) => Object.defineProperty({ length }, at, { get () { throw new Stop('get ' + at) }, set () { throw new Stop('set ' + at) } })
+        const operands = { unshift: [1], copyWithin: [1, 0, 3], slice: [0, 2], splice: [0, 2] }
+        exports.f = () => {
+            for (const length of claims) for (const name of names) for (const near of [0, 1]) {
+                const at = name === 'unshift' ? Math.min(length, 2 ** 53 - 1) - 1 - near : near
+                try { found.push([name, length, at, Array.prototype[name].apply(trap(length, at), operands[name] ?? [])?.length]) }
+                catch (error) { found.push([name, length, at, error.name, error.message]) }
+            }
+            return found
+        }";
+    let [metered, plain] = both(code);
+    assert_eq!(metered, plain);
+    let done = call(code, Limits::default(), Builtins::Metered);
+    assert!(done.fuel < 100, "{}", done.fuel);
+}
