@@ -306,12 +306,12 @@ impl Driver {
         if self.has_company.replace(has_company) == Some(has_company) {
             return;
         }
-        network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
         match has_company {
             true => info!(nodes, "the DHT is reached"),
             false if self.is_first => info!("no other node of the DHT is known yet"),
             false => warn!("no node of the DHT answers: going on with the addresses that are known"),
         }
+        network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
     }
 
     fn begin(

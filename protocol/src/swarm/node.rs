@@ -1,6 +1,6 @@
 //! A whole node of Hyperswarm as one machine: [`SwarmNode`].
 //!
-//! It joins [`HyperDht`] (who is where, and the handshake), the streams of [`udx`](crate::udx) and the
+//! It joins [`HyperDht`] (who is where, and the handshake), the streams of [`udx`] and the
 //! [`Swarm`] (whom to connect to), which share two sockets, and holds few rules of its own: a connection is shown when the
 //! remote has sent a packet with the random number of our stream, which stood encrypted in the handshake; until then
 //! nothing but the header of the encrypted stream is sent, because the address may be a victim's.
