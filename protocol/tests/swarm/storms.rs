@@ -61,7 +61,7 @@ fn weather(seed: u32) -> (Option<u64>, u64) {
     let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
     world.talk_bytes = 3_000;
     // No two behind firewalls: nothing punches holes here.
-    let first = if seed % 2 == 0 { Wall::Firewall } else { Wall::None };
+    let first = if seed.is_multiple_of(2) { Wall::Firewall } else { Wall::None };
     let walls = std::iter::once(first).chain(std::iter::repeat(Wall::None)).take(PEERS);
     let peers: Vec<usize> = walls.map(|wall| world.guest(wall)).collect();
     peers.iter().for_each(|peer| world.join(*peer, TOPIC, Roles::BOTH));
