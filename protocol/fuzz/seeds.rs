@@ -110,7 +110,7 @@ fn datagrams(fixtures: &Path, corpus: &Path) {
             });
             write(corpus, "dht", 3 * number + kind, &join(script));
         }
-        let script = sent.iter().take(80).flat_map(|datagram| {
+        let script = sent.iter().take(30).flat_map(|datagram| {
             let choice = match datagram.first() {
                 Some(0x13) => 100,
                 Some(0xff) => 180,

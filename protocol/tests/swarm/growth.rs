@@ -5,15 +5,13 @@
 //! cargo test --release -p libvms-protocol --test protocol swarm::growth -- --ignored --nocapture
 //! ```
 
-use libvms_protocol::swarm::{Roles, TopicKey};
+use libvms_protocol::swarm::TopicKey;
 
 use super::world::{SERVER, World};
 
 const MINUTE_MS: u64 = 60_000;
 /// The first two are those by which newcomers begin: they stay.
 const FIRST: usize = 2;
-/// Looks a topic up, and connects to nobody.
-const ONLOOKER: Roles = Roles { server: false, client: false };
 
 /// What lookups cost and found.
 struct Figures {
@@ -82,7 +80,7 @@ impl Network {
             let (peer, topic) = self.announced[self.world.dice.draw() as usize % self.announced.len()];
             let index = self.somebody_beside(peer);
             let before = self.world.now;
-            let lookup = self.world.look_up_as(index, topic, ONLOOKER);
+            let lookup = self.world.look_up(index, topic);
             time += (self.world.now - before).as_millis();
             messages += lookup.requests;
             if lookup.found.contains(&self.world.hosts[peer].key) {

@@ -113,6 +113,26 @@ fn a_node_that_shuts_down_leaves_no_record_and_tells_its_peers() {
 }
 
 #[test]
+fn a_node_that_shuts_down_while_it_connects_makes_no_connection_any_more() {
+    for after_ms in [1, 50, 100, 200, 300] {
+        let mut world = World::of(14, 6);
+        let pair = [world.guest(Wall::None), world.guest(Wall::None)];
+        world.join(pair[0], TOPIC, SERVER);
+        world.run_ms(10_000);
+        let server = world.hosts[pair[0]].key;
+        world.with(pair[1], |node, now| node.join_peer(now, server));
+        world.run_ms(after_ms);
+        world.with(pair[1], |node, now| node.shut_down(now));
+        let begun = world.hosts[pair[1]].talks.begun;
+        world.run_ms(MINUTE_MS);
+        let talks = &world.hosts[pair[1]].talks;
+        assert!(talks.is_shut_down);
+        assert_eq!((talks.begun, talks.failed.len()), (begun, 0), "after {after_ms} ms");
+        assert_eq!(world.hosts[pair[0]].talks.peers(), [], "after {after_ms} ms");
+    }
+}
+
+#[test]
 fn a_peer_that_dies_is_noticed_forgotten_and_met_again_at_another_address() {
     let (mut world, [first, second]) = couple(6);
     world.run_ms(MINUTE_MS);
@@ -256,8 +276,8 @@ fn a_client_that_starts_without_a_network_looks_again_as_soon_as_there_is_one() 
     let client = world.guest_with(Wall::None, |_| {});
     world.loss_percent = 100;
     world.join(client, TOPIC, CLIENT);
-    world.run_ms(2 * MINUTE_MS);
+    world.run_ms(20 * MINUTE_MS);
     world.loss_percent = 0;
-    let took = world.run_until(2 * MINUTE_MS, |world| is_mesh(world, &[server, client]));
+    let took = world.run_until(MINUTE_MS, |world| is_mesh(world, &[server, client]));
     took.expect("it does not wait for the next refresh");
 }

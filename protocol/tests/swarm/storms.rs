@@ -60,7 +60,10 @@ fn calm(world: &mut World, peers: &[usize]) {
 fn weather(seed: u32) -> (Option<u64>, u64) {
     let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
     world.talk_bytes = 3_000;
-    let peers: Vec<usize> = (0..PEERS).map(|_| world.guest(Wall::None)).collect();
+    // No two behind firewalls: nothing punches holes here.
+    let first = if seed.is_multiple_of(2) { Wall::Firewall } else { Wall::None };
+    let walls = std::iter::once(first).chain(std::iter::repeat(Wall::None)).take(PEERS);
+    let peers: Vec<usize> = walls.map(|wall| world.guest(wall)).collect();
     peers.iter().for_each(|peer| world.join(*peer, TOPIC, Roles::BOTH));
     for _ in 0..STROKES {
         strike(&mut world, &peers);
@@ -74,7 +77,7 @@ fn weather(seed: u32) -> (Option<u64>, u64) {
 
 #[test]
 fn after_any_storm_all_peers_are_connected() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(8);
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(5);
     for seed in 1..=seeds {
         assert!(weather(seed).0.is_some(), "seed {seed}");
     }

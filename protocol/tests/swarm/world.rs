@@ -25,6 +25,7 @@ const TURNS_MAX: usize = 10_000;
 const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
 pub(crate) const CLIENT: Roles = Roles { server: false, client: true };
+const ONLOOKER: Roles = Roles { server: false, client: false };
 pub(crate) const SERVER: Roles = Roles { server: true, client: false };
 
 /// What lies between a host and the network.
@@ -315,15 +316,11 @@ impl World {
         self.stop(index);
     }
 
-    /// Whom a host finds under a topic.
+    /// What a host finds under a topic that it only looks at: it connects to nobody.
     pub(crate) fn look_up(&mut self, index: usize, topic: TopicKey) -> Lookup {
-        self.look_up_as(index, topic, CLIENT)
-    }
-
-    pub(crate) fn look_up_as(&mut self, index: usize, topic: TopicKey, roles: Roles) -> Lookup {
         self.hosts[index].lookup = Some(Lookup::new(Target(topic)));
         self.hosts[index].talks.refreshed.clear();
-        self.join(index, topic, roles);
+        self.join(index, topic, ONLOOKER);
         let is_over =
             |world: &Self| world.hosts[index].talks.refreshed.iter().any(|(done, _)| *done == topic);
         self.run_until(60_000, is_over).expect("a lookup ends");
