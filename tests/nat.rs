@@ -26,7 +26,7 @@ fn watched(host: Place, watcher: Place) -> Option<String> {
     let (_host, key) = serve(&laboratory, host);
     let mut watcher = laboratory.start(watcher, Command::new(VMS).args(["watch", &key, "--dir", "watched"]));
     watcher.line(PATIENCE, &["\"event\":\"agrees\",\"length\":1"]);
-    Some(watcher.line(PATIENCE, &["connected through the swarm"]))
+    Some(watcher.line(PATIENCE, &["a peer of the swarm has proved itself"]))
 }
 
 /// Starts a host, which is there when this returns. Its key.
@@ -57,7 +57,7 @@ fn fetched_by_js(host: Place, reader: Place) -> Option<String> {
     let (mut host, key) = serve(&laboratory, host);
     let mut reader = laboratory.start(reader, &mut swarm_js("fetch", &[&key]));
     reader.line(PATIENCE, &["\"event\":\"fetched\""]);
-    Some(host.line(PATIENCE, &["connected through the swarm"]))
+    Some(host.line(PATIENCE, &["a peer of the swarm has proved itself"]))
 }
 
 /// A replicator of ours copies a core that stock Hyperswarm serves. How it says it reached it.
@@ -70,7 +70,7 @@ fn served_by_js(server: Place, replicator: Place) -> Option<String> {
     let mut replicate = Command::new(VMS);
     let mut replicator = laboratory.start(replicator, replicate.args(["replicate", key, "--dir", "copies"]));
     server.line(PATIENCE, &["\"event\":\"uploaded\""]);
-    Some(replicator.line(PATIENCE, &["connected through the swarm"]))
+    Some(replicator.line(PATIENCE, &["a peer of the swarm has proved itself"]))
 }
 
 /// Asserts what a connection was like, where there was a laboratory.

@@ -75,7 +75,14 @@ fn a_program_is_told_whether_there_is_a_network() {
     let arguments = ["replicate", &key, "--dir", directory.path().to_str().expect("UTF-8")];
     let mut alone = Running::start(&[silent.local_addr().expect("an address")], &arguments);
     assert_eq!(alone.until("dht")["nodes"], json!(0));
+    assert_eq!(alone.stderr().matches("no node of the DHT answers").count(), 1, "people are told as well");
     alone.terminate();
+
+    // The first node of a network is alone, and that is as it should be.
+    let mut first = Running::start(&[], &["bootstrap", "--listen", "127.0.0.1:0"]);
+    assert_eq!(first.until("dht")["nodes"], json!(0));
+    assert_eq!(first.stderr(), "");
+    assert_eq!(first.terminate()["swarm"]["nodes"], json!(0));
 
     let dht = Dht::rust(2);
     let mut met = dht.vms(&arguments);

@@ -37,7 +37,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     public: Option<Ipv4Addr>,
     /// A node of the network to join; none for the first one. Repeat for more
-    #[arg(long, value_name = "HOST:PORT", env = "VMS_BOOTSTRAP", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "VMS_BOOTSTRAP",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     bootstrap: Vec<Bootstrap>,
 }
 

@@ -43,10 +43,16 @@ pub(super) struct NetworkArguments {
 #[command(next_help_heading = "Replication")]
 pub(super) struct SwarmArguments {
     /// A node of the DHT to begin with, instead of those of the public network; repeat for more
-    #[arg(long, value_name = "HOST:PORT", env = "VMS_BOOTSTRAP", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "VMS_BOOTSTRAP",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     bootstrap: Vec<Bootstrap>,
     /// Do not use the DHT: only addresses that are given, and those that a service tells
-    #[arg(long, env = "VMS_NO_SWARM", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "VMS_NO_SWARM", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_swarm: bool,
 }
 

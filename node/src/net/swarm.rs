@@ -11,6 +11,7 @@
 mod options;
 mod socket;
 mod solitude;
+mod status;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use solitude::Solitude;
+pub use status::{SwarmStatus, SwarmTopic};
 use stream::{Ends, Stream};
 
 /// Datagrams that leave before others are let in.
@@ -46,30 +48,6 @@ const RECEIVED_AT_ONCE: usize = 64;
 const DATAGRAM_BYTES_MAX: usize = 2048;
 /// How long the network is told that this node is gone before the process ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How the swarm of a network is doing.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SwarmStatus {
-    /// Where the socket listens that others know (UDP).
-    pub address: SocketAddr,
-    /// Nodes of the DHT that are known.
-    pub nodes: usize,
-    /// Topics that were joined.
-    pub topics: Vec<SwarmTopic>,
-    /// Peers that were met through it and are connected.
-    pub peers: Vec<RemotePeer>,
-}
-
-/// A topic that was joined.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SwarmTopic {
-    /// The discovery key of a core, in hexadecimal.
-    pub topic: String,
-    /// Nodes that keep our announcement under it, as of the last time that it was made.
-    pub nodes: usize,
-}
 
 /// What tasks share: the machine, and whom to wake.
 #[derive(Debug)]
@@ -318,12 +296,12 @@ impl Driver {
         if self.has_company.replace(has_company) == Some(has_company) {
             return;
         }
-        network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
         match has_company {
             true => info!(nodes, "the DHT is reached"),
             false if self.is_first => info!("no other node of the DHT is known yet"),
             false => warn!("no node of the DHT answers: going on with the addresses that are known"),
         }
+        network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
     }
 
     fn begin(
