@@ -215,6 +215,7 @@ impl SwarmNode {
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
+        node.dht.bootstrap(millis(now));
         node.drive(now);
         node
     }
