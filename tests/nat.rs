@@ -81,7 +81,9 @@ fn assert_was(said: Option<String>, words: &[&str]) {
 }
 
 const PUNCHED: &[&str] = &["kind=Punched"];
-const DIRECT: &[&str] = &["kind=Direct"];
+/// Reached at an address of the public segment. In its first moments, or for longer, a peer there does not know yet that
+/// nothing is in front of it: then a hole is punched all the same, and the kind depends on who was quicker.
+const PUBLIC: &[&str] = &["address=20.7.0."];
 /// The addresses of private networks are those of `Place::home`.
 const LOCAL: &[&str] = &["kind=Direct", "address=192.168.1."];
 
@@ -106,9 +108,9 @@ fn peers_behind_the_same_router_meet_at_their_local_addresses() {
 }
 
 #[test]
-fn peers_without_routers_are_reached_and_reach_others_without_holes() {
-    assert_was(watched(Place::Public, Place::random(1)), DIRECT);
-    assert_was(watched(Place::random(1), Place::Public), DIRECT);
+fn peers_without_routers_are_reached_and_reach_others() {
+    assert_was(watched(Place::Public, Place::random(1)), PUBLIC);
+    assert_was(watched(Place::random(1), Place::Public), PUBLIC);
 }
 
 #[test]
@@ -139,7 +141,6 @@ fn stock_hyperswarm_is_reached_through_routers() {
 fn stock_hyperswarm_and_a_host_meet_without_holes_where_they_can() {
     assert_was(fetched_by_js(Place::steady(1), Place::steady(1)), LOCAL);
     assert_was(served_by_js(Place::steady(1), Place::steady(1)), LOCAL);
-    assert_was(fetched_by_js(Place::Public, Place::steady(1)), DIRECT);
-    // It takes itself for firewalled until it has run for a while.
-    assert_was(served_by_js(Place::Public, Place::steady(1)), &["address=20.7.0."]);
+    assert_was(fetched_by_js(Place::Public, Place::steady(1)), PUBLIC);
+    assert_was(served_by_js(Place::Public, Place::steady(1)), PUBLIC);
 }
