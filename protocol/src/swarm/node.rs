@@ -5,28 +5,27 @@
 //! remote has sent a packet with the random number of our stream, which stood encrypted in the handshake; until then
 //! nothing but the header of the encrypted stream is sent, because the address may be a victim's.
 //!
-//! `connections.rs` is the table of streams.
+//! `topics.rs` announces and looks up, `attempts.rs` leads from a handshake to a connection, `connections.rs` is the table of
+//! streams, `event.rs` what comes out.
 
+mod attempts;
 mod connections;
+mod event;
+mod topics;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
-use crate::dht::dialer::{DialError, Dialed, Way};
 use crate::dht::hyperdht::{self, DialId, HyperDht, PunchId, Welcome};
-use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
-use crate::dht::node::{QueryId, QueryOutcome, Standing};
-use crate::dht::noise::StreamKeys;
-use crate::dht::puncher::{PunchError, Punched};
+use crate::dht::node::QueryId;
 use crate::dht::random::Random;
 use crate::dht::{self, Address, Socket, Target};
 use crate::identity::{PublicKey, SecretKey};
-use crate::udx::{self, CloseReason, Endpoint, Firewall, Path, Received};
-use connections::{Connection, Connections};
+use crate::udx::{self, Endpoint, Path, Received};
+use connections::Connections;
+pub use event::{Closed, DialFailure, Event, Transmit};
 
 /// Incoming connections at the same time, proved or not.
 const INCOMING_MAX: usize = 256;
@@ -42,105 +41,6 @@ pub struct Settings {
     pub streams: udx::Settings,
     /// Addresses in local networks, with the port of the server socket: peers behind the same firewall are told.
     pub local_addresses: Vec<Address>,
-}
-
-/// A datagram to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Through which socket.
-    pub socket: Socket,
-    /// To whom.
-    pub to: SocketAddr,
-    /// How many routers it may pass, if not as many as usual.
-    pub ttl: Option<u8>,
-}
-
-/// What the caller is to know.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A connection begins: write the header of the encrypted stream, which is all that can be written for now.
-    Begun {
-        /// Which.
-        connection: ConnectionId,
-        /// The keys of the encrypted stream.
-        keys: StreamKeys,
-    },
-    /// The remote has proved itself: the connection is there.
-    Opened {
-        /// Which.
-        connection: ConnectionId,
-        /// Where the remote is.
-        remote: SocketAddr,
-    },
-    /// There is something to read.
-    Readable(ConnectionId),
-    /// There is room again after a write that was not taken whole.
-    Writable(ConnectionId),
-    /// The remote writes no more.
-    RemoteEnded(ConnectionId),
-    /// The connection is over; what has come can still be read. Then call [`SwarmNode::destroy`].
-    Closed {
-        /// Which.
-        connection: ConnectionId,
-        /// Why.
-        why: Closed,
-    },
-    /// A peer that was found, or asked for, could not be connected to for now.
-    DialFailed {
-        /// Who.
-        peer: PublicKey,
-        /// Why.
-        why: DialFailure,
-    },
-    /// A topic was looked up, and this node announced under it if it is a server.
-    Refreshed {
-        /// Which.
-        topic: TopicKey,
-        /// How many of the closest nodes keep the announcement; `None` if there was nothing to announce or nobody to ask.
-        announced: Option<usize>,
-    },
-    /// The first look around is over, or the first after a sleep, and so many nodes are known. With none there is no
-    /// network, and the node goes on trying.
-    Bootstrapped {
-        /// How many.
-        nodes: usize,
-    },
-    /// The node became persistent or ephemeral, or learned whether it is firewalled.
-    StandingChanged(Standing),
-    /// Open a socket of that number, which is [`Socket::Puncher`] of it.
-    OpenSocket(u32),
-    /// Close it.
-    CloseSocket(u32),
-    /// After [`SwarmNode::shut_down`]: nobody keeps anything about this node any more, as far as it can be told.
-    ShutDown,
-}
-
-/// Why a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// Its stream ended.
-    Stream(CloseReason),
-    /// The remote has not proved itself in time.
-    Unproved,
-    /// Another connection to the same peer is kept, or the peer is banned.
-    Refused,
-}
-
-/// Why a peer could not be connected to.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum DialFailure {
-    /// It was not found, or does not answer.
-    #[error(transparent)]
-    Handshake(#[from] DialError),
-    /// Both sides are behind firewalls, and no hole could be punched.
-    #[error(transparent)]
-    Punch(#[from] PunchError),
-    /// The same, and too many holes are being punched already.
-    #[error("too many holes are being punched already")]
-    Busy,
-    /// It answered, and then nothing came from it.
-    #[error("the peer answered, and then nothing came from it")]
-    Silent,
 }
 
 /// A node of Hyperswarm with one key pair.
@@ -399,18 +299,6 @@ impl SwarmNode {
         self.drive(now);
     }
 
-    /// Gives back what a connection had.
-    fn release(&mut self, now: Duration, id: ConnectionId, connection: &Connection) {
-        self.streams.destroy(now, connection.stream);
-        if let Some(handshake) = connection.handshake {
-            self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, None);
-        }
-        if let Some(socket) = connection.puncher {
-            self.events.push_back(Event::CloseSocket(socket));
-        }
-        self.swarm.closed(millis(now), id);
-    }
-
     /// Lets all parts work until none has anything left to do.
     fn drive(&mut self, now: Duration) {
         loop {
@@ -438,82 +326,6 @@ impl SwarmNode {
             Action::Connect { peer, relays } => self.dial(now, peer, &relays),
             Action::Close { connection } => self.end(now, connection, Closed::Refused),
         }
-    }
-
-    fn refresh(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
-        if !roles.server {
-            return self.look_up(now, topic, roles, &[]);
-        }
-        match &mut self.server {
-            Server::Off => {
-                self.glance(now, topic, roles);
-                self.server = Server::Starting { waiting: vec![(topic, roles)] };
-                let banned = self.swarm.banned_peers().copied().collect();
-                self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
-            }
-            Server::Starting { waiting } => {
-                waiting.push((topic, roles));
-                self.glance(now, topic, roles);
-            }
-            Server::On { relays } => {
-                let relays = relays.clone();
-                self.look_up(now, topic, roles, &relays);
-            }
-            Server::Stopping { .. } | Server::Stopped => {}
-        }
-    }
-
-    /// Looks who is there. Making a server known waits for nodes that do not answer; finding others need not.
-    fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
-        if roles.client {
-            let query = self.dht.lookup(millis(now), Target(topic));
-            self.glances.insert(query, topic);
-        }
-    }
-
-    /// What is announced after it was withdrawn would be found for half an hour.
-    fn cancel_refresh(&mut self, now: Duration, topic: &TopicKey) {
-        if let Server::Starting { waiting } = &mut self.server {
-            waiting.retain(|(other, _)| other != topic);
-        }
-        let lookups = self.lookups.iter().filter(|(_, (other, _))| other == topic);
-        for query in lookups.map(|(query, _)| *query).collect::<Vec<_>>() {
-            self.dht.cancel_query(query);
-            self.lookups.remove(&query);
-        }
-        let glances = self.glances.iter().filter(|(_, other)| *other == topic);
-        for query in glances.map(|(query, _)| *query).collect::<Vec<_>>() {
-            self.dht.cancel_query(query);
-            self.glances.remove(&query);
-        }
-        self.swarm.refreshed(millis(now), topic);
-    }
-
-    fn look_up(&mut self, now: Duration, topic: TopicKey, roles: Roles, relays: &[Address]) {
-        let query = match roles.server {
-            true => self.dht.announce(millis(now), Target(topic), relays.to_vec(), &self.key),
-            false => self.dht.lookup(millis(now), Target(topic)),
-        };
-        self.lookups.insert(query, (topic, roles));
-    }
-
-    fn dial(&mut self, now: Duration, peer: PublicKey, relays: &[Address]) {
-        match self.dht.dial(millis(now), &self.key, peer, relays) {
-            Ok((dial, stream)) if self.streams.open(now, stream, Firewall::Open).is_ok() => {
-                self.dials.insert(dial, Dial { peer, stream, knocked: None });
-            }
-            // Two random numbers of streams are the same: once in some billions of attempts.
-            Ok((dial, _)) => {
-                self.dht.cancel_dial(dial);
-                self.swarm.failed(millis(now), &peer);
-            }
-            Err(error) => self.dial_failed(now, peer, DialFailure::Handshake(error)),
-        }
-    }
-
-    fn dial_failed(&mut self, now: Duration, peer: PublicKey, why: DialFailure) {
-        self.swarm.failed(millis(now), &peer);
-        self.events.push_back(Event::DialFailed { peer, why });
     }
 
     fn take(&mut self, now: Duration, event: hyperdht::Event) {
@@ -554,123 +366,6 @@ impl SwarmNode {
         }
     }
 
-    fn refreshed(&mut self, now: Duration, topic: TopicKey, roles: Roles, outcome: Option<QueryOutcome>) {
-        match &outcome {
-            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(millis(now), &topic),
-            _ => self.swarm.refresh_failed(millis(now), &topic),
-        }
-        let announced = outcome.filter(|_| roles.server).map(|outcome| outcome.stored);
-        self.events.push_back(Event::Refreshed { topic, announced });
-    }
-
-    fn announced(&mut self, now: Duration, relays: Vec<Address>) {
-        let before = match &mut self.server {
-            Server::Stopping { .. } | Server::Stopped | Server::Off => return,
-            // The network is gone for now, and the relays may come back with it.
-            Server::On { .. } if relays.is_empty() => return,
-            server => std::mem::replace(server, Server::On { relays: relays.clone() }),
-        };
-        match before {
-            Server::Starting { waiting } => {
-                for (topic, roles) in waiting {
-                    self.look_up(now, topic, roles, &relays);
-                }
-            }
-            // Others would look for this node at relays that know it no more.
-            Server::On { relays: former } if former != relays => self.swarm.network_changed(millis(now)),
-            _ => {}
-        }
-    }
-
-    fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
-        let Accepted { handshake, keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
-        let is_full = self.connections.incoming() >= INCOMING_MAX || self.is_shutting_down();
-        if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
-            return;
-        }
-        let mut connection = Connection::new(keys, local_stream, remote_stream, deadline);
-        connection.handshake = (approach == Approach::Await).then_some(handshake);
-        let id = self.connections.insert(connection);
-        if let Approach::Dial(client) = approach {
-            self.begin(now, id, Path { socket: number(socket), remote: client.into() });
-        }
-    }
-
-    fn dialed(&mut self, now: Duration, dial: DialId, result: Result<Dialed, DialError>) {
-        let Some(Dial { peer, stream, knocked }) = self.dials.remove(&dial) else { return };
-        let dialed = match result {
-            Ok(dialed) => dialed,
-            Err(error) => {
-                self.streams.destroy(now, stream);
-                return self.dial_failed(now, peer, DialFailure::Handshake(error));
-            }
-        };
-        let deadline = millis(now) + FIRST_PACKET_MS;
-        let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
-        match (&dialed.way, knocked) {
-            // Something came with our random number: the server is there, whatever its answer said.
-            (_, Some(path)) => self.begin(now, id, path),
-            (Way::Connect(socket, to), None) => {
-                self.begin(now, id, Path { socket: number(*socket), remote: (*to).into() });
-            }
-            (Way::Await, None) => {}
-            (Way::Punch { .. }, None) => self.punch(now, id, &dialed),
-        }
-    }
-
-    fn punch(&mut self, now: Duration, id: ConnectionId, dialed: &Dialed) {
-        match self.dht.punch(millis(now), dialed) {
-            Some(punch) => {
-                self.punches.insert(punch, id);
-                // Punching ends by itself, and takes longer than a first packet.
-                self.connections
-                    .get_mut(id)
-                    .into_iter()
-                    .for_each(|connection| connection.wait_until(u64::MAX));
-            }
-            None => self.fail(now, id, DialFailure::Busy),
-        }
-    }
-
-    fn punched(&mut self, now: Duration, punch: PunchId, result: Result<Punched, PunchError>) {
-        let connection = self.punches.remove(&punch).and_then(|id| Some((id, self.connections.get_mut(id)?)));
-        match (connection, result) {
-            (Some((id, connection)), Ok(Punched { socket, remote })) => {
-                connection.wait_until(millis(now) + FIRST_PACKET_MS);
-                connection.puncher = Some(socket);
-                self.begin(now, id, Path { socket: number(Socket::Puncher(socket)), remote: remote.into() });
-            }
-            (Some((id, _)), Err(error)) => self.fail(now, id, DialFailure::Punch(error)),
-            (None, Ok(Punched { socket, .. })) => self.events.push_back(Event::CloseSocket(socket)),
-            (None, Err(_)) => {}
-        }
-    }
-
-    /// Ends an attempt to connect.
-    fn fail(&mut self, now: Duration, id: ConnectionId, why: DialFailure) {
-        if let Some(connection) = self.connections.remove(id) {
-            self.release(now, id, &connection);
-            self.dial_failed(now, connection.keys.remote, why);
-        }
-    }
-
-    /// The way to the remote is known: the stream can send.
-    fn begin(&mut self, now: Duration, id: ConnectionId, path: Path) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
-            connection.remote = Some(path.remote);
-            if let Some(handshake) = connection.handshake.take() {
-                // The client came through: the socket where it did is the connection's, others are not needed.
-                let puncher =
-                    if let Socket::Puncher(number) = socket(path.socket) { Some(number) } else { None };
-                connection.puncher = puncher;
-                self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, puncher);
-            }
-            let Some(connection) = self.connections.get(id) else { return };
-            self.events.push_back(Event::Begun { connection: id, keys: connection.keys.clone() });
-        }
-    }
-
     fn stream_event(&mut self, now: Duration, stream: u32, event: udx::Event) {
         let Some(id) = self.connections.of_stream(stream) else {
             if let udx::Event::Knocked(path) = event
@@ -695,51 +390,6 @@ impl SwarmNode {
                 while let Ok(Some(_)) = self.streams.receive_message(stream) {}
             }
         }
-    }
-
-    fn prove(&mut self, now: Duration, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let (keys, remote) = (connection.keys.clone(), connection.remote);
-        let was_refused = connection.prove();
-        match (self.swarm.connected(millis(now), id, keys.remote, keys.role), remote) {
-            (super::Admission::Kept, Some(remote)) => {
-                self.events.push_back(Event::Opened { connection: id, remote });
-                if was_refused {
-                    self.events.push_back(Event::Writable(id));
-                }
-            }
-            _ => self.end(now, id, Closed::Refused),
-        }
-    }
-
-    /// A client has not come through in time. Where both sides are punching a hole that may take longer than a first
-    /// packet otherwise does: through a firewall with a port for each remote, half a minute.
-    fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let server = self.key.public_key();
-        let until = connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
-        match until.filter(|until| *until > millis(now)) {
-            Some(until) => connection.wait_until(until),
-            None => self.end(now, id, Closed::Unproved),
-        }
-    }
-
-    /// Ends a connection that the caller knows of, or does not know of yet.
-    fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
-        // Whoever was not told of its beginning need not be told of its end.
-        if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
-            self.events.push_back(Event::Closed { connection: id, why });
-        }
-    }
-
-    /// Gives back what a connection had, if there was one, and its place where it was an attempt.
-    fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
-        let connection = self.connections.remove(id)?;
-        self.release(now, id, &connection);
-        if connection.is_outgoing() && !connection.is_proved() {
-            self.dial_failed(now, connection.keys.remote, DialFailure::Silent);
-        }
-        Some(connection)
     }
 }
 

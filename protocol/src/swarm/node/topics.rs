@@ -1,0 +1,102 @@
+//! Being known under topics, and looking them up.
+
+use std::time::Duration;
+
+use super::{Event, Server, SwarmNode, millis};
+use crate::dht::hyperdht::Welcome;
+use crate::dht::node::QueryOutcome;
+use crate::dht::{Address, Target};
+use crate::swarm::{Roles, TopicKey};
+
+impl SwarmNode {
+    pub(super) fn refresh(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        if !roles.server {
+            return self.look_up(now, topic, roles, &[]);
+        }
+        match &mut self.server {
+            Server::Off => {
+                self.glance(now, topic, roles);
+                self.server = Server::Starting { waiting: vec![(topic, roles)] };
+                let banned = self.swarm.banned_peers().copied().collect();
+                self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
+            }
+            Server::Starting { waiting } => {
+                waiting.push((topic, roles));
+                self.glance(now, topic, roles);
+            }
+            Server::On { relays } => {
+                let relays = relays.clone();
+                self.look_up(now, topic, roles, &relays);
+            }
+            Server::Stopping { .. } | Server::Stopped => {}
+        }
+    }
+
+    /// Looks who is there. Making a server known waits for nodes that do not answer; finding others need not.
+    pub(super) fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+        if roles.client {
+            let query = self.dht.lookup(millis(now), Target(topic));
+            self.glances.insert(query, topic);
+        }
+    }
+
+    /// What is announced after it was withdrawn would be found for half an hour.
+    pub(super) fn cancel_refresh(&mut self, now: Duration, topic: &TopicKey) {
+        if let Server::Starting { waiting } = &mut self.server {
+            waiting.retain(|(other, _)| other != topic);
+        }
+        let lookups = self.lookups.iter().filter(|(_, (other, _))| other == topic);
+        for query in lookups.map(|(query, _)| *query).collect::<Vec<_>>() {
+            self.dht.cancel_query(query);
+            self.lookups.remove(&query);
+        }
+        let glances = self.glances.iter().filter(|(_, other)| *other == topic);
+        for query in glances.map(|(query, _)| *query).collect::<Vec<_>>() {
+            self.dht.cancel_query(query);
+            self.glances.remove(&query);
+        }
+        self.swarm.refreshed(millis(now), topic);
+    }
+
+    pub(super) fn look_up(&mut self, now: Duration, topic: TopicKey, roles: Roles, relays: &[Address]) {
+        let query = match roles.server {
+            true => self.dht.announce(millis(now), Target(topic), relays.to_vec(), &self.key),
+            false => self.dht.lookup(millis(now), Target(topic)),
+        };
+        self.lookups.insert(query, (topic, roles));
+    }
+
+    pub(super) fn refreshed(
+        &mut self,
+        now: Duration,
+        topic: TopicKey,
+        roles: Roles,
+        outcome: Option<QueryOutcome>,
+    ) {
+        match &outcome {
+            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(millis(now), &topic),
+            _ => self.swarm.refresh_failed(millis(now), &topic),
+        }
+        let announced = outcome.filter(|_| roles.server).map(|outcome| outcome.stored);
+        self.events.push_back(Event::Refreshed { topic, announced });
+    }
+
+    pub(super) fn announced(&mut self, now: Duration, relays: Vec<Address>) {
+        let before = match &mut self.server {
+            Server::Stopping { .. } | Server::Stopped | Server::Off => return,
+            // The network is gone for now, and the relays may come back with it.
+            Server::On { .. } if relays.is_empty() => return,
+            server => std::mem::replace(server, Server::On { relays: relays.clone() }),
+        };
+        match before {
+            Server::Starting { waiting } => {
+                for (topic, roles) in waiting {
+                    self.look_up(now, topic, roles, &relays);
+                }
+            }
+            // Others would look for this node at relays that know it no more.
+            Server::On { relays: former } if former != relays => self.swarm.network_changed(millis(now)),
+            _ => {}
+        }
+    }
+}
