@@ -47,7 +47,7 @@ pub enum Event {
     Writable(ConnectionId),
     /// The remote writes no more.
     RemoteEnded(ConnectionId),
-    /// The connection is over; what has come can still be read. Then call [`SwarmNode::destroy`].
+    /// The connection is over; what has come can still be read. Then call [`SwarmNode::destroy`](super::SwarmNode::destroy).
     Closed {
         /// Which.
         connection: ConnectionId,
@@ -80,7 +80,7 @@ pub enum Event {
     OpenSocket(u32),
     /// Close it.
     CloseSocket(u32),
-    /// After [`SwarmNode::shut_down`]: nobody keeps anything about this node any more, as far as it can be told.
+    /// After [`SwarmNode::shut_down`](super::SwarmNode::shut_down): nobody keeps anything about this node any more, as far as it can be told.
     ShutDown,
 }
 
