@@ -151,8 +151,9 @@ impl Swarm {
     /// When to call [`tick`](Self::tick), if time alone can change anything.
     pub fn next_deadline(&self) -> Option<u64> {
         let topics = self.topics.values().filter_map(Topic::due_at);
-        let peers = self.peers.values().filter_map(Peer::due_at).filter(|_| self.has_room());
-        topics.chain(peers).min()
+        // Without room no peer's turn comes: an end or a failure makes room, and looks by itself.
+        let peers = self.has_room().then(|| self.peers.values().filter_map(Peer::due_at));
+        topics.chain(peers.into_iter().flatten()).min()
     }
 
     /// Meets others under a topic, or changes what this node is on it.
