@@ -17,7 +17,7 @@ use super::noise::StreamKeys;
 use crate::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame};
 
 /// Bytes of the first frame: an id and the cipher's random number.
-const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
+pub(crate) const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
 /// Bytes of the cipher's random number.
 pub const RANDOM_BYTES: usize = 24;
 

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use super::super::ConnectionId;
 use crate::dht::dialer::Dialed;
 use crate::dht::noise::StreamKeys;
+use crate::dht::secret;
 use crate::wire::Role;
+use crate::wire::frame::FRAME_PREFIX_BYTES;
 
-/// The header of an encrypted stream, with the length in front of it: 3, the id of the stream 32, the cipher's header 24.
-pub(super) const HEADER_BYTES: usize = 59;
+/// The header of an encrypted stream, with its length in front.
+const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret::HEADER_BYTES;
 
 /// One connection.
 #[derive(Debug)]
