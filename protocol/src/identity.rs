@@ -6,12 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use blake2::Blake2bMac;
-use blake2::digest::consts::U32;
-use blake2::digest::{KeyInit, Mac};
 use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use thiserror::Error;
+
+use crate::tree::hash::keyed_blake2b;
 
 /// An Ed25519 public key: the name of a core or of a caller.
 ///
@@ -41,10 +40,7 @@ impl PublicKey {
     ///
     /// BLAKE2b-256 of `hypercore`, keyed with the public key (npm hypercore-crypto, `discoveryKey`).
     pub fn discovery_key(&self) -> [u8; 32] {
-        let mut mac =
-            <Blake2bMac<U32> as KeyInit>::new_from_slice(&self.0).expect("32 bytes are a valid BLAKE2b key");
-        mac.update(b"hypercore");
-        mac.finalize().into_bytes().into()
+        keyed_blake2b(&self.0, &[b"hypercore"])
     }
 
     /// Whether `signature` is this key's signature of `message`. Bytes that are no key verify nothing.

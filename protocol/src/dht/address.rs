@@ -10,12 +10,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use blake2::Blake2b;
-use blake2::digest::Digest;
-use blake2::digest::consts::U32;
 use data_encoding::HEXLOWER;
 use thiserror::Error;
 
+use crate::tree::hash::blake2b;
 use crate::wire::encoding::{DecodeError, Reader, Writer};
 
 /// Bytes of an address on the wire.
@@ -141,7 +139,7 @@ pub struct Distance([u8; 32]);
 impl NodeId {
     /// The only id that a node at `address` can have.
     pub fn of(address: &Address) -> Self {
-        Self(Blake2b::<U32>::digest(address.bytes()).into())
+        Self(blake2b(&[&address.bytes()]))
     }
 
     /// How far the node is from `target`.

@@ -13,6 +13,7 @@ use super::message::{Command, Token};
 use super::namespaces;
 use super::record::PeerRecord;
 use crate::identity::{SecretKey, Signature};
+use crate::tree::hash::blake2b;
 use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The value of ANNOUNCE and UNANNOUNCE.
@@ -118,6 +119,6 @@ fn signable(
 ) -> Vec<u8> {
     let Destination { target, node, token } = destination;
     let refresh = refresh.map_or(&[][..], |refresh| refresh);
-    let covered = namespaces::hash(&[&target.0, &node.0, &token.0, &peer.to_bytes(), refresh]);
+    let covered = blake2b(&[&target.0, &node.0, &token.0, &peer.to_bytes(), refresh]);
     [purpose.namespace(), covered].concat()
 }

@@ -16,8 +16,8 @@ use thiserror::Error;
 
 use super::address::Address;
 use super::command::{Firewall, PeerError};
-use super::namespaces::keyed_hash;
 use super::record::{decode_addresses, encode_addresses};
+use crate::tree::hash::keyed_blake2b;
 use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// Bytes of the random number in front of a box.
@@ -94,7 +94,7 @@ impl PunchSecrets {
 
     /// What proves that somebody receives at the host of `address`: it is told to nobody but that host.
     pub fn token(&self, address: &Address) -> [u8; 32] {
-        keyed_hash(&self.local, &[address.ip().to_string().as_bytes()])
+        keyed_blake2b(&self.local, &[address.ip().to_string().as_bytes()])
     }
 
     fn cipher(&self) -> XSalsa20Poly1305 {

@@ -18,7 +18,6 @@ use thiserror::Error;
 use super::address::{Address, Target};
 use super::command::{Firewall, PeerError};
 use super::incoming::Socket;
-use super::namespaces::hash;
 use super::noise::{NoiseError, Responder, StreamKeys};
 use super::payload::{HandshakePayload, HolepunchRelays, PayloadError, RelayRoute, UdxStream};
 use super::random::Random;
@@ -26,6 +25,7 @@ use super::rate::{Rate, RateLimiter};
 use super::record::{RELAYS_MAX, peer_target};
 use super::router::{Arrival, Content, Path};
 use crate::identity::{PublicKey, SecretKey};
+use crate::tree::hash::blake2b;
 
 /// How long a client has until its first packet. The reference waits as long.
 pub const FIRST_PACKET_MS: u64 = 10_000;
@@ -224,7 +224,7 @@ impl Listener {
     ) -> Result<Heard, Ignored> {
         let Content::Handshake(noise) = &arrival.content else { return Err(Ignored::Foreign) };
         self.forget(now);
-        let message = hash(&[noise]);
+        let message = blake2b(&[noise]);
         if let Some(answered) = self.answers.get(&message) {
             let Answered { answer, number, .. } = answered;
             return Ok(Heard { answer: answer.clone(), handshake: *number, accepted: None });

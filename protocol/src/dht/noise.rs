@@ -27,8 +27,9 @@ use hkdf::SimpleHkdf;
 use sha2::Sha512;
 use thiserror::Error;
 
-use super::namespaces::{self, keyed_hash};
+use super::namespaces;
 use crate::identity::{PublicKey, SecretKey};
+use crate::tree::hash::keyed_blake2b;
 use crate::wire::capability::{HandshakeHash, Role, stream_id};
 
 const PROTOCOL: &[u8] = b"Noise_IK_Ed25519_ChaChaPoly_BLAKE2b";
@@ -87,7 +88,7 @@ impl StreamKeys {
 
     /// The key of the holepunch payloads that belong to this handshake. Relays can compute it, too.
     pub fn holepunch_secret(&self) -> [u8; 32] {
-        keyed_hash(&self.hash.0, &[&namespaces::peer_holepunch()])
+        keyed_blake2b(&self.hash.0, &[&namespaces::peer_holepunch()])
     }
 }
 

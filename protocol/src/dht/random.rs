@@ -3,9 +3,7 @@
 //! Output number n is the BLAKE2b-256 hash of the n-th counter, keyed with the seed. A machine that is given the same
 //! seed does the same again, which is what a simulation needs; the driver of a real node draws the seed from the system.
 
-use blake2::Blake2bMac;
-use blake2::digest::consts::U32;
-use blake2::digest::{KeyInit, Mac};
+use crate::tree::hash::keyed_blake2b;
 
 /// A generator in counter mode. It never prints its seed.
 pub(crate) struct Random {
@@ -22,7 +20,7 @@ impl Random {
     /// 32 bytes.
     pub(crate) fn bytes(&mut self) -> [u8; 32] {
         self.counter += 1;
-        keyed_hash(&self.seed, &self.counter.to_le_bytes())
+        keyed_blake2b(&self.seed, &[&self.counter.to_le_bytes()])
     }
 
     /// Any 16-bit number.
@@ -36,12 +34,4 @@ impl std::fmt::Debug for Random {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Random").field("counter", &self.counter).finish_non_exhaustive()
     }
-}
-
-/// BLAKE2b-256 of `message`, keyed with `key`.
-pub(super) fn keyed_hash(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let mut mac =
-        <Blake2bMac<U32> as KeyInit>::new_from_slice(key).expect("32 bytes are a valid BLAKE2b key");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
 }

@@ -9,8 +9,8 @@
 
 use super::address::{ADDRESS_BYTES, Address, Target};
 use super::message::DATAGRAM_BYTES_MAX;
-use super::namespaces::hash;
 use crate::identity::PublicKey;
+use crate::tree::hash::blake2b;
 use crate::wire::encoding::{DecodeError, Reader, Writer};
 
 /// How many relays of a peer a node keeps.
@@ -60,7 +60,7 @@ impl PeerRecord {
 
 /// Where a peer with this key is found.
 pub fn peer_target(key: &PublicKey) -> Target {
-    Target(hash(&[&key.0]))
+    Target(blake2b(&[&key.0]))
 }
 
 /// What a node knows about a topic. None of it is proved: a node can invent records.

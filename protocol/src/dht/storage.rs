@@ -13,9 +13,9 @@ use super::address::{Address, NodeId, Target};
 use super::announce::{Announcement, Destination, Purpose};
 use super::incoming::{Incoming, Reply};
 use super::message::{Command, Token};
-use super::namespaces::hash;
 use super::random::Random;
 use super::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, RELAYS_MAX, peer_target};
+use crate::tree::hash::blake2b;
 use generation::{Generations, Record};
 
 /// How far a bump may lie in the future: clocks differ, but not by more than a minute among honest peers.
@@ -136,7 +136,7 @@ impl Storage {
 
     /// Keeps a record for whoever shows what its refresh is the hash of, from where it is shown.
     fn renew(&mut self, target: &Target, shown: [u8; 32], from: Address) -> Option<Reply> {
-        let promised = Some(hash(&[&shown]));
+        let promised = Some(blake2b(&[&shown]));
         let is_meant = |record: &&Record| record.refresh == promised;
         let route = self.generations.routes(target).next().filter(is_meant).cloned();
         let record = self.generations.records(target).find(is_meant).cloned();

@@ -10,7 +10,7 @@
 use std::net::Ipv4Addr;
 
 use super::message::Token;
-use super::random::keyed_hash;
+use crate::tree::hash::keyed_blake2b;
 
 /// How long the same tokens are given out.
 const PERIOD_MS: u64 = 7_500;
@@ -38,10 +38,7 @@ impl Tokens {
     }
 
     fn of_period(&self, period: u64, host: Ipv4Addr) -> Token {
-        let mut message = [0; 12];
-        message[..8].copy_from_slice(&period.to_le_bytes());
-        message[8..].copy_from_slice(&host.octets());
-        Token(keyed_hash(&self.secret, &message))
+        Token(keyed_blake2b(&self.secret, &[&period.to_le_bytes(), &host.octets()]))
     }
 }
 

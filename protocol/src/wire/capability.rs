@@ -10,12 +10,12 @@
 //! ```
 
 use blake2::Blake2bMac;
+use blake2::digest::Mac;
 use blake2::digest::consts::U32;
-use blake2::digest::{KeyInit, Mac};
 
 use super::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::identity::PublicKey;
-use crate::tree::hash::namespace;
+use crate::tree::hash::{blake2b_mac, keyed_blake2b, namespace};
 
 /// The final hash of a stream's Noise handshake. Both sides have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,21 +59,12 @@ pub fn is_capability(sender: Role, hash: &HandshakeHash, core: &PublicKey, claim
 
 /// The first part of the header that `sender` sends after the handshake.
 pub fn stream_id(sender: Role, hash: &HandshakeHash) -> [u8; 32] {
-    let mut mac = keyed(hash);
-    mac.update(&namespace("hyperswarm/secret-stream", sender.index()));
-    mac.finalize().into_bytes().into()
+    keyed_blake2b(&hash.0, &[&namespace("hyperswarm/secret-stream", sender.index())])
 }
 
 fn capability_mac(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> Blake2bMac<U32> {
-    let mut mac = keyed(hash);
     // The first constant of hypercore is for signatures.
-    mac.update(&namespace("hypercore", 1 + sender.index()));
-    mac.update(&core.0);
-    mac
-}
-
-fn keyed(hash: &HandshakeHash) -> Blake2bMac<U32> {
-    <Blake2bMac<U32> as KeyInit>::new_from_slice(&hash.0).expect("64 bytes are a valid BLAKE2b key")
+    blake2b_mac(&hash.0, &[&namespace("hypercore", 1 + sender.index()), &core.0])
 }
 
 /// What follows the name in the Open of a core's channel.

@@ -7,6 +7,7 @@ use libvms_protocol::dht::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, 
 use libvms_protocol::dht::storage::{Asked, Now, Storage};
 use libvms_protocol::dht::{Address, Command, ErrorCode, Message, NodeId, Reply, Target, Token, namespaces};
 use libvms_protocol::identity::{PublicKey, SecretKey};
+use libvms_protocol::tree::hash::blake2b;
 use libvms_protocol::wire::Reader;
 
 use super::codecs::address;
@@ -316,9 +317,9 @@ fn a_bump_only_grows_and_not_into_the_future() {
 fn whoever_knows_what_a_refresh_is_the_hash_of_renews_the_record_from_elsewhere() {
     let (mut world, key) = (World::new(), key(1));
     let target = peer_target(&key.public_key());
-    let (first, second) = (namespaces::hash(&[&[0x66; 32]]), [0x66; 32]);
+    let (first, second) = (blake2b(&[&[0x66; 32]]), [0x66; 32]);
     let peer = PeerRecord { public_key: key.public_key(), relays: vec![] };
-    let covered = namespaces::hash(&[&target.0, &NODE.0, &TOKEN.0, &peer.to_bytes(), &first]);
+    let covered = blake2b(&[&target.0, &NODE.0, &TOKEN.0, &peer.to_bytes(), &first]);
     let signature = Some(key.sign(&[namespaces::announce(), covered].concat()));
     let announcement = Announcement { peer: Some(peer), refresh: Some(first), signature, bump: 0 };
     let acknowledged = Some(Reply::acknowledged());
