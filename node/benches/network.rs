@@ -20,7 +20,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::replay::Settings;
-use libvms::storage::{Core, Durability, Replica, SharedReplica};
+use libvms::storage::{Core, Durability};
 use libvms::verifier::{Verdict, verify_remote};
 use libvms::watcher::{Event, Watcher};
 use libvms_protocol::entry::Limits;
@@ -113,9 +113,8 @@ impl RustServer {
 
 async fn rust_fetches(address: SocketAddr, key: PublicKey, count: u64) -> f64 {
     let directory = directory();
-    let replica = SharedReplica::new(Replica::open(&directory.path().join("copy"), key).expect("a new copy"));
     let network = Network::new(NetworkOptions::default());
-    network.hold(Held::Copy(replica.clone()), None);
+    let replica = network.copy(&directory.path().join("copy"), key).expect("a new copy");
     let mut lengths = replica.lengths();
     let start = Instant::now();
     network.connect(address);

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use libvms::net::{Held, Network, NetworkOptions};
-use libvms::storage::{Replica, SharedReplica};
+use libvms::net::{Network, NetworkOptions};
+use libvms::storage::SharedReplica;
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -194,9 +194,7 @@ pub(super) fn copy(log: PublicKey, peers: &[SocketAddr], length: u64) -> Copy {
 }
 
 pub(super) fn hold(network: &Network, directory: &Path, key: PublicKey) -> SharedReplica {
-    let copy = SharedReplica::new(Replica::open(directory, key).expect("an empty directory"));
-    network.hold(Held::Copy(copy.clone()), None);
-    copy
+    network.copy(directory, key).expect("an empty directory")
 }
 
 /// Waits until a copy has so many blocks.

@@ -5,8 +5,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Network, NetworkOptions, SwarmOptions};
-use libvms::storage::{Replica, SharedReplica};
+use libvms::net::{Network, NetworkOptions, SwarmOptions};
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
@@ -16,9 +15,8 @@ use crate::harness::{Place, run, variable};
 /// One newcomer that has nothing but a key, until it has a block.
 async fn first_block(bootstrap: &[SocketAddr], log: PublicKey) -> Duration {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let copy = SharedReplica::new(Replica::open(directory.path(), log).expect("an empty directory"));
     let network = Network::new(NetworkOptions::default());
-    network.hold(Held::Copy(copy.clone()), None);
+    let copy = network.copy(directory.path(), log).expect("an empty directory");
     let nodes = bootstrap.iter().map(|node| node.to_string().parse().expect("HOST:PORT")).collect();
     let started = Instant::now();
     let options = SwarmOptions::new(nodes).expect("random numbers");

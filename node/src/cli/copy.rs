@@ -20,9 +20,19 @@ use super::target::{Target, linked};
 pub(super) struct PeerArguments {
     /// Somebody who may have it; repeat for more
     #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    pub(super) peers: Vec<SocketAddr>,
+    peers: Vec<SocketAddr>,
     #[command(flatten)]
-    pub(super) swarm: SwarmArguments,
+    swarm: SwarmArguments,
+}
+
+impl PeerArguments {
+    /// A network in which these, the peers at `addresses`, and whoever the swarm knows are asked.
+    pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
+        let network = Network::new(NetworkOptions::default());
+        self.swarm.join(&network).await?;
+        self.peers.iter().chain(addresses).for_each(|peer| network.connect(*peer));
+        Ok(network)
+    }
 }
 
 /// How much of an archive is needed.
@@ -79,9 +89,7 @@ struct Copies {
 impl Copies {
     async fn of(target: &str, arguments: &PeerArguments) -> anyhow::Result<Self> {
         let Target { log, addresses, length } = Target::find(target).await?;
-        let network = Network::new(NetworkOptions::default());
-        arguments.swarm.join(&network).await?;
-        arguments.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
+        let network = arguments.network(&addresses).await?;
         Ok(Self { network, directory: Temporary::new()?, key: log, length })
     }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use libvms::net::{Network, NetworkOptions};
 use libvms::replay::Settings;
 use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remote};
 use serde_json::{Value, json};
@@ -62,9 +61,7 @@ async fn verify_elsewhere(
         Err(error) => return Ok(Err(VerifyError::NoTarget { why: format!("{error:#}") })),
     };
     let directory = Temporary::new()?;
-    let network = Network::new(NetworkOptions::default());
-    arguments.peers.swarm.join(&network).await?;
-    arguments.peers.peers.iter().chain(&addresses).for_each(|peer| network.connect(*peer));
+    let network = arguments.peers.network(&addresses).await?;
     let report = move |done, all| progress::report(&bar)(done, all);
     let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;
     network.shutdown().await;
