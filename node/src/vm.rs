@@ -10,16 +10,20 @@
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script can not prevent
 //! metering    fuel for built-ins that the engine does not count
+//! context     what we reach inside the engine: its compilers and the counter to its next question
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
+//! integer     fuel for long integers, told from the memory that holds them
 //! allocator, math, random     what must not depend on the machine
 //! identity    all that a result depends on, by name and version
 //! ```
 
 mod allocator;
 mod bridge;
+mod context;
 mod engine;
 mod identity;
+mod integer;
 mod math;
 pub mod message;
 mod meter;

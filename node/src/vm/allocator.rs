@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use rquickjs::allocator::Allocator;
 
+use super::integer;
 use super::meter::Meter;
 
 /// Bytes in front of each allocation; keeps what follows aligned for anything.
@@ -22,6 +23,9 @@ const HEADER: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Accounted {
     used: Rc<Cell<usize>>,
+    limit: Rc<Cell<usize>>,
+    /// What was allocated last, if it may hold a long integer.
+    young: Rc<Cell<*mut u8>>,
     meter: Rc<Meter>,
 }
 
@@ -31,16 +35,26 @@ const OVERHEAD: usize = 8;
 impl Accounted {
     /// Memory whose large pieces are counted by this meter.
     pub(super) fn new(meter: Rc<Meter>) -> Self {
-        Self { used: Rc::default(), meter }
+        let (limit, young) = (Rc::new(Cell::new(usize::MAX)), Rc::new(Cell::new(null_mut())));
+        Self { used: Rc::default(), limit, young, meter }
     }
 
-    /// Bytes in use, as the engine counts them against its limit. Clones share the count.
+    /// Gives no more than so many bytes from now on. The engine has a limit of its own, but says to nobody that it was reached.
+    pub(super) fn limit(&self, bytes: u64) {
+        self.limit.set(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
+    /// Bytes in use, as they count against the limit. Clones share the count.
     pub(super) fn used(&self) -> u64 {
         self.used.get() as u64
     }
 
     fn allocate(&self, size: usize, allocate: unsafe fn(Layout) -> *mut u8) -> *mut u8 {
+        self.count_integer();
         let Some((holds, layout)) = layout(size) else { return null_mut() };
+        if self.refuses(holds, holds + OVERHEAD) {
+            return null_mut();
+        }
         // SAFETY: the layout has a size of at least HEADER.
         let start = unsafe { allocate(layout) };
         if start.is_null() {
@@ -51,7 +65,29 @@ impl Accounted {
         // SAFETY: the allocation has HEADER bytes in front, aligned for usize.
         unsafe {
             start.cast::<usize>().write(holds);
-            start.add(HEADER)
+            let pointer = start.add(HEADER);
+            if integer::may_be(holds) {
+                integer::clear(pointer);
+                self.young.set(pointer);
+            }
+            pointer
+        }
+    }
+
+    /// Whether there is no room for an allocation that holds so much, and makes the account so much larger.
+    fn refuses(&self, holds: usize, more: usize) -> bool {
+        let is_beyond_limit = self.used.get().saturating_add(more) > self.limit.get();
+        self.meter.refuses_memory(holds, is_beyond_limit)
+    }
+
+    /// Counts the work of which the last allocation holds the result, if that is a long integer. The engine has written
+    /// it by the time that it asks for anything else.
+    fn count_integer(&self) {
+        let pointer = self.young.replace(null_mut());
+        if !pointer.is_null() {
+            // SAFETY: it is an allocation of ours, which has not been given back since.
+            let steps = unsafe { integer::steps(pointer, held(pointer)) };
+            self.meter.spend(steps);
         }
     }
 }
@@ -84,6 +120,7 @@ unsafe impl Allocator for Accounted {
         if pointer.is_null() {
             return;
         }
+        self.count_integer();
         // SAFETY: the caller's pointer is ours; its layout was valid when it was made.
         unsafe {
             let (holds, layout) = layout(held(pointer)).expect("its layout was made before");
@@ -96,7 +133,13 @@ unsafe impl Allocator for Accounted {
         if pointer.is_null() {
             return self.alloc(size);
         }
+        self.count_integer();
         let Some((holds, new)) = layout(size) else { return null_mut() };
+        // SAFETY: the caller's pointer is ours.
+        let grows = holds.saturating_sub(unsafe { held(pointer) });
+        if grows > 0 && self.refuses(holds, grows) {
+            return null_mut();
+        }
         // SAFETY: the caller's pointer is ours; the new size is that of a valid layout.
         unsafe {
             let (held, old) = layout(held(pointer)).expect("its layout was made before");

@@ -11,19 +11,17 @@ use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX, RESUL
 use rquickjs::context::EvalOptions;
 use rquickjs::function::IntoArgs;
 use rquickjs::promise::PromiseState;
-use rquickjs::{Context, Ctx, FromJs, Function, Object, Persistent, Promise, Runtime, Value};
+use rquickjs::{Context, Ctx, Exception, FromJs, Function, Object, Persistent, Promise, Runtime, Value};
 
 use super::allocator::Accounted;
 use super::bridge::{Bridge, Port};
+use super::context::{ContextError, Inside};
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
 
 /// How a script is called in positions and stack traces.
 const SCRIPT: &str = "script.js";
-
-/// More than an error object with its message and stack takes.
-const ERROR_BYTES: u64 = 64 * 1024;
 
 /// Bytes of arguments or of a result that are read or written in a step.
 const JSON_BYTES_PER_STEP: usize = 2;
@@ -86,21 +84,24 @@ impl Engine {
         runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
         let context = Context::full(&runtime)?;
         let hooks = context.with(|ctx| Hooks::install(&ctx, &bridge))?;
-        let metering = match builtins {
-            Builtins::Metered => Some(context.with(|ctx| Metering::install(&ctx, meter.clone()))?),
-            Builtins::Plain => None,
-        };
-        context.with(|ctx| meter.attach(&ctx));
-        // Only now: what the prelude needs is there whatever the limit. Zero would mean no limit at all.
-        runtime.set_memory_limit(usize::try_from(limits.memory).unwrap_or(usize::MAX).max(1));
+        let metering = context.with(|ctx| {
+            let refused = |error: ContextError| Exception::throw_internal(&ctx, &error.to_string());
+            let inside = Inside::of(&ctx).map_err(refused)?;
+            let metering = match builtins {
+                Builtins::Metered => Some(Metering::install(&ctx, inside, meter.clone())?),
+                Builtins::Plain => None,
+            };
+            meter.attach(&ctx, inside);
+            Ok::<_, rquickjs::Error>(metering)
+        })?;
+        // Only now: what the prelude needs is there whatever the limit.
+        memory.limit(limits.memory);
         Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, bridge, limits })
     }
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
         self.begin(load.at, &load.seed);
-        // Parsing takes about as long as a step for each byte.
-        self.meter.spend(load.code.len() as u64);
         let (loaded, position) = self.context.with(|ctx| {
             let mut position = None;
             let loaded = self.evaluate(&ctx, &load.code, &mut position);
@@ -228,10 +229,6 @@ impl Engine {
         Ok(Some(without_lone_surrogates(json.as_str())))
     }
 
-    fn is_memory_full(&self) -> bool {
-        self.memory.used().saturating_add(ERROR_BYTES) > self.limits.memory
-    }
-
     fn run_jobs(&self, ctx: &Ctx<'_>) {
         while self.meter.fault().is_none() && ctx.execute_pending_job() {}
     }
@@ -267,7 +264,7 @@ impl Engine {
             return Stop::Fault;
         }
         // With not even room for an error object, the engine throws null for want of memory.
-        if thrown.is_null() && self.is_memory_full() {
+        if thrown.is_null() && self.meter.was_memory_refused() {
             return Stop::threw("InternalError", "out of memory");
         }
         *position = thrown.as_object().and_then(position_of);

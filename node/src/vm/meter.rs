@@ -12,10 +12,11 @@ use std::ptr::NonNull;
 use libvms_protocol::entry::Limits;
 use rquickjs::{Ctx, qjs};
 
+use super::context::{Inside, POLLS_PER_QUESTION};
 use super::message::Fault;
 
 /// Polls between two questions of the engine, and so the unit of a fuel limit.
-const STEPS_PER_UNIT: u64 = 10_000;
+const STEPS_PER_UNIT: u64 = POLLS_PER_QUESTION as u64;
 /// The engine's blocks of small objects are half as large.
 const LARGE_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large allocations that are a step.
@@ -32,12 +33,14 @@ const NO_STACK: usize = usize::MAX - (16 << 20);
 pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
+    inside: Cell<Option<Inside>>,
     /// The most steps that are not yet a unit more than the limit.
     steps_max: u64,
     steps: Cell<u64>,
     /// Bytes that are allocated and not yet a whole number of steps.
     bytes: Cell<usize>,
     output: Cell<u64>,
+    was_memory_refused: Cell<bool>,
     state: Cell<State>,
 }
 
@@ -56,16 +59,19 @@ impl Meter {
         Self {
             limits,
             engine: Cell::new(None),
+            inside: Cell::new(None),
             steps_max,
             steps,
             bytes,
             output,
+            was_memory_refused: Cell::new(false),
             state: Cell::new(State::Idle),
         }
     }
 
     /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
-    pub(super) fn attach(&self, ctx: &Ctx<'_>) {
+    pub(super) fn attach(&self, ctx: &Ctx<'_>, inside: Inside) {
+        self.inside.set(Some(inside));
         // SAFETY: the context is alive.
         self.engine.set(NonNull::new(unsafe { qjs::JS_GetRuntime(ctx.as_raw().as_ptr()) }));
         self.end();
@@ -76,6 +82,10 @@ impl Meter {
         self.steps.set(0);
         self.bytes.set(0);
         self.output.set(0);
+        self.was_memory_refused.set(false);
+        if let Some(inside) = self.inside.get() {
+            inside.count_from_start();
+        }
         self.state.set(State::Running);
     }
 
@@ -98,7 +108,7 @@ impl Meter {
             return;
         }
         self.steps.set(self.steps.get().saturating_add(steps));
-        if self.steps.get() > self.steps_max {
+        if self.used() > self.steps_max {
             self.stop(Fault::Fuel);
         }
     }
@@ -112,6 +122,21 @@ impl Meter {
         let bytes = self.bytes.get().saturating_add(bytes);
         self.bytes.set(bytes % BYTES_PER_STEP);
         self.spend((bytes / BYTES_PER_STEP) as u64);
+    }
+
+    /// An allocation of so many bytes is beyond the limit, or comes too late: what a stopped request is in the middle of ends
+    /// sooner without large pieces of memory.
+    pub(super) fn refuses_memory(&self, bytes: usize, is_beyond_limit: bool) -> bool {
+        let is_refused = is_beyond_limit || (bytes >= LARGE_BYTES_MIN && self.fault().is_some());
+        if is_refused {
+            self.was_memory_refused.set(true);
+        }
+        is_refused
+    }
+
+    /// Whether memory was asked for in vain since the request began.
+    pub(super) fn was_memory_refused(&self) -> bool {
+        self.was_memory_refused.get()
     }
 
     /// Counts bytes that the script writes; says whether it may.
@@ -128,7 +153,15 @@ impl Meter {
         if self.state.get() == State::Running {
             self.state.set(State::Stopped(fault));
             self.limit_stack(NO_STACK);
+            if let Some(inside) = self.inside.get() {
+                inside.ask_next();
+            }
         }
+    }
+
+    /// Steps since the request began, those that the engine has not told of among them.
+    fn used(&self) -> u64 {
+        self.steps.get().saturating_add(self.inside.get().map_or(0, Inside::polls))
     }
 
     /// Why the request was stopped, if it was.
@@ -141,7 +174,7 @@ impl Meter {
 
     /// Fuel that the request has used, in the unit of the limit.
     pub(super) fn fuel(&self) -> u64 {
-        self.steps.get() / STEPS_PER_UNIT
+        self.used() / STEPS_PER_UNIT
     }
 
     fn limit_stack(&self, bytes: usize) {

@@ -10,6 +10,8 @@
 //! operand     what a rule may look at: lengths and kinds, never anything that a script could notice
 //! search      the one piece of work that is done here in place of the engine
 //! builtin     how a built-in comes to ask before it runs
+//! compiler    how the compilers of programs and of regular expressions come to ask
+//! program     what a program costs, told from its text
 //! ../prelude/exotic.js    built-ins for operands whose size only a script can tell, in JavaScript, which the engine counts
 //! ```
 //!
@@ -26,7 +28,9 @@
 mod arrays;
 mod builtin;
 mod bytes;
+mod compiler;
 mod operand;
+mod program;
 mod search;
 mod table;
 mod text;
@@ -39,6 +43,7 @@ use rquickjs::{Ctx, Exception, Function, Object, Persistent, Value, qjs};
 
 use self::operand::{Operand, Operands};
 use self::table::TABLE;
+use super::context::Inside;
 use super::meter::Meter;
 
 /// What a rule says about one call of a built-in.
@@ -84,6 +89,8 @@ pub(super) struct Metering {
     known: Known,
     /// The prelude's version for each row of the table that has one.
     scripted: Vec<Option<qjs::JSValue>>,
+    /// The most names that any program of this heap may declare.
+    names_max: Cell<u64>,
     _kept: Vec<Persistent<Value<'static>>>,
 }
 
@@ -97,7 +104,11 @@ impl Metering {
     ///
     /// # Errors
     /// If the engine is not the one that this was written for, or its memory is full.
-    pub(super) fn install<'js>(ctx: &Ctx<'js>, meter: Rc<Meter>) -> rquickjs::Result<Box<Self>> {
+    pub(super) fn install<'js>(
+        ctx: &Ctx<'js>,
+        inside: Inside,
+        meter: Rc<Meter>,
+    ) -> rquickjs::Result<Box<Self>> {
         let refused = |error: builtin::LayoutError| Exception::throw_internal(ctx, &error.to_string());
         builtin::verify_layout(ctx).map_err(refused)?;
         let mut kept = vec![];
@@ -131,7 +142,8 @@ impl Metering {
             digits: find("BigInt.prototype.toString")?,
         };
         builtin::exchange(&functions).map_err(refused)?;
-        Ok(Box::new(Self { meter, known, scripted, _kept: kept }))
+        compiler::exchange(inside);
+        Ok(Box::new(Self { meter, known, scripted, names_max: Cell::new(0), _kept: kept }))
     }
 
     /// The script runs now, and pays.

@@ -307,7 +307,7 @@ fn of_row(row: c_int) -> (usize, &'static Original) {
 ///
 /// # Safety
 /// The context is alive and the result ours.
-unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue) -> qjs::JSValue {
+pub(super) unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue) -> qjs::JSValue {
     // SAFETY: the caller's promise; the exception is taken and given back.
     unsafe {
         qjs::JS_FreeValue(ctx, result);

@@ -22,13 +22,11 @@ const READ_DIGITS_PER_STEP: u64 = 96;
 const PRINTED_DIGITS_PER_STEP: u64 = 32;
 /// Units of a JSON text that are read in a step.
 const JSON_UNITS_PER_STEP: u64 = 2;
+/// A pattern is compiled in time that grows with its square, from about this length on.
+const PATTERN_UNITS_PER_STEP: u64 = 1024;
 /// Steps for one use of a regular expression, beside what the matcher counts itself: it counts each use for itself, so
 /// ten thousand turns of each are never seen.
 const STEPS_PER_MATCH: u64 = 8;
-/// A pattern is compiled in time that grows with its square, from about this length on.
-const PATTERN_UNITS_PER_STEP: u64 = 1024;
-/// Units of a program that are parsed in a step.
-const PARSED_PER_STEP: u64 = 1;
 
 /// The text that the function is called on, each unit once.
 pub(super) fn scan(call: &Operands, _: &Known) -> Charge {
@@ -256,19 +254,14 @@ pub(super) fn pattern(call: &Operands, known: &Known) -> Charge {
     Charge::Steps(compiling(pattern.text_length().unwrap_or(0)))
 }
 
-fn compiling(units: u64) -> u64 {
+/// Steps for compiling a pattern of so many units.
+pub(super) fn compiling(units: u64) -> u64 {
     units.saturating_add(units.saturating_mul(units) / PATTERN_UNITS_PER_STEP)
 }
 
 /// One use of a pattern.
 pub(super) fn matching(_: &Operands, _: &Known) -> Charge {
     Charge::Steps(STEPS_PER_MATCH)
-}
-
-/// A program in text form, and patterns in it.
-pub(super) fn program(call: &Operands, _: &Known) -> Charge {
-    let units = (0..call.count()).map(|index| call.argument(index).text_length().unwrap_or(0));
-    Charge::Steps(units.fold(0_u64, |steps, units| steps.saturating_add(units / PARSED_PER_STEP)))
 }
 
 /// Reading a BigInt takes the square of its digits.

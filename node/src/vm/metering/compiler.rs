@@ -1,0 +1,86 @@
+//! The engine's two compilers, made to ask before they run: for programs, and for the regular expressions in them.
+//!
+//! However a script comes to have a program compiled (its own text when it is loaded, `eval` of either kind, `Function` and its
+//! like), the engine goes through these two. What `RegExp` compiles has its row in the table.
+#![expect(unsafe_code, reason = "entries that the engine calls")]
+
+use std::ffi::{c_char, c_int};
+use std::sync::OnceLock;
+
+use rquickjs::qjs;
+
+use super::super::context::{CompilePattern, Evaluate, Inside};
+use super::operand::Operands;
+use super::{Metering, builtin, program, text};
+
+/// The engine's own. They are functions of the linked engine, the same for every heap of this process.
+static ORIGINALS: OnceLock<(CompilePattern, Evaluate)> = OnceLock::new();
+
+/// Makes the compilers of a context ask.
+pub(super) fn exchange(inside: Inside) {
+    let originals = inside.exchange_compilers(compile_pattern, evaluate);
+    let _the_same_in_all_contexts = ORIGINALS.set(originals);
+}
+
+fn originals() -> &'static (CompilePattern, Evaluate) {
+    ORIGINALS.get().expect("set when the first context's compilers were exchanged")
+}
+
+/// # Safety
+/// For the engine only, which gives a pattern and flags that are alive.
+unsafe extern "C" fn compile_pattern(
+    ctx: *mut qjs::JSContext,
+    pattern: qjs::JSValue,
+    flags: qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: as the engine gave them.
+    unsafe {
+        if let Some(metering) = Metering::current() {
+            let operands = Operands::new(ctx, pattern, 0, std::ptr::null());
+            let units = operands.this().text_length().unwrap_or(0);
+            if !metering.pay(text::compiling(units)) {
+                return builtin::interrupted(ctx, qjs::JS_UNDEFINED);
+            }
+        }
+        (originals().0)(ctx, pattern, flags)
+    }
+}
+
+/// # Safety
+/// For the engine only, which gives a text that is readable for its length.
+unsafe extern "C" fn evaluate(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    text: *const c_char,
+    length: usize,
+    file: *const c_char,
+    line: c_int,
+    flags: c_int,
+    scope: c_int,
+) -> qjs::JSValue {
+    // SAFETY: as the engine gave them.
+    unsafe {
+        if let Some(metering) = Metering::current()
+            && !metering.pay_for_program(std::slice::from_raw_parts(text.cast(), length), scope >= 0)
+        {
+            return builtin::interrupted(ctx, qjs::JS_UNDEFINED);
+        }
+        (originals().1)(ctx, this, text, length, file, line, flags, scope)
+    }
+}
+
+impl Metering {
+    /// Takes the fuel for compiling a program. Says whether that was enough.
+    fn pay_for_program(&self, text: &[u8], is_direct: bool) -> bool {
+        // First for each byte: the estimate takes time, too.
+        if !self.pay(text.len() as u64) {
+            return false;
+        }
+        let cost = program::cost(text);
+        let names = self.names_max.get();
+        self.names_max.set(names.max(cost.names));
+        // A direct eval sees all names around it: they are handed over one by one, and each word is looked for among them.
+        let handed_over = if is_direct { program::handed_over(names, cost.words) } else { 0 };
+        self.pay(cost.steps.saturating_add(handed_over))
+    }
+}

@@ -1,0 +1,684 @@
+//! What it costs to compile a program, told from its text before the engine sees it.
+//!
+//! The engine's compiler never asks whether to go on, and it takes more than linear time: it looks for a name among all others of
+//! its function and of the functions around it, one by one, and it reads ahead to the end of a bracket to learn whether that was
+//! a pattern or the parameters of an arrow function. A program of 700 kB can keep it busy for half a minute. So the text is read
+//! once beforehand, in time `n log n`, and bounds of that work are added up:
+//!
+//! ```text
+//! each function      names declared in it, and names that it takes from outside,
+//!                    times the words in it (functions in it included)
+//! each bracket       its length, if the engine may read it ahead
+//! each way out       how deep the break, continue or return stands
+//! each number        the square of its length: it may be a great integer
+//! ```
+//!
+//! A bound must hold for any text that the engine would accept, whatever it was written for; so where it can not be told
+//! what something is, it counts as the dearer. What may declare a name counts as doing so, but a name counts as not taken from
+//! outside only where its declaration is certain. Braces that may or may not be a function's count as one, and what they declare
+//! counts outside as well. Where it can not even be told how to read on (a `/` that divides, or begins a pattern), each word of the
+//! rest counts as if it was looked for among all others. Where the text is no program the engine stops there, and more was paid.
+
+mod frame;
+mod lexer;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::frame::{Frame, Frames, Sort};
+use self::lexer::{Lexer, Slash, Token};
+
+/// Bytes that are read ahead in a step.
+const AHEAD_BYTES_PER_STEP: u64 = 2;
+/// Digits whose square is a step.
+const DIGITS_PER_STEP: u64 = 96;
+/// The engine reads no further ahead than through so many open brackets.
+const AHEAD_DEPTH_MAX: u64 = 256;
+/// Names of a class beside those in the text: its own, its brand, its initializer. A `using` has no more.
+const CLASS_NAMES: u64 = 4;
+
+/// Steps for compiling a program, and how many names it may declare.
+pub(super) fn cost(text: &[u8]) -> Cost {
+    let mut reader = Reader::new(text);
+    while reader.read_token() {}
+    reader.finish()
+}
+
+/// Steps for handing over so many names to a direct `eval`, and looking for so many words among them.
+pub(super) fn handed_over(names: u64, words: u64) -> u64 {
+    /// Handing one over takes as long as comparing so many.
+    const COMPARED_PER_NAME: u64 = 16;
+    frame::steps(names.saturating_mul(words.saturating_add(COMPARED_PER_NAME)), 0)
+}
+
+/// What a program costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// Beside one step for each byte.
+    pub(super) steps: u64,
+    /// Names that it may declare.
+    pub(super) names: u64,
+    /// Words that are looked for among names.
+    pub(super) words: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bracket {
+    kind: Kind,
+    /// Where it opens, in bytes.
+    start: usize,
+    /// Words before it.
+    words: u64,
+    /// Whether the engine may read ahead to its end.
+    is_read_ahead: bool,
+    /// Whether each word in it may be a declared name.
+    is_pattern: bool,
+    /// After a comma in it comes another declared name.
+    declares: Declares,
+    /// `class` stands in it, and its braces are to come.
+    is_class_near: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Parentheses(Head),
+    Square,
+    /// Statements for certain, with nothing to continue an expression before them or after them.
+    Block,
+    /// An object literal or a pattern, for certain.
+    Object,
+    Class,
+    /// Other braces.
+    Braces,
+    /// An expression in a template.
+    Template,
+}
+
+/// What stands before parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    /// `if`, `for` and others that a statement follows.
+    Statement,
+    Catch,
+    /// `function`, with or without a name.
+    Function,
+    Other,
+}
+
+/// What a comma goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Declares {
+    Nothing,
+    /// A declaration, or an expression on a line of its own.
+    Perhaps,
+    /// Names of the whole function.
+    Variables,
+    /// Names of a block.
+    Constants,
+}
+
+/// The last token, as far as the next one depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Start,
+    Declaring(Declares),
+    /// `function`; whether a statement begins with it.
+    Function(bool),
+    FunctionName,
+    Class,
+    /// What parentheses and a statement follow.
+    Head(Head),
+    /// A keyword that a statement follows.
+    BeforeStatement,
+    /// A keyword that an operand follows.
+    BeforeOperand,
+    /// A keyword in some places, a name in others.
+    PerhapsKeyword,
+    /// A name in an object literal, before its colon.
+    Key,
+    Name(u32),
+    Operand,
+    Parentheses,
+    /// Braces of this kind end.
+    End(Kind),
+    Open,
+    Comma,
+    Semicolon,
+    Colon,
+    Dot,
+    Operator,
+}
+
+/// Parentheses that have just ended, before it is known whether parameters were in them.
+#[derive(Debug)]
+struct Parameters {
+    head: Head,
+    words: u64,
+    names: u64,
+    certain: Vec<u32>,
+    used: BTreeSet<u32>,
+}
+
+#[derive(Debug)]
+struct Reader<'a> {
+    lexer: Lexer<'a>,
+    ids: BTreeMap<&'a [u8], u32>,
+    brackets: Vec<Bracket>,
+    frames: Frames,
+    /// For each open pair of parentheses, words that stand where a parameter might.
+    parameters: Vec<Vec<u32>>,
+    ended: Option<Parameters>,
+    /// An arrow's parameters, before its body.
+    arrow: Option<Parameters>,
+    last: Last,
+    words: u64,
+    names: u64,
+    steps: u64,
+    ahead: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        let program = Bracket {
+            kind: Kind::Braces,
+            start: 0,
+            words: 0,
+            is_read_ahead: false,
+            is_pattern: false,
+            declares: Declares::Nothing,
+            is_class_near: false,
+        };
+        Self {
+            lexer: Lexer::new(text),
+            ids: BTreeMap::new(),
+            brackets: vec![program],
+            frames: Frames::new(),
+            parameters: vec![],
+            ended: None,
+            arrow: None,
+            last: Last::Start,
+            words: 0,
+            names: 0,
+            steps: 0,
+            ahead: 0,
+        }
+    }
+
+    /// Whether there was one that could be read.
+    fn read_token(&mut self) -> bool {
+        let Some(token) = self.lexer.next(self.slash()) else { return false };
+        self.end_line();
+        let is_body = token == Token::Open(b'{');
+        if !is_body && token != Token::Arrow {
+            self.return_parameters();
+            if let Some(parameters) = self.arrow.take() {
+                self.open_frame(Sort::Expression, parameters);
+            }
+        }
+        self.last = match token {
+            Token::Word(word) => self.word(word),
+            Token::Private(name) => self.private_name(name),
+            Token::Number(length) => {
+                let digits = length as u64 / DIGITS_PER_STEP;
+                self.pay(digits.saturating_mul(digits));
+                Last::Operand
+            }
+            Token::Literal => Last::Operand,
+            Token::Template => self.open(Kind::Template, true),
+            Token::Open(b'(') => self.open_parentheses(),
+            Token::Open(b'[') => self.open(Kind::Square, true),
+            Token::Open(_) => self.open_braces(),
+            Token::Close(_) => self.close(),
+            Token::Comma => {
+                self.end_expressions();
+                Last::Comma
+            }
+            Token::Semicolon => {
+                self.end_expressions();
+                self.bracket().declares = Declares::Nothing;
+                Last::Semicolon
+            }
+            Token::Colon if self.last == Last::Key => Last::Operator,
+            Token::Colon => Last::Colon,
+            Token::Dot => Last::Dot,
+            Token::Arrow => self.arrow(),
+            Token::Step => Last::Operand,
+            // `function*`
+            Token::Star if matches!(self.last, Last::Function(_)) => self.last,
+            Token::Ellipsis | Token::Star | Token::Operator => Last::Operator,
+        };
+        true
+    }
+
+    /// What a `/` would be now.
+    fn slash(&self) -> Slash {
+        match self.last {
+            Last::FunctionName
+            | Last::Name(_)
+            | Last::Operand
+            | Last::Dot
+            | Last::Key
+            | Last::End(Kind::Object) => Slash::Divides,
+            Last::Parentheses => match &self.ended {
+                Some(Parameters { head: Head::Statement, .. }) => Slash::BeginsPattern,
+                _ => Slash::Divides,
+            },
+            Last::PerhapsKeyword | Last::End(Kind::Braces | Kind::Class) => Slash::Unknown,
+            _ => Slash::BeginsPattern,
+        }
+    }
+
+    /// A declaration may end with its line, unless it ends with a comma.
+    fn end_line(&mut self) {
+        let is_over = self.lexer.is_new_line && self.last != Last::Comma;
+        let bracket = self.bracket();
+        if is_over && bracket.declares != Declares::Nothing {
+            bracket.declares = Declares::Perhaps;
+        }
+    }
+
+    fn word(&mut self, word: &'a [u8]) -> Last {
+        if self.last == Last::Dot {
+            return Last::Operand;
+        }
+        if self.is_key() {
+            return Last::Key;
+        }
+        match word {
+            b"var" => return self.declaration(Declares::Variables),
+            b"const" => return self.declaration(Declares::Constants),
+            b"function" => return Last::Function(self.is_at_statement()),
+            b"class" => {
+                self.declare(CLASS_NAMES);
+                self.bracket().is_class_near = true;
+                return Last::Class;
+            }
+            b"if" | b"for" | b"while" | b"switch" => return self.statement(Last::Head(Head::Statement)),
+            b"with" => {
+                self.declare(1);
+                return self.statement(Last::Head(Head::Statement));
+            }
+            b"catch" => return Last::Head(Head::Catch),
+            b"break" | b"continue" | b"return" => {
+                self.pay(self.brackets.len() as u64);
+                return self.statement(Last::BeforeOperand);
+            }
+            b"throw" => return self.statement(Last::BeforeOperand),
+            b"do" | b"try" => return self.statement(Last::BeforeStatement),
+            b"else" | b"finally" => return Last::BeforeStatement,
+            b"case" | b"extends" | b"typeof" | b"in" | b"instanceof" | b"new" | b"void" | b"delete" => {
+                return Last::BeforeOperand;
+            }
+            _ => {}
+        }
+        let id = self.use_word(word);
+        match word {
+            b"let" | b"using" if self.is_word_next() => {
+                if word == b"using" {
+                    self.declare(CLASS_NAMES);
+                }
+                self.end_expressions();
+                Last::Declaring(Declares::Constants)
+            }
+            b"let" => Last::Declaring(Declares::Perhaps),
+            b"await" if matches!(self.last, Last::Head(_)) => self.last,
+            b"static" | b"async" | b"await" | b"yield" | b"of" | b"get" | b"set" | b"using" | b"default" => {
+                Last::PerhapsKeyword
+            }
+            b"this" | b"super" | b"null" | b"true" | b"false" => Last::Operand,
+            _ => self.name(id),
+        }
+    }
+
+    /// What may be declared here, or used.
+    fn name(&mut self, id: u32) -> Last {
+        let depth = self.brackets.len();
+        let bracket = *self.bracket();
+        let declares = match self.last {
+            Last::Declaring(declares) => {
+                self.bracket().declares = declares;
+                declares
+            }
+            Last::Comma => bracket.declares,
+            Last::Function(is_statement) => {
+                self.declare(1);
+                if is_statement && self.frames.is_outermost(depth) {
+                    self.frames.declared_for_certain(id);
+                }
+                return Last::FunctionName;
+            }
+            _ => Declares::Nothing,
+        };
+        if declares != Declares::Nothing || bracket.is_pattern || self.last == Last::Class {
+            self.declare(1);
+        }
+        let is_certain = match declares {
+            Declares::Variables => true,
+            Declares::Constants => self.frames.is_outermost(depth),
+            Declares::Nothing | Declares::Perhaps => false,
+        };
+        if is_certain {
+            self.frames.declared_for_certain(id);
+        }
+        let is_parameter =
+            matches!(bracket.kind, Kind::Parentheses(_)) && matches!(self.last, Last::Open | Last::Comma);
+        if let Some(parameters) = self.parameters.last_mut().filter(|_| is_parameter) {
+            parameters.push(id);
+        }
+        Last::Name(id)
+    }
+
+    fn private_name(&mut self, name: &'a [u8]) -> Last {
+        if self.last != Last::Dot {
+            self.declare(1);
+        }
+        self.use_word(name);
+        Last::Operand
+    }
+
+    fn use_word(&mut self, word: &'a [u8]) -> u32 {
+        let next = self.ids.len() as u32;
+        let id = *self.ids.entry(word).or_insert(next);
+        self.words += 1;
+        self.frames.used(id);
+        id
+    }
+
+    fn declaration(&mut self, declares: Declares) -> Last {
+        self.statement(Last::Declaring(declares))
+    }
+
+    /// A word that only a statement begins with.
+    fn statement(&mut self, last: Last) -> Last {
+        self.end_expressions();
+        last
+    }
+
+    fn declare(&mut self, names: u64) {
+        self.names += names;
+        self.frames.top().names += names;
+    }
+
+    /// Whether the word is followed by a colon in an object literal, and so is no name of anything.
+    fn is_key(&mut self) -> bool {
+        self.bracket().kind == Kind::Object
+            && matches!(self.last, Last::Open | Last::Comma)
+            && self.lexer.rest().trim_ascii_start().starts_with(b":")
+    }
+
+    fn is_word_next(&self) -> bool {
+        let next = self.lexer.rest().trim_ascii_start();
+        next.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'))
+            && ![&b"in"[..], b"instanceof", b"of"].iter().any(|word| next.starts_with(word))
+    }
+
+    /// Whether a statement begins after the last token, if a keyword of one comes now.
+    fn is_at_statement(&mut self) -> bool {
+        let is_new_line = self.lexer.is_new_line;
+        let is_in_braces = matches!(self.bracket().kind, Kind::Block | Kind::Braces);
+        match self.last {
+            Last::Start | Last::Semicolon | Last::End(_) => is_in_braces,
+            Last::Open => is_in_braces,
+            Last::Operand | Last::Name(_) => is_in_braces && is_new_line,
+            _ => false,
+        }
+    }
+
+    fn open_parentheses(&mut self) -> Last {
+        let head = match self.last {
+            Last::Head(head) => head,
+            Last::Function(_) | Last::FunctionName => Head::Function,
+            _ => Head::Other,
+        };
+        self.parameters.push(vec![]);
+        self.frames.open_set();
+        self.open(Kind::Parentheses(head), true)
+    }
+
+    fn open_braces(&mut self) -> Last {
+        if let Some(parameters) = self.arrow.take() {
+            return self.open_function(Sort::Certain, parameters);
+        }
+        if let Some(parameters) = self.ended.take() {
+            return self.open_after_parentheses(parameters);
+        }
+        let is_new_line = self.lexer.is_new_line;
+        let last = self.last;
+        let bracket = self.bracket();
+        // After `extends` comes an object literal, and then the class.
+        if bracket.is_class_near && last != Last::BeforeOperand {
+            bracket.is_class_near = false;
+            return self.open_class();
+        }
+        let is_in_expression = matches!(bracket.kind, Kind::Parentheses(_) | Kind::Square | Kind::Template);
+        match last {
+            Last::PerhapsKeyword => self.open_function(Sort::Perhaps, Parameters::none(self.words)),
+            Last::Start | Last::Semicolon | Last::BeforeStatement | Last::End(_) => {
+                self.open(Kind::Block, false)
+            }
+            Last::BeforeOperand if is_new_line => self.open(Kind::Braces, true),
+            Last::BeforeOperand | Last::Comma | Last::Operator | Last::Declaring(_) => {
+                self.open(Kind::Object, true)
+            }
+            Last::Open if is_in_expression => self.open(Kind::Object, true),
+            _ => self.open(Kind::Braces, true),
+        }
+    }
+
+    fn open_after_parentheses(&mut self, parameters: Parameters) -> Last {
+        let is_method = matches!(self.bracket().kind, Kind::Object | Kind::Class);
+        match parameters.head {
+            Head::Statement | Head::Catch => {
+                if parameters.head == Head::Catch {
+                    self.declare(parameters.names);
+                }
+                self.frames.use_all(parameters.used);
+                self.open(Kind::Block, false)
+            }
+            Head::Function => self.open_function(Sort::Certain, parameters),
+            Head::Other if std::mem::take(&mut self.bracket().is_class_near) => {
+                self.frames.use_all(parameters.used);
+                self.open_class()
+            }
+            Head::Other if is_method => self.open_function(Sort::Certain, parameters),
+            Head::Other => self.open_function(Sort::Perhaps, parameters),
+        }
+    }
+
+    fn open_function(&mut self, sort: Sort, parameters: Parameters) -> Last {
+        let last = self.open(Kind::Braces, sort == Sort::Perhaps);
+        self.open_frame(sort, parameters);
+        last
+    }
+
+    fn open_class(&mut self) -> Last {
+        let last = self.open(Kind::Class, true);
+        self.open_frame(Sort::Perhaps, Parameters::none(self.words));
+        last
+    }
+
+    fn open_frame(&mut self, sort: Sort, parameters: Parameters) {
+        let Parameters { words, names, certain, used, .. } = parameters;
+        self.names += names;
+        self.frames.open(Frame::new(sort, self.brackets.len(), words, names), used);
+        if sort != Sort::Perhaps {
+            certain.into_iter().for_each(|id| self.frames.declared_for_certain(id));
+        }
+    }
+
+    fn open(&mut self, kind: Kind, is_read_ahead: bool) -> Last {
+        let outer = *self.bracket();
+        let begins_pattern = match self.last {
+            Last::Declaring(declares) => {
+                self.bracket().declares = declares;
+                true
+            }
+            Last::Comma => outer.declares != Declares::Nothing,
+            _ => false,
+        };
+        self.brackets.push(Bracket {
+            kind,
+            start: self.lexer.position(),
+            words: self.words,
+            is_read_ahead,
+            is_pattern: begins_pattern || (outer.is_pattern && kind != Kind::Braces),
+            declares: Declares::Nothing,
+            is_class_near: false,
+        });
+        Last::Open
+    }
+
+    fn close(&mut self) -> Last {
+        self.end_expressions();
+        if self.brackets.len() == 1 {
+            return Last::End(Kind::Braces);
+        }
+        self.end_frame();
+        let Some(bracket) = self.brackets.pop() else { return Last::Operand };
+        if bracket.is_read_ahead {
+            self.ahead += (self.lexer.position() - bracket.start) as u64;
+        }
+        match bracket.kind {
+            Kind::Parentheses(head) => {
+                let (words, names) = (bracket.words, self.words - bracket.words);
+                let certain = self.parameters.pop().unwrap_or_default();
+                let used = self.frames.close_set();
+                self.ended = Some(Parameters { head, words, names, certain, used });
+                Last::Parentheses
+            }
+            Kind::Square => Last::Operand,
+            Kind::Template => match self.lexer.template() {
+                Token::Template => {
+                    self.last = Last::Operand;
+                    self.open(Kind::Template, true)
+                }
+                _ => Last::Operand,
+            },
+            kind => Last::End(kind),
+        }
+    }
+
+    /// Parentheses that were no parameters: their words belong to the function around them.
+    fn return_parameters(&mut self) {
+        if let Some(parameters) = self.ended.take() {
+            self.frames.use_all(parameters.used);
+        }
+    }
+
+    fn arrow(&mut self) -> Last {
+        let single = match self.last {
+            Last::Name(id) => vec![id],
+            _ => vec![],
+        };
+        self.arrow = Some(self.ended.take().unwrap_or_else(|| Parameters {
+            names: 1,
+            certain: single,
+            ..Parameters::none(self.words)
+        }));
+        Last::Operator
+    }
+
+    /// Ends the arrow functions whose expressions end here.
+    fn end_expressions(&mut self) {
+        while self.frames.top().is_expression_at(self.brackets.len()) {
+            self.frames.close(self.words);
+        }
+    }
+
+    fn end_frame(&mut self) {
+        if self.frames.is_outermost(self.brackets.len()) {
+            self.frames.close(self.words);
+        }
+    }
+
+    fn bracket(&mut self) -> &mut Bracket {
+        self.brackets.last_mut().expect("the program's own is never taken away")
+    }
+
+    fn pay(&mut self, steps: u64) {
+        self.steps = self.steps.saturating_add(steps);
+    }
+
+    fn finish(mut self) -> Cost {
+        self.return_parameters();
+        self.count_rest();
+        let end = self.lexer.position() as u64;
+        let open: u64 =
+            self.brackets.iter().skip(1).map(|bracket| end.saturating_sub(bracket.start as u64)).sum();
+        self.pay(self.ahead.saturating_add(open) / AHEAD_BYTES_PER_STEP);
+        let Self { frames, steps, names, words, .. } = self;
+        Cost { steps: steps.saturating_add(frames.finish(words)), names, words }
+    }
+
+    /// What could not be read: each word may be looked for among all, in as many functions as there may be.
+    fn count_rest(&mut self) {
+        let rest = self.lexer.rest();
+        let count = |is_it: fn(u8) -> bool| rest.iter().filter(|byte| is_it(**byte)).count() as u64;
+        let (words, opening) = (lexer::words(rest), count(|byte| matches!(byte, b'(' | b'[' | b'{' | b'>')));
+        let (functions, depth) =
+            (self.frames.len() + opening.min(AHEAD_DEPTH_MAX), opening.min(AHEAD_DEPTH_MAX));
+        let all = self.words.saturating_add(self.names).saturating_add(words);
+        self.pay(frame::steps(words.saturating_mul(all).saturating_mul(functions), 0));
+        self.ahead = self.ahead.saturating_add((rest.len() as u64).saturating_mul(depth));
+        self.words = self.words.saturating_add(words);
+        self.names = self.names.saturating_add(words);
+    }
+}
+
+impl Parameters {
+    /// None, of a function that begins after so many words.
+    fn none(words: u64) -> Self {
+        Self { head: Head::Other, words, names: 0, certain: vec![], used: BTreeSet::new() }
+    }
+}
+
+#[cfg(test)]
+mod measure {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    #[ignore = "for people"]
+    fn measure() {
+        let files = std::env::var("FILES").expect("FILES");
+        for file in files.split_whitespace() {
+            let text = std::fs::read_to_string(file).expect("file");
+            let start = Instant::now();
+            let cost = cost(text.as_bytes());
+            let estimating = start.elapsed();
+            let mut best = f64::MAX;
+            for _ in 0..3 {
+                let runtime = rquickjs::Runtime::new().expect("runtime");
+                runtime.set_max_stack_size(200 << 20);
+                let context = rquickjs::Context::full(&runtime).expect("context");
+                context.with(|ctx| {
+                    let code = format!("throw 0;{text}");
+                    let mut options = rquickjs::context::EvalOptions::default();
+                    options.strict = false;
+                    let start = Instant::now();
+                    let result = ctx.eval_with_options::<rquickjs::Value<'_>, _>(code, options);
+                    best = best.min(start.elapsed().as_secs_f64());
+                    assert!(result.is_err());
+                    let thrown = ctx.catch();
+                    if !thrown.is_int() {
+                        println!("{:?}", thrown.as_exception());
+                    }
+                });
+            }
+            let linear = text.len() as u64;
+            println!(
+                "{:>9} B {:>8} words {:>7} names: {:>9} steps + {:>9}; {:>7.1} ms = {:>9.0} steps; ratio {:>5.2} ({:>5.2} without linear); estimate {:?} {}",
+                text.len(),
+                cost.words,
+                cost.names,
+                linear,
+                cost.steps,
+                best * 1e3,
+                best / 30e-9,
+                (linear + cost.steps) as f64 / (best / 30e-9),
+                cost.steps as f64 / (best / 30e-9),
+                estimating,
+                file.rsplit('/').next().expect("name")
+            );
+        }
+    }
+}
