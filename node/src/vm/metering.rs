@@ -10,6 +10,7 @@
 //! operand     what a rule may look at: lengths and kinds, never anything that a script could notice
 //! search      the one piece of work that is done here in place of the engine
 //! builtin     how a built-in comes to ask before it runs
+//! backtrace   how what is thrown pays
 //! compiler    how the compilers of programs and of regular expressions come to ask
 //! program     what a program costs, told from its text
 //! ../prelude/exotic.js    built-ins for operands whose size only a script can tell, in JavaScript, which the engine counts
@@ -26,6 +27,7 @@
 //! clock bounds how often. A call that the clock ends is `killed`, without effect, and no watcher accuses anybody for it.
 
 mod arrays;
+mod backtrace;
 mod builtin;
 mod bytes;
 mod compiler;
@@ -89,6 +91,8 @@ pub(super) struct Metering {
     known: Known,
     /// The prelude's version for each row of the table that has one.
     scripted: Vec<Option<qjs::JSValue>>,
+    /// What the engine has in the place of `Error.stackTraceLimit`.
+    trace_limit: qjs::JSValue,
     /// The most names that any program of this heap may declare.
     names_max: Cell<u64>,
     _kept: Vec<Persistent<Value<'static>>>,
@@ -142,8 +146,9 @@ impl Metering {
             digits: find("BigInt.prototype.toString")?,
         };
         builtin::exchange(&functions).map_err(refused)?;
+        let trace_limit = keep(backtrace::install(ctx)?.map_err(refused)?);
         compiler::exchange(inside);
-        Ok(Box::new(Self { meter, known, scripted, names_max: Cell::new(0), _kept: kept }))
+        Ok(Box::new(Self { meter, known, scripted, trace_limit, names_max: Cell::new(0), _kept: kept }))
     }
 
     /// The script runs now, and pays.

@@ -25,6 +25,6 @@ pub struct Limits {
 impl Default for Limits {
     /// A second of computing at most, and a heap in which a guest list of a city fits.
     fn default() -> Self {
-        Self { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 }
+        Self { fuel: 400, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 }
     }
 }

@@ -26,6 +26,8 @@ const CONSTRUCTOR: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor as Kind;
 const CONSTRUCTOR_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_magic as Kind;
 const EITHER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_or_func as Kind;
 const EITHER_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_or_func_magic as Kind;
+const GETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_getter as Kind;
+const SETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_setter as Kind;
 const ITERATOR_NEXT: Kind = qjs::JSCFunctionEnum_JS_CFUNC_iterator_next as Kind;
 
 /// `struct JSObject` of quickjs-ng 0.16.2.
@@ -173,18 +175,50 @@ pub(super) fn exchange(functions: &[Value<'_>]) -> Result<(), LayoutError> {
     Ok(())
 }
 
-/// What a function object holds, if it is one in C of a kind that can be metered.
-fn original(function: &Value<'_>) -> Option<Original> {
+/// What a function object holds, if it is one in C.
+fn native(function: &Value<'_>) -> Option<Function> {
     let raw = function.as_raw();
     // SAFETY: the value is alive.
     let class = unsafe { qjs::JS_GetClassID(raw) };
     let is_native = function.is_function() && class == NATIVE_FUNCTION;
-    if !is_native {
-        return None;
-    }
     // SAFETY: the class says which member of the union is there, and the layout has been verified.
-    let Function { entry, kind, magic, .. } = unsafe { (*object_of(raw)).body.function };
+    is_native.then(|| unsafe { (*object_of(raw)).body.function })
+}
+
+/// The same if its kind can be metered.
+fn original(function: &Value<'_>) -> Option<Original> {
+    let Function { entry, kind, magic, .. } = native(function)?;
     matches!(kind, GENERIC..=EITHER_MAGIC | ITERATOR_NEXT).then_some(Original { entry, kind, magic })
+}
+
+/// The two functions of an accessor.
+#[derive(Clone, Copy)]
+pub(super) struct Accessor {
+    pub(super) get: unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue) -> qjs::JSValue,
+    pub(super) set: unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, qjs::JSValue) -> qjs::JSValue,
+}
+
+/// Exchanges the entries of an accessor's functions; gives the engine's own.
+pub(super) fn exchange_accessor(
+    getter: &Value<'_>,
+    setter: &Value<'_>,
+    with: &Accessor,
+) -> Result<Accessor, LayoutError> {
+    let kind_of = |function: &Value<'_>| native(function).map(|function| function.kind);
+    if (kind_of(getter), kind_of(setter)) != (Some(GETTER), Some(SETTER)) {
+        return Err(LayoutError("accessor"));
+    }
+    // SAFETY: both are functions in C of the kinds that say which member of the union is there.
+    unsafe {
+        let get = &mut (*object_of(getter.as_raw())).body.function.entry;
+        let set = &mut (*object_of(setter.as_raw())).body.function.entry;
+        let (Some(old_get), Some(old_set)) = (get.getter, set.setter) else {
+            return Err(LayoutError("accessor"));
+        };
+        *get = qjs::JSCFunctionType { getter: Some(with.get) };
+        *set = qjs::JSCFunctionType { setter: Some(with.set) };
+        Ok(Accessor { get: old_get, set: old_set })
+    }
 }
 
 /// `JS_CLASS_C_FUNCTION`.

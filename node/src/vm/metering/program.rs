@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
     /// Whether there was one that could be read.
     fn read_token(&mut self) -> bool {
         let Some(token) = self.lexer.next(self.slash()) else { return false };
-        self.end_line();
+        self.end_line(token);
         let is_body = token == Token::Open(b'{');
         if !is_body && token != Token::Arrow {
             self.return_parameters();
@@ -267,12 +267,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A declaration may end with its line, unless it ends with a comma.
-    fn end_line(&mut self) {
-        let is_over = self.lexer.is_new_line && self.last != Last::Comma;
+    /// A declaration may end with its line, unless it ends with a comma. And where nothing joins two operands, an expression has
+    /// ended with the first.
+    fn end_line(&mut self, next: Token<'_>) {
+        if !self.lexer.is_new_line || self.last == Last::Comma {
+            return;
+        }
         let bracket = self.bracket();
-        if is_over && bracket.declares != Declares::Nothing {
+        if bracket.declares != Declares::Nothing {
             bracket.declares = Declares::Perhaps;
+        }
+        let is_operand = matches!(self.last, Last::Name(_) | Last::Operand | Last::Parentheses | Last::End(_));
+        let joins = [&b"in"[..], b"instanceof", b"of", b"as"];
+        if is_operand && matches!(next, Token::Word(word) if !joins.contains(&word)) {
+            self.end_expressions();
         }
     }
 
@@ -632,53 +640,4 @@ impl Parameters {
 }
 
 #[cfg(test)]
-mod measure {
-    use super::*;
-    use std::time::Instant;
-
-    #[test]
-    #[ignore = "for people"]
-    fn measure() {
-        let files = std::env::var("FILES").expect("FILES");
-        for file in files.split_whitespace() {
-            let text = std::fs::read_to_string(file).expect("file");
-            let start = Instant::now();
-            let cost = cost(text.as_bytes());
-            let estimating = start.elapsed();
-            let mut best = f64::MAX;
-            for _ in 0..3 {
-                let runtime = rquickjs::Runtime::new().expect("runtime");
-                runtime.set_max_stack_size(200 << 20);
-                let context = rquickjs::Context::full(&runtime).expect("context");
-                context.with(|ctx| {
-                    let code = format!("throw 0;{text}");
-                    let mut options = rquickjs::context::EvalOptions::default();
-                    options.strict = false;
-                    let start = Instant::now();
-                    let result = ctx.eval_with_options::<rquickjs::Value<'_>, _>(code, options);
-                    best = best.min(start.elapsed().as_secs_f64());
-                    assert!(result.is_err());
-                    let thrown = ctx.catch();
-                    if !thrown.is_int() {
-                        println!("{:?}", thrown.as_exception());
-                    }
-                });
-            }
-            let linear = text.len() as u64;
-            println!(
-                "{:>9} B {:>8} words {:>7} names: {:>9} steps + {:>9}; {:>7.1} ms = {:>9.0} steps; ratio {:>5.2} ({:>5.2} without linear); estimate {:?} {}",
-                text.len(),
-                cost.words,
-                cost.names,
-                linear,
-                cost.steps,
-                best * 1e3,
-                best / 30e-9,
-                (linear + cost.steps) as f64 / (best / 30e-9),
-                cost.steps as f64 / (best / 30e-9),
-                estimating,
-                file.rsplit('/').next().expect("name")
-            );
-        }
-    }
-}
+mod tests;
