@@ -217,7 +217,9 @@ impl Engine {
                 ));
             }
         }
-        let Some(json) = ctx.json_stringify(value).map_err(|error| self.thrown(ctx, &error))? else {
+        let replacer = self.metering.as_ref().map(|metering| metering.replacer(ctx));
+        let json = ctx.json_stringify_replacer(value, replacer).map_err(|error| self.thrown(ctx, &error))?;
+        let Some(json) = json else {
             return Ok(None);
         };
         let json = json.to_cstring().map_err(|error| self.thrown(ctx, &error))?;

@@ -20,7 +20,7 @@ const STEPS_PER_UNIT: u64 = POLLS_PER_QUESTION as u64;
 /// The engine's blocks of small objects are half as large.
 const LARGE_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large allocations that are a step.
-const BYTES_PER_STEP: usize = 16;
+const BYTES_PER_STEP: usize = 32;
 
 /// With a stack of this size, no function can be called, however deep or shallow the caller stands: the engine takes it
 /// from the address of its topmost frame, in its own unsigned arithmetic, and so finds every address to be 16 MiB

@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! table       which built-ins, and the rule of each
-//! arrays, text, bytes     the rules
+//! arrays, bytes, keys, text     the rules
 //! operand     what a rule may look at: lengths and kinds, never anything that a script could notice
+//! json        what is written as JSON pays value by value
 //! search      the one piece of work that is done here in place of the engine
 //! builtin     how a built-in comes to ask before it runs
 //! backtrace   how what is thrown pays
@@ -31,6 +32,8 @@ mod backtrace;
 mod builtin;
 mod bytes;
 mod compiler;
+mod json;
+mod keys;
 mod operand;
 mod program;
 mod search;
@@ -54,6 +57,8 @@ enum Charge {
     Steps(u64),
     /// So many steps, the built-in, then steps by what it made. Only where memory bounds the work.
     After(u64, fn(Operand) -> u64),
+    /// The built-in writes JSON, and a replacer of ours pays for each value.
+    Inspected,
     /// So many steps; the answer is known.
     Known(u64, qjs::JSValue),
     /// Nobody can say without running the script: the prelude's version, which the engine counts.
@@ -67,6 +72,8 @@ type Rule = fn(&Operands, &Known) -> Charge;
 enum Verdict {
     Run,
     RunAndCount(fn(Operand) -> u64),
+    /// With this for a replacer.
+    RunInspected(qjs::JSValue),
     Elsewhere(qjs::JSValue),
     Known(qjs::JSValue),
     Stop,
@@ -81,8 +88,8 @@ struct Known {
     species: qjs::JSValue,
     /// The getter of a regular expression's source.
     source: qjs::JSValue,
-    /// `BigInt.prototype.toString`.
-    digits: qjs::JSValue,
+    /// The getter of a set's size.
+    set_size: qjs::JSValue,
 }
 
 /// The metering of one heap's built-ins.
@@ -91,6 +98,8 @@ pub(super) struct Metering {
     known: Known,
     /// The prelude's version for each row of the table that has one.
     scripted: Vec<Option<qjs::JSValue>>,
+    /// Pays for each value that is written as JSON.
+    replacer: qjs::JSValue,
     /// What the engine has in the place of `Error.stackTraceLimit`.
     trace_limit: qjs::JSValue,
     /// The most names that any program of this heap may declare.
@@ -143,12 +152,30 @@ impl Metering {
             object_prototype: find("Object.prototype")?,
             species: find("Object.getOwnPropertyDescriptor(Array, Symbol.species).get")?,
             source: find("Object.getOwnPropertyDescriptor(RegExp.prototype, 'source').get")?,
-            digits: find("BigInt.prototype.toString")?,
+            set_size: find("Object.getOwnPropertyDescriptor(Set.prototype, 'size').get")?,
         };
         builtin::exchange(&functions).map_err(refused)?;
+        let replacer = keep(json::replacer(ctx));
         let trace_limit = keep(backtrace::install(ctx)?.map_err(refused)?);
         compiler::exchange(inside);
-        Ok(Box::new(Self { meter, known, scripted, trace_limit, names_max: Cell::new(0), _kept: kept }))
+        Ok(Box::new(Self {
+            meter,
+            known,
+            scripted,
+            replacer,
+            trace_limit,
+            names_max: Cell::new(0),
+            _kept: kept,
+        }))
+    }
+
+    /// The replacer that pays for each value which is written as JSON.
+    pub(super) fn replacer<'js>(&self, ctx: &Ctx<'js>) -> Value<'js> {
+        // SAFETY: it is kept as long as this, and the value has a reference of its own.
+        #[expect(unsafe_code, reason = "a value of the engine's")]
+        unsafe {
+            Value::from_raw(ctx.clone(), qjs::JS_DupValue(ctx.as_raw().as_ptr(), self.replacer))
+        }
     }
 
     /// The script runs now, and pays.
@@ -175,6 +202,7 @@ impl Metering {
     fn judge(&self, row: usize, operands: &Operands) -> Verdict {
         match (TABLE[row].rule)(operands, &self.known) {
             Charge::Steps(steps) if self.pay(steps) => Verdict::Run,
+            Charge::Inspected if self.pay(0) => Verdict::RunInspected(self.replacer),
             Charge::Known(steps, answer) if self.pay(steps) => Verdict::Known(answer),
             Charge::After(steps, more) if self.pay(steps) => Verdict::RunAndCount(more),
             Charge::Script if self.pay(0) => match self.scripted[row] {

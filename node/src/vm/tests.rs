@@ -175,7 +175,8 @@ fn a_stopped_call_can_not_go_on() {
 /// Where a stop leaves jobs behind, they must not run: how far they came once depended on the compiler.
 #[test]
 fn what_a_stopped_call_has_left_does_not_run() {
-    let mut script = load(
+    let limits = Limits { fuel: 2_000, ..Limits::default() };
+    let mut script = try_load(
         "let after = 0
         exports.flood = async () => {
             for (;;) { try { await System.files.writeFile('/f', 'x'.repeat(1e6)) } catch { after++ } }
@@ -187,7 +188,9 @@ fn what_a_stopped_call_has_left_does_not_run() {
             try { await flood() } catch { after++ }
         }
         exports.after = () => after",
-    );
+        limits,
+    )
+    .expect("a good script");
     for method in ["flood", "unawaited", "flood"] {
         assert_eq!(script.call(method, "[]"), Outcome::Fault(Fault::Output), "{method}");
         assert_eq!(script.json("after"), "0", "{method}");

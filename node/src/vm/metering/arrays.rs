@@ -6,7 +6,7 @@
 //! else by its length if that can be known beforehand. Else the prelude's own version runs, loop by loop in the engine.
 
 use super::operand::{LENGTH_MAX, Name, Operand, Operands, Property};
-use super::{Charge, Known};
+use super::{Charge, Known, text};
 
 /// Elements of a dense array that are moved or compared in one step.
 const ELEMENTS_PER_STEP: u64 = 8;
@@ -14,6 +14,8 @@ const ELEMENTS_PER_STEP: u64 = 8;
 const SHIFTED_PER_STEP: u64 = 32;
 /// Steps that are taken all at once for elements which may not be there. More than a call has by default.
 const CLAIMED_STEPS_MAX: u64 = 1 << 24;
+/// Limbs of an integer that are compared in one step.
+const LIMBS_PER_STEP: u64 = 16;
 /// Units of text that are compared or copied in one step.
 pub(super) const UNITS_PER_STEP: u64 = 64;
 
@@ -88,9 +90,11 @@ pub(super) fn join(call: &Operands, _: &Known) -> Charge {
     }
     let units = separator.text_length().unwrap_or(1);
     on_receiver(call, |receiver| {
+        let digits = if receiver.is_dense { printing(call.this(), receiver.length) } else { 0 };
         receiver
             .steps(receiver.length.saturating_mul(2))
             .saturating_add(receiver.length.saturating_mul(units / UNITS_PER_STEP))
+            .saturating_add(digits)
     })
 }
 
@@ -153,8 +157,9 @@ pub(super) fn unshift(call: &Operands, _: &Known) -> Charge {
 /// Comparing with each element, and long text with text. The engine counts searches in other arrays itself.
 pub(super) fn search(call: &Operands, _: &Known) -> Charge {
     let Some(length) = call.this().dense_length() else { return Charge::Steps(0) };
-    let units = call.argument(0).text_length().unwrap_or(0);
-    Charge::Steps((length / ELEMENTS_PER_STEP).saturating_add(length.saturating_mul(units / UNITS_PER_STEP)))
+    let wanted = call.argument(0);
+    let units = wanted.text_length().unwrap_or(0) / UNITS_PER_STEP + wanted.limbs() / LIMBS_PER_STEP;
+    Charge::Steps((length / ELEMENTS_PER_STEP).saturating_add(length.saturating_mul(units)))
 }
 
 /// `n log n` comparisons. With a comparator the engine counts them; without one they compare texts, and how long those are
@@ -172,10 +177,16 @@ pub(super) fn sort(call: &Operands, _: &Known) -> Charge {
     match texts(this, length) {
         Some(units) => {
             let rounds = u64::from(length.checked_ilog2().unwrap_or(0)) + 1;
-            Charge::Steps((length / 2 + units / UNITS_PER_STEP).saturating_mul(rounds))
+            let compared = (length / 2 + units / UNITS_PER_STEP).saturating_mul(rounds);
+            Charge::Steps(compared.saturating_add(printing(this, length)))
         }
         None => Charge::Script,
     }
+}
+
+/// Steps for the digits of all integers in a dense array.
+fn printing(array: Operand, length: u64) -> u64 {
+    (0..length).map(|index| array.element(index, text::printing)).fold(0, u64::saturating_add)
 }
 
 /// Units of all texts in a dense array, if nothing in it is an object.

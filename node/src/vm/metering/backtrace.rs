@@ -91,7 +91,9 @@ unsafe extern "C" fn get(ctx: *mut qjs::JSContext, this: qjs::JSValue) -> qjs::J
     // SAFETY: as the engine gave them; what the original gives is released.
     unsafe {
         let found = (original().get)(ctx, this);
-        let Some(metering) = Metering::current().filter(|_| !qjs::JS_IsException(found)) else { return found };
+        let Some(metering) = Metering::current().filter(|_| !qjs::JS_IsException(found)) else {
+            return found;
+        };
         qjs::JS_FreeValue(ctx, found);
         qjs::JS_GetPropertyStr(ctx, metering.trace_limit, VALUE.as_ptr())
     }

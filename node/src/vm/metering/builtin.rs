@@ -37,10 +37,21 @@ struct Object {
     flags: u8,
     more_flags: u8,
     class: u16,
-    shape: *mut c_void,
+    shape: *const Shape,
     properties: *const qjs::JSValue,
     weak: *mut c_void,
     body: Body,
+}
+
+/// `struct JSShape`, as far as its counts.
+#[repr(C)]
+struct Shape {
+    link: [*mut c_void; 2],
+    is_hashed: u8,
+    hash: u32,
+    hash_mask: u32,
+    room: c_int,
+    properties: c_int,
 }
 
 #[repr(C)]
@@ -132,6 +143,18 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
         let length = unsafe { Value::from_raw(ctx.clone(), length) };
         if length.as_number() != Some(expected) {
             return Err(LayoutError("array"));
+        }
+    }
+    for (text, expected) in [("({})", 0), ("({ a: 1, b: 2, get c () {} })", 3), ("[1, 2]", 1)] {
+        if property_count(evaluate(text)?.as_raw()) != expected {
+            return Err(LayoutError("shape"));
+        }
+    }
+    for (text, expected) in [("1n << 100n", 4), ("-(1n << 1000n)", 32)] {
+        let integer = evaluate(text)?;
+        // SAFETY: the type says that it is one.
+        if integer.type_of() != rquickjs::Type::BigInt || unsafe { limbs(integer.as_raw()) } != expected {
+            return Err(LayoutError("integer"));
         }
     }
     for (text, expected) in [("''", 0), ("'text'", 4), ("'\\u{1f600}\\u0394'", 3)] {
@@ -298,6 +321,10 @@ unsafe extern "C" fn metered(
                 let steps = steps_of(operands.with(result));
                 if metering.pay(steps) { result } else { interrupted(ctx, result) }
             }
+            Verdict::RunInspected(replacer) => {
+                let mut inspected = [operands.argument_value(0), replacer, operands.argument_value(2)];
+                original.call(ctx, this, 3, inspected.as_mut_ptr())
+            }
             Verdict::Elsewhere(function) => qjs::JS_Call(ctx, function, this, count, arguments),
             Verdict::Known(result) => result,
             Verdict::Stop => interrupted(ctx, qjs::JS_UNDEFINED),
@@ -384,6 +411,26 @@ fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
 pub(super) unsafe fn text_length(value: qjs::JSValue) -> u32 {
     // SAFETY: such a value points to its string, whose first word is the length below a bit for its width.
     unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() & (u32::MAX >> 1) }
+}
+
+/// Words of 32 bits in an integer that has more than one.
+///
+/// # Safety
+/// The value is one.
+pub(super) unsafe fn limbs(value: qjs::JSValue) -> u32 {
+    // SAFETY: such a value points to its integer, whose first word is their number.
+    unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() }
+}
+
+/// Properties in an object's shape, those that are gone among them until the engine tidies up; 0 for anything else.
+pub(super) fn property_count(value: qjs::JSValue) -> u32 {
+    // SAFETY: every object has a shape; the layout has been verified. Operands are alive for the call.
+    unsafe {
+        if qjs::JS_VALUE_GET_TAG(value) != qjs::JS_TAG_OBJECT {
+            return 0;
+        }
+        u32::try_from((*(*object_of(value)).shape).properties).unwrap_or(0)
+    }
 }
 
 /// Elements of a typed array, whose body counts them at the same place; 0 when its buffer is gone.

@@ -81,13 +81,17 @@ impl Operands {
 
     /// An argument, `undefined` if there are not so many.
     pub(super) fn argument(&self, index: usize) -> Operand {
-        let value = if index < self.count {
+        Operand { ctx: self.ctx, value: self.argument_value(index) }
+    }
+
+    /// The same, to be handed on.
+    pub(super) fn argument_value(&self, index: usize) -> qjs::JSValue {
+        if index < self.count {
             // SAFETY: the index is in the row of values that `new` was given.
             unsafe { *self.arguments.add(index) }
         } else {
             qjs::JS_UNDEFINED
-        };
-        Operand { ctx: self.ctx, value }
+        }
     }
 
     /// Another value of the same heap, alive as long.
@@ -145,6 +149,34 @@ impl Operand {
     /// A BigInt that does not fit into a machine word.
     pub(super) fn is_long_integer(self) -> bool {
         self.tag() == qjs::JS_TAG_BIG_INT
+    }
+
+    /// Words of 32 bits in a long integer; 0 for anything else.
+    pub(super) fn limbs(self) -> u64 {
+        // SAFETY: the kind says that the value points to an integer.
+        if self.is_long_integer() { u64::from(unsafe { builtin::limbs(self.value) }) } else { 0 }
+    }
+
+    /// Properties of its own that an object has, elements among them; units of a text. No more than were ever there.
+    pub(super) fn property_count(self) -> u64 {
+        if !self.is_object() {
+            return self.text_length().unwrap_or(0);
+        }
+        let elements = self.dense_length().or(self.typed_length()).unwrap_or(0);
+        elements.saturating_add(u64::from(builtin::property_count(self.value)))
+    }
+
+    /// The number that a built-in function gives for this value: one that runs no script on it.
+    pub(super) fn number_of(self, function: qjs::JSValue) -> Option<u64> {
+        // SAFETY: function and value are alive; a number needs no release, and an exception is taken away.
+        unsafe {
+            let value = qjs::JS_Call(self.ctx, function, self.value, 0, std::ptr::null_mut());
+            if qjs::JS_IsException(value) {
+                qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
+                return None;
+            }
+            Self { ctx: self.ctx, value }.number().map(|number| number as u64)
+        }
     }
 
     /// The value of a number.

@@ -277,7 +277,8 @@ impl<'a> Reader<'a> {
         if bracket.declares != Declares::Nothing {
             bracket.declares = Declares::Perhaps;
         }
-        let is_operand = matches!(self.last, Last::Name(_) | Last::Operand | Last::Parentheses | Last::End(_));
+        let is_operand =
+            matches!(self.last, Last::Name(_) | Last::Operand | Last::Parentheses | Last::End(_));
         let joins = [&b"in"[..], b"instanceof", b"of", b"as"];
         if is_operand && matches!(next, Token::Word(word) if !joins.contains(&word)) {
             self.end_expressions();

@@ -20,6 +20,10 @@ const NEEDLE_UNITS_MAX: u64 = 16;
 const READ_DIGITS_PER_STEP: u64 = 96;
 /// The same when one is printed, in hexadecimal digits.
 const PRINTED_DIGITS_PER_STEP: u64 = 32;
+/// Of an integer's limb.
+const HEXADECIMALS_PER_LIMB: u64 = 8;
+/// Steps for a number's digits where they must be computed one by one.
+const STEPS_PER_PRINT: u64 = 128;
 /// Units of a JSON text that are read in a step.
 const JSON_UNITS_PER_STEP: u64 = 2;
 /// A pattern is compiled in time that grows with its square, from about this length on.
@@ -50,11 +54,6 @@ pub(super) fn argument(call: &Operands, _: &Known) -> Charge {
 /// The first argument, which must be a text.
 pub(super) fn subject(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(call.argument(0).text_length().unwrap_or(0) / TURNED_PER_STEP)
-}
-
-/// A key, if it is a text: its hash goes over all of it.
-pub(super) fn key(call: &Operands, _: &Known) -> Charge {
-    Charge::Steps(call.argument(0).text_length().unwrap_or(0) / UNITS_PER_STEP)
 }
 
 fn on_text(call: &Operands, steps: impl FnOnce(u64) -> u64) -> Charge {
@@ -95,7 +94,8 @@ pub(super) fn pad(call: &Operands, known: &Known) -> Charge {
 /// Normal forms put runs of marks in order by insertion, which takes the square of a run.
 pub(super) fn normalize(call: &Operands, _: &Known) -> Charge {
     let Some(units) = call.this().text_units() else { return on_text(call, |length| length) };
-    Charge::Steps(marks(&units))
+    // One letter can become eighteen.
+    Charge::After(marks(&units), |result: Operand| result.text_length().unwrap_or(0))
 }
 
 /// Both texts are put into a normal form.
@@ -274,21 +274,33 @@ pub(super) fn integer(call: &Operands, _: &Known) -> Charge {
 }
 
 /// Printing one as well, but in a radix that is a power of two.
-pub(super) fn digits(call: &Operands, known: &Known) -> Charge {
-    let radix = call.argument(0);
-    if !call.this().is_long_integer()
-        || radix.number().is_some_and(|radix| [2.0, 4.0, 8.0, 16.0, 32.0].contains(&radix))
-    {
-        return Charge::Steps(0);
-    }
-    Charge::Steps(square(call.this().length_of(known.digits, 16).unwrap_or(0) / PRINTED_DIGITS_PER_STEP))
+pub(super) fn digits(call: &Operands, _: &Known) -> Charge {
+    let is_simple =
+        call.argument(0).number().is_some_and(|radix| [2.0, 4.0, 8.0, 16.0, 32.0].contains(&radix));
+    Charge::Steps(if is_simple { 0 } else { printing(call.this()) })
 }
 
 /// `String(value)`: only a BigInt takes long.
-pub(super) fn print(call: &Operands, known: &Known) -> Charge {
+pub(super) fn print(call: &Operands, _: &Known) -> Charge {
+    Charge::Steps(printing(call.argument(0)))
+}
+
+/// Steps for a long integer's decimal digits.
+pub(super) fn printing(value: Operand) -> u64 {
+    square(value.limbs().saturating_mul(HEXADECIMALS_PER_LIMB) / PRINTED_DIGITS_PER_STEP)
+}
+
+/// A number's text, a text's number, or an integer's.
+pub(super) fn number(call: &Operands, _: &Known) -> Charge {
     let value = call.argument(0);
-    let units = if value.is_long_integer() { value.length_of(known.digits, 16).unwrap_or(0) } else { 0 };
-    Charge::Steps(square(units / PRINTED_DIGITS_PER_STEP))
+    Charge::Steps(value.text_length().unwrap_or(0) / TURNED_PER_STEP + value.limbs() / TURNED_PER_STEP)
+}
+
+/// Printing a number that is no small whole one in decimal.
+pub(super) fn printed(call: &Operands, _: &Known) -> Charge {
+    let is_whole = call.this().number().is_some_and(|number| number.fract() == 0.0 && number.abs() < 1e15);
+    let is_plain = call.argument(0).is_undefined() || call.argument(0).number() == Some(10.0);
+    Charge::Steps(if is_plain && is_whole { 1 } else { STEPS_PER_PRINT })
 }
 
 fn square(digits: u64) -> u64 {
@@ -303,16 +315,20 @@ pub(super) fn read_json(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(call.argument(0).text_length().unwrap_or(0) / JSON_UNITS_PER_STEP)
 }
 
-/// Writing one costs by its length, which memory bounds. Names that it shall hold are each compared with all before.
+/// Writing one: value by value, or by a replacer of the script's, which the engine counts. With a list of names the result's length
+/// says something, and each name is compared with all before it.
 pub(super) fn write_json(call: &Operands, _: &Known) -> Charge {
     let by_length = |steps| Charge::After(steps, |result: Operand| result.text_length().unwrap_or(0));
     let names = call.argument(1);
-    if !names.is_object() || names.is_function() {
+    if names.is_function() {
         return by_length(0);
+    }
+    if !names.is_object() {
+        return Charge::Inspected;
     }
     match names.dense_length() {
         Some(length) => by_length(length.saturating_mul(length) / UNITS_PER_STEP),
-        None if names.array_length().is_none() && names.ordinary_length().is_some() => by_length(0),
+        None if names.array_length().is_none() && names.ordinary_length().is_some() => Charge::Inspected,
         None => Charge::Script,
     }
 }

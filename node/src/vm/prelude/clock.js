@@ -5,13 +5,17 @@
   const Engine = global.Date
   const { construct } = Reflect
   const print = Engine.prototype.toString
+  const { parse } = Engine
 
   const hide = (object, name, value) =>
     Object.defineProperty(object, name, { value, writable: true, enumerable: false, configurable: true })
 
   const Date = function Date (...parts) {
     if (new.target === undefined) return Reflect.apply(print, construct(Engine, [host.now()]), [])
-    return construct(Engine, parts.length === 0 ? [host.now()] : parts, new.target)
+    if (parts.length === 0) parts = [host.now()]
+    // By the function that pays for reading a long text.
+    else if (parts.length === 1 && typeof parts[0] === 'string') parts = [parse(parts[0])]
+    return construct(Engine, parts, new.target)
   }
   Object.defineProperty(Date, 'length', { value: 7 })
   Object.defineProperty(Date, 'prototype', { value: Engine.prototype, writable: false })

@@ -420,7 +420,10 @@
     const original = global[name]
     others[name] = function (value, radix) { return apply(original, this, [text(value), radix]) }
   }
-  const { parse } = JSON
+  const { parse, rawJSON } = JSON
+  const { parse: parseDate } = global.Date
+  others['JSON.rawJSON'] = function (value) { return apply(rawJSON, JSON, [text(value)]) }
+  others['Date.parse'] = function (value) { return apply(parseDate, undefined, [text(value)]) }
   others['JSON.parse'] = function (value, reviver) { return apply(parse, JSON, [text(value), reviver]) }
 
   const versions = { __proto__: null }

@@ -1,0 +1,50 @@
+//! Fuel for writing JSON: a replacer of ours looks at each value on its way, as a script's own would, and pays for it.
+//!
+//! How long `JSON.stringify` takes cannot be told from its operand: parts may be shared, getters and `toJSON` may make more. A
+//! replacer that gives each value back as it was changes nothing that a script could see.
+#![expect(unsafe_code, reason = "a function that the engine calls")]
+
+use std::ffi::c_int;
+
+use rquickjs::{Ctx, Value, qjs};
+
+use super::operand::Operands;
+use super::{Metering, builtin};
+
+/// Steps for each value. The engine also looks for an object among all around it.
+const STEPS_PER_VALUE: u64 = 8;
+/// Units of text that are put into quotes in a step.
+const UNITS_PER_STEP: u64 = 4;
+
+/// The replacer.
+pub(super) fn replacer<'js>(ctx: &Ctx<'js>) -> Value<'js> {
+    // SAFETY: the context is alive and the name ends with zero; the value is owned by what it is made into.
+    unsafe {
+        let (name, kind) = (c"replacer".as_ptr(), qjs::JSCFunctionEnum_JS_CFUNC_generic);
+        Value::from_raw(
+            ctx.clone(),
+            qjs::JS_NewCFunction2(ctx.as_raw().as_ptr(), Some(pass), name, 2, kind, 0),
+        )
+    }
+}
+
+/// # Safety
+/// For the engine only, which gives two arguments.
+unsafe extern "C" fn pass(
+    ctx: *mut qjs::JSContext,
+    this: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: as the engine gave them; what is given back is a reference of its own.
+    unsafe {
+        let operands = Operands::new(ctx, this, count, arguments);
+        let (key, value) = (operands.argument(0), operands.argument(1));
+        let units = key.text_length().unwrap_or(0).saturating_add(value.text_length().unwrap_or(0));
+        let steps = STEPS_PER_VALUE.saturating_add(units / UNITS_PER_STEP);
+        match Metering::current() {
+            Some(metering) if !metering.pay(steps) => builtin::interrupted(ctx, qjs::JS_UNDEFINED),
+            _ => qjs::JS_DupValue(ctx, *arguments.add(1)),
+        }
+    }
+}
