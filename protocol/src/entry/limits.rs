@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Steps, in units of 10,000. A call or a backward jump is a step; a built-in that works in one piece costs as many as take
-    /// about as long, by the sizes of its operands, and so does memory that is taken in large pieces.
+    /// Steps, in units of 10,000. A call or a jump is a step; what the engine does in one piece costs as many as take about as
+    /// long: a built-in by the sizes of its operands, a program by what compiling it may take, an error by the list of calls
+    /// that comes with it, and memory that is taken in large pieces by its size.
     ///
-    /// Not everything can be counted. Operators that take long on large operands and allocate little (`===` of two long
-    /// texts, `*` of two long integers, a property at the end of a long chain of prototypes) cost one step each, and a
-    /// use of a regular expression begins to count its steps after 10,000. What lasts because of these is ended by
-    /// the host's clock, and has no effect.
+    /// Not everything can be counted. Operators that take long and allocate little (`===` of two long texts, a property at the
+    /// end of a long chain of prototypes, `*` of two integers of some thousand bits) cost one step each, and a use of a regular
+    /// expression begins to count its steps after 10,000. What lasts because of these is ended by the host's clock, and has no
+    /// effect.
     pub fuel: u64,
     /// Bytes of the script's heap.
     pub memory: u64,
@@ -23,7 +24,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A second of computing at most, and a heap in which a guest list of a city fits.
+    /// A tenth of a second in plain loops and a second at most, and a heap in which a guest list of a city fits.
     fn default() -> Self {
         Self { fuel: 400, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 }
     }
