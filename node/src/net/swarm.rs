@@ -8,7 +8,9 @@
 //!
 //! The machine stands behind a mutex that nobody holds while waiting. Whoever gives it something wakes the driver.
 
+mod inbox;
 mod options;
+mod outbox;
 mod socket;
 mod solitude;
 mod status;
@@ -22,10 +24,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use data_encoding::HEXLOWER;
 use libvms_protocol::dht::noise::StreamKeys;
 use libvms_protocol::dht::{Address, Socket};
-use libvms_protocol::swarm::node::{Event, Settings, Transmit};
+use libvms_protocol::swarm::node::{Event, Settings};
 use libvms_protocol::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
 use libvms_protocol::udx;
-use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,17 +36,18 @@ use super::connection;
 use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
 use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
+use inbox::Inbox;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
+use outbox::Outbox;
+use socket::DatagramSocket;
 use solitude::Solitude;
 pub use status::{SwarmStatus, SwarmTopic};
 use stream::{Ends, Stream};
 
 /// Datagrams that leave before others are let in.
 const SENT_AT_ONCE: usize = 128;
-/// Datagrams that are taken from a socket at once.
+/// Datagrams that the machine is given before others may have it.
 const RECEIVED_AT_ONCE: usize = 64;
-/// The longest datagram of the protocol is 1,500 bytes with its headers; what is longer is not of it.
-const DATAGRAM_BYTES_MAX: usize = 2048;
 /// How long the network is told that this node is gone before the process ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -53,6 +55,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Swarm {
     machine: Mutex<Machine>,
+    inbox: Mutex<Inbox>,
     wake: Notify,
     start: Instant,
     local: SocketAddr,
@@ -96,11 +99,12 @@ impl Swarm {
         let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
         let machine =
             Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
-        let (wake, start) = (Notify::new(), Instant::now());
-        let swarm = Arc::new(Self { machine: Mutex::new(machine), wake, start, local });
+        let (machine, inbox) = (Mutex::new(machine), Mutex::new(Inbox::new()));
+        let swarm = Arc::new(Self { machine, inbox, wake: Notify::new(), start: Instant::now(), local });
         let mut driver = Driver {
             swarm: swarm.clone(),
             sockets: BTreeMap::new(),
+            outbox: Outbox::default(),
             readers: JoinSet::new(),
             reading: BTreeMap::new(),
             bind: options.bind,
@@ -130,12 +134,20 @@ impl Swarm {
     }
 
     /// Gives the machine what waits in a socket.
-    fn receive(&self, name: Socket, socket: &UdpSocket, buffer: &mut [u8]) {
-        let (mut machine, now) = (self.lock(), self.now());
-        for _ in 0..RECEIVED_AT_ONCE {
-            // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
-            let Ok((length, from)) = socket.try_recv_from(buffer) else { break };
-            machine.node.receive(now, name, from, &buffer[..length]);
+    fn receive(&self, name: Socket, socket: &DatagramSocket) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
+        if inbox.refill(socket).is_err() {
+            return;
+        }
+        let mut datagrams = inbox.datagrams().peekable();
+        while datagrams.peek().is_some() {
+            let (mut machine, now) = (self.lock(), self.now());
+            for (from, bytes) in datagrams.by_ref().take(RECEIVED_AT_ONCE) {
+                machine.node.receive(now, name, from, bytes);
+            }
+            drop(machine);
+            self.wake.notify_one();
         }
     }
 
@@ -152,7 +164,8 @@ impl Swarm {
 /// The task that owns the sockets.
 pub(super) struct Driver {
     swarm: Arc<Swarm>,
-    sockets: BTreeMap<Socket, Arc<UdpSocket>>,
+    sockets: BTreeMap<Socket, Arc<DatagramSocket>>,
+    outbox: Outbox,
     readers: JoinSet<()>,
     reading: BTreeMap<Socket, tokio::task::AbortHandle>,
     bind: std::net::IpAddr,
@@ -232,23 +245,22 @@ impl Driver {
     }
 
     /// Sends what is to be sent; gives how many datagrams that were.
-    async fn send(&self) -> usize {
-        let mut datagrams: Vec<(Transmit, Vec<u8>)> = vec![];
+    async fn send(&mut self) -> usize {
         {
             let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
-            while datagrams.len() < SENT_AT_ONCE {
-                let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
-                let Some(transmit) = machine.node.poll_datagram(now, &mut datagram) else { break };
-                datagrams.push((transmit, datagram));
-            }
+            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.poll_datagram(now, datagram));
         }
-        for (Transmit { socket, to, ttl }, datagram) in &datagrams {
-            if let Some(socket) = self.sockets.get(socket) {
-                // A datagram that can not be sent is lost, as others are on the way.
-                let _lost = socket::send(socket, *to, *ttl, datagram).await;
+        let mut place = 0;
+        while let Some(name) = self.outbox.socket(place) {
+            let socket = self.sockets.get(&name);
+            let count_max = socket.map_or(1, |socket| socket.run_datagrams_max());
+            let Some(run) = self.outbox.run(place, count_max) else { break };
+            if let Some(socket) = socket {
+                socket.send(&run).await;
             }
+            place += run.count;
         }
-        datagrams.len()
+        self.outbox.len()
     }
 
     fn handle(&mut self, event: Event, network: &Arc<Network>, connections: &mut JoinSet<()>) {
@@ -352,7 +364,7 @@ impl Driver {
         }
     }
 
-    fn add(&mut self, name: Socket, socket: UdpSocket) {
+    fn add(&mut self, name: Socket, socket: DatagramSocket) {
         let socket = Arc::new(socket);
         self.sockets.insert(name, socket.clone());
         let reader = self.readers.spawn(read(name, socket, self.swarm.clone()));
@@ -395,11 +407,9 @@ impl Driver {
 }
 
 /// Gives the machine what comes in through a socket.
-async fn read(name: Socket, socket: Arc<UdpSocket>, swarm: Arc<Swarm>) {
-    let mut buffer = [0; DATAGRAM_BYTES_MAX];
+async fn read(name: Socket, socket: Arc<DatagramSocket>, swarm: Arc<Swarm>) {
     while socket.readable().await.is_ok() {
-        swarm.receive(name, &socket, &mut buffer);
-        swarm.wake.notify_one();
+        swarm.receive(name, &socket);
         tokio::task::yield_now().await;
     }
 }

@@ -1,0 +1,153 @@
+//! Datagrams on their way out: an [`Outbox`] is filled from the machine and emptied run by run.
+//!
+//! A [`Run`] is what the system can take in one call: datagrams in a row from the same socket to the same address, of the
+//! same size but for a shorter last one. A transfer is little else; what else there is are runs of one.
+
+use libvms_protocol::dht::Socket;
+use libvms_protocol::swarm::node::Transmit;
+
+/// The longest run. IP has no room for more in what the system cuts up, headers included.
+const RUN_BYTES_MAX: usize = 65_000;
+
+/// Datagrams in the order in which they are to leave, in one buffer that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    bytes: Vec<u8>,
+    queued: Vec<Queued>,
+    /// Where the machine writes one datagram.
+    next: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    transmit: Transmit,
+    /// Where its bytes begin and end.
+    start: usize,
+    end: usize,
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// Datagrams that go out together.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) transmit: &'a Transmit,
+    pub(super) bytes: &'a [u8],
+    /// The size of each datagram but the last, which may be shorter.
+    pub(super) datagram_bytes: usize,
+    /// How many they are.
+    pub(super) count: usize,
+}
+
+impl<'a> Run<'a> {
+    /// One by one.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.bytes.chunks(self.datagram_bytes.max(1))
+    }
+}
+
+impl Outbox {
+    /// Forgets what was in it and takes at most `count_max` datagrams from `poll`.
+    pub(super) fn refill(
+        &mut self,
+        count_max: usize,
+        mut poll: impl FnMut(&mut Vec<u8>) -> Option<Transmit>,
+    ) {
+        self.bytes.clear();
+        self.queued.clear();
+        while self.queued.len() < count_max {
+            let Some(transmit) = poll(&mut self.next) else { break };
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&self.next);
+            self.queued.push(Queued { transmit, start, end: self.bytes.len() });
+        }
+    }
+
+    /// How many datagrams are in it.
+    pub(super) fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// The socket from which a datagram leaves.
+    pub(super) fn socket(&self, place: usize) -> Option<Socket> {
+        Some(self.queued.get(place)?.transmit.socket)
+    }
+
+    /// The datagrams from `place` on that can go out together, at most `count_max`.
+    pub(super) fn run(&self, place: usize, count_max: usize) -> Option<Run<'_>> {
+        let (first, others) = self.queued.get(place..)?.split_first()?;
+        let mut last = first;
+        let mut count = 1;
+        for next in others.iter().take(count_max.saturating_sub(1)) {
+            let fits = next.len() <= first.len() && next.end - first.start <= RUN_BYTES_MAX;
+            // Only the last one may be shorter, and an empty one would be lost among the others.
+            if next.transmit != first.transmit || last.len() != first.len() || !fits || next.len() == 0 {
+                break;
+            }
+            (last, count) = (next, count + 1);
+        }
+        let bytes = &self.bytes[first.start..last.end];
+        Some(Run { transmit: &first.transmit, bytes, datagram_bytes: first.len(), count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn to(port: u16) -> Transmit {
+        Transmit { socket: Socket::Client, to: SocketAddr::from(([127, 0, 0, 1], port)), ttl: None }
+    }
+
+    /// How many datagrams each run has.
+    fn runs(datagrams: &[(Transmit, usize)], count_max: usize) -> Vec<usize> {
+        let mut outbox = Outbox::default();
+        let mut left = datagrams.iter();
+        outbox.refill(datagrams.len(), |into| {
+            let (transmit, bytes) = left.next()?;
+            *into = vec![7; *bytes];
+            Some(*transmit)
+        });
+        let mut counts = vec![];
+        let mut place = 0;
+        while let Some(run) = outbox.run(place, count_max) {
+            assert_eq!(run.datagrams().count(), run.count.min(run.bytes.len()));
+            counts.push(run.count);
+            place += run.count;
+        }
+        counts
+    }
+
+    #[test]
+    fn equal_datagrams_and_a_shorter_last_one_go_together() {
+        let sizes = [100, 100, 100, 50, 50, 60, 60, 10, 10];
+        assert_eq!(runs(&sizes.map(|bytes| (to(1), bytes)), 64), [4, 1, 3, 1]);
+    }
+
+    #[test]
+    fn who_gets_it_from_where_and_how_far_it_may_go_is_the_same_in_a_run() {
+        let low = Transmit { ttl: Some(5), ..to(1) };
+        let server = Transmit { socket: Socket::Server, ..to(1) };
+        let all = [to(1), to(1), to(2), to(1), low, low, server, to(1)];
+        assert_eq!(runs(&all.map(|transmit| (transmit, 10)), 64), [2, 1, 1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_run_is_no_longer_than_the_system_takes() {
+        assert_eq!(runs(&[(to(1), 1472); 100], 64), [44, 44, 12]);
+        assert_eq!(runs(&[(to(1), 10); 100], 64), [64, 36]);
+        assert_eq!(runs(&[(to(1), 10); 3], 1), [1, 1, 1]);
+    }
+
+    #[test]
+    fn empty_datagrams_go_alone_and_an_empty_outbox_has_no_run() {
+        assert_eq!(runs(&[0, 0, 9, 0].map(|bytes| (to(1), bytes)), 64), [1, 1, 1, 1]);
+        assert_eq!(runs(&[], 64), [0; 0]);
+    }
+}
