@@ -17,6 +17,7 @@ pub mod announce;
 pub mod announcer;
 mod barrage;
 pub mod command;
+mod crowd;
 pub mod dialer;
 pub mod envelope;
 pub mod holepunch;

@@ -17,6 +17,8 @@ use super::talk::Talks;
 use crate::vector::Dice;
 
 const SERVER_PORT: u16 = 49_737;
+/// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.
+const NEIGHBOURHOOD: u32 = 0x0407;
 const CLIENT_PORT: u16 = 50_000;
 /// How long a firewall lets answers in.
 const FIREWALL_MS: u64 = 30_000;
@@ -192,7 +194,7 @@ impl World {
 
     fn next_address(&mut self) -> Address {
         self.addresses += 1;
-        Address::new(Ipv4Addr::from(0x0101_0101 + 7 * self.addresses), SERVER_PORT)
+        Address::new(Ipv4Addr::from(0x0101_0101 + NEIGHBOURHOOD * self.addresses), SERVER_PORT)
     }
 
     fn add(&mut self, address: Address, mode: Mode, wall: Wall, change: impl Fn(&mut Settings)) -> usize {

@@ -319,7 +319,7 @@ impl Node {
             entry.heard_at = now;
             return;
         }
-        match self.table.place_for(&id, now) {
+        match self.table.place_for(&id, &address, now) {
             Place::Free => _ = self.table.insert(id, address, now),
             Place::Challenge(old)
                 if self.challenged.len() < CHALLENGES_MAX && self.life.is_bootstrapped() =>
