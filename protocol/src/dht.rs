@@ -23,6 +23,7 @@ pub mod envelope;
 pub mod holepunch;
 pub mod hyperdht;
 pub mod incoming;
+mod known_relays;
 pub mod listener;
 pub mod message;
 pub mod namespaces;

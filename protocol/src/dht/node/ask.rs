@@ -206,6 +206,9 @@ impl Node {
                 }
                 self.actions.push_back(Action::Send { socket, to, bytes, ttl });
             }
+            Due::Late { purpose: Purpose::Caller(request), .. } => {
+                self.actions.push_back(Action::RequestLate(request));
+            }
             Due::Late { purpose, to } => self.query_of(purpose).into_iter().for_each(|query| query.late(to)),
             Due::Failed(waiting) => self.handle_failed(now, &waiting),
         }
