@@ -35,8 +35,9 @@ const ASKED_MAX: usize = 16;
 /// For a node through which the peer was reached before: it is most likely there, and if it is not, time is lost.
 const KNOWN_PATIENCE: Patience = Patience::QUICK;
 
-/// A machine in a local network answers at once, or it is in another one.
-const LOCAL_PATIENCE: Patience = Patience { tries: 2, timeout_ms: 300 };
+/// A machine in a local network answers at once, or it is in another one. Two datagrams are lost together now and then, and
+/// few routers lead back in what they let out: the attempt would end with a hole that nobody can punch.
+const LOCAL_PATIENCE: Patience = Patience { tries: 4, timeout_ms: 250 };
 
 /// What a [`Dialer`] wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
