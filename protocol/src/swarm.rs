@@ -82,7 +82,7 @@ pub enum Action {
         /// Of which topic.
         topic: TopicKey,
     },
-    /// Connect to a peer; then call [`Swarm::connected`] or [`Swarm::failed`].
+    /// Connect to a peer; then call [`Swarm::connected`], [`Swarm::failed`] or [`Swarm::postponed`].
     Connect {
         /// To whom.
         peer: PublicKey,
@@ -270,6 +270,19 @@ impl Swarm {
             && peer.state == State::Connecting
         {
             peer.lost(now, 0, chance);
+        }
+        self.forget_useless();
+        self.dial(now);
+    }
+
+    /// A connection that was asked for can not be made at the moment: the peer, or this node, has too much to do. It is tried
+    /// again soon.
+    pub fn postponed(&mut self, now: u64, key: &PublicKey) {
+        let chance = self.chance();
+        if let Some(peer) = self.peers.get_mut(key)
+            && peer.state == State::Connecting
+        {
+            peer.postpone(now, chance);
         }
         self.forget_useless();
         self.dial(now);

@@ -5,6 +5,8 @@ mod choices;
 mod growth;
 mod lookup;
 mod nodes;
+mod router;
+mod routers;
 mod storms;
 mod talk;
 mod world;

@@ -22,7 +22,7 @@ impl Program {
         }
         command.get_current_dir().into_iter().for_each(|directory| _ = within.current_dir(directory));
         within.env("VMS_LOG", "libvms=debug").env("NO_COLOR", "1");
-        within.env_remove("VMS_NO_SWARM").env_remove("VMS_BOOTSTRAP");
+        within.env_remove("VMS_NO_SWARM").env_remove("VMS_BOOTSTRAP").env_remove("VMS_SWARM_PORT");
         let mut process = within
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

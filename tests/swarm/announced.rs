@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Dht, Running, local, ports};
-use crate::harness::Place;
+use crate::harness::{Place, program};
 
 /// How many peers each of the nodes knows under a topic, the closest first; `None` where it serves no topics.
 fn records(dht: &mut Dht, topic: &str) -> Vec<Option<u64>> {
@@ -106,4 +106,42 @@ fn a_program_is_told_who_comes_and_goes() {
     watching.terminate();
     let gone = host.running.until("disconnected");
     assert_eq!((&gone["key"], &gone["address"]), (&came["key"], &came["address"]));
+}
+
+#[test]
+fn whoever_looks_for_somebody_is_told_that_nobody_is_there() {
+    let dht = Dht::rust(2);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut watching = dht.watch(&"5".repeat(64), directory.path());
+    assert_eq!(watching.until("announced")["nodes"], json!(2));
+    watching.until("alone");
+    assert_eq!(watching.stderr().matches("looking goes on").count(), 1, "people are told as well");
+    watching.terminate();
+}
+
+#[test]
+fn others_reach_a_host_at_the_port_that_was_asked_for() {
+    let dht = Dht::rust(2);
+    let place = Place::of_example("counter.js");
+    let taken = UdpSocket::bind("0.0.0.0:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let (script, data) = (place.script(), place.data());
+    let paths = [&script, &data].map(|path| path.to_str().expect("UTF-8"));
+    let arguments = ["host", paths[0], "--dir", paths[1], "--port", "0", "--swarm-port", &port];
+
+    let mut command = program();
+    command.env_remove("VMS_NO_SWARM").args(arguments).arg(format!("--bootstrap={}", dht.bootstrap[0]));
+    let refused = command.output().expect("vms starts");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains(&format!("UDP port {port} is not to be had")), "{said}");
+    assert!(said.contains("in use") && said.contains("--swarm-port takes another"), "{said}");
+
+    drop(taken);
+    let mut host = dht.vms(&arguments);
+    let log = host.until("serving")["callLogUrl"].as_str().expect("a URL").replace("hyper://", "");
+    let address = host.until("dht")["address"].as_str().expect("text").to_owned();
+    assert!(address.ends_with(&format!(":{port}")), "{address}");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    dht.watch(&log, directory.path()).until_agrees(1);
 }

@@ -3,26 +3,30 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use libvms::net::{Bootstrap, Metrics, Network, NetworkEvent, NetworkOptions, SwarmOptions, SwarmStatus};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::output::Output;
 
 /// What the commands that join a network say to programs while they run, beside their own events. Part of their help.
 macro_rules! network_events {
     () => {
-        "\n\nWith --json, one line for each thing that happens in the network, too:\n  dht           whether it is reached, through how many nodes; our UDP address\n  announced     we are found under this topic, which so many nodes keep\n  connected     a peer is there; its kind is tcp, direct or punched\n  disconnected  it is gone, and why\n  network       at the end: how much of everything there was\n-v tells people the same on stderr."
+        "\n\nWith --json, one line for each thing that happens in the network, too:\n  dht           whether it is reached, through how many nodes; our UDP address\n  announced     we are found under this topic, which so many nodes keep\n  connected     a peer is there; its kind is tcp, direct or punched\n  disconnected  it is gone, and why\n  unreachable   a peer was found and no way to it, and nobody else is connected; and why\n  alone         nobody who has what we look for is found for a while\n  traffic       once a minute, if there is any: bytes and blocks per second\n  network       at the end: how much of everything there was\n-v tells people the same on stderr."
     };
 }
 pub(super) use network_events;
 
 /// How often the log tells what the network has done.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long nobody may be connected until that is said, and when it is said again.
+const ALONE_AFTER: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(600)];
 
 /// How many peers are let in.
 #[derive(Debug, Args)]
@@ -54,6 +58,15 @@ pub(super) struct SwarmArguments {
     /// Do not use the DHT: only addresses that are given, and those that a service tells
     #[arg(long, env = "VMS_NO_SWARM", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_swarm: bool,
+    /// The UDP port by which others reach this node, to be opened in a firewall; any if it is not given
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "VMS_SWARM_PORT",
+        hide_env_values = true,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    swarm_port: Option<u16>,
 }
 
 impl SwarmArguments {
@@ -67,7 +80,14 @@ impl SwarmArguments {
             false => self.bootstrap.clone(),
         };
         let options = SwarmOptions::new(bootstrap).context("no random numbers for a key")?;
-        network.join_swarm(options).await?;
+        let port = self.swarm_port.unwrap_or(options.port);
+        let joined = network.join_swarm(SwarmOptions { port, ..options }).await;
+        match self.swarm_port {
+            Some(port) => joined.map_err(|error| {
+                anyhow!("UDP port {port} is not to be had: {error}\nhint: --swarm-port takes another one")
+            })?,
+            None => joined?,
+        };
         Ok(())
     }
 }
@@ -94,43 +114,86 @@ pub(super) async fn tell(
     events: broadcast::Receiver<NetworkEvent>,
     output: &Output,
 ) -> Infallible {
-    tokio::join!(tell_programs(events, output), tell_log(network)).1
+    tokio::join!(tell_programs(events, output), tell_traffic(network, output)).1
+}
+
+/// The same for whoever needs others: it is said, too, when there are none. Silence would look like a service without calls.
+pub(super) async fn tell_seeking(
+    network: &Network,
+    events: broadcast::Receiver<NetworkEvent>,
+    output: &Output,
+) -> Infallible {
+    tokio::join!(tell(network, events, output), tell_solitude(network, output)).0
+}
+
+async fn tell_solitude(network: &Network, output: &Output) -> Infallible {
+    let [mut patience, again] = ALONE_AFTER;
+    let mut company_until = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = Instant::now();
+        if network.metrics().connections > 0 {
+            (company_until, patience) = (now, ALONE_AFTER[0]);
+        } else if now.duration_since(company_until) >= patience {
+            patience += again;
+            warn!("nobody is connected who has what is looked for: looking goes on");
+            tell_program(output, || json!({ "event": "alone" }));
+        }
+    }
+}
+
+/// An event for programs.
+fn tell_program(output: &Output, event: impl FnOnce() -> Value) {
+    if output.is_json() {
+        // Whoever started us may have stopped listening long ago.
+        let _unheard = output.line(String::new, event);
+    }
 }
 
 async fn tell_programs(mut events: broadcast::Receiver<NetworkEvent>, output: &Output) {
     loop {
         match events.recv().await {
-            Ok(event) if output.is_json() => {
-                // Whoever started us may have stopped listening long ago.
-                let _unheard = output.line(String::new, || json!(event));
-            }
-            Ok(_) => {}
+            Ok(event) => tell_program(output, || json!(event)),
             Err(RecvError::Lagged(missed)) => debug!(missed, "events of the network were not told"),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-async fn tell_log(network: &Network) -> Infallible {
+async fn tell_traffic(network: &Network, output: &Output) -> Infallible {
     let mut told = Metrics::default();
     loop {
         tokio::time::sleep(TELL_INTERVAL).await;
         let now = network.metrics();
         if now != told {
             log(&now);
+            tell_program(output, || traffic(&told, &now, TELL_INTERVAL));
             told = now;
         }
     }
+}
+
+/// What goes in and out in a second, on average over the time between two readings.
+fn traffic(before: &Metrics, now: &Metrics, interval: Duration) -> Value {
+    let rate = |count: fn(&Metrics) -> u64| {
+        let rate = count(now).saturating_sub(count(before)) as f64 / interval.as_secs_f64();
+        (rate * 10.0).round() / 10.0
+    };
+    json!({
+        "event": "traffic",
+        "connections": now.connections,
+        "bytesInPerSecond": rate(|metrics| metrics.bytes_in),
+        "bytesOutPerSecond": rate(|metrics| metrics.bytes_out),
+        "blocksInPerSecond": rate(|metrics| metrics.blocks_in),
+        "blocksOutPerSecond": rate(|metrics| metrics.blocks_out),
+    })
 }
 
 /// Tells at the end what the network has done: programs as an event, people in the log.
 pub(super) fn tell_at_end(network: &Network, output: &Output) {
     let metrics = network.metrics();
     log(&metrics);
-    if output.is_json() {
-        // Whoever started us may have stopped listening long ago.
-        let _unheard = output.line(String::new, || event(&metrics, network.swarm()));
-    }
+    tell_program(output, || event(&metrics, network.swarm()));
 }
 
 fn event(metrics: &Metrics, swarm: Option<SwarmStatus>) -> Value {
@@ -160,4 +223,19 @@ fn log(metrics: &Metrics) {
         proofs_refused,
         "network"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_is_told_by_the_second() {
+        let before = Metrics { bytes_in: 1_000, blocks_out: 5, ..Metrics::default() };
+        let now = Metrics { connections: 2, bytes_in: 61_000, blocks_out: 8, ..before.clone() };
+        let said = traffic(&before, &now, Duration::from_secs(60));
+        let rates = ["bytesInPerSecond", "bytesOutPerSecond", "blocksInPerSecond", "blocksOutPerSecond"];
+        assert_eq!(rates.map(|rate| said[rate].as_f64()), [1_000.0, 0.0, 0.0, 0.1].map(Some));
+        assert_eq!((&said["event"], &said["connections"]), (&json!("traffic"), &json!(2)));
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::Exit;
-use super::network::{NetworkArguments, network_events, tell, tell_at_end};
+use super::network::{NetworkArguments, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
 use super::stop::asked_to_stop;
 use super::target::{Target, linked};
@@ -68,7 +68,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     }
     tokio::select! {
         signal = asked_to_stop => signal?,
-        never = tell(&network, happenings, output) => match never {},
+        never = tell_seeking(&network, happenings, output) => match never {},
     }
     followers.shutdown().await;
     network.shutdown().await;

@@ -14,7 +14,7 @@ use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::network::{NetworkArguments, network_events, tell, tell_at_end};
+use super::network::{NetworkArguments, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -85,7 +85,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let ended = tokio::select! {
         signal = asked_to_stop => signal,
         told = told => told,
-        never = tell(&network, happenings, output) => match never {},
+        never = tell_seeking(&network, happenings, output) => match never {},
     };
     watcher.shutdown().await;
     tell_at_end(&network, output);

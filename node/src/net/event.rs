@@ -34,6 +34,13 @@ pub enum NetworkEvent {
     },
     /// A peer is there: it has shaken hands, and something authentic has come from it.
     Connected(RemotePeer),
+    /// A peer was found and could not be connected to, and for a while nobody else could. Attempts go on.
+    Unreachable {
+        /// Its key in the swarm, in hexadecimal.
+        key: String,
+        /// Why.
+        why: String,
+    },
     /// A peer that was there is gone.
     Disconnected {
         /// Who.

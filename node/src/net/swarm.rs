@@ -198,7 +198,7 @@ impl Driver {
                 () = self.swarm.wake.notified() => {}
                 () = tokio::time::sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());
-                    self.solitude.speak(Instant::now());
+                    self.tell_solitude(&network);
                 }
                 changed = cores.changed() => {
                     if changed.is_err() {
@@ -314,6 +314,14 @@ impl Driver {
             false => warn!("no node of the DHT answers: going on with the addresses that are known"),
         }
         network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
+    }
+
+    /// Says which peers were found and can not be reached, when it is time.
+    fn tell_solitude(&mut self, network: &Network) {
+        for (peer, why) in self.solitude.speak(Instant::now()) {
+            let (key, why) = (peer.to_string(), why.to_string());
+            network.events.tell(NetworkEvent::Unreachable { key, why });
+        }
     }
 
     fn begin(

@@ -3,7 +3,8 @@
 //! The same first message of the handshake goes to every node that says it knows the peer, and to the relays that the
 //! caller knows of; each passes it on, and the first answer that the peer itself has made wins. An answer that somebody
 //! else made up changes nothing. What comes out is where to connect the stream to ([`Dialed`]), or that a hole has
-//! to be punched first.
+//! to be punched first. Where the peer was reached before, the nodes of that time are asked first, and the others are only
+//! looked for when one of them is late.
 //!
 //! Give it what the node reports, then [`Dialer::poll`] until there is nothing. It has no timers: every request and query
 //! ends by itself. Source: npm hyperdht (`lib/connect.js`).
@@ -31,8 +32,12 @@ const ASKED_AT_ONCE: usize = 2;
 /// Relays that are asked in one attempt.
 const ASKED_MAX: usize = 16;
 
-/// A machine in a local network answers at once, or it is in another one.
-const LOCAL_PATIENCE: Patience = Patience { tries: 2, timeout_ms: 300 };
+/// For a node through which the peer was reached before: it is most likely there, and if it is not, time is lost.
+const KNOWN_PATIENCE: Patience = Patience::QUICK;
+
+/// A machine in a local network answers at once, or it is in another one. Two datagrams are lost together now and then, and
+/// few routers lead back in what they let out: the attempt would end with a hole that nobody can punch.
+const LOCAL_PATIENCE: Patience = Patience { tries: 4, timeout_ms: 250 };
 
 /// What a [`Dialer`] wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct Dialed {
     pub remote_stream: u32,
     /// How the stream begins.
     pub way: Way,
+    /// The node that passed on the handshake, or was its server.
+    pub through: Address,
     /// Where the peer was seen.
     pub server: Address,
     /// Where the peer, or the relay, saw us.
@@ -110,12 +117,17 @@ pub enum DialError {
 /// The state of an attempt.
 #[derive(Debug)]
 pub struct Dialer {
+    remote: PublicKey,
     initiator: Initiator,
     target: Target,
     /// The envelope that every relay gets, but for its own fields.
     noise: Vec<u8>,
     reach: Reach,
     local_stream: u32,
+    /// The nodes through which the peer was reached before.
+    before: Vec<Address>,
+    /// Nodes that the caller knows besides; they are asked when the search begins.
+    hints: Vec<Address>,
     waiting: VecDeque<Address>,
     /// What was asked, by number.
     asked: Vec<Asked>,
@@ -137,6 +149,8 @@ enum Asked {
 /// Where the search for relays stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Search {
+    /// The peer was reached before: if it is again, nothing has to be searched.
+    NotYet,
     /// It began at nodes that the caller knew.
     FromHints,
     /// That is over. If nobody who was found reaches the peer, there will be another.
@@ -148,8 +162,8 @@ enum Search {
 }
 
 impl Dialer {
-    /// An attempt to connect to `remote` as the owner of `local`. `relays` are nodes that knew the peer before;
-    /// `random` must be 64 fresh random bytes.
+    /// An attempt to connect to `remote` as the owner of `local`. Through the nodes `before` the peer was reached not long
+    /// ago; `hints` are nodes that are said to know it; `random` must be 64 fresh random bytes.
     ///
     /// # Errors
     /// Where `remote` is no key.
@@ -157,7 +171,7 @@ impl Dialer {
         local: &SecretKey,
         remote: PublicKey,
         reach: Reach,
-        relays: &[Address],
+        (before, hints): (&[Address], &[Address]),
         random: &[u8; 64],
     ) -> Result<Self, DialError> {
         let (ephemeral, rest) = random.split_first_chunk().expect("64 bytes");
@@ -171,24 +185,30 @@ impl Dialer {
         };
         let (initiator, noise) = Initiator::begin(local, remote, ephemeral, &payload.encode())?;
         let mut dialer = Self {
+            remote,
             initiator,
             target: peer_target(&remote),
             noise,
             reach,
             local_stream,
+            before: before.to_vec(),
+            hints: hints.to_vec(),
             waiting: VecDeque::new(),
             asked: vec![],
             known: BTreeSet::new(),
-            search: if relays.is_empty() { Search::FromTable } else { Search::FromHints },
+            search: Search::NotYet,
             is_over: false,
             actions: VecDeque::new(),
         };
-        dialer.start_search(relays.to_vec());
-        for relay in relays {
-            dialer.add_relay(*relay);
-        }
+        before.iter().for_each(|relay| dialer.add_relay(*relay));
         dialer.ask_relays();
+        dialer.go_on();
         Ok(dialer)
+    }
+
+    /// Who is to be reached.
+    pub fn remote(&self) -> PublicKey {
+        self.remote
     }
 
     /// Our number of the stream. It must wait for packets from now on: the server may be faster than its answer.
@@ -214,9 +234,17 @@ impl Dialer {
     pub fn searched(&mut self) {
         self.search = match self.search {
             Search::FromHints => Search::HintsOver,
-            Search::HintsOver | Search::FromTable | Search::Over => Search::Over,
+            Search::NotYet | Search::HintsOver | Search::FromTable | Search::Over => Search::Over,
         };
         self.go_on();
+    }
+
+    /// The first try of a request has no answer yet.
+    pub fn late(&mut self, number: u64) {
+        // Whoever answers now, the others are still worth looking for: the peer may be elsewhere by now.
+        if !self.is_over && matches!(self.asked.get(number as usize), Some(Asked::Relay(_))) {
+            self.begin_search();
+        }
     }
 
     /// A request has an answer, or will have none.
@@ -279,6 +307,7 @@ impl Dialer {
             local_stream: self.local_stream,
             remote_stream: stream.id,
             way,
+            through: reached.relay,
             server: reached.server.unwrap_or(reached.relay),
             client: reached.client,
             relays: payload.relay_addresses,
@@ -296,6 +325,18 @@ impl Dialer {
         self.ask(Asked::Local(address, Box::new(dialed)), spec);
     }
 
+    /// Searches for relays, unless that has begun, beginning at those that are known.
+    fn begin_search(&mut self) {
+        if self.search != Search::NotYet {
+            return;
+        }
+        let hints = std::mem::take(&mut self.hints);
+        self.search = if hints.is_empty() { Search::FromTable } else { Search::FromHints };
+        self.start_search(hints.clone());
+        hints.into_iter().for_each(|hint| self.add_relay(hint));
+        self.ask_relays();
+    }
+
     fn start_search(&mut self, nodes: Vec<Address>) {
         let spec = QuerySpec { nodes, ..QuerySpec::new(self.target, Command::FIND_PEER) };
         self.actions.push_back(DialAction::Search(spec));
@@ -310,11 +351,12 @@ impl Dialer {
     fn ask_relays(&mut self) {
         while !self.is_over && self.asking() < ASKED_AT_ONCE {
             let Some(relay) = self.waiting.pop_front() else { return };
+            let patience = if self.before.contains(&relay) { KNOWN_PATIENCE } else { Patience::PERSISTENT };
             let noise = self.noise.clone();
             let envelope = HandshakeEnvelope { mode: Mode::FromClient, noise, peer: None, relay: None };
             let (target, value) = (Some(self.target), Some(envelope.encode()));
-            let spec = RequestSpec { target, value, ..RequestSpec::new(relay, Command::PEER_HANDSHAKE) };
-            self.ask(Asked::Relay(relay), spec);
+            let spec = RequestSpec::new(relay, Command::PEER_HANDSHAKE);
+            self.ask(Asked::Relay(relay), RequestSpec { target, value, patience, ..spec });
         }
     }
 
@@ -323,16 +365,29 @@ impl Dialer {
         self.asked.push(asked);
     }
 
+    /// How many nodes are asked that are not known to be there. Those of the time before take nobody's turn once others
+    /// are searched for: all of them may be gone.
     fn asking(&self) -> usize {
-        self.asked.iter().filter(|asked| !matches!(asked, Asked::Over)).count()
+        let is_searching = self.search != Search::NotYet;
+        let counts = |asked: &&Asked| match asked {
+            Asked::Relay(relay) => !(is_searching && self.before.contains(relay)),
+            Asked::Local(..) => true,
+            Asked::Over => false,
+        };
+        self.asked.iter().filter(counts).count()
     }
 
-    /// When all who were asked have failed: searches once more, or gives up.
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.asked.iter().any(|asked| !matches!(asked, Asked::Over))
+    }
+
+    /// When all who were asked have failed: searches, or searches once more, or gives up.
     fn go_on(&mut self) {
-        if self.is_over || self.asking() > 0 || !self.waiting.is_empty() {
+        if self.is_over || self.is_waiting() {
             return;
         }
         match self.search {
+            Search::NotYet => self.begin_search(),
             Search::FromHints | Search::FromTable => {}
             Search::HintsOver => {
                 self.search = Search::FromTable;

@@ -14,6 +14,7 @@ use super::address::{Address, Target};
 use super::announcer::Announcer;
 use super::dialer::{DialError, Dialed, Dialer};
 use super::incoming::Socket;
+use super::known_relays::KnownRelays;
 use super::listener::{Accepted, Listener, Reach};
 use super::message::{Command, MessageError};
 use super::node::{Node, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec, Settings, Standing};
@@ -151,6 +152,7 @@ pub struct HyperDht {
     servers: BTreeMap<Target, Server>,
     dials: BTreeMap<DialId, Dialer>,
     next_dial: u64,
+    known_relays: KnownRelays,
     punches: Punches,
     requests: BTreeMap<RequestId, (Owner, u64)>,
     queries: BTreeMap<QueryId, Asker>,
@@ -201,6 +203,7 @@ impl HyperDht {
             servers: BTreeMap::new(),
             dials: BTreeMap::new(),
             next_dial: 0,
+            known_relays: KnownRelays::default(),
             punches: Punches::default(),
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
@@ -290,8 +293,9 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Begins to connect to the owner of `remote` as the owner of `local`. `relays` are nodes that may know it. Gives our
-    /// number of the stream, too, which must wait for packets from now on.
+    /// Begins to connect to the owner of `remote` as the owner of `local`. `relays` are nodes that may know it; those through
+    /// which it was reached before are remembered here. Gives our number of the stream, too, which must wait for packets
+    /// from now on.
     ///
     /// # Errors
     /// Where `remote` is no key.
@@ -305,7 +309,8 @@ impl HyperDht {
         let mut random = [0; 64];
         random[..32].copy_from_slice(&self.random.bytes());
         random[32..].copy_from_slice(&self.random.bytes());
-        let dialer = Dialer::new(local, remote, self.reach(&[]), relays, &random)?;
+        let nodes = (self.known_relays.of(now, &remote), relays);
+        let dialer = Dialer::new(local, remote, self.reach(&[]), nodes, &random)?;
         let (dial, stream) = (DialId(self.next_dial), dialer.local_stream());
         self.next_dial += 1;
         self.dials.insert(dial, dialer);

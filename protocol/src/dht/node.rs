@@ -189,6 +189,8 @@ pub enum Action {
     },
     /// Answer a request of another node with [`Node::reply`], or do not.
     Request(Incoming),
+    /// The first try of a request of the layer above had no answer in time; there will be others.
+    RequestLate(RequestId),
     /// A request of the layer above has an answer, or will have none.
     RequestDone {
         /// Which.

@@ -2,7 +2,8 @@
 //!
 //! It asks the closest nodes it knows of, learns of closer ones from their answers, and ends when the [`CLOSEST_MAX`]
 //! closest have answered. A node that is late is not waited for: another is asked in its place at once, and when only
-//! late ones are left they get a moment more. So a dead node, wherever it stands, costs less than two seconds.
+//! late ones are left they get a moment more. So a dead node, wherever it stands, costs less than two seconds. Of one
+//! machine it asks a few ports only, whoever names more of them, and ends with still fewer: see [`Share`](super::crowd::Share).
 //!
 //! The machine only decides whom to ask; sending and timing out is the business of [`Node`](super::Node).
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::CLOSEST_MAX;
 use super::address::{Address, Distance, NodeId, Target};
+use super::crowd::{OF_CANDIDATES, OF_TWENTY, network};
 use super::message::{Command, ErrorCode, Response, Token};
 
 /// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
@@ -152,10 +154,7 @@ impl Query {
         if answer.error.is_none() {
             self.answers += 1;
             if let Some(id) = answer.id {
-                self.closest.insert(id.distance(&self.spec.target), answer);
-            }
-            while self.closest.len() > CLOSEST_MAX {
-                self.closest.pop_last();
+                self.keep(id.distance(&self.spec.target), answer);
             }
         }
         // Nearest first is how they come; the first that does not help ends the list, as in the reference.
@@ -163,6 +162,19 @@ impl Query {
             if !self.add_candidate(*address, Some(from)) {
                 break;
             }
+        }
+    }
+
+    /// Takes in one of the closest nodes so far; the farthest goes, or the farthest of a crowd.
+    fn keep(&mut self, distance: Distance, answer: Answer) {
+        let newcomer = answer.from;
+        self.closest.insert(distance, answer);
+        if let Some(surplus) = OF_TWENTY.surplus(&newcomer, self.closest.values().map(|answer| &answer.from))
+        {
+            self.closest.remove(&NodeId::of(&surplus).distance(&self.spec.target));
+        }
+        while self.closest.len() > CLOSEST_MAX {
+            self.closest.pop_last();
         }
     }
 
@@ -221,9 +233,14 @@ impl Query {
         if !self.is_closer(&distance) {
             return false;
         }
-        if Some(address) == self.own || address.port() == 0 || !self.seen.insert(address) {
+        if Some(address) == self.own || address.port() == 0 || self.seen.contains(&address) {
             return true;
         }
+        // Passed over, and not the end of the list: those who share a host with a crowd are not to blame for it.
+        if !OF_CANDIDATES.has_room(&address, self.neighbours(&address)) {
+            return true;
+        }
+        self.seen.insert(address);
         self.candidates.insert(distance, Candidate { address, named_by });
         while self.candidates.len() > CANDIDATES_MAX {
             // It may be named again when others turn out to be gone.
@@ -235,8 +252,93 @@ impl Query {
         true
     }
 
+    /// Whoever was a candidate once and shares the first three bytes of the address.
+    fn neighbours(&self, address: &Address) -> impl Iterator<Item = &Address> + Clone {
+        let [first, second, third] = network(address.ip());
+        let end = |last, port| Address::new([first, second, third, last].into(), port);
+        self.seen.range(end(0, 0)..=end(u8::MAX, u16::MAX))
+    }
+
     fn is_closer(&self, distance: &Distance) -> bool {
         self.closest.len() < CLOSEST_MAX
             || self.closest.last_key_value().is_some_and(|(last, _)| distance < last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const TARGET: Target = Target([0x77; 32]);
+
+    /// The nearest first.
+    fn sorted(mut nodes: Vec<Address>) -> Vec<Address> {
+        nodes.sort_by_cached_key(|node| NodeId::of(node).distance(&TARGET));
+        nodes
+    }
+
+    fn honest() -> Vec<Address> {
+        sorted((0..300).map(|number| Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1)).collect())
+    }
+
+    /// So many ports of one machine: the nearest of them are nearer than all honest nodes.
+    fn crowd(ip: [u8; 4]) -> Vec<Address> {
+        sorted((1..=20_000).map(|port| Address::new(ip.into(), port)).collect())
+    }
+
+    /// Asks whomever the query wants asked; everybody names these. Who was asked, and how the query ends.
+    fn run(mut query: Query, names: impl Fn(&Address) -> Vec<Address>) -> (Vec<Address>, Vec<Address>) {
+        let mut asked = vec![];
+        while let Some(from) = query.next() {
+            asked.push(from);
+            query.sent(0, from);
+            let (id, to) = (Some(NodeId::of(&from)), Address::new([9, 9, 9, 9].into(), 9));
+            let answer = Answer { from, id, to, token: None, error: None, value: None, round_trip_ms: 1 };
+            let closer = names(&from);
+            let response = Response { tid: 0, to, id, token: None, closer, error: None, value: None };
+            query.answered(from, answer, &response);
+        }
+        assert!(query.is_finished(0));
+        (asked, query.into_closest().into_iter().map(|answer| answer.from).collect())
+    }
+
+    #[test]
+    fn one_machine_with_the_nearest_ids_does_not_keep_a_query_from_the_others() {
+        let (honest, crowd) = (honest(), crowd([66, 6, 6, 6]));
+        let all = sorted([&crowd[..20], &honest[..20]].concat());
+        assert!(all[..20].iter().filter(|node| crowd.contains(node)).count() > 15, "the crowd is nearer");
+        let names = |from: &Address| {
+            let others = if from.ip() == crowd[0].ip() { 0 } else { 20 };
+            crowd[..20].iter().chain(&honest[..others]).copied().collect()
+        };
+        let spec = QuerySpec::new(TARGET, Command::FIND_NODE);
+        let (asked, closest) = run(Query::new(spec, None, vec![honest[250..].to_vec()]), names);
+        assert_eq!(closest, sorted([&crowd[..2], &honest[..18]].concat()));
+        assert!(asked.iter().filter(|node| node.ip() == crowd[0].ip()).count() <= OF_CANDIDATES.host);
+    }
+
+    #[test]
+    fn a_network_of_crowds_gets_half_of_the_places_at_most() {
+        let honest = honest();
+        let ports = |last| (1..=64).map(move |port| Address::new([66, 6, 6, last].into(), port));
+        let all = sorted((0..=255).flat_map(ports).collect());
+        let names = |_: &Address| all.iter().take(200).chain(&honest[..20]).copied().collect();
+        let spec = QuerySpec::new(TARGET, Command::FIND_NODE);
+        let (asked, closest) = run(Query::new(spec, None, vec![honest[250..].to_vec()]), names);
+        let of_crowds =
+            |nodes: &[Address]| nodes.iter().filter(|node| network(node.ip()) == [66, 6, 6]).count();
+        assert_eq!((of_crowds(&closest), closest.len()), (OF_TWENTY.network, CLOSEST_MAX));
+        assert!(of_crowds(&asked) <= OF_CANDIDATES.network);
+    }
+
+    #[test]
+    fn a_network_of_nodes_on_this_machine_is_asked_as_any_other() {
+        let local = crowd([127, 0, 0, 1]);
+        let names = |_: &Address| local[..20].to_vec();
+        let spec = QuerySpec::new(TARGET, Command::FIND_NODE);
+        let (_, closest) = run(Query::new(spec, None, vec![local[100..120].to_vec()]), names);
+        assert_eq!(closest, local[..20]);
     }
 }

@@ -3,11 +3,13 @@
 //! 256 rows by the number of leading bits that a node's id has in common with the table's own; a row holds
 //! [`CLOSEST_MAX`] nodes. So a node knows its neighbourhood well and of each far region a sample. A full row takes a
 //! newcomer only when an old node does not answer: old nodes are the ones that stay, and nobody is pushed out by a flood.
+//! No machine gets more than its [`Share`](super::crowd::Share) of a row or of the table, however many ids it has.
 
 use std::collections::BTreeMap;
 
 use super::CLOSEST_MAX;
 use super::address::{Address, NodeId, Target};
+use super::crowd::{OF_TABLE, OF_TWENTY};
 
 /// A node heard so recently is not asked whether it is alive.
 const FRESH_MS: u64 = 60_000;
@@ -45,7 +47,7 @@ pub(super) enum Place {
     Free,
     /// If this node of the row does not answer, there is room.
     Challenge(Address),
-    /// None: the row is full of good nodes, or the node is the table's own.
+    /// None: the row is full of good nodes, the node's neighbours have their share, or it is the table's own.
     None,
 }
 
@@ -76,9 +78,9 @@ impl Table {
     }
 
     /// Whether there is a place for a node that is not in the table yet.
-    pub(super) fn place_for(&self, id: &NodeId, now: u64) -> Place {
+    pub(super) fn place_for(&self, id: &NodeId, address: &Address, now: u64) -> Place {
         let row = self.row_of(id);
-        if row == 256 {
+        if row == 256 || !self.has_room(row, address) {
             return Place::None;
         }
         match self.rows.get(&row) {
@@ -89,7 +91,7 @@ impl Table {
 
     /// Takes in a node that has just answered, if there is room.
     pub(super) fn insert(&mut self, id: NodeId, address: Address, now: u64) -> bool {
-        if self.contains(&id) || self.place_for(&id, now) != Place::Free {
+        if self.contains(&id) || self.place_for(&id, &address, now) != Place::Free {
             return false;
         }
         let entry = Entry { address, added_at: now, heard_at: now, challenged_at: 0, sampled_at: None };
@@ -145,7 +147,7 @@ impl Table {
     }
 
     /// Every node.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.rows.values().flat_map(BTreeMap::values)
     }
 
@@ -163,11 +165,18 @@ impl Table {
     pub(super) fn rebuild(&mut self, own: Target) {
         let before = std::mem::replace(self, Self::new(own));
         for (id, entry) in before.rows.into_values().flatten() {
-            if self.place_for(&id, entry.added_at) == Place::Free {
+            if self.place_for(&id, &entry.address, entry.added_at) == Place::Free {
                 self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
                 self.length += 1;
             }
         }
+    }
+
+    /// Whether the neighbours of a node leave it room in its row and in the table.
+    fn has_room(&self, row: u16, address: &Address) -> bool {
+        let in_row = self.rows.get(&row).into_iter().flat_map(BTreeMap::values).map(|entry| &entry.address);
+        let in_table = self.entries().map(|entry| &entry.address);
+        OF_TWENTY.has_room(address, in_row) && OF_TABLE.has_room(address, in_table)
     }
 
     fn row_of(&self, id: &NodeId) -> u16 {
@@ -222,17 +231,17 @@ mod tests {
             assert_eq!(table.insert(*id, *address, 10_000 + number as u64), number < CLOSEST_MAX);
         }
         let (newcomer, address) = far[CLOSEST_MAX];
-        assert_eq!(table.place_for(&newcomer, 20_000), Place::Challenge(far[0].1));
+        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[0].1));
         table.get_mut(&far[0].0).expect("known").challenged_at = 20_000;
-        assert_eq!(table.place_for(&newcomer, 20_000), Place::Challenge(far[1].1));
+        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[1].1));
         // Nodes known for long that were heard just now are left alone.
         let later = 20_000 + PROVEN_MS;
         for (id, _) in &far[..CLOSEST_MAX] {
             table.get_mut(id).expect("known").heard_at = later;
         }
-        assert_eq!(table.place_for(&newcomer, later), Place::None);
+        assert_eq!(table.place_for(&newcomer, &address, later), Place::None);
         table.remove(&far[3].0);
-        assert_eq!(table.place_for(&newcomer, later), Place::Free);
+        assert_eq!(table.place_for(&newcomer, &address, later), Place::Free);
         assert!(table.insert(newcomer, address, later));
         assert_eq!(table.len(), CLOSEST_MAX);
     }
@@ -240,7 +249,7 @@ mod tests {
     #[test]
     fn no_flood_of_nodes_grows_the_table_and_its_own_id_has_no_place() {
         let mut table = Table::new(Target(node(1).0.0));
-        assert_eq!(table.place_for(&node(1).0, 0), Place::None);
+        assert_eq!(table.place_for(&node(1).0, &node(1).1, 0), Place::None);
         for number in 0..20_000 {
             let (id, address) = node(number);
             table.insert(id, address, number.into());
@@ -250,5 +259,46 @@ mod tests {
         table.rebuild(Target(node(2).0.0));
         assert!(table.len() <= before && table.len() > CLOSEST_MAX);
         assert_eq!(table.entries().count(), table.len());
+    }
+
+    #[test]
+    fn a_crowd_on_one_machine_or_in_one_network_does_not_fill_the_table() {
+        let mut table = Table::new(Target([7; 32]));
+        for port in 1..=20_000 {
+            let address = Address::new([20, 0, 0, 1].into(), port);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        let most_in_a_row = |table: &Table| table.rows.values().map(BTreeMap::len).max();
+        assert_eq!((table.len(), most_in_a_row(&table)), (10, Some(2)));
+        // The rest of its network, from many ports of each.
+        for number in 0..25_400_u32 {
+            let address =
+                Address::new([20, 0, 0, (2 + number % 254) as u8].into(), (1 + number / 254) as u16);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert_eq!((table.len(), most_in_a_row(&table)), (50, Some(10)));
+        // Somebody else has a place in every row that the crowd has been to.
+        for number in 0..2_000 {
+            let address = Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert_eq!(table.rows[&0].len(), CLOSEST_MAX);
+        assert!(table.len() > 120, "{}", table.len());
+        // A node that is gone makes room for a neighbour.
+        let gone = table.entries().find(|entry| entry.address.ip().octets()[0] == 20).expect("one");
+        let gone = gone.address;
+        table.remove(&NodeId::of(&gone));
+        let neighbour = (1..).map(|port| Address::new([20, 0, 0, 255].into(), port));
+        assert!(neighbour.take(64).any(|address| table.insert(NodeId::of(&address), address, 1)));
+    }
+
+    #[test]
+    fn a_test_network_on_one_machine_fills_the_table() {
+        let mut table = Table::new(Target([7; 32]));
+        for port in 1..=2_000 {
+            let address = Address::new([127, 0, 0, 1].into(), port);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert!(table.len() > 6 * CLOSEST_MAX, "{}", table.len());
     }
 }

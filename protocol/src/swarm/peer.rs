@@ -12,6 +12,11 @@ const ATTEMPTS_MAX: u32 = 3;
 /// How long to wait before each attempt to a peer that was connected before, and to one that never was.
 const DELAYS_PROVEN_MS: [u64; 4] = [1_000, 1_000, 5_000, 15_000];
 const DELAYS_UNPROVEN_MS: [u64; 4] = [1_000, 5_000, 15_000, 15_000];
+/// How long to wait when the peer said that it can not connect at the moment, at least and at most: the reference pauses as
+/// long within an attempt. A hole between two firewalls is punched for half a minute, one at a time.
+const POSTPONED_MS: std::ops::Range<u64> = 10_000..20_000;
+/// How often in a row that is not counted as an attempt.
+const POSTPONED_MAX: u32 = 8;
 /// How long to wait before further attempts to a peer that was asked for by its key.
 const DELAY_EXPLICIT_MS: u64 = 600_000;
 
@@ -56,6 +61,8 @@ pub(super) struct Peer {
     pub(super) is_explicit: bool,
     pub(super) is_banned: bool,
     attempts: u32,
+    /// How often it has put us off since the last attempt that counted.
+    postponed: u32,
     /// It was connected at some time.
     is_proven: bool,
 }
@@ -103,6 +110,7 @@ impl Peer {
     pub(super) fn connected(&mut self) {
         self.state = State::Connected;
         self.is_proven = true;
+        self.postponed = 0;
     }
 
     /// Its connection ended after `lasted` milliseconds, or was never made. `chance` spreads those who lost it at once.
@@ -111,10 +119,22 @@ impl Peer {
             self.attempts = 0;
         }
         self.attempts += 1;
+        self.postponed = 0;
         self.state = match self.delay() {
             Some(delay) => State::Waiting { until: now + delay + u64::from(chance) % (delay / 2).max(1) },
             None => State::Idle,
         };
+    }
+
+    /// It is there and can not connect at the moment: nothing is wrong with it, so that it keeps its priority and is not
+    /// given up, unless it goes on like that.
+    pub(super) fn postpone(&mut self, now: u64, chance: u32) {
+        if self.postponed >= POSTPONED_MAX {
+            return self.lost(now, 0, chance);
+        }
+        self.postponed += 1;
+        let spread = u64::from(chance) % (POSTPONED_MS.end - POSTPONED_MS.start);
+        self.state = State::Waiting { until: now + POSTPONED_MS.start + spread };
     }
 
     fn delay(&self) -> Option<u64> {

@@ -21,8 +21,13 @@ fn relay(last: u8) -> Address {
 }
 
 fn dialer(reach: Reach, hints: &[Address]) -> Dialer {
+    dialer_again(reach, &[], hints)
+}
+
+/// An attempt to reach the server again.
+fn dialer_again(reach: Reach, before: &[Address], hints: &[Address]) -> Dialer {
     let local = SecretKey::from_seed(&[2; 32]);
-    Dialer::new(&local, server_key().public_key(), reach, hints, &[3; 64]).expect("a key")
+    Dialer::new(&local, server_key().public_key(), reach, (before, hints), &[3; 64]).expect("a key")
 }
 
 fn answer(from: Address, value: Option<Vec<u8>>) -> Answer {
@@ -105,6 +110,46 @@ fn relays_that_are_known_are_asked_at_once_and_the_table_only_if_they_fail() {
     dialer.searched();
     let again = wants(&mut dialer);
     assert!(again.searches[0].nodes.is_empty() && again.done.is_none());
+    dialer.searched();
+    assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
+}
+
+#[test]
+fn nobody_is_searched_for_a_peer_that_is_where_it_was() {
+    let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2), relay(3)], &[relay(4)]);
+    let begun = wants(&mut dialer);
+    assert!(begun.searches.is_empty());
+    assert_eq!(begun.requests.iter().map(|(_, spec)| spec.to).collect::<Vec<_>>(), [relay(1), relay(2)]);
+    let (number, spec) = &begun.requests[1];
+    let value = reply(spec, &payload(), Some(address("40.0.0.1:9")));
+    dialer.answered(*number, Some(&answer(spec.to, Some(value))));
+    let over = wants(&mut dialer);
+    assert!(over.searches.is_empty() && over.requests.is_empty());
+    assert_eq!(over.done.expect("over").expect("connected").through, relay(2));
+}
+
+#[test]
+fn a_peer_that_is_not_where_it_was_is_searched_for_as_soon_as_that_shows() {
+    // A node of the time before is late: others are searched for and asked beside it.
+    let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2)], &[relay(4)]);
+    let begun = wants(&mut dialer);
+    dialer.late(begun.requests[0].0);
+    let late = wants(&mut dialer);
+    assert_eq!(late.searches.iter().map(|spec| &spec.nodes[..]).collect::<Vec<_>>(), [[relay(4)]]);
+    dialer.found(&answer(relay(5), Some(vec![0; 33])));
+    let found = wants(&mut dialer);
+    let asked: Vec<Address> = late.requests.iter().chain(&found.requests).map(|(_, spec)| spec.to).collect();
+    assert_eq!(asked, [relay(4), relay(5)], "both at once, whoever of before is still waited for");
+    dialer.late(begun.requests[1].0);
+    assert!(wants(&mut dialer).searches.is_empty(), "there is a search already");
+
+    // All of them say that they do not know it.
+    let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2)], &[]);
+    for (number, spec) in wants(&mut dialer).requests {
+        dialer.answered(number, Some(&answer(spec.to, None)));
+    }
+    let unknown = wants(&mut dialer);
+    assert_eq!((unknown.searches.len(), &unknown.done), (1, &None));
     dialer.searched();
     assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
 }
@@ -197,7 +242,7 @@ fn a_server_behind_the_same_router_is_tried_in_the_local_network_first() {
 #[test]
 fn what_is_no_key_is_refused_before_anybody_is_asked() {
     let local = SecretKey::from_seed(&[2; 32]);
-    let result = Dialer::new(&local, PublicKey([0; 32]), Reach::default(), &[], &[3; 64]);
+    let result = Dialer::new(&local, PublicKey([0; 32]), Reach::default(), (&[], &[]), &[3; 64]);
     assert!(matches!(result, Err(DialError::Key(_))));
 }
 

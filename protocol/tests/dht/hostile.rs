@@ -13,7 +13,7 @@ use super::behaviour::{Lone, ask, response};
 use crate::vector::Dice;
 
 fn node(number: u32) -> Address {
-    Address::new(Ipv4Addr::from(0x0808_0808 + number), 4_000)
+    Address::new(Ipv4Addr::from(0x0808_0808 + 256 * number), 4_000)
 }
 
 fn done(lone: &Lone) -> Vec<&Action> {
@@ -189,6 +189,15 @@ fn answers_that_are_put_off_are_few() {
     lone.now += 10_000;
     lone.node.handle_timeout(lone.now);
     assert_eq!(lone.sent().len(), 1_024);
+}
+
+#[test]
+fn a_crowd_on_one_machine_takes_few_places_in_the_table_and_leaves_others_theirs() {
+    let mut lone = Lone::new(|_| {});
+    (1..500).for_each(|port| lone.introduce(node(0).with_port(port)));
+    assert_eq!(lone.node.table_len(), 10);
+    (1..40).for_each(|number| lone.introduce(node(number)));
+    assert!(lone.node.table_len() > 40, "{}", lone.node.table_len());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use libvms_protocol::dht::listener::{Accepted, Approach};
 use libvms_protocol::dht::node::{Mode, Settings};
 use libvms_protocol::dht::puncher::{PunchError, Punched};
 use libvms_protocol::dht::record::peer_target;
-use libvms_protocol::dht::{Address, Socket, Target};
+use libvms_protocol::dht::{Address, Command, Message, Socket, Target};
 use libvms_protocol::identity::{PublicKey, SecretKey};
 
 use super::codecs::address;
@@ -31,6 +31,8 @@ struct Machine {
     punched: BTreeMap<PunchId, Result<Punched, PunchError>>,
     /// Probes that it sent.
     probes: usize,
+    /// Requests for whoever knows a peer that it sent.
+    searched: usize,
     accepted: Vec<Accepted>,
     dialed: BTreeMap<DialId, Result<Dialed, DialError>>,
     found: BTreeSet<PublicKey>,
@@ -118,6 +120,7 @@ impl Network {
             open: BTreeSet::new(),
             punched: BTreeMap::new(),
             probes: 0,
+            searched: 0,
             accepted: vec![],
             dialed: BTreeMap::new(),
             found: BTreeSet::new(),
@@ -186,6 +189,7 @@ impl Network {
                         assert!(machine.open.contains(&number), "a socket that is not open");
                     }
                     machine.probes += usize::from(bytes.len() == 1);
+                    machine.searched += usize::from(is_search(&bytes));
                     let from = machine.lets_out(socket, to);
                     self.sent += 1;
                     // With a low TTL it only opens the sender's own firewall.
@@ -238,6 +242,22 @@ impl Network {
     }
 }
 
+fn is_search(bytes: &[u8]) -> bool {
+    matches!(Message::decode(bytes), Ok(Message::Request(request)) if request.command == Command::FIND_PEER)
+}
+
+/// How long an attempt takes, and how many nodes are asked where the peer is.
+fn cost(network: &mut Network, client: usize) -> (u64, usize) {
+    let (started, searched) = (network.now, network.machines[client].searched);
+    let dial = network.dial(client, &key(101), &key(100), &[]);
+    while network.machines[client].dialed.is_empty() {
+        network.run(10);
+        assert!(network.now < started + 20_000, "it goes on for ever");
+    }
+    network.machines[client].dialed.remove(&dial).expect("over").expect("the peer answers");
+    (network.now - started, network.machines[client].searched - searched)
+}
+
 /// Both ends agree on keys and streams.
 fn assert_match(dialed: &Dialed, accepted: &Accepted) {
     assert_eq!((dialed.local_stream, dialed.remote_stream), (accepted.remote_stream, accepted.local_stream));
@@ -267,6 +287,31 @@ fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
     assert_eq!((accepted.approach, accepted.client), (Approach::Await, network.machines[client].client));
     assert_eq!(accepted.keys.remote, key(101).public_key());
     assert_match(&dialed, accepted);
+}
+
+#[test]
+fn a_second_connection_needs_no_lookup_and_one_after_everything_has_changed_is_hardly_slower() {
+    let mut network = Network::new(16);
+    let (server, client) = (network.guest(), network.guest());
+    network.listen(server, &key(100), Welcome::Everybody);
+    let (first, searched) = cost(&mut network, client);
+    assert!(searched > 0);
+    let (second, searched) = cost(&mut network, client);
+    assert_eq!(searched, 0);
+    // To a relay, to the server, and back.
+    assert!(second <= 4 * DELAY_MS + 10 && second < first, "{second} and {first} ms");
+
+    // The relays of the server die, one of which the client remembers.
+    let relays = network.machines[server].relays.clone();
+    for machine in &mut network.machines {
+        machine.is_down = relays.contains(&machine.server);
+    }
+    network.run(30_000);
+    assert_ne!(network.machines[server].relays, relays);
+    let (third, searched) = cost(&mut network, client);
+    assert!(searched > 0 && third < 1_500, "{third} ms");
+    let (fourth, searched) = cost(&mut network, client);
+    assert!(searched == 0 && fourth <= 4 * DELAY_MS + 10, "{fourth} ms");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::vector::Dice;
 pub(crate) type Socket = libvms_protocol::dht::Socket;
 
 const SERVER_PORT: u16 = 49_737;
+/// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.
+const NEIGHBOURHOOD: u32 = 0x0407;
 
 /// What lies between a host and the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ impl World {
 
     /// The address at which the next host will be.
     pub(crate) fn next_address(&self) -> Address {
-        Address::new(Ipv4Addr::from(0x0101_0101 + 7 * self.hosts.len() as u32), SERVER_PORT)
+        Address::new(Ipv4Addr::from(0x0101_0101 + NEIGHBOURHOOD * self.hosts.len() as u32), SERVER_PORT)
     }
 
     /// A persistent node that knows its address and looks around.

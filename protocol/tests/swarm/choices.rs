@@ -1,7 +1,11 @@
 //! Whom a swarm connects to and when, and which of two connections stays.
 
 use libvms_protocol::dht::Address;
+use libvms_protocol::dht::command::{Firewall, PeerError};
+use libvms_protocol::dht::dialer::DialError;
+use libvms_protocol::dht::puncher::PunchError;
 use libvms_protocol::identity::PublicKey;
+use libvms_protocol::swarm::node::DialFailure;
 use libvms_protocol::swarm::{Action, Admission, ConnectionId, Roles, Settings, Swarm, TopicKey};
 use libvms_protocol::wire::Role;
 use proptest::prelude::*;
@@ -105,6 +109,51 @@ fn a_peer_that_answers_nobody_is_tried_three_times_until_it_is_found_again() {
     assert_eq!(next_dial(&mut swarm, now, now + 500_000), None);
     swarm.found(now, &TOPIC, key(1), &[]);
     assert_eq!(dialled(&mut swarm), [key(1)]);
+}
+
+#[test]
+fn a_peer_that_asks_for_patience_is_tried_again_soon_and_not_given_up_for_it() {
+    let mut swarm = searching();
+    swarm.found(0, &TOPIC, key(1), &[]);
+    assert_eq!(dialled(&mut swarm), [key(1)]);
+    let mut now = 0;
+    for _ in 0..8 {
+        swarm.postponed(now, &key(1));
+        let next = next_dial(&mut swarm, now, now + 100_000).expect("another attempt");
+        assert!((now + 10_000..now + 20_000).contains(&next), "after {} ms", next - now);
+        now = next;
+    }
+    // It is as promising as before, but whoever says nothing else all the time is given up like all others.
+    swarm.failed(now, &key(1));
+    now = next_dial(&mut swarm, now, now + 7_500).expect("the first failure of several");
+    let mut attempts = 0;
+    while attempts < 100 {
+        swarm.postponed(now, &key(1));
+        let Some(next) = next_dial(&mut swarm, now, now + 500_000) else { break };
+        (now, attempts) = (next, attempts + 1);
+    }
+    assert!((20..40).contains(&attempts), "{attempts}");
+    // Nothing comes of it where no attempt is under way.
+    swarm.postponed(now, &key(2));
+    assert_eq!(next_dial(&mut swarm, now, now + 100_000), None);
+}
+
+#[test]
+fn only_who_has_too_much_to_do_for_now_is_tried_again_sooner() {
+    let random = Firewall::Random;
+    for (why, is_for_now) in [
+        (DialFailure::Busy, true),
+        (DialFailure::Punch(PunchError::Busy), true),
+        (DialFailure::Punch(PunchError::Refused(PeerError::TRY_LATER)), true),
+        (DialFailure::Handshake(DialError::Refused(PeerError::TRY_LATER)), true),
+        (DialFailure::Punch(PunchError::Refused(PeerError::ABORTED)), false),
+        (DialFailure::Handshake(DialError::Refused(PeerError::VERSION_MISMATCH)), false),
+        (DialFailure::Punch(PunchError::Hopeless { here: random, there: random }), false),
+        (DialFailure::Handshake(DialError::NoAnswer), false),
+        (DialFailure::Silent, false),
+    ] {
+        assert_eq!(why.is_for_now(), is_for_now, "{why:?}");
+    }
 }
 
 #[test]

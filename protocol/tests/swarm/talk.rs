@@ -72,7 +72,7 @@ impl Talks {
             Event::DialFailed { peer, why } => self.failed.push((peer, why)),
             Event::Refreshed { topic, announced } => self.refreshed.push((topic, announced)),
             Event::ShutDown => self.is_shut_down = true,
-            // The world has all sockets open.
+            // The world opens and closes sockets.
             Event::OpenSocket(_) | Event::CloseSocket(_) => {}
             Event::Bootstrapped { .. } | Event::StandingChanged(_) => {}
         }

@@ -8,15 +8,18 @@ use std::time::Duration;
 use libvms_protocol::dht::envelope::{self, HandshakeEnvelope};
 use libvms_protocol::dht::{Address, Message, Mode, Socket, Target};
 use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::swarm::node::Settings;
+use libvms_protocol::swarm::node::{Event, Settings};
 use libvms_protocol::swarm::{self, Roles, SwarmNode, TopicKey};
 use libvms_protocol::{dht, udx};
 
 use super::lookup::Lookup;
+use super::router::{Ports, Router};
 use super::talk::Talks;
 use crate::vector::Dice;
 
 const SERVER_PORT: u16 = 49_737;
+/// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.
+const NEIGHBOURHOOD: u32 = 0x0407;
 const CLIENT_PORT: u16 = 50_000;
 /// How long a firewall lets answers in.
 const FIREWALL_MS: u64 = 30_000;
@@ -35,6 +38,8 @@ pub(crate) enum Wall {
     None,
     /// Only those get in whom the same socket has sent something within [`FIREWALL_MS`].
     Firewall,
+    /// The router of that number, which others may be behind as well.
+    Router(usize),
 }
 
 pub(crate) struct Host {
@@ -48,6 +53,8 @@ pub(crate) struct Host {
     pub(crate) lookup: Option<Lookup>,
     /// It passes on handshakes, and answers with nonsense in the server's name.
     pub(crate) lies: bool,
+    /// Sockets for punching that are open.
+    pub(crate) punching: BTreeSet<u32>,
     secret: SecretKey,
     wall: Wall,
     opened: BTreeMap<(Socket, Address), Duration>,
@@ -60,13 +67,32 @@ impl Host {
         self.address.with_port(match socket {
             Socket::Server => SERVER_PORT,
             Socket::Client => CLIENT_PORT,
-            Socket::Puncher(number) => 51_000 + (number % 10_000) as u16,
+            Socket::Puncher(number) => puncher_port(number),
         })
+    }
+
+    fn socket_at(&self, port: u16) -> Option<Socket> {
+        match port {
+            SERVER_PORT => Some(Socket::Server),
+            CLIENT_PORT => Some(Socket::Client),
+            _ => {
+                let number = self.punching.iter().find(|number| puncher_port(**number) == port);
+                number.map(|number| Socket::Puncher(*number))
+            }
+        }
+    }
+
+    /// The router, for what does not stay in its network.
+    fn router_to(&self, to: Address) -> Option<usize> {
+        match self.wall {
+            Wall::Router(router) if network(to) != network(self.address) => Some(router),
+            _ => None,
+        }
     }
 
     fn lets_in(&self, now: Duration, socket: Socket, from: Address) -> bool {
         let is_recent = |at: &Duration| *at + Duration::from_millis(FIREWALL_MS) >= now;
-        self.wall == Wall::None || self.opened.get(&(socket, from)).is_some_and(is_recent)
+        self.wall != Wall::Firewall || self.opened.get(&(socket, from)).is_some_and(is_recent)
     }
 
     fn count_turn(&mut self, now: Duration) {
@@ -99,6 +125,7 @@ pub(crate) struct World {
     /// Answers that [`Host::lies`] has changed.
     pub(crate) spoilt: usize,
     traps: BTreeSet<Ipv4Addr>,
+    routers: Vec<Router>,
     by_ip: BTreeMap<Ipv4Addr, usize>,
     addresses: u32,
     flights: BTreeMap<(Duration, u64), Flight>,
@@ -120,6 +147,7 @@ impl World {
             caught: vec![],
             spoilt: 0,
             traps: BTreeSet::new(),
+            routers: vec![],
             by_ip: BTreeMap::new(),
             addresses: 0,
             flights: BTreeMap::new(),
@@ -151,10 +179,23 @@ impl World {
     }
 
     pub(crate) fn guest_with(&mut self, wall: Wall, change: impl Fn(&mut Settings)) -> usize {
-        let address = self.next_address();
+        let address = match wall {
+            Wall::Router(router) => {
+                let (router, host) = (router as u8, self.hosts.len() as u8);
+                Address::new([192, 168, router, host].into(), SERVER_PORT)
+            }
+            Wall::None | Wall::Firewall => self.next_address(),
+        };
         let index = self.add(address, Mode::Ephemeral, wall, change);
         self.run_ms(5_000);
         index
+    }
+
+    /// A router that hosts can be behind.
+    pub(crate) fn router(&mut self, ports: Ports) -> Wall {
+        let ip = self.next_address().ip();
+        self.routers.push(Router::new(ip, ports));
+        Wall::Router(self.routers.len() - 1)
     }
 
     /// A host dies, and starts again with the same key at another address.
@@ -169,6 +210,7 @@ impl World {
         self.by_ip.insert(address.ip(), index);
         (host.node, host.talks, host.address, host.is_up) = (node, talks, address, true);
         host.opened.clear();
+        host.punching.clear();
         self.settle(index);
     }
 
@@ -192,7 +234,7 @@ impl World {
 
     fn next_address(&mut self) -> Address {
         self.addresses += 1;
-        Address::new(Ipv4Addr::from(0x0101_0101 + 7 * self.addresses), SERVER_PORT)
+        Address::new(Ipv4Addr::from(0x0101_0101 + NEIGHBOURHOOD * self.addresses), SERVER_PORT)
     }
 
     fn add(&mut self, address: Address, mode: Mode, wall: Wall, change: impl Fn(&mut Settings)) -> usize {
@@ -200,7 +242,11 @@ impl World {
         let mut name = [7; 32];
         name[..8].copy_from_slice(&(index as u64).to_le_bytes());
         let secret = SecretKey::from_seed(&name);
-        let node = self.node(&secret, mode, change);
+        let local = matches!(wall, Wall::Router(_)).then_some(address);
+        let node = self.node(&secret, mode, |settings| {
+            settings.local_addresses = local.into_iter().collect();
+            change(settings);
+        });
         self.hosts.push(Host {
             node,
             key: secret.public_key(),
@@ -211,6 +257,7 @@ impl World {
             talks: Talks::new(self.talk_bytes),
             lookup: None,
             lies: false,
+            punching: BTreeSet::new(),
             wall,
             opened: BTreeMap::new(),
             timer: self.now,
@@ -280,9 +327,8 @@ impl World {
             self.caught.push(flight);
             return;
         }
-        let Some(index) = self.by_ip.get(&to.ip()).copied() else { return };
+        let Some((index, socket)) = self.destination(*from, *to) else { return };
         let host = &mut self.hosts[index];
-        let Some(socket) = socket_at(to.port()) else { return };
         if host.is_up && host.lets_in(self.now, socket, *from) {
             if let Some(lookup) = &mut host.lookup {
                 lookup.received(*from, bytes);
@@ -290,6 +336,17 @@ impl World {
             host.node.receive(self.now, socket, SocketAddr::from(*from), bytes);
             self.settle(index);
         }
+    }
+
+    /// Whose socket a datagram goes to.
+    fn destination(&self, from: Address, to: Address) -> Option<(usize, Socket)> {
+        if let Some(router) = self.routers.iter().find(|router| router.ip == to.ip()) {
+            return router.lets_in(self.now, to.port(), from);
+        }
+        let index = *self.by_ip.get(&to.ip())?;
+        // Nobody reaches a private network from elsewhere.
+        let is_near = !to.is_bogon() || network(to) == network(from);
+        Some((index, self.hosts[index].socket_at(to.port())?)).filter(|_| is_near)
     }
 
     /// A datagram arrives that no node has sent.
@@ -334,12 +391,17 @@ impl World {
             let host = &mut self.hosts[index];
             let mut is_idle = true;
             while let Some(event) = host.node.poll_event(self.now) {
+                match event {
+                    Event::OpenSocket(number) => assert!(host.punching.insert(number), "it is open"),
+                    Event::CloseSocket(number) => assert!(host.punching.remove(&number), "it is not open"),
+                    _ => {}
+                }
                 host.talks.take(self.now, &mut host.node, event);
                 is_idle = false;
             }
             while let Some(transmit) = self.hosts[index].node.poll_datagram(self.now, &mut bytes) {
                 let to = Address::try_from(transmit.to).expect("an address of version 4");
-                self.send(index, transmit.socket, to, bytes.clone());
+                self.send(index, transmit.socket, to, bytes.clone(), transmit.ttl);
                 is_idle = false;
             }
             if is_idle {
@@ -352,7 +414,7 @@ impl World {
         self.timers.insert((host.timer, index));
     }
 
-    fn send(&mut self, index: usize, socket: Socket, to: Address, mut bytes: Vec<u8>) {
+    fn send(&mut self, index: usize, socket: Socket, to: Address, mut bytes: Vec<u8>, ttl: Option<u8>) {
         let host = &mut self.hosts[index];
         if host.wall == Wall::Firewall {
             host.opened.insert((socket, to), self.now);
@@ -363,7 +425,14 @@ impl World {
         if host.lies {
             self.spoilt += usize::from(spoil_handshake(&mut bytes));
         }
-        let from = host.address_of(socket);
+        let from = match host.router_to(to) {
+            Some(router) => self.routers[router].lets_out(self.now, index, socket, to),
+            None => host.address_of(socket),
+        };
+        // What few routers let pass opens the first one and no other; and none leads back to where a datagram came from.
+        if ttl.is_some() || from.ip() == to.ip() {
+            return;
+        }
         let is_apart =
             self.by_ip.get(&to.ip()).is_some_and(|other| self.hosts[*other].side != self.hosts[index].side);
         if self.is_split && is_apart {
@@ -383,12 +452,13 @@ impl World {
     }
 }
 
-fn socket_at(port: u16) -> Option<Socket> {
-    match port {
-        SERVER_PORT => Some(Socket::Server),
-        CLIENT_PORT => Some(Socket::Client),
-        _ => None,
-    }
+fn puncher_port(number: u32) -> u16 {
+    51_000 + (number % 10_000) as u16
+}
+
+fn network(address: Address) -> [u8; 3] {
+    let [first, second, third, _] = address.ip().octets();
+    [first, second, third]
 }
 
 /// Changes the answer of a server that is being passed on, if it is one.

@@ -44,17 +44,17 @@ impl Solitude {
         self.speak_at.filter(|_| !self.failures.is_empty())
     }
 
-    /// Says it when it is time. How many peers it was about.
-    pub(super) fn speak(&mut self, now: Instant) -> usize {
+    /// Says it when it is time. Which peers it was about, and what is wrong with each.
+    pub(super) fn speak(&mut self, now: Instant) -> BTreeMap<PublicKey, DialFailure> {
         if self.speak_at().is_none_or(|at| at > now) {
-            return 0;
+            return BTreeMap::new();
         }
         self.speak_at = Some(now + REPEATED_AFTER);
         let failures = std::mem::take(&mut self.failures);
         for (peer, why) in &failures {
             warn!(%peer, %why, "found a peer that cannot be reached; nobody else is connected, and attempts go on");
         }
-        failures.len()
+        failures
     }
 }
 
@@ -67,15 +67,15 @@ mod tests {
     #[test]
     fn failures_are_told_after_a_while_of_them_and_not_all_the_time() {
         let (mut solitude, now) = (Solitude::default(), Instant::now());
-        assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER)), (None, 0));
+        assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER).len()), (None, 0));
         solitude.failed(now, PublicKey([1; 32]), BUSY);
         solitude.failed(now + PATIENCE / 2, PublicKey([1; 32]), DialFailure::Silent);
-        assert_eq!(solitude.speak(now + PATIENCE / 2), 0);
+        assert_eq!(solitude.speak(now + PATIENCE / 2).len(), 0);
         assert_eq!(solitude.speak_at(), Some(now + PATIENCE));
-        assert_eq!(solitude.speak(now + PATIENCE), 1);
+        assert_eq!(solitude.speak(now + PATIENCE).len(), 1);
         solitude.failed(now + PATIENCE, PublicKey([2; 32]), BUSY);
-        assert_eq!(solitude.speak(now + 2 * PATIENCE), 0);
-        assert_eq!(solitude.speak(now + PATIENCE + REPEATED_AFTER), 1);
+        assert_eq!(solitude.speak(now + 2 * PATIENCE).len(), 0);
+        assert_eq!(solitude.speak(now + PATIENCE + REPEATED_AFTER).len(), 1);
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
         for peer in 0..=u8::MAX {
             solitude.failed(now, PublicKey([peer; 32]), BUSY);
         }
-        assert_eq!(solitude.speak(now + PATIENCE), PEERS_MAX);
+        assert_eq!(solitude.speak(now + PATIENCE).len(), PEERS_MAX);
         solitude.ended();
         assert_eq!(solitude.speak_at(), None);
     }

@@ -1,8 +1,8 @@
 //! What comes out of one part goes into the next, until none has anything left to do.
 
-use super::{Asker, Event, HyperDht, Owner};
+use super::{Asker, DialId, Event, HyperDht, Owner};
 use crate::dht::announcer::{AnnounceAction, announce_at, unannounce_at};
-use crate::dht::dialer::DialAction;
+use crate::dht::dialer::{DialAction, DialError, Dialed};
 use crate::dht::node::{Action as NodeAction, QueryError, QueryId, QueryOutcome, RequestId};
 use crate::dht::query::Answer;
 use crate::dht::record::LookupReply;
@@ -29,11 +29,26 @@ impl HyperDht {
                 self.queries.insert(query, Asker::Dial(dial));
             }
             DialAction::Done(result) => {
+                self.note_relays(now, dial, &result);
                 self.cancel_dial(dial);
                 self.events.push_back(Event::Dialed { dial, result });
             }
         }
         true
+    }
+
+    /// Remembers through whom a peer was reached, and forgets it where that was of no use.
+    fn note_relays(&mut self, now: u64, dial: DialId, result: &Result<Dialed, DialError>) {
+        match result {
+            Ok(Dialed { keys, through, relays, .. }) => {
+                self.known_relays.note(now, keys.remote, *through, relays);
+            }
+            Err(DialError::NotFound | DialError::NoAnswer) => {
+                self.dials.get(&dial).inspect(|dialer| self.known_relays.drop(&dialer.remote()));
+            }
+            // The peer has answered, and can be reached as before.
+            Err(_) => {}
+        }
     }
 
     pub(super) fn drive_servers(&mut self, now: u64) -> bool {
@@ -69,6 +84,13 @@ impl HyperDht {
                 self.events.push_back(Event::Send { socket, to, bytes, ttl });
             }
             NodeAction::Request(incoming) => self.serve(now, incoming),
+            NodeAction::RequestLate(request) => {
+                if let Some((Owner::Dial(dial), number)) = self.requests.get(&request)
+                    && let Some(dialer) = self.dials.get_mut(dial)
+                {
+                    dialer.late(*number);
+                }
+            }
             NodeAction::RequestDone { request, result } => {
                 self.request_done(now, request, result.as_ref().ok())
             }

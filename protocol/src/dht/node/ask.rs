@@ -206,6 +206,9 @@ impl Node {
                 }
                 self.actions.push_back(Action::Send { socket, to, bytes, ttl });
             }
+            Due::Late { purpose: Purpose::Caller(request), .. } => {
+                self.actions.push_back(Action::RequestLate(request));
+            }
             Due::Late { purpose, to } => self.query_of(purpose).into_iter().for_each(|query| query.late(to)),
             Due::Failed(waiting) => self.handle_failed(now, &waiting),
         }
@@ -319,7 +322,7 @@ impl Node {
             entry.heard_at = now;
             return;
         }
-        match self.table.place_for(&id, now) {
+        match self.table.place_for(&id, &address, now) {
             Place::Free => _ = self.table.insert(id, address, now),
             Place::Challenge(old)
                 if self.challenged.len() < CHALLENGES_MAX && self.life.is_bootstrapped() =>

@@ -108,7 +108,7 @@ impl Node {
 
     /// Asks a node that claims the right id whether it is there; its answer brings it into the table.
     fn verify(&mut self, now: u64, id: NodeId, address: Address) {
-        let has_place = self.table.place_for(&id, now) != Place::None;
+        let has_place = self.table.place_for(&id, &address, now) != Place::None;
         if has_place
             && !self.table.contains(&id)
             && self.verifying.len() < VERIFYING_MAX

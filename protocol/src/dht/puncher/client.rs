@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::{Asked, PAUSE_MS, Phase, PunchError, Puncher, REOPENED_MAX, Rendezvous};
 use crate::dht::address::Address;
-use crate::dht::command::{Firewall, PeerError};
+use crate::dht::command::Firewall;
 use crate::dht::envelope::{HolepunchEnvelope, Mode};
 use crate::dht::holepunch::{HolepunchPayload, ROUND_MAX};
 use crate::dht::incoming::Socket;
@@ -51,7 +51,11 @@ impl Puncher {
         }
         let (here, there) = (self.nat.firewall(), self.remote.firewall);
         let is_stable = here != Firewall::Unknown && (here, there) != (Firewall::Random, Firewall::Random);
-        if is_stable && !self.is_remote_unknown() {
+        let is_large = here == Firewall::Random || there == Firewall::Random;
+        if is_stable && !self.is_remote_unknown() && is_large && !self.is_large_allowed {
+            // Before the other side begins: it would send thousands of probes for nothing, and have no time for others.
+            self.give_up(PunchError::Busy);
+        } else if is_stable && !self.is_remote_unknown() {
             self.phase = Phase::Agreeing;
             self.send_round(true);
         } else if self.reopened < REOPENED_MAX && !is_stable {
@@ -61,15 +65,15 @@ impl Puncher {
             self.open_and_sample();
             self.agree_if_sampled();
         } else {
-            self.give_up();
+            self.give_up(self.hopeless());
         }
     }
 
     /// Tells the other side, and ends.
-    pub(super) fn give_up(&mut self) {
-        let payload = HolepunchPayload { error: Some(PeerError::ABORTED), ..HolepunchPayload::default() };
+    fn give_up(&mut self, why: PunchError) {
+        let payload = HolepunchPayload { error: Some(why.told()), ..HolepunchPayload::default() };
         self.send(payload, Patience::ONCE);
-        self.finish(Err(self.hopeless()));
+        self.finish(Err(why));
     }
 
     /// The client says where it stands.

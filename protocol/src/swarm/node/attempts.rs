@@ -133,7 +133,10 @@ impl SwarmNode {
     }
 
     pub(super) fn dial_failed(&mut self, now: Duration, peer: PublicKey, why: DialFailure) {
-        self.swarm.failed(millis(now), &peer);
+        match why.is_for_now() {
+            true => self.swarm.postponed(millis(now), &peer),
+            false => self.swarm.failed(millis(now), &peer),
+        }
         self.events.push_back(Event::DialFailed { peer, why });
     }
 

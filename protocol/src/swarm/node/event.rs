@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use crate::dht::Socket;
+use crate::dht::command::PeerError;
 use crate::dht::dialer::DialError;
 use crate::dht::node::Standing;
 use crate::dht::noise::StreamKeys;
@@ -110,4 +111,17 @@ pub enum DialFailure {
     /// It answered, and then nothing came from it.
     #[error("the peer answered, and then nothing came from it")]
     Silent,
+}
+
+impl DialFailure {
+    /// Whether one of the two has only too much to do at the moment.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            Self::Busy | Self::Punch(PunchError::Busy) => true,
+            Self::Handshake(DialError::Refused(error)) | Self::Punch(PunchError::Refused(error)) => {
+                *error == PeerError::TRY_LATER
+            }
+            Self::Handshake(_) | Self::Punch(_) | Self::Silent => false,
+        }
+    }
 }
