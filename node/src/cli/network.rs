@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn traffic_is_told_by_the_second() {
         let before = Metrics { bytes_in: 1_000, blocks_out: 5, ..Metrics::default() };
-        let now = Metrics { connections: 2, bytes_in: 61_000, blocks_out: 8, ..before.clone() };
+        let now = Metrics { connections: 2, bytes_in: 61_000, blocks_out: 8, ..before };
         let said = traffic(&before, &now, Duration::from_secs(60));
         let rates = ["bytesInPerSecond", "bytesOutPerSecond", "blocksInPerSecond", "blocksOutPerSecond"];
         assert_eq!(rates.map(|rate| said[rate].as_f64()), [1_000.0, 0.0, 0.0, 0.1].map(Some));

@@ -56,16 +56,16 @@ impl Share {
     pub(super) fn surplus<'a>(
         self,
         newcomer: &Address,
-        all: impl DoubleEndedIterator<Item = &'a Address> + Clone,
+        all: impl Iterator<Item = &'a Address> + Clone,
     ) -> Option<Address> {
         if newcomer.is_bogon() {
             return None;
         }
         let of_host = all.clone().filter(|other| other.ip() == newcomer.ip());
         let of_network = all.filter(|other| network(other.ip()) == network(newcomer.ip()));
-        let last = |count: usize, most: usize, last: Option<&Address>| last.copied().filter(|_| count > most);
-        last(of_host.clone().count(), self.host, of_host.last())
-            .or_else(|| last(of_network.clone().count(), self.network, of_network.last()))
+        let last_beyond =
+            |all: Vec<&Address>, most| all.last().filter(|_| all.len() > most).map(|last| **last);
+        last_beyond(of_host.collect(), self.host).or_else(|| last_beyond(of_network.collect(), self.network))
     }
 }
 
