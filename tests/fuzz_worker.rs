@@ -29,6 +29,8 @@ use crate::harness::{VMS, example, run, variable};
 
 /// The driver's patience under [`LIMITS`] is a little over ten seconds; the rest is for a busy machine.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
+/// How often an auditor is asked that cannot tell.
+const AUDITS_MAX: u32 = 3;
 /// Requests for one worker.
 const CALLS_PER_ROUND: usize = 20;
 /// Characters of a broken script.
@@ -133,8 +135,10 @@ fn attack_service(dice: &mut Dice, round: u64) {
         futures::future::join_all(calls).await;
         vm.close().await;
     });
-    let report = Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited");
-    assert_eq!(report.verdict, Verdict::Agrees);
+    // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
+    let audit = |_| Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
+    let verdict = (0..AUDITS_MAX).map(audit).find(|verdict| !matches!(verdict, Verdict::CannotVerify { .. }));
+    assert_eq!(verdict, Some(Verdict::Agrees));
 }
 
 /// What a process says that is a worker no more.

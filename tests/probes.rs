@@ -10,7 +10,7 @@
 //!
 //! The gate runs a part of the probes, each in one place. `.ci/probes` runs all of them in both places and both builds: with
 //! `VMS_PROBES=FILE` in its environment the test appends the time and fuel of each to that file. `VMS_PROBE=WORDS` runs those with
-//! these words in their names, marked or not.
+//! these words in their names, marked or not, and `VMS_PROBE=stays` the marked ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -88,7 +88,11 @@ fn chosen() -> Vec<(Probe, Vec<Sandbox>)> {
     // A process first: it can be killed.
     let both = || vec![Sandbox::Process, Sandbox::Off];
     if let Ok(words) = std::env::var("VMS_PROBE") {
-        let named = all().into_iter().filter(|probe| probe.name.contains(&words));
+        let is_meant = |probe: &Probe| match words.as_str() {
+            "stays" => probe.stays.is_some(),
+            words => probe.name.contains(words),
+        };
+        let named = all().into_iter().filter(is_meant);
         return named.map(|probe| (probe, both())).collect();
     }
     let ending = all().into_iter().filter(|probe| probe.stays.is_none());
