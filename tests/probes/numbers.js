@@ -80,6 +80,26 @@ const source = '9'.repeat(250000) + 'n'; for (let i = 0; i < 1e4; i++) (0, eval)
 // great integers compared
 const a = 1n << 1000000n, b = (1n << 1000000n) + 1n; for (let i = 0; i < 1e5; i++) a < b
 
+// products of integers of 1,980 bits
+// stays: what they make is too short for an allocation of its own, so nothing sees it: a product takes 4 us
+const a = (1n << 1980n) - 1n; for (;;) a * a
+
+// quotients of an integer of 3,900 bits
+// stays: what they make is too short for an allocation of its own, so nothing sees it: a quotient takes 5 us
+const a = (1n << 3900n) - 1n, b = (1n << 1950n) - 3n; for (;;) a / b
+
+// powers that end with 3,900 bits
+// stays: what they make is too short for an allocation of its own, so nothing sees it: a power takes 5 us
+const a = (1n << 31n) - 1n; for (;;) a ** 125n
+
+// decimal digits of an integer of 3,900 bits in a template
+// stays: its copy is too short for an allocation of its own, so nothing sees it: a print takes 40 us
+const a = (1n << 3900n) - 1n; for (;;) `${a}`
+
+// an integer of 3,900 bits compared with its text
+// stays: what is read is too short for an allocation of its own, so nothing sees it: a comparison takes 11 us
+const a = (1n << 3900n) - 1n, s = String(a); for (;;) a < s
+
 // asIntN and asUintN
 const a = (1n << 1000000n) - 1n; for (;;) { BigInt.asIntN(2 ** 53 - 1, a); BigInt.asUintN(999999, a); BigInt.asIntN(2 ** 53 - 1, -a) }
 

@@ -26,6 +26,10 @@ const SCRIPT: &str = "script.js";
 /// Bytes of arguments or of a result that are read or written in a step.
 const JSON_BYTES_PER_STEP: usize = 2;
 
+/// Steps for a job, beside the calls in it: to take it from its queue, and to settle the promise that it answers, takes
+/// longer than those.
+const STEPS_PER_JOB: u64 = 8;
+
 /// A script's world, from its loading to the end of its heap.
 pub(super) struct Engine {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
@@ -232,7 +236,9 @@ impl Engine {
     }
 
     fn run_jobs(&self, ctx: &Ctx<'_>) {
-        while self.meter.fault().is_none() && ctx.execute_pending_job() {}
+        while self.meter.fault().is_none() && ctx.execute_pending_job() {
+            self.meter.spend(STEPS_PER_JOB);
+        }
     }
 
     /// Ends what a stopped request has left: no function can be called any more, so each job fails at once. A

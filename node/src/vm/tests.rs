@@ -218,6 +218,16 @@ fn fuel_is_counted_alike_every_time() {
     assert!(first[1] >= 100, "{first:?}");
 }
 
+/// A turn that waits is some five steps, and a job.
+#[test]
+fn jobs_pay_for_themselves() {
+    let limits = Limits { fuel: 10, ..Limits::default() };
+    let code = "exports.wait = async (n) => { for (let i = 0; i < n; i++) await 0 }";
+    let mut script = try_load(code, limits).expect("a good script");
+    assert_eq!(script.call("wait", "[5000]"), Outcome::Returned(None));
+    assert_eq!(script.call("wait", "[12000]"), Outcome::Fault(Fault::Fuel));
+}
+
 #[test]
 fn output_is_bounded() {
     let limits = Limits { output: 1000, ..Limits::default() };
