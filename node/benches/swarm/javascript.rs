@@ -33,7 +33,7 @@ impl Js {
 
     pub(super) fn tell(&mut self, message: &Value) {
         let input = self.process.stdin.as_mut().expect("a pipe");
-        writeln!(input, "{message}").expect("it listens");
+        input.write_all(format!("{message}\n").as_bytes()).expect("it listens");
     }
 }
 

@@ -41,7 +41,8 @@ impl Path {
             let (read, write, to) = (clone(near), clone(far), ends[far]);
             let direction = Direction {
                 stopper,
-                chance: 2 * (seed + near as u64) + 1,
+                // Far from small numbers, of which the generator makes small ones, and with them losses, for a while.
+                chance: (2 * seed + near as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
                 loss_percent,
                 free_at: Instant::now(),
                 sender,

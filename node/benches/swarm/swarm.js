@@ -6,6 +6,7 @@
 //                                              and prints {} when it has sent and received as many bytes
 //
 // NODE is the port of a node of the DHT on this machine. All go on until their input ends.
+const readline = require('readline')
 const Hypercore = require('hypercore')
 const DHT = require('hyperdht')
 const Hyperswarm = require('hyperswarm')
@@ -56,7 +57,7 @@ function stream () {
   const socket = udx.createSocket()
   socket.bind(0, LOCAL)
   say({ port: socket.address().port })
-  process.stdin.once('data', (line) => {
+  readline.createInterface({ input: process.stdin }).once('line', (line) => {
     const { id, remoteId, port, send, receive } = JSON.parse(line)
     const stream = udx.createStream(id)
     stream.connect(socket, remoteId, port, LOCAL)
