@@ -136,7 +136,8 @@ fn attack_service(dice: &mut Dice, round: u64) {
         vm.close().await;
     });
     // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
-    let audit = |_| Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
+    let audit =
+        |_| Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
     let verdict = (0..AUDITS_MAX).map(audit).find(|verdict| !matches!(verdict, Verdict::CannotVerify { .. }));
     assert_eq!(verdict, Some(Verdict::Agrees));
 }

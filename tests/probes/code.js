@@ -29,7 +29,6 @@ try { (0, eval)('{'.repeat(1e5) + '}'.repeat(1e5)) } catch (e) { return e.name }
 try { (0, eval)('()=>'.repeat(1e5) + '1') } catch (e) { return e.name }
 
 // functions in functions that are possible
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '(()=>{'.repeat(200) + '})'.repeat(200); for (;;) try { (0, eval)(s) } catch {}
 
 // templates in templates
@@ -54,22 +53,18 @@ try { (0, eval)(Array.from({ length: 1e4 }, (_, i) => `l${i}:`).join('') + ';') 
 const s = Array.from({ length: 300 }, (_, i) => `l${i}:`).join('') + ';'; for (;;) try { (0, eval)(s) } catch {}
 
 // ten thousand variables
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '(() => { let ' + Array.from({ length: 1e4 }, (_, i) => `v${i}`).join() + ' })()'; for (;;) (0, eval)(s)
 
 // ten thousand variables that are all captured
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '(() => { let ' + Array.from({ length: 1e4 }, (_, i) => `v${i}`).join() + '; return () => ' + Array.from({ length: 1e4 }, (_, i) => `v${i}`).join('+') + ' })()'; for (;;) (0, eval)(s)
 
 // functions that look for a name that is far away
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '(function () {'.repeat(100) + 'a'.repeat(1) + ';b;c;d;e;f;g;h'.repeat(100) + '})'.repeat(100); for (;;) (0, eval)(s)
 
 // ten thousand globals
 for (let n = 0; ; n++) (0, eval)(Array.from({ length: 1000 }, (_, i) => `var g${n}_${i} = 1`).join(';'))
 
 // ten thousand functions
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = Array.from({ length: 1e4 }, (_, i) => `function f${i} () {}`).join(';'); for (;;) (0, eval)(`{${s}}`)
 
 // equal functions, declared again and again
@@ -82,7 +77,6 @@ const s = Array.from({ length: 1e4 }, (_, i) => 'p' + i).join(); for (;;) try { 
 const s = Array(5e3).fill('p').join(); for (;;) try { Function(s, '') } catch {}
 
 // ten thousand private names
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = 'class A {' + Array.from({ length: 3000 }, (_, i) => `#p${i};`).join('') + '}'; for (;;) try { (0, eval)(s) } catch {}
 
 // a long object literal
@@ -158,11 +152,9 @@ const s = 'async(a = '.repeat(25) + '1' + ')'.repeat(25); for (;;) try { (0, eva
 const s = '[{a:'.repeat(25) + '1' + '}]'.repeat(25); for (;;) try { (0, eval)(s) } catch {}
 
 // arrays in arrays that may be patterns
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '['.repeat(400) + ']'.repeat(400); for (;;) try { (0, eval)(s) } catch {}
 
 // objects in objects that may be patterns
-// stays: the parser asks nobody; presumed: it looks for a name among all others of its function, and for the end of each bracket
 const s = '({a:'.repeat(300) + '1' + '})'.repeat(300); for (;;) try { (0, eval)(s) } catch {}
 
 // eval in eval
@@ -181,5 +173,4 @@ const s = '(() => { let ' + Array.from({ length: 1000 }, (_, i) => `v${i} = ${i}
 return import('x').catch(e => e.name)
 
 // direct eval of an empty text
-// stays: presumed: a direct eval takes longer than the steps it is charged
 for (;;) eval('')

@@ -101,7 +101,6 @@ do {} while (true)
 const o = { a: 1 }; for (;;) for (const k in o) { delete o[k]; o[k] = 1 }
 
 // a loop that swallows everything
-// stays: throwing and catching takes longer than the steps it is charged
 for (;;) try { throw 1 } catch { continue } finally { continue }
 
 // the end of fuel caught
@@ -111,7 +110,6 @@ try { for (;;); } catch (e) { return 'caught' }
 try { for (;;); } finally { for (;;); }
 
 // the end of fuel in a return
-// stays: throwing and catching takes longer than the steps it is charged
 function f () { try { return 1 } finally { for (;;) try { f() } catch {} } } f()
 
 // a switch of many cases

@@ -62,18 +62,15 @@ const o = Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => ['k' + i, und
 const s = '\u0001'.repeat(1e6); for (;;) JSON.stringify(s)
 
 // arrays that share their parts
-// stays: JSON.stringify is charged by the text that comes out, after it is made, and by nothing when it fails
 let a = [1]; for (let i = 0; i < 40; i++) a = [a, a]; JSON.stringify(a)
 
 // objects in objects
-// stays: JSON.stringify is charged by the text that comes out, after it is made, and by nothing when it fails
 let a = {}; for (let i = 0; i < 1e5; i++) a = { a }; for (;;) try { JSON.stringify(a) } catch {}
 
 // objects in objects that are possible
 let a = {}; for (let i = 0; i < 1000; i++) a = { a }; for (;;) JSON.stringify(a)
 
 // a circle at the end of a deep object
-// stays: JSON.stringify is charged by the text that comes out, after it is made, and by nothing when it fails
 let o = {}; const first = o; for (let i = 0; i < 2000; i++) o = o.a = {}; o.a = first; for (;;) try { JSON.stringify(first) } catch {}
 
 // a toJSON that never ends
@@ -86,14 +83,13 @@ JSON.stringify({ a: 1 }, (key, value) => ({ a: 1, b: 2 }))
 const names = Array.from({ length: 1e5 }, (_, i) => 'k' + i); JSON.stringify({}, names)
 
 // names to choose from in every object
-// stays: JSON.stringify is charged by the text that comes out, after it is made, and by nothing when it fails
+// stays: with a list of names no replacer can pay: 2,000 names are looked up in an object in 60 us
 const names = Array.from({ length: 2000 }, (_, i) => 'k' + i), a = Array(1e4).fill({}); for (;;) JSON.stringify(a, names)
 
 // the widest indent
 let a = 1; for (let i = 0; i < 500; i++) a = [a]; for (;;) JSON.stringify(a, null, '          ')
 
 // rawJSON of a long text
-// stays: JSON.rawJSON has no row in the table of metered built-ins
 const s = '1'.repeat(1e6); for (;;) JSON.rawJSON(s)
 
 // a result that is too long

@@ -20,7 +20,6 @@ const kept = []; for (;;) kept.push({ a: {}, b: [] })
 let f = () => 1; for (;;) { const g = f; f = () => g }
 
 // memory that is full, and full again
-// stays: throwing and catching takes longer than the steps it is charged
 const kept = []; for (;;) try { for (;;) kept.push({}) } catch {}
 
 // memory that is full, in jobs
@@ -78,7 +77,6 @@ let a = []; for (let i = 0; i < 1e5; i++) a = [a]; throw a
 throw new Proxy([], { get: (target, key) => key === 'length' ? 2 ** 53 - 1 : undefined })
 
 // captureStackTrace on everything
-// stays: throwing and catching takes longer than the steps it is charged
 const f = n => { if (n) return f(n - 1); for (;;) Error.captureStackTrace({}) }; f(500)
 
 // functions with long names

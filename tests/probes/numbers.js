@@ -5,22 +5,18 @@
 for (;;) 2n ** 1000000n
 
 // powers of three that are possible
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 for (;;) 3n ** 300000n
 
 // products of great integers
 const a = (1n << 8000000n) - 1n; a * a
 
 // products of possible integers
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a * a
 
 // quotients of possible integers
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, b = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a / b
 
 // remainders of possible integers
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, b = (1n << 500000n) - 1n; for (let i = 0; i < 1e4; i++) a % b
 
 // sums of possible integers
@@ -39,15 +35,12 @@ const a = (1n << 1000000n) - 1n, b = -a; for (;;) { a & b; a | b; a ^ b; ~a }
 const a = (1n << 1000000n) - 1n; for (;;) a.toString()
 
 // decimal digits of a possible integer in a template
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n; for (let i = 0; i < 1e4; i++) `${a}`
 
 // decimal digits of a possible integer by plus
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n; for (let i = 0; i < 1e4; i++) a + ''
 
 // decimal digits of a possible integer as a name
-// stays: an operator or a comparison on a great integer works in one piece and has no entry to exchange
 const a = (1n << 1000000n) - 1n, o = {}; for (let i = 0; i < 1e4; i++) o[a]
 
 // digits in a radix that is no power of two
@@ -66,15 +59,12 @@ const s = '9'.repeat(100000); for (;;) BigInt(s)
 const s = '0x' + 'f'.repeat(200000); for (;;) BigInt(s)
 
 // an integer compared with a text of many digits
-// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n < s
 
 // an integer equal to a text of many digits
-// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const s = '9'.repeat(300000); for (let i = 0; i < 1e4; i++) 1n == s
 
 // a literal of many digits
-// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const source = '9'.repeat(250000) + 'n'; for (let i = 0; i < 1e4; i++) (0, eval)(source)
 
 // great integers compared
@@ -104,7 +94,6 @@ const a = (1n << 3900n) - 1n, s = String(a); for (;;) a < s
 const a = (1n << 1000000n) - 1n; for (;;) { BigInt.asIntN(2 ** 53 - 1, a); BigInt.asUintN(999999, a); BigInt.asIntN(2 ** 53 - 1, -a) }
 
 // Number of a great integer
-// stays: Number has no row in the table of metered built-ins
 const a = (1n << 1000000n) - 1n; for (;;) Number(a)
 
 // a factorial
@@ -120,11 +109,9 @@ let a = 1n, b = 1n; for (;;) [a, b] = [b, a + b]
 for (;;) { (1e21 + 0.1).toString(); (0.1).toFixed(100); (1e20).toFixed(100) }
 
 // toPrecision and toExponential
-// stays: presumed: printing a number takes longer than the step it is charged
 for (;;) { Number.MIN_VALUE.toPrecision(100); Number.MAX_VALUE.toExponential(100) }
 
 // toString in odd radices
-// stays: presumed: printing a number takes longer than the step it is charged
 for (;;) { Number.MAX_VALUE.toString(3); Number.MIN_VALUE.toString(35); Math.PI.toString(2) }
 
 // Math with as many arguments as a call takes

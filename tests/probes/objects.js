@@ -15,7 +15,6 @@ for (;;) { const o = Object.fromEntries(Array.from({ length: 3e4 }, (_, i) => ['
 for (;;) { const a = Array(1e5).fill(0); Object.freeze(a); Object.isFrozen(a) }
 
 // rest of a wide object
-// stays: presumed: names are compared or copied in one piece
 const o = Object.fromEntries(Array.from({ length: 3e4 }, (_, i) => ['k' + i, i])); for (;;) { const { k1, k2, ...rest } = o }
 
 // defineProperties of a wide object
@@ -31,42 +30,42 @@ for (let i = 0; ; i++) { const o = {}; for (let j = 0; j < 50; j++) o['k' + (i *
 const kept = []; for (let i = 0; ; i++) { const o = {}; o['a' + i] = 1; o['b' + i] = 2; kept.push(o) }
 
 // a long chain of prototypes
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) o.missing
 
 // a long chain of prototypes, asked for a name
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) 'missing' in o
 
 // a long chain of prototypes, set
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) { o.missing = 1; delete o.missing }
 
 // a long chain of prototypes, walked
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 2000; i++) { o = Object.create(o); o['k' + i] = i } for (;;) for (const k in o);
 
 // instanceof at the end of a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); class A {} for (let i = 0; i < 1e4; i++) o instanceof A
 
 // isPrototypeOf at the end of a long chain
 let o = {}; const a = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) a.isPrototypeOf(o)
 
 // setPrototypeOf at the end of a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); const a = {}; for (let i = 0; i < 1e4; i++) { Object.setPrototypeOf(a, o); Object.setPrototypeOf(a, null) }
 
 // toString of an object at the end of a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) Object.prototype.toString.call(o)
 
 // a JSON text of an object at the end of a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) JSON.stringify(o)
 
 // a promise made of an object at the end of a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) Promise.resolve(o).catch(() => {})
 
 // a circle of prototypes through a proxy
@@ -79,11 +78,11 @@ const p = new Proxy({}, { getPrototypeOf: () => p }); p instanceof Array
 let p = {}; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); try { p.x } catch (e) { return e.name }
 
 // a proxy around a thousand proxies
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let p = {}; for (let i = 0; i < 500; i++) p = new Proxy(p, {}); for (;;) try { p.x; p.y = 1; Reflect.ownKeys(p) } catch {}
 
 // isArray of a proxy around proxies
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let p = []; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); for (let i = 0; i < 1e4; i++) try { Array.isArray(p) } catch {}
 
 // a call of a proxy around proxies
@@ -93,21 +92,19 @@ let p = () => 1; for (let i = 0; i < 500; i++) p = new Proxy(p, {}); for (;;) tr
 let f = () => 1; for (let i = 0; i < 1e4; i++) f = f.bind(null, i); for (;;) try { f() } catch {}
 
 // a function bound to as many as a call takes
-// stays: presumed: arguments are copied at each call, and a call is one step
 const a = Array(6e4).fill(0); const f = Math.max.bind(null, ...a); for (;;) f()
 
 // a proxy that is its own prototype
 const p = new Proxy({}, { get: (target, key, receiver) => receiver[key] }); p.x
 
 // ownKeys of a proxy that gives many
-// stays: presumed: names are compared or copied in one piece
+// stays: the names that a proxy gives are compared with one another in one piece: 100,000 of them for longer than anybody waits
 const keys = Array.from({ length: 1e5 }, (_, i) => 'k' + i), p = new Proxy({}, { ownKeys: () => keys }); for (;;) Reflect.ownKeys(p)
 
 // ownKeys of a proxy that claims a length
 const p = new Proxy({}, { ownKeys: () => ({ length: 2 ** 53 - 1 }) }); Reflect.ownKeys(p)
 
 // ownKeys of a proxy of a frozen target
-// stays: presumed: names are compared or copied in one piece
 const target = Object.freeze(Object.fromEntries(Array.from({ length: 3000 }, (_, i) => ['k' + i, i]))), p = new Proxy(target, { ownKeys: () => Reflect.ownKeys(target).reverse() }); for (;;) Reflect.ownKeys(p)
 
 // apply with something that claims a length
@@ -120,7 +117,6 @@ const a = { length: 65535 }; for (;;) Math.max.apply(null, a)
 Reflect.construct(Array, { length: 2 ** 32 })
 
 // as many arguments as do not go
-// stays: throwing and catching takes longer than the steps it is charged
 const a = Array(70000).fill(3); for (;;) try { Math.max.apply(null, a) } catch {}
 
 // spread of a million arguments
@@ -169,7 +165,7 @@ const o = {}; for (let i = 0; i < 1e5; i++) o.__defineGetter__('g' + i, () => 1)
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); for (let i = 0; i < 1e4; i++) o.__lookupGetter__('none')
 
 // a with statement over a long chain
-// stays: a lookup walks all prototypes or proxies in one piece
+// stays: a lookup walks all prototypes or proxies in one piece: some 20 ns for each
 let o = {}; for (let i = 0; i < 1e5; i++) o = Object.create(o); with (o) { for (let i = 0; i < 1e4; i++) typeof missing }
 
 // a disposable stack with many

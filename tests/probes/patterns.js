@@ -134,7 +134,6 @@ const s = '+'.repeat(1 << 20); for (;;) RegExp.escape(s)
 for (;;) /(?:a|b|c|d|e|f|g)+[^\p{L}]/u.test('abcdefg')
 
 // a pattern literal in text, long
-// stays: a pattern that stands in a program is compiled in the square of its length, and charged by its length
 const source = '/' + 'a|'.repeat(1e4) + '/'; for (;;) (0, eval)(source)
 
 // sticky at every place

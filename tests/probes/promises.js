@@ -8,7 +8,6 @@ for (;;) try { new Promise(() => { for (;;); }) } catch {}
 return new Promise(() => { const f = () => Promise.resolve().then(f); f() })
 
 // a job that makes two jobs
-// stays: presumed: a job takes longer than the steps it is charged
 return new Promise(() => { const f = () => { Promise.resolve().then(f); Promise.resolve().then(f) }; f() })
 
 // a microtask that makes two

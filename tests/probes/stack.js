@@ -38,26 +38,21 @@ const o = { toString: () => 'x'.repeat({ valueOf: () => `${o}`.length }) }; try 
 function* f () { yield [...f()] } try { [...f()] } catch (e) { return e.name }
 
 // a function that calls itself in catch
-// stays: presumed: an overflow takes longer than the steps it is charged
 const f = () => { try { f() } catch { f() } }; try { f() } catch (e) { return e.name }
 
 // a function that calls itself in finally
-// stays: presumed: an overflow takes longer than the steps it is charged
 const f = () => { try { f() } finally { f() } }; try { f() } catch (e) { return e.name }
 
 // a function that calls itself twice and never gives up
-// stays: presumed: an overflow takes longer than the steps it is charged
 const f = () => { try { f() } catch {} try { f() } catch {} }; f()
 
 // built-ins at the end of the stack
-// stays: presumed: an overflow takes longer than the steps it is charged
 const f = () => { try { f() } catch { for (;;) try { [3, 1, 2].sort(); JSON.stringify([1]); new RegExp('(a|b)*').test('ab') } catch {} } }; f()
 
 // a pattern at the end of the stack
 const f = () => { try { f() } catch { /(a*)*b/.test('a'.repeat(40)) } }; f()
 
 // eval at the end of the stack
-// stays: presumed: an overflow takes longer than the steps it is charged
 const f = () => { try { f() } catch { for (;;) try { (0, eval)('1+1') } catch {} } }; f()
 
 // an overflow that is kept for later

@@ -53,7 +53,6 @@ const s = '\u1e9b\u0323'.repeat(1e6); for (;;) s.normalize('NFKD')
 const s = '\u0315\u0300'.repeat(1 << 17); s.normalize('NFD')
 
 // normalize of one letter that becomes many
-// stays: one letter can become eighteen, and is charged as one
 const s = '\ufdfa'.repeat(1e5); for (;;) s.normalize('NFKC')
 
 // localeCompare of long texts
@@ -117,15 +116,12 @@ const s = 'x'.repeat(1 << 20); for (;;) [...s]
 const s = 'x'.repeat(1 << 20); for (;;) Object.getOwnPropertyNames(s)
 
 // entries of a long text
-// stays: presumed: small pieces of memory are free, and Object.entries makes several for each unit
 const s = 'x'.repeat(1 << 18); for (;;) Object.entries(s)
 
 // a long text as a name
-// stays: comparing and hashing texts works in one piece and allocates nothing
 const o = {}; let s = 'x'.repeat(1 << 20); for (;;) { o[s + 'a']; o[s + 'b'] = 1 }
 
 // a long text as a name that is in
-// stays: comparing and hashing texts works in one piece and allocates nothing
 const o = {}; const s = 'x'.repeat(1 << 22); for (;;) (s + 'a') in o
 
 // a long text as a symbol's
@@ -171,18 +167,15 @@ const s = '1'.repeat(1e6); for (;;) { parseInt(s, 2); parseInt(s, 7); parseInt(s
 const s = '1'.repeat(1e7); for (;;) Number(s)
 
 // plus of many digits
-// stays: an operator or a date reads a text in one piece and has no entry to exchange
 const s = '0.' + '0'.repeat(1e7) + '1'; for (;;) +s
 
 // Number of spaces
-// stays: Number has no row in the table of metered built-ins
 const s = ' '.repeat(1e7); for (;;) Number(s)
 
 // Date of a long text
 const s = 'Jan 1 2000 ' + '('.repeat(1e7); for (;;) { Date.parse(s); new Date(s) }
 
 // Date of many words
-// stays: Date.parse has no row in the table of metered built-ins
 const s = 'x '.repeat(1e6); for (;;) Date.parse(s)
 
 // toString of a function with a long text

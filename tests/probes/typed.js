@@ -59,7 +59,6 @@ for (;;) new Uint8Array(1e8)
 const kept = []; for (;;) kept.push(new Uint8Array(8))
 
 // made too large
-// stays: throwing and catching takes longer than the steps it is charged
 for (;;) try { new Float64Array(2 ** 31) } catch {}
 
 // slice of bytes
@@ -108,7 +107,6 @@ const s = 'AAAA'.repeat(3e6); for (;;) Uint8Array.fromBase64(s)
 const s = ' '.repeat(1e7), t = new Uint8Array(10); for (;;) { Uint8Array.fromBase64(s); t.setFromBase64(s) }
 
 // set from hexadecimal
-// stays: Uint8Array.prototype.setFromHex has no row in the table of metered built-ins
 const s = '00'.repeat(5e6), t = new Uint8Array(5e6); for (;;) t.setFromHex(s)
 
 // a view of odd places

@@ -23,10 +23,12 @@
 //!
 //! # What stays
 //! On an engine as it is delivered, operators have no entry to exchange, and some of their work allocates nothing or little.
-//! Measured on a shared core, each for one step or two:
+//! Nor does the engine poll where nothing is called and nothing jumps: a row of statements is free, however long, and only its
+//! compilation was paid for. Measured on a shared core, each for one step or two:
 //!
 //! | what | takes | bound |
 //! |---|---|---|
+//! | two thousand times `x = x + 1` in a row, in a loop | 25 us | what compiling it costs |
 //! | `===` of two equal texts of 32 million units | 6 ms | memory |
 //! | a text of a million units as the name of a property | 1 ms | memory |
 //! | a property that 100,000 prototypes, or proxies in proxies, do not have | 2 ms | memory |

@@ -11,9 +11,9 @@ pub struct Limits {
     /// that comes with it, and memory that is taken in large pieces by its size.
     ///
     /// Not everything can be counted. Operators that take long and allocate little (`===` of two long texts, a property at the
-    /// end of a long chain of prototypes, `*` of two integers of some thousand bits) cost one step each, and a use of a regular
-    /// expression begins to count its steps after 10,000. What lasts because of these is ended by the host's clock, and has no
-    /// effect.
+    /// end of a long chain of prototypes, `*` of two integers of some thousand bits) cost one step each, statements between two
+    /// jumps none, and a use of a regular expression begins to count its steps after 10,000. What lasts because of these is
+    /// ended by the host's clock, and has no effect.
     pub fuel: u64,
     /// Bytes of the script's heap.
     pub memory: u64,

@@ -13,6 +13,9 @@ use super::super::context::{CompilePattern, Evaluate, Inside};
 use super::operand::Operands;
 use super::{Metering, builtin, program, text};
 
+/// Steps for any program, however short.
+const STEPS_PER_PROGRAM: u64 = 64;
+
 /// The engine's own. They are functions of the linked engine, the same for every heap of this process.
 static ORIGINALS: OnceLock<(CompilePattern, Evaluate)> = OnceLock::new();
 
@@ -73,7 +76,7 @@ impl Metering {
     /// Takes the fuel for compiling a program. Says whether that was enough.
     fn pay_for_program(&self, text: &[u8], is_direct: bool) -> bool {
         // First for each byte: the estimate takes time, too.
-        if !self.pay(text.len() as u64) {
+        if !self.pay(STEPS_PER_PROGRAM.saturating_add(text.len() as u64)) {
             return false;
         }
         let cost = program::cost(text);

@@ -11,8 +11,10 @@ use rquickjs::{Ctx, Value, qjs};
 use super::operand::Operands;
 use super::{Metering, builtin};
 
-/// Steps for each value. The engine also looks for an object among all around it.
+/// Steps for each value.
 const STEPS_PER_VALUE: u64 = 8;
+/// Steps for an object besides, which the engine looks for among all around it.
+const STEPS_PER_OBJECT: u64 = 32;
 /// Units of text that are put into quotes in a step.
 const UNITS_PER_STEP: u64 = 4;
 
@@ -41,7 +43,8 @@ unsafe extern "C" fn pass(
         let operands = Operands::new(ctx, this, count, arguments);
         let (key, value) = (operands.argument(0), operands.argument(1));
         let units = key.text_length().unwrap_or(0).saturating_add(value.text_length().unwrap_or(0));
-        let steps = STEPS_PER_VALUE.saturating_add(units / UNITS_PER_STEP);
+        let object = if value.is_object() { STEPS_PER_OBJECT } else { 0 };
+        let steps = (STEPS_PER_VALUE + object).saturating_add(units / UNITS_PER_STEP);
         match Metering::current() {
             Some(metering) if !metering.pay(steps) => builtin::interrupted(ctx, qjs::JS_UNDEFINED),
             _ => qjs::JS_DupValue(ctx, *arguments.add(1)),

@@ -178,7 +178,7 @@ fn ordinary_uses_cost_little() {
             "let s = 0; for (let i = 0; i < 1000; i++) s += 'a,b,c,d'.split(',').map(x => x.toUpperCase()).join('-').length; return s",
         ),
         (10, "const q = Array.from({ length: 2000 }, (_, i) => i); while (q.length) q.shift()"),
-        (35, "JSON.parse(JSON.stringify(Array.from({ length: 10000 }, (_, i) => ({ i }))))"),
+        (70, "JSON.parse(JSON.stringify(Array.from({ length: 10000 }, (_, i) => ({ i }))))"),
         (
             40,
             "let n = 0; for (let i = 0; i < 10000; i++) if (/^user-(\\d+)$/.test('user-' + i)) n++; return n",
