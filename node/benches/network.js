@@ -5,7 +5,8 @@
 //
 // Both go on until their input ends.
 const net = require('net')
-const { listen, say, written, copy } = require('./network/peer')
+const { written, copy } = require('./network/cores')
+const { listen, say } = require('./network/peer')
 
 const [mode, directory, ...rest] = process.argv.slice(2)
 listen()

@@ -33,7 +33,7 @@ mod streams;
 use serde_json::json;
 
 use crate::relay::Link;
-use crate::replication::replications;
+use crate::replication::{Dht, replications};
 use crate::runs::{RUNS, is_short};
 use crate::streams::throughput;
 
@@ -45,9 +45,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let (part, runs) = if is_short() { (20, 1) } else { (1, RUNS) };
     let blocks = runtime.block_on(async {
+        let dht = Dht::start();
         json!({
-            "200B": replications(20_000 / part, 200, runs).await,
-            "1MiB": replications(200 / part, 1 << 20, runs).await,
+            "200B": replications(&dht, 20_000 / part, 200, runs).await,
+            "1MiB": replications(&dht, 200 / part, 1 << 20, runs).await,
         })
     });
     // The ends of raw streams have threads of their own.

@@ -1,6 +1,5 @@
-// What the JavaScript sides of the benches share: how they talk to the bench that runs them, and cores to replicate.
+// How the JavaScript sides of the benches talk to the bench that runs them.
 const readline = require('readline')
-const Hypercore = require('hypercore')
 
 // A process ends with its input. Before that, each line of it is a JSON object for whoever listens.
 module.exports.listen = function (told = () => {}) {
@@ -10,22 +9,4 @@ module.exports.listen = function (told = () => {}) {
 
 module.exports.say = function (object) {
   console.log(JSON.stringify(object))
-}
-
-// A core of COUNT blocks of BYTES.
-module.exports.written = async function (directory, count, bytes) {
-  const core = new Hypercore(directory, { compat: true })
-  await core.ready()
-  const many = Math.max(1, Math.floor(1e6 / bytes))
-  for (let done = 0; done < count; done += many) {
-    await core.append(Array.from({ length: Math.min(many, count - done) }, (_, block) => Buffer.alloc(bytes, done + block)))
-  }
-  return core
-}
-
-// A copy that has nothing yet of the core with this key.
-module.exports.copy = async function (directory, key) {
-  const core = new Hypercore(directory, Buffer.from(key, 'hex'), { compat: true })
-  await core.ready()
-  return core
 }

@@ -51,7 +51,7 @@ impl End {
         match kind {
             Kind::Rust => Self::Rust(Machine::new()),
             Kind::Js => {
-                let mut process = Js::start("swarm.js", &["stream".into()]);
+                let mut process = Js::start("swarm/stream.js", &[]);
                 let port = Js::port(&process.line());
                 Self::Js(process, port)
             }

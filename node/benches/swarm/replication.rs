@@ -1,4 +1,4 @@
-//! Cores that are copied between peers that find each other by key: [`replications`].
+//! Cores that are copied between peers that find each other by key: [`replications`] in a [`Dht`].
 
 use std::time::Instant;
 
@@ -16,31 +16,30 @@ use crate::runs::{Ways, compared};
 const NODES: usize = 5;
 
 /// Blocks per second, all four ways.
-pub(crate) async fn replications(count: u64, bytes: usize, runs: usize) -> Value {
-    let dht = Dht::start();
+pub(crate) async fn replications(dht: &Dht, count: u64, bytes: usize, runs: usize) -> Value {
     let mut rates = Ways::default();
     // Turn by turn, so that whatever else the machine does falls upon all of them. One server at a time: both have the
     // same key, and would be found together.
     for _ in 0..runs {
-        let rust = RustServer::start(&dht, count, bytes).await;
-        rates[0].push(rust_fetches(&dht, rust.key, count).await);
-        rates[2].push(js_fetches(&dht, rust.key, count));
+        let rust = RustServer::start(dht, count, bytes).await;
+        rates[0].push(rust_fetches(dht, rust.key, count).await);
+        rates[2].push(js_fetches(dht, rust.key, count));
         rust.network.shutdown().await;
-        let js = JsServer::start(&dht, count, bytes);
-        rates[1].push(js_fetches(&dht, js.key, count));
-        rates[3].push(rust_fetches(&dht, js.key, count).await);
+        let js = JsServer::start(dht, count, bytes);
+        rates[1].push(js_fetches(dht, js.key, count));
+        rates[3].push(rust_fetches(dht, js.key, count).await);
     }
     compared(rates, f64::round)
 }
 
 /// Stock nodes that know who is where.
-struct Dht {
+pub(crate) struct Dht {
     _process: Js,
     port: u16,
 }
 
 impl Dht {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut process = Js::start("swarm.js", &["dht".into(), NODES.to_string()]);
         let port = Js::port(&process.line());
         Self { _process: process, port }
