@@ -5,14 +5,11 @@
 //
 // Both go on until their input ends.
 const net = require('net')
-const Hypercore = require('hypercore')
+const { written, copy } = require('./network/cores')
+const { listen, say } = require('./network/peer')
 
 const [mode, directory, ...rest] = process.argv.slice(2)
-process.stdin.on('end', () => process.exit(0)).resume()
-
-function say (object) {
-  console.log(JSON.stringify(object))
-}
+listen()
 
 function replicate (core, socket, isInitiator) {
   const stream = core.replicate(isInitiator)
@@ -22,12 +19,7 @@ function replicate (core, socket, isInitiator) {
 }
 
 async function serve (count, bytes) {
-  const core = new Hypercore(directory, { compat: true })
-  await core.ready()
-  const many = Math.max(1, Math.floor(1e6 / bytes))
-  for (let done = 0; done < count; done += many) {
-    await core.append(Array.from({ length: Math.min(many, count - done) }, (_, block) => Buffer.alloc(bytes, done + block)))
-  }
+  const core = await written(directory, count, bytes)
   const server = net.createServer((socket) => {
     socket.setNoDelay(true)
     replicate(core, socket, false)
@@ -36,8 +28,7 @@ async function serve (count, bytes) {
 }
 
 async function fetch (port, key, count) {
-  const core = new Hypercore(directory, Buffer.from(key, 'hex'), { compat: true })
-  await core.ready()
+  const core = await copy(directory, key)
   const start = performance.now()
   const socket = net.connect(port, '127.0.0.1')
   socket.setNoDelay(true)

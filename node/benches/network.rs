@@ -9,10 +9,16 @@
 //!
 //! The packages of npm are those of the tests, which install them.
 
-use std::io::{BufRead, BufReader};
+#[path = "network/cores.rs"]
+mod cores;
+#[path = "network/javascript.rs"]
+mod javascript;
+#[path = "network/runs.rs"]
+mod runs;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,17 +30,17 @@ use libvms::storage::{Core, Durability};
 use libvms::verifier::{Verdict, verify_remote};
 use libvms::watcher::{Event, Watcher};
 use libvms_protocol::entry::Limits;
-use libvms_protocol::identity::{PublicKey, SecretKey};
+use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::cores::{directory, written};
+use crate::javascript::Js;
+use crate::runs::{RUNS, Ways, compared};
 
 const COUNTER: &str = include_str!("../../examples/counter.js");
 const CALLS_PER_SECOND: u32 = 500;
 const LATENCY_CALLS: u64 = 5_000;
-/// Fewer calls than these ask for a short run.
-const SHORT: u64 = 10_000;
-/// Runs of each replication; the middle one counts.
-const RUNS: usize = 3;
 
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 fn main() {
@@ -44,8 +50,8 @@ fn main() {
     if let Some(at) = arguments.iter().position(|argument| argument == "audit") {
         return println!("{}", runtime.block_on(cold_audit(&arguments[at + 1], &arguments[at + 2])));
     }
-    let calls = std::env::var("VMS_BENCH_CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let part = if calls < SHORT { 20 } else { 1 };
+    let calls = runs::calls();
+    let part = if runs::is_short() { 20 } else { 1 };
     let report = runtime.block_on(async {
         json!({
             "blocksPerSecond": {
@@ -59,9 +65,9 @@ fn main() {
     println!("{}", serde_json::to_string_pretty(&report).expect("JSON"));
 }
 
-/// All four ways, and what the issue of speed is about: the ratios.
+/// All four ways.
 async fn replications(count: u64, bytes: usize) -> Value {
-    let mut rates = [const { vec![] }; 4];
+    let mut rates = Ways::default();
     // Turn by turn, so that whatever else the machine does falls upon all of them.
     for _ in 0..RUNS {
         let rust = RustServer::start(count, bytes).await;
@@ -72,16 +78,7 @@ async fn replications(count: u64, bytes: usize) -> Value {
         rates[3].push(rust_fetches(js.address, js.key, count).await);
         rust.network.shutdown().await;
     }
-    let [rust_rust, js_js, rust_js, js_rust] = rates.map(middle);
-    json!({
-        "rustToRust": rust_rust.round(), "jsToJs": js_js.round(), "rustToJs": rust_js.round(),
-        "jsToRust": js_rust.round(), "rustToRustOverJsToJs": rust_rust / js_js, "rustToJsOverJsToJs": rust_js / js_js,
-    })
-}
-
-fn middle(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[RUNS / 2]
+    compared(rates, f64::round)
 }
 
 struct RustServer {
@@ -95,15 +92,7 @@ struct RustServer {
 impl RustServer {
     async fn start(count: u64, bytes: usize) -> Self {
         let directory = directory();
-        let key = SecretKey::from_seed(&[9; 32]);
-        let mut core =
-            Core::create(&directory.path().join("core"), key, Durability::Relaxed).expect("a new core");
-        let many = (1_000_000 / bytes as u64).max(1);
-        for first in (0..count).step_by(many as usize) {
-            let blocks: Vec<Vec<u8>> =
-                (first..count.min(first + many)).map(|block| vec![block as u8; bytes]).collect();
-            core.append(&blocks).expect("room on the disk");
-        }
+        let core = written(directory.path(), count, bytes);
         let network = Network::new(NetworkOptions::default());
         network.hold(Held::Own(core.follow()), None);
         let address = network.listen(local()).await.expect("a free port");
@@ -134,51 +123,26 @@ struct JsServer {
 impl JsServer {
     fn start(count: u64, bytes: usize) -> Self {
         let directory = directory();
-        let mut process = Js::start(directory.path(), "serve", &[count.to_string(), bytes.to_string()]);
+        let place = directory.path().display().to_string();
+        let mut process =
+            Js::start("network.js", &["serve".into(), place, count.to_string(), bytes.to_string()]);
         let said = process.line();
-        let port = u16::try_from(said["port"].as_u64().expect("a port")).expect("a port");
         let key = said["key"].as_str().expect("a key").parse().expect("a key");
-        Self { _process: process, address: ([127, 0, 0, 1], port).into(), key, _directory: directory }
+        Self {
+            _process: process,
+            address: ([127, 0, 0, 1], Js::port(&said)).into(),
+            key,
+            _directory: directory,
+        }
     }
 }
 
 fn js_fetches(address: SocketAddr, key: PublicKey, count: u64) -> f64 {
     let directory = directory();
-    let arguments = [address.port().to_string(), key.to_string(), count.to_string()];
-    let mut process = Js::start(directory.path(), "fetch", &arguments);
+    let place = directory.path().display().to_string();
+    let arguments = ["fetch".into(), place, address.port().to_string(), key.to_string(), count.to_string()];
+    let mut process = Js::start("network.js", &arguments);
     count as f64 / process.line()["ms"].as_f64().expect("a time") * 1000.0
-}
-
-/// A Node.js process, which ends with its input.
-struct Js {
-    process: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Js {
-    fn start(directory: &Path, mode: &str, arguments: &[String]) -> Self {
-        let packages = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("interop/node_modules");
-        assert!(packages.exists(), "no packages of npm yet: `cargo test --test node interop` installs them");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/network.js");
-        let mut node = Command::new("node");
-        node.arg(script).arg(mode).arg(directory).args(arguments).env("NODE_PATH", packages);
-        let mut process =
-            node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Node.js is installed");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        Self { process, lines }
-    }
-
-    fn line(&mut self) -> Value {
-        let line = self.lines.next().expect("it answers").expect("UTF-8");
-        serde_json::from_str(&line).expect("JSON")
-    }
-}
-
-impl Drop for Js {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ended = self.process.wait();
-    }
 }
 
 /// A host and a watcher in this process, with a real connection between them.
@@ -297,10 +261,6 @@ async fn serve(vm: &Vm) -> (Network, SocketAddr) {
 
 fn local() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
-}
-
-fn directory() -> TempDir {
-    tempfile::tempdir().expect("a temporary directory")
 }
 
 /// The most memory that this process has had, in bytes, as Linux counts it; `null` elsewhere.
