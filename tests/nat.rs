@@ -7,6 +7,7 @@
 mod laboratory;
 mod program;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,7 +32,10 @@ fn watched(host: Place, watcher: Place) -> Option<String> {
 
 /// Starts a host, which is there when this returns. Its key.
 fn serve(laboratory: &Laboratory, place: Place) -> (Program, String) {
-    let script = example("counter.js");
+    serve_script(laboratory, place, &example("counter.js"))
+}
+
+fn serve_script(laboratory: &Laboratory, place: Place, script: &Path) -> (Program, String) {
     let mut host = laboratory
         .start(place, Command::new(VMS).arg("host").arg(script).args(["--dir", "d", "--port", "0"]));
     let said = host.line(PATIENCE, &["\"event\":\"serving\""]);
@@ -111,6 +115,21 @@ fn peers_behind_the_same_router_meet_at_their_local_addresses() {
 fn peers_without_routers_are_reached_and_reach_others() {
     assert_was(watched(Place::Public, Place::random(1)), PUBLIC);
     assert_was(watched(Place::random(1), Place::Public), PUBLIC);
+}
+
+/// Were the probes of a stream sent in fragments, or were they all that it sends, nothing would arrive.
+#[test]
+fn a_stream_finds_the_size_that_its_path_carries() {
+    let Some(laboratory) = Laboratory::new() else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let script = directory.path().join("long.js");
+    // All of it is in the log's first entry, which needs hundreds of datagrams.
+    let code = format!("exports.f = () => 1 // {}", "x".repeat(500_000));
+    std::fs::write(&script, code).expect("room on the disk");
+    let (_host, key) = serve_script(&laboratory, Place::Narrow, &script);
+    let mut fetch = Command::new(VMS);
+    let mut fetch = laboratory.start(Place::Public, fetch.args(["verify", &key]));
+    fetch.line(PATIENCE, &["\"verdict\":\"agrees\""]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ use crate::harness::VMS;
 /// A node by which all others find the network.
 pub(super) const BOOTSTRAP: [&str; 2] = ["--bootstrap", "20.7.0.1:49737"];
 const NODES: u8 = 4;
+/// Of an IP packet on a narrow link: the shortest datagrams of a stream and their headers fit, but few that are longer.
+const NARROW_BYTES: u32 = 1260;
 /// In front of the process id in the names of namespaces.
 const PREFIX: &str = "vmsnat";
 
@@ -32,6 +34,8 @@ static LABORATORIES: AtomicU32 = AtomicU32::new(0);
 pub(super) enum Place {
     /// In the public network.
     Public,
+    /// In the public network, at the end of a link that carries no datagram of full size, and does not say so.
+    Narrow,
     /// Behind a router.
     Home { router: u8, nat: Nat },
 }
@@ -131,7 +135,9 @@ impl Laboratory {
         self.peers.set(number);
         let peer = self.namespace(&format!("peer{number}"))?;
         let (network, address, gateway) = match place {
-            Place::Public => (format!("{}-public", self.name), format!("20.7.0.{}", 50 + number), None),
+            Place::Public | Place::Narrow => {
+                (format!("{}-public", self.name), format!("20.7.0.{}", 50 + number), None)
+            }
             Place::Home { router, nat } => {
                 let gateway = Some(format!("192.168.{router}.1"));
                 (self.router(router, nat)?, format!("192.168.{router}.{}", 1 + number), gateway)
@@ -139,6 +145,11 @@ impl Laboratory {
         };
         ip(&format!("link add end netns {peer} type veth peer name peer{number} netns {network}"))?;
         ip(&format!("-n {network} link set peer{number} master bridge up"))?;
+        if matches!(place, Place::Narrow) {
+            // The bridge drops what is too long for one of its ports, without a word to the sender.
+            ip(&format!("-n {network} link set peer{number} mtu {NARROW_BYTES}"))?;
+            ip(&format!("-n {network} link set bridge mtu 1500"))?;
+        }
         ip(&format!("-n {peer} address add {address}/24 dev end"))?;
         ip(&format!("-n {peer} link set end up"))?;
         gateway.map_or(Ok(()), |gateway| ip(&format!("-n {peer} route add default via {gateway}")))?;
