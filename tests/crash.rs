@@ -89,7 +89,7 @@ fn check(place: &Place, acknowledged: &Acknowledged, crash: u64) {
 fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
     for signal in ["TERM", "INT"] {
         let place = Place::new(
-            "let started = 0; exports.slow = () => { started++; for (let i = 0; i < 3e6; i++); return started }",
+            "let started = 0; exports.slow = () => { started++; for (let i = 0; i < 15e5; i++); return started }",
         );
         run(async {
             let host = place.host();

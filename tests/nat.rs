@@ -127,9 +127,9 @@ fn a_stream_finds_the_size_that_its_path_carries() {
     let code = format!("exports.f = () => 1 // {}", "x".repeat(500_000));
     std::fs::write(&script, code).expect("room on the disk");
     let (_host, key) = serve_script(&laboratory, Place::Narrow, &script);
-    let mut fetch = Command::new(VMS);
-    let mut fetch = laboratory.start(Place::Public, fetch.args(["verify", &key]));
-    fetch.line(PATIENCE, &["\"verdict\":\"agrees\""]);
+    let mut watch = Command::new(VMS);
+    let mut watcher = laboratory.start(Place::Public, watch.args(["watch", &key, "--dir", "watched"]));
+    watcher.line(PATIENCE, &["\"event\":\"agrees\",\"length\":1"]);
 }
 
 #[test]
