@@ -27,7 +27,8 @@ fn a_request_is_repeated_every_second_and_given_up_after_four() {
     let first = lone.sent();
     let repeated = lone.pass(3_999);
     assert_eq!(repeated, [&first[..], &first[..], &first[..]].concat(), "the same bytes");
-    assert!(lone.events.is_empty());
+    let late: Vec<Action> = lone.events.drain(..).collect();
+    assert_eq!(late, [1, 2, 3].map(|_| Action::RequestLate(request)), "said at each repetition");
     assert!(lone.pass(1).is_empty());
     let result = Err(RequestError::TimedOut(to));
     assert_eq!(lone.events, vec![Action::RequestDone { request, result }]);
