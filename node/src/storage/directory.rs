@@ -12,7 +12,7 @@ use super::StorageError;
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDirectory {
@@ -30,7 +30,7 @@ impl DataDirectory {
             .open(&path)
             .map_err(StorageError::io(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: directory.to_owned(), _lock: file }),
+            Ok(()) => Ok(Self { path: directory.to_owned(), lock: file }),
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse { path: directory.to_owned() }),
             Err(TryLockError::Error(error)) => Err(StorageError::Io { path, source: error }),
         }
@@ -39,6 +39,15 @@ impl DataDirectory {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for DataDirectory {
+    /// Lets go of the lock by name: closing the file is not enough while a process that was just forked, and has not
+    /// begun its own program yet, holds a copy of it.
+    fn drop(&mut self) {
+        // Should this fail, the lock ends with the last copy.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -88,6 +97,15 @@ mod tests {
         drop(first);
         assert!(path.join("lock").exists());
         DataDirectory::lock(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_process_just_forked_does_not_keep_it() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let first = DataDirectory::lock(root.path()).expect("free");
+        let _copy = first.lock.try_clone().expect("a copy");
+        drop(first);
+        DataDirectory::lock(root.path()).expect("free again");
     }
 
     #[test]
