@@ -126,10 +126,11 @@ impl Inside {
     }
 
     /// Polls since the last question, or since the count was started.
+    #[inline]
     pub(super) fn polls(self) -> u64 {
         // SAFETY: the context is alive.
         let counter = unsafe { (*self.0.as_ptr()).counter };
-        u64::try_from(POLLS_PER_QUESTION - counter).unwrap_or(0)
+        u64::from((POLLS_PER_QUESTION - counter).unsigned_abs())
     }
 
     /// As if the engine had just asked.

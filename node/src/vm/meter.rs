@@ -98,11 +98,11 @@ impl Meter {
 
     /// Answers the engine's question: whether to stop.
     pub(super) fn poll(&self) -> bool {
-        self.spend(STEPS_PER_UNIT);
-        self.fault().is_some()
+        !self.pay(STEPS_PER_UNIT)
     }
 
     /// Counts work that is done for the script where the engine does not see it.
+    #[inline]
     pub(super) fn spend(&self, steps: u64) {
         if self.state.get() == State::Idle {
             return;
@@ -111,6 +111,13 @@ impl Meter {
         if self.used() > self.steps_max {
             self.stop(Fault::Fuel);
         }
+    }
+
+    /// Counts such work before it is done; says whether it may be.
+    #[inline]
+    pub(super) fn pay(&self, steps: u64) -> bool {
+        self.spend(steps);
+        self.fault().is_none()
     }
 
     /// Counts memory that the engine takes in one piece: filling it takes time, whoever asked for it. Small pieces are
@@ -149,6 +156,7 @@ impl Meter {
     }
 
     /// Stops the request. The first reason stays.
+    #[cold]
     pub(super) fn stop(&self, fault: Fault) {
         if self.state.get() == State::Running {
             self.state.set(State::Stopped(fault));

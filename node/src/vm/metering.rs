@@ -83,17 +83,6 @@ enum Charge {
 /// A rule: what one call costs, from its operands.
 type Rule = fn(&Operands, &Known) -> Charge;
 
-/// What becomes of a call.
-enum Verdict {
-    Run,
-    RunAndCount(fn(Operand) -> u64),
-    /// With this for a replacer.
-    RunInspected(qjs::JSValue),
-    Elsewhere(qjs::JSValue),
-    Known(qjs::JSValue),
-    Stop,
-}
-
 /// Objects of the language that a rule must know from others. They are alive as long as the [`Metering`].
 struct Known {
     array: qjs::JSValue,
@@ -204,6 +193,7 @@ impl Metering {
     }
 
     /// Of the script that runs on this thread.
+    #[inline]
     fn current<'a>() -> Option<&'a Self> {
         let current = CURRENT.get();
         // SAFETY: `begin` has set it, `end` or `drop` takes it away; a metering does not move out of its box.
@@ -213,25 +203,10 @@ impl Metering {
         }
     }
 
-    /// Takes the fuel for a call of the built-in of this row. Says how to go on.
-    fn judge(&self, row: usize, operands: &Operands) -> Verdict {
-        match (TABLE[row].rule)(operands, &self.known) {
-            Charge::Steps(steps) if self.pay(steps) => Verdict::Run,
-            Charge::Inspected if self.pay(0) => Verdict::RunInspected(self.replacer),
-            Charge::Known(steps, answer) if self.pay(steps) => Verdict::Known(answer),
-            Charge::After(steps, more) if self.pay(steps) => Verdict::RunAndCount(more),
-            Charge::Script if self.pay(0) => match self.scripted[row] {
-                Some(version) => Verdict::Elsewhere(version),
-                None => Verdict::Run,
-            },
-            _ => Verdict::Stop,
-        }
-    }
-
-    /// Whether the call may go on after so many steps.
+    /// Whether the script may go on after so many steps.
+    #[inline]
     fn pay(&self, steps: u64) -> bool {
-        self.meter.spend(steps);
-        self.meter.fault().is_none()
+        self.meter.pay(steps)
     }
 }
 

@@ -256,9 +256,9 @@ impl Known {
 
     /// What all arrays inherit is as the language defines it.
     fn is_pristine(&self, call: &Operands) -> bool {
-        let (array, object) = (call.with(self.array_prototype), call.with(self.object_prototype));
+        let (array, object) = (call.with(&self.array_prototype), call.with(&self.object_prototype));
         array.own_is(Name::Constructor, self.array)
-            && call.with(self.array).own_is(Name::Species, self.species)
+            && call.with(&self.array).own_is(Name::Species, self.species)
             && array.prototype(|prototype| prototype.is(self.object_prototype))
             && [array, object]
                 .iter()

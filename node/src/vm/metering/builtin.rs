@@ -17,7 +17,8 @@ use std::sync::OnceLock;
 use rquickjs::{Ctx, Value, qjs};
 
 use super::operand::Operands;
-use super::{Metering, Verdict};
+use super::table::TABLE;
+use super::{Charge, Metering, Rule};
 
 type Kind = u8;
 const GENERIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_generic as Kind;
@@ -89,8 +90,14 @@ pub(super) struct Original {
     magic: i16,
 }
 
-/// The originals of all rows. They are functions of the linked engine, the same for every heap of this process.
-static ORIGINALS: OnceLock<Vec<Original>> = OnceLock::new();
+/// What is needed in each call of an exchanged function.
+struct Exchanged {
+    original: Original,
+    rule: Rule,
+}
+
+/// All rows. The originals are functions of the linked engine, the same for every heap of this process.
+static EXCHANGED: OnceLock<Vec<Exchanged>> = OnceLock::new();
 
 /// The engine is not the one that this file knows.
 #[derive(Debug, thiserror::Error)]
@@ -185,8 +192,12 @@ unsafe extern "C" fn metered_elsewhere(
 pub(super) fn exchange(functions: &[Value<'_>]) -> Result<(), LayoutError> {
     let originals: Option<Vec<Original>> = functions.iter().map(original).collect();
     let originals = originals.ok_or(LayoutError("set of built-ins"))?;
-    let known = ORIGINALS.get_or_init(|| originals.clone());
-    let is_known = known.len() == originals.len() && known.iter().zip(&originals).all(|(a, b)| a.is(b));
+    let rules = TABLE.iter().map(|row| row.rule);
+    let exchanged =
+        || originals.iter().zip(rules).map(|(&original, rule)| Exchanged { original, rule }).collect();
+    let known = EXCHANGED.get_or_init(exchanged);
+    let is_known =
+        known.len() == originals.len() && known.iter().zip(&originals).all(|(a, b)| a.original.is(b));
     if !is_known {
         return Err(LayoutError("set of built-ins"));
     }
@@ -309,26 +320,56 @@ unsafe extern "C" fn metered(
     arguments: *mut qjs::JSValue,
     row: c_int,
 ) -> qjs::JSValue {
-    let (row, original) = of_row(row);
-    // SAFETY: as the engine gave them. What the verdict holds was made in this context, or lives as long as it.
+    let Exchanged { original, rule } = of_row(row);
+    // SAFETY: as the engine gave them.
     unsafe {
         let Some(metering) = Metering::current() else { return original.call(ctx, this, count, arguments) };
         let operands = Operands::new(ctx, this, count, arguments);
-        match metering.judge(row, &operands) {
-            Verdict::Run => original.call(ctx, this, count, arguments),
-            Verdict::RunAndCount(steps_of) => {
-                let result = original.call(ctx, this, count, arguments);
-                let steps = steps_of(operands.with(result));
-                if metering.pay(steps) { result } else { interrupted(ctx, result) }
-            }
-            Verdict::RunInspected(replacer) => {
-                let mut inspected = [operands.argument_value(0), replacer, operands.argument_value(2)];
-                original.call(ctx, this, 3, inspected.as_mut_ptr())
-            }
-            Verdict::Elsewhere(function) => qjs::JS_Call(ctx, function, this, count, arguments),
-            Verdict::Known(result) => result,
-            Verdict::Stop => interrupted(ctx, qjs::JS_UNDEFINED),
+        match rule(&operands, &metering.known) {
+            Charge::Steps(steps) if metering.pay(steps) => original.call(ctx, this, count, arguments),
+            charge => metering.settle(charge, row, original, &operands),
         }
+    }
+}
+
+impl Metering {
+    /// Goes on with a call whose charge is not just a number of steps, or more than there is.
+    ///
+    /// # Safety
+    /// As for [`metered`], with what the engine gave it.
+    #[cold]
+    unsafe fn settle(
+        &self,
+        charge: Charge,
+        row: c_int,
+        original: &Original,
+        operands: &Operands,
+    ) -> qjs::JSValue {
+        let (ctx, this, count, arguments) = operands.raw();
+        // SAFETY: the caller's promise. What is called or given back was made in this context, or lives as long as it.
+        unsafe {
+            match charge {
+                Charge::Inspected if self.pay(0) => {
+                    let mut inspected =
+                        [operands.argument(0).value(), self.replacer, operands.argument(2).value()];
+                    original.call(ctx, this, 3, inspected.as_mut_ptr())
+                }
+                Charge::Known(steps, answer) if self.pay(steps) => answer,
+                Charge::After(steps, more) if self.pay(steps) => {
+                    let result = original.call(ctx, this, count, arguments);
+                    if self.pay(more(operands.with(&result))) { result } else { interrupted(ctx, result) }
+                }
+                Charge::Script if self.pay(0) => match self.scripted(row) {
+                    Some(version) => qjs::JS_Call(ctx, version, this, count, arguments),
+                    None => original.call(ctx, this, count, arguments),
+                },
+                _ => interrupted(ctx, qjs::JS_UNDEFINED),
+            }
+        }
+    }
+
+    fn scripted(&self, row: c_int) -> Option<qjs::JSValue> {
+        usize::try_from(row).ok().and_then(|row| self.scripted[row])
     }
 }
 
@@ -344,7 +385,7 @@ unsafe extern "C" fn metered_next(
     done: *mut c_int,
     row: c_int,
 ) -> qjs::JSValue {
-    let (_, original) = of_row(row);
+    let original = &of_row(row).original;
     // SAFETY: as the engine gave them; the entry of this kind is of this type.
     unsafe {
         if let Some(metering) = Metering::current()
@@ -358,10 +399,10 @@ unsafe extern "C" fn metered_next(
     }
 }
 
-fn of_row(row: c_int) -> (usize, &'static Original) {
-    let originals = ORIGINALS.get().expect("set before the first entry was exchanged");
-    let row = usize::try_from(row).expect("rows count from zero");
-    (row, &originals[row])
+#[inline]
+fn of_row(row: c_int) -> &'static Exchanged {
+    let exchanged = EXCHANGED.get().expect("set before the first entry was exchanged");
+    &exchanged[usize::try_from(row).expect("rows count from zero")]
 }
 
 /// The engine's own way to end a script, in place of `result`.

@@ -39,7 +39,7 @@ unsafe extern "C" fn compile_pattern(
     // SAFETY: as the engine gave them.
     unsafe {
         if let Some(metering) = Metering::current() {
-            let operands = Operands::new(ctx, pattern, 0, std::ptr::null());
+            let operands = Operands::new(ctx, pattern, 0, std::ptr::null_mut());
             let units = operands.this().text_length().unwrap_or(0);
             if !metering.pay(text::compiling(units)) {
                 return builtin::interrupted(ctx, qjs::JS_UNDEFINED);

@@ -29,15 +29,15 @@ pub(super) enum Name {
 pub(super) struct Operands {
     ctx: *mut qjs::JSContext,
     this: qjs::JSValue,
-    count: usize,
-    arguments: *const qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
 }
 
-/// One value among the operands, or an element of one.
+/// One value among the operands, or an element of one, where it stands: a copy costs more than what is mostly asked of it.
 #[derive(Clone, Copy)]
-pub(super) struct Operand {
+pub(super) struct Operand<'a> {
     ctx: *mut qjs::JSContext,
-    value: qjs::JSValue,
+    value: &'a qjs::JSValue,
 }
 
 /// What a property is, as far as it can be told without a script's help.
@@ -64,38 +64,38 @@ impl Operands {
         ctx: *mut qjs::JSContext,
         this: qjs::JSValue,
         count: c_int,
-        arguments: *const qjs::JSValue,
+        arguments: *mut qjs::JSValue,
     ) -> Self {
-        Self { ctx, this, count: usize::try_from(count).unwrap_or(0), arguments }
+        Self { ctx, this, count, arguments }
+    }
+
+    /// All of it, as `new` was given it.
+    pub(super) fn raw(&self) -> (*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue) {
+        (self.ctx, self.this, self.count, self.arguments)
     }
 
     /// What the function was called on; for a constructor the target of `new`.
-    pub(super) fn this(&self) -> Operand {
-        Operand { ctx: self.ctx, value: self.this }
+    pub(super) fn this(&self) -> Operand<'_> {
+        self.with(&self.this)
     }
 
     /// How many arguments there are.
     pub(super) fn count(&self) -> usize {
-        self.count
+        usize::try_from(self.count).unwrap_or(0)
     }
 
     /// An argument, `undefined` if there are not so many.
-    pub(super) fn argument(&self, index: usize) -> Operand {
-        Operand { ctx: self.ctx, value: self.argument_value(index) }
-    }
-
-    /// The same, to be handed on.
-    pub(super) fn argument_value(&self, index: usize) -> qjs::JSValue {
-        if index < self.count {
+    pub(super) fn argument(&self, index: usize) -> Operand<'_> {
+        if index < self.count() {
             // SAFETY: the index is in the row of values that `new` was given.
-            unsafe { *self.arguments.add(index) }
+            self.with(unsafe { &*self.arguments.add(index) })
         } else {
-            qjs::JS_UNDEFINED
+            self.with(&qjs::JS_UNDEFINED)
         }
     }
 
     /// Another value of the same heap, alive as long.
-    pub(super) fn with(&self, value: qjs::JSValue) -> Operand {
+    pub(super) fn with<'a>(&self, value: &'a qjs::JSValue) -> Operand<'a> {
         Operand { ctx: self.ctx, value }
     }
 
@@ -110,10 +110,15 @@ impl Operands {
     }
 }
 
-impl Operand {
+impl Operand<'_> {
+    /// What the engine calls it.
+    pub(super) fn value(self) -> qjs::JSValue {
+        *self.value
+    }
+
     fn tag(self) -> i32 {
         // SAFETY: reads the tag, which every value has.
-        unsafe { qjs::JS_VALUE_GET_TAG(self.value) }
+        unsafe { qjs::JS_VALUE_GET_TAG(*self.value) }
     }
 
     pub(super) fn is_undefined(self) -> bool {
@@ -131,19 +136,19 @@ impl Operand {
 
     pub(super) fn is_function(self) -> bool {
         // SAFETY: the value is alive.
-        self.is_object() && unsafe { qjs::JS_IsFunction(self.ctx, self.value) }
+        self.is_object() && unsafe { qjs::JS_IsFunction(self.ctx, *self.value) }
     }
 
     /// An object that was made as a regular expression, whatever it looks like now.
     pub(super) fn is_regexp(self) -> bool {
         // SAFETY: the value is alive.
-        self.is_object() && unsafe { qjs::JS_IsRegExp(self.value) }
+        self.is_object() && unsafe { qjs::JS_IsRegExp(*self.value) }
     }
 
     /// An `ArrayBuffer`.
     pub(super) fn is_buffer(self) -> bool {
         // SAFETY: the value is alive.
-        self.is_object() && unsafe { qjs::JS_IsArrayBuffer(self.value) }
+        self.is_object() && unsafe { qjs::JS_IsArrayBuffer(*self.value) }
     }
 
     /// A BigInt that does not fit into a machine word.
@@ -154,7 +159,7 @@ impl Operand {
     /// Words of 32 bits in a long integer; 0 for anything else.
     pub(super) fn limbs(self) -> u64 {
         // SAFETY: the kind says that the value points to an integer.
-        if self.is_long_integer() { u64::from(unsafe { builtin::limbs(self.value) }) } else { 0 }
+        if self.is_long_integer() { u64::from(unsafe { builtin::limbs(*self.value) }) } else { 0 }
     }
 
     /// Properties of its own that an object has, elements among them; units of a text. No more than were ever there.
@@ -163,19 +168,19 @@ impl Operand {
             return self.text_length().unwrap_or(0);
         }
         let elements = self.dense_length().or(self.typed_length()).unwrap_or(0);
-        elements.saturating_add(u64::from(builtin::property_count(self.value)))
+        elements.saturating_add(u64::from(builtin::property_count(*self.value)))
     }
 
     /// The number that a built-in function gives for this value: one that runs no script on it.
     pub(super) fn number_of(self, function: qjs::JSValue) -> Option<u64> {
         // SAFETY: function and value are alive; a number needs no release, and an exception is taken away.
         unsafe {
-            let value = qjs::JS_Call(self.ctx, function, self.value, 0, std::ptr::null_mut());
+            let value = qjs::JS_Call(self.ctx, function, *self.value, 0, std::ptr::null_mut());
             if qjs::JS_IsException(value) {
                 qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
                 return None;
             }
-            Self { ctx: self.ctx, value }.number().map(|number| number as u64)
+            Operand { ctx: self.ctx, value: &value }.number().map(|number| number as u64)
         }
     }
 
@@ -184,8 +189,8 @@ impl Operand {
         // SAFETY: the tag says which member of the union is there.
         unsafe {
             match self.tag() {
-                qjs::JS_TAG_INT => Some(f64::from(qjs::JS_VALUE_GET_INT(self.value))),
-                tag if qjs::JS_TAG_IS_FLOAT64(tag) => Some(qjs::JS_VALUE_GET_FLOAT64(self.value)),
+                qjs::JS_TAG_INT => Some(f64::from(qjs::JS_VALUE_GET_INT(*self.value))),
+                tag if qjs::JS_TAG_IS_FLOAT64(tag) => Some(qjs::JS_VALUE_GET_FLOAT64(*self.value)),
                 _ => None,
             }
         }
@@ -196,11 +201,11 @@ impl Operand {
     pub(super) fn text_length(self) -> Option<u64> {
         match self.tag() {
             // SAFETY: the tag says so.
-            qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(self.value) })),
+            qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(*self.value) })),
             qjs::JS_TAG_STRING_ROPE => {
                 let mut length = 0;
                 // SAFETY: the value is alive. The length of a string is its own and can not be redefined.
-                let status = unsafe { qjs::JS_GetLength(self.ctx, self.value, &raw mut length) };
+                let status = unsafe { qjs::JS_GetLength(self.ctx, *self.value, &raw mut length) };
                 (status == 0).then(|| u64::try_from(length).unwrap_or(0))
             }
             _ => None,
@@ -213,7 +218,7 @@ impl Operand {
         let mut length = 0;
         // SAFETY: the value is a living string; the units are released after they are copied.
         unsafe {
-            let units = qjs::JS_ToCStringLenUTF16(self.ctx, &raw mut length, self.value);
+            let units = qjs::JS_ToCStringLenUTF16(self.ctx, &raw mut length, *self.value);
             if units.is_null() {
                 // For want of memory. The built-in will meet that itself.
                 qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
@@ -230,8 +235,14 @@ impl Operand {
         if !self.is_object() {
             return None;
         }
-        let length = builtin::array_length(self.value)?;
-        Some(Self { ctx: self.ctx, value: length }.number().unwrap_or(0.0) as u64)
+        let length = builtin::array_length(*self.value)?;
+        // SAFETY: the tag says which member of the union is there. It is a whole number, and not negative.
+        unsafe {
+            match qjs::JS_VALUE_GET_TAG(length) {
+                qjs::JS_TAG_INT => Some(u64::from(qjs::JS_VALUE_GET_INT(length).unsigned_abs())),
+                _ => Some(qjs::JS_VALUE_GET_FLOAT64(length) as u64),
+            }
+        }
     }
 
     /// The same if each element is an ordinary property: nothing of the script's runs when they are read.
@@ -239,13 +250,13 @@ impl Operand {
         if !self.is_object() {
             return None;
         }
-        let count = u64::from(builtin::dense_count(self.value)?);
+        let count = u64::from(builtin::dense_count(*self.value)?);
         (self.array_length() == Some(count)).then_some(count)
     }
 
     /// Elements of a typed array; none if its buffer is gone.
     pub(super) fn typed_length(self) -> Option<u64> {
-        if self.is_object() { builtin::typed_count(self.value).map(u64::from) } else { None }
+        if self.is_object() { builtin::typed_count(*self.value).map(u64::from) } else { None }
     }
 
     /// The length of any object, if it can be known: its own or inherited, and an ordinary number.
@@ -262,12 +273,12 @@ impl Operand {
     }
 
     /// The value of a dense array's element, as long as `look` lasts.
-    pub(super) fn element<T>(self, index: u64, look: impl FnOnce(Self) -> T) -> T {
+    pub(super) fn element<T>(self, index: u64, look: impl FnOnce(Operand<'_>) -> T) -> T {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         // SAFETY: the array is alive; elements of a dense array are ordinary properties. What was read is released.
         unsafe {
-            let value = qjs::JS_GetPropertyUint32(self.ctx, self.value, index);
-            let seen = look(Self { ctx: self.ctx, value });
+            let value = qjs::JS_GetPropertyUint32(self.ctx, *self.value, index);
+            let seen = look(Operand { ctx: self.ctx, value: &value });
             qjs::JS_FreeValue(self.ctx, value);
             seen
         }
@@ -280,9 +291,9 @@ impl Operand {
         }
         // SAFETY: each object on the way is held while it is looked at, and released after.
         unsafe {
-            let mut object = qjs::JS_DupValue(self.ctx, self.value);
+            let mut object = qjs::JS_DupValue(self.ctx, *self.value);
             loop {
-                let found = Self { ctx: self.ctx, value: object }.own(name);
+                let found = Operand { ctx: self.ctx, value: &object }.own(name);
                 if !matches!(found, Property::Absent) {
                     qjs::JS_FreeValue(self.ctx, object);
                     return found;
@@ -303,10 +314,10 @@ impl Operand {
         // SAFETY: the object is alive and no proxy, for which the engine would ask the script. The descriptor is only
         // read if the engine has filled it, and what it holds is released.
         unsafe {
-            if qjs::JS_IsProxy(self.value) {
+            if qjs::JS_IsProxy(*self.value) {
                 return Property::Opaque;
             }
-            match qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), self.value, atom(name)) {
+            match qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), *self.value, atom(name)) {
                 0 => return Property::Absent,
                 1 => {}
                 _ => {
@@ -315,7 +326,7 @@ impl Operand {
                 }
             }
             let found = found.assume_init();
-            let value = Self { ctx: self.ctx, value: found.value };
+            let value = Operand { ctx: self.ctx, value: &found.value };
             let property = match found.flags & qjs::JS_PROP_GETSET as c_int {
                 0 => Property::Data(value.kind()),
                 _ => Property::Opaque,
@@ -332,17 +343,17 @@ impl Operand {
         let mut found = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
         // SAFETY: as in `own`.
         unsafe {
-            if qjs::JS_IsProxy(self.value) {
+            if qjs::JS_IsProxy(*self.value) {
                 return false;
             }
-            if qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), self.value, atom(name)) != 1 {
+            if qjs::JS_GetOwnProperty(self.ctx, found.as_mut_ptr(), *self.value, atom(name)) != 1 {
                 qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
                 return false;
             }
             let found = found.assume_init();
             let is_accessor = found.flags & qjs::JS_PROP_GETSET as c_int != 0;
             let part = if is_accessor { found.getter } else { found.value };
-            let is_expected = Self { ctx: self.ctx, value: part }.is(expected);
+            let is_expected = Operand { ctx: self.ctx, value: &part }.is(expected);
             for part in [found.value, found.getter, found.setter] {
                 qjs::JS_FreeValue(self.ctx, part);
             }
@@ -365,16 +376,16 @@ impl Operand {
         unsafe {
             self.is_object()
                 && qjs::JS_VALUE_GET_TAG(other) == qjs::JS_TAG_OBJECT
-                && qjs::JS_VALUE_GET_PTR(self.value) == qjs::JS_VALUE_GET_PTR(other)
+                && qjs::JS_VALUE_GET_PTR(*self.value) == qjs::JS_VALUE_GET_PTR(other)
         }
     }
 
     /// The prototype of an object that is no proxy, as long as `look` lasts.
-    pub(super) fn prototype<T>(self, look: impl FnOnce(Self) -> T) -> T {
+    pub(super) fn prototype<T>(self, look: impl FnOnce(Operand<'_>) -> T) -> T {
         // SAFETY: the object is alive; what was read is released.
         unsafe {
-            let value = qjs::JS_GetPrototype(self.ctx, self.value);
-            let seen = look(Self { ctx: self.ctx, value });
+            let value = qjs::JS_GetPrototype(self.ctx, *self.value);
+            let seen = look(Operand { ctx: self.ctx, value: &value });
             qjs::JS_FreeValue(self.ctx, value);
             seen
         }
@@ -385,12 +396,12 @@ impl Operand {
         // SAFETY: function and value are alive; the result is released, and an exception taken away.
         unsafe {
             let mut argument = Operands::number(argument);
-            let value = qjs::JS_Call(self.ctx, function, self.value, 1, &raw mut argument);
+            let value = qjs::JS_Call(self.ctx, function, *self.value, 1, &raw mut argument);
             if qjs::JS_IsException(value) {
                 qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
                 return None;
             }
-            let length = Self { ctx: self.ctx, value }.text_length();
+            let length = Operand { ctx: self.ctx, value: &value }.text_length();
             qjs::JS_FreeValue(self.ctx, value);
             length
         }

@@ -220,8 +220,10 @@ pub(super) fn replace(call: &Operands, _: &Known) -> Charge {
     on_text(call, |length| {
         let needle = needle.text_length().unwrap_or(1);
         let tried = length.saturating_mul(needle) / (2 * UNITS_PER_STEP);
-        let places = length / needle.max(1) + 1;
-        let looked = places.saturating_mul(replacement.text_length().unwrap_or(0) / UNITS_PER_STEP);
+        let looked = match replacement.text_length().unwrap_or(0) / UNITS_PER_STEP {
+            0 => 0,
+            each => each.saturating_mul(length / needle.max(1) + 1),
+        };
         (length / SCANNED_PER_STEP).saturating_add(tried).saturating_add(looked)
     })
 }
