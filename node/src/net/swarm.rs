@@ -248,7 +248,7 @@ impl Driver {
     async fn send(&mut self) -> usize {
         {
             let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
-            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.poll_datagram(now, datagram));
+            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.append_datagram(now, datagram));
         }
         let mut place = 0;
         while let Some(name) = self.outbox.socket(place) {

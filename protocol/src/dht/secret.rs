@@ -14,7 +14,7 @@ use rand_core::{CryptoRng, RngCore};
 use thiserror::Error;
 
 use super::noise::StreamKeys;
-use crate::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame};
+use crate::wire::frame::{FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame};
 
 /// Bytes of the first frame: an id and the cipher's random number.
 pub(crate) const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
@@ -55,14 +55,14 @@ impl SecretStream {
         (Self { keys, push, pull: None, frames }, bytes)
     }
 
-    /// The bytes that carry a message. An empty one is a sign of life.
+    /// Adds the bytes that carry a message to `bytes`. An empty one is a sign of life.
     ///
     /// # Panics
     /// If it has more than [`PLAINTEXT_BYTES_MAX`] bytes.
-    pub fn seal(&mut self, mut message: Vec<u8>) -> Vec<u8> {
+    pub fn seal(&mut self, mut message: Vec<u8>, bytes: &mut Vec<u8>) {
         assert!(message.len() <= PLAINTEXT_BYTES_MAX, "the sender bounds its messages");
         self.push.push(&mut message, &[], Tag::Message).expect("a message in memory can be sealed");
-        encode_frame(&message).expect("the message has been measured")
+        put_frame(&message, bytes).expect("the message has been measured");
     }
 
     /// Takes bytes of the remote, in any pieces.

@@ -230,11 +230,17 @@ impl SwarmNode {
 
     /// Writes the next datagram to send into `datagram`, which is cleared first, and says where it goes.
     pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
+        datagram.clear();
+        self.append_datagram(now, datagram)
+    }
+
+    /// The same, put behind what is in `datagram` already.
+    pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((transmit, bytes)) = self.datagrams.pop_front() {
-            *datagram = bytes;
+            datagram.extend_from_slice(&bytes);
             return Some(transmit);
         }
-        let path = self.streams.poll_datagram(now, datagram)?;
+        let path = self.streams.append_datagram(now, datagram)?;
         Some(Transmit { socket: socket(path.socket), to: path.remote, ttl: None })
     }
 

@@ -207,6 +207,11 @@ impl Endpoint {
     /// Writes the next datagram to send into `datagram`, which is cleared first, and says where to.
     pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
         datagram.clear();
+        self.append_datagram(now, datagram)
+    }
+
+    /// The same, put behind what is in `datagram` already.
+    pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
         if let Some((path, header)) = self.lingering.poll() {
             header.write(datagram);
             return Some(path);

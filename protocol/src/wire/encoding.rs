@@ -172,7 +172,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Puts a number in its shortest form. Peers refuse numbers above [`UINT_MAX`].
+    /// A writer that need not move what is put until there are so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Puts a number in its shortest form: [`uint_bytes`] says how long it is. Peers refuse numbers above [`UINT_MAX`].
     pub fn uint(&mut self, number: u64) -> &mut Self {
         match number {
             0..=0xfc => self.raw(&[number as u8]),
@@ -199,6 +204,16 @@ impl Writer {
     }
 }
 
+/// Bytes that a number takes in its shortest form.
+pub(crate) fn uint_bytes(number: u64) -> usize {
+    match number {
+        0..=0xfc => 1,
+        0xfd..=0xffff => 3,
+        0x1_0000..=0xffff_ffff => 5,
+        _ => 9,
+    }
+}
+
 /// Bits of a flags field, lowest first. Unknown bits of a field are ignored everywhere.
 pub(crate) fn flags(bits: &[bool]) -> u64 {
     bits.iter().enumerate().map(|(position, bit)| u64::from(*bit) << position).sum()
@@ -222,6 +237,15 @@ mod tests {
         let too_many = DecodeError::TooMany { what: "things", count: 3, maximum: 2 };
         assert_eq!(Reader::new(&[3, 0, 0, 0]).count("things", 1, 2), Err(too_many));
         assert_eq!(Reader::new(&[3, 0, 0, 0]).count("things", 2, 3), Err(DecodeError::Truncated));
+    }
+
+    #[test]
+    fn a_number_takes_as_many_bytes_as_it_says() {
+        for number in [0, 0xfc, 0xfd, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, UINT_MAX] {
+            let mut writer = Writer::default();
+            writer.uint(number);
+            assert_eq!(writer.finish().len(), uint_bytes(number), "{number}");
+        }
     }
 
     #[test]

@@ -35,11 +35,21 @@ pub struct FrameTooLong {
 /// # Errors
 /// Where `body` is longer than [`FRAME_BYTES_MAX`].
 pub fn encode_frame(body: &[u8]) -> Result<Vec<u8>, FrameTooLong> {
-    check_length(body.len(), FRAME_BYTES_MAX)?;
-    let mut frame = Vec::with_capacity(FRAME_PREFIX_BYTES + body.len());
-    frame.extend_from_slice(&(body.len() as u32).to_le_bytes()[..FRAME_PREFIX_BYTES]);
-    frame.extend_from_slice(body);
+    let mut frame = vec![];
+    put_frame(body, &mut frame)?;
     Ok(frame)
+}
+
+/// Adds the same to `bytes`.
+///
+/// # Errors
+/// As [`encode_frame`].
+pub(crate) fn put_frame(body: &[u8], bytes: &mut Vec<u8>) -> Result<(), FrameTooLong> {
+    check_length(body.len(), FRAME_BYTES_MAX)?;
+    bytes.reserve(FRAME_PREFIX_BYTES + body.len());
+    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes()[..FRAME_PREFIX_BYTES]);
+    bytes.extend_from_slice(body);
+    Ok(())
 }
 
 /// Cuts a stream of bytes into frames.
@@ -51,6 +61,8 @@ pub struct FrameDecoder {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were taken. They are dropped all at once, so that many small frames cost no copying each.
     taken: usize,
+    /// Of the frame that comes next, once it was read: a long frame then begins where the buffer does when it is complete.
+    length: Option<usize>,
     maximum: usize,
 }
 
@@ -63,7 +75,7 @@ impl Default for FrameDecoder {
 impl FrameDecoder {
     /// A decoder at the start of a stream whose frames have at most `maximum` bytes.
     pub fn new(maximum: usize) -> Self {
-        Self { buffer: vec![], taken: 0, maximum }
+        Self { buffer: vec![], taken: 0, length: None, maximum }
     }
 
     /// Adds what came next.
@@ -81,17 +93,26 @@ impl FrameDecoder {
     /// # Errors
     /// Where the frame is announced to be longer than the maximum. The stream can not be read any further.
     pub fn take_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
-        let Some(prefix) = self.buffer[self.taken..].first_chunk::<FRAME_PREFIX_BYTES>() else {
-            return Ok(None);
-        };
-        let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], 0]) as usize;
-        check_length(length, self.maximum)?;
-        let start = self.taken + FRAME_PREFIX_BYTES;
+        let Some(length) = self.take_length()? else { return Ok(None) };
+        let start = self.taken;
         let frame = self.buffer.get(start..start + length);
         if frame.is_some() {
             self.taken = start + length;
+            self.length = None;
         }
         Ok(frame)
+    }
+
+    fn take_length(&mut self) -> Result<Option<usize>, FrameTooLong> {
+        if self.length.is_none()
+            && let Some(prefix) = self.buffer[self.taken..].first_chunk::<FRAME_PREFIX_BYTES>()
+        {
+            let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], 0]) as usize;
+            check_length(length, self.maximum)?;
+            self.length = Some(length);
+            self.taken += FRAME_PREFIX_BYTES;
+        }
+        Ok(self.length)
     }
 
     /// As [`FrameDecoder::take_frame`], as bytes of their own. Those of a long frame are not copied: two of it would be
@@ -119,7 +140,8 @@ impl FrameDecoder {
 
     /// Bytes that were pushed and not yet taken.
     pub fn buffered_bytes(&self) -> usize {
-        self.buffer.len() - self.taken
+        let prefix = self.length.map_or(0, |_| FRAME_PREFIX_BYTES);
+        prefix + self.buffer.len() - self.taken
     }
 
     /// Bytes of memory that it takes: at most twice the longest frame and what was pushed at once.

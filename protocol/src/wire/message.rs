@@ -97,18 +97,23 @@ impl Message {
 
     /// About how many bytes of memory the message takes.
     pub fn memory_bytes(&self) -> usize {
-        let contents = match self {
+        size_of::<Self>() + self.contents_bytes()
+    }
+
+    fn contents_bytes(&self) -> usize {
+        match self {
             Self::Data(data) => data.memory_bytes(),
             Self::Bitfield(bitfield) => 4 * bitfield.words.len(),
             Self::Extension(extension) => extension.name.len() + extension.message.len(),
             _ => 0,
-        };
-        size_of::<Self>() + contents
+        }
     }
 
     /// The body of the message.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        /// Numbers and lengths. Should there be more of them, the bytes move once.
+        const FIELDS_BYTES: usize = 128;
+        let mut writer = Writer::with_room(self.contents_bytes() + FIELDS_BYTES);
         match self {
             Self::Sync(sync) => sync.put(&mut writer),
             Self::Request(request) => request.put(&mut writer),

@@ -255,7 +255,8 @@ impl Mux {
     ///
     /// # Errors
     /// Where the channel has ended or is not accepted, or the message fits into no frame.
-    pub fn send(&mut self, channel: Channel, kind: u64, body: &[u8]) -> Result<(), SendError> {
+    pub fn send(&mut self, channel: Channel, kind: u64, body: impl Into<Vec<u8>>) -> Result<(), SendError> {
+        let body = body.into();
         if !matches!(self.table.state(channel), Some(State::Opening | State::Open)) {
             return Err(SendError::NotOpen);
         }

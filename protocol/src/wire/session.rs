@@ -156,7 +156,7 @@ impl Session {
     pub fn send(&mut self, key: &PublicKey, message: &Message) -> Result<(), SendError> {
         match self.cores.get(key) {
             Some(Core { channel: Some(channel), is_open: true, .. }) => {
-                self.mux.send(*channel, message.kind(), &message.encode())
+                self.mux.send(*channel, message.kind(), message.encode())
             }
             _ => Err(SendError::NotOpen),
         }

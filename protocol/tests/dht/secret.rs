@@ -20,6 +20,12 @@ fn keys() -> [StreamKeys; 2] {
     [initiator, responder]
 }
 
+fn sealed(stream: &mut SecretStream, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![];
+    stream.seal(message.to_vec(), &mut bytes);
+    bytes
+}
+
 #[test]
 fn the_stream_of_the_reference_is_written_and_read_byte_for_byte() {
     let vector = &read("swarm/hyperdht.json")["secretStream"];
@@ -32,7 +38,7 @@ fn the_stream_of_the_reference_is_written_and_read_byte_for_byte() {
     for frame in items(&vector["frames"]) {
         let plain = frame["plain"].as_str().expect("text").as_bytes();
         let bytes = hex(&frame["hex"]);
-        assert_eq!(sender.seal(plain.to_vec()), bytes);
+        assert_eq!(sealed(&mut sender, plain), bytes);
         for byte in bytes {
             assert_eq!(receiver.poll_message(), Ok(None));
             receiver.receive(&[byte]);
@@ -52,7 +58,7 @@ fn a_stream_of_another_handshake_or_a_mirrored_or_a_changed_one_is_over() {
         assert_eq!(receiver.poll_message(), Err(SecretError::WrongHeader));
     }
     let (mut sender, first) = SecretStream::start(initiator, [2; 24]);
-    let message = sender.seal(b"pay 1".to_vec());
+    let message = sealed(&mut sender, b"pay 1");
     for position in 3..message.len() {
         let (mut receiver, _) = SecretStream::start(responder.clone(), [1; 24]);
         receiver.receive(&first);

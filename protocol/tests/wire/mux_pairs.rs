@@ -113,7 +113,7 @@ impl Side {
         if let Some(channel) = self.pick(which) {
             let own = self.channels[&channel].0;
             let body = [own.to_le_bytes(), clock.to_le_bytes()].concat();
-            self.mux.send(channel, 0, &body).expect("the channel is alive");
+            self.mux.send(channel, 0, body).expect("the channel is alive");
         }
     }
 

@@ -68,12 +68,16 @@ impl Keyed {
 
     pub(super) fn send(&mut self, message: Vec<u8>) {
         match self.is_established {
-            true => self.sealed.extend(self.stream.seal(message)),
+            true => self.stream.seal(message, &mut self.sealed),
             false => self.waiting.push(message),
         }
     }
 
     pub(super) fn transmit(&mut self, bytes: &mut Vec<u8>) {
-        bytes.append(&mut self.sealed);
+        if bytes.is_empty() {
+            std::mem::swap(bytes, &mut self.sealed);
+        } else {
+            bytes.append(&mut self.sealed);
+        }
     }
 }

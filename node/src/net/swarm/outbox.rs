@@ -14,8 +14,6 @@ const RUN_BYTES_MAX: usize = 65_000;
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     queued: Vec<Queued>,
-    /// Where the machine writes one datagram.
-    next: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl<'a> Run<'a> {
 }
 
 impl Outbox {
-    /// Forgets what was in it and takes at most `count_max` datagrams from `poll`.
+    /// Forgets what was in it and takes at most `count_max` datagrams from `poll`, which puts each behind the last.
     pub(super) fn refill(
         &mut self,
         count_max: usize,
@@ -60,9 +58,8 @@ impl Outbox {
         self.bytes.clear();
         self.queued.clear();
         while self.queued.len() < count_max {
-            let Some(transmit) = poll(&mut self.next) else { break };
             let start = self.bytes.len();
-            self.bytes.extend_from_slice(&self.next);
+            let Some(transmit) = poll(&mut self.bytes) else { break };
             self.queued.push(Queued { transmit, start, end: self.bytes.len() });
         }
     }
@@ -111,7 +108,7 @@ mod tests {
         let mut left = datagrams.iter();
         outbox.refill(datagrams.len(), |into| {
             let (transmit, bytes) = left.next()?;
-            *into = vec![7; *bytes];
+            into.resize(into.len() + bytes, 7);
             Some(*transmit)
         });
         let mut counts = vec![];

@@ -175,7 +175,7 @@ mod tests {
         let mut left = datagrams.iter();
         outbox.refill(datagrams.len(), |into| {
             let (transmit, bytes) = left.next()?;
-            into.clone_from(bytes);
+            into.extend_from_slice(bytes);
             Some(*transmit)
         });
         let mut place = 0;

@@ -1,6 +1,6 @@
 //! What a stream writes: the one next datagram, of all that could be said.
 
-use crate::udx::packet::{HEADER_BYTES, Header, Kind};
+use crate::udx::packet::{Header, Kind};
 use crate::udx::sending::Sent;
 use crate::udx::sequence::Sequence;
 
@@ -50,7 +50,7 @@ impl Stream {
         }
         let header = Header { data_offset: sent.padding, sequence: sequence.wire(), ..self.header(kind) };
         header.write(datagram);
-        datagram.resize(HEADER_BYTES + usize::from(sent.padding), 0);
+        datagram.resize(datagram.len() + usize::from(sent.padding), 0);
         self.transmitter.sending.write_payload(sent, datagram);
         // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
         if !self.receiving.has_gaps() {

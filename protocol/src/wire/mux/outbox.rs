@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::Name;
-use crate::wire::encoding::Writer;
+use crate::wire::encoding::{Writer, uint_bytes};
+use crate::wire::frame::ENCRYPTION_BYTES;
 
 /// Bytes that stand in front of a message's body at most: its channel and its type.
 pub(super) const PREFIX_BYTES_MAX: usize = 18;
@@ -17,8 +18,15 @@ const CONTROL: u64 = 0;
 #[derive(Debug)]
 struct Outgoing {
     channel: u64,
-    /// Type and body.
-    bytes: Vec<u8>,
+    kind: u64,
+    body: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Bytes of type and body.
+    fn len(&self) -> usize {
+        uint_bytes(self.kind) + self.body.len()
+    }
 }
 
 /// The queue of one stream.
@@ -32,26 +40,24 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn open(&mut self, number: u64, name: &Name, handshake: &[u8]) {
         let mut writer = Writer::default();
-        writer.uint(1).uint(number).bytes(name.protocol.as_bytes()).bytes(&name.id).raw(handshake);
-        self.push(CONTROL, writer);
+        writer.uint(number).bytes(name.protocol.as_bytes()).bytes(&name.id).raw(handshake);
+        self.push(CONTROL, 1, writer.finish());
     }
 
     pub(super) fn reject(&mut self, number: u64) {
         let mut writer = Writer::default();
-        writer.uint(2).uint(number);
-        self.push(CONTROL, writer);
+        writer.uint(number);
+        self.push(CONTROL, 2, writer.finish());
     }
 
     pub(super) fn close(&mut self, number: u64) {
         let mut writer = Writer::default();
-        writer.uint(3).uint(number);
-        self.push(CONTROL, writer);
+        writer.uint(number);
+        self.push(CONTROL, 3, writer.finish());
     }
 
-    pub(super) fn message(&mut self, number: u64, kind: u64, body: &[u8]) {
-        let mut writer = Writer::default();
-        writer.uint(kind).raw(body);
-        self.push(number, writer);
+    pub(super) fn message(&mut self, number: u64, kind: u64, body: Vec<u8>) {
+        self.push(number, kind, body);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -69,16 +75,16 @@ impl Outbox {
         }
     }
 
-    fn push(&mut self, channel: u64, writer: Writer) {
-        let bytes = writer.finish();
-        self.bytes += bytes.len();
+    fn push(&mut self, channel: u64, kind: u64, body: Vec<u8>) {
+        let item = Outgoing { channel, kind, body };
+        self.bytes += item.len();
         self.control_count += usize::from(channel == CONTROL);
-        self.queue.push_back(Outgoing { channel, bytes });
+        self.queue.push_back(item);
     }
 
     fn pop(&mut self) -> Option<Outgoing> {
         let item = self.queue.pop_front()?;
-        self.bytes -= item.bytes.len();
+        self.bytes -= item.len();
         self.control_count -= usize::from(item.channel == CONTROL);
         Some(item)
     }
@@ -87,7 +93,7 @@ impl Outbox {
     fn batch_items(&self) -> Option<usize> {
         self.queue.front()?;
         let sizes = self.queue.iter().scan(0, |total, item| {
-            *total += item.bytes.len() + PREFIX_BYTES_MAX;
+            *total += item.len() + PREFIX_BYTES_MAX;
             Some(*total)
         });
         Some(sizes.take_while(|total| *total <= BATCH_BYTES).count())
@@ -102,14 +108,15 @@ impl Outbox {
                 channel = item.channel;
                 writer.uint(0).uint(channel);
             }
-            writer.bytes(&item.bytes);
+            writer.uint(item.len() as u64).uint(item.kind).raw(&item.body);
         }
         writer.finish()
     }
 }
 
 fn plain(item: &Outgoing) -> Vec<u8> {
-    let mut writer = Writer::default();
-    writer.uint(item.channel).raw(&item.bytes);
+    // With room for what encryption adds, so that a large block need not move for it.
+    let mut writer = Writer::with_room(PREFIX_BYTES_MAX + item.body.len() + ENCRYPTION_BYTES);
+    writer.uint(item.channel).uint(item.kind).raw(&item.body);
     writer.finish()
 }
