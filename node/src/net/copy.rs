@@ -47,14 +47,14 @@ impl Network {
 /// `progress` is told how many of how many are here.
 ///
 /// # Errors
-/// [`CopyError::Unreachable`] where nothing new has come for 15 seconds.
+/// [`CopyError::Unreachable`] where nothing has come for 15 seconds.
 pub async fn complete(
     copy: &SharedReplica,
     length: u64,
     progress: impl FnMut(u64, u64),
 ) -> Result<u64, CopyError> {
     let wanted = || copy.checkpoint().map_or(1, |head| head.length()).max(length).max(1);
-    wait(copy, wanted, progress).await
+    wait(copy, PATIENCE, wanted, progress).await
 }
 
 /// Waits until a copy has its first block, which says what it is a copy of.
@@ -62,24 +62,63 @@ pub async fn complete(
 /// # Errors
 /// As [`complete`].
 pub async fn begin(copy: &SharedReplica) -> Result<(), CopyError> {
-    wait(copy, || 1, |_, _| {}).await.map(drop)
+    wait(copy, PATIENCE, || 1, |_, _| {}).await.map(drop)
 }
 
 async fn wait(
     copy: &SharedReplica,
+    patience: Duration,
     wanted: impl Fn() -> u64,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64, CopyError> {
-    let mut lengths = copy.lengths();
+    let (mut lengths, mut parts) = (copy.lengths(), copy.parts());
     loop {
         let (known, wanted) = (copy.length(), wanted());
         progress(known, wanted);
         if known >= wanted {
             return Ok(wanted);
         }
-        // Each new block earns more patience: a long core takes its time.
-        if timeout(PATIENCE, lengths.changed()).await.is_err() {
+        // Each new block earns more patience, and each part of a long one: a long core takes its time, as does a slow path.
+        let news = async {
+            tokio::select! {
+                _ = lengths.changed() => {}
+                _ = parts.changed() => {}
+            }
+        };
+        if timeout(patience, news).await.is_err() {
             return Err(CopyError::Unreachable { key: copy.key(), known, wanted });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_block_that_comes_in_parts_is_waited_for_until_they_end() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let replica = Replica::open(directory.path(), PublicKey([7; 32])).expect("an empty copy");
+        let copy = SharedReplica::new(replica);
+        let parts_left = Cell::new(8);
+        let parts = async {
+            while parts_left.get() > 0 {
+                sleep(Duration::from_millis(100)).await;
+                copy.part_came();
+                parts_left.set(parts_left.get() - 1);
+            }
+        };
+        let waiting = async {
+            let ended = wait(&copy, Duration::from_millis(300), || 1, |_, _| {}).await;
+            (ended, parts_left.get())
+        };
+        // In this order a part counts that comes late, with all else on a busy machine.
+        let ((), (ended, parts_left)) = tokio::join!(biased; parts, waiting);
+        assert!(matches!(ended, Err(CopyError::Unreachable { known: 0, wanted: 1, .. })), "{ended:?}");
+        assert_eq!(parts_left, 0);
     }
 }

@@ -175,7 +175,12 @@ impl CoreTask {
                 self.links.insert(peer, link);
                 self.replicator.peer_opened(now, peer, &self.held);
             }
-            Input::Progress { peer } => self.replicator.receiving(now, peer),
+            Input::Progress { peer } => {
+                self.replicator.receiving(now, peer);
+                if let Held::Copy(copy) = &self.held {
+                    copy.part_came();
+                }
+            }
             Input::Message { peer, message, .. } => {
                 if let Err(why) = self.replicator.receive(now, peer, *message, &self.held) {
                     self.end(peer, why);

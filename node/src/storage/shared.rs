@@ -15,13 +15,19 @@ pub struct SharedReplica {
     key: PublicKey,
     replica: Arc<Mutex<Replica>>,
     length: Arc<watch::Sender<u64>>,
+    parts: Arc<watch::Sender<()>>,
 }
 
 impl SharedReplica {
     /// Shares a replica.
     pub fn new(replica: Replica) -> Self {
         let length = watch::Sender::new(replica.length());
-        Self { key: replica.key(), replica: Arc::new(Mutex::new(replica)), length: Arc::new(length) }
+        Self {
+            key: replica.key(),
+            replica: Arc::new(Mutex::new(replica)),
+            length: Arc::new(length),
+            parts: Arc::new(watch::Sender::new(())),
+        }
     }
 
     /// The core's key.
@@ -55,6 +61,16 @@ impl SharedReplica {
     /// Tells of each new length of what is here.
     pub fn lengths(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
+    }
+
+    /// Tells when a part of a block has come that is long enough to come in parts.
+    pub fn parts(&self) -> watch::Receiver<()> {
+        self.parts.subscribe()
+    }
+
+    /// A part of a long block has come; nothing is here yet that could be read.
+    pub fn part_came(&self) {
+        self.parts.send_replace(());
     }
 
     /// Works on the replica, and tells the others if it has grown.
