@@ -14,5 +14,6 @@ mod router;
 mod secret;
 mod simulation;
 mod storage;
+mod stream_ids;
 mod vectors;
 mod world;

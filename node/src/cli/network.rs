@@ -14,10 +14,28 @@ use tracing::{debug, info, warn};
 
 use super::output::Output;
 
-/// What the commands that join a network say to programs while they run, beside their own events. Part of their help.
+/// What the commands that join a network say to programs while they run, beside their own events; and what those say that
+/// look for others there. Part of their help.
 macro_rules! network_events {
     () => {
-        "\n\nWith --json, one line for each thing that happens in the network, too:\n  dht           whether it is reached, through how many nodes; our UDP address\n  announced     we are found under this topic, which so many nodes keep\n  connected     a peer is there; its kind is tcp, direct or punched\n  disconnected  it is gone, and why\n  unreachable   a peer was found and no way to it, and nobody else is connected; and why\n  alone         nobody who has what we look for is found for a while\n  traffic       once a minute, if there is any: bytes and blocks per second\n  network       at the end: how much of everything there was\n-v tells people the same on stderr."
+        network_events!(and "")
+    };
+    (seeking) => {
+        network_events!(and "\n  alone         nobody who has what we look for is found for a while")
+    };
+    (and $more:literal) => {
+        concat!(
+            "\n\nWith --json, one line for each thing that happens in the network, too:",
+            "\n  dht           whether it is reached, through how many nodes; our UDP address",
+            "\n  announced     we are found under this topic, which so many nodes keep",
+            "\n  connected     a peer is there; its kind is tcp, direct or punched",
+            "\n  disconnected  it is gone, and why",
+            "\n  unreachable   a peer was found and no way to it, and nobody else is connected; and why",
+            $more,
+            "\n  traffic       once a minute, if there is any: bytes and blocks per second",
+            "\n  network       at the end: how much of everything there was",
+            "\n-v tells people the same on stderr."
+        )
     };
 }
 pub(super) use network_events;

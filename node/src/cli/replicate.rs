@@ -23,7 +23,7 @@ use super::target::{Target, linked};
 #[command(
     after_help = concat!(
         "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies",
-        network_events!()
+        network_events!(seeking)
     )
 )]
 pub(super) struct Arguments {

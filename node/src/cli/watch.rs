@@ -29,7 +29,7 @@ use super::target::Target;
 #[command(
     after_help = concat!(
         "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'",
-        network_events!()
+        network_events!(seeking)
     )
 )]
 pub(super) struct Arguments {
