@@ -3,12 +3,13 @@
 //! `VMS_CRASHES` sets how often (20 unless it says otherwise; the long form is 200), `VMS_SEED` where the dice start.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Host, Place, run, variable};
+use crate::harness::{Host, Place, processor_time, run, variable};
 
 const SCRIPT: &str = "let calls = 0
 exports.add = async (id) => {
@@ -107,6 +108,38 @@ fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
         });
         place.assert_agrees();
     }
+}
+
+#[test]
+fn whoever_will_not_wait_for_a_call_ends_the_host_with_a_second_signal() {
+    // Of all that is slow, few things take long for little fuel: so nothing else ends this call soon.
+    let place = Place::new(
+        "let chain = null
+        exports.grow = () => { for (let i = 0; i < 3000; i++) chain = { __proto__: chain, i }; return 1 }
+        exports.hang = () => { for (;;) chain.absent }",
+    );
+    run(async {
+        // Where a call can be ended by nobody.
+        let mut host = place.host_with(&["--sandbox", "off"]);
+        let client = host.client().await;
+        assert_eq!(client.call("grow", json!([])).await, json!(1));
+        let before = processor_time(host.id());
+        let signals = async {
+            while processor_time(host.id()) < before + Duration::from_millis(300) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // More often than twice where the first one is not noticed yet.
+            while host.is_running() {
+                host.signal("TERM");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(client.try_call("hang", json!([])), signals);
+        answer.expect_err("the call was not finished");
+        assert_eq!(host.wait().signal(), Some(15));
+    });
+    assert_eq!(place.log().len(), 2, "init and the call that was answered");
+    place.assert_agrees();
 }
 
 #[test]

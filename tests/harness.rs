@@ -178,6 +178,11 @@ impl Host {
         assert!(sent.success());
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().expect("it was started").is_none()
+    }
+
     /// Waits for the end: the exit code, and what was said on stderr.
     pub(crate) fn wait_with_stderr(mut self) -> (Option<i32>, String) {
         let mut stderr = String::new();

@@ -29,6 +29,9 @@ use super::{Exit, progress};
 ///
 /// A call that its fuel does not end is killed by the clock (--call-time), and the heap is built again without it. That
 /// costs all callers, so the method is then refused for ten times as long as it took; other methods go on.
+///
+/// Ctrl-C or SIGTERM ends it when the calls that run have ended; a second one ends it at once, without losing a call that
+/// was answered.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(

@@ -8,7 +8,7 @@ use libvms::vm::{self, Sandbox};
 /// For every command that runs scripts.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
-    /// Where scripts run: each in a process of its own that can do nothing else, or in this one
+    /// Where scripts run: each in a process of its own that can do nothing else, or in this one, where the clock ends no call
     #[arg(long, value_enum, default_value_t = SandboxArgument::Process)]
     sandbox: SandboxArgument,
     /// Seconds after which a call is killed that its fuel does not end; default: 10, and 20 for each 1,000 units of fuel
