@@ -24,7 +24,7 @@ use crate::vm::sandbox::spawner::{self, Spawned};
 use crate::vm::sandbox::system;
 
 /// Requests that go out together: a write costs as much as a short call, but the worker should not run dry.
-const BATCH_REQUESTS: usize = 16;
+const BATCH_REQUESTS: usize = 32;
 /// Bytes that go out together.
 const BATCH_BYTES: usize = 32 * 1024;
 /// Bytes of the first frame of a worker.

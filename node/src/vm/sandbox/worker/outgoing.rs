@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::vm::sandbox::frame::{FromWorker, encode};
 
 /// Messages that go out together: enough that the write is cheap, few enough that the driver works while we do.
-const BATCH_MESSAGES: usize = 16;
+const BATCH_MESSAGES: usize = 32;
 /// Bytes that go out together.
 const BATCH_BYTES: usize = 32 * 1024;
 /// How long a message may wait. Nobody notices, and the main thread wakes up no more often than that.
