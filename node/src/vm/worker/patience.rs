@@ -2,7 +2,9 @@
 //!
 //! Fuel ends whatever the engine counts, at the same place everywhere. A built-in that never counts, or native code
 //! that has broken out, is ended by this clock, at no place that a replay could find; so it is set far above what any
-//! fuel lasts. Only time spent waiting is measured: a driver that is slow itself takes nothing from its worker.
+//! fuel lasts. Only time spent waiting is measured: a driver that is slow itself takes nothing from its worker. Nor does
+//! a machine that sleeps, or a driver that was stopped for a while: a wait that took far longer than it was to take says
+//! nothing about the worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -56,8 +58,9 @@ impl Patience {
         (self.most / 8).clamp(Duration::from_millis(1), Duration::from_secs(1))
     }
 
+    /// So much time has passed in a wait of a tick.
     pub(super) fn wait(&mut self, time: Duration) {
-        self.waited = self.waited.saturating_add(time);
+        self.waited = self.waited.saturating_add(time.min(2 * self.tick()));
     }
 
     /// A request is over: the next one has all the time again.
@@ -90,12 +93,20 @@ mod tests {
     #[test]
     fn patience_ends_when_all_of_it_was_waited_for_one_request() {
         let mut patience = Patience { most: Duration::from_secs(2), waited: Duration::ZERO };
-        patience.wait(Duration::from_millis(1_999));
-        assert_eq!(patience.end(), None);
+        let wait = |patience: &mut Patience, ticks| {
+            (0..ticks).for_each(|_| patience.wait(patience.tick()));
+            patience.end()
+        };
+        assert_eq!(wait(&mut patience, 7), None);
         patience.renew();
-        patience.wait(Duration::from_millis(1_999));
-        assert_eq!(patience.end(), None);
-        patience.wait(Duration::from_millis(1));
-        assert_eq!(patience.end(), Some(Duration::from_secs(2)));
+        assert_eq!(wait(&mut patience, 7), None);
+        assert_eq!(wait(&mut patience, 1), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_hour_in_which_nobody_could_wait_is_no_wait() {
+        let mut patience = Patience { most: Duration::from_secs(30), waited: Duration::ZERO };
+        patience.wait(Duration::from_secs(3_600));
+        assert_eq!((patience.end(), patience.waited), (None, Duration::from_secs(2)));
     }
 }
