@@ -177,7 +177,7 @@ impl Writer {
         Self { bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Puts a number in its shortest form: [`uint_bytes`] says how long it is. Peers refuse numbers above [`UINT_MAX`].
+    /// Puts a number in its shortest form. Peers refuse numbers above [`UINT_MAX`].
     pub fn uint(&mut self, number: u64) -> &mut Self {
         match number {
             0..=0xfc => self.raw(&[number as u8]),
