@@ -25,9 +25,6 @@ try { (0, eval)('['.repeat(1e5) + ']'.repeat(1e5)) } catch (e) { return e.name }
 // blocks in blocks
 try { (0, eval)('{'.repeat(1e5) + '}'.repeat(1e5)) } catch (e) { return e.name }
 
-// functions in functions
-try { (0, eval)('()=>'.repeat(1e5) + '1') } catch (e) { return e.name }
-
 // functions in functions that are possible
 const s = '(()=>{'.repeat(200) + '})'.repeat(200); for (;;) try { (0, eval)(s) } catch {}
 

@@ -69,3 +69,6 @@ return { get a () { return this.a } }
 
 // an overflow in what is thrown
 throw { get message () { return this.message } }
+
+// functions in functions
+try { (0, eval)('()=>'.repeat(1e5) + '1') } catch (e) { return e.name }
