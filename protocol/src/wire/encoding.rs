@@ -179,10 +179,10 @@ impl Writer {
 
     /// Puts a number in its shortest form. Peers refuse numbers above [`UINT_MAX`].
     pub fn uint(&mut self, number: u64) -> &mut Self {
-        match number {
-            0..=0xfc => self.raw(&[number as u8]),
-            0xfd..=0xffff => self.raw(&[0xfd]).raw(&(number as u16).to_le_bytes()),
-            0x1_0000..=0xffff_ffff => self.raw(&[0xfe]).raw(&(number as u32).to_le_bytes()),
+        match uint_bytes(number) {
+            1 => self.raw(&[number as u8]),
+            3 => self.raw(&[0xfd]).raw(&(number as u16).to_le_bytes()),
+            5 => self.raw(&[0xfe]).raw(&(number as u32).to_le_bytes()),
             _ => self.raw(&[0xff]).raw(&number.to_le_bytes()),
         }
     }
