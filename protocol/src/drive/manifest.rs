@@ -13,6 +13,7 @@ use crate::bee::Header;
 use crate::identity::{PublicKey, Signature};
 use crate::tree::TreeHash;
 use crate::tree::hash::{blake2b, namespace};
+use crate::wire::encoding::Writer;
 
 /// The manifest of a core, version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,16 +85,14 @@ impl Manifest {
 
     /// The bytes of the manifest.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![];
+        let mut writer = Writer::default();
         for number in [VERSION, u64::from(self.allow_patch), 0, self.quorum, self.signers.len() as u64] {
-            put_number(&mut bytes, number);
+            writer.uint(number);
         }
         for signer in &self.signers {
-            bytes.push(0);
-            bytes.extend_from_slice(&signer.namespace);
-            bytes.extend_from_slice(&signer.public_key.0);
+            writer.uint(0).raw(&signer.namespace).raw(&signer.public_key.0);
         }
-        bytes
+        writer.finish()
     }
 
     /// The key of the core: a hash, which signs nothing itself.
@@ -190,24 +189,6 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Result<u64, &'static str> {
     number.ok_or(CUT)
 }
 
-fn put_number(bytes: &mut Vec<u8>, number: u64) {
-    match number {
-        0..=0xfc => bytes.push(number as u8),
-        0xfd..=0xffff => {
-            bytes.push(0xfd);
-            bytes.extend_from_slice(&(number as u16).to_le_bytes());
-        }
-        0x1_0000..=0xffff_ffff => {
-            bytes.push(0xfe);
-            bytes.extend_from_slice(&(number as u32).to_le_bytes());
-        }
-        _ => {
-            bytes.push(0xff);
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-    }
-}
-
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
@@ -222,8 +203,9 @@ mod tests {
     #[test]
     fn numbers_are_read_as_they_were_written() {
         for number in [0, 0xfc, 0xfd, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, u64::MAX] {
-            let mut bytes = vec![];
-            put_number(&mut bytes, number);
+            let mut writer = Writer::default();
+            writer.uint(number);
+            let bytes = writer.finish();
             assert_eq!(take_number(&mut bytes.as_slice()), Ok(number));
             assert!(take_number(&mut &bytes[..bytes.len() - 1]).is_err());
         }
