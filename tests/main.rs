@@ -24,5 +24,6 @@ mod sandbox;
 mod simulation;
 mod swarm;
 mod tamper;
+mod terminal;
 mod violations;
 mod watch;

@@ -87,7 +87,7 @@ pub enum CallError {
     /// ten times as long. Nothing was executed.
     #[error(
         "calls of `{}` are refused for {} more seconds, because a call of it had to be killed",
-        method.escape_debug(),
+        method,
         seconds(*remaining)
     )]
     Suspended {

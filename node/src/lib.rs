@@ -13,6 +13,7 @@
 //! archive     what it has written  storage     durable cores
 //! call_log    reading a log        rpc         server and client
 //! watcher     audits for ever      net         replication with peers
+//! printable   text of others       telemetry   what the program says of itself
 //! ```
 
 pub mod archive;
@@ -20,6 +21,7 @@ pub mod call_log;
 pub mod execution;
 pub mod host;
 pub mod net;
+pub mod printable;
 pub mod replay;
 pub mod rpc;
 pub mod storage;

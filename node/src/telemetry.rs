@@ -1,11 +1,19 @@
 //! What the program says about itself, on stderr.
 
+use std::fmt::{self, Debug, Write};
+
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+use crate::printable::Escaping;
 
 /// Starts the log: warnings, with `verbosity` 1 what an operator does, with 2 every call. The environment variable
 /// `VMS_LOG` overrides it in the syntax of `tracing`'s filters. Arguments, results and keys are never logged.
 ///
-/// Does nothing when a log has been started already.
+/// An event is one line, whatever others have put into it: see [`printable`](crate::printable). Does nothing when a
+/// log has been started already.
 pub fn start(verbosity: u8) {
     let level = match verbosity {
         0 => "warn",
@@ -17,7 +25,60 @@ pub fn start(verbosity: u8) {
         .unwrap_or_else(|_| EnvFilter::new(format!("libvms={level},vms={level},script={level}")));
     let _already_started = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(debug_fn(write_field).delimited(" "))
         .with_writer(std::io::stderr)
         .without_time()
         .try_init();
+}
+
+/// Writes a field of an event; the message has no name before it.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(writer, "{}=", field.name())?;
+    }
+    write!(Escaping(writer), "{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What a log has written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no test panics here").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let written = Written::default();
+        let to = written.clone();
+        let log = tracing_subscriber::fmt()
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .with_writer(move || to.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            let text = "a\nWARN b\u{1b}[2J\u{9b}\u{202e}'";
+            tracing::warn!(target: "script", shown = %text, quoted = ?text, plain = text, "{text}");
+        });
+        let bytes = written.0.lock().expect("no test panics here").clone();
+        let escaped = r"a\nWARN b\u{1b}[2J\u{9b}\u{202e}'";
+        let expected =
+            format!(" WARN script: {escaped} shown={escaped} quoted=\"{escaped}\" plain=\"{escaped}\"\n");
+        assert_eq!(String::from_utf8(bytes).expect("text"), expected);
+    }
 }

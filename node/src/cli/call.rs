@@ -1,6 +1,7 @@
 //! `vms call`: one call of a hosted service.
 
 use clap::Args;
+use libvms::printable::Printable;
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -37,9 +38,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     });
     match called {
         Ok(result) => {
-            let text = result.as_deref().map_or("null", RawValue::get);
-            output.raw(text.as_bytes())?;
-            output.raw(b"\n")?;
+            output.json(result.as_deref().map_or("null", RawValue::get))?;
             Ok(Exit::Done)
         }
         Err(error) => Ok(failed(&error, output)),
@@ -58,9 +57,14 @@ pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
         _ => (Exit::CannotVerify, None),
     };
     if output.is_json() {
-        output.message(&json!({ "event": "error", "name": name, "message": error.to_string() }).to_string());
+        output.event(&json!({ "event": "error", "name": name, "message": error.to_string() }));
     } else {
-        output.message(&format!("error: {error}"));
+        output.message(&error_text(error));
     }
     exit
+}
+
+/// What people are told: the message is the script's, or the server's.
+pub(super) fn error_text(error: &ClientError) -> String {
+    format!("error: {}", Printable(&error.to_string()))
 }

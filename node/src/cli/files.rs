@@ -7,6 +7,7 @@ use std::path::{Path as FilePath, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use libvms::archive::{ArchiveEntry, FilesArchive};
+use libvms::printable::Printable;
 use libvms_protocol::drive::{Folder, Path};
 use serde_json::json;
 
@@ -111,7 +112,7 @@ fn list(
         match archive.entry(&path, version)? {
             Some(entry) => line(&entry, output)?,
             None => output.line(
-                || format!("{:>12}  {}/", "", path.as_str().escape_debug()),
+                || format!("{:>12}  {}/", "", Printable(path.as_str())),
                 || json!({ "path": path.as_str(), "folder": true }),
             )?,
         }
@@ -123,7 +124,7 @@ fn line(entry: &ArchiveEntry, output: &Output) -> anyhow::Result<()> {
     let ArchiveEntry { path, size, version, .. } = entry;
     let size_text = size.map_or("link".into(), |size| size.to_string());
     output.line(
-        || format!("{size_text:>12}  {}", path.as_str().escape_debug()),
+        || format!("{size_text:>12}  {}", Printable(path.as_str())),
         || json!({ "path": path.as_str(), "size": size, "version": version }),
     )
 }
@@ -154,7 +155,7 @@ fn export(arguments: &ArchiveArguments, to: &FilePath, output: &Output) -> anyho
                 (files, bytes) = (files + 1, bytes + content.len() as u64);
                 bar.set_position(files);
             }
-            None => output.message(&format!("left out {}: it is a link", entry.path)),
+            None => output.message(&format!("left out {}: it is a link", Printable(entry.path.as_str()))),
         }
     }
     bar.finish_and_clear();

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Held, Network, NetworkEvent};
+use libvms::printable::Printable;
 use libvms::rpc::{RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
@@ -17,7 +18,7 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::network::{NetworkArguments, network_events, tell, tell_at_end};
-use super::output::Output;
+use super::output::{Output, advised};
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
 use super::{Exit, progress};
@@ -182,11 +183,14 @@ fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
 /// A log belongs to one script: calls of another one would not be what its users have checked.
 fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Result<Vm> {
     match (code, &service.script) {
-        (Some(code), Some(script)) if code != vm.init().code => bail!(
-            "{} is not the script that was deployed in {}\nhint: a changed script is a new service: give it another --dir",
-            script.display(),
-            service.directory.display()
-        ),
+        (Some(code), Some(script)) if code != vm.init().code => Err(advised(
+            format!(
+                "{} is not the script that was deployed in {}",
+                script.display(),
+                service.directory.display()
+            ),
+            "a changed script is a new service: give it another --dir",
+        )),
         _ => Ok(vm),
     }
 }
@@ -271,9 +275,9 @@ fn announce(
         || {
             format!(
                 "{} is served at {url}\n  methods        {}\n  call log       {log}\n  files archive  {files}\n  peers          tcp://{peers}\n  data           {}",
-                vm.init().title,
-                methods.join(" "),
-                service.directory.display()
+                Printable(&vm.init().title),
+                Printable(&methods.join(" ")),
+                Printable(&service.directory.to_string_lossy())
             )
         },
         || {

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use libvms::call_log::{CallLog, CallLogError};
+use libvms::printable::{Printable, PrintableJson};
 use libvms_protocol::entry::{Call, CallEntry, Entry, Epoch, FilesHead, Init, Outcome, Upgrade};
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
             Ok((block, entry)) => output.line(|| text(block, &entry), || as_json(block, &entry))?,
             // The entries after a bad one are still worth seeing.
             Err(CallLogError::Entry { block, source }) => output.line(
-                || format!("#{block} unreadable: {source}"),
+                || format!("#{block} unreadable: {}", Printable(&source.to_string())),
                 || json!({ "block": block, "error": source.to_string() }),
             )?,
             Err(error) => return Err(error.into()),
@@ -61,14 +62,16 @@ fn text(block: u64, entry: &Entry) -> String {
         Entry::Init(init) => format!(
             "#{block} {} init \"{}\" on {} {}, {} bytes of code",
             time(init.at),
-            init.title.escape_debug(),
-            init.engine.name,
-            init.engine.version,
+            Printable(&init.title),
+            Printable(&init.engine.name),
+            Printable(&init.engine.version),
             init.code.len()
         ),
         Entry::Call(CallEntry { call, result, .. }) => {
-            let outcome =
-                result.outcome().map_or_else(|error| error.to_string(), |outcome| outcome_text(&outcome));
+            let outcome = result.outcome().map_or_else(
+                |error| Printable(&error.to_string()).to_string(),
+                |outcome| outcome_text(&outcome),
+            );
             format!("#{block} {} {}{} -> {outcome}", time(call.at), caller(call), invocation(call))
         }
         Entry::Epoch(Epoch { files }) => format!("#{block} epoch, files version {}", files.version),
@@ -78,26 +81,30 @@ fn text(block: u64, entry: &Entry) -> String {
 
 fn caller(call: &Call) -> String {
     // A name that was given with a call may hold anything, terminal codes too.
-    call.user_id.as_ref().map(|id| format!("{} ", id.escape_debug())).unwrap_or_default()
+    call.user_id.as_ref().map(|id| format!("{} ", Printable(id))).unwrap_or_default()
 }
 
 fn invocation(call: &Call) -> String {
-    let args: Vec<String> = call.args.iter().map(libvms_protocol::value::Value::to_json).collect();
-    format!("{}({})", call.method_name.escape_debug(), args.join(", "))
+    let args: Vec<String> = call.args.iter().map(json_text).collect();
+    format!("{}({})", Printable(&call.method_name), args.join(", "))
 }
 
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Returned { value, files } => {
-            let value = value.as_ref().map_or("undefined".into(), libvms_protocol::value::Value::to_json);
+            let value = value.as_ref().map_or("undefined".into(), json_text);
             let files = files.map(|FilesHead { version, .. }| format!(" [files version {version}]"));
             value + &files.unwrap_or_default()
         }
         Outcome::Threw(thrown) => {
-            format!("threw {}: {}", thrown.name.escape_debug(), thrown.message.escape_debug())
+            format!("threw {}: {}", Printable(&thrown.name), Printable(&thrown.message))
         }
         Outcome::Fault(fault) => format!("stopped: {}", fault.name()),
     }
+}
+
+fn json_text(value: &libvms_protocol::value::Value) -> String {
+    PrintableJson(&value.to_json()).to_string()
 }
 
 fn time(at: u64) -> String {

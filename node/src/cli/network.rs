@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 use libvms::net::{Bootstrap, Metrics, Network, NetworkEvent, NetworkOptions, SwarmOptions, SwarmStatus};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::output::Output;
+use super::output::{Output, advised};
 
 /// What the commands that join a network say to programs while they run, beside their own events; and what those say that
 /// look for others there. Part of their help.
@@ -102,7 +102,8 @@ impl SwarmArguments {
         let joined = network.join_swarm(SwarmOptions { port, ..options }).await;
         match self.swarm_port {
             Some(port) => joined.map_err(|error| {
-                anyhow!("UDP port {port} is not to be had: {error}\nhint: --swarm-port takes another one")
+                let what = format!("UDP port {port} is not to be had: {error}");
+                advised(what, "--swarm-port takes another one")
             })?,
             None => joined?,
         };

@@ -1,9 +1,11 @@
 //! The one place that prints.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use libvms::host::HostError;
-use serde_json::Value;
+use libvms::printable::{Printable, PrintableJson, PrintableLines};
+use serde_json::{Value, json};
 
 use super::Exit;
 
@@ -25,6 +27,9 @@ impl Output {
 
     /// One line of data: `text` for people, or `json` for programs.
     ///
+    /// Neither brings a control character to a terminal. What others wrote may hold line ends, too: `text` escapes
+    /// them by [`Printable`], because it may have lines of its own.
+    ///
     /// # Errors
     /// Where stdout can not be written; a closed pipe ends the command quietly.
     pub(super) fn line(
@@ -32,9 +37,18 @@ impl Output {
         text: impl FnOnce() -> String,
         json: impl FnOnce() -> Value,
     ) -> anyhow::Result<()> {
-        let line = if self.json { json().to_string() } else { text() };
-        self.raw(line.as_bytes())?;
-        self.raw(b"\n")
+        if self.json {
+            return self.json(&json().to_string());
+        }
+        self.raw(format!("{}\n", PrintableLines(&text())).as_bytes())
+    }
+
+    /// A JSON text as a line of data, for people and programs.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(super) fn json(&self, text: &str) -> anyhow::Result<()> {
+        self.raw(format!("{}\n", PrintableJson(text)).as_bytes())
     }
 
     /// Bytes of data as they are.
@@ -51,7 +65,13 @@ impl Output {
     #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
     pub(super) fn message(&self, text: &str) {
         // Nobody to tell is no reason to fail.
-        let _unheard = writeln!(io::stderr().lock(), "{text}");
+        let _unheard = writeln!(io::stderr().lock(), "{}", PrintableLines(text));
+    }
+
+    /// A message about the data, for programs.
+    #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
+    pub(super) fn event(&self, json: &Value) {
+        let _unheard = writeln!(io::stderr().lock(), "{}", PrintableJson(&json.to_string()));
     }
 
     /// What went wrong, with its causes; gives the exit code.
@@ -59,14 +79,58 @@ impl Output {
         if is_closed_pipe(error) {
             return Exit::Done;
         }
+        let (message, hint) = (message(error), hint(error));
         if self.json {
-            let causes = error.chain().map(ToString::to_string).collect::<Vec<_>>();
-            self.message(&serde_json::json!({ "event": "error", "message": causes.join(": ") }).to_string());
+            let mut event = json!({ "event": "error", "message": message });
+            if let Some(hint) = hint {
+                event["hint"] = json!(hint);
+            }
+            self.event(&event);
         } else {
-            self.message(&format!("error: {error:#}"));
+            self.message(&format!("error: {}", Printable(&message)));
+            if let Some(hint) = hint {
+                self.message(&format!("hint: {}", Printable(&hint)));
+            }
         }
         exit(error)
     }
+}
+
+/// An error, and what can be done about it: a line of its own, which no text within an error can forge.
+#[derive(Debug)]
+struct Advised {
+    what: String,
+    hint: String,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Advised {}
+
+/// An error that says what can be done about it.
+pub(super) fn advised(what: String, hint: &str) -> anyhow::Error {
+    Advised { what, hint: hint.into() }.into()
+}
+
+/// What can be done about an error, where that is known.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let advised = cause.downcast_ref::<Advised>().map(|advised| advised.hint.clone());
+        advised.or_else(|| cause.downcast_ref::<HostError>().and_then(HostError::hint))
+    })
+}
+
+/// An error with its causes, each of which is said once: many of our errors say what their source says.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.ends_with(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 /// Whose fault it was: ours and the machine's, or that of what the arguments name.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use libvms::printable::Printable;
 use libvms::rpc::repl::{ReplCall, parse};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use rustyline::completion::Completer;
@@ -13,6 +14,7 @@ use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
 use serde_json::value::RawValue;
 
 use super::Exit;
+use super::call::error_text;
 use super::output::Output;
 
 /// Call methods of a service by hand, with history and completion
@@ -34,7 +36,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         Err(error) => return Ok(super::call::failed(&error, output)),
     };
     let methods = runtime.block_on(client.handshake()).map(|handshake| method_names(&handshake))?;
-    output.message(&format!("methods: {}\nCtrl-D ends.", methods.join(", ")));
+    output.message(&format!("methods: {}\nCtrl-D ends.", Printable(&methods.join(", "))));
     let mut editor = editor(methods)?;
     let ended =
         read(&mut editor, |call| answer(runtime.block_on(client.call(&call.method, &call.args)), output));
@@ -52,7 +54,9 @@ async fn connect(url: &str, user: Option<String>) -> Result<RpcClient, ClientErr
 
 fn method_names(handshake: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
     let names = handshake.get("methods").and_then(serde_json::Value::as_array);
-    names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    let names = names.into_iter().flatten().filter_map(|name| name.as_str());
+    // They are completed on a terminal.
+    names.map(|name| Printable(name).to_string()).collect()
 }
 
 type Lines = Editor<Completion, FileHistory>;
@@ -90,19 +94,16 @@ fn read(editor: &mut Lines, mut call: impl FnMut(ReplCall) -> anyhow::Result<()>
         let _unkept = editor.add_history_entry(&line);
         match parse(&line) {
             Ok(parsed) => call(parsed)?,
-            Err(error) => Output::new(false).message(&format!("error: {error}")),
+            Err(error) => Output::new(false).message(&format!("error: {}", Printable(&error.to_string()))),
         }
     }
 }
 
 fn answer(answer: Result<Option<Box<RawValue>>, ClientError>, output: &Output) -> anyhow::Result<()> {
     match answer {
-        Ok(result) => {
-            output.raw(result.as_deref().map_or("undefined", RawValue::get).as_bytes())?;
-            output.raw(b"\n")
-        }
+        Ok(result) => output.json(result.as_deref().map_or("undefined", RawValue::get)),
         Err(error @ ClientError::Rpc(_)) => {
-            output.message(&format!("error: {error}"));
+            output.message(&error_text(&error));
             Ok(())
         }
         Err(error) => Err(error.into()),

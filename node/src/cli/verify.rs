@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use libvms::printable::Printable;
 use libvms::replay::Settings;
 use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remote};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
         _ => Exit::CannotVerify,
     };
     output.line(
-        || format!("cannot verify: {error}"),
+        || format!("cannot verify: {}", Printable(&error.to_string())),
         || json!({ "verdict": "cannot-verify", "why": error.to_string() }),
     )?;
     Ok(exit)
@@ -101,7 +102,7 @@ fn text(report: &AuditReport) -> String {
             )
         }
         Verdict::Agrees => format!("agrees: {} calls", counts.calls),
-        other => other.to_string(),
+        other => Printable(&other.to_string()).to_string(),
     };
     format!("{subject}\n{verdict}")
 }

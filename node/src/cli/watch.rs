@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use libvms::net::Network;
+use libvms::printable::Printable;
 use libvms::replay::Settings;
 use libvms::verifier::Verdict;
 use libvms::watcher::{Event, Watcher};
@@ -78,7 +79,8 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     }
     let told = async {
         while let Some((log, event)) = events.recv().await {
-            output.line(|| format!("{} {}", short(&log), text(&event)), || as_json(&log, &event))?;
+            output
+                .line(|| format!("{} {}", short(&log), Printable(&text(&event))), || as_json(&log, &event))?;
         }
         Ok::<_, anyhow::Error>(())
     };
@@ -99,7 +101,7 @@ fn short(log: &PublicKey) -> String {
 
 fn text(event: &Event) -> String {
     match event {
-        Event::Found { title, .. } => format!("is \"{}\"", title.escape_debug()),
+        Event::Found { title, .. } => format!("is \"{}\"", title),
         Event::Agrees { length } => format!("agrees: {length} entries"),
         Event::Ended { verdict, report } => {
             let report = report.as_ref().map(|path| format!(" (see {})", path.display())).unwrap_or_default();

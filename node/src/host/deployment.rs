@@ -95,7 +95,7 @@ pub enum HostError {
     #[error(transparent)]
     Execution(#[from] ExecutionError),
     /// The log can not be replayed to what it says: going on would make it worse.
-    #[error("the log in {} does not hold what its script gives: {stop}\nhint: `vms verify {}` says where and how", path.display(), path.display())]
+    #[error("the log in {} does not hold what its script gives: {stop}", path.display())]
     SelfCheck {
         /// The data directory.
         path: PathBuf,
@@ -103,7 +103,7 @@ pub enum HostError {
         stop: Stop,
     },
     /// The archive holds blocks that no logged call has written.
-    #[error("the {core} core in {} has {surplus} blocks more than the logged calls wrote\nhint: `vms verify {}` says more; a log that was restored from a backup must not be continued", path.display(), path.display())]
+    #[error("the {core} core in {} has {surplus} blocks more than the logged calls wrote", path.display())]
     ArchiveAhead {
         /// The data directory.
         path: PathBuf,
@@ -126,6 +126,22 @@ pub enum HostError {
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+}
+
+impl HostError {
+    /// What an operator can do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::SelfCheck { path, .. } => {
+                Some(format!("`vms verify {}` says where and how", path.display()))
+            }
+            Self::ArchiveAhead { path, .. } => Some(format!(
+                "`vms verify {}` says more; a log that was restored from a backup must not be continued",
+                path.display()
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// All that a running VM is made of.
