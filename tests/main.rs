@@ -17,6 +17,7 @@ mod interop;
 #[cfg(target_os = "linux")]
 mod nat;
 mod probes;
+mod reading;
 mod readme;
 mod replication;
 #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@ use libvms_protocol::entry::{Entry, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::json;
 
-use crate::harness::{Place, VMS, run, text, vms};
+use crate::harness::{Host, Place, VMS, run, text, vms};
 use crate::tamper::rewrite;
 
 fn root() -> PathBuf {
@@ -153,11 +153,24 @@ fn the_script_of_the_readme_runs() {
         assert_eq!(client.call("increment", json!([])).await, json!(1));
         assert_eq!(client.call("increment", json!([4])).await, json!(5));
         assert_eq!(client.call("whoami", json!([])).await, json!("bob"));
+        for (command, shown) in session(&blocks("console")[3]) {
+            assert_eq!(read(&command, &host), shown, "{command}");
+        }
         assert!(host.terminate().success());
     });
     place.assert_agrees();
     let motd = vms(["files".as_ref(), "cat".as_ref(), place.data().as_os_str(), "/motd".as_ref()]);
     assert_eq!(text(&motd.stdout), "hi");
+}
+
+/// What a command prints that reads a file. A machine may have no curl: what that would ask for is asked for here.
+fn read(command: &str, host: &Host) -> String {
+    if let Some(path) = command.strip_prefix("curl http://127.0.0.1:5555") {
+        return text(&crate::reading::get(host, path).body).trim_end().to_owned();
+    }
+    let output = shell(&command.replace("ws://127.0.0.1:5555/", host.url())).output().expect("bash is there");
+    assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+    text(&output.stdout).trim_end().to_owned()
 }
 
 #[test]

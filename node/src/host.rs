@@ -11,6 +11,7 @@
 mod committer;
 mod deployment;
 mod executor;
+mod files;
 mod service;
 mod store;
 mod suspension;
@@ -29,10 +30,13 @@ use libvms_protocol::value::Value;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
-use deployment::Ready;
+use committer::ArchiveLengths;
 pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
+use deployment::Ready;
 use executor::{Executor, Job};
+use files::Shown;
+use store::HostStore;
 use suspension::Suspensions;
 
 use crate::storage::{CoreView, Durability};
@@ -50,6 +54,7 @@ pub struct Vm {
     log: PublicKey,
     methods: Vec<String>,
     cores: [CoreView; 3],
+    store: HostStore,
     addresses: Mutex<Vec<String>>,
     shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
@@ -116,6 +121,8 @@ struct Shared {
     closing: AtomicBool,
     waiting: AtomicUsize,
     log_length: AtomicU64,
+    /// Lengths of the archive as answered calls have left it.
+    acknowledged: Mutex<ArchiveLengths>,
     failure: watch::Sender<Option<String>>,
     suspensions: Mutex<Suspensions>,
 }
@@ -161,8 +168,10 @@ impl Vm {
         let key = log.key();
         let methods = execution.methods().to_vec();
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
-        let shared = Arc::new(Shared::new(log.length()));
+        let archive = ArchiveLengths { files: store.files.length(), blobs: store.blobs.length() };
+        let shared = Arc::new(Shared::new(log.length(), archive));
         let (jobs, queue) = channel();
+        let shown = store.clone();
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
         let executor =
@@ -181,6 +190,7 @@ impl Vm {
             log: key,
             methods,
             cores,
+            store: shown,
             addresses: Mutex::default(),
             shared,
             jobs: Mutex::new(Some(jobs)),
@@ -271,6 +281,12 @@ impl Vm {
         self.shared.log_length.load(Ordering::Acquire)
     }
 
+    /// The files as answered calls have left them.
+    fn shown(&self) -> Shown {
+        let acknowledged = *self.shared.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        Shown::new(&self.store, acknowledged)
+    }
+
     /// The call log and the two cores of the files archive, for whoever replicates them.
     pub fn cores(&self) -> [CoreView; 3] {
         self.cores.clone()
@@ -298,14 +314,20 @@ impl Drop for Vm {
 }
 
 impl Shared {
-    fn new(log_length: u64) -> Self {
+    fn new(log_length: u64, archive: ArchiveLengths) -> Self {
         Self {
             closing: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             log_length: AtomicU64::new(log_length),
+            acknowledged: Mutex::new(archive),
             failure: watch::Sender::new(None),
             suspensions: Mutex::default(),
         }
+    }
+
+    /// Shows readers the archive as it is now.
+    fn acknowledge(&self, archive: ArchiveLengths) {
+        *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = archive;
     }
 
     fn fail(&self, why: String) {

@@ -6,6 +6,7 @@
 mod caller;
 pub mod client;
 mod connection;
+pub mod files;
 mod http;
 mod linger;
 mod options;

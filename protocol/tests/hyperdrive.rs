@@ -290,7 +290,12 @@ fn check_folder(drive: &Drive<'_, Core>, within: &Folder, all: &[Path]) {
     let names: BTreeSet<String> =
         inside.iter().filter_map(|path| below(path).split('/').next().map(str::to_owned)).collect();
     let children: Vec<String> = drive.children(within).collect::<Result<_, _>>().expect("a good drive");
-    assert_eq!(children, names.into_iter().collect::<Vec<_>>(), "children of {within}");
+    let names: Vec<String> = names.into_iter().collect();
+    assert_eq!(children, names, "children of {within}");
+    for (at, after) in names.iter().enumerate() {
+        let rest: Result<Vec<_>, _> = drive.children_after(within, after).collect();
+        assert_eq!(rest.expect("a good drive"), names[at + 1..], "children of {within} after {after}");
+    }
     let direct = drive.list(within, false).map(|item| item.map(|(path, _)| path));
     let direct: Vec<Path> = direct.collect::<Result<_, _>>().expect("a good drive");
     let expected: Vec<Path> =

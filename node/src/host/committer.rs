@@ -75,6 +75,10 @@ impl Committer {
         let entries: Vec<&[u8]> = group.iter().map(|commit| commit.entry.as_slice()).collect();
         self.log.append(&entries)?;
         self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
+        if let Some(last) = group.last() {
+            // Before the callers know: who is answered finds in the archive what the call has written.
+            self.shared.acknowledge(last.archive);
+        }
         for commit in group {
             commit.reply.send(commit.answer);
         }

@@ -1,5 +1,7 @@
 //! A VM as an RPC server sees it.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use libvms_protocol::entry::Auth;
 use libvms_protocol::value::Value;
@@ -7,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, json};
 
 use super::{Answer, CallError, Vm};
+use crate::rpc::files::Files;
 use crate::rpc::{RpcCall, RpcError, Service};
 
 impl Service for Vm {
@@ -35,6 +38,10 @@ impl Service for Vm {
         // Called before anything is awaited: the order of calls is the order of arrival.
         let answer = Self::call(self, call.user_id, &call.method, args);
         Box::pin(async move { raw(answer.await.map_err(of_call)?) })
+    }
+
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        Some(Arc::new(self.shown()))
     }
 }
 

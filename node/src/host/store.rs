@@ -149,7 +149,8 @@ impl PublishedCore {
         }
     }
 
-    fn block(&self, index: u64) -> Result<Vec<u8>, ArchiveError> {
+    /// Reads a block, of those on disk or of those that wait.
+    pub(crate) fn block(&self, index: u64) -> Result<Vec<u8>, ArchiveError> {
         {
             let waiting = self.waiting();
             if let Some(offset) = index.checked_sub(waiting.first) {

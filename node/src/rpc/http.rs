@@ -6,18 +6,19 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::caller::Caller;
+use super::files::{self, Body};
 use super::origin::Refusal;
 use super::query;
 use super::server::Shared;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
@@ -53,7 +54,11 @@ impl Http {
 
     async fn answer_admitted(&self, request: Request<Incoming>) -> Answer {
         let Some(service) = self.shared.service_at(request.uri().path()) else {
-            return text(StatusCode::NOT_FOUND, "no service is mounted at this path");
+            let (head, _) = request.into_parts();
+            return match self.shared.files_at(head.uri.path()) {
+                Some((files, name)) => files::answer(files, name, &head).await,
+                None => text(StatusCode::NOT_FOUND, "no service is mounted at this path"),
+            };
         };
         let user_id = match query::user(request.uri().query()) {
             Ok(user_id) => user_id,
@@ -70,7 +75,7 @@ impl Http {
     }
 
     fn upgrade(&self, caller: Caller, request: &Request<Incoming>) -> Answer {
-        match create_response_with_body(request, Full::default) {
+        match create_response_with_body(request, Body::default) {
             Ok(response) => {
                 *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
                 response
@@ -146,13 +151,13 @@ fn text(status: StatusCode, text: &str) -> Answer {
 }
 
 fn with_content(status: StatusCode, kind: &'static str, content: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(content)));
+    let mut answer = Response::new(Body::from(content));
     *answer.status_mut() = status;
     with_header(answer, header::CONTENT_TYPE, kind)
 }
 
 fn with_status(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Body::default());
     *answer.status_mut() = status;
     answer
 }

@@ -1,4 +1,4 @@
-//! The `user` parameter of a connection's URL: written by the client, read by the server.
+//! The query of a URL: above all its parameter `user`, written by the client and read by the server.
 
 use std::fmt::Write;
 
@@ -9,43 +9,57 @@ const USER_BYTES_MAX: usize = libvms_protocol::limits::USER_ID_BYTES_MAX;
 ///
 /// Only `%` escapes mean something: a `+` is a `+`.
 pub(super) fn user(query: Option<&str>) -> Result<Option<String>, UserError> {
+    match parameter(query, "user")? {
+        Some(name) if name.len() > USER_BYTES_MAX => Err(UserError::TooLong),
+        name => Ok(name),
+    }
+}
+
+/// The first parameter of this name in a query. An empty one counts as none.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>, EscapeError> {
     let parameters = query.unwrap_or_default().split('&');
     let found =
-        parameters.filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| *name == "user");
-    let Some((_, value)) = found.filter(|(_, value)| !value.is_empty()) else { return Ok(None) };
-    let name = String::from_utf8(decode(value.as_bytes())?).map_err(|_| UserError::NotText)?;
-    if name.len() > USER_BYTES_MAX { Err(UserError::TooLong) } else { Ok(Some(name)) }
+        parameters.filter_map(|parameter| parameter.split_once('=')).find(|(found, _)| *found == name);
+    found.filter(|(_, value)| !value.is_empty()).map(|(_, value)| decode(value)).transpose()
 }
 
 /// Why a URL names no user that can be written down.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UserError {
-    #[error("the user has an incomplete % escape")]
-    Escape,
-    #[error("the user is not UTF-8 text")]
-    NotText,
+    #[error("the user {0}")]
+    Escape(#[from] EscapeError),
     #[error("the user's name is longer than {USER_BYTES_MAX} bytes")]
     TooLong,
 }
 
-fn decode(text: &[u8]) -> Result<Vec<u8>, UserError> {
+/// Why a part of a URL stands for no text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum EscapeError {
+    #[error("has an incomplete % escape")]
+    Incomplete,
+    #[error("is not UTF-8 text")]
+    NotText,
+}
+
+/// The text that a part of a URL stands for: each `%` and two digits is a byte.
+pub(super) fn decode(text: &str) -> Result<String, EscapeError> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         if byte != b'%' {
             bytes.push(byte);
             continue;
         }
-        let (digits, after) = rest.split_first_chunk::<2>().ok_or(UserError::Escape)?;
+        let (digits, after) = rest.split_first_chunk::<2>().ok_or(EscapeError::Incomplete)?;
         rest = after;
         bytes.push(digit(digits[0])? * 16 + digit(digits[1])?);
     }
-    Ok(bytes)
+    String::from_utf8(bytes).map_err(|_| EscapeError::NotText)
 }
 
-fn digit(byte: u8) -> Result<u8, UserError> {
-    let digit = char::from(byte).to_digit(16).ok_or(UserError::Escape)?;
+fn digit(byte: u8) -> Result<u8, EscapeError> {
+    let digit = char::from(byte).to_digit(16).ok_or(EscapeError::Incomplete)?;
     Ok(u8::try_from(digit).expect("a hexadecimal digit is below 16"))
 }
 
@@ -84,10 +98,10 @@ mod tests {
 
     #[test]
     fn what_names_nobody_is_refused() {
-        assert_eq!(user(Some("user=%")), Err(UserError::Escape));
-        assert_eq!(user(Some("user=%4")), Err(UserError::Escape));
-        assert_eq!(user(Some("user=%+1")), Err(UserError::Escape));
-        assert_eq!(user(Some("user=%ff")), Err(UserError::NotText));
+        for incomplete in ["user=%", "user=%4", "user=%+1"] {
+            assert_eq!(user(Some(incomplete)), Err(EscapeError::Incomplete.into()), "{incomplete}");
+        }
+        assert_eq!(user(Some("user=%ff")), Err(EscapeError::NotText.into()));
         assert_eq!(user(Some(&format!("user={}", "x".repeat(1024)))), Ok(Some("x".repeat(1024))));
         assert_eq!(user(Some(&format!("user={}", "x".repeat(1025)))), Err(UserError::TooLong));
     }

@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection;
+use super::files::{self, Files};
 use super::origin::Gate;
 use super::{RpcOptions, Service};
 
@@ -111,6 +112,18 @@ impl Shared {
     pub(super) fn service_at(&self, path: &str) -> Option<Arc<dyn Service>> {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
         services.get(mount_path(path)).cloned()
+    }
+
+    /// The files that a path is about, and what it says below the place of these files. Of two services whose paths it
+    /// begins with, the one with the longer path is meant.
+    pub(super) fn files_at<'a>(&self, path: &'a str) -> Option<(Arc<dyn Files>, &'a str)> {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        let (service, name) = path.rmatch_indices(files::PLACE).find_map(|(at, _)| {
+            let mount = &path[..at];
+            Some((services.get(mount)?.clone(), files::below(path, mount)?))
+        })?;
+        drop(services);
+        Some((service.files()?, name))
     }
 }
 

@@ -1,7 +1,11 @@
 //! What an RPC server asks of the service behind a mount path.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
+
+use super::files::Files;
 
 /// A service that callers reach under one mount path.
 pub trait Service: Send + Sync + 'static {
@@ -12,6 +16,12 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// Dropping the future gives up the answer, not the call.
     fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>>;
+
+    /// The files that anybody may read with `GET`, as answered calls have left them; `None` where there are none to be
+    /// shown.
+    fn files(&self) -> Option<Arc<dyn Files>> {
+        None
+    }
 }
 
 /// A request of a caller, checked no further than JSON-RPC goes.

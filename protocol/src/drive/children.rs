@@ -94,6 +94,19 @@ impl<'a, B: Blocks + ?Sized> Children<'a, B> {
         Self { files, folder: folder.clone(), groups, ready: VecDeque::new(), last: String::new() }
     }
 
+    /// From the first name after `name` on. A name that is greater has a greater key, too: only folders whose name
+    /// `name` begins with have a greater key and a smaller name, and those count as given.
+    pub(super) fn after(files: bee::Reader<'a, B>, folder: &Folder, name: &str) -> Self {
+        let mut children = Self::new(files, folder);
+        if let Some(path) = (!name.is_empty()).then(|| folder.child(name).path()).flatten() {
+            let mut key = path.key();
+            key.push(0);
+            children.groups.items.skip_to(key);
+            children.last = name.to_owned();
+        }
+        children
+    }
+
     /// Finds the names up to that of the next group.
     fn advance(&mut self, name: String) -> Result<(), DriveError<B::Error>> {
         // The name came before: as a file, or as one of the folders below.

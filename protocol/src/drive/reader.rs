@@ -112,6 +112,12 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
         Children::new(self.files, folder)
     }
 
+    /// As [`Drive::children`], from the first name on that comes after `after`, which must have no `/` in it. What is
+    /// before is stepped over, not read.
+    pub fn children_after(&self, folder: &Folder, after: &str) -> Children<'a, B> {
+        Children::after(self.files, folder, after)
+    }
+
     /// What npm hyperdrive lists as the names in a folder, defects included: a file `x0` is missing where there is a
     /// folder `x`, and a name that is a file and a folder can come twice. For other uses take [`Drive::children`].
     pub fn readdir(
