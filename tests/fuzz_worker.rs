@@ -108,7 +108,7 @@ fn some_reply(dice: &mut Dice) -> FileReply {
         0 => Ok(FileAnswer::Ok),
         1 => Ok(FileAnswer::Content(vec![0xff; dice.below(100_000)])),
         2 => Ok(FileAnswer::Names(vec!["name".into(); dice.below(1_000)])),
-        _ => Err(Thrown { name: "NotFoundError".into(), message: "\u{0}".into() }),
+        _ => Err(Thrown::new("NotFoundError", "\u{0}")),
     }
 }
 

@@ -8,6 +8,8 @@ mod cli;
 mod crash;
 mod determinism;
 mod dice;
+mod errors;
+mod formats;
 #[cfg(target_os = "linux")]
 mod fuzz_worker;
 mod hostile;

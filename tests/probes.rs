@@ -239,7 +239,7 @@ fn answer(request: &FileRequest) -> FileReply {
     match request {
         FileRequest::List { .. } => Ok(FileAnswer::Names(vec![])),
         request if request.is_write() => Ok(FileAnswer::Ok),
-        _ => Err(Thrown { name: "NotFoundError".into(), message: "nothing there".into() }),
+        _ => Err(Thrown::new("NotFoundError", "nothing there")),
     }
 }
 

@@ -47,7 +47,7 @@ fn answer(request: &FileRequest) -> FileReply {
         FileRequest::Read { path } if path == "/odd" => Ok(FileAnswer::Content(vec![0xff, 0x00, 0x41])),
         FileRequest::List { .. } => Ok(FileAnswer::Names(vec!["a".into(), "ü".into()])),
         request if request.is_write() => Ok(FileAnswer::Ok),
-        _ => Err(Thrown { name: "NotFoundError".into(), message: "nothing there".into() }),
+        _ => Err(Thrown::new("NotFoundError", "nothing there")),
     }
 }
 

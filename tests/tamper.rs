@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use libvms::storage::{Core, Durability};
-use libvms_protocol::entry::{CallEntry, Entry, FilesHead, Outcome, Thrown};
+use libvms_protocol::entry::{CallEntry, Entry, FilesChange, FilesLengths, Outcome, Thrown};
 use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
@@ -99,11 +99,15 @@ fn set_value(to: Value) -> impl FnOnce(&mut Outcome) {
     |outcome| *outcome = Outcome::Returned { value: Some(to), files: None }
 }
 
-fn files_of(outcome: &mut Outcome) -> &mut FilesHead {
+fn files_of(outcome: &mut Outcome) -> &mut FilesChange {
     match outcome {
         Outcome::Returned { files: Some(files), .. } => files,
         other => panic!("{other:?} changed no files"),
     }
+}
+
+fn from_of(files: &mut FilesChange) -> &mut FilesLengths {
+    files.from.as_mut().expect("new logs say where a call began")
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn an_altered_result_is_found() {
 
 #[test]
 fn an_altered_error_is_found() {
-    let thrown = |name: &str, message: &str| Thrown { name: name.into(), message: message.into() };
+    let thrown = |name: &str, message: &str| Thrown::new(name, message);
     let report = alter_outcome(3, |outcome| *outcome = Outcome::Threw(thrown("Error", "no 7")));
     assert_found(&report, 3, "wrong-error", "result.err.message");
     let report = alter_outcome(3, |outcome| *outcome = Outcome::Threw(thrown("Other", "no 6")));
@@ -167,12 +171,14 @@ fn time_that_goes_back_is_found() {
 
 #[test]
 fn wrong_hashes_of_files_are_found() {
-    type Change = fn(&mut FilesHead);
-    let cases: [(&str, Change); 4] = [
-        ("result.files.version", |files| files.version += 1),
-        ("result.files.hash", |files| files.hash = TreeHash([0; 32])),
-        ("result.files.blobs", |files| files.blobs += 1),
-        ("result.files.blobsHash", |files| files.blobs_hash = TreeHash([0; 32])),
+    type Change = fn(&mut FilesChange);
+    let cases: [(&str, Change); 6] = [
+        ("result.files.version", |files| files.head.version += 1),
+        ("result.files.hash", |files| files.head.hash = TreeHash([0; 32])),
+        ("result.files.blobs", |files| files.head.blobs += 1),
+        ("result.files.blobsHash", |files| files.head.blobs_hash = TreeHash([0; 32])),
+        ("result.files.from.version", |files| from_of(files).version += 1),
+        ("result.files.from.blobs", |files| from_of(files).blobs += 1),
     ];
     for (field, change) in cases {
         assert_found(&alter_outcome(4, |outcome| change(files_of(outcome))), 4, "wrong-files", field);

@@ -54,7 +54,7 @@ impl Service for Stranger {
     fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {
         Box::pin(async move {
             if call.method == "throw" {
-                return Err(RpcError { code: -32000, message: NASTY.into(), data: Some(NASTY.into()) });
+                return Err(RpcError::of_script(NASTY.into(), NASTY.into()));
             }
             // Line ends between tokens are JSON, too.
             let result = serde_json::to_string_pretty(&[NASTY]).expect("JSON");

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
-use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, FilesHead, Outcome, Thrown};
+use libvms_protocol::entry::{
+    Call, CallEntry, Entry, Fault, FilesChange, FilesHead, FilesLengths, Outcome, Thrown,
+};
 use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
@@ -56,17 +58,18 @@ fn returned(value: i64) -> Outcome {
 }
 
 fn threw(name: &str, message: &str) -> Outcome {
-    Outcome::Threw(Thrown { name: name.into(), message: message.into() })
+    Outcome::Threw(Thrown::new(name, message))
 }
 
-fn save(files: Option<FilesHead>) -> Vec<u8> {
+fn save(files: Option<FilesChange>) -> Vec<u8> {
     let outcome = Outcome::Returned { value: Some(Value::Integer(14)), files };
     call_at(AT, "save", vec![Value::Text("c".into())], outcome)
 }
 
 fn cheats() -> Vec<Cheat> {
     let wrong = TreeHash([0; 32]);
-    let wrong_hash = FilesHead { version: 4, hash: wrong, blobs: 3, blobs_hash: wrong };
+    let head = FilesHead { version: 4, hash: wrong, blobs: 3, blobs_hash: wrong };
+    let wrong_hash = FilesChange { head, from: Some(FilesLengths { version: 3, blobs: 2 }) };
     vec![
         Cheat::new("wrong-result", "result.res", 1, &[inc(1, 15), inc(1, 99)]),
         Cheat::new(
@@ -183,7 +186,7 @@ fn each_violation_is_named_while_it_happens_and_the_other_hosts_are_watched_furt
 fn an_entry_that_a_watcher_does_not_know_accuses_nobody() {
     let place = honest();
     // {"type": "later"}, and a call of a later version of the format.
-    let later_call = b"\xa2\x61v\x02\x64type\x64call".to_vec();
+    let later_call = b"\xa2\x61v\x03\x64type\x64call".to_vec();
     run(async {
         for entry in [b"\xa1\x64type\x65later".to_vec(), later_call] {
             let (_kept, watched) = directory();

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::bee::{BeeError, Blocks, Cache, Header};
 use libvms_protocol::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
-use libvms_protocol::entry::FilesHead;
+use libvms_protocol::entry::{FilesChange, FilesHead, FilesLengths};
 use libvms_protocol::identity::PublicKey;
 use libvms_protocol::tree::Roots;
 use thiserror::Error;
@@ -111,14 +111,15 @@ impl<S: ArchiveStore> Archive<S> {
     ///
     /// # Errors
     /// Where the store fails; the archive can not be used any more.
-    pub fn commit(&mut self) -> Result<Option<FilesHead>, ArchiveError> {
+    pub fn commit(&mut self) -> Result<Option<FilesChange>, ArchiveError> {
         if self.files.staged.is_empty() && self.blobs.staged.is_empty() {
             return Ok(None);
         }
+        let from = FilesLengths { version: self.files.roots.length(), blobs: self.blobs.roots.length() };
         let (blobs, files) = (self.blobs.take(), self.files.take());
         self.store.append(ArchiveCore::Blobs, blobs)?;
         self.store.append(ArchiveCore::Files, files)?;
-        Ok(Some(self.head()))
+        Ok(Some(FilesChange { head: self.head(), from: Some(from) }))
     }
 
     /// Forgets what was staged.

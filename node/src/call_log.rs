@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use libvms_protocol::entry::{Entry, EntryError};
+use libvms_protocol::entry::{Entry, EntryError, Format};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
@@ -63,8 +63,15 @@ impl CallLog {
         range: Range<u64>,
     ) -> impl Iterator<Item = Result<(u64, Entry), CallLogError>> + '_ {
         let range = range.start.min(self.length())..range.end.min(self.length());
-        (range.start..).zip(self.core.blocks(range)).map(|(block, bytes)| {
-            let entry = Entry::decode(&bytes?).map_err(|source| CallLogError::Entry { block, source })?;
+        // A copy may lack block 0, or a host has spoiled it: the others are still worth seeing.
+        let format = self.core.block(0).ok().and_then(|block| Format::of_log(&block));
+        (range.start..).zip(self.core.blocks(range)).map(move |(block, bytes)| {
+            let bytes = bytes?;
+            let entry = match format {
+                Some(format) if block > 0 => Entry::decode_in(&bytes, format),
+                _ => Entry::decode(&bytes),
+            };
+            let entry = entry.map_err(|source| CallLogError::Entry { block, source })?;
             Ok((block, entry))
         })
     }

@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 
-use libvms_protocol::entry::{self, Call, Fault, FilesHead, Limits, Outcome, Thrown};
+use libvms_protocol::entry::call::is_own_code;
+use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
 use libvms_protocol::identity::PublicKey;
+use libvms_protocol::limits::RESULT_BYTES_MAX;
 use libvms_protocol::value::Value;
 use thiserror::Error;
 use tracing::debug;
@@ -24,6 +26,7 @@ pub const CALLS_IN_FLIGHT: usize = 64;
 pub struct Execution<S> {
     worker: Worker,
     log: PublicKey,
+    format: Format,
     archive: Archive<S>,
     in_flight: VecDeque<u64>,
     loaded: Loaded,
@@ -70,6 +73,8 @@ pub enum ExecutionError {
 /// A script to execute, as a log's init says it.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
+    /// The format of the log: which outcomes it has a place for.
+    pub format: Format,
     /// Source text.
     pub code: &'a str,
     /// What each call may use.
@@ -91,7 +96,8 @@ impl<S: ArchiveStore> Execution<S> {
     ) -> Result<Self, LoadError> {
         let worker = Worker::start(script.limits).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
-        let mut execution = Self { worker, log, archive, in_flight, loaded: Loaded { methods: vec![] } };
+        let loaded = Loaded { methods: vec![] };
+        let mut execution = Self { worker, log, format: script.format, archive, in_flight, loaded };
         let seed = entry::seed(&log, block, script.at);
         let load = Load { code: script.code.into(), at: script.at, seed };
         execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
@@ -167,18 +173,18 @@ impl<S: ArchiveStore> Execution<S> {
         if !matches!(outcome, Outcome::Returned { .. }) {
             self.archive.discard();
         }
-        Ok(Finished { block, outcome, json, fuel })
+        Ok(Finished { block, outcome: outcome.in_format(self.format), json, fuel })
     }
 
     fn returned(&mut self, json: Option<String>) -> Result<(Outcome, Option<String>), ExecutionError> {
         match json.as_deref().map(Value::from_json).transpose() {
             Ok(value) => {
-                let files: Option<FilesHead> = self.archive.commit()?;
+                let files = self.archive.commit()?;
                 Ok((Outcome::Returned { value, files }, json))
             }
             // The worker refuses what the log can not hold; should one slip through, it is the script's error.
             Err(error) => {
-                let thrown = Thrown { name: "RangeError".into(), message: format!("the result is {error}") };
+                let thrown = Thrown::new("RangeError", format!("the result is {error}"));
                 Ok((Outcome::Threw(thrown), None))
             }
         }
@@ -190,9 +196,8 @@ impl<S: ArchiveStore> Execution<S> {
             match self.worker.receive()? {
                 // What a script writes while it loads has no entry that could account for it.
                 Report::File(request) if phase == Phase::Loading && request.is_write() => {
-                    let message =
-                        "files can not be changed while the script loads: do it in exports.init".into();
-                    self.worker.answer(Err(message::Thrown { name: "NotAllowedError".into(), message }))?;
+                    let message = "files can not be changed while the script loads: do it in exports.init";
+                    self.worker.answer(Err(message::Thrown::new("NotAllowedError", message)))?;
                 }
                 Report::File(request) => {
                     let reply = self.archive.answer(request)?;
@@ -217,8 +222,13 @@ fn args_json(args: &[Value]) -> String {
     serde_json::to_string(args).expect("values are JSON data")
 }
 
+/// What was thrown, as far as the log has a place for it: data that nests too deeply is none. The worker keeps the
+/// other bounds; they are looked at again because a script may have taken it over.
 fn of_worker(thrown: message::Thrown) -> Thrown {
-    Thrown { name: thrown.name, message: thrown.message }
+    let message::Thrown { name, message, code, details } = thrown;
+    let details = details.filter(|json| json.len() <= RESULT_BYTES_MAX);
+    let details = details.and_then(|json| Value::from_json(&json).ok());
+    Thrown { name, message, code: code.filter(|code| is_own_code(*code)), details }
 }
 
 fn of_script(failure: &LoadFailure) -> String {

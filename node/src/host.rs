@@ -31,9 +31,9 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use committer::ArchiveLengths;
+use deployment::Ready;
 pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
-use deployment::Ready;
 use executor::{Executor, Job};
 use files::Shown;
 use store::HostStore;
@@ -71,7 +71,7 @@ pub struct Answer {
 }
 
 /// Why a call has no result.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum CallError {
     /// The script threw. The call is in the log.
     #[error("{}: {}", .0.name, .0.message)]

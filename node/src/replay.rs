@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use libvms_protocol::audit::{self, Finding, Order, Violation};
-use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, Init, Limits, Outcome};
+use libvms_protocol::entry::{
+    Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
+};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
@@ -86,8 +88,8 @@ enum State<S> {
 impl Default for Settings {
     /// Grants far more than a log has by default, and far less than the machine has.
     fn default() -> Self {
-        let grants = Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20 };
-        Self { grants, vary: false }
+        let grants = Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
+        Self { grants: grants.with_load(), vary: false }
     }
 }
 
@@ -174,7 +176,12 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     fn take(&mut self, number: u64, block: &[u8]) -> Result<(), Stop> {
-        let entry = Entry::decode(block).map_err(|error| of_entry(number, error))?;
+        // What an entry may hold depends on the format, which block 0 names.
+        let entry = match &self.script {
+            Some(init) => Entry::decode_in(block, init.v),
+            None => Entry::decode(block),
+        };
+        let entry = entry.map_err(|error| of_entry(number, error))?;
         self.order.next(&entry).map_err(|violation| diverges(number, violation))?;
         match entry {
             Entry::Init(init) => self.deploy(init),
@@ -219,7 +226,7 @@ impl<S: ArchiveStore> Replay<S> {
 
     fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), Stop> {
         let limits = if self.settings.vary { varied(init.limits) } else { init.limits };
-        let script = Script { code: &init.code, limits, at: self.order.latest_at() };
+        let script = Script { format: init.v, code: &init.code, limits, at: self.order.latest_at() };
         match Execution::load(self.log, block, script, archive) {
             Ok(execution) => {
                 self.order.script_has_init(execution.has_init());
@@ -281,7 +288,8 @@ impl<S: ArchiveStore> Replay<S> {
         let archive = execution.into_archive();
         let head = archive.head();
         if head != epoch.files {
-            let mismatch = audit::compare_files(Some(&epoch.files), Some(&head));
+            let [logged, replayed] = [epoch.files, head].map(|head| FilesChange { head, from: None });
+            let mismatch = audit::compare_files(Some(&logged), Some(&replayed));
             return Err(diverges(number, Violation::WrongFiles(mismatch)));
         }
         self.load(number, &init, archive)
@@ -295,6 +303,7 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
         ("memory", asked.memory, granted.memory),
         ("stack", asked.stack, granted.stack),
         ("output", asked.output, granted.output),
+        ("fuel for loading", asked.load_fuel(), granted.load_fuel()),
     ];
     limits.into_iter().find(|(_, asked, granted)| asked > granted)
 }

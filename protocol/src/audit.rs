@@ -8,7 +8,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::entry::{CallEntry, Entry, FilesHead, Outcome, Thrown};
+use crate::entry::{CallEntry, Entry, FilesChange, Outcome, Thrown};
+use crate::value::Value;
 
 /// Something that no honest host does, at one block of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,34 +214,50 @@ pub fn compare(logged: &Outcome, replayed: &Outcome) -> Result<(), Violation> {
 }
 
 fn compare_thrown(logged: &Thrown, replayed: &Thrown) -> Mismatch {
-    let (field, logged, replayed) = if logged.name == replayed.name {
-        ("result.err.message", &logged.message, &replayed.message)
-    } else {
-        ("result.err.name", &logged.name, &replayed.name)
-    };
-    Mismatch { field, logged: excerpt(logged), replayed: excerpt(replayed) }
+    type Part = fn(&Thrown) -> String;
+    let parts: [(&'static str, Part); 4] = [
+        ("result.err.name", |thrown| thrown.name.clone()),
+        ("result.err.message", |thrown| thrown.message.clone()),
+        ("result.err.code", |thrown| thrown.code.map_or("none".into(), |code| code.to_string())),
+        ("result.err.details", |thrown| thrown.details.as_ref().map_or("none".into(), Value::to_json)),
+    ];
+    first_difference(&parts, logged, replayed)
 }
 
-/// Names the first part in which two archive heads differ; a head is absent where the call changed nothing.
-pub fn compare_files(logged: Option<&FilesHead>, replayed: Option<&FilesHead>) -> Mismatch {
-    type Part = fn(&FilesHead) -> String;
-    let text = |files: Option<&FilesHead>, part: Part| files.map_or("none".into(), part);
-    let parts: [(&'static str, Part); 4] = [
-        ("result.files.version", |files| files.version.to_string()),
-        ("result.files.hash", |files| files.hash.to_string()),
-        ("result.files.blobs", |files| files.blobs.to_string()),
-        ("result.files.blobsHash", |files| files.blobs_hash.to_string()),
+/// Names the first part in which two results' files differ; they are absent where the call changed nothing.
+pub fn compare_files(logged: Option<&FilesChange>, replayed: Option<&FilesChange>) -> Mismatch {
+    type Part = fn(&Option<FilesChange>) -> String;
+    fn text(part: Option<impl ToString>) -> String {
+        part.map_or("none".into(), |part| part.to_string())
+    }
+    let parts: [(&'static str, Part); 6] = [
+        ("result.files.version", |files| text(files.map(|files| files.head.version))),
+        ("result.files.hash", |files| text(files.map(|files| files.head.hash))),
+        ("result.files.blobs", |files| text(files.map(|files| files.head.blobs))),
+        ("result.files.blobsHash", |files| text(files.map(|files| files.head.blobs_hash))),
+        ("result.files.from.version", |files| {
+            text(files.and_then(|files| files.from).map(|from| from.version))
+        }),
+        ("result.files.from.blobs", |files| text(files.and_then(|files| files.from).map(|from| from.blobs))),
     ];
-    let different = parts.into_iter().find(|(_, part)| text(logged, *part) != text(replayed, *part));
-    let (field, part) = different.unwrap_or(parts[0]);
-    Mismatch { field, logged: text(logged, part), replayed: text(replayed, part) }
+    first_difference(&parts, &logged.copied(), &replayed.copied())
+}
+
+/// The parts of something that is compared: their names in an entry, and their texts.
+type Parts<T> = [(&'static str, fn(&T) -> String)];
+
+/// The first of `parts` in which the two differ.
+fn first_difference<T>(parts: &Parts<T>, logged: &T, replayed: &T) -> Mismatch {
+    let different = parts.iter().find(|(_, part)| part(logged) != part(replayed));
+    let (field, part) = different.unwrap_or(&parts[0]);
+    Mismatch { field, logged: excerpt(&part(logged)), replayed: excerpt(&part(replayed)) }
 }
 
 fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Returned { value: None, .. } => "undefined".into(),
         Outcome::Returned { value: Some(value), .. } => excerpt(&value.to_json()),
-        Outcome::Threw(Thrown { name, message }) => excerpt(&format!("{name}: {message}")),
+        Outcome::Threw(Thrown { name, message, .. }) => excerpt(&format!("{name}: {message}")),
         Outcome::Fault(fault) => format!("fault {}", fault.name()),
     }
 }
@@ -323,18 +340,32 @@ impl fmt::Display for Mismatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Call, Fault};
+    use crate::entry::{Call, Fault, FilesHead, FilesLengths};
     use crate::tree::TreeHash;
-    use crate::value::Value;
 
     fn returned(number: i64, version: Option<u64>) -> Outcome {
-        let head =
-            |version| FilesHead { version, hash: TreeHash([1; 32]), blobs: 0, blobs_hash: TreeHash([2; 32]) };
-        Outcome::Returned { value: Some(Value::Integer(number)), files: version.map(head) }
+        changed(number, version.map(|version| (version, None)))
+    }
+
+    /// The files' version after the call, and their lengths before it.
+    fn changed(number: i64, files: Option<(u64, Option<(u64, u64)>)>) -> Outcome {
+        let files = files.map(|(version, from)| FilesChange {
+            head: FilesHead { version, hash: TreeHash([1; 32]), blobs: 0, blobs_hash: TreeHash([2; 32]) },
+            from: from.map(|(version, blobs)| FilesLengths { version, blobs }),
+        });
+        Outcome::Returned { value: Some(Value::Integer(number)), files }
     }
 
     fn threw(name: &str, message: &str) -> Outcome {
-        Outcome::Threw(Thrown { name: name.into(), message: message.into() })
+        Outcome::Threw(Thrown::new(name, message))
+    }
+
+    fn threw_with(code: Option<i64>, details: Option<Value>) -> Outcome {
+        Outcome::Threw(Thrown { code, details, ..Thrown::new("E", "m") })
+    }
+
+    fn changed_from(version: u64, blobs: u64) -> Outcome {
+        changed(1, Some((9, Some((version, blobs)))))
     }
 
     #[test]
@@ -348,6 +379,19 @@ mod tests {
             (threw("E", "m"), threw("F", "m"), "wrong-error", "result.err.name"),
             (threw("E", "m"), threw("E", "n"), "wrong-error", "result.err.message"),
             (threw("E", "m"), returned(1, None), "wrong-error", "result.err"),
+            (threw_with(Some(1), None), threw_with(Some(2), None), "wrong-error", "result.err.code"),
+            (threw_with(Some(1), None), threw("E", "m"), "wrong-error", "result.err.code"),
+            (threw("E", "m"), threw_with(Some(1), None), "wrong-error", "result.err.code"),
+            (threw_with(None, Some(Value::Null)), threw("E", "m"), "wrong-error", "result.err.details"),
+            (
+                threw_with(Some(1), Some(Value::Bool(true))),
+                threw_with(Some(1), Some(Value::Bool(false))),
+                "wrong-error",
+                "result.err.details",
+            ),
+            (changed_from(1, 0), changed_from(2, 0), "wrong-files", "result.files.from.version"),
+            (changed_from(1, 0), changed_from(1, 1), "wrong-files", "result.files.from.blobs"),
+            (changed_from(1, 0), returned(1, Some(9)), "wrong-files", "result.files.from.version"),
             (Outcome::Fault(Fault::Fuel), returned(1, None), "false-fault", "result.fault"),
             (Outcome::Fault(Fault::Fuel), Outcome::Fault(Fault::Output), "false-fault", "result.fault"),
         ];

@@ -11,6 +11,7 @@
 mod bytes;
 pub mod call;
 pub mod deploy;
+pub mod format;
 pub mod limits;
 
 use std::borrow::Cow;
@@ -18,16 +19,17 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use call::{Call, CallEntry, CallResult, Fault, FilesHead, OracleAnswer, Outcome, OutcomeError, Thrown};
+pub use call::{
+    Call, CallEntry, CallResult, Fault, FilesChange, FilesHead, FilesLengths, OracleAnswer, Outcome,
+    OutcomeError, Thrown,
+};
 pub use deploy::{Auth, Engine, Epoch, Init, Upgrade};
+pub use format::Format;
 pub use limits::Limits;
 
 use crate::identity::PublicKey;
 use crate::limits::BLOCK_BYTES_MAX;
 use crate::tree::hash;
-
-/// The version of the format that this crate writes and reads.
-pub const FORMAT_VERSION: u64 = 1;
 
 /// One block of a call log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,14 +94,15 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// Reads a block.
+    /// Reads a block of a log of any version. An `init` says its version itself; for all others, see
+    /// [`Entry::decode_in`].
     ///
     /// # Errors
     /// See [`EntryError`] for what its kinds say about the host.
     pub fn decode(block: &[u8]) -> Result<Self, EntryError> {
         within("the entry", block.len(), BLOCK_BYTES_MAX)?;
         let Kind { kind, v } = decode(block)?;
-        if let Some(version) = v.filter(|version| *version > FORMAT_VERSION) {
+        if let Some(version) = v.filter(|version| *version > Format::LATEST.version()) {
             return Err(unknown("format version", version));
         }
         if !["init", "call", "epoch", "upgrade"].contains(&kind.as_ref()) {
@@ -112,6 +115,34 @@ impl Entry {
             return Err(malformed("not in the canonical encoding"));
         }
         Ok(entry)
+    }
+
+    /// Reads a block of a log whose block 0 says `format`.
+    ///
+    /// # Errors
+    /// As [`Entry::decode`]; an entry that holds what its format has no place for, or lacks what it requires, is
+    /// malformed.
+    pub fn decode_in(block: &[u8], format: Format) -> Result<Self, EntryError> {
+        let entry = Self::decode(block)?;
+        entry.check_format(format)?;
+        Ok(entry)
+    }
+
+    /// Whether the entry may stand in a log whose block 0 says `format`.
+    ///
+    /// # Errors
+    /// [`EntryError::Malformed`] where it may not: no honest host writes it there.
+    pub fn check_format(&self, format: Format) -> Result<(), EntryError> {
+        match self {
+            Self::Init(entry) if entry.v == format => Ok(()),
+            Self::Init(entry) => {
+                Err(malformed(format_args!("an init of v {} in a log of v {format}", entry.v)))
+            }
+            Self::Call(entry) => entry.result.check_format(format),
+            Self::Epoch(_) if format == Format::V1 => Ok(()),
+            Self::Epoch(_) => Err(malformed("an epoch in a log whose init has no `epoch`")),
+            Self::Upgrade(entry) => entry.limits.check_format(format),
+        }
     }
 
     fn check(&self) -> Result<(), EntryError> {
@@ -166,7 +197,7 @@ mod tests {
 
     fn init() -> Init {
         Init {
-            v: FORMAT_VERSION,
+            v: Format::LATEST,
             code: "exports.f = () => 1".into(),
             title: "test".into(),
             files: PublicKey([1; 32]),
@@ -174,7 +205,7 @@ mod tests {
             auth: Auth::Debug,
             at: 1_700_000_000_000,
             engine: engine(),
-            limits: Limits::default(),
+            limits: Limits::default().with_load(),
         }
     }
 
@@ -184,10 +215,14 @@ mod tests {
     }
 
     fn outcomes() -> Vec<Outcome> {
-        let files =
-            FilesHead { version: 2, hash: TreeHash([3; 32]), blobs: 1, blobs_hash: TreeHash([4; 32]) };
-        let thrown = Thrown { name: "Error".into(), message: "m".into() };
+        let head = FilesHead { version: 2, hash: TreeHash([3; 32]), blobs: 1, blobs_hash: TreeHash([4; 32]) };
+        let files = FilesChange { head, from: Some(FilesLengths { version: 1, blobs: 0 }) };
+        let thrown = Thrown::new("Error", "m");
+        let coded = |code, details| Outcome::Threw(Thrown { code, details, ..Thrown::new("Error", "m") });
         vec![
+            coded(Some(42), None),
+            coded(Some(-32_769), Some(Value::Null)),
+            coded(None, Some(Value::Array(vec![Value::Bool(true)]))),
             Outcome::Returned { value: None, files: None },
             Outcome::Returned { value: Some(Value::Null), files: Some(files) },
             Outcome::Returned { value: Some(Value::Array(vec![])), files: None },
@@ -292,11 +327,109 @@ mod tests {
     }
 
     #[test]
+    fn codes_that_json_rpc_keeps_for_itself_are_malformed() {
+        let thrown = |code: &[u8]| {
+            let result = [b"\xa1\x63err\xa3\x64code", code, b"\x64name\x61E\x67message\x61m"].concat();
+            Entry::decode(&with_result(&result))
+        };
+        let own: [&[u8]; 6] = [
+            b"\x00",                                 // 0
+            b"\x39\x7c\xfe",                         // -31999
+            b"\x39\x80\x00",                         // -32769
+            b"\x1b\x00\x1f\xff\xff\xff\xff\xff\xff", // 2^53 - 1
+            b"\x3b\x00\x1f\xff\xff\xff\xff\xff\xfe", // -(2^53 - 1)
+            b"\x20",                                 // -1
+        ];
+        for code in own {
+            assert!(matches!(thrown(code), Ok(Entry::Call(_))), "{code:x?}");
+        }
+        let refused: [&[u8]; 8] = [
+            b"\x39\x7c\xff",                         // -32000
+            b"\x39\x7f\xff",                         // -32768
+            b"\x39\x7d\x00",                         // -32001
+            b"\x1b\x00\x20\x00\x00\x00\x00\x00\x00", // 2^53
+            b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff", // the smallest of 64 bits
+            b"\xfb\x3f\xf8\x00\x00\x00\x00\x00\x00", // 1.5
+            b"\x61\x31",                             // "1"
+            b"\xf6",                                 // null
+        ];
+        for code in refused {
+            assert!(matches!(thrown(code), Err(EntryError::Malformed { .. })), "{code:x?}");
+        }
+    }
+
+    /// The same entry as a log of format 1 holds it.
+    fn in_format_1(entry: Entry) -> Entry {
+        match entry {
+            Entry::Init(init) => {
+                Entry::Init(Init { v: Format::V1, limits: Limits { load: None, ..init.limits }, ..init })
+            }
+            Entry::Call(entry) => {
+                let outcome = entry.result.outcome().expect("our own").in_format(Format::V1);
+                Entry::Call(CallEntry { result: outcome.into(), ..entry })
+            }
+            Entry::Upgrade(entry) => {
+                Entry::Upgrade(Upgrade { limits: Limits { load: None, ..entry.limits }, ..entry })
+            }
+            epoch @ Entry::Epoch(_) => epoch,
+        }
+    }
+
+    #[test]
+    fn each_format_takes_its_own_fields_and_no_others() {
+        let mut differing = 0;
+        for entry in entries().into_iter().filter(|entry| !matches!(entry, Entry::Epoch(_))) {
+            let (second, first) = (entry.clone(), in_format_1(entry));
+            for (entry, format, other) in
+                [(&first, Format::V1, Format::V2), (&second, Format::V2, Format::V1)]
+            {
+                let bytes = entry.encode().expect("within the limits");
+                assert_eq!(&Entry::decode_in(&bytes, format).expect("its own format"), entry);
+                // An error without code and details is the same in both.
+                if first != second {
+                    differing += 1;
+                    let decoded = Entry::decode_in(&bytes, other);
+                    let is_error = matches!(entry, Entry::Call(call) if matches!(call.result.outcome(), Ok(Outcome::Threw(_))));
+                    assert_eq!(decoded.is_ok(), is_error && format == Format::V1, "{entry:?} as v {other}");
+                    assert!(!matches!(decoded, Err(EntryError::Unknown { .. })), "{decoded:?}");
+                }
+            }
+        }
+        assert_eq!(differing, 2 * 6);
+    }
+
+    #[test]
+    fn an_init_must_keep_to_the_format_that_it_names() {
+        let unpinned = Limits { load: None, ..init().limits };
+        let refused = [Init { v: Format::V1, ..init() }, Init { limits: unpinned, ..init() }];
+        for init in refused {
+            assert!(matches!(Entry::Init(init.clone()).encode(), Err(EntryError::Malformed { .. })));
+            let bytes = encode(&Entry::Init(init));
+            assert!(matches!(Entry::decode(&bytes), Err(EntryError::Malformed { .. })));
+        }
+        assert_eq!(init().limits.load_fuel(), 10 * init().limits.fuel);
+        assert_eq!(unpinned.load_fuel(), unpinned.fuel);
+        assert_eq!(Limits { fuel: u64::MAX, ..unpinned }.with_load().load_fuel(), u64::MAX);
+        assert_eq!(Limits { load: Some(7), ..unpinned }.with_load().load_fuel(), 7);
+        assert!(matches!(Entry::decode(b"\xa2\x61v\x00\x64type\x64init"), Err(EntryError::Malformed { .. })));
+    }
+
+    #[test]
+    fn an_epoch_stands_in_logs_of_format_1_only() {
+        for entry in entries().into_iter().filter(|entry| matches!(entry, Entry::Epoch(_))) {
+            assert!(entry.check_format(Format::V1).is_ok());
+            assert!(matches!(entry.check_format(Format::V2), Err(EntryError::Malformed { .. })));
+        }
+    }
+
+    #[test]
     fn what_a_later_version_wrote_is_told_apart() {
-        let later: [Vec<u8>; 3] = [
+        let later: [Vec<u8>; 5] = [
             with_result(b"\xa1\x65fault\x65later"),
             b"\xa1\x64type\x66wormse".to_vec(),
-            b"\xa2\x61v\x02\x64type\x64init".to_vec(),
+            b"\xa2\x61v\x03\x64type\x64init".to_vec(),
+            b"\xa3\x61v\x03\x64type\x64init\x65later\x01".to_vec(),
+            b"\xa2\x61v\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x64type\x64init".to_vec(),
         ];
         for block in later {
             assert!(matches!(Entry::decode(&block), Err(EntryError::Unknown { .. })), "{block:x?}");

@@ -5,8 +5,8 @@ use libvms_protocol::bee::{Cache, Header, Level, NodeBlock, Writer};
 use libvms_protocol::checkpoint::{Checkpoint, signable};
 use libvms_protocol::drive::{self, DriveLength, Options, Path};
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Engine, Entry, Epoch, FORMAT_VERSION, Fault, FilesHead, Init, Limits, Outcome,
-    Thrown, Upgrade,
+    Auth, Call, CallEntry, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format, Init,
+    Limits, Outcome, Thrown, Upgrade,
 };
 use libvms_protocol::identity::{PublicKey, SecretKey, Signature};
 use libvms_protocol::tree::{Roots, TreeHash};
@@ -47,10 +47,9 @@ fn call(outcome: Outcome) -> Entry {
     Entry::Call(CallEntry::new(call, outcome))
 }
 
-fn entries() -> Vec<(&'static str, Entry)> {
-    let limits = Limits { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20 };
-    let init = Init {
-        v: FORMAT_VERSION,
+fn init(v: Format, limits: Limits) -> Entry {
+    Entry::Init(Init {
+        v,
         code: "exports.f = () => 1".into(),
         title: "one".into(),
         files: PublicKey([0x11; 32]),
@@ -59,27 +58,48 @@ fn entries() -> Vec<(&'static str, Entry)> {
         at: 1_700_000_000_000,
         engine: engine(),
         limits,
-    };
+    })
+}
+
+fn returned(from: Option<FilesLengths>) -> Entry {
+    let files = Some(FilesChange { head: files(), from });
+    call(Outcome::Returned { value: Some(Value::Text("ok".into())), files })
+}
+
+/// Every example of an entry, with the formats of the logs in which it can stand.
+fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
+    const V1: &[Format] = &[Format::V1];
+    const V2: &[Format] = &[Format::V2];
+    const BOTH: &[Format] = &[Format::V1, Format::V2];
+    let old_limits = Limits { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20, load: None };
+    let limits = Limits { load: Some(10_000), ..old_limits };
     let upgrade =
         Upgrade { code: "exports.f = () => 2".into(), engine: engine(), limits, sig: Signature([0x33; 64]) };
-    let returned = Outcome::Returned { value: Some(Value::Text("ok".into())), files: Some(files()) };
-    let threw = Outcome::Threw(Thrown { name: "Error".into(), message: "m".into() });
+    let details = Value::from_json(r#"{"field":"age"}"#).expect("JSON");
+    let coded = Thrown { code: Some(42), details: Some(details), ..Thrown::new("Error", "m") };
     vec![
-        ("init", Entry::Init(init)),
-        ("call that returned", call(returned)),
-        ("call that threw", call(threw)),
-        ("call that was stopped", call(Outcome::Fault(Fault::Fuel))),
-        ("epoch", Entry::Epoch(Epoch { files: files() })),
-        ("upgrade", Entry::Upgrade(upgrade)),
+        ("init", V2, init(Format::V2, limits)),
+        ("init of v 1", V1, init(Format::V1, old_limits)),
+        ("call that returned", V2, returned(Some(FilesLengths { version: 1, blobs: 0 }))),
+        ("call that returned, in v 1", V1, returned(None)),
+        ("call that threw", BOTH, call(Outcome::Threw(Thrown::new("Error", "m")))),
+        ("call that threw an error with code and data", V2, call(Outcome::Threw(coded))),
+        ("call that was stopped", BOTH, call(Outcome::Fault(Fault::Fuel))),
+        ("epoch", V1, Entry::Epoch(Epoch { files: files() })),
+        ("upgrade", V2, Entry::Upgrade(upgrade)),
     ]
 }
 
 #[test]
 fn every_entry_in_the_document_is_what_the_code_writes() {
-    for (heading, entry) in entries() {
+    for (heading, formats, entry) in entries() {
         let bytes = entry.encode().expect("within the limits");
         assert_eq!(HEXLOWER.encode(&example(heading)), HEXLOWER.encode(&bytes), "{heading}");
         assert_eq!(Entry::decode(&bytes).expect("canonical"), entry, "{heading}");
+        for format in [Format::V1, Format::V2] {
+            let may_stand = Entry::decode_in(&bytes, format).is_ok();
+            assert_eq!(may_stand, formats.contains(&format), "{heading} in a log of v {format}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use data_encoding::HEXLOWER;
 use libvms::vm::Sandbox;
-use libvms_protocol::entry::Entry;
+use libvms_protocol::entry::{Entry, Format};
 use libvms_protocol::tree::Roots;
 use serde::{Deserialize, Serialize};
 
@@ -182,7 +182,7 @@ fn execute_the_calls_of_a_seed() {
 /// Executes one script's calls; gives the fuel that each took.
 fn record(seed: u64, script: u64, is_deep: bool) -> (Recording, Vec<u64>) {
     let program = program(seed, script, is_deep);
-    let mut recording = Recording::start(program.code, LIMITS);
+    let mut recording = Recording::start(Format::LATEST, program.code, LIMITS);
     let mut fuel = vec![];
     for (number, (method, args)) in program.calls.into_iter().enumerate() {
         if number == CALLS_PER_PROGRAM / 2 && script.is_multiple_of(16) {

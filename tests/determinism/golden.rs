@@ -1,35 +1,37 @@
-//! The golden logs: one data directory for each release, which replays for ever.
+//! The golden logs: data directories of each release, which replay for ever.
 //!
 //! `fixtures/logs/VERSION/` holds what this file makes of `fixtures/logs/everything.js`, with fixed keys and a fixed
-//! clock. `.ci/golden` makes it again for the version at hand; where the bytes differ, old logs give other results
+//! clock; `fixtures/logs/VERSION-v1/` the same in the first format, which is not written any more and must be read. `.ci/golden` makes it again for the version at hand; where the bytes differ, old logs give other results
 //! than they did, and the engine's identity must say so (`node/src/vm/identity.rs`).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libvms_protocol::entry::{Entry, Limits};
+use libvms_protocol::entry::{Entry, Format, Limits};
 use libvms_protocol::value::Value;
 use serde_json::json;
 
 use super::recording::Recording;
 use crate::harness::verify;
 
+const FORMATS: [Format; 2] = [Format::V1, Format::V2];
 const FILES: [&str; 4] = ["oplog", "data", "tree", "bitfield"];
 
 fn logs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/logs")
 }
 
-fn of_this_release() -> PathBuf {
-    logs().join(env!("CARGO_PKG_VERSION"))
+fn of_this_release(format: Format) -> PathBuf {
+    let suffix = if format == Format::LATEST { String::new() } else { format!("-v{format}") };
+    logs().join(format!("{}{suffix}", env!("CARGO_PKG_VERSION")))
 }
 
 /// Calls every method of the script, some in the shadow of a fault of another.
-fn record() -> Recording {
-    let limits = Limits { fuel: 200, memory: 4 << 20, stack: 256 << 10, output: 64 << 10 };
+fn record(format: Format) -> Recording {
+    let limits = Limits { fuel: 200, memory: 4 << 20, stack: 256 << 10, output: 64 << 10, load: None };
     let code = fs::read_to_string(logs().join("everything.js")).expect("the script");
-    let mut recording = Recording::start(code, limits);
+    let mut recording = Recording::start(format, code, limits);
     let text = "Ünïcode text, \u{1f600} and Straße";
     let calls = [
         ("count", json!([])),
@@ -69,6 +71,9 @@ fn record() -> Recording {
         ("functions", json!([])),
         ("count", json!([0.5])),
         ("missing", json!([])),
+        ("coded", json!([42, { "field": "age", "of": [1, null] }])),
+        ("coded", json!([-32_001, "a code that is not the script's to choose"])),
+        ("coded", json!(["E", null])),
     ];
     for (number, (method, args)) in calls.iter().enumerate() {
         let user = ["alice", "bob"].get(number % 3).copied();
@@ -76,7 +81,9 @@ fn record() -> Recording {
     }
     recording.kill("endless");
     recording.call(None, "count", vec![]);
-    recording.new_epoch();
+    if format == Format::V1 {
+        recording.new_epoch();
+    }
     for method in ["count", "caller", "collections", "endless", "count"] {
         recording.call(Some("carol"), method, vec![]);
     }
@@ -93,7 +100,7 @@ fn arguments(args: &serde_json::Value) -> Vec<Value> {
 #[test]
 fn the_golden_calls_end_in_every_way_there_is() {
     let expected = [
-        ("Error", 1),
+        ("Error", 4),
         ("InternalError", 1),
         ("NotFoundError", 2),
         ("RangeError", 2),
@@ -106,25 +113,30 @@ fn the_golden_calls_end_in_every_way_there_is() {
     ];
     let expected: BTreeMap<String, u64> =
         expected.into_iter().map(|(kind, count)| (kind.into(), count)).collect();
-    assert_eq!(record().kinds(), expected);
+    for format in FORMATS {
+        assert_eq!(record(format).kinds(), expected, "v {format}");
+    }
 }
 
 /// `.ci/golden` asks for the files to be written; without that they are compared.
 #[test]
 fn the_golden_log_of_this_release_is_made_again_byte_for_byte() {
-    if std::env::var_os("VMS_REGENERATE").is_some() {
-        let _none_yet = fs::remove_dir_all(of_this_release());
-        record().save(&of_this_release());
-        return;
-    }
-    let again = tempfile::tempdir().expect("a temporary directory");
-    record().save(again.path());
-    for core in ["log", "files", "blobs"] {
-        for name in FILES {
-            let read =
-                |directory: &Path| fs::read(directory.join(core).join(name)).expect("a file of a core");
-            let (ours, golden) = (read(again.path()), read(&of_this_release()));
-            assert!(ours == golden, "{core}/{name} differs: see tests/determinism/golden.rs");
+    for format in FORMATS {
+        let golden = of_this_release(format);
+        if std::env::var_os("VMS_REGENERATE").is_some() {
+            let _none_yet = fs::remove_dir_all(&golden);
+            record(format).save(&golden);
+            continue;
+        }
+        let again = tempfile::tempdir().expect("a temporary directory");
+        record(format).save(again.path());
+        for core in ["log", "files", "blobs"] {
+            for name in FILES {
+                let read =
+                    |directory: &Path| fs::read(directory.join(core).join(name)).expect("a file of a core");
+                let is_same = read(again.path()) == read(&golden);
+                assert!(is_same, "{core}/{name} in v {format} differs: see tests/determinism/golden.rs");
+            }
         }
     }
 }
@@ -136,7 +148,9 @@ fn golden_logs_replay_for_ever() {
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.is_dir())
         .collect();
-    assert!(releases.contains(&of_this_release()), "run .ci/golden: {releases:?}");
+    for format in FORMATS {
+        assert!(releases.contains(&of_this_release(format)), "run .ci/golden: {releases:?}");
+    }
     for release in releases {
         let (code, report) = verify(&release);
         if is_of_our_engine(&release) {
@@ -145,7 +159,8 @@ fn golden_logs_replay_for_ever() {
         } else {
             // Never an accusation, however much has changed since.
             assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
-            assert_ne!(release, of_this_release(), "this release's log is of this release's engine");
+            let ours = FORMATS.map(of_this_release);
+            assert!(!ours.contains(&release), "this release's log is of this release's engine");
         }
     }
 }

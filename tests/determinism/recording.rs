@@ -8,9 +8,7 @@ use libvms::archive::{Archive, ArchiveError, ArchiveStore};
 use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Entry, Epoch, FORMAT_VERSION, Fault, Init, Limits, Outcome,
-};
+use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Epoch, Fault, Format, Init, Limits, Outcome};
 use libvms_protocol::identity::SecretKey;
 use libvms_protocol::value::Value;
 
@@ -30,10 +28,11 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Deploys a script and calls its `init`, if it has one.
-    pub(super) fn start(code: String, limits: Limits) -> Self {
+    /// Deploys a script in a log of the format and calls its `init`, if it has one.
+    pub(super) fn start(format: Format, code: String, limits: Limits) -> Self {
+        let limits = if format == Format::V1 { limits } else { limits.with_load() };
         let init = Init {
-            v: FORMAT_VERSION,
+            v: format,
             code,
             title: "golden".into(),
             files: key(FILES).public_key(),
@@ -123,7 +122,8 @@ impl Recording {
     }
 
     fn load(&mut self, block: u64, archive: Archive<Blocks>) {
-        let script = Script { code: &self.init.code, limits: self.init.limits, at: self.at };
+        let script =
+            Script { format: self.init.v, code: &self.init.code, limits: self.init.limits, at: self.at };
         let log = key(LOG).public_key();
         let loaded = Execution::load(log, block, script, archive);
         self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));
@@ -134,6 +134,7 @@ impl Recording {
     }
 
     fn push(&mut self, entry: Entry) {
+        entry.check_format(self.init.v).expect("an entry of this format");
         self.entries.push(entry.encode().expect("within the limits"));
     }
 }

@@ -139,7 +139,7 @@ impl Cheat {
             (Self::WrongResult, Outcome::Returned { value, .. }) => *value = Some(Value::Integer(-1)),
             (Self::WrongError, Outcome::Threw(Thrown { message, .. })) => message.push('!'),
             (Self::WrongFiles, Outcome::Returned { files: Some(files), .. }) => {
-                files.hash = TreeHash([0; 32])
+                files.head.hash = TreeHash([0; 32])
             }
             (Self::FalseFault, outcome) => *outcome = Outcome::Fault(Fault::Fuel),
             (Self::TimeBack, _) => entry.call.at = 5,

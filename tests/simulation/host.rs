@@ -96,10 +96,10 @@ impl Host {
             Ok(Entry::Call(entry)) => entry.result.files().copied(),
             _ => None,
         };
-        let Some(head) = (0..log.length()).rev().find_map(files_of) else { return };
+        let Some(change) = (0..log.length()).rev().find_map(files_of) else { return };
         while {
             let [_, files, blobs] = vm.cores();
-            files.length() < head.version || blobs.length() < head.blobs
+            files.length() < change.head.version || blobs.length() < change.head.blobs
         } {
             std::thread::yield_now();
         }

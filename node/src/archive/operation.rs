@@ -250,5 +250,5 @@ fn not_a_folder(name: &Folder) -> Failure {
 }
 
 fn thrown(name: &str, message: String) -> Failure {
-    Failure::Script(Thrown { name: name.into(), message })
+    Failure::Script(Thrown::new(name, message))
 }

@@ -1,8 +1,9 @@
 //! `vms call`: one call of a hosted service.
 
 use clap::Args;
-use libvms::printable::Printable;
+use libvms::printable::{Printable, PrintableJson};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use libvms_protocol::entry::call::is_own_code;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -52,12 +53,20 @@ fn argument(text: String) -> Box<RawValue> {
 }
 
 pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
-    let (exit, name) = match error {
-        ClientError::Rpc(error) => (Exit::Diverges, Some(error.message.clone())),
+    let (exit, answered) = match error {
+        ClientError::Rpc(error) => (Exit::Diverges, Some(error)),
         _ => (Exit::CannotVerify, None),
     };
     if output.is_json() {
-        output.event(&json!({ "event": "error", "name": name, "message": error.to_string() }));
+        let name = answered.map(|error| &error.message);
+        let mut object = json!({ "event": "error", "name": name, "message": error.to_string() });
+        if let Some(answered) = answered {
+            object["code"] = json!(answered.code);
+        }
+        if let Some(details) = answered.and_then(|error| error.details.as_ref()) {
+            object["details"] = details.clone();
+        }
+        output.event(&object);
     } else {
         output.message(&error_text(error));
     }
@@ -66,5 +75,14 @@ pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
 
 /// What people are told: the message is the script's, or the server's.
 pub(super) fn error_text(error: &ClientError) -> String {
-    format!("error: {}", Printable(&error.to_string()))
+    let mut text = format!("error: {}", Printable(&error.to_string()));
+    if let ClientError::Rpc(answered) = error {
+        if is_own_code(answered.code) {
+            text.push_str(&format!(" [code {}]", answered.code));
+        }
+        if let Some(details) = &answered.details {
+            text.push_str(&format!(" [data {}]", PrintableJson(&details.to_string())));
+        }
+    }
+    text
 }

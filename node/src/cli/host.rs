@@ -175,7 +175,7 @@ fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
     };
     let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
     let LimitArguments { fuel, memory, stack, output } = arguments.limits;
-    let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output } };
+    let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output, load: None } };
     Vm::deploy(directory, deployment, durability)
         .with_context(|| format!("cannot deploy {}", script.display()))
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::Args;
 use libvms::call_log::{CallLog, CallLogError};
 use libvms::printable::{Printable, PrintableJson};
-use libvms_protocol::entry::{Call, CallEntry, Entry, Epoch, FilesHead, Init, Outcome, Upgrade};
+use libvms_protocol::entry::{
+    Call, CallEntry, Entry, Epoch, FilesChange, FilesHead, Init, Outcome, Thrown, Upgrade,
+};
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -93,11 +95,15 @@ fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Returned { value, files } => {
             let value = value.as_ref().map_or("undefined".into(), json_text);
-            let files = files.map(|FilesHead { version, .. }| format!(" [files version {version}]"));
+            let files = files.map(|files| format!(" [files version {}]", files.head.version));
             value + &files.unwrap_or_default()
         }
         Outcome::Threw(thrown) => {
-            format!("threw {}: {}", Printable(&thrown.name), Printable(&thrown.message))
+            let Thrown { name, message, code, details } = thrown;
+            let code = code.map(|code| format!(" [code {code}]")).unwrap_or_default();
+            let details = details.as_ref().map(|details| format!(" [data {}]", json_text(details)));
+            let details = details.unwrap_or_default();
+            format!("threw {}: {}{code}{details}", Printable(name), Printable(message))
         }
         Outcome::Fault(fault) => format!("stopped: {}", fault.name()),
     }
@@ -137,8 +143,8 @@ fn as_json(block: u64, entry: &Entry) -> Value {
 
 fn init_json(block: u64, init: &Init) -> Value {
     let limits = &init.limits;
-    json!({
-        "block": block, "type": "init", "at": init.at, "title": init.title, "code": init.code,
+    let mut object = json!({
+        "block": block, "type": "init", "v": init.v.version(), "at": init.at, "title": init.title, "code": init.code,
         "files": init.files.to_string(), "blobs": init.blobs.to_string(),
         "engine": {
             "name": init.engine.name, "version": init.engine.version, "build": init.engine.build,
@@ -147,7 +153,11 @@ fn init_json(block: u64, init: &Init) -> Value {
         "limits": {
             "fuel": limits.fuel, "memory": limits.memory, "stack": limits.stack, "output": limits.output,
         },
-    })
+    });
+    if let Some(load) = limits.load {
+        object["limits"]["load"] = json!(load);
+    }
+    object
 }
 
 fn outcome_json(outcome: &Outcome) -> Value {
@@ -158,13 +168,30 @@ fn outcome_json(outcome: &Outcome) -> Value {
                 object["res"] = json!(value);
             }
             if let Some(files) = files {
-                object["files"] = files_json(files);
+                object["files"] = change_json(files);
             }
             object
         }
-        Outcome::Threw(thrown) => json!({ "err": { "name": thrown.name, "message": thrown.message } }),
+        Outcome::Threw(thrown) => {
+            let mut err = json!({ "name": thrown.name, "message": thrown.message });
+            if let Some(code) = thrown.code {
+                err["code"] = json!(code);
+            }
+            if let Some(details) = &thrown.details {
+                err["details"] = json!(details);
+            }
+            json!({ "err": err })
+        }
         Outcome::Fault(fault) => json!({ "fault": fault.name() }),
     }
+}
+
+fn change_json(change: &FilesChange) -> Value {
+    let mut object = files_json(&change.head);
+    if let Some(from) = &change.from {
+        object["from"] = json!({ "version": from.version, "blobs": from.blobs });
+    }
+    object
 }
 
 fn files_json(files: &FilesHead) -> Value {

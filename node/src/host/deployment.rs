@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Entry, EntryError, FORMAT_VERSION, Init, Limits, Outcome, Thrown,
+    Auth, Call, CallEntry, Entry, EntryError, Format, Init, Limits, Outcome, Thrown,
 };
 use libvms_protocol::identity::SecretKey;
 use thiserror::Error;
@@ -43,7 +43,7 @@ pub struct Deployment {
     pub code: String,
     /// What people call the service.
     pub title: String,
-    /// What each call may use.
+    /// What each call may use, and loading; ten times a call's fuel where nothing is said about that.
     pub limits: Limits,
 }
 
@@ -199,7 +199,7 @@ fn deploy_into(
     let store = HostStore::new(files, blobs);
     let archive =
         Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
-    let script = Script { code: &init.code, limits: init.limits, at: init.at };
+    let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
     let mut execution = Execution::load(log.key(), 0, script, archive).map_err(HostError::Script)?;
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, init.at)?).encode()?);
@@ -212,7 +212,7 @@ fn deploy_into(
 
 fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
     Init {
-        v: FORMAT_VERSION,
+        v: Format::LATEST,
         code: deployment.code,
         title: deployment.title,
         files: files.key(),
@@ -220,7 +220,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
         auth: Auth::Debug,
         at: now(),
         engine: vm::engine(),
-        limits: deployment.limits,
+        limits: deployment.limits.with_load(),
     }
 }
 
@@ -231,7 +231,7 @@ fn call_init(execution: &mut Execution<HostStore>, at: u64) -> Result<CallEntry,
     execution.send(1, &call)?;
     match execution.finish()?.outcome {
         outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),
-        Outcome::Threw(Thrown { name, message }) => {
+        Outcome::Threw(Thrown { name, message, .. }) => {
             Err(HostError::Init { why: format!("{name}: {message}") })
         }
         Outcome::Fault(fault) => Err(HostError::Init { why: super::reason(fault).into() }),
@@ -288,7 +288,8 @@ fn replay(
 ) -> Result<(Execution<HostStore>, Init, u64), HostError> {
     let failed = |stop| HostError::SelfCheck { path: directory.into(), stop };
     // We granted these limits when we deployed.
-    let grants = Limits { fuel: u64::MAX, memory: u64::MAX, stack: u64::MAX, output: u64::MAX };
+    let most = u64::MAX;
+    let grants = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
     let mut replay = Replay::new(log.key(), store.clone(), Settings { grants, vary: false });
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
         replay.push(&block?).map_err(failed)?;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use libvms_protocol::entry::Auth;
+use libvms_protocol::entry::call::SCRIPT_ERROR_CODE;
+use libvms_protocol::entry::{Auth, Thrown};
 use libvms_protocol::value::Value;
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
@@ -61,7 +62,11 @@ fn raw(answer: Answer) -> Result<Option<Box<RawValue>>, RpcError> {
 /// An error of the script keeps its name, as LibVMS's clients expect; so do our own, which look like the script's.
 fn of_call(error: CallError) -> RpcError {
     match error {
-        CallError::Threw(thrown) => RpcError::of_script(thrown.name, thrown.message),
+        CallError::Threw(Thrown { name, message, code, details }) => RpcError {
+            code: code.unwrap_or(SCRIPT_ERROR_CODE),
+            details: details.map(|details| json!(details)),
+            ..RpcError::of_script(name, message)
+        },
         CallError::MethodNotFound => RpcError::method_not_found(),
         CallError::InvalidArguments { why } => RpcError::invalid_params(why),
         CallError::Stopped(_) => RpcError::of_script("Fault".into(), error.to_string()),

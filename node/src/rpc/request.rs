@@ -146,11 +146,11 @@ fn no_args() -> Box<RawValue> {
 }
 
 fn parse_error() -> RpcError {
-    RpcError { code: -32700, message: "Parse error".into(), data: None }
+    RpcError { code: -32700, message: "Parse error".into(), data: None, details: None }
 }
 
 fn invalid_request(why: Option<String>) -> RpcError {
-    RpcError { code: -32600, message: "Invalid Request".into(), data: why }
+    RpcError { code: -32600, message: "Invalid Request".into(), data: why, details: None }
 }
 
 struct Batch<'a> {

@@ -229,8 +229,8 @@ fn author(log: &dyn AuditedCore, length: u64, core: ArchiveCore, index: u64) -> 
         let wrote = match Entry::decode(&block?) {
             Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == 0,
             Ok(Entry::Call(entry)) => entry.result.files().is_some_and(|files| match core {
-                ArchiveCore::Files => files.version > index,
-                ArchiveCore::Blobs => files.blobs > index,
+                ArchiveCore::Files => files.head.version > index,
+                ArchiveCore::Blobs => files.head.blobs > index,
             }),
             _ => false,
         };

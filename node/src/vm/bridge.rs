@@ -223,7 +223,7 @@ impl<'js> IntoJs<'js> for Answer {
         let answer = Object::new(ctx.clone())?;
         match self.0 {
             Ok(value) => answer.set("value", into_value(ctx, value)?)?,
-            Err(Thrown { name, message }) => {
+            Err(Thrown { name, message, .. }) => {
                 let failure = Object::new(ctx.clone())?;
                 failure.set("name", name)?;
                 failure.set("message", message)?;

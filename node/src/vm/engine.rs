@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Limits, call::is_own_code};
 use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX, RESULT_BYTES_MAX};
 use rquickjs::context::EvalOptions;
 use rquickjs::function::IntoArgs;
@@ -105,7 +105,7 @@ impl Engine {
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
-        self.begin(load.at, &load.seed);
+        self.begin(load.at, &load.seed, self.limits.load_fuel());
         let (loaded, position) = self.context.with(|ctx| {
             let mut position = None;
             let loaded = self.evaluate(&ctx, &load.code, &mut position);
@@ -126,7 +126,7 @@ impl Engine {
 
     /// Calls an exported function and follows it to its end.
     pub(super) fn call(&self, call: &Call) -> Done {
-        self.begin(call.at, &call.seed);
+        self.begin(call.at, &call.seed, self.limits.fuel);
         let result = self.context.with(|ctx| {
             let result = self.invoke(&ctx, call).and_then(|value| self.print(&ctx, value));
             // What the call has left behind runs now, for its own account and not for the next caller's.
@@ -143,9 +143,9 @@ impl Engine {
         Done { outcome, fuel }
     }
 
-    fn begin(&self, at: u64, seed: &[u8; 32]) {
+    fn begin(&self, at: u64, seed: &[u8; 32], fuel: u64) {
         self.bridge.begin(at, seed);
-        self.meter.begin();
+        self.meter.begin(fuel);
         if let Some(metering) = &self.metering {
             metering.begin();
         }
@@ -221,16 +221,32 @@ impl Engine {
                 ));
             }
         }
+        let json = self.stringify(ctx, value).map_err(|error| self.thrown(ctx, &error))?;
+        if self.meter.fault().is_some() { Err(Stop::Fault) } else { Ok(json) }
+    }
+
+    /// An error's data as JSON text; `None` where it has no such form. That is not said by another error: the one that
+    /// was thrown is what matters.
+    fn details<'js>(&self, ctx: &Ctx<'js>, data: Value<'js>) -> Option<String> {
+        if data.is_undefined() || data.is_function() || data.is_symbol() {
+            return None;
+        }
+        self.stringify(ctx, data).unwrap_or_else(|_| {
+            // The exception of data that failed; it must not be taken for another's.
+            let _unprinted = ctx.catch();
+            None
+        })
+    }
+
+    /// JSON text for the log, which pays for it. What is too long for the log stops the call.
+    fn stringify<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Option<String>> {
         let replacer = self.metering.as_ref().map(|metering| metering.replacer(ctx));
-        let json = ctx.json_stringify_replacer(value, replacer).map_err(|error| self.thrown(ctx, &error))?;
-        let Some(json) = json else {
-            return Ok(None);
-        };
-        let json = json.to_cstring().map_err(|error| self.thrown(ctx, &error))?;
+        let Some(json) = ctx.json_stringify_replacer(value, replacer)? else { return Ok(None) };
+        let json = json.to_cstring()?;
         self.meter.spend((json.len() / JSON_BYTES_PER_STEP) as u64);
         if json.len() > RESULT_BYTES_MAX || json.len() as u64 > self.limits.output {
             self.meter.stop(Fault::Output);
-            return Err(Stop::Fault);
+            return Ok(None);
         }
         Ok(Some(without_lone_surrogates(json.as_str())))
     }
@@ -279,7 +295,15 @@ impl Engine {
         let described =
             self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {
-            Ok(Described { name, message }) => Stop::threw(&name, &message),
+            Ok(Described { name, message, code, data }) => {
+                let details = self.details(ctx, data);
+                // Reading code and data may have run the script, and used up what was left.
+                if self.meter.fault().is_some() {
+                    Stop::Fault
+                } else {
+                    Stop::threw_with(&name, &message, code, details)
+                }
+            }
             Err(_) => {
                 // The exception of a description that failed; it must not be taken for another's.
                 let _undescribed = ctx.catch();
@@ -325,8 +349,12 @@ impl Hooks {
 impl Stop {
     /// An error for the log, cut to what an entry can hold.
     fn threw(name: &str, message: &str) -> Self {
+        Self::threw_with(name, message, None, None)
+    }
+
+    fn threw_with(name: &str, message: &str, code: Option<i64>, details: Option<String>) -> Self {
         let cut = |text: &str| text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned();
-        Self::Threw(Thrown { name: cut(name), message: cut(message) })
+        Self::Threw(Thrown { name: cut(name), message: cut(message), code, details })
     }
 }
 
@@ -342,16 +370,21 @@ impl<'js> rquickjs::IntoJs<'js> for Nullable<'_> {
     }
 }
 
-/// The pair that the prelude's `describe` gives.
-struct Described {
+/// What the prelude's `describe` gives.
+struct Described<'js> {
     name: String,
     message: String,
+    code: Option<i64>,
+    /// `undefined` where there is none.
+    data: Value<'js>,
 }
 
-impl<'js> FromJs<'js> for Described {
+impl<'js> FromJs<'js> for Described<'js> {
     fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
-        let pair = rquickjs::Array::from_js(ctx, value)?;
-        Ok(Self { name: pair.get(0)?, message: pair.get(1)? })
+        let parts = rquickjs::Array::from_js(ctx, value)?;
+        // A script may have changed the language under the prelude's feet.
+        let code = parts.get::<Option<f64>>(2)?.map(|code| code as i64).filter(|code| is_own_code(*code));
+        Ok(Self { name: parts.get(0)?, message: parts.get(1)?, code, data: parts.get(3)? })
     }
 }
 

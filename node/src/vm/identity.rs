@@ -17,7 +17,7 @@ const BUILD: &str = "disable-assertions libm-0.2.16";
 /// Raised with every change of the prelude, the meter or the limits after which a script can see something else, or is
 /// stopped elsewhere: where the golden logs (`fixtures/logs`) do not replay any more. An old log then needs an old
 /// program, and nobody is accused for it.
-const API: u64 = 3;
+const API: u64 = 4;
 
 /// The engine that runs scripts here. Two machines whose engines differ in any of this may get different results for
 /// the same call.

@@ -101,6 +101,17 @@ pub struct Thrown {
     pub name: String,
     /// The error's `message`.
     pub message: String,
+    /// The error's own `code`, if it is one that a script may choose.
+    pub code: Option<i64>,
+    /// The JSON text of the error's own `data`, if it has any. Well-formed, as a result is.
+    pub details: Option<String>,
+}
+
+impl Thrown {
+    /// An error with neither code nor details of its own.
+    pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), message: message.into(), code: None, details: None }
+    }
 }
 
 /// Why a call was stopped.

@@ -34,8 +34,8 @@ pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
     inside: Cell<Option<Inside>>,
-    /// The most steps that are not yet a unit more than the limit.
-    steps_max: u64,
+    /// The most steps that are not yet a unit more than the limit of the request in hand.
+    steps_max: Cell<u64>,
     steps: Cell<u64>,
     /// Bytes that are allocated and not yet a whole number of steps.
     bytes: Cell<usize>,
@@ -55,12 +55,11 @@ enum State {
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
         let (steps, bytes, output) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        let steps_max = limits.fuel.saturating_add(1).saturating_mul(STEPS_PER_UNIT) - 1;
         Self {
             limits,
             engine: Cell::new(None),
             inside: Cell::new(None),
-            steps_max,
+            steps_max: Cell::new(steps_max(limits.fuel)),
             steps,
             bytes,
             output,
@@ -77,8 +76,9 @@ impl Meter {
         self.end();
     }
 
-    /// A request begins with nothing used.
-    pub(super) fn begin(&self) {
+    /// A request begins with nothing used, and may use so much fuel.
+    pub(super) fn begin(&self, fuel: u64) {
+        self.steps_max.set(steps_max(fuel));
         self.steps.set(0);
         self.bytes.set(0);
         self.output.set(0);
@@ -108,7 +108,7 @@ impl Meter {
             return;
         }
         self.steps.set(self.steps.get().saturating_add(steps));
-        if self.used() > self.steps_max {
+        if self.used() > self.steps_max.get() {
             self.stop(Fault::Fuel);
         }
     }
@@ -191,4 +191,8 @@ impl Meter {
             unsafe { qjs::JS_SetMaxStackSize(engine.as_ptr(), bytes as qjs::size_t) };
         }
     }
+}
+
+fn steps_max(fuel: u64) -> u64 {
+    fuel.saturating_add(1).saturating_mul(STEPS_PER_UNIT) - 1
 }

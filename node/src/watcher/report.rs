@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::entry::Entry;
+use libvms_protocol::entry::{Entry, Format};
 use libvms_protocol::replication::HeadProof;
 use libvms_protocol::tree::Node;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,10 @@ fn head_json(head: &Checkpoint) -> Value {
 /// The entry as bytes, and whether it can be read at all.
 fn entry(log: &SharedReplica, block: u64) -> Option<Value> {
     let bytes = log.block(block).ok()?;
-    let decoded = Entry::decode(&bytes);
+    let decoded = match log.block(0).ok().and_then(|block| Format::of_log(&block)) {
+        Some(format) => Entry::decode_in(&bytes, format),
+        None => Entry::decode(&bytes),
+    };
     Some(json!({ "bytes": HEXLOWER.encode(&bytes), "error": decoded.err().map(|error| error.to_string()) }))
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::deploy::check_time;
-use super::{EntryError, malformed, unknown, within};
+use super::{EntryError, Format, malformed, unknown, within};
 use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::limits;
 use crate::tree::TreeHash;
@@ -65,7 +65,7 @@ pub struct CallResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    files: Option<FilesHead>,
+    files: Option<FilesChange>,
 }
 
 /// How a call ended.
@@ -76,7 +76,7 @@ pub enum Outcome {
         /// The value.
         value: Option<Value>,
         /// The archive after the call, if the call changed it.
-        files: Option<FilesHead>,
+        files: Option<FilesChange>,
     },
     /// It threw. Nothing that it wrote is kept.
     Threw(Thrown),
@@ -85,13 +85,28 @@ pub enum Outcome {
 }
 
 /// What a script threw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thrown {
     /// The error's `name`.
     pub name: String,
     /// The error's `message`.
     pub message: String,
+    /// The error's own `code`, where it is one that a script may choose: see [`is_own_code`]. Not in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// The error's own `data`, where it has a form as JSON. Not in format 1.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+}
+
+/// The code of a script's error that has none of its own.
+pub const SCRIPT_ERROR_CODE: i64 = -32_000;
+
+/// Whether a script may choose this code for its errors: an integer that every JSON reader takes exactly, and none of
+/// those that JSON-RPC 2.0 keeps for itself (section 5.1).
+pub fn is_own_code(code: i64) -> bool {
+    code.unsigned_abs() < limits::INTEGER_MAX.unsigned_abs() && !(-32_768..=SCRIPT_ERROR_CODE).contains(&code)
 }
 
 /// Why a call was stopped.
@@ -119,6 +134,38 @@ pub struct FilesHead {
     pub blobs_hash: TreeHash,
 }
 
+/// The archive as a call has left it, and where the call began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "LoggedFiles", into = "LoggedFiles")]
+pub struct FilesChange {
+    /// The archive after the call.
+    pub head: FilesHead,
+    /// The lengths of its cores before the call. Logs of format 1 never say it, all others always do.
+    pub from: Option<FilesLengths>,
+}
+
+/// Lengths of the two cores of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesLengths {
+    /// Length of the db core.
+    pub version: u64,
+    /// Length of the blobs core.
+    pub blobs: u64,
+}
+
+/// A [`FilesChange`] as it stands in an entry, all members side by side.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LoggedFiles {
+    version: u64,
+    hash: TreeHash,
+    blobs: u64,
+    blobs_hash: TreeHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<FilesLengths>,
+}
+
 /// Why a `result` is none.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum OutcomeError {
@@ -139,6 +186,40 @@ impl CallEntry {
     pub(super) fn check(&self) -> Result<(), EntryError> {
         self.call.check()?;
         self.result.check()
+    }
+}
+
+impl Thrown {
+    /// An error with neither code nor details of its own.
+    pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), message: message.into(), code: None, details: None }
+    }
+}
+
+impl Outcome {
+    /// What a log of `format` says of this outcome: the part of it that the format has a place for.
+    #[must_use]
+    pub fn in_format(self, format: Format) -> Self {
+        match (format, self) {
+            (Format::V1, Self::Returned { value, files }) => {
+                Self::Returned { value, files: files.map(|files| FilesChange { from: None, ..files }) }
+            }
+            (Format::V1, Self::Threw(thrown)) => Self::Threw(Thrown::new(thrown.name, thrown.message)),
+            (Format::V1 | Format::V2, outcome) => outcome,
+        }
+    }
+}
+
+impl From<LoggedFiles> for FilesChange {
+    fn from(LoggedFiles { version, hash, blobs, blobs_hash, from }: LoggedFiles) -> Self {
+        Self { head: FilesHead { version, hash, blobs, blobs_hash }, from }
+    }
+}
+
+impl From<FilesChange> for LoggedFiles {
+    fn from(FilesChange { head, from }: FilesChange) -> Self {
+        let FilesHead { version, hash, blobs, blobs_hash } = head;
+        Self { version, hash, blobs, blobs_hash, from }
     }
 }
 
@@ -186,7 +267,7 @@ impl Call {
 
 impl CallResult {
     /// The archive after the call, if the call changed it.
-    pub fn files(&self) -> Option<&FilesHead> {
+    pub fn files(&self) -> Option<&FilesChange> {
         self.files.as_ref()
     }
 
@@ -205,10 +286,27 @@ impl CallResult {
         }
     }
 
+    pub(super) fn check_format(&self, format: Format) -> Result<(), EntryError> {
+        let from = self.files.map(|files| files.from.is_some());
+        let has_code =
+            self.err.as_ref().is_some_and(|thrown| thrown.code.is_some() || thrown.details.is_some());
+        match format {
+            Format::V1 if from == Some(true) => Err(malformed("result.files.from in a log of v 1")),
+            Format::V1 if has_code => Err(malformed("a code or details of an error in a log of v 1")),
+            Format::V2 if from == Some(false) => Err(malformed("no result.files.from in a log of v 2")),
+            Format::V1 | Format::V2 => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), EntryError> {
-        if let Some(Thrown { name, message }) = &self.err {
+        if let Some(Thrown { name, message, code, .. }) = &self.err {
             within("result.err.name", name.len(), limits::ERROR_TEXT_BYTES_MAX)?;
             within("result.err.message", message.len(), limits::ERROR_TEXT_BYTES_MAX)?;
+            if let Some(code) = code.filter(|code| !is_own_code(*code)) {
+                return Err(malformed(format_args!(
+                    "result.err.code {code} is none that a script may choose"
+                )));
+            }
         }
         match self.outcome() {
             Ok(_) => Ok(()),

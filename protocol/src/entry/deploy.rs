@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryError, FilesHead, Limits, malformed, within};
+use super::{EntryError, FilesHead, Format, Limits, malformed, within};
 use crate::identity::{PublicKey, Signature};
 use crate::limits;
 
@@ -10,8 +10,8 @@ use crate::limits;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
-    /// Version of the format: [`super::FORMAT_VERSION`].
-    pub v: u64,
+    /// Version of the format of this log.
+    pub v: Format,
     /// The script.
     pub code: String,
     /// What people call the service.
@@ -113,6 +113,7 @@ impl Init {
     pub(super) fn check(&self) -> Result<(), EntryError> {
         within("title", self.title.len(), limits::TITLE_BYTES_MAX)?;
         check_time(self.at)?;
+        self.limits.check_format(self.v)?;
         check_script(&self.code, &self.engine)
     }
 }

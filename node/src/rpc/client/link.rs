@@ -228,6 +228,13 @@ struct ResponseError {
     message: String,
     #[serde(default)]
     data: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "some")]
+    details: Option<serde_json::Value>,
+}
+
+/// Reads `null` as a value: only a missing member is none.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -248,6 +255,6 @@ impl ResponseError {
     fn into_rpc_error(self) -> RpcError {
         let data =
             self.data.map(|data| serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().into()));
-        RpcError { code: self.code, message: self.message, data }
+        RpcError { code: self.code, message: self.message, data, details: self.details }
     }
 }

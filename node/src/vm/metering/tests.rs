@@ -10,7 +10,8 @@ use crate::vm::engine::{Builtins, Engine};
 use crate::vm::message::{Call, Console, Done, Fault, FileReply, FileRequest, Load, Outcome};
 
 /// Far more than the tests use.
-const PLENTY: Limits = Limits { fuel: 1 << 40, memory: 256 << 20, stack: 1 << 20, output: 256 << 20 };
+const PLENTY: Limits =
+    Limits { fuel: 1 << 40, memory: 256 << 20, stack: 1 << 20, output: 256 << 20, load: None };
 
 struct Nobody;
 

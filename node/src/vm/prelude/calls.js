@@ -1,11 +1,12 @@
 // Calls: what a script exports, how it is called, and what it throws.
 (function (global, system) {
   'use strict'
-  const { Array, Error, JSON, Object, Promise, Reflect, String, TypeError } = global
+  const { Array, Error, JSON, Number, Object, Promise, Reflect, String, TypeError } = global
   const { apply, ownKeys, getOwnPropertyDescriptor } = Reflect
   const { stringify } = JSON
   const { resolve } = Promise
   const isArray = Array.isArray
+  const { isSafeInteger } = Number
   const isWellFormed = String.prototype.isWellFormed
   const wellFormed = String.prototype.toWellFormed
 
@@ -19,6 +20,33 @@
   const own = (name) => getOwnPropertyDescriptor(exported, name)?.value
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const text = (value) => apply(wellFormed, String(value), [])
+
+  const words = (thrown) => {
+    if (thrown instanceof Error || typeof thrown.message === 'string') {
+      const { name, message } = thrown
+      return [name === undefined || name === null ? 'Error' : text(name), text(message)]
+    }
+    const json = isArray(thrown) || typeof thrown === 'object' ? stringify(thrown) : undefined
+    return ['Error', json === undefined ? text(thrown) : text(json)]
+  }
+
+  // An integer that JSON-RPC does not keep for itself. A getter that throws must not take the error's place.
+  const codeOf = (thrown) => {
+    try {
+      const { code } = thrown
+      return isSafeInteger(code) && (code < -32768 || code > -32000) ? code + 0 : null
+    } catch {
+      return null
+    }
+  }
+
+  const dataOf = (thrown) => {
+    try {
+      return thrown.data
+    } catch {
+      return undefined
+    }
+  }
 
   return {
     // The names of the exported functions, in the order of their definition. What is exported later is no method.
@@ -43,15 +71,11 @@
       return isThenable ? apply(resolve, Promise, [result]) : result
     },
 
-    // Name and message of whatever was thrown.
+    // Name, message, own code and own data of whatever was thrown; null and undefined where it has none.
     describe (thrown) {
-      if (!isObject(thrown)) return ['Error', text(thrown)]
-      if (thrown instanceof Error || typeof thrown.message === 'string') {
-        const { name, message } = thrown
-        return [name === undefined || name === null ? 'Error' : text(name), text(message)]
-      }
-      const json = isArray(thrown) || typeof thrown === 'object' ? stringify(thrown) : undefined
-      return ['Error', json === undefined ? text(thrown) : text(json)]
+      if (!isObject(thrown)) return ['Error', text(thrown), null, undefined]
+      const [name, message] = words(thrown)
+      return [name, message, codeOf(thrown), dataOf(thrown)]
     }
   }
 })

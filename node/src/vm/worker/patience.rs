@@ -34,23 +34,24 @@ pub fn limit_call_time(to: Duration) {
 /// What is left of a driver's patience with the request in hand.
 #[derive(Debug)]
 pub(super) struct Patience {
+    /// For the request in hand.
     most: Duration,
+    /// For each request after it.
+    later: Duration,
     waited: Duration,
 }
 
 impl Patience {
     /// With a process that is starting.
     pub(super) fn at_start() -> Self {
-        Self { most: START, waited: Duration::ZERO }
+        Self { most: START, later: START, waited: Duration::ZERO }
     }
 
-    /// With requests under such limits.
+    /// With requests under such limits, the first of which loads the script.
     pub(super) fn with(limits: &Limits) -> Self {
-        let most = match CHOSEN.load(Ordering::Acquire) {
-            0 => by_fuel(limits.fuel),
-            milliseconds => Duration::from_millis(milliseconds),
-        };
-        Self { most, waited: Duration::ZERO }
+        let chosen = CHOSEN.load(Ordering::Acquire);
+        let most = |fuel| if chosen == 0 { by_fuel(fuel) } else { Duration::from_millis(chosen) };
+        Self { most: most(limits.load_fuel()), later: most(limits.fuel), waited: Duration::ZERO }
     }
 
     /// How long to wait before looking at the clock again.
@@ -65,6 +66,7 @@ impl Patience {
 
     /// A request is over: the next one has all the time again.
     pub(super) fn renew(&mut self) {
+        self.most = self.later;
         self.waited = Duration::ZERO;
     }
 
@@ -83,6 +85,11 @@ fn by_fuel(fuel: u64) -> Duration {
 mod tests {
     use super::*;
 
+    fn with_seconds(seconds: u64) -> Patience {
+        let most = Duration::from_secs(seconds);
+        Patience { most, later: most, waited: Duration::ZERO }
+    }
+
     #[test]
     fn patience_grows_with_fuel_up_to_a_day() {
         let most = |fuel| by_fuel(fuel).as_secs();
@@ -91,8 +98,17 @@ mod tests {
     }
 
     #[test]
+    fn loading_has_its_own_time() {
+        let limits = Limits { fuel: 1_000, load: Some(10_000), ..Limits::default() };
+        let mut patience = Patience::with(&limits);
+        assert_eq!(patience.most.as_secs(), 210);
+        patience.renew();
+        assert_eq!(patience.most.as_secs(), 30);
+    }
+
+    #[test]
     fn patience_ends_when_all_of_it_was_waited_for_one_request() {
-        let mut patience = Patience { most: Duration::from_secs(2), waited: Duration::ZERO };
+        let mut patience = with_seconds(2);
         let wait = |patience: &mut Patience, ticks| {
             (0..ticks).for_each(|_| patience.wait(patience.tick()));
             patience.end()
@@ -105,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_hour_in_which_nobody_could_wait_is_no_wait() {
-        let mut patience = Patience { most: Duration::from_secs(30), waited: Duration::ZERO };
+        let mut patience = with_seconds(30);
         patience.wait(Duration::from_secs(3_600));
         assert_eq!((patience.end(), patience.waited), (None, Duration::from_secs(2)));
     }
