@@ -31,9 +31,9 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use committer::ArchiveLengths;
-use deployment::Ready;
 pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
+use deployment::{Ready, Service};
 use executor::{Executor, Job};
 use files::Shown;
 use store::HostStore;
@@ -164,7 +164,7 @@ impl Vm {
     }
 
     fn start(directory: &Path, ready: Ready) -> Result<Self, HostError> {
-        let Ready { lock, init, log, execution, store, next_block, latest_at } = ready;
+        let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];

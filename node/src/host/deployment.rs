@@ -147,6 +147,11 @@ impl HostError {
 /// All that a running VM is made of.
 pub(super) struct Ready {
     pub(super) lock: DataDirectory,
+    pub(super) service: Service,
+}
+
+/// A script at work, with what it writes to.
+pub(super) struct Service {
     pub(super) init: Init,
     pub(super) log: Core,
     pub(super) execution: Execution<HostStore>,
@@ -174,11 +179,26 @@ pub(super) fn deploy(
     durability: Durability,
 ) -> Result<Ready, HostError> {
     let lock = DataDirectory::lock(directory)?;
+    match deploy_alone(directory, deployment, durability) {
+        Ok(service) => Ok(Ready { lock, service }),
+        Err(error) => {
+            lock.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Deploys into a directory that this process alone writes to. A failure leaves nothing behind.
+fn deploy_alone(
+    directory: &Path,
+    deployment: Deployment,
+    durability: Durability,
+) -> Result<Service, HostError> {
     if is_deployed(directory)? {
         return Err(HostError::AlreadyDeployed { path: directory.into() });
     }
     prepare(directory)?;
-    let deployed = deploy_into(lock, directory, deployment, durability);
+    let deployed = deploy_into(directory, deployment, durability);
     // The first error is the one that matters; what can not be removed stays marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
@@ -187,11 +207,10 @@ pub(super) fn deploy(
 }
 
 fn deploy_into(
-    lock: DataDirectory,
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
-) -> Result<Ready, HostError> {
+) -> Result<Service, HostError> {
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let (mut log, files, blobs) = (create(LOG)?, create(FILES)?, create(BLOBS)?);
     let init = new_init(deployment, &files, &blobs);
@@ -207,7 +226,7 @@ fn deploy_into(
     log.append(&entries)?;
     store.publish_all()?;
     let next_block = log.length();
-    Ok(Ready { lock, latest_at: init.at, init, log, execution, store, next_block })
+    Ok(Service { latest_at: init.at, init, log, execution, store, next_block })
 }
 
 fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
@@ -263,7 +282,7 @@ pub(super) fn open(
     // A crash may have come between a call's entry and its archive blocks: the replay has brought them back.
     store.publish_all()?;
     let next_block = log.length();
-    Ok(Ready { lock, init, log, execution, store, next_block, latest_at })
+    Ok(Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } })
 }
 
 /// The script as the durable log has left it, in a new worker: the old one is gone. All that was executed must be

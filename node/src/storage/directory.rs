@@ -13,6 +13,15 @@ use super::StorageError;
 pub struct DataDirectory {
     path: PathBuf,
     lock: File,
+    /// What taking it has made: directories from the outermost to the directory itself, and the file.
+    made: Made,
+}
+
+/// What was not there before.
+#[derive(Debug, Default)]
+struct Made {
+    directories: Vec<PathBuf>,
+    lock: bool,
 }
 
 impl DataDirectory {
@@ -21,24 +30,85 @@ impl DataDirectory {
     /// # Errors
     /// [`StorageError::InUse`] when another owner holds it; [`StorageError::Io`] when it can not be made or written.
     pub fn lock(directory: &Path) -> Result<Self, StorageError> {
-        create_directory(directory).map_err(StorageError::io(directory))?;
-        let path = directory.join("lock");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StorageError::io(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path: directory.to_owned(), lock: file }),
-            Err(TryLockError::WouldBlock) => Err(StorageError::InUse { path: directory.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(StorageError::Io { path, source: error }),
+        let mut made = Made::default();
+        let taken = take(directory, &mut made);
+        match taken {
+            Ok(lock) => Ok(Self { path: directory.to_owned(), lock, made }),
+            Err(error) => {
+                made.lock = false; // It is another's now.
+                made.remove(directory);
+                Err(error)
+            }
         }
+    }
+
+    /// Lets go of a directory that is not needed after all, and removes what taking it has made: the file `lock`, and the
+    /// directories as far as they are empty.
+    pub fn abandon(mut self) {
+        std::mem::take(&mut self.made).remove(&self.path);
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Makes the directory and takes its lock.
+fn take(directory: &Path, made: &mut Made) -> Result<File, StorageError> {
+    let path = directory.join("lock");
+    loop {
+        make_directory(directory, &mut made.directories).map_err(StorageError::io(directory))?;
+        let file = match File::options().write(true).create_new(true).open(&path) {
+            Ok(file) => {
+                made.lock = true;
+                file
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match File::options().write(true).open(&path) {
+                    // Its owner has abandoned it in this moment.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    opened => opened.map_err(StorageError::io(&path))?,
+                }
+            }
+            Err(error) => return Err(StorageError::Io { path, source: error }),
+        };
+        match file.try_lock() {
+            // A lock on a file that has lost its name keeps nobody away.
+            Ok(()) if !is_at(&file, &path) => made.lock = false,
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => return Err(StorageError::InUse { path: directory.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(StorageError::Io { path, source: error }),
+        }
+    }
+}
+
+/// Whether an open file is still the one at a path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => identity(open) == identity(named),
+        _ => false,
+    }
+}
+
+/// An open file can not be removed elsewhere.
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+impl Made {
+    fn remove(self, directory: &Path) {
+        // What can not be removed, because others have put something there meanwhile, may stay.
+        if self.lock {
+            let _stays = fs::remove_file(directory.join("lock"));
+        }
+        for made in self.directories.iter().rev() {
+            let _stays = fs::remove_dir(made);
+        }
     }
 }
 
@@ -53,6 +123,11 @@ impl Drop for DataDirectory {
 
 /// Makes a directory with its parents, durably: what is stored in it must not vanish with its name.
 pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
+    make_directory(directory, &mut vec![])
+}
+
+/// As [`create_directory`]; adds to `made` what was made, from the outermost directory on.
+fn make_directory(directory: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -61,12 +136,11 @@ pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
     };
-    create_directory(parent)?;
+    make_directory(parent, made)?;
     match fs::create_dir(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !directory.is_dir() => {
-            return Err(error);
-        }
-        _ => {}
+        Ok(()) => made.push(directory.to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
+        Err(error) => return Err(error),
     }
     sync_directory(parent)
 }
@@ -106,6 +180,52 @@ mod tests {
         let _copy = first.lock.try_clone().expect("a copy");
         drop(first);
         DataDirectory::lock(root.path()).expect("free again");
+    }
+
+    #[test]
+    fn an_abandoned_directory_leaves_nothing_of_its_own() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let path = root.path().join("some/where");
+        DataDirectory::lock(&path).expect("free").abandon();
+        assert!(!root.path().join("some").exists());
+        // What was there stays, and so does what others have put there.
+        fs::create_dir_all(&path).expect("made");
+        fs::write(path.join("lock"), "of somebody").expect("written");
+        DataDirectory::lock(&path).expect("free").abandon();
+        assert_eq!(fs::read(path.join("lock")).expect("there"), b"of somebody");
+        let below = DataDirectory::lock(&path.join("a/b")).expect("free");
+        fs::write(path.join("a/other"), "").expect("written");
+        below.abandon();
+        assert!(path.join("a/other").exists() && !path.join("a/b").exists());
+        // One that is not to be had is left as it is.
+        let first = DataDirectory::lock(&path.join("c")).expect("free");
+        assert!(DataDirectory::lock(&path.join("c")).is_err());
+        assert!(path.join("c/lock").exists());
+        first.abandon();
+        assert!(!path.join("c").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_without_a_name_keeps_nobody_away_and_is_not_taken() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let path = root.path().join("contended");
+                std::thread::spawn(move || {
+                    for _ in 0..500 {
+                        let Ok(taken) = DataDirectory::lock(&path) else { continue };
+                        let only = File::options().write(true).create_new(true).open(path.join("only"));
+                        only.expect("nobody else has it");
+                        fs::remove_file(path.join("only")).expect("there");
+                        taken.abandon();
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("one owner at a time");
+        }
     }
 
     #[test]
