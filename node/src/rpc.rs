@@ -2,7 +2,9 @@
 //!
 //! Start from [`RpcServer`] and [`RpcClient`]; a server mounts any number of [`Service`]s. A connection is one task:
 //! `connection` hands it from HTTP to `session`, and both hand texts to `caller`.
+//! What is read with GET is in [`files`].
 
+mod authority;
 mod caller;
 pub mod client;
 mod connection;
@@ -22,8 +24,13 @@ mod session;
 mod stall;
 #[cfg(test)]
 mod tests;
+pub mod url;
 
+pub use authority::AuthorityError;
 pub use client::{ClientError, ClientOptions, RpcClient};
 pub use options::RpcOptions;
+pub use origin::{AllowedOrigin, OriginError};
+pub use query::escaped;
 pub use server::RpcServer;
 pub use service::{RpcCall, RpcError, Service};
+pub use url::{ServiceUrl, UrlError};

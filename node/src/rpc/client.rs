@@ -16,13 +16,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::RpcError;
 use super::query;
 use super::session::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 use super::stall::Stall;
+use super::url::{ServiceUrl, UrlError};
 use link::{Command, Link, LinkEnd};
 
 /// Calls that may wait for the link to take them; further callers wait in [`RpcClient::call`].
@@ -91,10 +91,13 @@ impl RpcClient {
     ///
     /// Fails when the URL is none of a service, or when nobody answers there as a WebSocket server in time.
     pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
-        let full_url =
-            options.user.as_deref().map_or_else(|| url.to_owned(), |user| query::with_user(url, user));
-        let uri: Uri = full_url.parse().map_err(|_| ClientError::Url { url: url.into() })?;
-        let connecting = tokio::time::timeout(options.connect_timeout, open(url, uri, &options));
+        let wrong = |why| ClientError::Url { url: url.into(), why };
+        let mut place: ServiceUrl = url.parse().map_err(wrong)?;
+        if let Some(user) = &options.user {
+            let query = query::with_user(place.query(), user);
+            place = place.with_query(Some(query));
+        }
+        let connecting = tokio::time::timeout(options.connect_timeout, open(url, &place, &options));
         let timeout = |_| ClientError::ConnectTimeout { url: url.into(), after: options.connect_timeout };
         let socket = connecting.await.map_err(timeout)??;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
@@ -178,8 +181,8 @@ pub enum ClientError {
     #[error("{}", worded(.0))]
     Rpc(RpcError),
     /// Not the URL of a service.
-    #[error("{url} is no URL of a service: it must look like ws://HOST:PORT/PATH")]
-    Url { url: String },
+    #[error("{url} is no URL of a service: {why}")]
+    Url { url: String, why: UrlError },
     /// Nobody listens there, or nobody can be reached.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: io::Error },
@@ -217,8 +220,8 @@ struct Request<'a, A: ?Sized> {
     params: &'a A,
 }
 
-async fn open(url: &str, uri: Uri, options: &ClientOptions) -> Result<link::Socket, ClientError> {
-    let stream = dial(url, &uri).await?;
+async fn open(url: &str, place: &ServiceUrl, options: &ClientOptions) -> Result<link::Socket, ClientError> {
+    let stream = dial(place).await?;
     // A failure shows with the first byte.
     let _either_way = stream.set_nodelay(true);
     let stream = Stall::new(stream, options.write_timeout);
@@ -227,18 +230,14 @@ async fn open(url: &str, uri: Uri, options: &ClientOptions) -> Result<link::Sock
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(options.message_bytes_max))
         .max_frame_size(Some(options.message_bytes_max));
-    let opened = tokio_tungstenite::client_async_with_config(uri, stream, Some(config)).await;
+    let opened = tokio_tungstenite::client_async_with_config(place.to_string(), stream, Some(config)).await;
     let (socket, _) =
         opened.map_err(|error| ClientError::Upgrade { url: url.into(), source: Box::new(error) })?;
     Ok(socket)
 }
 
-async fn dial(url: &str, uri: &Uri) -> Result<TcpStream, ClientError> {
-    let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        return Err(ClientError::Url { url: url.into() });
-    };
-    let port = uri.port_u16().unwrap_or(80);
-    let name = host.trim_start_matches('[').trim_end_matches(']');
+async fn dial(place: &ServiceUrl) -> Result<TcpStream, ClientError> {
+    let (host, port) = (place.host(), place.port());
     let failed = |source| ClientError::Connect { address: format!("{host}:{port}"), source };
-    TcpStream::connect((name, port)).await.map_err(failed)
+    TcpStream::connect((host.as_str(), port)).await.map_err(failed)
 }

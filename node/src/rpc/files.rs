@@ -20,11 +20,11 @@ use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 pub(super) use body::Body;
-use name::{Name, escaped};
+use name::Name;
 pub(super) use name::{PLACE, below};
 use range::Wanted;
 
-use super::query;
+use super::query::{self, escaped};
 
 /// The files of a service as they are at one moment. Reading may wait for a disk.
 pub trait Files: Send + Sync + 'static {

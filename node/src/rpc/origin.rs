@@ -10,11 +10,22 @@
 //! - A server bound to a loopback address is meant for this machine, so `Host` must be `localhost`, a loopback
 //!   address, or the host of a listed origin, for a reverse proxy that passes the name on. `*` turns this off.
 
+mod allowed;
+
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use hyper::Uri;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::uri::Authority;
+
+pub use allowed::{AllowedOrigin, OriginError};
+
+/// Refused origins that the operator is told of. Strangers choose them, so that there is an end to it.
+const TOLD_ORIGINS_MAX: usize = 32;
+/// Bytes of an origin that the operator is told of. No host has a longer name.
+const TOLD_ORIGIN_BYTES_MAX: usize = 300;
 
 /// Tells welcome requests from those that some web page made in its visitor's name.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub(super) struct Gate {
     allowed: Vec<String>,
     allows_all: bool,
     is_loopback: bool,
+    /// Refused origins that the operator knows of.
+    told: Mutex<BTreeSet<String>>,
 }
 
 /// Why a request is refused before anything else of it is looked at.
@@ -37,11 +50,19 @@ pub(super) enum Refusal {
 }
 
 impl Gate {
-    pub(super) fn new(allow_origin: &[String], bound_to: SocketAddr) -> Self {
-        let allowed: Vec<_> =
-            allow_origin.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        let allows_all = allowed.iter().any(|origin| origin == "*");
-        Self { allowed, allows_all, is_loopback: bound_to.ip().is_loopback() }
+    /// A gate for the pages of the origins that are listed.
+    ///
+    /// # Errors
+    /// Where one of them is none that a page can have; with it.
+    pub(super) fn new(allow_origin: &[String], bound_to: SocketAddr) -> Result<Self, (String, OriginError)> {
+        let (mut allowed, mut allows_all) = (vec![], false);
+        for listed in allow_origin {
+            match listed.parse().map_err(|error| (listed.clone(), error))? {
+                AllowedOrigin::All => allows_all = true,
+                AllowedOrigin::One(origin) => allowed.push(origin),
+            }
+        }
+        Ok(Self { allowed, allows_all, is_loopback: bound_to.ip().is_loopback(), told: Mutex::default() })
     }
 
     /// The origin of the page that a welcome request comes from, where it comes from a page.
@@ -58,7 +79,28 @@ impl Gate {
         if self.is_listed(origin) || is_own(origin, &host) {
             return Ok(headers.get(ORIGIN).cloned());
         }
+        self.tell(origin);
         Err(Refusal::ForeignOrigin)
+    }
+
+    /// Tells the operator, once for each origin, what would let the page in.
+    fn tell(&self, origin: &str) {
+        // What cannot be listed cannot be let in either.
+        let Ok(AllowedOrigin::One(listed)) = origin.parse() else { return };
+        if listed.len() > TOLD_ORIGIN_BYTES_MAX {
+            return;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_ORIGINS_MAX || told.contains(&listed) {
+            return;
+        }
+        tracing::warn!("a page of {listed} was refused; --allow-origin {listed} lets its pages call");
+        told.insert(listed);
+        if told.len() == TOLD_ORIGINS_MAX {
+            tracing::warn!(
+                "pages of more than {TOLD_ORIGINS_MAX} origins were refused; others are not named any more"
+            );
+        }
     }
 
     fn answers_to(&self, host: &str) -> bool {
@@ -111,7 +153,7 @@ mod tests {
 
     fn admit(bound_to: &str, allow: &[&str], host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
         let allow: Vec<_> = allow.iter().map(|&origin| origin.to_owned()).collect();
-        let gate = Gate::new(&allow, bound_to.parse().expect("an address"));
+        let gate = Gate::new(&allow, bound_to.parse().expect("an address")).expect("origins");
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().expect("a header"));
         if let Some(origin) = origin {
@@ -148,6 +190,29 @@ mod tests {
         }
         assert_eq!(admit(LOOPBACK, &["https://Example.com/"], host, Some("https://example.com")), Ok(true));
         assert_eq!(admit(LOOPBACK, &["*"], "example.com", Some("null")), Ok(true));
+    }
+
+    #[test]
+    fn a_refused_origin_is_told_once_and_not_without_end() {
+        let gate = Gate::new(&[], LOOPBACK.parse().expect("an address")).expect("origins");
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, LOOPBACK.parse().expect("a header"));
+        let mut refuse = |origin: String| {
+            headers.insert(ORIGIN, origin.parse().expect("a header"));
+            assert_eq!(gate.admit(&headers), Err(Refusal::ForeignOrigin));
+            gate.told.lock().expect("no panic").len()
+        };
+        for _ in 0..3 {
+            assert_eq!(refuse("https://example.com".into()), 1);
+        }
+        for hidden in ["https://", "nonsense", "https://a b", "https://example.com/path"] {
+            assert_eq!(refuse(hidden.into()), 1, "{hidden}");
+        }
+        assert_eq!(refuse(format!("https://{}.example", "x".repeat(400))), 1);
+        for number in 0..1_000 {
+            assert!(refuse(format!("https://{number}.example")) <= TOLD_ORIGINS_MAX);
+        }
+        assert_eq!(refuse("https://one-more.example".into()), TOLD_ORIGINS_MAX);
     }
 
     #[test]

@@ -45,12 +45,15 @@ impl RpcServer {
     ///
     /// # Errors
     ///
-    /// Fails when the address can not be listened at.
+    /// Fails when the address can not be listened at, or when no page can have an origin of `allow_origin`.
     pub async fn bind(address: SocketAddr, options: RpcOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        let gate = Gate::new(&options.allow_origin, address).map_err(|(origin, error)| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("no page has the origin `{origin}`: {error}"))
+        })?;
         let shared = Arc::new(Shared {
-            gate: Gate::new(&options.allow_origin, address),
+            gate,
             options: Arc::new(options),
             services: RwLock::default(),
             stopping: CancellationToken::new(),

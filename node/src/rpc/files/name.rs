@@ -1,7 +1,5 @@
 //! The name of a file in a URL. Each file has one way to be written there, but for escapes that need not be.
 
-use std::fmt::Write;
-
 use libvms_protocol::drive::Folder;
 use libvms_protocol::limits::PATH_BYTES_MAX;
 
@@ -81,24 +79,12 @@ fn parse_part(escaped: &str) -> Result<String, NameError> {
     Ok(part)
 }
 
-/// A text with escapes for all but the few characters that mean themselves wherever they stand.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            write!(escaped, "%{byte:02X}").expect("a String takes everything");
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rpc::query::escaped;
 
     fn parse(escaped: &str) -> Result<(String, bool), NameError> {
         Name::parse(escaped).map(|name| (name.path, name.is_folder))

@@ -84,7 +84,16 @@ async fn what_is_no_service_is_told_apart() {
         let options = ClientOptions { connect_timeout: timeout, ..ClientOptions::default() };
         soon(RpcClient::connect(&url, options)).await.expect_err("it must fail")
     };
-    for url in ["", "ws://", "http://127.0.0.1/", "wss://127.0.0.1/", "127.0.0.1:80", "ws://a b/"] {
+    for url in [
+        "",
+        "ws://",
+        "http://127.0.0.1/",
+        "wss://127.0.0.1/",
+        "127.0.0.1:80",
+        "ws://a b/",
+        "ws://h:99999/",
+        "ws://h:abc/",
+    ] {
         assert!(matches!(connect(url.into(), super::PATIENCE).await, ClientError::Url { .. }), "{url}");
     }
     let error = connect(format!("ws://{address}/missing"), super::PATIENCE).await;

@@ -1,0 +1,277 @@
+//! URLs of services, `ws://HOST:PORT/PATH`, read strictly.
+//!
+//! A browser mends a URL that is not one; a program that did so would talk to another machine than the one that was
+//! named. So what cannot be read is refused with the reason, and nothing is put in its place.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::authority::{self, AuthorityError, Host, is_scheme};
+
+/// Bytes of a URL. More does not fit into the head of a request.
+const URL_BYTES_MAX: usize = 16 << 10;
+
+/// The port of `ws://`, where none is named.
+const PORT_DEFAULT: u16 = 80;
+
+/// Where a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceUrl {
+    host: Host,
+    port: u16,
+    /// Begins with `/`. Escapes are as they were written.
+    path: String,
+    /// Without its `?`.
+    query: Option<String>,
+}
+
+/// Why a text is not the URL of a service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// It is too long.
+    #[error("it has {0} bytes, more than {URL_BYTES_MAX}")]
+    TooLong(usize),
+    /// It does not begin with a scheme.
+    #[error("it must begin with ws://, as in ws://127.0.0.1:5555/")]
+    NoScheme,
+    /// A WebSocket over TLS.
+    #[error(
+        "wss:// is not spoken here; use ws:// to the service itself, or to a proxy on this machine that adds TLS"
+    )]
+    Tls,
+    /// Another protocol.
+    #[error("`{0}://` is not the scheme of a service: it must begin with ws://")]
+    Scheme(String),
+    /// A character that no URL has.
+    #[error("the character `{0}` must be written as an escape, as `{1}`")]
+    Character(char, String),
+    /// A `%` that is not followed by two hexadecimal digits.
+    #[error("a `%` must be followed by two hexadecimal digits; `%` itself is written as `%25`")]
+    Escape,
+    /// A fragment.
+    #[error("the part from `#` on is never sent to a service")]
+    Fragment,
+    /// What should name a host and a port does not.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+impl ServiceUrl {
+    /// The host, as sockets take it: a name or an address, without brackets.
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::V4(address) => address.to_string(),
+            Host::V6(address) => address.to_string(),
+        }
+    }
+
+    /// The port; 80 where the URL names none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The query, without its `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// The same service with another query.
+    #[must_use]
+    pub fn with_query(self, query: Option<String>) -> Self {
+        Self { query, ..self }
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ws://{}:{}{}", self.host, self.port, self.path)?;
+        match &self.query {
+            Some(query) => write!(formatter, "?{query}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for ServiceUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        if text.len() > URL_BYTES_MAX {
+            return Err(UrlError::TooLong(text.len()));
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError::NoScheme)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" => (),
+            "wss" => return Err(UrlError::Tls),
+            _ if is_scheme(scheme) => return Err(UrlError::Scheme(scheme.into())),
+            _ => return Err(UrlError::NoScheme),
+        }
+        if rest.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        check(path)?;
+        check(query.unwrap_or_default())?;
+        let (host, port) = authority::parse(authority)?;
+        let port = port.unwrap_or(PORT_DEFAULT);
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(Self { host, port, path: path.into(), query: query.map(str::to_owned) })
+    }
+}
+
+/// Checks that a path or a query has only characters that it may have, and whole escapes.
+fn check(part: &str) -> Result<(), UrlError> {
+    for character in part.chars() {
+        let is_allowed = character.is_ascii_graphic() && !"\"<>\\^`{|}".contains(character);
+        if !is_allowed {
+            let mut bytes = [0; 4];
+            let bytes = character.encode_utf8(&mut bytes).bytes();
+            return Err(UrlError::Character(character, bytes.map(|byte| format!("%{byte:02X}")).collect()));
+        }
+    }
+    let is_escape = |after: &str| {
+        let digits = after.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if part.split('%').skip(1).all(is_escape) { Ok(()) } else { Err(UrlError::Escape) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<String, UrlError> {
+        text.parse::<ServiceUrl>().map(|url| url.to_string())
+    }
+
+    #[test]
+    fn what_names_a_service_is_understood() {
+        for (text, expected) in [
+            ("ws://127.0.0.1:5555/", "ws://127.0.0.1:5555/"),
+            ("ws://localhost", "ws://localhost:80/"),
+            ("WS://Example.COM:8080/a/b", "ws://example.com:8080/a/b"),
+            ("ws://[::1]:5555/", "ws://[::1]:5555/"),
+            ("ws://[2001:DB8::0:1]/x", "ws://[2001:db8::1]:80/x"),
+            ("ws://h?user=bob", "ws://h:80/?user=bob"),
+            ("ws://h:1/a%20b?x=%C3%A9&y='(*)'", "ws://h:1/a%20b?x=%C3%A9&y='(*)'"),
+            ("ws://my_host.lan.:65535/", "ws://my_host.lan.:65535/"),
+            ("ws://a1.2b.c3:00080/", "ws://a1.2b.c3:80/"),
+            ("ws://xn--bcher-kva.example/", "ws://xn--bcher-kva.example:80/"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_never_replaced() {
+        for port in [
+            "99999",
+            "65536",
+            "abc",
+            "",
+            "0",
+            "-1",
+            "+80",
+            "80x",
+            " 80",
+            "0x50",
+            "8 0",
+            "99999999999999999999",
+        ] {
+            assert_eq!(read(&format!("ws://h:{port}/")), Err(AuthorityError::Port(port.into()).into()));
+            assert_eq!(read(&format!("ws://[::1]:{port}")), Err(AuthorityError::Port(port.into()).into()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for host in [
+            "a b",
+            "a%20b",
+            "127.0.0.256",
+            "1.2.3",
+            "127.1",
+            "0x7f.1",
+            "a..b",
+            ".a",
+            "*",
+            "é.example",
+            "h:1:2",
+            "::1",
+            "a,b",
+            "2130706433",
+            "a\\b",
+        ] {
+            assert!(
+                matches!(read(&format!("ws://{host}/")), Err(UrlError::Authority(AuthorityError::Host(_)))),
+                "{host}"
+            );
+        }
+        for host in ["[::1", "[::g]", "[]", "[::1]x", "[127.0.0.1]", "[::1]5"] {
+            assert!(
+                matches!(read(&format!("ws://{host}/")), Err(UrlError::Authority(AuthorityError::Host(_)))),
+                "{host}"
+            );
+        }
+        for text in ["ws://", "ws:///x", "ws://:80/", "ws://?x"] {
+            assert_eq!(read(text), Err(AuthorityError::NoHost.into()), "{text}");
+        }
+        for text in ["ws://bob@h/", "ws://bob:secret@h:80/", "ws://@h/"] {
+            assert_eq!(read(text), Err(AuthorityError::User.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_named() {
+        for text in ["", "h", "127.0.0.1:5555", "ws:h", "ws:/h/", "//h/", "://h", " ws://h/", "w s://h/"] {
+            assert_eq!(read(text), Err(UrlError::NoScheme), "{text}");
+        }
+        assert_eq!(read("wss://h/"), Err(UrlError::Tls));
+        for scheme in ["http", "https", "hyper", "file", "WSX"] {
+            assert_eq!(read(&format!("{scheme}://h/")), Err(UrlError::Scheme(scheme.into())));
+        }
+    }
+
+    #[test]
+    fn paths_and_queries_are_escaped() {
+        for (text, character) in [
+            ("a b", ' '),
+            ("é", 'é'),
+            ("a?b c", ' '),
+            ("\t", '\t'),
+            ("a\u{0}", '\0'),
+            ("a?\"", '"'),
+            ("<", '<'),
+            ("a\\b", '\\'),
+        ] {
+            let found = read(&format!("ws://h/{text}"));
+            assert!(
+                matches!(&found, Err(UrlError::Character(found, _)) if *found == character),
+                "{text}: {found:?}"
+            );
+        }
+        assert_eq!(read("ws://h/é"), Err(UrlError::Character('é', "%C3%A9".into())));
+        for text in ["%", "%4", "a%zz", "?user=%", "?a=%2", "%%41"] {
+            assert_eq!(read(&format!("ws://h/{text}")), Err(UrlError::Escape), "{text}");
+        }
+        for text in ["ws://h/#x", "ws://h#x", "ws://h/?a#"] {
+            assert_eq!(read(text), Err(UrlError::Fragment), "{text}");
+        }
+        let long = format!("ws://h/{}", "x".repeat(URL_BYTES_MAX));
+        assert_eq!(read(&long), Err(UrlError::TooLong(long.len())));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_and_read_again(text in "ws://[a-z0-9.:@\\[\\]%]{0,20}[/?][a-z%0-9?é ]{0,10}") {
+            if let Ok(url) = text.parse::<ServiceUrl>() {
+                prop_assert_eq!(url.to_string().parse(), Ok(url));
+            }
+        }
+    }
+}
