@@ -16,6 +16,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
 mod interop;
+mod messages;
 #[cfg(target_os = "linux")]
 mod nat;
 mod probes;

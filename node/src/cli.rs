@@ -4,6 +4,7 @@
 //! [`output`]: data on stdout, messages on stderr, with `--json` one object per line. The exit code is one enum,
 //! [`Exit`].
 
+mod argument;
 mod bootstrap;
 mod call;
 mod completions;
@@ -36,7 +37,7 @@ use output::Output;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Examples:\n  vms host examples/counter.js          serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ inc     call one of its methods\n  vms verify counter.vms                execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 our own fault"
+    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 our own fault"
 )]
 struct Arguments {
     /// Print one JSON object per line instead of text
@@ -73,7 +74,7 @@ pub(crate) enum Exit {
     Diverges = 1,
     /// What the arguments name can not be used. Clap uses the same code for arguments that it does not understand.
     Usage = 2,
-    /// Nothing can be said, or nobody is there to ask.
+    /// Nothing can be said, nobody is there to ask, or not all of it could be had.
     CannotVerify = 3,
     /// The script gives different results under conditions that must not matter.
     NotDeterministic = 4,

@@ -8,19 +8,20 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Exit;
+use super::argument;
 use super::output::Output;
 
 /// Call a method and print its result as JSON
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms call ws://127.0.0.1:5555/ inc\n  vms call ws://127.0.0.1:5555/ add 1 2\n  vms call ws://127.0.0.1:5555/ register '\"bob\"' '{\"age\": 7}' --user bob\n\nAn argument that is not JSON is passed as text: `register bob` is `register '\"bob\"'`."
+    after_help = "Examples:\n  vms call ws://127.0.0.1:5555/ increment\n  vms call ws://127.0.0.1:5555/ increment 41\n  vms call ws://127.0.0.1:5555/ write /notes.txt @notes.txt\n  ssh-add -L | vms call ws://127.0.0.1:5555/ set - --user alice\n\nAn argument that is not JSON is passed as text: `get alice` is `get '\"alice\"'`. `@FILE` is what a file holds, `-` what comes on standard input, `@@x` the text `@x`; a file is passed as it is, with the line end that it may have."
 )]
 pub(super) struct Arguments {
     /// Where the service is: ws://HOST:PORT/PATH
     url: String,
     /// The method
     method: String,
-    /// Its arguments, each as JSON or as plain text
+    /// Its arguments, each as JSON or as plain text; @FILE and - (standard input) for long ones
     #[arg(value_name = "JSON_ARG", allow_negative_numbers = true)]
     args: Vec<String>,
     /// Who calls (believed by services with `--auth debug`)
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { url, method, args, user } = arguments;
-    let args: Vec<Box<RawValue>> = args.into_iter().map(argument).collect();
+    let args = argument::read_all(args)?;
     let called = super::runtime()?.block_on(async {
         let client = RpcClient::connect(&url, ClientOptions { user, ..ClientOptions::default() }).await?;
         let result = client.call(&method, &args).await;
@@ -46,15 +47,10 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     }
 }
 
-/// An argument as JSON; what is not JSON is meant as text.
-fn argument(text: String) -> Box<RawValue> {
-    let as_text = || serde_json::value::to_raw_value(&text).expect("any text can be written as JSON");
-    RawValue::from_string(text.clone()).unwrap_or_else(|_| as_text())
-}
-
 pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
     let (exit, answered) = match error {
         ClientError::Rpc(error) => (Exit::Diverges, Some(error)),
+        ClientError::Url { .. } => (Exit::Usage, None),
         _ => (Exit::CannotVerify, None),
     };
     if output.is_json() {

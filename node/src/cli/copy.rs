@@ -7,9 +7,11 @@ use anyhow::Context;
 use clap::Args;
 use libvms::archive::FilesArchive;
 use libvms::call_log::CallLog;
-use libvms::net::{Network, NetworkOptions, begin, complete};
+use libvms::net::{CopyError, Network, NetworkOptions, begin, complete};
 use libvms::storage::SharedReplica;
 use libvms_protocol::identity::PublicKey;
+
+use thiserror::Error;
 
 use super::network::SwarmArguments;
 use super::progress;
@@ -25,7 +27,22 @@ pub(super) struct PeerArguments {
     swarm: SwarmArguments,
 }
 
+/// Nothing leads to what is wanted: neither the network, nor an address.
+#[derive(Debug, Error)]
+#[error("nobody can be asked for {log}: --no-swarm keeps from looking for peers, and no --peer is named")]
+pub(super) struct NobodyToAsk {
+    log: PublicKey,
+}
+
 impl PeerArguments {
+    /// Checks that there is somebody to ask for what a target names: waiting for nobody would never end.
+    pub(super) fn check_somebody(&self, target: &Target) -> anyhow::Result<()> {
+        if self.swarm.is_joined() || !self.peers.is_empty() || !target.addresses.is_empty() {
+            return Ok(());
+        }
+        Err(NobodyToAsk { log: target.log }.into())
+    }
+
     /// A network in which these, the peers at `addresses`, and whoever the swarm knows are asked.
     pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
         let network = Network::new(NetworkOptions::default());
@@ -70,7 +87,13 @@ pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> an
         let blobs = copies.begin(blobs)?;
         // A version of 1 is an archive without files: its contents have no block that could come.
         if wanted == Wanted::Contents && files.length() > 1 {
-            copies.complete(&blobs, 0).await?;
+            match copies.complete(&blobs, 0).await {
+                // Other files can still be read.
+                Err(error) if matches!(error.downcast_ref(), Some(CopyError::Unreachable { .. })) => {
+                    tracing::warn!("{error}: what is missing cannot be read");
+                }
+                ended => ended?,
+            }
         }
         copies.network.shutdown().await;
         Ok(FilesArchive::of(files, blobs))
@@ -88,7 +111,9 @@ struct Copies {
 
 impl Copies {
     async fn of(target: &str, arguments: &PeerArguments) -> anyhow::Result<Self> {
-        let Target { log, addresses, length } = Target::find(target).await?;
+        let target = Target::find(target).await?;
+        arguments.check_somebody(&target)?;
+        let Target { log, addresses, length } = target;
         let network = arguments.network(&addresses).await?;
         Ok(Self { network, directory: Temporary::new()?, key: log, length })
     }
@@ -99,9 +124,9 @@ impl Copies {
 
     async fn complete(&self, copy: &SharedReplica, length: u64) -> anyhow::Result<()> {
         let bar = progress::bar("copying");
-        complete(copy, length, progress::report(&bar)).await?;
+        let ended = complete(copy, length, progress::report(&bar)).await;
         bar.finish_and_clear();
-        Ok(())
+        Ok(ended.map(drop)?)
     }
 }
 

@@ -1,16 +1,16 @@
 //! `vms host`: serve scripts.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Held, Network, NetworkEvent};
 use libvms::printable::Printable;
-use libvms::rpc::{RpcOptions, RpcServer};
+use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, escaped};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::CODE_BYTES_MAX;
@@ -62,9 +62,9 @@ pub(super) struct Arguments {
     /// Whether an answer waits until its call is on the disk itself, or leaves that to the system
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
-    /// Web origin (scheme, host and port) whose pages may call; repeat for more
+    /// Web origin (scheme, host and port, as https://example.com) whose pages may call, * for all; repeat for more
     #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<String>,
+    allow_origin: Vec<AllowedOrigin>,
     #[command(flatten)]
     sandbox: SandboxArguments,
     #[command(flatten)]
@@ -133,6 +133,19 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     super::runtime()?.block_on(serve(&arguments, &hosted, output))
 }
 
+/// Where callers reach the services.
+fn listen_address(arguments: &Arguments) -> SocketAddr {
+    arguments.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], arguments.port)))
+}
+
+/// Checks that the addresses that are named can be listened on.
+fn check_ports(arguments: &Arguments) -> anyhow::Result<()> {
+    for address in [Some(listen_address(arguments)), arguments.peers.peer_listen].into_iter().flatten() {
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    }
+    Ok(())
+}
+
 /// What the arguments name: one service at `/`, or several at the names of their scripts.
 fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
     let Arguments { scripts, dir, .. } = arguments;
@@ -149,7 +162,7 @@ fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
 fn one_of_many(script: &Path, dir: Option<&Path>) -> anyhow::Result<Service> {
     let name = stem(script)?;
     let directory = dir.map_or_else(|| script.with_extension("vms"), |dir| dir.join(format!("{name}.vms")));
-    Ok(Service { script: Some(script.into()), directory, mount: format!("/{name}") })
+    Ok(Service { script: Some(script.into()), directory, mount: format!("/{}", escaped(&name)) })
 }
 
 fn stem(script: &Path) -> anyhow::Result<String> {
@@ -175,6 +188,8 @@ fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
     };
     let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
     let LimitArguments { fuel, memory, stack, output } = arguments.limits;
+    // A service that cannot be served is not deployed either.
+    check_ports(arguments)?;
     let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output, load: None } };
     Vm::deploy(directory, deployment, durability)
         .with_context(|| format!("cannot deploy {}", script.display()))
@@ -184,7 +199,7 @@ fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
 fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Result<Vm> {
     match (code, &service.script) {
         (Some(code), Some(script)) if code != vm.init().code => Err(advised(
-            format!(
+            anyhow!(
                 "{} is not the script that was deployed in {}",
                 script.display(),
                 service.directory.display()
@@ -208,8 +223,11 @@ async fn serve(
     hosted: &[(Service, Arc<Vm>)],
     output: &Output,
 ) -> anyhow::Result<Exit> {
-    let address = arguments.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], arguments.port)));
-    let options = RpcOptions { allow_origin: arguments.allow_origin.clone(), ..RpcOptions::default() };
+    let address = listen_address(arguments);
+    let options = RpcOptions {
+        allow_origin: arguments.allow_origin.iter().map(ToString::to_string).collect(),
+        ..RpcOptions::default()
+    };
     let server =
         RpcServer::bind(address, options).await.with_context(|| format!("cannot listen on {address}"))?;
     if !address.ip().is_loopback() {

@@ -1,6 +1,5 @@
 //! `vms log`: what a call log says.
 
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
@@ -14,12 +13,12 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::copy::{self, PeerArguments};
 use super::output::Output;
-use super::target::is_elsewhere;
+use super::target::{directory, is_elsewhere};
 
 /// Show the entries of a call log
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json\n  vms log ws://127.0.0.1:5555/\n  vms log hyper://KEY --peer 127.0.0.1:4444"
+    after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json\n  vms log counter.vms --full | less\n  vms log ws://127.0.0.1:5555/\n  vms log hyper://KEY --peer 127.0.0.1:4444"
 )]
 pub(super) struct Arguments {
     /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
@@ -36,18 +35,28 @@ pub(super) struct Arguments {
     /// Show the last so many entries only
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["from", "to"])]
     last: Option<u64>,
+    /// Show long values to their end, too (--json always does)
+    #[arg(long)]
+    full: bool,
 }
 
+/// Characters of a value, a name or a message that are shown of a longer one.
+const SHOWN_CHARACTERS_MAX: usize = 160;
+
+/// Arguments of a call that are shown of more.
+const SHOWN_ARGUMENTS_MAX: usize = 20;
+
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let Arguments { target, peers, from, to, last } = arguments;
+    let Arguments { target, peers, from, to, last, full } = arguments;
+    let style = Style { is_full: full };
     let log = match is_elsewhere(&target) {
         true => copy::log(&target, &peers)?,
-        false => CallLog::open(Path::new(&target))?,
+        false => CallLog::open(directory(&target)?)?,
     };
     let from = last.map_or(from, |last| log.length().saturating_sub(last));
     for entry in log.entries(from..to) {
         match entry {
-            Ok((block, entry)) => output.line(|| text(block, &entry), || as_json(block, &entry))?,
+            Ok((block, entry)) => output.line(|| style.entry(block, &entry), || as_json(block, &entry))?,
             // The entries after a bad one are still worth seeing.
             Err(CallLogError::Entry { block, source }) => output.line(
                 || format!("#{block} unreadable: {}", Printable(&source.to_string())),
@@ -59,58 +68,88 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-fn text(block: u64, entry: &Entry) -> String {
-    match entry {
-        Entry::Init(init) => format!(
-            "#{block} {} init \"{}\" on {} {}, {} bytes of code",
-            time(init.at),
-            Printable(&init.title),
-            Printable(&init.engine.name),
-            Printable(&init.engine.version),
-            init.code.len()
-        ),
-        Entry::Call(CallEntry { call, result, .. }) => {
-            let outcome = result.outcome().map_or_else(
-                |error| Printable(&error.to_string()).to_string(),
-                |outcome| outcome_text(&outcome),
-            );
-            format!("#{block} {} {}{} -> {outcome}", time(call.at), caller(call), invocation(call))
+/// How entries are shown to people.
+#[derive(Clone, Copy)]
+struct Style {
+    is_full: bool,
+}
+
+impl Style {
+    fn entry(self, block: u64, entry: &Entry) -> String {
+        match entry {
+            Entry::Init(init) => format!(
+                "#{block} {} init \"{}\" on {} {}, {} bytes of code",
+                time(init.at),
+                self.text(&init.title),
+                self.text(&init.engine.name),
+                self.text(&init.engine.version),
+                init.code.len()
+            ),
+            Entry::Call(CallEntry { call, result, .. }) => {
+                let outcome = match result.outcome() {
+                    Ok(outcome) => self.outcome(&outcome),
+                    Err(error) => self.text(&error.to_string()),
+                };
+                format!(
+                    "#{block} {} {}{} -> {outcome}",
+                    time(call.at),
+                    self.caller(call),
+                    self.invocation(call)
+                )
+            }
+            Entry::Epoch(Epoch { files }) => format!("#{block} epoch, files version {}", files.version),
+            Entry::Upgrade(Upgrade { code, .. }) => format!("#{block} upgrade, {} bytes of code", code.len()),
         }
-        Entry::Epoch(Epoch { files }) => format!("#{block} epoch, files version {}", files.version),
-        Entry::Upgrade(Upgrade { code, .. }) => format!("#{block} upgrade, {} bytes of code", code.len()),
     }
-}
 
-fn caller(call: &Call) -> String {
-    // A name that was given with a call may hold anything, terminal codes too.
-    call.user_id.as_ref().map(|id| format!("{} ", Printable(id))).unwrap_or_default()
-}
-
-fn invocation(call: &Call) -> String {
-    let args: Vec<String> = call.args.iter().map(json_text).collect();
-    format!("{}({})", Printable(&call.method_name), args.join(", "))
-}
-
-fn outcome_text(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Returned { value, files } => {
-            let value = value.as_ref().map_or("undefined".into(), json_text);
-            let files = files.map(|files| format!(" [files version {}]", files.head.version));
-            value + &files.unwrap_or_default()
-        }
-        Outcome::Threw(thrown) => {
-            let Thrown { name, message, code, details } = thrown;
-            let code = code.map(|code| format!(" [code {code}]")).unwrap_or_default();
-            let details = details.as_ref().map(|details| format!(" [data {}]", json_text(details)));
-            let details = details.unwrap_or_default();
-            format!("threw {}: {}{code}{details}", Printable(name), Printable(message))
-        }
-        Outcome::Fault(fault) => format!("stopped: {}", fault.name()),
+    fn caller(self, call: &Call) -> String {
+        call.user_id.as_ref().map(|id| format!("{} ", self.text(id))).unwrap_or_default()
     }
-}
 
-fn json_text(value: &libvms_protocol::value::Value) -> String {
-    PrintableJson(&value.to_json()).to_string()
+    fn invocation(self, call: &Call) -> String {
+        let shown_max = if self.is_full { usize::MAX } else { SHOWN_ARGUMENTS_MAX };
+        let mut args: Vec<String> = call.args.iter().take(shown_max).map(|arg| self.value(arg)).collect();
+        if call.args.len() > shown_max {
+            args.push(format!("… ({} arguments)", call.args.len()));
+        }
+        format!("{}({})", self.text(&call.method_name), args.join(", "))
+    }
+
+    fn outcome(self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Returned { value, files } => {
+                let value = value.as_ref().map_or("undefined".into(), |value| self.value(value));
+                let files = files.map(|files| format!(" [files version {}]", files.head.version));
+                value + &files.unwrap_or_default()
+            }
+            Outcome::Threw(Thrown { name, message, code, details }) => {
+                let code = code.map(|code| format!(" [code {code}]")).unwrap_or_default();
+                let details = details.as_ref().map(|details| format!(" [data {}]", self.value(details)));
+                let details = details.unwrap_or_default();
+                format!("threw {}: {}{code}{details}", self.text(name), self.text(message))
+            }
+            Outcome::Fault(fault) => format!("stopped: {}", fault.name()),
+        }
+    }
+
+    fn value(self, value: &libvms_protocol::value::Value) -> String {
+        let json = value.to_json();
+        let (shown, rest) = self.cut(&json);
+        format!("{}{rest}", PrintableJson(shown))
+    }
+
+    fn text(self, text: &str) -> String {
+        let (shown, rest) = self.cut(text);
+        format!("{}{rest}", Printable(shown))
+    }
+
+    /// The beginning of a long text, and what says that it goes on.
+    fn cut(self, text: &str) -> (&str, String) {
+        match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+            Some((at, _)) if !self.is_full => (&text[..at], format!("… ({} bytes)", text.len())),
+            _ => (text, String::new()),
+        }
+    }
 }
 
 fn time(at: u64) -> String {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use libvms::net::{Bootstrap, Metrics, Network, NetworkEvent, NetworkOptions, SwarmOptions, SwarmStatus};
 use serde_json::{Value, json};
@@ -88,6 +88,11 @@ pub(super) struct SwarmArguments {
 }
 
 impl SwarmArguments {
+    /// Whether peers are looked for in the DHT.
+    pub(super) fn is_joined(&self) -> bool {
+        !self.no_swarm
+    }
+
     /// Lets a network find peers by key, unless it is not to.
     pub(super) async fn join(&self, network: &Network) -> anyhow::Result<()> {
         if self.no_swarm {
@@ -102,8 +107,8 @@ impl SwarmArguments {
         let joined = network.join_swarm(SwarmOptions { port, ..options }).await;
         match self.swarm_port {
             Some(port) => joined.map_err(|error| {
-                let what = format!("UDP port {port} is not to be had: {error}");
-                advised(what, "--swarm-port takes another one")
+                let error = anyhow!("UDP port {port} is not to be had: {error}");
+                advised(error, "--swarm-port takes another one")
             })?,
             None => joined?,
         };

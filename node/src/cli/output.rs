@@ -1,13 +1,14 @@
 //! The one place that prints.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use libvms::host::HostError;
 use libvms::printable::{Printable, PrintableJson, PrintableLines};
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::copy::NobodyToAsk;
 
 /// Where a command's data goes, and in which form.
 #[derive(Debug)]
@@ -61,6 +62,17 @@ impl Output {
         Ok(())
     }
 
+    /// The content of a file: as it is, but for a terminal, which gets text that does nothing to it.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(super) fn content(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        match io::stdout().is_terminal() {
+            true => self.raw(PrintableLines(&String::from_utf8_lossy(bytes)).to_string().as_bytes()),
+            false => self.raw(bytes),
+        }
+    }
+
     /// A message about the data, for people only.
     #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
     pub(super) fn message(&self, text: &str) {
@@ -99,21 +111,26 @@ impl Output {
 /// An error, and what can be done about it: a line of its own, which no text within an error can forge.
 #[derive(Debug)]
 struct Advised {
-    what: String,
+    error: anyhow::Error,
     hint: String,
 }
 
 impl fmt::Display for Advised {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.what)
+        self.error.fmt(formatter)
     }
 }
 
-impl std::error::Error for Advised {}
+impl std::error::Error for Advised {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The error itself, so that its type can still be found.
+        Some(self.error.as_ref())
+    }
+}
 
 /// An error that says what can be done about it.
-pub(super) fn advised(what: String, hint: &str) -> anyhow::Error {
-    Advised { what, hint: hint.into() }.into()
+pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
+    Advised { error, hint: hint.into() }.into()
 }
 
 /// What can be done about an error, where that is known.
@@ -125,7 +142,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 /// An error with its causes, each of which is said once: many of our errors say what their source says.
-fn message(error: &anyhow::Error) -> String {
+pub(super) fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| match cause.to_string() {
         cause if said.is_empty() => cause,
         cause if said.ends_with(&cause) => said,
@@ -135,6 +152,9 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Whose fault it was: ours and the machine's, or that of what the arguments name.
 fn exit(error: &anyhow::Error) -> Exit {
+    if error.chain().any(|cause| cause.is::<NobodyToAsk>()) {
+        return Exit::CannotVerify;
+    }
     let is_ours = error.chain().any(|cause| {
         let host = cause.downcast_ref::<HostError>();
         let system = cause.downcast_ref::<io::Error>();

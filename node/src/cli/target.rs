@@ -1,20 +1,40 @@
 //! What a command is about, when it is not a directory: the URL of a service, or the key of a log.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use libvms::rpc::{ClientOptions, RpcClient};
+use anyhow::{Context, anyhow, bail};
+use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
 use libvms_protocol::bee::Header;
 use libvms_protocol::drive::manifest::blobs_key;
 use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Map, Value};
 
+use super::output::advised;
+
 /// Whether a text names something elsewhere, by URL or key, and not a directory.
 pub(super) fn is_elsewhere(text: &str) -> bool {
     // Somebody may have named a directory after a key; then the directory is meant.
     (text.contains("://") || text.parse::<PublicKey>().is_ok()) && !Path::new(text).exists()
+}
+
+/// The directory that a text names.
+///
+/// # Errors
+/// Where there is none, it is something else, or it can not be looked at.
+pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
+    let path = Path::new(text);
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(path),
+        Ok(_) => bail!("{text} is not a directory"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(advised(
+            anyhow!("there is no directory {text}"),
+            "what is elsewhere is named by ws://HOST:PORT/PATH or by hyper://KEY, a key of 64 hexadecimal digits",
+        )),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {text}")),
+    }
 }
 
 /// The cores that the first block of a core leads to: a log's to its archive and the archive's contents, an archive's
@@ -39,7 +59,15 @@ pub(super) struct Target {
 impl Target {
     /// Understands `ws://...`, which is asked for its key and addresses, and any form of a key.
     pub(super) async fn find(text: &str) -> anyhow::Result<Self> {
-        if text.starts_with("ws://") { Self::ask(text).await } else { Self::of_key(text) }
+        let is_key = ["hyper://", "dat://"].iter().any(|scheme| text.starts_with(scheme));
+        match text.parse::<ServiceUrl>() {
+            Ok(url) => Self::ask(text, &url).await,
+            // Neither form: the one that it looks like says what is wrong.
+            Err(error) if text.contains("://") && !is_key => {
+                Err(ClientError::Url { url: text.into(), why: error }.into())
+            }
+            Err(_) => Self::of_key(text),
+        }
     }
 
     /// All of these, or the first that can not be found: before anything is made for any of them.
@@ -58,7 +86,7 @@ impl Target {
         Ok(Self { log, addresses: vec![], length: 0 })
     }
 
-    async fn ask(url: &str) -> anyhow::Result<Self> {
+    async fn ask(url: &str, place: &ServiceUrl) -> anyhow::Result<Self> {
         let client = RpcClient::connect(url, ClientOptions::default()).await?;
         let handshake = client.handshake().await?;
         client.close().await;
@@ -67,15 +95,14 @@ impl Target {
         };
         let log = log.parse().with_context(|| format!("the service at {url} gives {log:?} as its log"))?;
         let length = handshake.get("callLogLength").and_then(Value::as_u64).unwrap_or(0);
-        Ok(Self { log, addresses: addresses(&handshake, url), length })
+        Ok(Self { log, addresses: addresses(&handshake, place), length })
     }
 }
 
 /// Where the service says that its log can be copied. An address that stands for all of a machine's is reached
 /// as the service itself is.
-fn addresses(handshake: &Map<String, Value>, url: &str) -> Vec<SocketAddr> {
-    let host = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
-    let own: Option<IpAddr> = host.parse::<SocketAddr>().ok().map(|address| address.ip());
+fn addresses(handshake: &Map<String, Value>, place: &ServiceUrl) -> Vec<SocketAddr> {
+    let own: Option<IpAddr> = place.host().parse().ok();
     let texts = handshake.get("addresses").and_then(Value::as_array).into_iter().flatten();
     let addresses =
         texts.filter_map(|text| text.as_str()?.strip_prefix("tcp://")?.parse::<SocketAddr>().ok());

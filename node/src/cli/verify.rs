@@ -1,7 +1,5 @@
 //! `vms verify`: one audit.
 
-use std::path::Path;
-
 use clap::Args;
 use indicatif::ProgressBar;
 use libvms::printable::Printable;
@@ -10,9 +8,9 @@ use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remot
 use serde_json::{Value, json};
 
 use super::copy::{PeerArguments, Temporary};
-use super::output::Output;
+use super::output::{Output, message};
 use super::sandbox::SandboxArguments;
-use super::target::{Target, is_elsewhere};
+use super::target::{Target, directory, is_elsewhere};
 use super::{Exit, progress};
 
 /// Execute a log again and compare everything it says
@@ -40,7 +38,10 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     let audited = if is_elsewhere(&arguments.target) {
         super::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
     } else {
-        Verifier::of_directory(Path::new(&arguments.target)).run(&mut progress::report(&bar))
+        match directory(&arguments.target) {
+            Ok(directory) => Verifier::of_directory(directory).run(&mut progress::report(&bar)),
+            Err(error) => Err(no_target(&error)),
+        }
     };
     bar.finish_and_clear();
     match audited {
@@ -57,9 +58,11 @@ async fn verify_elsewhere(
     arguments: &Arguments,
     bar: ProgressBar,
 ) -> anyhow::Result<Result<AuditReport, VerifyError>> {
-    let Target { log, addresses, length } = match Target::find(&arguments.target).await {
+    let found = Target::find(&arguments.target).await;
+    let found = found.and_then(|target| arguments.peers.check_somebody(&target).map(|()| target));
+    let Target { log, addresses, length } = match found {
         Ok(target) => target,
-        Err(error) => return Ok(Err(VerifyError::NoTarget { why: format!("{error:#}") })),
+        Err(error) => return Ok(Err(no_target(&error))),
     };
     let directory = Temporary::new()?;
     let network = arguments.peers.network(&addresses).await?;
@@ -67,6 +70,10 @@ async fn verify_elsewhere(
     let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;
     network.shutdown().await;
     Ok(audited)
+}
+
+fn no_target(error: &anyhow::Error) -> VerifyError {
+    VerifyError::NoTarget { why: message(error) }
 }
 
 /// What can not be read can not be verified; what fails here is our own fault.
