@@ -9,6 +9,7 @@ mod crash;
 mod determinism;
 mod dice;
 mod errors;
+mod export;
 mod formats;
 #[cfg(target_os = "linux")]
 mod fuzz_worker;

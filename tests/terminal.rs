@@ -172,7 +172,7 @@ fn logs_and_files_show_what_callers_wrote() {
         assert!(host.terminate().success());
     });
     let data = place.data().display().to_string();
-    let output = vms(["log", &data]);
+    let output = vms(["log", &data, "--full"]);
     assert_eq!(text(&output.stdout).lines().count(), 5);
     is_tame(&output, &format!("init \"{}\" on", SHOWN.replace(r"\u{0}", "")));
     is_tame(&output, &format!("{SHOWN} f("));
@@ -188,6 +188,9 @@ fn logs_and_files_show_what_callers_wrote() {
     is_tame(&output, &format!("/in/{SHOWN}/{SHOWN}\n"));
     is_tame(&vms(["files", "ls", &data]), &format!("/{SHOWN}\n"));
     is_tame(&vms(["files", "ls", &data, "/in"]), &format!("/in/{SHOWN}/\n"));
+    let output = vms(["files", "ls", &data, &format!("/in/{}", title())]);
+    assert_eq!(output.status.code(), Some(2));
+    is_tame(&output, &format!("there is no folder /in/{} at", SHOWN.replace(r"\u{0}", "")));
     let output = vms(["files", "ls", &data, "--json"]);
     is_tame(&output, r"\u202e");
     let line = text(&output.stdout).lines().next().expect("a line");

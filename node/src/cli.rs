@@ -9,6 +9,7 @@ mod bootstrap;
 mod call;
 mod completions;
 mod copy;
+mod export;
 mod files;
 mod host;
 mod keygen;

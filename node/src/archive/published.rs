@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path as FilePath;
 
-use libvms_protocol::bee::{Blocks, Cache};
+use libvms_protocol::bee::{BeeError, Blocks, Cache};
 use libvms_protocol::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
@@ -144,5 +144,9 @@ fn of_found(path: Path, found: Found) -> ArchiveEntry {
 }
 
 fn of_drive(error: DriveError<StorageError>) -> PublishedError {
-    PublishedError::Malformed(Box::new(error))
+    match error {
+        // The disk's fault, or that of whoever gave the copy, and not the archive's.
+        DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error.into(),
+        other => PublishedError::Malformed(Box::new(other)),
+    }
 }

@@ -1,8 +1,6 @@
 //! `vms files`: what is in a files archive.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -11,13 +9,14 @@ use libvms::printable::Printable;
 use libvms_protocol::drive::{Folder, Path};
 use serde_json::json;
 
+use super::Exit;
 use super::copy::{self, PeerArguments, Wanted};
+use super::export::export;
 use super::output::Output;
-use super::target::is_elsewhere;
-use super::{Exit, progress};
+use super::target::{directory, is_elsewhere};
 
 /// Bytes of one file that we are willing to hold in memory.
-const CONTENT_BYTES_MAX: u64 = 1 << 30;
+pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 
 /// Look at the files that a service has written
 #[derive(Debug, Args)]
@@ -51,7 +50,11 @@ enum Command {
         path: String,
     },
     /// Copy all files into a new directory
-    #[command(after_help = "Example:\n  vms files export key-server.vms ./keys")]
+    ///
+    /// What a disk can not hold, or nobody gives, is left out and listed with the reason; all else is copied.
+    #[command(
+        after_help = "Example:\n  vms files export key-server.vms ./keys\n\nExit codes: 0 all files, 3 some were left out"
+    )]
     Export {
         #[command(flatten)]
         archive: ArchiveArguments,
@@ -77,7 +80,7 @@ impl ArchiveArguments {
     fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, u64)> {
         let archive = match is_elsewhere(&self.target) {
             true => copy::archive(&self.target, &self.peers, wanted)?,
-            false => FilesArchive::open(FilePath::new(&self.target))?,
+            false => FilesArchive::open(directory(&self.target)?)?,
         };
         let version = self.at.unwrap_or_else(|| archive.version());
         Ok((archive, version))
@@ -88,7 +91,10 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     match arguments.command {
         Command::Ls { archive, folder, recursive } => list(&archive, &folder, recursive, output),
         Command::Cat { archive, path } => print(&archive, &path, output),
-        Command::Export { archive, to } => export(&archive, &to, output),
+        Command::Export { archive, to } => {
+            let (archive, version) = archive.open(Wanted::Contents)?;
+            export(&archive, version, &to, output)
+        }
     }
 }
 
@@ -100,6 +106,7 @@ fn list(
 ) -> anyhow::Result<Exit> {
     let (archive, version) = arguments.open(Wanted::Names)?;
     let folder = Folder::new(folder).with_context(|| format!("cannot list {folder}"))?;
+    check_folder(&archive, &folder, version)?;
     if is_recursive {
         for entry in archive.list(&folder, true, version)? {
             line(&entry?, output)?;
@@ -120,6 +127,18 @@ fn list(
     Ok(Exit::Done)
 }
 
+/// A folder is there while something is in it; the root always is.
+fn check_folder(archive: &FilesArchive, folder: &Folder, version: u64) -> anyhow::Result<()> {
+    let Some(path) = folder.path() else { return Ok(()) };
+    if archive.children(folder, version)?.next().transpose()?.is_some() {
+        return Ok(());
+    }
+    match archive.entry(&path, version)? {
+        Some(_) => bail!("{path} is a file, not a folder, at version {version}"),
+        None => bail!("there is no folder {path} at version {version}"),
+    }
+}
+
 fn line(entry: &ArchiveEntry, output: &Output) -> anyhow::Result<()> {
     let ArchiveEntry { path, size, version, .. } = entry;
     let size_text = size.map_or("link".into(), |size| size.to_string());
@@ -134,45 +153,12 @@ fn print(arguments: &ArchiveArguments, path: &str, output: &Output) -> anyhow::R
     let path = Path::new(path).with_context(|| format!("cannot read {path}"))?;
     let entry = archive.entry(&path, version)?;
     let content = entry.map(|entry| archive.content(&entry, CONTENT_BYTES_MAX)).transpose()?.flatten();
-    let Some(content) = content else { bail!("there is no file {path} at version {version}") };
-    output.raw(&content)?;
-    Ok(Exit::Done)
-}
-
-fn export(arguments: &ArchiveArguments, to: &FilePath, output: &Output) -> anyhow::Result<Exit> {
-    let (archive, version) = arguments.open(Wanted::Contents)?;
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    if fs::read_dir(to).with_context(|| format!("cannot read {}", to.display()))?.next().is_some() {
-        bail!("{} is not empty: choose a new directory", to.display());
-    }
-    let bar = progress::spinner("exporting");
-    let (mut files, mut bytes) = (0_u64, 0_u64);
-    for entry in archive.list(&Folder::ROOT, true, version)? {
-        let entry = entry?;
-        match archive.content(&entry, CONTENT_BYTES_MAX)? {
-            Some(content) => {
-                write(to, &entry.path, &content)?;
-                (files, bytes) = (files + 1, bytes + content.len() as u64);
-                bar.set_position(files);
-            }
-            None => output.message(&format!("left out {}: it is a link", Printable(entry.path.as_str()))),
+    let Some(content) = content else {
+        if archive.children(&path.folder(), version)?.next().transpose()?.is_some() {
+            bail!("{path} is a folder, not a file, at version {version}");
         }
-    }
-    bar.finish_and_clear();
-    output.line(
-        || format!("{files} files, {bytes} bytes, version {version}, in {}", to.display()),
-        || json!({ "files": files, "bytes": bytes, "version": version, "directory": to }),
-    )?;
+        bail!("there is no file {path} at version {version}");
+    };
+    output.content(&content)?;
     Ok(Exit::Done)
-}
-
-/// Writes one file below `to`. A normalised path leads nowhere else.
-fn write(to: &FilePath, path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let target = to.join(&path.as_str()[1..]);
-    let cannot_write = || format!("cannot write {}", target.display());
-    if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).with_context(cannot_write)?;
-    }
-    let mut file = fs::File::create_new(&target).with_context(cannot_write)?;
-    file.write_all(content).with_context(cannot_write)
 }

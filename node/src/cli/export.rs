@@ -1,0 +1,231 @@
+//! `vms files export`: all that a disk can hold of an archive, and a list of what it can not.
+//!
+//! Start from [`export`]. Names and contents are those of strangers, and a disk takes fewer names than an archive. So each
+//! file succeeds or fails by itself, and nothing is written through what somebody else has put into the directory.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Component, Path as FilePath, PathBuf};
+
+use anyhow::{Context, bail};
+use libvms::archive::{ArchiveEntry, FilesArchive, PublishedError};
+use libvms::printable::Printable;
+use libvms::storage::StorageError;
+use libvms_protocol::drive::Folder;
+use serde_json::json;
+
+use super::files::CONTENT_BYTES_MAX;
+use super::output::Output;
+use super::{Exit, progress};
+
+/// Copies all files of a version into the directory `to`, which must be empty or not there.
+///
+/// # Errors
+/// Where the directory can not be made or is not empty, or there is no such version. What is wrong with one file is
+/// printed, and ends with [`Exit::CannotVerify`].
+pub(super) fn export(
+    archive: &FilesArchive,
+    version: u64,
+    to: &FilePath,
+    output: &Output,
+) -> anyhow::Result<Exit> {
+    let entries = archive.list(&Folder::ROOT, true, version)?;
+    make_empty(to)?;
+    let bar = progress::spinner("exporting");
+    let (mut files, mut bytes, mut left_out) = (0_u64, 0_u64, 0_u64);
+    for entry in entries {
+        match entry.map_err(Failure::unnamed).and_then(|entry| copy(archive, &entry, to)) {
+            Ok(copied) => {
+                (files, bytes) = (files + 1, bytes + copied);
+                bar.set_position(files);
+            }
+            Err(failure) => {
+                left_out += 1;
+                bar.suspend(|| failure.print(output))?;
+            }
+        }
+    }
+    bar.finish_and_clear();
+    output.line(
+        || {
+            let rest = if left_out > 0 { format!("; {left_out} left out") } else { String::new() };
+            let to = Printable(&to.to_string_lossy()).to_string();
+            format!("{files} files, {bytes} bytes, version {version}, in {to}{rest}")
+        },
+        || {
+            json!({
+                "files": files, "bytes": bytes, "version": version, "directory": to, "leftOut": left_out,
+            })
+        },
+    )?;
+    Ok(if left_out > 0 { Exit::CannotVerify } else { Exit::Done })
+}
+
+fn make_empty(directory: &FilePath) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match fs::create_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{shown} is not a directory: choose a new one")
+        }
+        made => made.with_context(|| format!("cannot make {shown}"))?,
+    }
+    if fs::read_dir(directory).with_context(|| format!("cannot read {shown}"))?.next().is_some() {
+        bail!("{shown} is not empty: choose a new directory");
+    }
+    Ok(())
+}
+
+/// A file that is left out.
+struct Failure {
+    /// Its path; none where the archive holds something there that is no file of an archive.
+    path: Option<String>,
+    why: String,
+}
+
+impl Failure {
+    fn unnamed(error: PublishedError) -> Self {
+        Self { path: None, why: error.to_string() }
+    }
+
+    fn print(&self, output: &Output) -> anyhow::Result<()> {
+        if output.is_json() {
+            let event = || json!({ "event": "left-out", "path": self.path, "why": self.why });
+            return output.line(String::new, event);
+        }
+        let path = self.path.as_deref().unwrap_or("an entry");
+        output.message(&format!("left out {}: {}", Printable(path), Printable(&self.why)));
+        Ok(())
+    }
+}
+
+/// Copies a file; gives the bytes of its content.
+fn copy(archive: &FilesArchive, entry: &ArchiveEntry, to: &FilePath) -> Result<u64, Failure> {
+    let path = entry.path.as_str();
+    let failure = |why: String| Failure { path: Some(path.into()), why };
+    let content = archive.content(entry, CONTENT_BYTES_MAX).map_err(|error| match error {
+        PublishedError::Storage(StorageError::OutOfRange { block, .. }) => {
+            failure(format!("block {block} of the contents is not here"))
+        }
+        error => failure(error.to_string()),
+    })?;
+    let content = content.ok_or_else(|| failure("it is a link".into()))?;
+    write(to, path, &content).map_err(|error| failure(worded(&error)))?;
+    Ok(content.len() as u64)
+}
+
+/// What the system says of a name or a disk, with what it means here.
+fn worded(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "something of this name is there already; this disk may take two names for one".into()
+        }
+        io::ErrorKind::NotADirectory => {
+            "a part of its path is there already as something else than a directory".into()
+        }
+        io::ErrorKind::InvalidInput => "no name on a disk may have a NUL character".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Writes one file below `to`, as a whole or not at all.
+fn write(to: &FilePath, path: &str, content: &[u8]) -> io::Result<()> {
+    let below = FilePath::new(path.trim_start_matches('/'));
+    // A path of an archive is made of names only. Checked once more, because it decides where we write.
+    if !below.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::Error::other("its path leads elsewhere"));
+    }
+    let mut made = vec![];
+    let written = make_directories(to, below, &mut made).and_then(|directory| {
+        let target = directory.join(below.file_name().unwrap_or_default());
+        // Neither an existing file nor a link is written to.
+        let mut file = File::create_new(&target)?;
+        file.write_all(content).inspect_err(|_| {
+            let _stays = fs::remove_file(&target);
+        })
+    });
+    if written.is_err() {
+        // Directories that were made for this file alone.
+        for directory in made.iter().rev() {
+            let _not_empty = fs::remove_dir(directory);
+        }
+    }
+    written
+}
+
+/// Makes the directories above a file. One that is there must be a directory itself, not a link to one.
+fn make_directories(to: &FilePath, below: &FilePath, made: &mut Vec<PathBuf>) -> io::Result<PathBuf> {
+    let mut directory = to.to_owned();
+    for part in below.parent().into_iter().flat_map(FilePath::components) {
+        directory.push(part);
+        match fs::create_dir(&directory) {
+            Ok(()) => made.push(directory.clone()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !fs::symlink_metadata(&directory)?.is_dir() {
+                    return Err(io::ErrorKind::NotADirectory.into());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &FilePath) -> Vec<String> {
+        let entries = fs::read_dir(directory).expect("a directory");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_written_as_a_whole_or_not_at_all() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let to = root.path();
+        write(to, "/a/b/c", b"x").expect("writable");
+        assert_eq!(fs::read(to.join("a/b/c")).expect("there"), b"x");
+        let long = "x".repeat(300);
+        for (path, why) in [
+            ("/a/b/c".to_owned(), "already"),
+            ("/a/b".to_owned(), "already"),
+            ("/a/b/c/d".to_owned(), "a directory"),
+            ("/n\0ul".to_owned(), "NUL"),
+            ("/new/n\0ul".to_owned(), "NUL"),
+            (format!("/new/er/{long}"), "long"),
+            (format!("/{long}/x"), "long"),
+            ("/".to_owned() + &"long/".repeat(2_000) + "x", "long"),
+            ("/../out".to_owned(), "elsewhere"),
+            ("/a/../../out".to_owned(), "elsewhere"),
+        ] {
+            let error = write(to, &path, b"y").expect_err("it can not be written");
+            assert!(worded(&error).contains(why), "{path}: {}", worded(&error));
+        }
+        assert_eq!(names(to), ["a"], "nothing is left of what failed");
+        assert_eq!(names(&to.join("a/b")), ["c"]);
+        assert!(!root.path().with_file_name("out").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (root, elsewhere) = (
+            tempfile::tempdir().expect("a temporary directory"),
+            tempfile::tempdir().expect("a temporary directory"),
+        );
+        let link = |target: PathBuf, name| {
+            std::os::unix::fs::symlink(target, root.path().join(name)).expect("a link");
+        };
+        link(elsewhere.path().into(), "folder");
+        link(elsewhere.path().join("file"), "file");
+        link(elsewhere.path().join("none"), "dangling");
+        for path in ["/folder/x", "/folder/a/b", "/file", "/dangling", "/dangling/x"] {
+            write(root.path(), path, b"x").expect_err("a link is in the way");
+        }
+        assert!(names(elsewhere.path()).is_empty());
+    }
+}
