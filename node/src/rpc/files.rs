@@ -1,8 +1,9 @@
 //! Files that are read without a call: `GET /PATH/files/NAME`.
 //!
-//! Start from [`answer`]. A call that reads a file writes what it read into the log, for ever; a GET leaves no trace.
-//! What is served is what answered calls have written, and no later. Names and contents are those of strangers: a
-//! browser is told to download a file, to believe its type, and to run nothing in it.
+//! Start from [`Files`], which a service gives, or from `answer`, which a request gets. A call that reads a file writes
+//! what it read into the log, for ever; a GET leaves no trace. What is served is what answered calls have written, and no
+//! later. Names and contents are those of strangers: a browser is told to download a file, to believe its type, and to
+//! run nothing in it.
 
 mod body;
 mod kind;
