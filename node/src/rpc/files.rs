@@ -173,7 +173,7 @@ fn listing_json(version: u64, folder: &str, listing: &Listing) -> String {
     if let Some(last) = listing.entries.last().filter(|_| listing.is_longer) {
         object["next"] = json!(format!("?after={}", escaped(&last.name)));
     }
-    object.to_string()
+    format!("{object}\n")
 }
 
 /// A file, or the part of it that was asked for.

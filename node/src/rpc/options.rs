@@ -11,7 +11,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RpcOptions {
-    /// Origins of web pages that may call, as browsers write them: `https://example.com`; `*` is every page.
+    /// Origins of web pages that may call, such as `https://example.com`; `*` is every page. What no page can have for an
+    /// origin makes [`RpcServer::bind`](super::RpcServer::bind) fail: see [`AllowedOrigin`](super::AllowedOrigin).
     ///
     /// Programs other than browsers send no origin and need no entry. The host of each entry is also a name under
     /// which a server that listens on a loopback address may be reached, as it is behind a reverse proxy.
