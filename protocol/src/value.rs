@@ -10,9 +10,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::ser::Formatter;
 use thiserror::Error;
 
 use crate::limits;
@@ -63,9 +65,13 @@ impl Value {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// The value as JSON text, without spaces, members sorted by the bytes of their names.
+    /// The value as JSON text, without spaces, members sorted by the bytes of their names, numbers as `JSON.stringify`
+    /// writes them.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a value has only text keys and finite numbers")
+        let mut text = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut text, EcmaScript);
+        self.serialize(&mut serializer).expect("a value has only text keys and finite numbers");
+        String::from_utf8(text).expect("JSON text is UTF-8")
     }
 
     fn of_number(number: f64) -> Option<Self> {
@@ -85,6 +91,38 @@ impl Value {
             _ => Self::of_number(number as f64).expect("a 128-bit integer is within the range of a float"),
         }
     }
+}
+
+/// Writes floats as ECMA-262 does (`Number::toString`): people who call a script see what it would print.
+struct EcmaScript;
+
+impl Formatter for EcmaScript {
+    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        writer.write_all(number_text(number).as_bytes())
+    }
+}
+
+/// The shortest decimal digits that lead back to the float, laid out as ECMA-262 does.
+fn number_text(number: f64) -> String {
+    // Rust gives the same digits in another layout: `-1.234e-7`.
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let digits = mantissa.replace('.', "");
+    // The decimal point stands behind this many digits.
+    let point = exponent.parse::<i32>().unwrap_or(0) + 1;
+    let count = digits.len() as i32;
+    let laid_out = match point {
+        _ if (count..=21).contains(&point) => digits + &"0".repeat((point - count) as usize),
+        1..=21 => format!("{}.{}", &digits[..point as usize], &digits[point as usize..]),
+        -5..=0 => format!("0.{}{digits}", "0".repeat(-point as usize)),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let fraction = if rest.is_empty() { String::new() } else { format!(".{rest}") };
+            format!("{first}{fraction}e{:+}", point - 1)
+        }
+    };
+    format!("{sign}{laid_out}")
 }
 
 impl Serialize for Value {
@@ -226,6 +264,28 @@ mod tests {
     #[test]
     fn the_last_of_repeated_members_counts() {
         assert_eq!(value(r#"{"a":1,"a":2}"#).to_json(), r#"{"a":2}"#);
+    }
+
+    #[test]
+    fn floats_are_written_as_javascript_writes_them() {
+        let cases = [
+            (0.1, "0.1"),
+            (-1.5, "-1.5"),
+            (9_007_199_254_740_994.0, "9007199254740994"),
+            (1_152_921_504_606_846_976.0, "1152921504606847000"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (1e21, "1e+21"),
+            (-1.25e300, "-1.25e+300"),
+            (0.000_001, "0.000001"),
+            (1.5e-7, "1.5e-7"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (1_234.567_8, "1234.5678"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(Value::Float(number).to_json(), text);
+            assert_eq!(value(text), Value::Float(number), "{text}");
+        }
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
