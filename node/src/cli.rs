@@ -38,7 +38,7 @@ use output::Output;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 our own fault"
+    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 a bug of vms"
 )]
 struct Arguments {
     /// Print one JSON object per line instead of text
@@ -73,13 +73,14 @@ pub(crate) enum Exit {
     Done = 0,
     /// The host deviated, or the call failed.
     Diverges = 1,
-    /// What the arguments name can not be used. Clap uses the same code for arguments that it does not understand.
+    /// What the arguments name can not be used: files, a disk, an address. Clap uses the same code for arguments that it
+    /// does not understand.
     Usage = 2,
     /// Nothing can be said, nobody is there to ask, or not all of it could be had.
     CannotVerify = 3,
     /// The script gives different results under conditions that must not matter.
     NotDeterministic = 4,
-    /// Our own fault, or the machine's.
+    /// A bug of ours, and nothing else.
     Failed = 70,
 }
 

@@ -39,8 +39,6 @@ pub struct Finished {
     pub block: u64,
     /// How it ended, as the log says it.
     pub outcome: Outcome,
-    /// The result's JSON text with its members in the script's order.
-    pub json: Option<String>,
     /// Fuel that it used.
     pub fuel: u64,
 }
@@ -68,6 +66,17 @@ pub enum ExecutionError {
     /// The worker said something that makes no sense here.
     #[error("the worker answered {0} out of turn")]
     Protocol(&'static str),
+}
+
+impl ExecutionError {
+    /// Whether only a fault of this program explains it.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            Self::Worker(error) => error.is_bug(),
+            Self::Archive(_) => false,
+            Self::Protocol(_) => true,
+        }
+    }
 }
 
 /// A script to execute, as a log's init says it.
@@ -165,27 +174,27 @@ impl<S: ArchiveStore> Execution<S> {
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
         let fuel = done.fuel;
-        let (outcome, json) = match done.outcome {
-            message::Outcome::Returned(json) => self.returned(json)?,
-            message::Outcome::Threw(thrown) => (Outcome::Threw(of_worker(thrown)), None),
-            message::Outcome::Fault(fault) => (Outcome::Fault(fault.into()), None),
+        let outcome = match done.outcome {
+            message::Outcome::Returned(json) => self.returned(json.as_deref())?,
+            message::Outcome::Threw(thrown) => Outcome::Threw(of_worker(thrown)),
+            message::Outcome::Fault(fault) => Outcome::Fault(fault.into()),
         };
         if !matches!(outcome, Outcome::Returned { .. }) {
             self.archive.discard();
         }
-        Ok(Finished { block, outcome: outcome.in_format(self.format), json, fuel })
+        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel })
     }
 
-    fn returned(&mut self, json: Option<String>) -> Result<(Outcome, Option<String>), ExecutionError> {
-        match json.as_deref().map(Value::from_json).transpose() {
+    fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {
+        match json.map(Value::from_json).transpose() {
             Ok(value) => {
                 let files = self.archive.commit()?;
-                Ok((Outcome::Returned { value, files }, json))
+                Ok(Outcome::Returned { value, files })
             }
             // The worker refuses what the log can not hold; should one slip through, it is the script's error.
             Err(error) => {
                 let thrown = Thrown::new("RangeError", format!("the result is {error}"));
-                Ok((Outcome::Threw(thrown), None))
+                Ok(Outcome::Threw(thrown))
             }
         }
     }

@@ -5,13 +5,14 @@
 //! the script and takes calls in the order in which they come, and the committer, which makes them durable together.
 //!
 //! ```text
-//! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, answers, archive)
+//! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, archive, answers)
 //! ```
 
 mod committer;
 mod deployment;
 mod executor;
 mod files;
+mod recovery;
 mod service;
 mod store;
 mod suspension;
@@ -66,7 +67,7 @@ pub struct Vm {
 pub struct Answer {
     /// The block of the log that holds the call.
     pub block: u64,
-    /// The result's JSON text; `None` for `undefined`.
+    /// The logged result as JSON text, members sorted by name; `None` for `undefined`.
     pub json: Option<String>,
 }
 
@@ -115,6 +116,15 @@ pub enum CallError {
     },
 }
 
+/// Why a service has stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed, for people.
+    pub why: String,
+    /// Whether only a fault of this program explains it, and not the disk or the machine.
+    pub is_bug: bool,
+}
+
 /// What all threads of a VM see.
 #[derive(Debug)]
 struct Shared {
@@ -123,7 +133,7 @@ struct Shared {
     log_length: AtomicU64,
     /// Lengths of the archive as answered calls have left it.
     acknowledged: Mutex<ArchiveLengths>,
-    failure: watch::Sender<Option<String>>,
+    failure: watch::Sender<Option<Failure>>,
     suspensions: Mutex<Suspensions>,
 }
 
@@ -258,10 +268,10 @@ impl Vm {
     }
 
     /// Waits until the service fails, which it never does while its disk works, and tells why.
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> Failure {
         let mut failure = self.shared.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
+            Ok(failure) => failure.clone().unwrap_or_default(),
             Err(_) => std::future::pending().await,
         }
     }
@@ -330,10 +340,10 @@ impl Shared {
         *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = archive;
     }
 
-    fn fail(&self, why: String) {
+    fn fail(&self, why: String, is_bug: bool) {
         self.failure.send_if_modified(|failure| {
             let first = failure.is_none();
-            failure.get_or_insert(why);
+            failure.get_or_insert(Failure { why, is_bug });
             first
         });
     }
@@ -353,7 +363,7 @@ impl Shared {
     /// Why a call's answer never came.
     fn end(&self) -> CallError {
         match &*self.failure.borrow() {
-            Some(why) => CallError::Failed { why: why.clone() },
+            Some(failure) => CallError::Failed { why: failure.why.clone() },
             None => CallError::Closing,
         }
     }

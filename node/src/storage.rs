@@ -18,6 +18,9 @@ mod reader;
 mod replica;
 mod scratch;
 mod shared;
+mod tail;
+#[cfg(test)]
+mod tail_tests;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -28,6 +31,7 @@ pub use error::StorageError;
 pub use replica::{EARLY_BYTES_MAX, Flush, Replica};
 pub use scratch::Scratch;
 pub use shared::SharedReplica;
+pub use tail::{Tail, TailBlocks, TailCheck, TailError};
 pub use view::CoreView;
 
 /// Whether an append waits for the disk.
@@ -36,6 +40,10 @@ pub enum Durability {
     /// An append returns when it would survive a loss of power.
     #[default]
     Sync,
+    /// An append returns when the operating system has it, so that everybody on this machine sees it;
+    /// [`Core::bring_to_disk`] makes it durable later. After a loss of power the core may end earlier, and
+    /// [`Core::open_derived`] finds out where: for what can be made again.
+    Later,
     /// An append returns when the operating system has it: it survives the end of the process, but a loss of power may
     /// lose it or, as the disk keeps no order, leave a core that no longer opens.
     Relaxed,

@@ -145,6 +145,43 @@ impl Entry {
         }
     }
 
+    /// Whether a block says of itself that it is an entry of some kind, known or not, well-formed or not. A core whose
+    /// first block does not is no call log.
+    pub fn is_named(block: &[u8]) -> bool {
+        block.len() <= BLOCK_BYTES_MAX && decode::<Kind<'_>>(block).is_ok()
+    }
+
+    /// How many bytes the first CBOR item in `bytes` takes, without a look at what it says: entries that stand one after
+    /// another are told apart so. `None` where it does not end there. What can not begin an item is an item to itself, which
+    /// [`Entry::decode`] refuses.
+    pub fn first_length(bytes: &[u8]) -> Option<usize> {
+        let (mut at, mut items_left) = (0_usize, 1_u64);
+        while items_left > 0 {
+            let head = *bytes.get(at)?;
+            let (major, short) = (head >> 5, head & 0x1f);
+            let extra = match short {
+                0..=23 => 0,
+                24..=27 => 1_usize << (short - 24),
+                _ => return Some(at + 1),
+            };
+            let argument = bytes.get(at + 1..)?.get(..extra)?;
+            let number = argument.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+            let number = if extra == 0 { u64::from(short) } else { number };
+            at += 1 + extra;
+            items_left -= 1;
+            let (skipped, inside) = match major {
+                2 | 3 => (number, 0),
+                4 => (0, number),
+                5 => (0, number.saturating_mul(2)),
+                6 => (0, 1),
+                _ => (0, 0),
+            };
+            at = at.checked_add(usize::try_from(skipped).ok()?)?;
+            items_left = items_left.saturating_add(inside);
+        }
+        (at <= bytes.len()).then_some(at)
+    }
+
     fn check(&self) -> Result<(), EntryError> {
         match self {
             Self::Init(entry) => entry.check(),
@@ -259,6 +296,25 @@ mod tests {
         }
         for outcome in outcomes() {
             assert_eq!(CallResult::from(outcome.clone()).outcome(), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn entries_that_stand_one_after_another_are_told_apart() {
+        let all: Vec<Vec<u8>> =
+            entries().iter().map(|entry| entry.encode().expect("within the limits")).collect();
+        let joined = all.concat();
+        let mut rest = joined.as_slice();
+        for entry in &all {
+            let length = Entry::first_length(rest);
+            assert_eq!(length, Some(entry.len()));
+            assert!((0..entry.len()).all(|cut| Entry::first_length(&entry[..cut]).is_none()));
+            rest = &rest[entry.len()..];
+        }
+        assert_eq!(Entry::first_length(rest), None);
+        for hostile in [&[0xff][..], &[0x9f, 0], &[0xbc], &[0xbb; 9], &[0x5b, 255, 255, 255, 255, 255, 255, 255, 255]] {
+            let length = Entry::first_length(hostile);
+            assert!(length.is_none_or(|length| length <= hostile.len()), "{hostile:x?} {length:?}");
         }
     }
 

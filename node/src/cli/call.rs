@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Exit;
 use super::argument;
-use super::output::Output;
+use super::output::{Output, of_client};
 
 /// Call a method and print its result as JSON
 #[derive(Debug, Args)]
@@ -50,8 +50,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
     let (exit, answered) = match error {
         ClientError::Rpc(error) => (Exit::Diverges, Some(error)),
-        ClientError::Url { .. } => (Exit::Usage, None),
-        _ => (Exit::CannotVerify, None),
+        other => (of_client(other), None),
     };
     if output.is_json() {
         let name = answered.map(|error| &error.message);

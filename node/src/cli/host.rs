@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
-use libvms::host::{Deployment, Vm};
+use libvms::host::{Deployment, Failure, Vm};
 use libvms::net::{Held, Network, NetworkEvent};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, escaped};
@@ -243,9 +243,10 @@ async fn serve(
     }
     let ended = tokio::select! {
         signal = asked_to_stop => signal.map(|()| Exit::Done),
-        why = any_failure(hosted) => {
-            output.failure(&anyhow::anyhow!(why));
-            Ok(Exit::Failed)
+        failure = any_failure(hosted) => {
+            let exit = if failure.is_bug { Exit::Failed } else { Exit::Usage };
+            output.failure(&anyhow::anyhow!(failure.why));
+            Ok(exit)
         }
         never = tell(&network, happenings, output) => match never {},
     };
@@ -308,9 +309,12 @@ fn announce(
     )
 }
 
-async fn any_failure(hosted: &[(Service, Arc<Vm>)]) -> String {
+async fn any_failure(hosted: &[(Service, Arc<Vm>)]) -> Failure {
     let failures = hosted.iter().map(|(service, vm)| {
-        Box::pin(async move { format!("{}: {}", service.directory.display(), vm.failed().await) })
+        Box::pin(async move {
+            let Failure { why, is_bug } = vm.failed().await;
+            Failure { why: format!("{}: {why}", service.directory.display()), is_bug }
+        })
     });
     select_all(failures).await.0
 }

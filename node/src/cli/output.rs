@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use libvms::execution::ExecutionError;
 use libvms::host::HostError;
+use libvms::net::CopyError;
 use libvms::printable::{Printable, PrintableJson, PrintableLines};
+use libvms::rpc::ClientError;
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -150,34 +153,52 @@ pub(super) fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whose fault it was: ours and the machine's, or that of what the arguments name.
+/// Whose fault it was. What nobody has sorted out is about what the arguments name.
 fn exit(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<NobodyToAsk>()) {
         return Exit::CannotVerify;
     }
-    let is_ours = error.chain().any(|cause| {
-        let host = cause.downcast_ref::<HostError>();
-        let system = cause.downcast_ref::<io::Error>();
-        host.is_some_and(|error| {
-            matches!(error, HostError::Execution(_) | HostError::Thread(_) | HostError::Random(_))
-        }) || system.is_some_and(|error| !is_about_what_was_named(error.kind()))
-    });
-    if is_ours { Exit::Failed } else { Exit::Usage }
+    error.chain().find_map(exit_of).unwrap_or(Exit::Usage)
 }
 
-fn is_about_what_was_named(kind: io::ErrorKind) -> bool {
+fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    let of_bug = |is_bug: bool| if is_bug { Exit::Failed } else { Exit::Usage };
+    if let Some(error) = cause.downcast_ref::<HostError>() {
+        return Some(of_bug(error.is_bug()));
+    }
+    if let Some(error) = cause.downcast_ref::<ExecutionError>() {
+        return Some(of_bug(error.is_bug()));
+    }
+    if let Some(error) = cause.downcast_ref::<ClientError>() {
+        return Some(of_client(error));
+    }
+    if let Some(CopyError::Unreachable { .. }) = cause.downcast_ref() {
+        return Some(Exit::CannotVerify);
+    }
+    let system = cause.downcast_ref::<io::Error>()?;
+    Some(if is_of_a_network(system.kind()) { Exit::CannotVerify } else { Exit::Usage })
+}
+
+/// How a command ends that could not talk to a service.
+pub(super) fn of_client(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Url { .. } | ClientError::Arguments(_) => Exit::Usage,
+        _ => Exit::CannotVerify,
+    }
+}
+
+fn is_of_a_network(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         kind,
-        Kind::NotFound
-            | Kind::PermissionDenied
-            | Kind::AlreadyExists
-            | Kind::NotADirectory
-            | Kind::IsADirectory
-            | Kind::ReadOnlyFilesystem
-            | Kind::AddrInUse
-            | Kind::AddrNotAvailable
-            | Kind::InvalidData
+        Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::NotConnected
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::TimedOut
     )
 }
 

@@ -1,7 +1,9 @@
 //! Making calls durable: the thread between the executor and the disk.
 //!
-//! Everything that waits is one append to the log and one round of fdatasync. Only then are the callers answered, and
-//! only then is the archive published. A failed append ends the VM: what callers were not told has not happened
+//! Everything that waits is one append to the log and one round of fdatasync. Then the archive is written, and only then
+//! are the callers answered: whoever was answered finds what the call wrote, in the directory and on the network. The
+//! archive is brought to disk later, since the log brings it back: so it is never ahead of the log that is on disk, and
+//! nobody waits for its sake. A failed append ends the VM: what callers were not told has not happened
 //! for them, and a restart finds out what is on disk.
 
 use std::sync::Arc;
@@ -61,28 +63,34 @@ struct Committer {
 impl Committer {
     fn run(mut self, commits: &Receiver<Commit>) {
         while let Some(group) = next_group(commits) {
-            let published = group.last().map(|commit| commit.archive).unwrap_or_default();
-            if let Err(error) = self.append(group).and_then(|()| self.publish(published)) {
-                error!(%error, "the disk failed; this service stops");
-                self.shared.fail(error.to_string());
+            if let Err(error) = self.commit(group) {
+                self.fail(&error);
                 // Dropping the receiver's commits tells their callers; the executor sees the closed channel.
                 return;
             }
         }
+        if let Err(error) = self.store.bring_to_disk(true) {
+            self.fail(&error);
+        }
     }
 
-    fn append(&mut self, group: Vec<Commit>) -> Result<(), StorageError> {
+    fn commit(&mut self, group: Vec<Commit>) -> Result<(), StorageError> {
         let entries: Vec<&[u8]> = group.iter().map(|commit| commit.entry.as_slice()).collect();
         self.log.append(&entries)?;
         self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
-        if let Some(last) = group.last() {
-            // Before the callers know: who is answered finds in the archive what the call has written.
-            self.shared.acknowledge(last.archive);
-        }
+        let archive = group.last().map(|commit| commit.archive).unwrap_or_default();
+        self.publish(archive)?;
+        // Before the callers know: who is answered finds in the archive what the call has written.
+        self.shared.acknowledge(archive);
         for commit in group {
             commit.reply.send(commit.answer);
         }
-        Ok(())
+        self.store.bring_to_disk(false)
+    }
+
+    fn fail(&self, error: &StorageError) {
+        error!(%error, "the disk failed; this service stops");
+        self.shared.fail(error.to_string(), false);
     }
 
     /// Contents before names: whoever sees a name must be able to read what it leads to. Only as calls have left them:

@@ -22,11 +22,12 @@ use libvms_protocol::identity::SecretKey;
 use thiserror::Error;
 
 use super::executor::now;
+use super::recovery;
 use super::store::HostStore;
 use crate::archive::Archive;
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
-use crate::storage::{Core, DataDirectory, Durability, StorageError};
+use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail};
 use crate::vm;
 
 /// Names of the cores in a data directory.
@@ -53,6 +54,24 @@ pub enum HostError {
     /// The directory or a core in it can not be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The files of a core are not whole.
+    #[error("{source}")]
+    Damaged {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong with which core.
+        source: StorageError,
+    },
+    /// What lies beyond the log's last whole append can not be taken back in.
+    #[error("the log in {} holds more than its oplog tells whole, and that cannot be taken back in: {why}", path.display())]
+    Tail {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// Bytes of the data and of the oplog that are whole.
+        whole: [u64; 2],
+    },
     /// The directory can not be looked at or cleaned up.
     #[error("cannot use {}: {source}", path.display())]
     Directory {
@@ -139,7 +158,29 @@ impl HostError {
                 "`vms verify {}` says more; a log that was restored from a backup must not be continued",
                 path.display()
             )),
+            Self::Damaged { path, .. } => Some(format!(
+                "calls that were answered may be lost from it, so it must not be signed on: put a good copy of {} in its \
+                 place, a backup from after the last answer",
+                path.display()
+            )),
+            Self::Tail { path, whole: [data, oplog], .. } => Some(format!(
+                "calls that were answered may be among it, so the log must not be signed on without it: put a good copy of \
+                 {0} in its place, a backup from after the last answer. If you know that nobody was answered, since the \
+                 machine lost its power while it wrote: `truncate -s {oplog} {0}/log/oplog` and `truncate -s {data} \
+                 {0}/log/data` give it up",
+                path.display()
+            )),
             _ => None,
+        }
+    }
+
+    /// Whether only a fault of this program explains it.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            Self::Execution(error)
+            | Self::Script(LoadError::Execution(error))
+            | Self::SelfCheck { stop: Stop::Failed(error), .. } => error.is_bug(),
+            _ => false,
         }
     }
 }
@@ -165,10 +206,16 @@ pub(super) fn is_deployed(directory: &Path) -> Result<bool, HostError> {
     if !exists(&log)? {
         return Ok(false);
     }
-    match Core::open_read_only(&log) {
+    // What is torn before it held anything, or beside the mark, deploying removes.
+    let has_blocks = Core::has_blocks(&log).map_err(|error| damaged(directory, error))?;
+    Ok(has_blocks && !exists(&directory.join(UNFINISHED))? || is_finished(&log)?)
+}
+
+/// Whether a log has a block 0, whatever stands beside it.
+fn is_finished(log: &Path) -> Result<bool, HostError> {
+    match Core::open_read_only(log) {
         Ok(core) => Ok(core.length() > 0),
-        // Torn before it held anything, or not ours: deploying decides which.
-        Err(StorageError::NoCore { .. }) => Ok(false),
+        Err(StorageError::NoCore { .. } | StorageError::Damaged { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -212,7 +259,10 @@ fn deploy_into(
     durability: Durability,
 ) -> Result<Service, HostError> {
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
-    let (mut log, files, blobs) = (create(LOG)?, create(FILES)?, create(BLOBS)?);
+    let mut log = create(LOG)?;
+    // Made durably, and opened again for what comes.
+    (create(FILES)?, create(BLOBS)?);
+    let (files, blobs) = open_archive(directory, durability)?;
     let init = new_init(deployment, &files, &blobs);
     let mut entries = vec![Entry::Init(init.clone()).encode()?];
     let store = HostStore::new(files, blobs);
@@ -267,9 +317,11 @@ pub(super) fn open(
     }
     let lock = DataDirectory::lock(directory)?;
     finish(directory)?;
-    let log = Core::open(&directory.join(LOG), durability)?;
-    let store = open_store(directory, durability)?;
-    let (execution, init, latest_at) = replay(directory, &log, &store, progress)?;
+    let (mut log, tail) = Core::open_with_tail(&directory.join(LOG), durability)
+        .map_err(|error| damaged(directory, error))?;
+    let (files, blobs) = open_archive(directory, durability).map_err(|error| damaged(directory, error))?;
+    let store = HostStore::new(files, blobs);
+    let (execution, init, latest_at, taken) = replay(directory, &log, tail.as_ref(), &store, progress)?;
     for (name, core) in [(FILES, &store.files), (BLOBS, &store.blobs)] {
         if core.surplus() > 0 {
             return Err(HostError::ArchiveAhead {
@@ -278,6 +330,9 @@ pub(super) fn open(
                 surplus: core.surplus(),
             });
         }
+    }
+    if let Some(tail) = &tail {
+        recovery::take_back(&mut log, tail, taken)?;
     }
     // A crash may have come between a call's entry and its archive blocks: the replay has brought them back.
     store.publish_all()?;
@@ -290,31 +345,46 @@ pub(super) fn open(
 pub(super) fn rebuild(directory: &Path, store: &HostStore) -> Result<Execution<HostStore>, HostError> {
     let log = Core::open_read_only(&directory.join(LOG))?;
     store.rewind();
-    let (execution, ..) = replay(directory, &log, store, &mut |_, _| {})?;
+    let (execution, ..) = replay(directory, &log, None, store, &mut |_, _| {})?;
     Ok(execution)
 }
 
-fn open_store(directory: &Path, durability: Durability) -> Result<HostStore, HostError> {
-    let open = |name| Core::open(&directory.join(name), durability);
-    Ok(HostStore::new(open(FILES)?, open(BLOBS)?))
+/// The two cores of the archive. The log brings back what is not on disk of them, so no call waits for that.
+fn open_archive(directory: &Path, durability: Durability) -> Result<(Core, Core), StorageError> {
+    let durability = match durability {
+        Durability::Sync | Durability::Later => Durability::Later,
+        Durability::Relaxed => Durability::Relaxed,
+    };
+    let open = |name| Core::open_derived(&directory.join(name), durability);
+    Ok((open(FILES)?, open(BLOBS)?))
+}
+
+/// Says what to do about damage: going on is what must not be done.
+fn damaged(directory: &Path, error: StorageError) -> HostError {
+    match error {
+        source @ StorageError::Damaged { .. } => HostError::Damaged { path: directory.into(), source },
+        error => error.into(),
+    }
 }
 
 fn replay(
     directory: &Path,
     log: &Core,
+    tail: Option<&Tail>,
     store: &HostStore,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Execution<HostStore>, Init, u64), HostError> {
+) -> Result<(Execution<HostStore>, Init, u64, u64), HostError> {
     let failed = |stop| HostError::SelfCheck { path: directory.into(), stop };
     // We granted these limits when we deployed.
     let most = u64::MAX;
     let grants = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
     let mut replay = Replay::new(log.key(), store.clone(), Settings { grants, vary: false });
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
-        replay.push(&block?).map_err(failed)?;
+        replay.push(&block.map_err(|error| damaged(directory, error))?).map_err(failed)?;
         progress(done, log.length());
     }
     replay.settle().map_err(failed)?;
+    let taken = tail.map_or(Ok(0), |tail| recovery::replay_tail(directory, tail, &mut replay))?;
     let not_deployed = || HostError::NotDeployed { path: directory.into() };
     let init = replay.init().cloned().ok_or_else(not_deployed)?;
     for (name, ours, named) in
@@ -326,7 +396,7 @@ fn replay(
     }
     let latest_at = replay.latest_at();
     let execution = replay.into_execution().map_err(failed)?.ok_or_else(not_deployed)?;
-    Ok((execution, init, latest_at))
+    Ok((execution, init, latest_at, taken))
 }
 
 /// Makes room for a deployment: removes what an unfinished one has left, and nothing else.

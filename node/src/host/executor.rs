@@ -127,7 +127,7 @@ impl Executor {
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
         self.running.push_back(Running { call, reply });
-        sent.map_err(|error| self.fail(&error)).is_ok()
+        sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
     /// Waits for the end of the oldest call. `None` where the service has failed.
@@ -141,7 +141,7 @@ impl Executor {
                         break killed;
                     }
                 }
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.failed(&error, error.is_bug()),
             }
         };
         debug!(block = finished.block, fuel = finished.fuel, "call executed");
@@ -157,7 +157,7 @@ impl Executor {
         let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
         let answer = answer(finished);
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
-        let entry = entry.encode().map_err(|error| self.fail(&error)).ok()?;
+        let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
         Some(Commit { entry, archive, reply: running.reply, answer })
     }
 
@@ -177,7 +177,7 @@ impl Executor {
         }
         self.suspend()?;
         let outcome = Outcome::Fault(Fault::Killed);
-        Some(Some(Finished { block, outcome, json: None, fuel: 0 }))
+        Some(Some(Finished { block, outcome, fuel: 0 }))
     }
 
     /// Whether the oldest call is known to be what the worker died of: the clock ended it, or it ran alone and this
@@ -222,10 +222,11 @@ impl Executor {
                 Err(HostError::SelfCheck { stop: Stop::Failed(ExecutionError::Worker(ended)), .. }) => {
                     warn!(%ended, "a worker died while the heap was built");
                 }
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.failed(&error, error.is_bug()),
             }
         }
-        deployment::rebuild(&self.directory, &self.store).map_err(|error| self.fail(&error)).ok()
+        let rebuilt = deployment::rebuild(&self.directory, &self.store);
+        rebuilt.map_err(|error| self.fail(&error, error.is_bug())).ok()
     }
 
     /// Waits until the log has `length` durable entries and the archive all that they wrote.
@@ -245,25 +246,28 @@ impl Executor {
         let Some(suspect) = self.running.front().filter(|_| self.suspects > 0) else { return Some(()) };
         match self.execution.send(block, &suspect.call) {
             Ok(()) => Some(()),
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(&error, error.is_bug()),
         }
     }
 
-    fn failed<T>(&self, error: &dyn std::error::Error) -> Option<T> {
-        self.fail(error);
+    fn failed<T>(&self, error: &dyn std::error::Error, is_bug: bool) -> Option<T> {
+        self.fail(error, is_bug);
         None
     }
 
-    fn fail(&self, error: &dyn std::error::Error) {
+    fn fail(&self, error: &dyn std::error::Error, is_bug: bool) {
         error!(%error, "execution failed; this service stops");
-        self.shared.fail(error.to_string());
+        self.shared.fail(error.to_string(), is_bug);
     }
 }
 
-/// What the caller will be told, once it is durable.
+/// What the caller will be told, once it is durable: what the entry says, and nothing that only the script's own text
+/// says. A caller that checks its answer against the log must find the same value there.
 fn answer(finished: &Finished) -> Result<Answer, CallError> {
     match &finished.outcome {
-        Outcome::Returned { .. } => Ok(Answer { block: finished.block, json: finished.json.clone() }),
+        Outcome::Returned { value, .. } => {
+            Ok(Answer { block: finished.block, json: value.as_ref().map(Value::to_json) })
+        }
         Outcome::Threw(thrown) => Err(CallError::Threw(thrown.clone())),
         Outcome::Fault(fault) => Err(CallError::Stopped(*fault)),
     }

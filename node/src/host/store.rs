@@ -64,6 +64,12 @@ impl HostStore {
         self.blobs.publish(u64::MAX)?;
         self.files.publish(u64::MAX)
     }
+
+    /// Makes older blocks durable when that is due, and all of them if `all`.
+    pub(crate) fn bring_to_disk(&self, all: bool) -> Result<(), StorageError> {
+        self.blobs.core().bring_to_disk(all)?;
+        self.files.core().bring_to_disk(all)
+    }
 }
 
 impl ArchiveStore for HostStore {

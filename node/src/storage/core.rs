@@ -16,6 +16,7 @@ use super::create::{self, OPLOG_BYTES_MAX};
 use super::journal::{FLUSH_BYTES, Files, Journal, at_once};
 use super::oplog::{Entry, Oplog};
 use super::reader::Reader;
+use super::tail::{self, Tail};
 use super::view::{CoreView, Head};
 use super::{Durability, StorageError};
 
@@ -56,6 +57,8 @@ pub struct Core {
     /// For whoever reads along.
     head: watch::Sender<Head>,
     is_poisoned: bool,
+    /// Whether nothing lies beyond the last append.
+    is_settled: bool,
 }
 
 impl Core {
@@ -77,6 +80,29 @@ impl Core {
     pub fn open(directory: &Path, durability: Durability) -> Result<Self, StorageError> {
         let oplog = create::find(directory)?;
         Self::resume(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
+    }
+
+    /// Opens a core for appending, and says what lies beyond the last append that is known to be whole. Nothing there is
+    /// touched until [`Core::settle`], without which nothing can be appended.
+    ///
+    /// # Errors
+    /// As [`Core::open`].
+    pub fn open_with_tail(
+        directory: &Path,
+        durability: Durability,
+    ) -> Result<(Self, Option<Tail>), StorageError> {
+        let oplog = create::find_beginning(directory)?;
+        Self::resume_with_tail(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
+    }
+
+    /// Opens a core for appending that can be made again from something else: it goes as far as its files are whole, and
+    /// what lies beyond is cut off.
+    ///
+    /// # Errors
+    /// As [`Core::open`].
+    pub fn open_derived(directory: &Path, durability: Durability) -> Result<Self, StorageError> {
+        let oplog = create::find_beginning(directory)?;
+        Self::resume_derived(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
     }
 
     /// Opens a core for reading, as long as it is now. Writes nothing, and needs no lock: another process may go on
@@ -137,7 +163,7 @@ impl Core {
         let (Some(hypercore), Some(secret_key)) = (&self.hypercore, &self.secret_key) else {
             return Err(StorageError::ReadOnly { path: path() });
         };
-        if self.is_poisoned {
+        if self.is_poisoned || !self.is_settled {
             return Err(StorageError::Poisoned { path: path() });
         }
         if blocks.is_empty() {
@@ -177,6 +203,81 @@ impl Core {
         self.reader.inclusion(block)
     }
 
+    /// Cuts off what lies beyond the last whole append.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn settle(&mut self) -> Result<(), StorageError> {
+        self.journal.mend(self.byte_length())?;
+        self.is_settled = true;
+        Ok(())
+    }
+
+    /// Whether a directory holds a core with blocks, whole or not. It is only read.
+    ///
+    /// # Errors
+    /// As [`Core::open_read_only`].
+    pub fn has_blocks(directory: &Path) -> Result<bool, StorageError> {
+        let oplog = match create::find_beginning(directory) {
+            Err(StorageError::NoCore { .. }) => return Ok(false),
+            found => found?,
+        };
+        let data = create::open_files(directory, false)?.data;
+        Ok(oplog.length() > 0 || data.length().map_err(StorageError::io(directory))? > 0)
+    }
+
+    /// Bytes of a core's data beyond its last whole append, and whether its oplog ends in what is no whole entry. It is only
+    /// read, and nobody may be appending.
+    ///
+    /// # Errors
+    /// As [`Core::open_read_only`].
+    pub fn beyond(directory: &Path) -> Result<(u64, bool), StorageError> {
+        let oplog = create::find_beginning(directory)?;
+        let remainder = oplog.remainder.clone();
+        let files = create::open_files(directory, false)?;
+        let core = Self::view(files, oplog, Durability::Relaxed, FLUSH_BYTES)?;
+        let tail = Tail::find(&core.journal, &core.reader.roots, core.key, &remainder)?;
+        Ok(tail.map_or((0, false), |tail| (tail.bytes(), tail.has_broken_entry())))
+    }
+
+    /// Appends the first `count` blocks of a tail, and cuts off the rest. Until that is done a crash changes nothing: the
+    /// same bytes are written where they are.
+    ///
+    /// # Errors
+    /// As [`Core::append`].
+    pub fn take_back(
+        &mut self,
+        tail: &Tail,
+        count: u64,
+        split: fn(&[u8]) -> Option<usize>,
+    ) -> Result<(), StorageError> {
+        self.is_settled = true;
+        let (mut blocks, mut left) = (tail.blocks(split), count);
+        while left > 0 {
+            let mut batch: Vec<Vec<u8>> = vec![];
+            while left > 0
+                && batch.len() < BATCH_BLOCKS_MAX
+                && batch.iter().map(Vec::len).sum::<usize>() < BLOCK_BYTES_MAX
+            {
+                let block = blocks.next_block()?;
+                batch.push(block.ok_or_else(|| StorageError::damaged(self.journal.path(), "its data changes"))?);
+                left -= 1;
+            }
+            self.append(&batch)?;
+        }
+        self.settle()
+    }
+
+    /// With [`Durability::Later`]: makes older appends durable when that is due, and all of them if `all`.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`]. Nobody knows then what is on disk: open the core again.
+    pub fn bring_to_disk(&mut self, all: bool) -> Result<(), StorageError> {
+        let brought = self.journal.bring_to_disk(all);
+        self.is_poisoned |= brought.is_err();
+        brought
+    }
+
     /// A view for another part of this program, which follows as the core grows.
     pub fn follow(&self) -> CoreView {
         CoreView::new(Arc::clone(&self.journal), self.key, self.head.subscribe())
@@ -193,14 +294,52 @@ impl Core {
             return Err(StorageError::ReadOnly { path: files.path });
         }
         let mut core = Self::view(files, oplog, durability, flush_bytes)?;
-        core.journal.mend()?;
+        core.settle()?;
+        core.begin_appending()?;
+        Ok(core)
+    }
+
+    /// Opens a core for appending out of its files, and says what lies beyond the last whole append.
+    pub(super) fn resume_with_tail(
+        files: Files,
+        oplog: Oplog,
+        durability: Durability,
+        flush_bytes: u64,
+    ) -> Result<(Self, Option<Tail>), StorageError> {
+        if oplog.header.secret_key.is_none() {
+            return Err(StorageError::ReadOnly { path: files.path });
+        }
+        let remainder = oplog.remainder.clone();
+        let mut core = Self::view(files, oplog, durability, flush_bytes)?;
+        core.begin_appending()?;
+        let tail = Tail::find(&core.journal, &core.reader.roots, core.key, &remainder)?;
+        if tail.is_none() {
+            core.settle()?;
+        }
+        Ok((core, tail))
+    }
+
+    /// Opens a core for appending out of its files, as far as they are whole.
+    pub(super) fn resume_derived(
+        files: Files,
+        mut oplog: Oplog,
+        durability: Durability,
+        flush_bytes: u64,
+    ) -> Result<Self, StorageError> {
+        let whole = tail::whole_entries(&files, &oplog)?;
+        oplog.keep(whole);
+        Self::resume(files, oplog, durability, flush_bytes)
+    }
+
+    fn begin_appending(&mut self) -> Result<(), StorageError> {
+        let core = self;
         let hypercore = open_hypercore(&core.journal)
             .map_err(|error| StorageError::hypercore(core.journal.path(), error))?;
         if (hypercore.info().length, hypercore.info().byte_length) != (core.length(), core.byte_length()) {
             return Err(StorageError::damaged(core.journal.path(), "its oplog and its tree disagree"));
         }
         core.hypercore = Some(hypercore);
-        Ok(core)
+        Ok(())
     }
 
     /// Opens a core for reading out of its files, and checks that its head is signed and its blocks are there.
@@ -231,7 +370,7 @@ impl Core {
         }
         let head = watch::Sender::new(Head { roots: roots.clone(), checkpoint });
         let reader = Reader::new(Arc::clone(&journal), roots);
-        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, head, is_poisoned: false })
+        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, head, is_poisoned: false, is_settled: false })
     }
 
     /// The roots and the head after an append, from what was written to the oplog.

@@ -248,6 +248,67 @@ fn every_crash_leaves_the_acknowledged_blocks() {
     assert!(seen.len() > 500, "only {} disks", seen.len());
 }
 
+/// Disks that a loss of power leaves of a core whose appends are made durable later: what a flush counts is there, and
+/// all that opens is whole.
+#[test]
+fn what_is_made_durable_later_opens_after_a_loss_of_power_and_holds_no_wrong_block() {
+    let world = World::new(empty_core());
+    let mut core = Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
+    let mut durable = vec![(0, 0)];
+    for append in 0..40 {
+        core.append(&blocks(core.length(), [1, 3, 1, 2][append % 4])).expect("appended");
+        let before = world.steps().len();
+        core.bring_to_disk(append == 25).expect("a disk");
+        if append == 25 || world.steps().len() > before + 4 {
+            durable.push((world.steps().len(), core.length()));
+        }
+    }
+    assert!(durable.len() > 5, "{durable:?}");
+    let hashes = tree_hashes(core.length() + 2);
+    let (mut synced, mut unsynced): (Disk, [Vec<Change>; 4]) = (empty_core(), Default::default());
+    let mut seen = HashSet::new();
+    for (index, (file, change)) in world.steps().iter().enumerate() {
+        unsynced[*file].push(change.clone());
+        if matches!(change, Change::Sync) {
+            let done = std::mem::take(&mut unsynced[*file]);
+            done.iter().for_each(|change| apply(&mut synced[*file], change));
+        }
+        let least = durable.iter().rev().find(|(steps, _)| *steps <= index + 1).expect("the first").1;
+        for disk in power_losses(&synced, &unsynced) {
+            let mut hasher = DefaultHasher::new();
+            (&disk, least).hash(&mut hasher);
+            if !seen.insert(hasher.finish()) {
+                continue;
+            }
+            let lost = World::new(disk);
+            let oplog = Oplog::parse_beginning(&lost.disk()[OPLOG]).expect("a whole header");
+            let mut core =
+                Core::resume_derived(lost.files(), oplog, Durability::Later, FLUSH_BYTES).expect("a core");
+            let length = core.length();
+            assert!(length >= least, "{length} of {least} blocks after {index} steps");
+            let found: Vec<Vec<u8>> = core.blocks(0..length).collect::<Result<_, _>>().expect("readable");
+            assert!(found == blocks(0, length));
+            core.append(&blocks(length, 1)).expect("appended");
+            assert_eq!(core.roots().expect("in memory").tree_hash(), hashes[length as usize + 1]);
+        }
+    }
+    assert!(seen.len() > 200, "only {} disks", seen.len());
+}
+
+#[test]
+fn an_append_that_is_made_durable_later_waits_for_no_sync() {
+    let world = World::new(empty_core());
+    let mut core = Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
+    let syncs = |world: &World| world.steps().iter().filter(|(_, change)| matches!(change, Change::Sync)).count();
+    for _ in 0..60 {
+        let before = syncs(&world);
+        core.append(&["one", "two"]).expect("appended");
+        assert_eq!(syncs(&world), before);
+        core.bring_to_disk(false).expect("a disk");
+    }
+    assert!(syncs(&world) > 0, "the oplog was flushed");
+}
+
 #[test]
 fn without_syncs_the_end_of_the_process_still_loses_nothing() {
     let run = Run::record(Durability::Relaxed);

@@ -40,8 +40,19 @@ pub(super) fn create(directory: &Path, key: &SecretKey, durability: Durability) 
 
 /// Reads what a directory's oplog says. Nobody else may be writing to it.
 pub(super) fn find(directory: &Path) -> Result<Oplog, StorageError> {
-    let Some(file) = open_oplog(directory)? else { return parse(directory, &[]) };
-    parse(directory, &read_oplog(directory, &file)?)
+    parse(directory, &read_whole(directory)?)
+}
+
+/// Reads what a directory's oplog says up to the first thing in it that is not whole, whatever lies behind.
+pub(super) fn find_beginning(directory: &Path) -> Result<Oplog, StorageError> {
+    parsed(directory, Oplog::parse_beginning(&read_whole(directory)?))
+}
+
+fn read_whole(directory: &Path) -> Result<Vec<u8>, StorageError> {
+    match open_oplog(directory)? {
+        Some(file) => read_oplog(directory, &file),
+        None => Ok(vec![]),
+    }
 }
 
 /// Reads what a directory's oplog says, while another process may be appending.
@@ -101,7 +112,11 @@ fn open_oplog(directory: &Path) -> Result<Option<File>, StorageError> {
 }
 
 fn parse(directory: &Path, oplog: &[u8]) -> Result<Oplog, StorageError> {
-    match Oplog::parse(oplog) {
+    parsed(directory, Oplog::parse(oplog))
+}
+
+fn parsed(directory: &Path, oplog: Result<Oplog, OplogError>) -> Result<Oplog, StorageError> {
+    match oplog {
         Ok(oplog) => Ok(oplog),
         Err(OplogError::Unborn) if is_without_blocks(directory) => {
             Err(StorageError::NoCore { path: directory.to_owned() })
@@ -151,7 +166,7 @@ fn write_files(directory: &Path, header: &[u8], durability: Durability) -> io::R
     create_directory(directory)?;
     let sync = |file: &File| match durability {
         Durability::Sync => file.sync_all(),
-        Durability::Relaxed => Ok(()),
+        Durability::Later | Durability::Relaxed => Ok(()),
     };
     for name in OTHER_FILES {
         sync(&File::create(directory.join(name))?)?;
@@ -164,7 +179,7 @@ fn write_files(directory: &Path, header: &[u8], durability: Durability) -> io::R
     fs::rename(&unborn, directory.join("oplog"))?;
     match durability {
         Durability::Sync => sync_directory(directory),
-        Durability::Relaxed => Ok(()),
+        Durability::Later | Durability::Relaxed => Ok(()),
     }
 }
 

@@ -48,6 +48,12 @@ impl DataDirectory {
         std::mem::take(&mut self.made).remove(&self.path);
     }
 
+    /// Whether somebody holds a directory now. It is only read.
+    pub fn is_in_use(directory: &Path) -> bool {
+        let lock = File::open(directory.join("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -168,8 +174,9 @@ mod tests {
         assert!(matches!(error, StorageError::InUse { .. }));
         assert!(error.to_string().contains("in use by another process"), "{error}");
         assert!(error.to_string().contains("some/where"), "{error}");
+        assert!(DataDirectory::is_in_use(&path));
         drop(first);
-        assert!(path.join("lock").exists());
+        assert!(path.join("lock").exists() && !DataDirectory::is_in_use(&path));
         DataDirectory::lock(&path).expect("free again");
     }
 

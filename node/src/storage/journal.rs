@@ -7,6 +7,8 @@
 //!   the bit of the header that is on disk, and is durable before the append returns. That is the append's commit.
 //! - **tree, bitfield**: the crate writes these back every few appends. They can be made again out of the entries, so
 //!   we keep the entries' nodes in memory and write nothing.
+//! - with [`Durability::Later`] nothing is synced but at a flush, which [`Journal::bring_to_disk`] does, not an append: a
+//!   header therefore still counts nothing that is not durable, and what its entries say is checked when they are read.
 //! - **oplog header**: kept in memory until the entries on disk are [`Journal::flush_bytes`] long. Then the tree and the
 //!   bitfield are written and made durable, then the header into the slot that is not current, then the entries are
 //!   cut off. Until the new header is whole, the old one and its entries hold; from then on they are obsolete.
@@ -100,17 +102,26 @@ impl Journal {
         Self { files, durability, flush_bytes, state: Mutex::new(state) }
     }
 
-    /// Cuts off what is not whole, and makes durable what an earlier process may have written without.
-    pub(super) fn mend(&self) -> Result<(), StorageError> {
+    /// Cuts off what is not whole, and what lies behind the `byte_length` bytes of all blocks; makes durable what an earlier
+    /// process may have written without.
+    pub(super) fn mend(&self, byte_length: u64) -> Result<(), StorageError> {
         let end = self.state().end;
         let files = &self.files;
         let mend = || -> io::Result<()> {
-            if files.oplog.length()? != end {
-                files.oplog.set_length(end)?;
+            // The oplog first: while it claims more, the data must not be cut.
+            for (file, end) in [(&files.oplog, end), (&files.data, byte_length)] {
+                if file.length()? > end {
+                    file.set_length(end)?;
+                }
             }
             self.sync(&[&*files.data, &*files.tree, &*files.bitfield, &*files.oplog])
         };
         mend().map_err(StorageError::io(self.path()))
+    }
+
+    /// Where the next entry goes in the oplog.
+    pub(super) fn end(&self) -> u64 {
+        self.state().end
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -173,8 +184,29 @@ impl Journal {
     fn sync(&self, media: &[&dyn Medium]) -> io::Result<()> {
         match self.durability {
             Durability::Sync => media.iter().try_for_each(|medium| medium.sync()),
+            Durability::Later | Durability::Relaxed => Ok(()),
+        }
+    }
+
+    /// Makes durable what a flush is made of: also where an append does not wait for that.
+    fn sync_flush(&self, media: &[&dyn Medium]) -> io::Result<()> {
+        match self.durability {
+            Durability::Sync | Durability::Later => media.iter().try_for_each(|medium| medium.sync()),
             Durability::Relaxed => Ok(()),
         }
+    }
+
+    /// With [`Durability::Later`]: flushes if it is time; with `all`, makes everything durable in any case.
+    pub(super) fn bring_to_disk(&self, all: bool) -> Result<(), StorageError> {
+        if self.durability != Durability::Later {
+            return Ok(());
+        }
+        let files = &self.files;
+        let brought = self.flush_if_due().and_then(|()| match all {
+            true => [&files.data, &files.oplog].into_iter().try_for_each(|file| file.sync()),
+            false => Ok(()),
+        });
+        brought.map_err(StorageError::io(self.path()))
     }
 
     fn write_data(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -195,6 +227,8 @@ impl Journal {
         self.sync(&[&*self.files.oplog])?;
         state.end += framed.len() as u64;
         state.length = entry.length;
+        // One that was not written in time says less than there is now.
+        state.header = None;
         state.recent.extend(entry.nodes.iter().map(|node| (node.index, *node)));
         state.entry = Some(entry);
         Ok(())
@@ -209,7 +243,10 @@ impl Journal {
         }
         self.write_tree(&state.recent)?;
         self.write_bitfield(state.flushed_length, state.length)?;
-        self.sync(&[&*self.files.tree, &*self.files.bitfield])?;
+        if self.durability == Durability::Later {
+            self.files.data.sync()?;
+        }
+        self.sync_flush(&[&*self.files.tree, &*self.files.bitfield])?;
         self.switch_header(&mut state, &header)?;
         self.files.oplog.set_length(ENTRIES_START)?;
         state.end = ENTRIES_START;
@@ -251,7 +288,7 @@ impl Journal {
             return Err(unexpected("a header that is too large for its slot"));
         }
         self.files.oplog.write_at(u64::from(slot) * oplog::SLOT_BYTES as u64, &framed)?;
-        self.sync(&[&*self.files.oplog])?;
+        self.sync_flush(&[&*self.files.oplog])?;
         (state.slot, state.header_bit) = (slot, bit);
         Ok(())
     }
@@ -286,6 +323,8 @@ impl Journal {
 
     fn truncate(&self, store: &Store, length: u64) -> io::Result<()> {
         match store {
+            // Whoever waits for an append does not wait for a flush.
+            Store::Oplog if length == ENTRIES_START && self.durability == Durability::Later => Ok(()),
             Store::Oplog if length == ENTRIES_START => self.flush_if_due(),
             _ => Err(unexpected("a truncation")),
         }

@@ -45,6 +45,8 @@ pub(super) struct Oplog {
     pub(super) entries: Vec<Entry>,
     /// The entries as they stand in the file.
     pub(super) entry_bytes: Vec<u8>,
+    /// What stands in the file behind them: nothing, the part of an entry, or more.
+    pub(super) remainder: Vec<u8>,
 }
 
 /// What a core is, and its head when the header was written.
@@ -80,11 +82,31 @@ impl Oplog {
     ///
     /// What follows that entry is an append that was cut short before it was acknowledged, or older than the header.
     pub(super) fn parse(file: &[u8]) -> Result<Self, OplogError> {
-        let (slot, header_bit, header) = current_header(file)?;
-        let mut oplog = Self { header, slot, header_bit, entries: Vec::new(), entry_bytes: Vec::new() };
-        oplog.read_entries(file.get(ENTRIES_START as usize..).unwrap_or_default())?;
+        let oplog = Self::parse_beginning(file)?;
+        oplog.refuse_a_hole()?;
         oplog.refuse_a_lost_header(file)?;
         Ok(oplog)
+    }
+
+    /// Reads an oplog up to the first thing that is not whole, whatever lies behind: for a reader that then looks into
+    /// [`Oplog::remainder`] and into the data, which may know more than the oplog.
+    pub(super) fn parse_beginning(file: &[u8]) -> Result<Self, OplogError> {
+        let (slot, header_bit, header) = current_header(file)?;
+        let (entries, entry_bytes, remainder) = Default::default();
+        let mut oplog = Self { header, slot, header_bit, entries, entry_bytes, remainder };
+        oplog.read_entries(file.get(ENTRIES_START as usize..).unwrap_or_default())?;
+        Ok(oplog)
+    }
+
+    /// Forgets all entries but the first `count`.
+    pub(super) fn keep(&mut self, count: usize) {
+        let mut rest = self.entry_bytes.as_slice();
+        for _ in 0..count {
+            rest = Record::read(rest).map_or(&[], |record| record.rest);
+        }
+        let kept = self.entry_bytes.len() - rest.len();
+        self.entry_bytes.truncate(kept);
+        self.entries.truncate(count);
     }
 
     /// Blocks in the core.
@@ -121,13 +143,14 @@ impl Oplog {
             rest = record.rest;
         }
         self.entry_bytes = area[..area.len() - rest.len()].to_vec();
-        self.refuse_a_hole(rest)
+        self.remainder = rest.to_vec();
+        Ok(())
     }
 
     /// An append is written only after the one before it is durable. A whole entry behind a broken one therefore
     /// means that an acknowledged append was lost, and the core must not sign that length a second time.
-    fn refuse_a_hole(&self, rest: &[u8]) -> Result<(), OplogError> {
-        let Some((_, after)) = claimed(rest) else { return Ok(()) };
+    fn refuse_a_hole(&self) -> Result<(), OplogError> {
+        let Some((_, after)) = claimed(&self.remainder) else { return Ok(()) };
         match Record::read(after).filter(|record| record.bit == self.slot).map(|record| record.entry()) {
             Some(Ok(entry)) if entry.length_before > self.length() => {
                 Err(OplogError::Foreign("an entry in the middle of its oplog is broken"))
@@ -145,6 +168,58 @@ impl Oplog {
             return Err(OplogError::Foreign("the newer header of its oplog is broken"));
         }
         Ok(())
+    }
+}
+
+/// What is left in an oplog of appends behind its last whole entry.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    /// Whether there is anything but zeros and entries that a newer header has made obsolete.
+    pub(super) is_anything: bool,
+    /// Of the entry at the beginning, which is broken: what could still be read, and may be wrong.
+    pub(super) broken: Partial,
+    /// Entries behind it that are whole.
+    pub(super) whole: Vec<Entry>,
+}
+
+/// As much of an entry as can be read.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    pub(super) nodes: Vec<Node>,
+    pub(super) length: Option<u64>,
+    pub(super) signature: Option<Signature>,
+}
+
+impl Remains {
+    /// Looks through what follows the last whole entry of a core with `length` blocks.
+    pub(super) fn find(remainder: &[u8], length: u64) -> Self {
+        let mut rest = remainder;
+        // A crash after a header was written leaves the entries that it made obsolete.
+        while let Some(record) = Record::read(rest)
+            && record.entry().is_ok_and(|entry| entry.length <= length)
+        {
+            rest = record.rest;
+        }
+        // Zeros at the end are what a system leaves of bytes that it never wrote.
+        let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let is_anything = written > 0;
+        let broken = match Record::read(rest) {
+            None => Entry::decode_partly(rest[..written].get(LEADER_BYTES..).unwrap_or_default()),
+            Some(_) => Partial::default(),
+        };
+        let mut whole = vec![];
+        let mut at = 0;
+        while at + LEADER_BYTES < rest.len() {
+            let found = Some(&rest[at..]).filter(|bytes| bytes[LEADER_BYTES] == ENTRY_OF_APPEND);
+            match found.and_then(Record::read) {
+                Some(record) => {
+                    whole.extend(record.entry().ok().filter(|entry| entry.length > length));
+                    at = rest.len() - record.rest.len();
+                }
+                None => at += 1,
+            }
+        }
+        Self { is_anything, broken, whole }
     }
 }
 
@@ -287,6 +362,29 @@ impl Entry {
         let fits = fork == 0 && start == length_before && length_before.checked_add(added) == Some(length);
         let grows = added > 0 && length < 1 << 62 && nodes.iter().all(|node| node.index < 2 * length);
         (fits && grows && fields.0.is_empty()).then_some(Self { nodes, length_before, length, signature })
+    }
+
+    /// Reads what is left of the entry of an append.
+    fn decode_partly(bytes: &[u8]) -> Partial {
+        let mut partial = Partial::default();
+        let mut fields = Fields(bytes);
+        let _ended = partial.read(&mut fields);
+        partial
+    }
+}
+
+impl Partial {
+    fn read(&mut self, fields: &mut Fields<'_>) -> Option<()> {
+        fields.expect(&[ENTRY_OF_APPEND])?;
+        for _ in 0..fields.number()? {
+            let node = Node { index: fields.number()?, size: fields.number()?, hash: Hash(fields.array()?) };
+            self.nodes.push(node);
+        }
+        let _fork = fields.number()?;
+        let _length_before = fields.number()?;
+        self.length = Some(fields.number()?);
+        self.signature = Some(Signature(fields.bytes()?.try_into().ok()?));
+        Some(())
     }
 }
 

@@ -81,6 +81,17 @@ pub enum Ending {
     Killed(i32),
 }
 
+impl WorkerError {
+    /// Whether only a fault of this program explains it, and neither the script, the machine nor somebody's `kill -9` does.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            Self::Nonsense(_) => true,
+            Self::Ended(ending) => *ending != Ending::Killed(libc::SIGKILL),
+            Self::Start(_) | Self::Stack { .. } | Self::Overdue { .. } => false,
+        }
+    }
+}
+
 impl std::fmt::Display for Ending {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,0 +1,59 @@
+//! What a crash or damage has left beyond the log's last whole append: taken back in, or a reason not to go on.
+//!
+//! Whether somebody was told of it can not be known (see `storage/tail.rs`). So nothing that can be read is passed over: a
+//! log that goes on without it would be a second history, signed with the same key. It is taken back in where it is whole,
+//! is what was signed as far as anything tells, and is what the script gives. Only what a crash leaves of bytes that never
+//! were on the disk whole is cut off: nobody was told of those.
+
+use std::path::Path;
+
+use libvms_protocol::entry::{Entry, EntryError};
+use tracing::warn;
+
+use super::deployment::HostError;
+use super::store::HostStore;
+use crate::replay::Replay;
+use crate::storage::{Core, StorageError, Tail};
+
+/// Executes the entries of a tail behind those of the log. Gives how many there are; they are not in the log yet.
+pub(super) fn replay_tail(
+    directory: &Path,
+    tail: &Tail,
+    replay: &mut Replay<HostStore>,
+) -> Result<u64, HostError> {
+    let refuse = |why: String| HostError::Tail { path: directory.into(), why, whole: tail.whole_bytes() };
+    let (mut blocks, mut check, mut count) = (tail.blocks(Entry::first_length), tail.check(), 0);
+    loop {
+        let offset = blocks.offset();
+        let no_block = || refuse(format!("the bytes of its data from {offset} on are no entry"));
+        let Some(block) = blocks.next_block()? else {
+            // An entry of the oplog is written when the data is durable: with one, no crash explains half a block.
+            match blocks.is_at_end() || !tail.has_broken_entry() {
+                true => break,
+                false => return Err(no_block()),
+            }
+        };
+        if let Err(EntryError::Malformed { .. } | EntryError::TooLarge { .. }) = Entry::decode(&block) {
+            match !tail.has_broken_entry() && tail.is_unwritten_from(offset)? {
+                true => break,
+                false => return Err(no_block()),
+            }
+        }
+        check.push(&block);
+        replay.push(&block).map_err(|stop| refuse(stop.to_string()))?;
+        count += 1;
+    }
+    replay.settle().map_err(|stop| refuse(stop.to_string()))?;
+    check.finish().map_err(|error| refuse(error.to_string()))?;
+    Ok(count)
+}
+
+/// Appends the first `count` entries of a tail to the log, and cuts off what is none.
+pub(super) fn take_back(log: &mut Core, tail: &Tail, count: u64) -> Result<(), StorageError> {
+    warn!(
+        entries = count,
+        bytes = tail.bytes(),
+        "the log's last write was cut short or is damaged: the entries that are whole are taken back in"
+    );
+    log.take_back(tail, count, Entry::first_length)
+}
