@@ -2,10 +2,13 @@
 
 mod harness;
 
+mod ahead;
+mod answers;
 mod behaviour;
 mod cheater;
 mod cli;
 mod crash;
+mod damage;
 mod determinism;
 mod dice;
 mod errors;

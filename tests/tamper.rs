@@ -216,10 +216,19 @@ fn a_script_that_does_not_load_is_found() {
     assert_found(&report, 0, "unloadable-script", "code");
 }
 
+/// As it would be for an operator who put an old log beside a newer archive: the next entry may explain it.
+fn assert_ahead(place: &Place) {
+    let (code, report) = verify(&place.data());
+    assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
+    let why = report["why"].as_str().expect("a reason");
+    assert!(why.starts_with("cannot tell: the archive is ahead of the log"), "{why}");
+}
+
 #[test]
-fn a_truncated_log_is_found_by_its_archive() {
-    let report = cheat_log(|blocks| blocks.truncate(5));
-    assert_found(&report, 5, "archive-longer", "files");
+fn a_truncated_log_is_not_agreed_with_because_of_its_archive() {
+    let place = honest();
+    rewrite(&place.data().join("log"), |blocks| blocks.truncate(6));
+    assert_ahead(&place);
 }
 
 #[test]
@@ -236,13 +245,13 @@ fn an_altered_file_is_found() {
 }
 
 #[test]
-fn an_unlogged_file_is_found() {
+fn an_unlogged_file_is_not_agreed_with() {
     let place = honest();
     rewrite(&place.data().join("files"), |blocks| blocks.push(blocks[1].clone()));
-    assert_found(&audit(&place), 9, "archive-longer", "files");
+    assert_ahead(&place);
     let place = honest();
     rewrite(&place.data().join("blobs"), |blocks| blocks.push(b"more".to_vec()));
-    assert_found(&audit(&place), 9, "archive-longer", "blobs");
+    assert_ahead(&place);
 }
 
 #[test]

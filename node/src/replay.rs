@@ -176,6 +176,10 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     fn take(&mut self, number: u64, block: &[u8]) -> Result<(), Stop> {
+        // Whoever named an archive, or any other core, by mistake must not read of a host's deviation.
+        if number == 0 && !Entry::is_named(block) {
+            return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
+        }
         // What an entry may hold depends on the format, which block 0 names.
         let entry = match &self.script {
             Some(init) => Entry::decode_in(block, init.v),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use libvms_protocol::audit::{ArchiveCore, Finding};
 use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::entry::FilesHead;
+use libvms_protocol::entry::{Entry, FilesHead};
 use libvms_protocol::identity::PublicKey;
 use libvms_protocol::tree::Roots;
 use thiserror::Error;
@@ -24,7 +24,7 @@ use crate::execution::ExecutionError;
 use crate::host::{BLOBS, FILES, LOG};
 use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
-use crate::storage::{Core, StorageError};
+use crate::storage::{Core, DataDirectory, StorageError};
 
 pub use audit::Audit;
 pub use remote::verify_remote;
@@ -52,6 +52,57 @@ pub struct AuditReport {
     pub published: (Option<u64>, Option<u64>),
     /// What it comes to.
     pub verdict: Verdict,
+    /// Whether it is the directory of a host that was audited, and not a copy: what lacks there of the archive is not
+    /// withheld from anybody, but is made when the host starts again.
+    pub is_own: bool,
+    /// Bytes in the log's files that no whole append accounts for. The host takes them back in when it starts again.
+    pub beyond: u64,
+}
+
+/// How much of the published archive was compared with what the calls wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// All of it.
+    Whole,
+    /// The files core up to this version, or less than all contents.
+    Behind {
+        /// Which core ends early.
+        core: ArchiveCore,
+        /// Blocks that were there.
+        published: u64,
+        /// Blocks that the calls wrote.
+        logged: u64,
+    },
+    /// Nothing: nobody gave it.
+    NotSeen,
+}
+
+impl AuditReport {
+    /// How much of the published archive was compared; `None` where the audit did not come so far.
+    pub fn compared(&self) -> Option<Compared> {
+        let files = self.files.filter(|_| self.verdict == Verdict::Agrees)?;
+        let cores = [
+            (ArchiveCore::Files, self.published.0, files.version),
+            (ArchiveCore::Blobs, self.published.1, files.blobs),
+        ];
+        if self.published.0.unwrap_or(0) == 0 {
+            return Some(Compared::NotSeen);
+        }
+        let behind = cores.into_iter().find_map(|(core, published, logged)| {
+            let published = published.unwrap_or(0);
+            (published < logged).then_some(Compared::Behind { core, published, logged })
+        });
+        Some(behind.unwrap_or(Compared::Whole))
+    }
+
+    /// Whether everything was checked that could be asked for.
+    pub fn is_complete(&self) -> bool {
+        match self.compared() {
+            Some(Compared::Whole) => true,
+            Some(Compared::Behind { .. }) => self.is_own,
+            Some(Compared::NotSeen) | None => false,
+        }
+    }
 }
 
 /// What an audit comes to.
@@ -68,6 +119,18 @@ pub enum Verdict {
         /// Why.
         why: String,
     },
+    /// All entries agree, but the archive is signed with more than they account for. Neither agreement nor deviation: the
+    /// next entry may explain it, or exclude it.
+    ArchiveAhead {
+        /// Which core.
+        core: ArchiveCore,
+        /// Blocks that the archive's head counts.
+        signed: u64,
+        /// Blocks that the entries account for.
+        logged: u64,
+        /// How many entries there are.
+        entries: u64,
+    },
     /// The script gives different results under conditions that must not matter, so that nobody can be accused.
     NotDeterministic {
         /// The call that gave different results.
@@ -83,7 +146,7 @@ impl Verdict {
         match self {
             Self::Agrees => "agrees",
             Self::Diverges(_) => "diverges",
-            Self::CannotVerify { .. } => "cannot-verify",
+            Self::CannotVerify { .. } | Self::ArchiveAhead { .. } => "cannot-verify",
             Self::NotDeterministic { .. } => "not-deterministic",
         }
     }
@@ -99,6 +162,11 @@ impl fmt::Display for Verdict {
             Self::CannotVerify { block, why } => {
                 write!(formatter, "cannot verify from block {block} on: {why}")
             }
+            Self::ArchiveAhead { core, signed, logged, entries } => write!(
+                formatter,
+                "cannot tell: the archive is ahead of the log: the {core} core is signed with {signed} blocks, and the {entries} \
+                 entries account for {logged}"
+            ),
             Self::NotDeterministic { block, why } => write!(
                 formatter,
                 "the script is not deterministic: block {block} gives different results here ({why})"
@@ -131,6 +199,22 @@ pub enum VerifyError {
     /// No peer gives the log.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// The cores in a directory are not where they belong.
+    #[error("{} is mixed up: its call log lies in `{found}`, and `log` is none\nhint: put each core back under its own name", path.display())]
+    MixedUp {
+        /// The data directory.
+        path: PathBuf,
+        /// Which core's directory holds the call log.
+        found: &'static str,
+    },
+    /// The log's last append is not whole.
+    #[error("the oplog in {} ends in what is no whole entry, after {length} entries: a crash, or damage\nhint: start its host, which takes back in what is whole or says what is wrong", path.display())]
+    BrokenEnd {
+        /// The log's directory.
+        path: PathBuf,
+        /// Entries before it.
+        length: u64,
+    },
     /// The log on disk was damaged after it was signed: that is nobody's deviation.
     #[error("the blocks of the log in {} are not those that its signed head binds; the first damaged one is {block}", path.display())]
     Damaged {
@@ -172,6 +256,8 @@ impl Verifier {
         let checkpoint =
             log.checkpoint().ok_or_else(|| VerifyError::Empty { path: self.directory.join(LOG) })?;
         self.authenticate(&log, &checkpoint)?;
+        self.refuse_a_mix_up(&log, &archive)?;
+        let beyond = self.beyond(&log)?;
         let mut audit = Audit::new(log.key(), self.settings)?;
         audit.advance(&log, checkpoint.length(), progress)?;
         let mut published = (None, None);
@@ -187,7 +273,6 @@ impl Verifier {
                 return Err(VerifyError::ForeignCore { path: self.directory.clone(), core: which });
             }
             audit.compare_archive(&log, which, core)?;
-            audit.compare_archive_length(which, core.length());
         }
         Ok(AuditReport {
             log: log.key(),
@@ -195,8 +280,39 @@ impl Verifier {
             counts: audit.counts(),
             files: audit.files(),
             published,
-            verdict: audit.into_verdict(),
+            verdict: audit.conclude(),
+            is_own: log.secret_key().is_some(),
+            beyond,
         })
+    }
+
+    /// A core under the wrong name is a slip of whoever copied it, and says nothing about the host.
+    fn refuse_a_mix_up(&self, log: &Core, archive: &Published) -> Result<(), VerifyError> {
+        let is_log = |core: &Core| {
+            let block = core.block(0);
+            block.is_ok_and(|block| matches!(Entry::decode(&block), Ok(Entry::Init(_))))
+        };
+        let others = [(FILES, &archive.files), (BLOBS, &archive.blobs)];
+        let found = others.into_iter().find(|(_, core)| core.as_ref().is_some_and(is_log));
+        match found {
+            Some((found, _)) if !is_log(log) => {
+                Err(VerifyError::MixedUp { path: self.directory.clone(), found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes beyond the log's last whole append. A host at work has some at any time; one that is not has crashed.
+    fn beyond(&self, log: &Core) -> Result<u64, VerifyError> {
+        if DataDirectory::is_in_use(&self.directory) {
+            return Ok(0);
+        }
+        let path = self.directory.join(LOG);
+        let (bytes, is_broken) = Core::beyond(&path)?;
+        match is_broken {
+            true => Err(VerifyError::BrokenEnd { path, length: log.length() }),
+            false => Ok(bytes),
+        }
     }
 
     fn open_archive(&self) -> Result<Published, VerifyError> {

@@ -69,15 +69,13 @@ pub enum Violation {
         /// The first block that differs.
         block: u64,
     },
-    /// The published archive holds more than the logged calls wrote.
-    #[error("the published {core} has {published} blocks, but the logged calls wrote {logged}")]
-    ArchiveLonger {
+    /// A head of the archive was signed over other blocks than the logged calls left it with at that length.
+    #[error("the {core} core was signed with {length} blocks that are not those that the logged calls left it with")]
+    ArchiveHeadDiffers {
         /// Which core.
         core: ArchiveCore,
-        /// Blocks that the log accounts for.
-        logged: u64,
-        /// Blocks that are published and signed.
-        published: u64,
+        /// Blocks that the head counts.
+        length: u64,
     },
     /// A head of the archive was signed with more blocks than one call left it with, and fewer than the next. An honest
     /// host logs a call first, and appends then all that it wrote at once: so these blocks came before their entry, or
@@ -283,8 +281,8 @@ impl Violation {
             Self::WrongError(_) => "wrong-error",
             Self::FalseFault(_) => "false-fault",
             Self::WrongFiles(_) => "wrong-files",
-            Self::ArchiveDiffers { .. } => "archive-differs",
-            Self::ArchiveLonger { .. } | Self::ArchiveInsideCall { .. } => "archive-longer",
+            Self::ArchiveDiffers { .. } | Self::ArchiveHeadDiffers { .. } => "archive-differs",
+            Self::ArchiveInsideCall { .. } => "archive-longer",
         }
     }
 
@@ -299,7 +297,7 @@ impl Violation {
             | Self::FalseFault(mismatch)
             | Self::WrongFiles(mismatch) => mismatch.field,
             Self::ArchiveDiffers { core, .. }
-            | Self::ArchiveLonger { core, .. }
+            | Self::ArchiveHeadDiffers { core, .. }
             | Self::ArchiveInsideCall { core, .. } => core.name(),
         }
     }

@@ -4,7 +4,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use libvms::printable::Printable;
 use libvms::replay::Settings;
-use libvms::verifier::{AuditReport, Verdict, Verifier, VerifyError, verify_remote};
+use libvms::verifier::{AuditReport, Compared, Verdict, Verifier, VerifyError, verify_remote};
+use libvms_protocol::audit::ArchiveCore;
 use serde_json::{Value, json};
 
 use super::copy::{PeerArguments, Temporary};
@@ -17,10 +18,10 @@ use super::{Exit, progress};
 ///
 /// Checks that the log's blocks are those that the host signed, that every call gives the logged result, and that the
 /// published archive is what the calls wrote. A directory is only read, and a host may be using it; anything else is
-/// copied from peers first.
+/// copied from peers first. Where nobody gives the archive, or only a part of it, that is said.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, 4 the script is not deterministic"
+    after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, or not all of it, 4 the script is not deterministic"
 )]
 pub(super) struct Arguments {
     /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     match audited {
         Ok(report) => {
             output.line(|| text(&report), || as_json(&report))?;
-            Ok(exit(&report.verdict))
+            Ok(exit(&report))
         }
         Err(error) => unverified(&error, output),
     }
@@ -79,7 +80,7 @@ fn no_target(error: &anyhow::Error) -> VerifyError {
 /// What can not be read can not be verified; what fails here is our own fault.
 fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
     let exit = match error {
-        VerifyError::Execution(_) => Exit::Failed,
+        VerifyError::Execution(error) if error.is_bug() => Exit::Failed,
         _ => Exit::CannotVerify,
     };
     output.line(
@@ -89,11 +90,12 @@ fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn exit(verdict: &Verdict) -> Exit {
-    match verdict {
-        Verdict::Agrees => Exit::Done,
+/// What was asked for is the log and the archive: an audit that saw half of them has not agreed with both.
+fn exit(report: &AuditReport) -> Exit {
+    match &report.verdict {
+        Verdict::Agrees if report.is_complete() => Exit::Done,
         Verdict::Diverges(_) => Exit::Diverges,
-        Verdict::CannotVerify { .. } => Exit::CannotVerify,
+        Verdict::Agrees | Verdict::CannotVerify { .. } | Verdict::ArchiveAhead { .. } => Exit::CannotVerify,
         Verdict::NotDeterministic { .. } => Exit::NotDeterministic,
     }
 }
@@ -102,16 +104,39 @@ fn text(report: &AuditReport) -> String {
     let AuditReport { log, checkpoint, counts, .. } = report;
     let subject = format!("log {log}, {} entries", checkpoint.length());
     let verdict = match &report.verdict {
-        Verdict::Agrees if counts.killed > 0 => {
-            format!(
-                "agrees: {} calls ({} that the host's clock stopped were skipped)",
-                counts.calls, counts.killed
-            )
-        }
-        Verdict::Agrees => format!("agrees: {} calls", counts.calls),
+        Verdict::Agrees => format!("agrees: {} calls{}", counts.calls, reservations(report)),
         other => Printable(&other.to_string()).to_string(),
     };
     format!("{subject}\n{verdict}")
+}
+
+/// What an agreement does not cover.
+fn reservations(report: &AuditReport) -> String {
+    let mut text = String::new();
+    if report.counts.killed > 0 {
+        text += &format!(" ({} that the host's clock stopped were skipped)", report.counts.killed);
+    }
+    match report.compared() {
+        Some(Compared::NotSeen) => text += "; archive not seen",
+        Some(Compared::Behind { core, published, logged }) => {
+            let seen = match core {
+                ArchiveCore::Files => "archive seen up to version",
+                ArchiveCore::Blobs => "contents of the archive seen up to block",
+            };
+            text += &format!("; {seen} {published} of {logged}");
+            if report.is_own {
+                text += ", the rest comes when the host starts";
+            }
+        }
+        Some(Compared::Whole) | None => {}
+    }
+    if report.beyond > 0 {
+        text += &format!(
+            "; {} bytes beyond them were being written, which the host takes back in when it starts",
+            report.beyond
+        );
+    }
+    text
 }
 
 fn as_json(report: &AuditReport) -> Value {
@@ -124,6 +149,13 @@ fn as_json(report: &AuditReport) -> Value {
         "filesBlobs": report.files.map(|files| files.blobs),
         "publishedFiles": report.published.0,
         "publishedBlobs": report.published.1,
+        "archive": match report.compared() {
+            Some(Compared::Whole) => Some("whole"),
+            Some(Compared::Behind { .. }) => Some("behind"),
+            Some(Compared::NotSeen) => Some("not-seen"),
+            None => None,
+        },
+        "bytesBeyond": report.beyond,
     });
     let verdict = match &report.verdict {
         Verdict::Agrees => json!({ "verdict": "agrees" }),
@@ -136,6 +168,9 @@ fn as_json(report: &AuditReport) -> Value {
         }),
         Verdict::CannotVerify { block, why } => {
             json!({ "verdict": "cannot-verify", "block": block, "why": why })
+        }
+        ahead @ Verdict::ArchiveAhead { entries, .. } => {
+            json!({ "verdict": ahead.name(), "block": entries, "why": ahead.to_string() })
         }
         Verdict::NotDeterministic { block, why } => {
             json!({ "verdict": "not-deterministic", "block": block, "why": why })

@@ -132,7 +132,7 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
                     object["block"] = json!(block);
                     object["why"] = json!(why);
                 }
-                Verdict::Agrees => {}
+                Verdict::Agrees | Verdict::ArchiveAhead { .. } => {}
             }
             object
         }

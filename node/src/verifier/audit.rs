@@ -5,7 +5,7 @@ use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::{Entry, FilesHead, Init};
 use libvms_protocol::identity::PublicKey;
 
-use super::heads::Heads;
+use super::heads::{Heads, Logged};
 use super::source::AuditedCore;
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
@@ -91,12 +91,19 @@ impl Audit {
         let head = published.checkpoint();
         head.into_iter().for_each(|head| seen.heads.take(head));
         let logged = archive.store();
-        let wrong_head = seen.heads.judge(which, logged.lengths(which));
+        let wrong_head = seen.heads.judge(which, logged.logged(which));
+        // Of a head whose content is another one, the first block says more, if it was given.
         let (head, index, violation) = match wrong_head {
-            Some((head, violation)) => (Some(head), head.length() - 1, violation),
-            None => match seen.compare_blocks(logged, which, published)? {
-                Some(block) => (head, block, Violation::ArchiveDiffers { core: which, block }),
-                None => return Ok(()),
+            Some((head, violation @ Violation::ArchiveInsideCall { .. })) => {
+                (Some(head), head.length() - 1, violation)
+            }
+            wrong_head => match (seen.compare_blocks(logged, which, published)?, wrong_head) {
+                (Some(block), wrong_head) => {
+                    let head = wrong_head.map_or(head, |(head, _)| Some(head));
+                    (head, block, Violation::ArchiveDiffers { core: which, block })
+                }
+                (None, Some((head, violation))) => (Some(head), head.length() - 1, violation),
+                (None, None) => return Ok(()),
             },
         };
         let block = author(log, self.replay.next_block(), which, index)?;
@@ -105,7 +112,12 @@ impl Audit {
         Ok(())
     }
 
-    /// The longest signed head of a published core that the log does not account for yet. That is no deviation: the
+    /// Takes a signed head of a published core that was seen in an earlier run.
+    pub fn recall_archive_head(&mut self, which: ArchiveCore, head: Checkpoint) {
+        self.published[which as usize].heads.take(head);
+    }
+
+    /// The shortest signed head of a published core that the log does not account for yet. That is no deviation: the
     /// log may be on its way.
     pub fn unexplained(&self, which: ArchiveCore) -> Option<&Checkpoint> {
         self.published[which as usize].heads.unexplained()
@@ -116,14 +128,18 @@ impl Audit {
         self.archive_head.as_ref()
     }
 
-    /// Judges the length of a core of the published archive. Only whoever knows that the log was read after the
-    /// archive may ask: the archive of an honest host is never ahead of its log.
-    pub fn compare_archive_length(&mut self, which: ArchiveCore, published: u64) {
-        let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else { return };
-        let logged = archive.store().core(which).length();
-        if published > logged {
-            let violation = Violation::ArchiveLonger { core: which, logged, published };
-            self.verdict = Verdict::Diverges(Finding { block: self.replay.next_block(), violation });
+    /// What the audit comes to, at its end: that an archive is ahead of a log that agrees is neither agreement nor
+    /// deviation.
+    pub fn conclude(&self) -> Verdict {
+        let ahead = [ArchiveCore::Files, ArchiveCore::Blobs]
+            .into_iter()
+            .find_map(|which| Some((which, self.unexplained(which)?.length())));
+        match (&self.verdict, ahead, self.replay.archive()) {
+            (Verdict::Agrees, Some((core, signed)), Some(archive)) => {
+                let logged = archive.store().core(core).length();
+                Verdict::ArchiveAhead { core, signed, logged, entries: self.replay.next_block() }
+            }
+            (verdict, ..) => verdict.clone(),
         }
     }
 
@@ -133,17 +149,13 @@ impl Audit {
             Verdict::Agrees => self.replay.next_block(),
             Verdict::Diverges(finding) => finding.block,
             Verdict::CannotVerify { block, .. } | Verdict::NotDeterministic { block, .. } => *block,
+            Verdict::ArchiveAhead { entries, .. } => *entries,
         }
     }
 
     /// What it has come to so far.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
-    }
-
-    /// What it has come to.
-    pub fn into_verdict(self) -> Verdict {
-        self.verdict
     }
 
     /// What block 0 says, once it was executed.
@@ -204,7 +216,7 @@ impl Seen {
 }
 
 fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<ScratchStore>, VerifyError> {
-    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()?, lengths: Default::default() };
+    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()?, logged: Default::default() };
     Ok(Replay::new(log, store, settings))
 }
 
@@ -246,8 +258,8 @@ fn author(log: &dyn AuditedCore, length: u64, core: ArchiveCore, index: u64) -> 
 struct ScratchStore {
     files: Scratch,
     blobs: Scratch,
-    /// The lengths that the calls left each core with, in order.
-    lengths: [Vec<u64>; 2],
+    /// What the calls left each core with, in order.
+    logged: [Vec<Logged>; 2],
 }
 
 impl ScratchStore {
@@ -258,8 +270,8 @@ impl ScratchStore {
         }
     }
 
-    fn lengths(&self, core: ArchiveCore) -> &[u64] {
-        &self.lengths[core as usize]
+    fn logged(&self, core: ArchiveCore) -> &[Logged] {
+        &self.logged[core as usize]
     }
 }
 
@@ -276,9 +288,9 @@ impl ArchiveStore for ScratchStore {
         };
         let appended: Result<(), StorageError> = blocks.iter().try_for_each(|block| scratch.append(block));
         appended?;
-        let (length, lengths) = (scratch.length(), &mut self.lengths[core as usize]);
-        if lengths.last().copied().unwrap_or(0) < length {
-            lengths.push(length);
+        let (length, logged) = (scratch.length(), &mut self.logged[core as usize]);
+        if logged.last().map_or(0, |(length, _)| *length) < length {
+            logged.push((length, scratch.roots().tree_hash()));
         }
         Ok(())
     }

@@ -1,17 +1,18 @@
-//! The signed heads of a published core, held against the lengths that the logged calls gave it.
+//! The signed heads of a published core, held against what the logged calls made of it.
 //!
 //! A host makes a call's entry durable before it appends what the call wrote to the archive, and appends that as a
-//! whole. So each head of the archive that it signs has a length that the archive had **after some logged call**. Who
-//! copies the archive may see such a head before the entry that accounts for it: cores come over different connections
-//! and from different peers, and a replicator may have a newer archive than log. A head beyond the log therefore
-//! waits, and convicts nobody. Once the log has gone past its length, it is judged: a length that no call has left the
-//! archive with was signed with blocks that the log does not account for. The proof is the signed head, and the two
-//! neighbouring entries under the log's own signed head; nothing needs to be executed.
+//! whole. So each head of the archive that it signs has a length that the archive had **after some logged call**, and the
+//! content that it had then. Who copies the archive may see such a head before the entry that accounts for it: cores come
+//! over different connections and from different peers, and a replicator may have a newer archive than log. A head beyond
+//! the log therefore waits, and convicts nobody; an entry that changes no files excludes nothing, since the next one may
+//! explain the head. Once the log names its length, or goes past it, the head is judged. The proof is the signed head, and
+//! the neighbouring entries under the log's own signed head; nothing needs to be executed.
 
 use std::collections::VecDeque;
 
 use libvms_protocol::audit::{ArchiveCore, Violation};
 use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::tree::TreeHash;
 
 /// Heads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
 const WAITING_MAX: usize = 64;
@@ -32,38 +33,49 @@ impl Heads {
         }
     }
 
-    /// The longest head that the log does not account for yet.
+    /// The shortest head that the log does not account for yet: the first to be judged.
     pub(super) fn unexplained(&self) -> Option<&Checkpoint> {
-        self.waiting.back()
+        self.waiting.front()
     }
 
-    /// Judges all heads that the log has reached. `lengths` are those that the logged calls left the core with, in
-    /// order. Gives the first head that none of them left.
-    pub(super) fn judge(&mut self, core: ArchiveCore, lengths: &[u64]) -> Option<(Checkpoint, Violation)> {
-        let logged = lengths.last().copied().unwrap_or(0);
-        while let Some(head) = self.waiting.front().copied().filter(|head| head.length() <= logged) {
+    /// Judges all heads that the log has reached. `logged` is what the logged calls left the core with, in order. Gives
+    /// the first head that none of them left.
+    pub(super) fn judge(&mut self, core: ArchiveCore, logged: &[Logged]) -> Option<(Checkpoint, Violation)> {
+        let reached = logged.last().map_or(0, |(length, _)| *length);
+        while let Some(head) = self.waiting.front().copied().filter(|head| head.length() <= reached) {
             self.waiting.pop_front();
             let published = head.length();
-            if let Err(place) = lengths.binary_search(&published) {
-                let before = place.checked_sub(1).map_or(0, |before| lengths[before]);
-                let violation =
-                    Violation::ArchiveInsideCall { core, published, before, after: lengths[place] };
-                return Some((head, violation));
-            }
+            let violation = match logged.binary_search_by_key(&published, |(length, _)| *length) {
+                Ok(place) if logged[place].1 == head.tree_hash() => continue,
+                Ok(_) => Violation::ArchiveHeadDiffers { core, length: published },
+                Err(place) => {
+                    let before = place.checked_sub(1).map_or(0, |before| logged[before].0);
+                    Violation::ArchiveInsideCall { core, published, before, after: logged[place].0 }
+                }
+            };
+            return Some((head, violation));
         }
         None
     }
 }
 
+/// Length and tree hash of a core as a call left it.
+pub(super) type Logged = (u64, TreeHash);
+
 #[cfg(test)]
 mod tests {
     use libvms_protocol::identity::SecretKey;
-    use libvms_protocol::tree::TreeHash;
 
     use super::*;
 
+    const HASH: TreeHash = TreeHash([0; 32]);
+
+    fn lengths(lengths: &[u64]) -> Vec<Logged> {
+        lengths.iter().map(|length| (*length, HASH)).collect()
+    }
+
     fn head(length: u64) -> Checkpoint {
-        Checkpoint::sign(&SecretKey::from_seed(&[1; 32]), length, TreeHash([0; 32]))
+        Checkpoint::sign(&SecretKey::from_seed(&[1; 32]), length, HASH)
     }
 
     #[test]
@@ -72,13 +84,13 @@ mod tests {
         heads.take(head(4));
         heads.take(head(6));
         heads.take(head(5));
-        assert_eq!(heads.judge(ArchiveCore::Files, &[1, 2, 3]), None);
-        assert_eq!(heads.unexplained(), Some(&head(6)));
-        assert_eq!(heads.judge(ArchiveCore::Files, &[1, 2, 3, 4]), None);
-        assert_eq!(heads.judge(ArchiveCore::Files, &[1, 2, 3, 4]), None, "judged once");
+        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3])), None);
+        assert_eq!(heads.unexplained(), Some(&head(4)));
+        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4])), None);
+        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4])), None, "judged once");
         let violation =
             Violation::ArchiveInsideCall { core: ArchiveCore::Files, published: 6, before: 4, after: 9 };
-        assert_eq!(heads.judge(ArchiveCore::Files, &[1, 2, 3, 4, 9]), Some((head(6), violation)));
+        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4, 9])), Some((head(6), violation)));
         assert_eq!(heads.unexplained(), None);
     }
 
@@ -86,7 +98,7 @@ mod tests {
     fn heads_that_the_log_accounts_for_later_are_forgotten() {
         let mut heads = Heads::default();
         (1..200).for_each(|length| heads.take(head(length)));
-        let lengths: Vec<u64> = (1..=200).collect();
+        let lengths = lengths(&(1..=200).collect::<Vec<u64>>());
         for logged in 0..lengths.len() {
             assert_eq!(heads.judge(ArchiveCore::Blobs, &lengths[..logged]), None);
         }
@@ -94,5 +106,15 @@ mod tests {
         // The next one is taken again: what waits is bounded, not what is judged.
         heads.take(head(300));
         assert_eq!(heads.unexplained(), Some(&head(300)));
+    }
+
+    #[test]
+    fn a_head_of_a_logged_length_with_other_content_is_found() {
+        let mut heads = Heads::default();
+        heads.take(head(4));
+        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 3])), None, "nothing excludes it yet");
+        let logged = [(1, HASH), (3, HASH), (4, TreeHash([1; 32]))];
+        let violation = Violation::ArchiveHeadDiffers { core: ArchiveCore::Files, length: 4 };
+        assert_eq!(heads.judge(ArchiveCore::Files, &logged), Some((head(4), violation)));
     }
 }

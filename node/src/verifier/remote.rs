@@ -13,14 +13,14 @@ use crate::net::{CopyError, Network, complete};
 use crate::replay::Settings;
 use crate::storage::SharedReplica;
 
-/// How long the archive may be behind the log. An archive that comes late accuses nobody.
+/// How long the archive may be behind the log, or the log behind the archive. What comes late accuses nobody.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Copies the log `log` and its archive from the peers of `network` into `directory`, as long as they are now, and
 /// audits them. At least `length` entries are waited for, and all that the signed head counts.
 ///
-/// `progress` is told how many of how many entries have been executed. The length of the archive is not judged: a peer
-/// may have a newer archive than log.
+/// `progress` is told how many of how many entries have been executed. Where the archive is ahead of the log, more of the
+/// log is waited for: a peer may have a newer archive than log, and another one the log to it.
 ///
 /// # Errors
 /// [`CopyError::Unreachable`] where nobody gives a complete log; or where the audit itself fails.
@@ -47,14 +47,11 @@ pub async fn verify_remote(
         let blobs = network.copy(&directory.join(BLOBS), init.blobs)?;
         let both = async { tokio::join!(reach(&files, head.version), reach(&blobs, head.blobs)) };
         let _late = timeout(ARCHIVE_PATIENCE, both).await;
+        audit = compare(audit, &log, [&files, &blobs]).await?;
+        while is_ahead(&audit) && is_longer(&log, audit.verified()).await {
+            audit = compare(audit, &log, [&files, &blobs]).await?;
+        }
         published = (Some(files.length()), Some(blobs.length()));
-        let copy = log.clone();
-        audit = blocking(move || {
-            audit.compare_archive(&copy, ArchiveCore::Files, &files)?;
-            audit.compare_archive(&copy, ArchiveCore::Blobs, &blobs)?;
-            Ok(audit)
-        })
-        .await?;
     }
     let checkpoint =
         log.checkpoint().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
@@ -64,8 +61,35 @@ pub async fn verify_remote(
         counts: audit.counts(),
         files: audit.files(),
         published,
-        verdict: audit.into_verdict(),
+        verdict: audit.conclude(),
+        is_own: false,
+        beyond: 0,
     })
+}
+
+/// Executes what is new in the log, and compares what is new in the archive.
+async fn compare(
+    mut audit: Audit,
+    log: &SharedReplica,
+    [files, blobs]: [&SharedReplica; 2],
+) -> Result<Audit, VerifyError> {
+    let (log, files, blobs) = (log.clone(), files.clone(), blobs.clone());
+    blocking(move || {
+        audit.advance(&log, log.length(), &mut |_, _| {})?;
+        audit.compare_archive(&log, ArchiveCore::Files, &files)?;
+        audit.compare_archive(&log, ArchiveCore::Blobs, &blobs)?;
+        Ok(audit)
+    })
+    .await
+}
+
+fn is_ahead(audit: &Audit) -> bool {
+    matches!(audit.conclude(), Verdict::ArchiveAhead { .. })
+}
+
+/// Waits until there is more of a log than `length` entries; `false` where nothing comes.
+async fn is_longer(log: &SharedReplica, length: u64) -> bool {
+    timeout(ARCHIVE_PATIENCE, reach(log, length + 1)).await.is_ok() && log.length() > length
 }
 
 async fn reach(core: &SharedReplica, length: u64) {

@@ -6,16 +6,18 @@
 use std::path::PathBuf;
 
 use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::identity::PublicKey;
 
 use super::report::{self, State};
-use crate::host::LOG;
 use crate::replay::Settings;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
-/// How long an archive may be ahead of a log that does not grow before that is told, in milliseconds.
+/// How long a head of the archive may be ahead of the log before that is told, in milliseconds.
 pub const SUSPICION_DELAY_MS: u64 = 10_000;
+/// It is told again after twice the time, and so on, up to this.
+const SUSPICION_INTERVAL_MS_MAX: u64 = 600_000;
 
 /// What a watcher has to tell about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +72,19 @@ pub struct Followed {
     ahead: [Option<Ahead>; 2],
 }
 
-/// A core of the archive whose signed head is ahead of the log.
-#[derive(Clone, Copy, Debug)]
+/// A core of the archive with a signed head that is ahead of the log.
+#[derive(Clone, Debug)]
 struct Ahead {
-    /// Length of the log when it was last seen to grow, and when that was.
-    log_length: u64,
+    head: Checkpoint,
+    /// Entries of the log that were here then.
+    entries: u64,
+    /// When it was first seen beside a log of which all is here.
     since: u64,
-    is_told: bool,
+    /// When it is told, and how long after that it is told again.
+    tell_at: u64,
+    interval_ms: u64,
+    /// The file that keeps it, once it was told.
+    report: Option<PathBuf>,
 }
 
 impl Followed {
@@ -87,7 +95,12 @@ impl Followed {
     pub fn new(directory: PathBuf, log: SharedReplica, settings: Settings) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
         let told = State::read(&directory);
-        Ok(Self { directory, log, archive: None, audit, told, ahead: [None; 2] })
+        let mut followed = Self { directory, log, archive: None, audit, told, ahead: [None, None] };
+        for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
+            let kept = report::find_ahead(&followed.directory, which);
+            kept.into_iter().for_each(|head| followed.audit.recall_archive_head(which, head));
+        }
+        Ok(followed)
     }
 
     /// Where the audit stands.
@@ -113,53 +126,76 @@ impl Followed {
             tell(Event::Found { title: init.title.clone(), archive: keys });
             self.archive = Some(open_archive(keys)?);
         }
+        let mut suspicions = vec![];
         for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
             if let Some(archive) = &self.archive {
                 self.audit.compare_archive(&self.log, which, &archive[which as usize])?;
             }
-            self.suspect(now, which, tell);
+            suspicions.extend(self.suspect(now, which)?);
         }
-        self.tell(tell)
-    }
-
-    fn tell(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
-        let state = State::of(&self.audit);
-        if state == self.told {
-            return Ok(());
-        }
-        let verdict = self.audit.verdict();
-        tell(match verdict {
-            Verdict::Agrees => Event::Agrees { length: self.audit.verified() },
-            _ => {
-                let report = report::write(&self.directory, &self.log, &self.audit)?;
-                Event::Ended { verdict: verdict.clone(), report }
-            }
-        });
-        state.write(&self.directory)?;
-        self.told = state;
+        self.tell(tell)?;
+        suspicions.into_iter().for_each(tell);
         Ok(())
     }
 
-    /// Tells of an archive that is ahead of a log at rest. The host may have written files that it did not log; as
-    /// likely, whoever has the newer log is out of reach. When the log grows further, the audit finds out.
-    fn suspect(&mut self, now: u64, which: ArchiveCore, tell: &mut dyn FnMut(Event)) {
-        let (head, log_length) = (self.audit.unexplained(which), self.log.length());
-        let ahead = &mut self.ahead[which as usize];
-        let Some(head) = head else { return *ahead = None };
-        let ahead = ahead.get_or_insert(Ahead { log_length, since: now, is_told: false });
-        if ahead.log_length != log_length {
-            (ahead.log_length, ahead.since) = (log_length, now);
+    fn tell(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
+        // Once that the archive is ahead was told, nothing else is said of a log that agrees.
+        let is_ahead = self.ahead.iter().flatten().any(|ahead| ahead.report.is_some());
+        let state = State::of(&if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() }, &self.audit);
+        if state == self.told {
+            return Ok(());
         }
-        if ahead.is_told || now.saturating_sub(ahead.since) < SUSPICION_DELAY_MS {
-            return;
+        let event = match self.audit.verdict() {
+            Verdict::Agrees if is_ahead => None,
+            Verdict::Agrees => Some(Event::Agrees { length: self.audit.verified() }),
+            verdict => {
+                let report = report::write(&self.directory, &self.log, &self.audit)?;
+                Some(Event::Ended { verdict: verdict.clone(), report })
+            }
+        };
+        // Whoever is told finds it there.
+        state.write(&self.directory)?;
+        self.told = state;
+        event.into_iter().for_each(tell);
+        Ok(())
+    }
+
+    /// Tells of a head of the archive that no entry explains or excludes, and keeps it. The host may have written files
+    /// that it did not log; as likely, the peer with the newer log is out of reach. As long as nothing decides it, that is
+    /// said again, each time after a longer while.
+    fn suspect(&mut self, now: u64, which: ArchiveCore) -> Result<Option<Event>, VerifyError> {
+        let head = self.audit.unexplained(which).filter(|_| *self.audit.verdict() == Verdict::Agrees).copied();
+        let Some(head) = head else {
+            // A finding's own report holds the head; what was explained is nothing to keep.
+            if self.ahead[which as usize].take().is_some_and(|ahead| ahead.report.is_some()) {
+                report::forget_ahead(&self.directory, which)?;
+            }
+            return Ok(None);
+        };
+        let entries = self.log.length();
+        let is_behind = self.log.checkpoint().is_some_and(|known| known.length() > entries);
+        let ahead = match &mut self.ahead[which as usize] {
+            // Blocks of the log that are on their way may explain it, as long as they come.
+            Some(ahead) if ahead.head == head && !(is_behind && ahead.entries < entries) => ahead,
+            ahead => {
+                let report = ahead.take().and_then(|ahead| ahead.report);
+                let (tell_at, interval_ms) = (now.saturating_add(SUSPICION_DELAY_MS), SUSPICION_DELAY_MS);
+                ahead.insert(Ahead { head, entries, since: now, tell_at, interval_ms, report })
+            }
+        };
+        if now < ahead.tell_at {
+            return Ok(None);
         }
-        ahead.is_told = true;
+        ahead.interval_ms = (2 * ahead.interval_ms).min(SUSPICION_INTERVAL_MS_MAX);
+        ahead.tell_at = now.saturating_add(ahead.interval_ms);
         let why = format!(
-            "the {which} core was signed with {} blocks, more than the {LOG} accounts for, which has {log_length} \
-             entries here; a longer one may be out of reach",
-            head.length()
+            "{}, for {} s; a longer log may be out of reach",
+            self.audit.conclude(),
+            now.saturating_sub(ahead.since) / 1000
         );
-        let (core, class) = (which.name(), "archive-longer");
-        tell(Event::Evidence { core, class, is_signed: false, why, report: None });
+        let report = report::write_ahead(&self.directory, which, &head, self.log.checkpoint().as_ref(), &why)?;
+        ahead.report = Some(report.clone());
+        let (core, class) = (which.name(), report::ARCHIVE_LONGER);
+        Ok(Some(Event::Evidence { core, class, is_signed: false, why, report: Some(report) }))
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/state.json                how far the audit got, and what it came to
 //! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, what is wrong with it
+//! DIR/report-CORE-archive-longer.json   a head of the archive that no entry explains or excludes yet
 //! DIR/report-CORE-CLASS.json    what the host's signatures say by themselves: a fork, or two heads of one core
 //! ```
 
@@ -11,16 +12,21 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::entry::{Entry, Format};
+use libvms_protocol::identity::Signature;
 use libvms_protocol::replication::HeadProof;
-use libvms_protocol::tree::Node;
+use libvms_protocol::tree::{Node, TreeHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evidence::Proof;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
+
+/// What a head of the archive is called that the log does not account for.
+pub(super) const ARCHIVE_LONGER: &str = "archive-longer";
 
 /// Where an audit stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +38,9 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Where an audit stands now.
-    pub(super) fn of(audit: &Audit) -> Self {
-        Self { verified: audit.verified(), verdict: audit.verdict().name().into() }
+    /// Where an audit stands that comes to `verdict` now.
+    pub(super) fn of(verdict: &Verdict, audit: &Audit) -> Self {
+        Self { verified: audit.verified(), verdict: verdict.name().into() }
     }
 
     /// What was saved; the beginning where nothing was, or nothing that can be read: the log is executed again anyway.
@@ -56,7 +62,7 @@ pub(super) fn write(
 ) -> Result<Option<PathBuf>, VerifyError> {
     let verdict = audit.verdict();
     let (block, what) = match verdict {
-        Verdict::Agrees => return Ok(None),
+        Verdict::Agrees | Verdict::ArchiveAhead { .. } => return Ok(None),
         Verdict::Diverges(finding) => (
             finding.block,
             json!({
@@ -76,10 +82,55 @@ pub(super) fn write(
         "head": log.checkpoint().as_ref().map(head_json),
         "entry": entry(log, block),
         "archiveHead": audit.archive_head().map(head_json),
+        "entries": audit.archive_head().map(|_| entries_around(log, block)),
     });
     let path = directory.join(format!("report-{block}.json"));
     write_file(&path, &report)?;
     Ok(Some(path))
+}
+
+/// Writes a report of a head of the archive that the log does not account for, until it is decided what it is.
+pub(super) fn write_ahead(
+    directory: &Path,
+    which: ArchiveCore,
+    head: &Checkpoint,
+    log: Option<&Checkpoint>,
+    why: &str,
+) -> Result<PathBuf, StorageError> {
+    let report = json!({
+        "verdict": "cannot-verify",
+        "finding": { "core": which.name(), "class": ARCHIVE_LONGER, "why": why },
+        "head": log.map(head_json),
+        "archiveHead": head_json(head),
+    });
+    let path = evidence_path(directory, which.name(), ARCHIVE_LONGER);
+    write_file(&path, &report)?;
+    Ok(path)
+}
+
+/// A head that [`write_ahead`] has kept.
+pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<Checkpoint> {
+    let text = fs::read(evidence_path(directory, which.name(), ARCHIVE_LONGER)).ok()?;
+    let report: Value = serde_json::from_slice(&text).ok()?;
+    let head = &report["archiveHead"];
+    let bytes = |name: &str| HEXLOWER.decode(head[name].as_str()?.as_bytes()).ok();
+    let claim = UnverifiedCheckpoint {
+        key: head["core"].as_str()?.parse().ok()?,
+        length: head["length"].as_u64()?,
+        fork: head["fork"].as_u64()?,
+        tree_hash: TreeHash(bytes("treeHash")?.try_into().ok()?),
+        signature: Signature(bytes("signature")?.try_into().ok()?),
+    };
+    claim.verify().ok()
+}
+
+/// Removes what [`write_ahead`] has kept.
+pub(super) fn forget_ahead(directory: &Path, which: ArchiveCore) -> Result<(), StorageError> {
+    let path = evidence_path(directory, which.name(), ARCHIVE_LONGER);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StorageError::io(&path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a report of what the host's own signatures say.
@@ -91,11 +142,11 @@ pub(super) fn write_evidence(
     why: &str,
 ) -> Result<PathBuf, StorageError> {
     let heads: Vec<Value> = match proof {
-        Proof::Fork(head) => vec![json!({ "head": head_json(head) })],
+        Proof::Fork(head) | Proof::Shorter(head) => vec![json!({ "head": head_json(head) })],
         Proof::Equivocation(heads) => heads.iter().map(|head| head_proof_json(head)).collect(),
     };
     let report = json!({
-        "verdict": "diverges",
+        "verdict": if proof.convicts() { "diverges" } else { "cannot-verify" },
         "finding": { "core": core, "class": class, "why": why },
         "heads": heads,
     });
@@ -138,6 +189,23 @@ fn head_json(head: &Checkpoint) -> Value {
         "treeHash": head.tree_hash().to_string(),
         "signature": HEXLOWER.encode(&head.signature().0),
     })
+}
+
+/// The entries that a finding about the archive rests on: what is hosted, the last one before `block` that changed files,
+/// and the one at `block`, which names the head's length with another hash, or passes over it.
+fn entries_around(log: &SharedReplica, block: u64) -> Vec<Value> {
+    let has_files = |number: &u64| {
+        let decoded = log.block(*number).ok().and_then(|bytes| Entry::decode(&bytes).ok());
+        matches!(decoded, Some(Entry::Call(call)) if call.result.files().is_some())
+    };
+    let before = (1..block).rev().find(has_files);
+    let numbers = [Some(0), before, Some(block).filter(|block| *block > 0)];
+    let of = |number| {
+        let mut object = entry(log, number)?;
+        object["block"] = json!(number);
+        Some(object)
+    };
+    numbers.into_iter().flatten().filter_map(of).collect()
 }
 
 /// The entry as bytes, and whether it can be read at all.
