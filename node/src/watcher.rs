@@ -31,6 +31,7 @@ use crate::net::{CoreEvent, Held, Network};
 use crate::replay::Settings;
 use crate::storage::{DataDirectory, Replica, SharedReplica, StorageError};
 
+use evidence::Claims;
 pub use evidence::EvidenceJudge;
 pub use follow::{Event, Followed, SUSPICION_DELAY_MS};
 use thread::{Thread, Wakers, Work};
@@ -146,13 +147,22 @@ impl Place {
         let tell = self.tell.clone();
         tokio::spawn(async move {
             judge.recall().into_iter().for_each(&*tell);
-            while let Some(event) = receiver.recv().await {
-                let told = match event {
-                    CoreEvent::Failed { why } => Some(Event::Failed { why }),
-                    CoreEvent::Evidence(evidence) => judge
-                        .judge(&evidence)
-                        .unwrap_or_else(|error| Some(Event::Failed { why: error.to_string() })),
+            let mut claims = Claims::default();
+            loop {
+                let evidence = tokio::select! {
+                    event = receiver.recv() => match event {
+                        Some(CoreEvent::Evidence(evidence)) => claims.take(evidence),
+                        Some(CoreEvent::Failed { why }) => {
+                            tell(Event::Failed { why });
+                            None
+                        }
+                        None => return,
+                    },
+                    claim = claims.unproved() => Some(claim),
                 };
+                let Some(evidence) = evidence else { continue };
+                let judged = judge.judge(&evidence);
+                let told = judged.unwrap_or_else(|error| Some(Event::Failed { why: error.to_string() }));
                 told.into_iter().for_each(&*tell);
             }
         });

@@ -6,11 +6,13 @@
 //! that was seen, and a part of it, is what every replicator has that is behind. It tells of a **truncation** only where
 //! the peer had more before, and convicts nobody even then: the peer may have lost its disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::replication::{Evidence, HeadProof};
+use tokio::time::Instant;
 
 use super::follow::Event;
 use super::report;
@@ -57,17 +59,18 @@ impl EvidenceJudge {
     /// Where the report can not be written. The evidence is judged again when it is shown again.
     pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
         let Verdict { class, proof, why } = Verdict::of(evidence, self.core);
-        if !self.told.insert((class, proof.is_some())) {
+        let is_signed = proof.is_some_and(|proof| proof.convicts());
+        if !self.told.insert((class, is_signed)) {
             return Ok(None);
         }
         let written = proof
             .map(|proof| report::write_evidence(&self.directory, self.core, class, &proof, &why))
             .transpose();
         if written.is_err() {
-            self.told.remove(&(class, true));
+            self.told.remove(&(class, is_signed));
         }
         let report = written?;
-        Ok(Some(self.event(class, proof.is_some(), why, report)))
+        Ok(Some(self.event(class, is_signed, why, report)))
     }
 
     fn event(&self, class: &'static str, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
@@ -75,13 +78,67 @@ impl EvidenceJudge {
     }
 }
 
-/// What convicts a host.
+/// What the host's key has signed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof<'a> {
     /// One signed head that our hosts never sign.
     Fork(&'a Checkpoint),
     /// Two signed heads, and how each of them grew out of the length at which they differ.
     Equivocation([&'a HeadProof; 2]),
+    /// A head that is shorter than one that was seen. Every honest host has signed such.
+    Shorter(&'a Checkpoint),
+}
+
+impl Proof<'_> {
+    /// Whether no honest host signs this.
+    pub(super) fn convicts(self) -> bool {
+        matches!(self, Self::Fork(_) | Self::Equivocation(_))
+    }
+}
+
+/// Claims of peers that wait for the signed head that would show them: what is signed says more, and is what is told then.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    waiting: VecDeque<(Instant, Box<Evidence>)>,
+}
+
+/// How long a claim waits: longer than a peer may take to show its head.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Claims that wait at a time. There are few kinds, each of which is told once.
+const CLAIMS_MAX: usize = 64;
+
+impl Claims {
+    /// Takes a piece of evidence; gives it back where it is to be judged now.
+    pub(super) fn take(&mut self, evidence: Box<Evidence>) -> Option<Box<Evidence>> {
+        match &*evidence {
+            Evidence::ForkClaimed { .. } | Evidence::ShrinkClaimed { .. } => {
+                if self.waiting.len() < CLAIMS_MAX {
+                    self.waiting.push_back((Instant::now() + CLAIM_PATIENCE, evidence));
+                }
+                return None;
+            }
+            Evidence::ForkSigned { .. } => {
+                self.waiting.retain(|(_, claim)| !matches!(**claim, Evidence::ForkClaimed { .. }));
+            }
+            Evidence::ShorterSigned { .. } | Evidence::Conflict { .. } => {
+                self.waiting.retain(|(_, claim)| !matches!(**claim, Evidence::ShrinkClaimed { .. }));
+            }
+        }
+        Some(evidence)
+    }
+
+    /// Waits for a claim that nobody has shown a head for in time.
+    pub(super) async fn unproved(&mut self) -> Box<Evidence> {
+        match self.waiting.front() {
+            Some((until, _)) => tokio::time::sleep_until(*until).await,
+            None => std::future::pending().await,
+        }
+        match self.waiting.pop_front() {
+            Some((_, claim)) => claim,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 struct Verdict<'a> {
@@ -107,10 +164,10 @@ impl<'a> Verdict<'a> {
             },
             Evidence::ShorterSigned { theirs, .. } => Self {
                 class: TRUNCATION,
-                proof: None,
+                proof: Some(Proof::Shorter(theirs)),
                 why: format!(
-                    "a peer that had more shows a signed head of {} blocks of the {core} core, an old one or that of \
-                     a core that was cut off",
+                    "a peer shows a signed head of {} blocks of the {core} core, and more were signed before: it is an \
+                     old one, or the host has lost or cut off what came after it",
                     theirs.length()
                 ),
             },

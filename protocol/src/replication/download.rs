@@ -178,7 +178,7 @@ impl Replicator {
             return Err(CheckError::NotAsked.into());
         }
         match asked {
-            Asked::Head { .. } => self.take_head(id, &data, store)?,
+            Asked::Head { .. } => self.take_head(now, id, &data, store)?,
             Asked::Block { .. } | Asked::Upgrade { .. } => self.take_proof(now, id, asked, data, store)?,
         }
         self.with(id, |peer| peer.answered(now, window_max));
@@ -357,8 +357,9 @@ impl Replicator {
         let resume = (peer.paused_until > 0).then_some(peer.paused_until);
         let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
         let compare = self.length_to_compare(peer).map(|_| peer.compare_from);
-        let deadlines =
-            [peer.silence_deadline(timeout), peer.passed_over_deadline(timeout), resume, region, compare];
+        let shorter = peer.shorter_deadline(self.length);
+        let (silence, passed_over) = (peer.silence_deadline(timeout), peer.passed_over_deadline(timeout));
+        let deadlines = [silence, passed_over, resume, region, compare, shorter];
         deadlines.into_iter().flatten().min()
     }
 }

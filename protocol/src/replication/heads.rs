@@ -9,7 +9,11 @@ use super::evidence::{Evidence, HeadProof};
 use super::peer::{Asked, Peer, PeerFault, PeerId};
 use super::store::{Store, roots_at};
 use super::{Download, HEADS_SHOWN_MAX, Replicator};
-use crate::wire::message::{Data, Request, RequestUpgrade};
+use crate::wire::message::{Data, Request, RequestUpgrade, Sync};
+
+/// How long a peer that is downloading may have a shorter log than ours until that is worth a word: far longer than it
+/// takes to ask us for the longer head. Whoever does not ask has written the log, and lost some of it.
+const SHORTER_MS_MAX: u64 = 10_000;
 
 /// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
 const COMPARE_INTERVAL_MS: u64 = 10_000;
@@ -28,6 +32,19 @@ impl Replicator {
             });
             self.ask_for_head(now, id, 0, length);
         }
+        self.report_shorter(now);
+    }
+
+    /// Reports the logs that have stayed shorter than ours for too long, each once.
+    fn report_shorter(&mut self, now: u64) {
+        let ours = self.length;
+        let mut stayed = vec![];
+        for (&id, peer) in &mut self.peers {
+            if peer.shorter_deadline(ours).is_some_and(|deadline| deadline <= now) {
+                stayed.extend(peer.shorter.take().map(|(theirs, _)| Evidence::ShorterSigned { peer: id, theirs }));
+            }
+        }
+        stayed.into_iter().for_each(|evidence| self.report(evidence));
     }
 
     /// The length of a peer's log, if it was not compared with ours yet and our whole tree over it is here.
@@ -56,11 +73,22 @@ impl Replicator {
     }
 
     /// Reports a signed head that is not simply a part of our log.
-    pub(super) fn take_head(&mut self, id: PeerId, data: &Data, store: &impl Store) -> Result<(), PeerFault> {
+    pub(super) fn take_head(
+        &mut self,
+        now: u64,
+        id: PeerId,
+        data: &Data,
+        store: &impl Store,
+    ) -> Result<(), PeerFault> {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
-        if let Some(evidence) = evidence {
-            self.report(evidence);
+        match evidence {
+            Some(evidence) => self.report(evidence),
+            None => {
+                let head = check_head(self.key, data).ok().map(|head| head.signed);
+                let shorter = head.filter(|head| head.length() < self.length).map(|head| (head, now));
+                self.with(id, |peer| peer.shorter = shorter);
+            }
         }
         suspected.map_or(Ok(()), |why| Err(why.into()))
     }
@@ -94,5 +122,15 @@ impl Replicator {
         let ours = Box::new(HeadProof::check(self.key, 0, ours).ok()?);
         let theirs = Box::new(HeadProof::check(self.key, 0, data.upgrade.clone()?).ok()?);
         ours.contradicts(&theirs).then_some(Evidence::Conflict { peer: id, ours, theirs })
+    }
+}
+
+impl Peer {
+    /// When its log, which is a shorter part of ours, has been so for too long.
+    pub(super) fn shorter_deadline(&self, ours: u64) -> Option<u64> {
+        let (head, since) = self.shorter?;
+        let is_still = |sync: &&Sync| sync.downloading && sync.length == head.length();
+        self.same_fork().filter(is_still).filter(|_| head.length() < ours)?;
+        Some(since.saturating_add(SHORTER_MS_MAX))
     }
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::check::CheckError;
 use super::ranges::Ranges;
+use crate::checkpoint::Checkpoint;
 use crate::wire::message::{Request, Sync};
 
 /// Intervals kept of what a peer has: about 0.2 MB.
@@ -128,6 +129,8 @@ pub(super) struct Peer {
     pub(super) compared_length: u64,
     /// When the next one may be asked for.
     pub(super) compare_from: u64,
+    /// The signed head of its log, if that is a shorter part of ours, and when it was shown.
+    pub(super) shorter: Option<(Checkpoint, u64)>,
     /// Regions we asked it about.
     pub(super) asked_regions: BTreeSet<u64>,
     /// It has more than we could keep.
@@ -206,6 +209,7 @@ impl Peer {
             heads_shown: 0,
             compared_length: 0,
             compare_from: 0,
+            shorter: None,
             asked_regions: BTreeSet::new(),
             has_forgotten: false,
             requests: Requests::default(),

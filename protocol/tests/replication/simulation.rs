@@ -425,6 +425,27 @@ fn a_log_that_goes_back_is_reported_and_its_head_asked_for() {
 }
 
 #[test]
+fn a_writer_that_comes_back_with_a_shorter_log_is_reported_and_a_reader_that_is_behind_is_not() {
+    let mut world = world(14, 20, 2);
+    world.link(0, 1);
+    world.run(10_000);
+    // A reader that has nothing yet, and catches up.
+    world.link(1, 2);
+    world.run(30_000);
+    assert!(world.machines[1].evidence.is_empty(), "{:?}", world.machines[1].evidence);
+    // The writer restores an old copy while nobody looks.
+    world.unlink(0, 1);
+    world.machines[0].core = Core::written(12);
+    world.link(0, 1);
+    world.run(30_000);
+    let evidence = &world.machines[1].evidence;
+    assert!(
+        matches!(&evidence[..], [Evidence::ShorterSigned { theirs, .. }] if theirs.length() == 12),
+        "{evidence:?}"
+    );
+}
+
+#[test]
 fn the_window_opens_while_answers_come_and_closes_when_they_stop() {
     let mut world = world(13, 2000, 1);
     world.delay_ms_max = 200;
