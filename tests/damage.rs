@@ -17,12 +17,17 @@ exports.save = async (text) => { await System.files.writeFile('/f', text + n); r
 
 /// Calls after which the host was killed: the last ones give nothing that a replay could tell apart from others.
 fn killed(calls: u64) -> Place {
+    killed_after(calls, |call| call % 3)
+}
+
+/// Calls of the kind that `kind` gives for each: 0 counts, 1 writes a file, 2 only changes the heap.
+fn killed_after(calls: u64, kind: fn(u64) -> u64) -> Place {
     let place = Place::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
         for call in 0..calls {
-            match call % 3 {
+            match kind(call) {
                 0 => client.call("inc", json!([call])).await,
                 1 => client.call("save", json!([format!("{call}")])).await,
                 _ => client.call("note", json!([format!("note {call}")])).await,
@@ -160,6 +165,30 @@ fn the_log_brings_the_archive_back_whatever_its_last_writes_have_become() {
             let (code, report) = verify(damaged.path());
             assert_eq!((code, &report["archive"]), (0, &json!("whole")), "{report}");
         }
+    }
+}
+
+#[test]
+fn a_tree_that_is_damaged_is_not_signed_on() {
+    // Enough for the trees to be written.
+    let place = killed_after(450, |_| 1);
+    for core in ["log", "files", "blobs"] {
+        let tree = place.data().join(core).join("tree");
+        let length = std::fs::metadata(tree).expect("a file").len() as usize;
+        assert!(length > 10_000, "it was flushed");
+        // A leaf, a node above, their sizes, and one of the last: some are made anew by the host, and none is passed over.
+        for at in [3, 41, 121, 40 * 7 + 20, 40 * 63 + 20].into_iter().filter(|at| *at < length) {
+            let damaged = copied(&place);
+            change(&damaged.path().join(core).join("tree"), |bytes| bytes[at] ^= 1);
+            let refused = start(damaged.path()).expect_err("its proofs would be wrong");
+            assert!(refused.contains("is damaged") && refused.contains("good copy of"), "{core} {at}: {refused}");
+        }
+        // Nobody reads the bitfield but programs that read the files themselves.
+        let damaged = copied(&place);
+        change(&damaged.path().join(core).join("bitfield"), |bytes| {
+            bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        });
+        assert_eq!(start(damaged.path()), Ok(451));
     }
 }
 

@@ -31,7 +31,7 @@ pub use error::StorageError;
 pub use replica::{EARLY_BYTES_MAX, Flush, Replica};
 pub use scratch::Scratch;
 pub use shared::SharedReplica;
-pub use tail::{Tail, TailBlocks, TailCheck, TailError};
+pub use tail::{Tail, TailBlocks, TailCheck, TailError, TreeCheck};
 pub use view::CoreView;
 
 /// Whether an append waits for the disk.

@@ -24,10 +24,10 @@ use thiserror::Error;
 use super::executor::now;
 use super::recovery;
 use super::store::HostStore;
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveError};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
-use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail};
+use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 use crate::vm;
 
 /// Names of the cores in a data directory.
@@ -374,12 +374,17 @@ fn replay(
     store: &HostStore,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Execution<HostStore>, Init, u64, u64), HostError> {
-    let failed = |stop| HostError::SelfCheck { path: directory.into(), stop };
+    let failed = |stop| match stop {
+        Stop::Failed(ExecutionError::Archive(ArchiveError::Storage(error))) => damaged(directory, error),
+        stop => HostError::SelfCheck { path: directory.into(), stop },
+    };
     // We granted these limits when we deployed.
     let most = u64::MAX;
     let grants = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
     let mut replay = Replay::new(log.key(), store.clone(), Settings { grants, vary: false });
+    let mut tree = TreeCheck::default();
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
+        let block = block.and_then(|block| tree.push(log, &block).map(|()| block));
         replay.push(&block.map_err(|error| damaged(directory, error))?).map_err(failed)?;
         progress(done, log.length());
     }

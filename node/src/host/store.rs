@@ -11,7 +11,7 @@ use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::identity::PublicKey;
 
 use crate::archive::{ArchiveError, ArchiveStore};
-use crate::storage::{Core, CoreView, StorageError};
+use crate::storage::{Core, CoreView, StorageError, TreeCheck};
 
 /// The two cores of a host's archive. Clones share them.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ struct Waiting {
     /// Number of the first block in `blocks`: the length of the core on disk.
     first: u64,
     blocks: VecDeque<Vec<u8>>,
+    /// What is on disk, as far as it was replayed.
+    tree: TreeCheck,
 }
 
 impl HostStore {
@@ -55,7 +57,8 @@ impl HostStore {
     /// all that there was.
     pub(crate) fn rewind(&self) {
         for core in [&self.blobs, &self.files] {
-            core.waiting().length = 0;
+            let mut waiting = core.waiting();
+            (waiting.length, waiting.tree) = (0, TreeCheck::default());
         }
     }
 
@@ -148,11 +151,11 @@ impl PublishedCore {
             index
         };
         // Replaying what is on disk already: it must be the same.
-        if self.core().block(index)? == block {
-            Ok(())
-        } else {
-            Err(ArchiveError::Contradiction { core: self.which, block: index })
+        let core = self.core();
+        if core.block(index)? != block {
+            return Err(ArchiveError::Contradiction { core: self.which, block: index });
         }
+        Ok(self.waiting().tree.push(&core, &block)?)
     }
 
     /// Reads a block, of those on disk or of those that wait.

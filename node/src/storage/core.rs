@@ -9,7 +9,7 @@ use hypercore::{Hypercore, HypercoreBuilder};
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::identity::{PublicKey, SecretKey};
 use libvms_protocol::limits::BLOCK_BYTES_MAX;
-use libvms_protocol::tree::{Inclusion, Roots, index};
+use libvms_protocol::tree::{Inclusion, Node, Roots, index};
 use tokio::sync::watch;
 
 use super::create::{self, OPLOG_BYTES_MAX};
@@ -278,6 +278,14 @@ impl Core {
         brought
     }
 
+    /// A node over blocks that are all here; `None` for any other.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`]; [`StorageError::Io`].
+    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        self.reader.node(index)
+    }
+
     /// A view for another part of this program, which follows as the core grows.
     pub fn follow(&self) -> CoreView {
         CoreView::new(Arc::clone(&self.journal), self.key, self.head.subscribe())
@@ -371,6 +379,11 @@ impl Core {
         let head = watch::Sender::new(Head { roots: roots.clone(), checkpoint });
         let reader = Reader::new(Arc::clone(&journal), roots);
         Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, head, is_poisoned: false, is_settled: false })
+    }
+
+    /// Says what is wrong with this core's files.
+    pub(super) fn damaged(&self, why: &str) -> StorageError {
+        StorageError::damaged(self.journal.path(), why)
     }
 
     /// The roots and the head after an append, from what was written to the oplog.

@@ -156,3 +156,24 @@ fn what_a_newer_header_has_made_obsolete_is_no_tail() {
     let (_, tail) = Core::open_with_tail(directory.path(), Durability::Relaxed).expect("a core");
     assert!(tail.is_none(), "{tail:?}");
 }
+
+#[test]
+fn a_newer_header_that_is_lost_loses_no_block() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let key = SecretKey::from_seed(&[3; 32]);
+    let mut core = Core::create(directory.path(), key, Durability::Relaxed).expect("an empty directory");
+    let appended = 900;
+    (0..appended).for_each(|at| drop(core.append(&[block(at % 256)]).expect("a disk")));
+    drop(core);
+    let path = directory.path().join("oplog");
+    let whole = std::fs::read(&path).expect("readable");
+    assert!(whole[4096..8192].iter().any(|byte| *byte != 0), "it was flushed");
+    for (at, cut) in [(20, None), (4096 + 20, None), (4096 + 20, Some(8192)), (4096 + 20, Some(8300))] {
+        let mut broken = whole[..cut.unwrap_or(whole.len())].to_vec();
+        broken[at] ^= 1;
+        std::fs::write(&path, &broken).expect("writable");
+        let (core, tail) = Core::open_with_tail(directory.path(), Durability::Relaxed).expect("a core");
+        let found = tail.map_or(0, |tail| checked(&tail).expect("what was signed"));
+        assert_eq!(core.length() + found, appended, "flipped at {at}, cut at {cut:?}");
+    }
+}
