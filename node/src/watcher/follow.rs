@@ -16,6 +16,8 @@ use crate::verifier::{Audit, Verdict, VerifyError};
 
 /// How long a head of the archive may be ahead of the log before that is told, in milliseconds.
 pub const SUSPICION_DELAY_MS: u64 = 10_000;
+/// How long nobody may give more of an archive of which entries tell, before that is told.
+const WITHHELD_DELAY_MS: u64 = 60_000;
 /// It is told again after twice the time, and so on, up to this.
 const SUSPICION_INTERVAL_MS_MAX: u64 = 600_000;
 
@@ -45,7 +47,7 @@ pub enum Event {
     Evidence {
         /// `log`, `files` or `blobs`.
         core: &'static str,
-        /// `fork`, `equivocation`, `truncation` or `archive-longer`.
+        /// `fork`, `equivocation`, `truncation`, `archive-longer` or `archive-withheld`.
         class: &'static str,
         /// Whether the host's own signatures convict it; otherwise nobody is accused.
         is_signed: bool,
@@ -70,6 +72,17 @@ pub struct Followed {
     audit: Audit,
     told: State,
     ahead: [Option<Ahead>; 2],
+    withheld: [Option<Withheld>; 2],
+}
+
+/// A core of the archive of which the entries tell more than anybody gives.
+#[derive(Clone, Copy, Debug)]
+struct Withheld {
+    /// Blocks that are here.
+    published: u64,
+    since: u64,
+    tell_at: u64,
+    interval_ms: u64,
 }
 
 /// A core of the archive with a signed head that is ahead of the log.
@@ -95,7 +108,7 @@ impl Followed {
     pub fn new(directory: PathBuf, log: SharedReplica, settings: Settings) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
         let told = State::read(&directory);
-        let mut followed = Self { directory, log, archive: None, audit, told, ahead: [None, None] };
+        let mut followed = Self { directory, log, archive: None, audit, told, ahead: [None, None], withheld: [None; 2] };
         for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
             let kept = report::find_ahead(&followed.directory, which);
             kept.into_iter().for_each(|head| followed.audit.recall_archive_head(which, head));
@@ -132,6 +145,7 @@ impl Followed {
                 self.audit.compare_archive(&self.log, which, &archive[which as usize])?;
             }
             suspicions.extend(self.suspect(now, which)?);
+            suspicions.extend(self.miss(now, which));
         }
         self.tell(tell)?;
         suspicions.into_iter().for_each(tell);
@@ -197,5 +211,39 @@ impl Followed {
         ahead.report = Some(report.clone());
         let (core, class) = (which.name(), report::ARCHIVE_LONGER);
         Ok(Some(Event::Evidence { core, class, is_signed: false, why, report: Some(report) }))
+    }
+
+    /// Tells of an archive that nobody gives, or only in part, as long as that is so: an agreement says nothing about it.
+    fn miss(&mut self, now: u64, which: ArchiveCore) -> Option<Event> {
+        let published = self.archive.as_ref().map(|archive| archive[which as usize].length())?;
+        let files = self.audit.files().filter(|_| *self.audit.verdict() == Verdict::Agrees)?;
+        let logged = match which {
+            ArchiveCore::Files => files.version,
+            ArchiveCore::Blobs => files.blobs,
+        };
+        let withheld = &mut self.withheld[which as usize];
+        if published >= logged {
+            *withheld = None;
+            return None;
+        }
+        let withheld = match withheld {
+            Some(withheld) if withheld.published == published => withheld,
+            withheld => {
+                let (tell_at, interval_ms) = (now.saturating_add(WITHHELD_DELAY_MS), WITHHELD_DELAY_MS);
+                withheld.insert(Withheld { published, since: now, tell_at, interval_ms })
+            }
+        };
+        if now < withheld.tell_at {
+            return None;
+        }
+        withheld.interval_ms = (2 * withheld.interval_ms).min(SUSPICION_INTERVAL_MS_MAX);
+        withheld.tell_at = now.saturating_add(withheld.interval_ms);
+        let why = format!(
+            "the log agrees, but the archive was not compared as a whole: nobody gives more than {published} of the {logged} \
+             blocks of its {which} core, for {} s",
+            now.saturating_sub(withheld.since) / 1000
+        );
+        let (core, class) = (which.name(), "archive-withheld");
+        Some(Event::Evidence { core, class, is_signed: false, why, report: None })
     }
 }
