@@ -23,6 +23,8 @@ pub(super) enum Cheat {
     TimeBack,
     Garbage,
     AlteredContent,
+    AlteredName,
+    ArchiveInsideCall,
     SecondHistory,
 }
 
@@ -33,7 +35,7 @@ pub(super) enum Expected {
     Evidence { class: &'static str },
 }
 
-const ALL: [Cheat; 10] = [
+const ALL: [Cheat; 12] = [
     Cheat::WrongResult,
     Cheat::WrongError,
     Cheat::WrongFiles,
@@ -43,6 +45,8 @@ const ALL: [Cheat; 10] = [
     Cheat::TimeBack,
     Cheat::Garbage,
     Cheat::AlteredContent,
+    Cheat::AlteredName,
+    Cheat::ArchiveInsideCall,
     Cheat::SecondHistory,
 ];
 
@@ -62,6 +66,8 @@ impl Cheat {
             Self::TimeBack => "cheat: time back",
             Self::Garbage => "cheat: garbage",
             Self::AlteredContent => "cheat: altered content",
+            Self::AlteredName => "cheat: altered name",
+            Self::ArchiveInsideCall => "cheat: archive signed in the midst of a call",
             Self::SecondHistory => "cheat: second history",
         }
     }
@@ -90,12 +96,18 @@ impl Cheat {
             world.host.call(method, args);
         }
         world.stop(HOST);
-        let core = if let Self::AlteredContent = self { "blobs" } else { "log" };
+        let core = match self {
+            Self::AlteredContent => "blobs",
+            Self::AlteredName | Self::ArchiveInsideCall => "files",
+            _ => "log",
+        };
         world.host.rewrite(core, |blocks| match self {
-            Self::AlteredContent => {
+            Self::AlteredContent | Self::AlteredName => {
                 let last = blocks.len() - 1;
                 blocks[last].push(b'!');
             }
+            // `save` writes two files, and its entry passes over the length between them.
+            Self::ArchiveInsideCall => drop(blocks.pop()),
             Self::DroppedCall => drop(blocks.remove(first)),
             Self::InsertedCall => blocks.insert(first, blocks[first].clone()),
             Self::Garbage => blocks[first + 1] = b"garbage".to_vec(),
@@ -113,7 +125,7 @@ impl Cheat {
         match self {
             Self::WrongResult | Self::FalseFault | Self::DroppedCall | Self::SecondHistory => 0,
             Self::WrongError | Self::Garbage | Self::InsertedCall => 1,
-            Self::WrongFiles | Self::AlteredContent => 2,
+            Self::WrongFiles | Self::AlteredContent | Self::AlteredName | Self::ArchiveInsideCall => 2,
             Self::TimeBack => 3,
         }
     }
@@ -127,7 +139,8 @@ impl Cheat {
             Self::FalseFault => "false-fault",
             Self::TimeBack => "time-went-back",
             Self::Garbage => "malformed-entry",
-            Self::AlteredContent => "archive-differs",
+            Self::AlteredContent | Self::AlteredName => "archive-differs",
+            Self::ArchiveInsideCall => "archive-longer",
             Self::SecondHistory => "equivocation",
         }
     }
