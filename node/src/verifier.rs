@@ -200,7 +200,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     /// The cores in a directory are not where they belong.
-    #[error("{} is mixed up: its call log lies in `{found}`, and `log` is none\nhint: put each core back under its own name", path.display())]
+    #[error("{} is mixed up: its call log lies in `{found}`, and `log` is none; put each core back under its own name", path.display())]
     MixedUp {
         /// The data directory.
         path: PathBuf,
@@ -208,7 +208,7 @@ pub enum VerifyError {
         found: &'static str,
     },
     /// The log's last append is not whole.
-    #[error("the oplog in {} ends in what is no whole entry, after {length} entries: a crash, or damage\nhint: start its host, which takes back in what is whole or says what is wrong", path.display())]
+    #[error("the oplog in {} ends in what is no whole entry, after {length} entries: a crash, or damage; start its host, which takes back in what is whole or says what is wrong", path.display())]
     BrokenEnd {
         /// The log's directory.
         path: PathBuf,
