@@ -274,7 +274,15 @@ impl<S: ArchiveStore> Replay<S> {
         else {
             return Ok(());
         };
-        let finished = execution.finish().map_err(|error| of_execution(block, error))?;
+        let finished = match execution.finish() {
+            Ok(finished) => finished,
+            Err(error) => {
+                // What the calls behind it give now says nothing.
+                self.awaited.clear();
+                self.state = State::Over;
+                return Err(of_execution(block, error));
+            }
+        };
         audit::compare(&logged, &finished.outcome).map_err(|violation| {
             self.awaited.clear();
             self.state = State::Over;
