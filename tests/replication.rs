@@ -1,11 +1,12 @@
 //! Replication with stock JavaScript peers, in both directions: real `vms` processes and real Node.js processes over TCP.
 //!
 //! Start from [`JsPeer`], which does what a test tells it. `logs.rs`, `drives.rs` and `blocks.rs` have JavaScript copy
-//! what we serve and the reverse, `relays.rs` puts it between a host and a watcher, and `traps.rs` brings it into the
+//! what we serve and the reverse, `forks.rs` has it cut its own core off before a watcher's eyes, `relays.rs` puts it between a host and a watcher, and `traps.rs` brings it into the
 //! states in which it is known to stall, to pause its peer, or to break the connection.
 
 mod blocks;
 mod drives;
+mod forks;
 mod logs;
 mod relays;
 mod traps;

@@ -48,6 +48,10 @@ told({
     const core = find(key)
     await core.append(sizes.map((size, at) => Buffer.alloc(size, `${core.length + at} `)))
   },
+  // Cuts a core of its own off, on a fork or, as a restored backup would, on none.
+  async truncate ({ key, length, fork }) {
+    await find(key).truncate(length, { fork })
+  },
   // Waits until the log is so long.
   async long ({ key, length }) {
     const core = find(key)
