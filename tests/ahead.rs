@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
-use libvms_protocol::entry::{Call, CallEntry, Entry, FilesHead, Outcome};
+use libvms_protocol::entry::{Call, CallEntry, Entry, FilesChange, FilesHead, FilesLengths, Outcome};
 use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
@@ -85,8 +85,12 @@ fn a_watcher_goes_on_saying_that_an_archive_is_ahead_while_calls_write_nothing()
             let why = event["why"].as_str().expect("a reason");
             assert!(why.starts_with("cannot tell: the archive is ahead of the log"), "{why}");
             let report = report(&event);
-            assert_eq!((&report["archiveHead"]["length"], &report["head"]["length"]), (&json!(4), &json!(9 + result)));
-            let state = std::fs::read_to_string(watched.join(served.log.key().to_string()).join("state.json"));
+            assert_eq!(
+                (&report["archiveHead"]["length"], &report["head"]["length"]),
+                (&json!(4), &json!(9 + result))
+            );
+            let state =
+                std::fs::read_to_string(watched.join(served.log.key().to_string()).join("state.json"));
             assert!(state.is_ok_and(|state| state.contains("cannot-verify")));
             served.log.append(&[inc(15 + result)]).expect("a disk");
         }
@@ -116,8 +120,12 @@ fn convicted(unlogged: &[&str], class: &str) {
         let report = report(&ended);
         assert_eq!(report["archiveHead"]["length"], json!(LENGTHS[1] + unlogged.len() as u64));
         assert!(report["head"]["length"].as_u64() > Some(9), "{report}");
-        let blocks: Vec<u64> =
-            report["entries"].as_array().expect("entries").iter().filter_map(|entry| entry["block"].as_u64()).collect();
+        let blocks: Vec<u64> = report["entries"]
+            .as_array()
+            .expect("entries")
+            .iter()
+            .filter_map(|entry| entry["block"].as_u64())
+            .collect();
         assert!(blocks.len() == 3 && blocks[0] == 0 && (7..blocks[2]).contains(&blocks[1]), "{blocks:?}");
         assert_eq!(json!(blocks[2]), ended["block"]);
         let (code, report, _) = audit(&served.key(), &served);
@@ -149,13 +157,16 @@ fn an_unlogged_file_convicts_once_an_entry_names_its_length() {
 
 #[test]
 fn an_entry_that_names_another_hash_at_a_signed_length_convicts_without_blocks() {
-    let heads = Outcome::Returned {
-        value: Some(Value::Integer(14)),
-        files: Some(FilesHead { version: 4, hash: TreeHash([7; 32]), blobs: 3, blobs_hash: TreeHash([7; 32]) }),
-    };
+    let hash = TreeHash([7; 32]);
+    let head = FilesHead { version: 4, hash, blobs: 3, blobs_hash: hash };
+    let from = Some(FilesLengths { version: 3, blobs: 2 });
+    let files = Some(FilesChange { head, from });
+    let heads = Outcome::Returned { value: Some(Value::Integer(14)), files };
     // Its own lie comes to light first: what the call would have written is known to every auditor.
     let place = honest();
-    rewrite(&place.data().join("log"), |blocks| blocks.push(entry("save", vec![Value::Text("c".into())], heads)));
+    rewrite(&place.data().join("log"), |blocks| {
+        blocks.push(entry("save", vec![Value::Text("c".into())], heads))
+    });
     let (code, report) = crate::harness::verify(&place.data());
     assert_eq!((code, &report["class"]), (1, &json!("wrong-files")), "{report}");
 }
@@ -171,10 +182,18 @@ fn an_archive_that_nobody_gives_is_not_agreed_with() {
         let (key, peer) = (log.key().url(), format!("--peer={address}"));
         let output = vms(["verify", &key, &peer]);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
-        assert!(text(&output.stdout).contains("agrees: 8 calls; archive not seen"), "{}", text(&output.stdout));
+        assert!(
+            text(&output.stdout).contains("agrees: 8 calls; archive not seen"),
+            "{}",
+            text(&output.stdout)
+        );
         let output = vms(["verify", &key, &peer, "--json"]);
         let report: Json = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!((&report["verdict"], &report["archive"]), (&json!("agrees"), &json!("not-seen")), "{report}");
+        assert_eq!(
+            (&report["verdict"], &report["archive"]),
+            (&json!("agrees"), &json!("not-seen")),
+            "{report}"
+        );
         network.shutdown().await;
     });
 }
@@ -190,7 +209,10 @@ fn a_part_of_an_archive_is_not_agreed_with_as_the_whole() {
         run(async {
             let served = Served::of(&place.data()).await;
             let (code, report, text) = audit(&served.key(), &served);
-            assert_eq!((code, &report["verdict"], &report["archive"]), (3, &json!("agrees"), &json!("behind")));
+            assert_eq!(
+                (code, &report["verdict"], &report["archive"]),
+                (3, &json!("agrees"), &json!("behind"))
+            );
             assert!(text.contains(said), "{text}");
             served.network.shutdown().await;
         });
@@ -216,7 +238,12 @@ fn a_log_that_comes_while_its_archive_is_waited_with_is_taken() {
         served.log.append(&log).expect("a disk");
         let output = verify.wait_with_output().expect("it ends");
         let report: Json = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!((output.status.code(), &report["length"]), (Some(0), &json!(9)), "{report} {:?}", start.elapsed());
+        assert_eq!(
+            (output.status.code(), &report["length"]),
+            (Some(0), &json!(9)),
+            "{report} {:?}",
+            start.elapsed()
+        );
         served.network.shutdown().await;
     });
 }

@@ -48,7 +48,9 @@ fn methods() -> Vec<&'static str> {
 fn post(url: &str, body: &str) -> String {
     let address = url.trim_start_matches("ws://").trim_end_matches('/');
     let mut socket = TcpStream::connect(address).expect("the host listens");
-    let head = format!("POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    );
     write!(socket, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).expect("sent");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("UTF-8");
@@ -80,10 +82,16 @@ fn every_answer_is_what_the_log_holds() {
     run(async {
         let host = place.host();
         for method in methods() {
-            answers.push(post(host.url(), &json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [] }).to_string()));
+            answers.push(post(
+                host.url(),
+                &json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [] }).to_string(),
+            ));
         }
         let arguments = r#"[-0, 9007199254740993, 1e3, {"a": 1, "a": 2}, {"__proto__": 1}]"#;
-        answers.push(post(host.url(), &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"echo","params":{arguments}}}"#)));
+        answers.push(post(
+            host.url(),
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"echo","params":{arguments}}}"#),
+        ));
         let client = host.client().await;
         for method in methods() {
             // Over a WebSocket the same: compared below by the second half of the log.
@@ -121,17 +129,14 @@ fn every_answer_is_what_the_log_holds() {
 #[test]
 fn the_rust_api_answers_what_the_log_holds() {
     let directory = tempfile::tempdir().expect("a directory");
-    let deployment =
-        Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
+    let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Relaxed).expect("deployed");
     run(async {
         for method in methods() {
             let Ok(answer) = vm.call(None, method, vec![]).await else { continue };
             let [log, ..] = vm.cores();
             let block = log.block(answer.block).expect("durable");
-            let Ok(Entry::Call(entry)) = Entry::decode(&block) else {
-                panic!("a call")
-            };
+            let Ok(Entry::Call(entry)) = Entry::decode(&block) else { panic!("a call") };
             let Ok(Outcome::Returned { value, .. }) = entry.result.outcome() else {
                 panic!("{method} returned")
             };
@@ -159,8 +164,7 @@ fn what_was_acknowledged_is_in_the_archive_that_readers_open() {
 #[test]
 fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
     let directory = tempfile::tempdir().expect("a directory");
-    let deployment =
-        Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
+    let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Sync).expect("deployed");
     run(async {
         let [log, files, blobs] = vm.cores();

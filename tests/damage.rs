@@ -105,7 +105,9 @@ fn a_log_whose_calls_are_gone_is_refused_with_what_to_do() {
             change(&log.join("oplog"), |bytes| bytes.truncate(bytes.len() - 1));
             change(&log.join("data"), |bytes| bytes.truncate(bytes.len() - 1));
         }),
-        ("the last byte of the data", |log| change(&log.join("data"), |bytes| bytes.truncate(bytes.len() - 1))),
+        ("the last byte of the data", |log| {
+            change(&log.join("data"), |bytes| bytes.truncate(bytes.len() - 1))
+        }),
         ("a byte in the midst of the data", |log| change(&log.join("data"), |bytes| bytes[700] ^= 1)),
         ("both headers", |log| change(&log.join("oplog"), |bytes| bytes[20] ^= 1)),
     ];
@@ -125,8 +127,11 @@ fn a_log_whose_calls_are_gone_is_refused_with_what_to_do() {
 #[test]
 fn half_of_a_write_that_nobody_was_told_of_is_given_up() {
     let place = killed(12);
-    let torn: [(&str, &[u8]); 3] =
-        [("the beginning of an entry", b"\xa3\x64call\xa4\x62at\x1b"), ("zeros", &[0; 500]), ("a byte", b"\xa3")];
+    let torn: [(&str, &[u8]); 3] = [
+        ("the beginning of an entry", b"\xa3\x64call\xa4\x62at\x1b"),
+        ("zeros", &[0; 500]),
+        ("a byte", b"\xa3"),
+    ];
     for (what, bytes) in torn {
         let damaged = copied(&place);
         change(&damaged.path().join("log/data"), |data| data.extend(bytes));
@@ -181,7 +186,10 @@ fn a_tree_that_is_damaged_is_not_signed_on() {
             let damaged = copied(&place);
             change(&damaged.path().join(core).join("tree"), |bytes| bytes[at] ^= 1);
             let refused = start(damaged.path()).expect_err("its proofs would be wrong");
-            assert!(refused.contains("is damaged") && refused.contains("good copy of"), "{core} {at}: {refused}");
+            assert!(
+                refused.contains("is damaged") && refused.contains("good copy of"),
+                "{core} {at}: {refused}"
+            );
         }
         // Nobody reads the bitfield but programs that read the files themselves.
         let damaged = copied(&place);
@@ -224,11 +232,15 @@ fn a_slip_of_an_operator_accuses_nobody() {
     });
     let old = slip("an old log", |data| rewrite(&data.join("log"), |blocks| blocks.truncate(9)));
     assert!(why(&old).starts_with("cannot tell: the archive is ahead of the log"), "{old}");
-    slip("an oplog cut short", |data| change(&data.join("log/oplog"), |bytes| bytes.truncate(bytes.len() - 1)));
+    slip("an oplog cut short", |data| {
+        change(&data.join("log/oplog"), |bytes| bytes.truncate(bytes.len() - 1))
+    });
     slip("an empty directory", |data| std::fs::remove_dir_all(data).expect("removed"));
     let alone = Place::new(SCRIPT);
     run(async { assert!(alone.host().terminate().success()) });
-    ["files", "blobs"].iter().for_each(|core| std::fs::remove_dir_all(alone.data().join(core)).expect("removed"));
+    ["files", "blobs"]
+        .iter()
+        .for_each(|core| std::fs::remove_dir_all(alone.data().join(core)).expect("removed"));
     let output = vms(["verify".as_ref(), alone.data().as_os_str()]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stdout).contains("archive not seen"), "{}", text(&output.stdout));

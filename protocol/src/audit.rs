@@ -70,7 +70,9 @@ pub enum Violation {
         block: u64,
     },
     /// A head of the archive was signed over other blocks than the logged calls left it with at that length.
-    #[error("the {core} core was signed with {length} blocks that are not those that the logged calls left it with")]
+    #[error(
+        "the {core} core was signed with {length} blocks that are not those that the logged calls left it with"
+    )]
     ArchiveHeadDiffers {
         /// Which core.
         core: ArchiveCore,

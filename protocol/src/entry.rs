@@ -312,7 +312,9 @@ mod tests {
             rest = &rest[entry.len()..];
         }
         assert_eq!(Entry::first_length(rest), None);
-        for hostile in [&[0xff][..], &[0x9f, 0], &[0xbc], &[0xbb; 9], &[0x5b, 255, 255, 255, 255, 255, 255, 255, 255]] {
+        for hostile in
+            [&[0xff][..], &[0x9f, 0], &[0xbc], &[0xbb; 9], &[0x5b, 255, 255, 255, 255, 255, 255, 255, 255]]
+        {
             let length = Entry::first_length(hostile);
             assert!(length.is_none_or(|length| length <= hostile.len()), "{hostile:x?} {length:?}");
         }

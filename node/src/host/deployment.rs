@@ -317,8 +317,8 @@ pub(super) fn open(
     }
     let lock = DataDirectory::lock(directory)?;
     finish(directory)?;
-    let (mut log, tail) = Core::open_with_tail(&directory.join(LOG), durability)
-        .map_err(|error| damaged(directory, error))?;
+    let (mut log, tail) =
+        Core::open_with_tail(&directory.join(LOG), durability).map_err(|error| damaged(directory, error))?;
     let (files, blobs) = open_archive(directory, durability).map_err(|error| damaged(directory, error))?;
     let store = HostStore::new(files, blobs);
     let (execution, init, latest_at, taken) = replay(directory, &log, tail.as_ref(), &store, progress)?;

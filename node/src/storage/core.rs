@@ -260,7 +260,9 @@ impl Core {
                 && batch.iter().map(Vec::len).sum::<usize>() < BLOCK_BYTES_MAX
             {
                 let block = blocks.next_block()?;
-                batch.push(block.ok_or_else(|| StorageError::damaged(self.journal.path(), "its data changes"))?);
+                batch.push(
+                    block.ok_or_else(|| StorageError::damaged(self.journal.path(), "its data changes"))?,
+                );
                 left -= 1;
             }
             self.append(&batch)?;
@@ -378,7 +380,17 @@ impl Core {
         }
         let head = watch::Sender::new(Head { roots: roots.clone(), checkpoint });
         let reader = Reader::new(Arc::clone(&journal), roots);
-        Ok(Self { journal, reader, hypercore: None, key, secret_key, checkpoint, head, is_poisoned: false, is_settled: false })
+        Ok(Self {
+            journal,
+            reader,
+            hypercore: None,
+            key,
+            secret_key,
+            checkpoint,
+            head,
+            is_poisoned: false,
+            is_settled: false,
+        })
     }
 
     /// Says what is wrong with this core's files.

@@ -253,7 +253,8 @@ fn every_crash_leaves_the_acknowledged_blocks() {
 #[test]
 fn what_is_made_durable_later_opens_after_a_loss_of_power_and_holds_no_wrong_block() {
     let world = World::new(empty_core());
-    let mut core = Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
+    let mut core =
+        Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
     let mut durable = vec![(0, 0)];
     for append in 0..40 {
         core.append(&blocks(core.length(), [1, 3, 1, 2][append % 4])).expect("appended");
@@ -298,8 +299,10 @@ fn what_is_made_durable_later_opens_after_a_loss_of_power_and_holds_no_wrong_blo
 #[test]
 fn an_append_that_is_made_durable_later_waits_for_no_sync() {
     let world = World::new(empty_core());
-    let mut core = Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
-    let syncs = |world: &World| world.steps().iter().filter(|(_, change)| matches!(change, Change::Sync)).count();
+    let mut core =
+        Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
+    let syncs =
+        |world: &World| world.steps().iter().filter(|(_, change)| matches!(change, Change::Sync)).count();
     for _ in 0..60 {
         let before = syncs(&world);
         core.append(&["one", "two"]).expect("appended");

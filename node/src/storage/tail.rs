@@ -188,7 +188,9 @@ impl TailCheck<'_> {
                 false => self.contradict(true),
             }
         }
-        if broken.length == Some(length) && broken.signature.is_some_and(|signature| self.is_signed(&signature)) {
+        if broken.length == Some(length)
+            && broken.signature.is_some_and(|signature| self.is_signed(&signature))
+        {
             self.signed = length;
         }
         let is_other = |node: &Node| added.iter().any(|ours| ours.index == node.index && ours != node);
@@ -215,7 +217,9 @@ impl TailCheck<'_> {
                 Err(TailError::Contradiction { length })
             }
             // Where everything that was found is signed, the length that it tells is what is broken.
-            (_, Some(length)) if length > found && !(self.signed == found && found > self.tail.roots.length()) => {
+            (_, Some(length))
+                if length > found && !(self.signed == found && found > self.tail.roots.length()) =>
+            {
                 Err(TailError::Missing { length, found })
             }
             _ => Ok(()),

@@ -108,7 +108,8 @@ impl Followed {
     pub fn new(directory: PathBuf, log: SharedReplica, settings: Settings) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
         let told = State::read(&directory);
-        let mut followed = Self { directory, log, archive: None, audit, told, ahead: [None, None], withheld: [None; 2] };
+        let mut followed =
+            Self { directory, log, archive: None, audit, told, ahead: [None, None], withheld: [None; 2] };
         for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
             let kept = report::find_ahead(&followed.directory, which);
             kept.into_iter().for_each(|head| followed.audit.recall_archive_head(which, head));
@@ -155,7 +156,10 @@ impl Followed {
     fn tell(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
         // Once that the archive is ahead was told, nothing else is said of a log that agrees.
         let is_ahead = self.ahead.iter().flatten().any(|ahead| ahead.report.is_some());
-        let state = State::of(&if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() }, &self.audit);
+        let state = State::of(
+            &if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() },
+            &self.audit,
+        );
         if state == self.told {
             return Ok(());
         }
@@ -178,7 +182,8 @@ impl Followed {
     /// that it did not log; as likely, the peer with the newer log is out of reach. As long as nothing decides it, that is
     /// said again, each time after a longer while.
     fn suspect(&mut self, now: u64, which: ArchiveCore) -> Result<Option<Event>, VerifyError> {
-        let head = self.audit.unexplained(which).filter(|_| *self.audit.verdict() == Verdict::Agrees).copied();
+        let head =
+            self.audit.unexplained(which).filter(|_| *self.audit.verdict() == Verdict::Agrees).copied();
         let Some(head) = head else {
             // A finding's own report holds the head; what was explained is nothing to keep.
             if self.ahead[which as usize].take().is_some_and(|ahead| ahead.report.is_some()) {
@@ -207,7 +212,8 @@ impl Followed {
             self.audit.conclude(),
             now.saturating_sub(ahead.since) / 1000
         );
-        let report = report::write_ahead(&self.directory, which, &head, self.log.checkpoint().as_ref(), &why)?;
+        let report =
+            report::write_ahead(&self.directory, which, &head, self.log.checkpoint().as_ref(), &why)?;
         ahead.report = Some(report.clone());
         let (core, class) = (which.name(), report::ARCHIVE_LONGER);
         Ok(Some(Event::Evidence { core, class, is_signed: false, why, report: Some(report) }))

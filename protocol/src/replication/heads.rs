@@ -41,7 +41,9 @@ impl Replicator {
         let mut stayed = vec![];
         for (&id, peer) in &mut self.peers {
             if peer.shorter_deadline(ours).is_some_and(|deadline| deadline <= now) {
-                stayed.extend(peer.shorter.take().map(|(theirs, _)| Evidence::ShorterSigned { peer: id, theirs }));
+                stayed.extend(
+                    peer.shorter.take().map(|(theirs, _)| Evidence::ShorterSigned { peer: id, theirs }),
+                );
             }
         }
         stayed.into_iter().for_each(|evidence| self.report(evidence));
