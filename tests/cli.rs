@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, VMS, example, program, run, text, vms};
+use crate::harness::{Host, Place, Process, VMS, example, program, run, signal, text, vms};
 
 /// Arguments of a command, its exit code, and what stdout and stderr must hold.
 fn ends(arguments: &[&str], code: i32, stdout: &str, stderr: &str) {
@@ -191,7 +191,8 @@ fn the_host_never_logs_what_callers_say() {
         .arg("--dir")
         .arg(place.data())
         .args(["--port", "0", "--json", "-vvv"]);
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("vms starts");
+    let mut process =
+        Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("vms starts");
     let mut line = String::new();
     let mut stdout = std::io::BufReader::new(process.stdout.take().expect("a pipe"));
     std::io::BufRead::read_line(&mut stdout, &mut line).expect("it announces itself");
@@ -200,8 +201,7 @@ fn the_host_never_logs_what_callers_say() {
     let called = vms(["call", url, "f", "argument-text", "--user", "user-text"]);
     assert_eq!(text(&called.stdout), "\"argument-text-result\"\n");
     vms(["call", url, "g"]);
-    let id = process.id().to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
+    signal(process.id(), "TERM");
     let output = process.wait_with_output().expect("it ends");
     let log = text(&output.stderr);
     assert!(log.contains("call executed"), "the log is on: {log}");
@@ -336,12 +336,8 @@ fn the_repl_reads_calls_from_a_pipe() {
     let home = tempfile::tempdir().expect("a temporary directory");
     let mut command = program();
     command.args(["repl", host.url()]).env("XDG_STATE_HOME", home.path());
-    let mut process = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("vms starts");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command).expect("vms starts");
     let lines = b"client.increment()\nincrement(41)\nclient.nothing()\nclient.get(\n\nclient.get()\n";
     process.stdin.take().expect("a pipe").write_all(lines).expect("it reads");
     let output = process.wait_with_output().expect("it ends");
@@ -369,9 +365,8 @@ fn every_example_is_served() {
         for line in source.lines().filter_map(|line| line.strip_prefix("//   vms call ws://127.0.0.1:5555/ "))
         {
             // The shell takes the quotes away; the address is the one that was free.
-            let output =
-                Command::new("bash").args(["-c", &format!("{VMS} call {} {line}", host.url())]).output();
-            let output = output.expect("bash is there");
+            let line = format!("{VMS} call {} {line}", host.url());
+            let output = Process::output(Command::new("bash").args(["-c", &line])).expect("bash is there");
             assert!(output.status.success(), "{name}: {line}: {}", text(&output.stderr));
         }
         assert!(host.terminate().success());

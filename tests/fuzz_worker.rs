@@ -8,8 +8,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use serde::Serialize;
 
 use crate::determinism::generator::{LIMITS, program};
 use crate::dice::Dice;
-use crate::harness::{VMS, example, run, variable};
+use crate::harness::{Process, confine, example, run, variable};
 
 /// The driver's patience under [`LIMITS`] is a little over ten seconds; the rest is for a busy machine.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
@@ -47,7 +46,7 @@ enum Frame<'a> {
 
 #[test]
 fn whatever_workers_get_and_say_their_driver_goes_on() {
-    libvms::vm::run_workers_with(Path::new(VMS));
+    confine();
     let (seconds, seed) = (variable("VMS_FUZZ_SECONDS", 10), variable("VMS_SEED", 1));
     let witness = Witness::start();
     let (end, watch) = (Instant::now() + Duration::from_secs(seconds), Watch::start(seed));
@@ -199,17 +198,12 @@ fn say_to_worker(dice: &mut Dice) {
 }
 
 /// A worker process without a driver.
-fn bare_worker() -> (UnixStream, Child) {
+fn bare_worker() -> (UnixStream, Process) {
     let (socket, other) = UnixStream::pair().expect("a socket");
-    let process = crate::harness::program()
-        .args(["__worker", env!("CARGO_PKG_VERSION"), &std::process::id().to_string()])
-        .env_clear()
-        .stdin(OwnedFd::from(other))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("vms starts");
-    (socket, process)
+    let mut command = crate::harness::program();
+    command.args(["__worker", env!("CARGO_PKG_VERSION"), &std::process::id().to_string()]).env_clear();
+    command.stdin(OwnedFd::from(other)).stdout(Stdio::null()).stderr(Stdio::null());
+    (socket, Process::start(&mut command).expect("vms starts"))
 }
 
 fn frame(message: &Frame<'_>) -> Vec<u8> {

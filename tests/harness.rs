@@ -1,13 +1,19 @@
 //! A host process to call, kill and audit.
 
+mod process;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+#[cfg(target_os = "linux")]
+pub(crate) use process::children;
+pub(crate) use process::{Process, signal};
 
 /// The program under test.
 pub(crate) const VMS: &str = env!("CARGO_BIN_EXE_vms");
@@ -21,7 +27,12 @@ pub(crate) fn program() -> Command {
 
 /// Runs `vms` to its end.
 pub(crate) fn vms<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    program().args(arguments).stdin(Stdio::null()).output().expect("vms starts")
+    Process::output(program().args(arguments)).expect("vms starts")
+}
+
+/// Gives the library, where a test uses it itself, the program under test for its workers.
+pub(crate) fn confine() {
+    libvms::vm::run_workers_with(Path::new(VMS));
 }
 
 /// Text of a stream that must be UTF-8.
@@ -103,7 +114,7 @@ pub(crate) fn verify(directory: &Path) -> (i32, Value) {
 
 /// A running `vms host`. Dropping it kills it.
 pub(crate) struct Host {
-    process: Child,
+    process: Process,
     /// What it has said when it was ready, one object for each service.
     pub(crate) announced: Vec<Value>,
 }
@@ -121,13 +132,9 @@ impl Host {
     pub(crate) fn try_start(command: &mut Command) -> Result<Self, String> {
         let services =
             command.get_args().filter(|argument| argument.to_string_lossy().ends_with(".js")).count();
-        let mut process = command
-            .args(["--port", "0", "--json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("vms starts");
+        command.args(["--port", "0", "--json"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start(command).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         let announced: Vec<Value> = lines
             .take(services.max(1))
@@ -163,8 +170,7 @@ impl Host {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        self.signal("TERM");
-        self.process.wait().expect("it ends")
+        self.process.end_by("TERM")
     }
 
     /// The id of its process.
@@ -173,9 +179,7 @@ impl Host {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
-        assert!(sent.success());
+        signal(self.process.id(), name);
     }
 
     /// Whether it has not ended.
@@ -192,13 +196,6 @@ impl Host {
 
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.process.wait().expect("it ends")
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
     }
 }
 

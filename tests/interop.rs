@@ -1,15 +1,15 @@
 //! The stock npm packages at work on what a host writes and serves: they read its cores, and call it.
 //!
 //! Start from [`node`], which runs one of the scripts in `interop/` with the packages of `interop/package.json`. Those
-//! are installed at the first run. Nothing here leaves this machine but that installation.
+//! are installed at the first run (`packages.rs`). Nothing here leaves this machine but that installation.
+
+pub(crate) mod packages;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::Stdio;
 
 use data_encoding::{BASE64, HEXLOWER};
 use libvms::storage::{Core, Durability};
@@ -17,64 +17,14 @@ use libvms_protocol::identity::SecretKey;
 use libvms_protocol::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, example, program, run, text, vms};
-
-/// The packages, by their exact versions. `qaap-uws`, native code of 2018 that today's Node.js does not compile, is
-/// replaced by `ws`, whose interface it has; the packages that we call are as their authors left them.
-const PACKAGES: &str = include_str!("interop/package.json");
-
-/// The directory `node_modules` with the packages, installed where it is not there yet.
-pub(crate) fn packages() -> &'static Path {
-    static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    // A failure is kept, too: the next test would wait as long to fail the same way.
-    let installed = INSTALLED.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
-        install_once(&directory).map(|()| directory.join("node_modules"))
-    });
-    installed.as_ref().unwrap_or_else(|why| panic!("cannot install the packages of this test: {why}"))
-}
-
-/// Leaves a directory that has the packages of this very `package.json`, whoever else is at it.
-fn install_once(directory: &Path) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
-    fs::create_dir_all(directory).map_err(failed)?;
-    let lock = File::create(directory.join("lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    let installed = directory.join("installed.json");
-    if fs::read_to_string(&installed).is_ok_and(|packages| packages == PACKAGES) {
-        return Ok(());
-    }
-    let _may_be_new = fs::remove_file(&installed);
-    let _may_be_new = fs::remove_dir_all(directory.join("node_modules"));
-    fs::write(directory.join("package.json"), PACKAGES).map_err(failed)?;
-    install(directory)?;
-    fs::write(installed, PACKAGES).map_err(failed)
-}
-
-fn install(directory: &Path) -> Result<(), String> {
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]);
-    // npm would try for many minutes where there is no network.
-    npm.args(["--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]);
-    let output = npm.current_dir(directory).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| missing("npm", &error))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("npm install failed; is the registry in reach?\n{}", text(&output.stderr))),
-    }
-}
-
-fn missing(program: &str, error: &std::io::Error) -> String {
-    format!("{program} does not start ({error}); .ci/setup installs Node.js and npm")
-}
+use crate::harness::{Host, Place, Process, example, program, run, text, vms};
 
 /// Runs a script of `interop/`, and gives what it prints.
 fn node(script: &str, argument: &Value) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop").join(script);
-    let mut node = Command::new("node");
-    node.arg(path).env("NODE_PATH", packages());
-    node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut node = node.spawn().unwrap_or_else(|error| panic!("{}", missing("node", &error)));
+    let mut node = packages::node();
+    node.arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut node = Process::start(&mut node).expect("node starts");
     let mut stdin = node.stdin.take().expect("a pipe");
     // A script that does not read on has failed, and says why on stderr.
     let _may_be_gone = stdin.write_all(argument.to_string().as_bytes());

@@ -1,8 +1,8 @@
 //! Peers behind routers that translate addresses: hosts, watchers and stock Hyperswarm find each other and get through.
 //!
 //! Each test has a [`Laboratory`] of network namespaces: four nodes of the DHT in a public network, and peers in it or
-//! behind routers of Linux' own NAT. Nothing leaves them. Where the system allows no namespaces (they take root, and the
-//! commands `ip` and `nft`) the tests do nothing and say so.
+//! behind routers of Linux' own NAT. Nothing leaves them. They take root: for others the tests do nothing and say
+//! so, but fail where the variable `CI` is set. And they take the commands `ip` and `nft`: without them the tests fail.
 
 mod laboratory;
 mod program;
@@ -50,8 +50,8 @@ fn serve_script(laboratory: &Laboratory, place: Place, script: &Path) -> (Progra
 /// A program of stock Hyperswarm.
 fn swarm_js(mode: &str, arguments: &[&str]) -> Command {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/swarm.js");
-    let mut node = Command::new("node");
-    node.arg(script).arg(mode).args(laboratory::BOOTSTRAP).args(arguments).env("NODE_PATH", packages());
+    let mut node = packages::node();
+    node.arg(script).arg(mode).args(laboratory::BOOTSTRAP).args(arguments);
     node
 }
 

@@ -19,7 +19,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -28,7 +27,7 @@ use libvms::vm::message::{Call, FileAnswer, FileReply, FileRequest, Load, Outcom
 use libvms::vm::{Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 
-use crate::harness::VMS;
+use crate::harness::{confine, signal};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -58,7 +57,7 @@ struct Run {
 
 #[test]
 fn every_attack_ends_by_its_limits_and_as_ever() {
-    libvms::vm::run_workers_with(Path::new(VMS));
+    confine();
     let expected = read("../tests/snapshots/probes.txt");
     let expected: BTreeMap<&str, &str> =
         expected.lines().filter_map(|line| line.split_once(" => ")).collect();
@@ -192,9 +191,7 @@ fn run(probe: &Probe, place: Sandbox) -> Run {
         match (incoming.recv_timeout(Duration::from_millis(50)), process) {
             (Ok(run), _) => break run,
             (Err(_), Some(process)) if computed(process) > TIME_MAX => {
-                let id = process.to_string();
-                let killed = Command::new("kill").args(["-s", "KILL", &id]).status();
-                assert!(killed.expect("kill is there").success());
+                signal(process, "KILL");
                 break Run { outcome: KILLED.into(), fuel: 0, time: TIME_MAX };
             }
             (Err(_), _) => assert!(!driver.is_finished(), "{}", probe.name),

@@ -14,7 +14,7 @@ mod traps;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use data_encoding::HEXLOWER;
 use libvms::net::{Held, Network, NetworkOptions};
@@ -23,12 +23,12 @@ use libvms_protocol::identity::SecretKey;
 use libvms_protocol::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, program};
+use crate::harness::{Host, Process, program};
 use crate::interop::packages;
 
 /// A stock peer in a process of its own; see `interop/peer.js`.
 pub(crate) struct JsPeer {
-    process: Child,
+    process: Process,
     /// The end of its input is its end.
     stdin: Option<ChildStdin>,
     lines: std::io::Lines<BufReader<ChildStdout>>,
@@ -54,10 +54,11 @@ impl JsPeer {
     /// Any script of `interop/` that does what it is told.
     pub(crate) fn run(script: &str, kind: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop").join(script);
-        let mut node = Command::new("node");
+        let mut node = packages::node();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        node.arg(script).arg(kind).arg(directory.path()).env("NODE_PATH", packages());
-        let mut process = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node is there");
+        node.arg(script).arg(kind).arg(directory.path());
+        let mut process =
+            Process::start(node.stdin(Stdio::piped()).stdout(Stdio::piped())).expect("node starts");
         let stdin = process.stdin.take();
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         Self { process, stdin, lines, _directory: directory }
@@ -151,7 +152,7 @@ impl Drop for JsPeer {
 
 /// A running `vms replicate`. Dropping it kills it.
 struct Replicating {
-    process: Child,
+    process: Process,
     address: SocketAddr,
 }
 
@@ -160,7 +161,8 @@ impl Replicating {
         let mut command = program();
         command.args(["replicate", key, "--json", "--dir"]).arg(directory);
         command.args(peers.iter().map(|peer| format!("--peer={peer}")));
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
+        let mut process =
+            Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped())).expect("vms starts");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
@@ -179,16 +181,7 @@ impl Replicating {
 
     /// SIGTERM: everything is on disk at the end.
     fn terminate(mut self) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
-        assert!(self.process.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Replicating {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
+        assert!(self.process.end_by("TERM").success());
     }
 }
 

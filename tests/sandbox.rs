@@ -1,6 +1,5 @@
 //! Scripts in processes of their own: the same outcomes as on a thread, and a lock that holds.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Client, Host, Place, VMS, program, run};
+use crate::harness::{Client, Host, Place, Process, children, confine, program, run, signal};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -22,7 +21,7 @@ fn worker(limits: Limits) -> Worker {
 }
 
 fn start(sandbox: Sandbox, limits: Limits) -> Worker {
-    libvms::vm::run_workers_with(Path::new(VMS));
+    confine();
     let worker = Worker::start_in(sandbox, limits).expect("a worker");
     assert_eq!(worker.process_id().is_some(), sandbox == Sandbox::Process);
     worker
@@ -205,8 +204,9 @@ fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
 
 /// A process of the same user that waits.
 #[cfg(debug_assertions)]
-fn victim() -> std::process::Child {
-    Command::new("sleep").arg("1000").stdin(std::process::Stdio::null()).spawn().expect("sleep is there")
+fn victim() -> Process {
+    Process::start(Command::new("sleep").arg("1000").stdin(std::process::Stdio::null()))
+        .expect("sleep is there")
 }
 
 #[cfg(debug_assertions)]
@@ -524,24 +524,13 @@ fn ticks(id: u32) -> u64 {
 
 /// The workers among the children of a process.
 fn workers_of(parent: u32) -> Vec<u32> {
-    let parent = parent.to_string();
-    let output =
-        Command::new("ps").args(["-o", "pid=,args=", "--ppid", &parent]).output().expect("ps is there");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter(|line| line.contains("__worker"))
-        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
-        .collect()
+    let children = children(parent).into_iter();
+    children.filter(|(_, arguments)| arguments.contains("__worker")).map(|(id, _)| id).collect()
 }
 
 /// Whether a process runs; one that has ended and was not waited for does not.
 fn is_alive(id: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
-}
-
-fn signal(id: u32, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &id.to_string()]).status().expect("kill is there");
-    assert!(sent.success());
 }
 
 /// Calls per second in a process and on a thread, with 16 and 128 calls in flight:

@@ -18,13 +18,13 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Place, program};
+use crate::harness::{Client, Place, Process, program, signal};
 use crate::replication::JsPeer;
 
 /// Longer than anything here takes on a busy machine.
@@ -129,7 +129,7 @@ impl Dht {
 
 /// A running `vms` that finds others by key. Dropping it kills it.
 struct Running {
-    process: Child,
+    process: Process,
     stderr: std::fs::File,
     lines: Receiver<Value>,
     /// What has come while something else was waited for.
@@ -146,7 +146,7 @@ impl Running {
         command.args(bootstrap.iter().map(|address| format!("--bootstrap={address}")));
         let stderr = tempfile::tempfile().expect("a temporary file");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone().expect("a file"));
-        let mut process = command.spawn().expect("vms starts");
+        let mut process = Process::start(&mut command).expect("vms starts");
         let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
         // Read on in any case: nobody is to wait for a test that looks elsewhere.
@@ -193,8 +193,7 @@ impl Running {
 
     /// SIGTERM; gives what it says at the end.
     fn terminate(mut self) -> Value {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
+        signal(self.process.id(), "TERM");
         let last = self.until("network");
         assert!(self.process.wait().expect("it ends").success());
         // A task that panics ends nothing but itself, and everything would seem well for a while.
@@ -207,13 +206,6 @@ impl Running {
         self.stderr.rewind().expect("a file");
         self.stderr.read_to_string(&mut text).expect("UTF-8");
         text
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::harness::{Place, program, run, text, vms};
+use crate::harness::{Place, Process, program, run, text, vms};
 
 /// Clears the screen in two ways, turns the direction of reading, hides, and forges a line.
 const NASTY: &str = "a\u{1b}[2J\u{9b}2J\u{202e}\u{200b}\u{7f}\u{0}\r\n\u{2028}error: b'";
@@ -127,7 +127,7 @@ fn the_repl_shows_names_results_and_errors() {
         let mut command = program();
         command.args(["repl", &url]).env("XDG_STATE_HOME", home.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("vms starts");
+        let mut process = Process::start(&mut command).expect("vms starts");
         let lines = format!("throw()\nf()\n{NASTY}\n");
         process.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("it reads");
         let output = process.wait_with_output().expect("it ends");

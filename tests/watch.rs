@@ -3,20 +3,20 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, program, run, text, vms};
+use crate::harness::{Host, Place, Process, program, run, text, vms};
 use crate::tamper::{honest, rewrite};
 
 pub(crate) const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 /// A running `vms watch`. Dropping it kills it.
 pub(crate) struct Watching {
-    process: Child,
+    process: Process,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
@@ -29,7 +29,8 @@ impl Watching {
         let mut command = program();
         command.arg("watch").args(targets).args(["--json", "--dir"]).arg(directory);
         command.args(peers.iter().map(|peer| format!("--peer={peer}")));
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("vms starts");
+        let mut process =
+            Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped())).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         Self { process, lines }
     }
@@ -61,16 +62,7 @@ impl Watching {
     }
 
     fn terminate(mut self) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
-        assert_eq!(self.process.wait().expect("it ends").code(), Some(0));
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
+        assert_eq!(self.process.end_by("TERM").code(), Some(0));
     }
 }
 
@@ -212,7 +204,7 @@ fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
         assert_eq!(report["publishedBlobs"], report["filesBlobs"], "the whole archive was compared");
         let mut command = program();
         command.args(["replicate", host.url(), "--json", "--dir"]).arg(copies.path());
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("vms starts");
+        let mut process = Process::start(command.stdout(Stdio::piped())).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         let mut replicator = Watching { process, lines };
         let address = replicator.until(|event| event["event"] == "copying")["address"].clone();

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use data_encoding::HEXLOWER;
 use libvms::vm::Sandbox;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::generator::{CALLS_PER_PROGRAM, LIMITS, program};
 use super::recording::Recording;
-use crate::harness::{VMS, variable};
+use crate::harness::{Process, confine, variable};
 
 /// Where and how the calls are executed.
 struct Surroundings {
@@ -77,21 +77,13 @@ fn other_build() -> Option<Surroundings> {
 }
 
 impl Surroundings {
-    fn start(&self, task: &Task) -> Child {
+    fn start(&self, task: &Task) -> Process {
         let json = serde_json::to_string(task).expect("JSON");
-        Command::new(&self.program)
-            .args([
-                "--exact",
-                "determinism::differential::execute_the_calls_of_a_seed",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env(TASK, json)
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("it starts")
+        let mut command = Command::new(&self.program);
+        command.args(["--exact", "determinism::differential::execute_the_calls_of_a_seed", "--ignored"]);
+        command.arg("--nocapture").env(TASK, json);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        Process::start(command.stdin(Stdio::null()).stdout(Stdio::null())).expect("it starts")
     }
 
     /// The task of executing the scripts of a seed here, whose report goes into `directory`.
@@ -126,7 +118,7 @@ fn compare(surroundings: &[Surroundings], seed: u64, calls: u64, is_deep: bool) 
 }
 
 fn reports(surroundings: &[Surroundings], tasks: &[Task]) -> Vec<String> {
-    let children: Vec<Child> =
+    let children: Vec<Process> =
         surroundings.iter().zip(tasks).map(|(place, task)| place.start(task)).collect();
     for (place, mut child) in surroundings.iter().zip(children) {
         assert!(child.wait().expect("it ends").success(), "{}: it failed", place.name);
@@ -161,7 +153,7 @@ fn calls_give_the_same_entries_in_all_surroundings() {
 fn execute_the_calls_of_a_seed() {
     let Ok(task) = std::env::var(TASK) else { return };
     let task: Task = serde_json::from_str(&task).expect("a task");
-    libvms::vm::run_workers_with(Path::new(VMS));
+    confine();
     if task.in_process {
         Sandbox::Process.choose()
     } else {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
 use libvms::net::{Network, NetworkOptions};
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::peer::PATIENCE;
-use crate::harness::{Client, memory, processor_time, program, run};
+use crate::harness::{Client, Process, memory, processor_time, program, run, signal};
 
 /// A running `vms` command whose stdout and stderr are looked at in the end. Dropping it kills it.
 pub(super) struct Victim {
-    process: Child,
+    process: Process,
     lines: std::io::Lines<BufReader<ChildStdout>>,
     stderr: std::fs::File,
 }
@@ -25,14 +25,10 @@ pub(super) struct Victim {
 impl Victim {
     pub(super) fn start(arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>) -> Self {
         let stderr = tempfile::tempfile().expect("a temporary file");
-        let mut process = program()
-            .args(arguments)
-            .arg("--json")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(stderr.try_clone().expect("a file"))
-            .spawn()
-            .expect("vms starts");
+        let mut command = program();
+        command.args(arguments).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(stderr.try_clone().expect("a file"));
+        let mut process = Process::start(&mut command).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         Self { process, lines, stderr }
     }
@@ -61,8 +57,7 @@ impl Victim {
 
     /// Ends it in order; gives what its network says it has done.
     pub(super) fn terminate(mut self) -> Value {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill is there").success());
+        signal(self.process.id(), "TERM");
         let network = self.event("network");
         let code = self.process.wait().expect("it ends").code();
         let stderr = self.stderr();
@@ -81,13 +76,6 @@ impl Victim {
         self.stderr.rewind().expect("a file");
         self.stderr.read_to_string(&mut text).expect("UTF-8");
         text
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
     }
 }
 

@@ -80,7 +80,15 @@ impl Laboratory {
             nodes: RefCell::default(),
             peers: Cell::new(0),
         };
+        for (command, option) in [("ip", "-Version"), ("nft", "--version")] {
+            let answer = run(&[command, option], "");
+            assert!(
+                answer.is_ok() || !is_root(),
+                "this test needs the commands `ip` and `nft`: run `.ci/setup --tests` ({answer:?})"
+            );
+        }
         if let Err(why) = laboratory.prepare() {
+            assert!(std::env::var_os("CI").is_none(), "no network namespaces, and CI skips no test: {why}");
             let skipped = format!("skipped, for want of network namespaces: {why}\n");
             // Nobody may be reading; the test is skipped all the same.
             let _unheard = std::io::stderr().write_all(skipped.as_bytes());
@@ -105,7 +113,6 @@ impl Laboratory {
     /// What the tests cannot do without; its failure says what is missing.
     fn prepare(&self) -> Result<(), String> {
         let public = self.namespace("public")?;
-        run(&["nft", "--version"], "")?;
         bridge(&public)?;
         for node in 1..=NODES {
             ip(&format!("-n {public} address add 20.7.0.{node}/24 dev bridge"))?;
@@ -223,6 +230,11 @@ fn masquerade(namespace: &str, nat: Nat) -> Result<(), String> {
         "
     );
     run(&["ip", "netns", "exec", namespace, "nft", "-f", "-"], &rules)
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Deletes what a test that was killed has left.

@@ -1,13 +1,15 @@
 //! A process in a namespace, and what it says: [`Program`].
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use crate::harness::Process;
+
 /// A running process. Dropping it kills it.
 pub(super) struct Program {
-    process: Child,
+    _process: Process,
     said: Receiver<String>,
     heard: Vec<String>,
 }
@@ -23,16 +25,13 @@ impl Program {
         command.get_current_dir().into_iter().for_each(|directory| _ = within.current_dir(directory));
         within.env("VMS_LOG", "libvms=debug").env("NO_COLOR", "1");
         within.env_remove("VMS_NO_SWARM").env_remove("VMS_BOOTSTRAP").env_remove("VMS_SWARM_PORT");
-        let mut process = within
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the system has `ip`, as a laboratory has shown");
+        within.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process =
+            Process::start(&mut within).expect("the system has `ip`, as a laboratory has shown");
         let (sender, said) = channel();
         tell(process.stdout.take().expect("a pipe"), sender.clone());
         tell(process.stderr.take().expect("a pipe"), sender);
-        Self { process, said, heard: vec![] }
+        Self { _process: process, said, heard: vec![] }
     }
 
     /// The first line that has all these words, be it said already or not.
@@ -55,13 +54,6 @@ impl Program {
             };
             self.heard.push(line);
         }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _may_have_ended = self.process.kill();
-        let _may_have_ended = self.process.wait();
     }
 }
 

@@ -1,8 +1,11 @@
 //! The stock JavaScript sides of what is measured, as processes: [`Js`].
 
+#[path = "../../../tests/interop/packages.rs"]
+mod packages;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::Value;
 
@@ -15,11 +18,9 @@ pub(crate) struct Js {
 impl Js {
     /// Runs a script of `benches/`.
     pub(crate) fn start(script: &str, arguments: &[String]) -> Self {
-        let packages = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("interop/node_modules");
-        assert!(packages.exists(), "no packages of npm yet: `cargo test --test node interop` installs them");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(script);
-        let mut node = Command::new("node");
-        node.arg(script).args(arguments).env("NODE_PATH", packages);
+        let mut node = packages::node();
+        node.arg(script).args(arguments);
         let mut process =
             node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Node.js is installed");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
