@@ -2,8 +2,9 @@
 //!
 //! Start from [`Dht`], a network of either kind of nodes or of both, and from [`Running`], a `vms` that is in it. `found.rs`
 //! has every kind of peer find every other one, `announced.rs` looks at what nodes keep about a host and when they let go
-//! of it, `restarts.rs` has peers go and come back elsewhere, `datagrams.rs` sends a host what broke others, and
-//! `figures.rs` measures how long it all takes. Nothing here talks to the public network.
+//! of it, `values.rs` has a stock client keep values there, `restarts.rs` has peers go and come back elsewhere,
+//! `datagrams.rs` sends a host what broke others, and `figures.rs` measures how long it all takes. Nothing here talks to
+//! the public network.
 
 mod announced;
 #[cfg(target_os = "linux")]
@@ -13,6 +14,7 @@ mod found;
 #[cfg(target_os = "linux")]
 mod insider;
 mod restarts;
+mod values;
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Seek};

@@ -26,6 +26,7 @@ pub mod incoming;
 mod known_relays;
 pub mod listener;
 pub mod message;
+pub mod mutable;
 pub mod namespaces;
 mod nat;
 pub mod node;

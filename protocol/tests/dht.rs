@@ -15,5 +15,6 @@ mod secret;
 mod simulation;
 mod storage;
 mod stream_ids;
+mod values;
 mod vectors;
 mod world;

@@ -46,6 +46,40 @@ told({
     const distance = (port) => hash(LOCAL, port).map((byte, at) => byte ^ target[at])
     return [...ports].sort((a, b) => Buffer.compare(distance(a), distance(b)))
   },
+  // A client of a network of other nodes.
+  async client ({ bootstrap }) {
+    client = new DHT({ bootstrap: bootstrap.map(at), host: LOCAL })
+    await client.fullyBootstrapped()
+  },
+  // Puts a value; gives its hash.
+  async immutablePut ({ value }) {
+    const { hash } = await client.immutablePut(Buffer.from(value))
+    return hash.toString('hex')
+  },
+  // The value, or null.
+  async immutableGet ({ hash }) {
+    const found = await client.immutableGet(Buffer.from(hash, 'hex'))
+    return found && found.value.toString()
+  },
+  // Puts a value under a key; gives the key.
+  async mutablePut ({ seed, seq, value }) {
+    const keyPair = DHT.keyPair(Buffer.alloc(32, seed))
+    await client.mutablePut(keyPair, Buffer.from(value), { seq })
+    return keyPair.publicKey.toString('hex')
+  },
+  // The value under a key with its number, or null.
+  async mutableGet ({ key, seq = 0, latest = true }) {
+    const found = await client.mutableGet(Buffer.from(key, 'hex'), { seq, latest })
+    return found && { seq: found.seq, value: found.value.toString() }
+  },
+  // Announces a key of this seed under a topic.
+  async announce ({ topic, seed }) {
+    await client.announce(Buffer.from(topic, 'hex'), DHT.keyPair(Buffer.alloc(32, seed))).finished()
+  },
+  // Takes that back.
+  async unannounce ({ topic, seed }) {
+    await client.unannounce(Buffer.from(topic, 'hex'), DHT.keyPair(Buffer.alloc(32, seed)))
+  },
   // The keys of all whom a lookup finds.
   async lookup ({ topic }) {
     const keys = new Set()

@@ -17,6 +17,14 @@ impl Command {
     pub const ANNOUNCE: Self = Self::External(4);
     /// Forget the record of a peer under the target.
     pub const UNANNOUNCE: Self = Self::External(5);
+    /// Keep a value under the hash of its owner's key, who has signed it.
+    pub const MUTABLE_PUT: Self = Self::External(6);
+    /// Tell the value under the hash of a key.
+    pub const MUTABLE_GET: Self = Self::External(7);
+    /// Keep a value under its own hash.
+    pub const IMMUTABLE_PUT: Self = Self::External(8);
+    /// Tell the value with this hash.
+    pub const IMMUTABLE_GET: Self = Self::External(9);
     /// Extensions. Nodes that do not have the extension are silent.
     pub const PLUGIN: Self = Self::External(10);
 }

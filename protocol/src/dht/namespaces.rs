@@ -25,3 +25,8 @@ pub fn announce() -> [u8; 32] {
 pub fn unannounce() -> [u8; 32] {
     namespace(NAME, 5)
 }
+
+/// In front of what a mutable value signs.
+pub fn mutable_put() -> [u8; 32] {
+    namespace(NAME, 6)
+}

@@ -72,7 +72,8 @@ pub enum Mode {
     /// It is a part of the network as soon as it knows its address: a bootstrap node or one of a test network. The
     /// operator vouches that it can be reached.
     Persistent {
-        /// The public address, where the operator knows it; else other nodes tell.
+        /// The public address, where the operator knows it; else other nodes tell, or those who ask it something if it
+        /// is the first one.
         address: Option<Address>,
     },
 }
@@ -355,6 +356,17 @@ impl Node {
     /// The id of the node, if it is persistent.
     pub fn id(&self) -> Option<NodeId> {
         self.own.as_ref().map(NodeId::of)
+    }
+
+    /// The id of the node as the sender of a request knows it, if others may depend on the node.
+    ///
+    /// The first node of a network may have nobody to tell it its address. It is then where the sender says that it has
+    /// sent to: it checks that id itself, and a wrong one leads only the one astray who named it.
+    pub fn id_for(&self, handle: &ReplyHandle) -> Option<NodeId> {
+        let is_first =
+            self.settings.mode == (Mode::Persistent { address: None }) && self.settings.bootstrap.is_empty();
+        let is_here = is_first && handle.to.port() == self.settings.server_port;
+        self.id().or_else(|| is_here.then(|| NodeId::of(&handle.to)))
     }
 
     /// What others say that the address of the asking socket is.

@@ -1,22 +1,26 @@
-//! What a persistent node keeps for others: records of topics, and routes to peers that announced themselves.
+//! What a persistent node keeps for others: records of topics, routes to peers that announced themselves, and values.
 //!
-//! Start from [`Storage::answer`], which serves FIND_PEER, LOOKUP, ANNOUNCE and UNANNOUNCE. Nothing is stored that its
-//! owner has not signed for this very node, and everything is forgotten unless it is announced again. MUTABLE_* and
-//! IMMUTABLE_* are not served: LibVMS has no use for them, and they make a node keep strangers' data.
+//! Start from [`Storage::answer`], which serves all commands of hyperdht from FIND_PEER to IMMUTABLE_GET. No record is
+//! stored that its owner has not signed for this very node, and everything is forgotten unless it is put again. LibVMS
+//! has no use for values, but a network of our nodes alone is to carry whatever a stock one does.
 //!
 //! A host that floods a topic with made-up keys fills its own share only: of the hosts that announced a topic, each
 //! gets one record into an answer before any gets a second one.
 
 mod generation;
+mod item;
 
 use super::address::{Address, NodeId, Target};
 use super::announce::{Announcement, Destination, Purpose};
 use super::incoming::{Incoming, Reply};
-use super::message::{Command, Token};
+use super::message::{Command, ErrorCode, Token};
+use super::mutable::{MutablePut, VALUE_BYTES_MAX};
 use super::random::Random;
 use super::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, RELAYS_MAX, peer_target};
 use crate::tree::hash::blake2b;
+use crate::wire::encoding::Reader;
 use generation::{Generations, Record};
+use item::{Content, Items};
 
 /// How far a bump may lie in the future: clocks differ, but not by more than a minute among honest peers.
 const BUMP_AHEAD_MAX_MS: u64 = 60_000;
@@ -57,17 +61,18 @@ pub struct Now {
     pub unix: u64,
 }
 
-/// The records and routes of one node.
+/// The records, routes and values of one node.
 #[derive(Debug)]
 pub struct Storage {
     generations: Generations,
+    items: Items,
     random: Random,
 }
 
 impl Storage {
     /// An empty one. `seed` must be 32 fresh random bytes: they decide which records an answer shows.
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { generations: Generations::default(), random: Random::new(seed) }
+        Self { generations: Generations::default(), items: Items::default(), random: Random::new(seed) }
     }
 
     /// The answer to a request, or none: then nothing is answered.
@@ -76,11 +81,18 @@ impl Storage {
     pub fn answer(&mut self, now: Now, own: Option<&NodeId>, asked: &Asked<'_>) -> Option<Reply> {
         let Some(own) = own else { return Some(Reply::unknown_command()) };
         self.generations.advance(now.steady);
+        self.items.advance(now.steady);
         match asked.command {
             Command::FIND_PEER => Some(Reply::found(self.route_record(asked.target?))),
             Command::LOOKUP => Some(Reply::found(self.lookup(asked.target?))),
             Command::ANNOUNCE => self.announce(now, own, asked),
             Command::UNANNOUNCE => self.unannounce(own, asked),
+            Command::MUTABLE_PUT => self.put_mutable(asked),
+            Command::MUTABLE_GET => self.get_mutable(asked).map(Reply::found),
+            Command::IMMUTABLE_PUT => self.put_immutable(asked),
+            Command::IMMUTABLE_GET => {
+                Some(Reply::found(self.items.immutable(asked.target?).map(<[u8]>::to_vec)))
+            }
             Command::PLUGIN => None,
             _ => Some(Reply::unknown_command()),
         }
@@ -95,6 +107,11 @@ impl Storage {
     /// How many records and routes there are.
     pub fn record_count(&self) -> usize {
         self.generations.record_count()
+    }
+
+    /// How many values there are, mutable and immutable ones.
+    pub fn value_count(&self) -> usize {
+        self.items.count()
     }
 
     fn route_record(&self, target: &Target) -> Option<Vec<u8>> {
@@ -159,6 +176,42 @@ impl Storage {
             self.generations.remove_route(target);
         }
         Some(Reply::acknowledged())
+    }
+}
+
+impl Storage {
+    /// Nothing is acknowledged that is not stored: then there is no answer. An answer is as long as any, as the
+    /// reference's.
+    fn put_immutable(&mut self, asked: &Asked<'_>) -> Option<Reply> {
+        let (target, value, _) = (asked.target?, asked.value?, asked.token?);
+        let is_meant = value.len() <= VALUE_BYTES_MAX && blake2b(&[value]) == target.0;
+        let is_stored =
+            is_meant && self.items.put(*target, asked.from.ip(), Content::Immutable(value.to_vec()));
+        is_stored.then(|| Reply::found(None))
+    }
+
+    fn put_mutable(&mut self, asked: &Asked<'_>) -> Option<Reply> {
+        let (target, value, _) = (asked.target?, asked.value?, asked.token?);
+        let MutablePut { public_key, item } = MutablePut::decode(value).ok()?;
+        if peer_target(&public_key) != *target || !item.is_signed_by(&public_key) {
+            return None;
+        }
+        if let Some(known) = self.items.mutable(target) {
+            if known.sequence == item.sequence && known.value != item.value {
+                return Some(Reply::failed(ErrorCode::SEQUENCE_REUSED));
+            }
+            if item.sequence < known.sequence {
+                return Some(Reply::failed(ErrorCode::SEQUENCE_TOO_LOW));
+            }
+        }
+        self.items.put(*target, asked.from.ip(), Content::Mutable(item)).then(|| Reply::found(None))
+    }
+
+    /// The value, if it is not older than asked for. None where the request is none: it has no answer then.
+    fn get_mutable(&self, asked: &Asked<'_>) -> Option<Option<Vec<u8>>> {
+        let sequence = Reader::new(asked.value?).uint().ok()?;
+        let item = self.items.mutable(asked.target?);
+        Some(item.filter(|item| item.sequence >= sequence).map(|item| item.encode()))
     }
 }
 

@@ -15,7 +15,7 @@ impl HyperDht {
             Command::PEER_HANDSHAKE | Command::PEER_HOLEPUNCH => self.carry(now, incoming),
             _ => {
                 let time = Now { steady: now, unix: now.saturating_add(self.unix_offset_ms) };
-                let own: Option<NodeId> = self.node.id();
+                let own: Option<NodeId> = self.node.id_for(&incoming.handle);
                 let reply = self.storage.answer(time, own.as_ref(), &Asked::from(&incoming));
                 if let Some(reply) = reply {
                     self.node.reply(now, incoming.handle, reply);

@@ -30,7 +30,7 @@ impl Node {
         let response = Response {
             tid: handle.tid,
             to: handle.from,
-            id: self.id_through(handle.socket),
+            id: self.id_for(&handle).filter(|_| handle.socket == Socket::Server),
             token: with_token.then(|| self.tokens.issue(now, handle.from.ip())),
             closer: target.map(|target| self.table.closest(&target, CLOSEST_MAX)).unwrap_or_default(),
             error,
