@@ -12,9 +12,15 @@ use libvms::verifier::{Verdict, Verifier};
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
 
-#[tokio::main]
+fn main() -> Result<(), Box<dyn Error>> {
+    // Scripts run in processes of their own, locked up, which are this program again. Without this line no script runs;
+    // who wants them unconfined says so: libvms::vm::Sandbox::Off.choose()
+    libvms::vm::run_if_worker();
+    tokio::runtime::Runtime::new()?.block_on(serve())
+}
+
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn serve() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let code = include_str!("counter.js").to_owned();
     let deployment = Deployment { code, title: "counter".into(), limits: Limits::default() };

@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod determinism;
 mod dice;
+mod embedding;
 mod errors;
 mod export;
 mod formats;

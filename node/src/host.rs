@@ -40,7 +40,9 @@ use files::Shown;
 use store::HostStore;
 use suspension::Suspensions;
 
+use crate::execution::ExecutionError;
 use crate::storage::{CoreView, Durability};
+use crate::vm::Sandbox;
 
 /// Calls that may wait at a time; more are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;
@@ -141,13 +143,14 @@ impl Vm {
     /// Deploys a script into an empty or new data directory and calls its `init`.
     ///
     /// # Errors
-    /// Where the script does not load or its `init` fails (nothing is left behind then), or the directory can not be
-    /// used; see [`HostError`].
+    /// Where the script does not load or its `init` fails (nothing is left behind then), the directory can not be used,
+    /// or scripts cannot be confined here (see [`Sandbox`]); see [`HostError`].
     pub fn deploy(
         directory: &Path,
         deployment: Deployment,
         durability: Durability,
     ) -> Result<Self, HostError> {
+        Sandbox::check().map_err(ExecutionError::from)?;
         Self::start(directory, deployment::deploy(directory, deployment, durability)?)
     }
 
@@ -156,12 +159,14 @@ impl Vm {
     /// `progress` is told how many of how many entries have been replayed.
     ///
     /// # Errors
-    /// Where the directory holds no service, is in use, or its log and archive contradict each other; see [`HostError`].
+    /// Where the directory holds no service, is in use, its log and archive contradict each other, or scripts cannot
+    /// be confined here (see [`Sandbox`]); see [`HostError`].
     pub fn open(
         directory: &Path,
         durability: Durability,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, HostError> {
+        Sandbox::check().map_err(ExecutionError::from)?;
         Self::start(directory, deployment::open(directory, durability, progress)?)
     }
 

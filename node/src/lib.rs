@@ -5,6 +5,8 @@
 //! crate `libvms_protocol`; this crate has what needs a machine.
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Verifier`] to audit one.
+//! Scripts run in locked-down processes, which are that program again: it calls [`vm::run_if_worker`] first in its
+//! `main`, or chooses [`vm::Sandbox::Off`]. Without either no script runs.
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive

@@ -30,6 +30,7 @@ use crate::host::{BLOBS, FILES, LOG};
 use crate::net::{CoreEvent, Held, Network};
 use crate::replay::Settings;
 use crate::storage::{DataDirectory, Replica, SharedReplica, StorageError};
+use crate::vm::{Sandbox, WorkerError};
 
 use evidence::Claims;
 pub use evidence::EvidenceJudge;
@@ -55,6 +56,9 @@ pub enum WatcherError {
     /// Its copy cannot be kept.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Scripts are to be confined here, and can not be.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -64,12 +68,13 @@ impl Watcher {
     /// A watcher that keeps its copies in `directory`, and gets them from `network`.
     ///
     /// # Errors
-    /// Where the directory is in use or can not be used.
+    /// Where the directory is in use or can not be used, or scripts cannot be confined: see [`Sandbox`].
     pub fn new(
         directory: &Path,
         network: Arc<Network>,
         settings: Settings,
     ) -> Result<(Self, Events), WatcherError> {
+        Sandbox::check()?;
         let directory = DataDirectory::lock(directory)?;
         let (events, receiver) = mpsc::unbounded_channel();
         Ok((Self { directory, network, settings, events, followed: vec![] }, receiver))

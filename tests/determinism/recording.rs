@@ -12,6 +12,8 @@ use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Epoch, Fault, Format,
 use libvms_protocol::identity::SecretKey;
 use libvms_protocol::value::Value;
 
+use crate::harness::confine;
+
 /// 2026-03-01 00:00 UTC, when the first service is deployed.
 const START: u64 = 1_772_323_200_000;
 /// Milliseconds from call to call: odd, so that times are not all round.
@@ -30,6 +32,7 @@ pub(super) struct Recording {
 impl Recording {
     /// Deploys a script in a log of the format and calls its `init`, if it has one.
     pub(super) fn start(format: Format, code: String, limits: Limits) -> Self {
+        confine();
         let limits = if format == Format::V1 { limits } else { limits.with_load() };
         let init = Init {
             v: format,

@@ -14,6 +14,7 @@ use libvms_protocol::entry::{Entry, Limits};
 use libvms_protocol::value::Value;
 
 use super::dice::Dice;
+use crate::harness::confine;
 use crate::tamper::rewrite;
 use crate::violations::copy;
 
@@ -48,6 +49,7 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let deployment =
             Deployment { code: SCRIPT.into(), title: "simulated".into(), limits: Limits::default() };
+        confine();
         let vm = Vm::deploy(&directory, deployment, Durability::Relaxed).expect("an empty directory");
         Self { directory, state: State::Honest(Box::new(vm)), runtime }
     }

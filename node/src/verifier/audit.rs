@@ -12,6 +12,7 @@ use crate::archive::{ArchiveError, ArchiveStore};
 use crate::execution::ExecutionError;
 use crate::replay::{Counts, Replay, Settings, Stop};
 use crate::storage::{Scratch, StorageError};
+use crate::vm::Sandbox;
 
 /// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
 #[derive(Debug)]
@@ -38,8 +39,9 @@ impl Audit {
     /// An audit of the log with this key, from its first block on.
     ///
     /// # Errors
-    /// Where there is no room for working files.
+    /// Where there is no room for working files, or scripts cannot be confined here: see [`Sandbox`].
     pub fn new(log: PublicKey, settings: Settings) -> Result<Self, VerifyError> {
+        Sandbox::check().map_err(ExecutionError::from)?;
         let replay = new_replay(log, settings)?;
         let (published, archive_head) = (Default::default(), None);
         Ok(Self { log, settings, replay, verdict: Verdict::Agrees, published, archive_head })

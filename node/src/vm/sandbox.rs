@@ -30,10 +30,10 @@ pub(super) mod system;
 mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Once, OnceLock};
 
-use tracing::warn;
+use super::worker::WorkerError;
 
 #[cfg(all(target_os = "linux", debug_assertions))]
 pub use attempt::Attempt;
@@ -41,15 +41,17 @@ pub use attempt::Attempt;
 /// Where scripts run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
-    /// Each in a process of its own that can do nothing but compute. On Linux; elsewhere the same as `Off`.
+    /// Each in a process of its own that can do nothing but compute. It takes Linux, and a program that calls
+    /// [`run_if_worker`]: without them no script runs.
     #[default]
     Process,
-    /// On threads of this process. A fault of the engine is then a fault of the whole program.
+    /// On threads of this process, unconfined. A fault of the engine is then a fault of the whole program.
     Off,
 }
 
 /// Whether [`Sandbox::Off`] was chosen for the whole program.
-static OFF: AtomicBool = AtomicBool::new(false);
+/// The unit tests of this library have no `main` to call anything in, and no worker to start.
+static OFF: AtomicBool = AtomicBool::new(cfg!(test));
 /// The program that runs workers, once there is one.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
@@ -64,21 +66,27 @@ impl Sandbox {
         if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
     }
 
-    /// This place, or the next best that can be had. Warns once of a process that can not be had.
-    pub(super) fn available(self) -> Self {
-        static WARNED: Once = Once::new();
-        if self == Self::Process && PROGRAM.get().is_none() {
-            WARNED.call_once(|| warn!("scripts are not sandboxed: {}", WHY_NOT));
-            return Self::Off;
+    /// Fails where no script would run as it was chosen: before anything is made, or fetched, in vain.
+    pub(crate) fn check() -> Result<(), WorkerError> {
+        Self::current().available().map(|_| ())
+    }
+
+    /// This place, if it can be had. Nobody gets another one than was chosen: a script that runs unconfined by mistake
+    /// has the rights of the whole program.
+    pub(super) fn available(self) -> Result<Self, WorkerError> {
+        match self {
+            Self::Process if PROGRAM.get().is_none() => Err(WorkerError::Unconfined(WHY_NOT)),
+            place => Ok(place),
         }
-        self
     }
 }
 
 #[cfg(target_os = "linux")]
-const WHY_NOT: &str = "this program does not call libvms::vm::run_if_worker first in its main";
+const WHY_NOT: &str = "this program does not call libvms::vm::run_if_worker() first in its main. Call it there, or \
+    choose to run scripts unconfined: libvms::vm::Sandbox::Off.choose()";
 #[cfg(not(target_os = "linux"))]
-const WHY_NOT: &str = "only Linux has what it takes";
+const WHY_NOT: &str = "only Linux has what it takes. Choose to run scripts unconfined: --sandbox off of vms, \
+    libvms::vm::Sandbox::Off.choose() of the library";
 
 /// To be called before anything else in `main`: if this process was started as a worker, it runs the worker and never
 /// returns; if not, it returns at once, and the program can have worker processes.

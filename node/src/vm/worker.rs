@@ -50,6 +50,9 @@ pub enum WorkerError {
     /// The system gives no thread or no process.
     #[error("cannot start a worker: {0}")]
     Start(#[from] std::io::Error),
+    /// [`Sandbox::Process`] was chosen, as it is by default, and can not be had. Nothing ran.
+    #[error("no script runs here, because it would not be confined: {0}")]
+    Unconfined(&'static str),
     /// The limits ask for a stack that no worker has.
     #[error("the script's limits ask for a stack of {asked} bytes; a worker has at most {STACK_BYTES_MAX}")]
     Stack {
@@ -106,13 +109,13 @@ impl Worker {
     /// Starts a worker where [`Sandbox::current`] says, whose requests may each use as much as `limits` says.
     ///
     /// # Errors
-    /// Where the system gives no thread or process, or no worker has such a stack.
+    /// Where the system gives no thread or process, no worker has such a stack, or scripts are to be confined and
+    /// can not be.
     pub fn start(limits: Limits) -> Result<Self, WorkerError> {
         Self::start_in(Sandbox::current(), limits)
     }
 
-    /// As [`Worker::start`], in a place of the caller's choice. Where no process can be had at all, on a thread;
-    /// that is warned of once.
+    /// As [`Worker::start`], in a place of the caller's choice.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -120,7 +123,7 @@ impl Worker {
         if limits.stack > STACK_BYTES_MAX {
             return Err(WorkerError::Stack { asked: limits.stack });
         }
-        let place = match sandbox.available() {
+        let place = match sandbox.available()? {
             #[cfg(target_os = "linux")]
             Sandbox::Process => Place::Process(Box::new(ProcessWorker::start(limits)?)),
             _ => Place::Thread(ThreadWorker::start(limits)?),
