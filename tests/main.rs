@@ -30,6 +30,7 @@ mod readme;
 mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod setup;
 mod simulation;
 mod swarm;
 mod tamper;
