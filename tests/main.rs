@@ -25,6 +25,8 @@ mod messages;
 #[cfg(target_os = "linux")]
 mod nat;
 mod probes;
+#[cfg(target_os = "linux")]
+mod processes;
 mod reading;
 mod readme;
 mod replication;
