@@ -90,7 +90,7 @@ impl WorkerError {
         match self {
             Self::Nonsense(_) => true,
             Self::Ended(ending) => *ending != Ending::Killed(libc::SIGKILL),
-            Self::Start(_) | Self::Stack { .. } | Self::Overdue { .. } => false,
+            Self::Start(_) | Self::Unconfined(_) | Self::Stack { .. } | Self::Overdue { .. } => false,
         }
     }
 }
