@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, example, program, run, text, vms};
+use crate::harness::{Host, Place, Process, example, program, run, text, vms};
 
 const KEY: &str = "8a936455602e02758c8c7c30ccb60a02345166c3a57a4512e11d59f652d67b99";
 
@@ -16,7 +16,7 @@ const KEY: &str = "8a936455602e02758c8c7c30ccb60a02345166c3a57a4512e11d59f652d67
 fn vms_with(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = program();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().expect("vms starts");
+    let mut process = Process::start(&mut command).expect("vms starts");
     // It may end before it has read everything.
     let _refused = process.stdin.take().expect("a pipe").write_all(input);
     process.wait_with_output().expect("it ends")
@@ -341,7 +341,8 @@ fn the_operator_hears_of_each_refused_origin_once() {
     let mut command = program();
     command.arg("host").arg(place.script()).arg("--dir").arg(place.data());
     command.args(["--port", "0", "--json", "--allow-origin", "HTTPS://Example.com:443/"]);
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("vms starts");
+    let mut process =
+        Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).expect("vms starts");
     let mut line = String::new();
     BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it announces itself");
     let announced: Value = serde_json::from_str(&line).expect("an object");
