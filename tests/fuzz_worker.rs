@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use libvms::host::{Deployment, Vm};
+use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
 use libvms::verifier::{Verdict, Verifier};
 use libvms::vm::message::{Call, FileReply, Load, Report, Request, Thrown};
@@ -61,6 +61,7 @@ fn whatever_workers_get_and_say_their_driver_goes_on() {
             2 => say_to_worker(&mut dice),
             _ => {
                 if let Err(error) = attack_worker(&mut dice, round) {
+                    assert!(!error.is_defect(), "seed {seed}, round {round}: {error}");
                     deaths += 1;
                     tell(&format!("seed {seed}, round {round}: {error}"));
                 }
@@ -131,7 +132,9 @@ fn attack_service(dice: &mut Dice, round: u64) {
                 vm.call(Some("caller".into()), &method, args)
             })
             .collect();
-        futures::future::join_all(calls).await;
+        for answer in futures::future::join_all(calls).await {
+            assert_ne!(answer, Err(CallError::Defect), "round {round}: a worker has panicked");
+        }
         vm.close().await;
     });
     // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
@@ -156,6 +159,8 @@ fn say_to_driver(dice: &mut Dice) {
             Report::Done(libvms::vm::message::Done {
                 outcome: libvms::vm::message::Outcome::Returned(Some("[1]".into())),
                 fuel: dice.draw(),
+                output: dice.draw(),
+                result: dice.draw(),
             }),
             Report::File(libvms::vm::message::FileRequest::List { path: "/".into(), recursive: true }),
         ];

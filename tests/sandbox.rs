@@ -226,7 +226,41 @@ fn memory_of_a_worker_is_bounded_and_its_panic_is_its_own() {
     let line = attempt(Attempt::ExhaustMemory).expect("it lives");
     assert!(matches!(&line, Report::Console(line) if line.text.contains("memory")), "{line:?}");
     let ended = attempt(Attempt::Panic);
-    assert!(matches!(ended, Err(WorkerError::Ended(Ending::Exited(70)))), "{ended:?}");
+    assert!(matches!(ended, Err(WorkerError::Ended(Ending::Panicked))), "{ended:?}");
+}
+
+/// A panic of a worker is a defect of ours. It is no outcome of the call, neither `killed` nor any other.
+#[cfg(debug_assertions)]
+#[test]
+fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
+    use libvms::host::{CallError, Deployment, Vm};
+    use libvms::storage::Durability;
+    use libvms::verifier::{Verdict, Verifier};
+    libvms::vm::run_workers_with(Path::new(VMS));
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
+    let deployment = Deployment { code, title: "panics".into(), limits: Limits::default() };
+    let vm = Vm::deploy(place.path(), deployment, Durability::Relaxed).expect("a good script");
+    let call = |method: &str| vm.call(None, method, vec![]);
+    run(async {
+        let fine = |answer: Result<libvms::host::Answer, CallError>| {
+            answer.expect("an answer").json.expect("a number")
+        };
+        assert_eq!(fine(call("fine").await), "1");
+        libvms::vm::panic_in_calls_of(Some("met_a_defect"));
+        // Those that were sent ahead are not lost, and get the blocks that follow.
+        let (before, bad, after) =
+            futures::future::join3(call("fine"), call("met_a_defect"), call("fine")).await;
+        libvms::vm::panic_in_calls_of(None);
+        assert_eq!(bad, Err(CallError::Defect));
+        assert_eq!((fine(before), fine(after)), ("2".into(), "3".into()));
+        assert!(matches!(call("met_a_defect").await, Err(CallError::Suspended { .. })));
+        assert_eq!(fine(call("fine").await), "4");
+        vm.close().await;
+    });
+    assert_eq!(vm.log_length(), 5, "the first entry, and one for each call that had an outcome");
+    let audit = Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited");
+    assert_eq!(audit.verdict, Verdict::Agrees);
 }
 
 #[test]

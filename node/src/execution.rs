@@ -5,6 +5,7 @@
 //! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
@@ -41,6 +42,19 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Fuel that it used.
     pub fuel: u64,
+    /// What it used of its other limits.
+    pub used: Used,
+}
+
+/// What a call has used of its limits beside fuel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Bytes that it wrote to files and returned.
+    pub output: u64,
+    /// Bytes of its result's JSON text.
+    pub result: u64,
+    /// How long it was waited for, if the clock ended it.
+    pub time: Option<Duration>,
 }
 
 /// Why a script is not running.
@@ -174,6 +188,7 @@ impl<S: ArchiveStore> Execution<S> {
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
         let fuel = done.fuel;
+        let used = Used { output: done.output, result: done.result, time: None };
         let outcome = match done.outcome {
             message::Outcome::Returned(json) => self.returned(json.as_deref())?,
             message::Outcome::Threw(thrown) => Outcome::Threw(of_worker(thrown)),
@@ -182,7 +197,7 @@ impl<S: ArchiveStore> Execution<S> {
         if !matches!(outcome, Outcome::Returned { .. }) {
             self.archive.discard();
         }
-        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel })
+        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel, used })
     }
 
     fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {
@@ -243,7 +258,13 @@ fn of_worker(thrown: message::Thrown) -> Thrown {
 fn of_script(failure: &LoadFailure) -> String {
     let what = match &failure.outcome {
         message::Outcome::Threw(thrown) => format!("{}: {}", thrown.name, thrown.message),
-        message::Outcome::Fault(fault) => format!("stopped: {}", Fault::from(*fault).name()),
+        message::Outcome::Fault(message::Fault::Fuel) => {
+            "loading it took more steps than its limit `load`, ten times `fuel`; a new service gets more with `vms host --fuel`"
+                .into()
+        }
+        message::Outcome::Fault(message::Fault::Output) => {
+            "loading it wrote more than its limit `output`; a new service gets more with `vms host --output`".into()
+        }
         message::Outcome::Returned(_) => "not loaded".into(),
     };
     match &failure.position {

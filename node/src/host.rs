@@ -12,6 +12,7 @@ mod committer;
 mod deployment;
 mod executor;
 mod files;
+mod limit;
 mod recovery;
 mod service;
 mod store;
@@ -80,8 +81,19 @@ pub enum CallError {
     #[error("{}: {}", .0.name, .0.message)]
     Threw(Thrown),
     /// The call was stopped. It is in the log.
-    #[error("the call was stopped: {}", reason(*.0))]
-    Stopped(Fault),
+    #[error("the call was stopped: {why}")]
+    Stopped {
+        /// As the log says it.
+        fault: Fault,
+        /// Which limit it met, how much of it was used, and what moves it.
+        why: String,
+    },
+    /// A defect of this program has ended the call. It has no effect and is not in the log, which holds only what a call has
+    /// come to.
+    #[error(
+        "this host met a defect of its own program in the call, which has no effect and is not in the log"
+    )]
+    Defect,
     /// There is no such method, or it is not for callers. Nothing was executed.
     #[error("Method not found")]
     MethodNotFound,
@@ -189,8 +201,15 @@ impl Vm {
         let shown = store.clone();
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
-        let executor =
-            Executor::new(directory.into(), execution, store, shared.clone(), next_block, latest_at);
+        let executor = Executor::new(
+            directory.into(),
+            execution,
+            store,
+            shared.clone(),
+            init.limits,
+            next_block,
+            latest_at,
+        );
         let run = move || {
             executor.run(&queue, &commits);
             // The committer ends when the last sender is gone; only then may another process own the directory.
@@ -239,7 +258,11 @@ impl Vm {
             return Err(CallError::MethodNotFound);
         }
         if user_id.as_ref().is_some_and(|id| id.len() > limits::USER_ID_BYTES_MAX) {
-            let why = format!("a caller's name has at most {} bytes", limits::USER_ID_BYTES_MAX);
+            let bytes = user_id.as_ref().map_or(0, String::len);
+            let why = format!(
+                "a caller's name of {bytes} bytes is longer than the limit `caller`: {} bytes, which no option moves",
+                limits::USER_ID_BYTES_MAX
+            );
             return Err(CallError::InvalidArguments { why });
         }
         self.shared.check_suspended(method)?;
@@ -414,12 +437,4 @@ impl Drop for Place {
 /// Rounded up: whoever comes back then must not be too early.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + 1
-}
-
-fn reason(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Fuel => "it took more steps than its limit",
-        Fault::Output => "it returned or wrote more than its limit",
-        Fault::Killed => "it did not end in time, or ended the process that it ran in",
-    }
 }

@@ -33,6 +33,7 @@ mod math;
 pub mod message;
 mod meter;
 mod metering;
+mod prelude;
 mod random;
 mod sandbox;
 mod trial;
@@ -41,11 +42,15 @@ mod worker;
 pub use identity::engine;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
-pub use sandbox::Attempt;
+pub use sandbox::{Attempt, panic_in_calls_of};
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
 #[doc(hidden)]
 pub use trial::{metered_and_plain, outcomes_metered_and_plain};
 pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
 
+#[cfg(test)]
+mod closed;
+#[cfg(test)]
+mod sweep;
 #[cfg(test)]
 mod tests;

@@ -271,7 +271,7 @@ fn deploy_into(
     let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
     let mut execution = Execution::load(log.key(), 0, script, archive).map_err(HostError::Script)?;
     if execution.has_init() {
-        entries.push(Entry::Call(call_init(&mut execution, init.at)?).encode()?);
+        entries.push(Entry::Call(call_init(&mut execution, &init)?).encode()?);
     }
     log.append(&entries)?;
     store.publish_all()?;
@@ -294,16 +294,20 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
 }
 
 /// Call 1 of a log, before anybody can call: for nobody, without arguments.
-fn call_init(execution: &mut Execution<HostStore>, at: u64) -> Result<CallEntry, HostError> {
+fn call_init(execution: &mut Execution<HostStore>, init: &Init) -> Result<CallEntry, HostError> {
     let method_name = "init".into();
-    let call = Call { user_id: None, method_name, args: vec![], at, nonce: None, sig: None };
+    let call = Call { user_id: None, method_name, args: vec![], at: init.at, nonce: None, sig: None };
     execution.send(1, &call)?;
-    match execution.finish()?.outcome {
+    let finished = execution.finish()?;
+    match finished.outcome {
         outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),
-        Outcome::Threw(Thrown { name, message, .. }) => {
+        Outcome::Threw(thrown) => {
+            let Thrown { name, message, .. } = super::limit::with_hint(&thrown, &init.limits);
             Err(HostError::Init { why: format!("{name}: {message}") })
         }
-        Outcome::Fault(fault) => Err(HostError::Init { why: super::reason(fault).into() }),
+        Outcome::Fault(fault) => {
+            Err(HostError::Init { why: super::limit::why(fault, &finished, &init.limits) })
+        }
     }
 }
 

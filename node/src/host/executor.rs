@@ -5,6 +5,9 @@
 //! dies again, or that does not end in time, is the one at fault: it is logged as `killed`, which every replay skips,
 //! and the heap is built without it. So nobody's call is lost for another's fault. What all that may cost is bounded:
 //! see [`super::suspension`].
+//!
+//! A worker that panics has met a defect of this program, which must not become what a call has come to: such a call is
+//! refused, with the same suspension, and leaves no entry.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,16 +17,17 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Outcome};
+use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Limits, Outcome};
 use libvms_protocol::limits::TIME_MAX;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
 use super::committer::{ArchiveLengths, Commit};
 use super::deployment::{self, HostError};
+use super::limit;
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
-use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished};
+use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished, Used};
 use crate::replay::Stop;
 use crate::vm::WorkerError;
 
@@ -47,6 +51,7 @@ pub(super) struct Executor {
     execution: Execution<HostStore>,
     store: HostStore,
     shared: Arc<Shared>,
+    limits: Limits,
     next_block: u64,
     latest_at: u64,
     running: VecDeque<Running>,
@@ -57,6 +62,16 @@ pub(super) struct Executor {
 struct Running {
     call: Call,
     reply: Reply,
+}
+
+/// What follows from a worker's death.
+enum Recovery {
+    /// All calls are on their way again.
+    Again,
+    /// The oldest call has ended it, and this is what will be logged.
+    Killed(Box<Finished>),
+    /// The oldest call has met a defect of ours, and was refused.
+    Refused,
 }
 
 /// Whether to go on.
@@ -71,18 +86,21 @@ impl Executor {
         execution: Execution<HostStore>,
         store: HostStore,
         shared: Arc<Shared>,
+        limits: Limits,
         next_block: u64,
         latest_at: u64,
     ) -> Self {
         let running = VecDeque::new();
-        Self { directory, execution, store, shared, next_block, latest_at, running, suspects: 0 }
+        Self { directory, execution, store, shared, limits, next_block, latest_at, running, suspects: 0 }
     }
 
     /// Runs until no more calls can come, or the VM is closing: then the call in hand is finished, and no other.
     pub(super) fn run(mut self, jobs: &Receiver<Job>, commits: &SyncSender<Commit>) {
         while let Next::Finish = self.fill(jobs) {
             let Some(commit) = self.finish() else { return };
-            if commits.send(commit).is_err() {
+            if let Some(commit) = commit
+                && commits.send(commit).is_err()
+            {
                 return; // The committer has said why.
             }
             if self.shared.is_closing() {
@@ -130,17 +148,17 @@ impl Executor {
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
-    /// Waits for the end of the oldest call. `None` where the service has failed.
-    fn finish(&mut self) -> Option<Commit> {
+    /// Waits for the end of the oldest call; gives nothing to commit where that was refused. `None` where the service has failed.
+    fn finish(&mut self) -> Option<Option<Commit>> {
         let finished = loop {
             let begun = Instant::now();
             match self.execution.finish() {
                 Ok(finished) => break finished,
-                Err(ExecutionError::Worker(ended)) => {
-                    if let Some(killed) = self.recover(&ended, begun)? {
-                        break killed;
-                    }
-                }
+                Err(ExecutionError::Worker(ended)) => match self.recover(&ended, begun)? {
+                    Recovery::Again => {}
+                    Recovery::Killed(killed) => break *killed,
+                    Recovery::Refused => return Some(None),
+                },
                 Err(error) => return self.failed(&error, error.is_bug()),
             }
         };
@@ -150,20 +168,20 @@ impl Executor {
             self.suspects -= 1;
             self.send_suspect()?;
         }
-        self.commit(running, &finished)
+        self.commit(running, &finished).map(Some)
     }
 
     fn commit(&self, running: Running, finished: &Finished) -> Option<Commit> {
         let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
-        let answer = answer(finished);
+        let answer = answer(finished, &self.limits);
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
         Some(Commit { entry, archive, reply: running.reply, answer })
     }
 
-    /// Goes on with a new worker. Gives the end of the oldest call if the old worker died of it; otherwise all calls
-    /// are on their way again. `None` where the service has failed. `begun` is when the oldest call was waited for.
-    fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Option<Finished>> {
+    /// Goes on with a new worker, without the oldest call if the old worker died of it. `None` where the service has
+    /// failed. `begun` is when the oldest call was waited for.
+    fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Recovery> {
         let block = self.next_block - self.running.len() as u64;
         warn!(%ended, block, "a worker died; the heap is built again");
         let is_at_fault = self.is_at_fault(ended);
@@ -173,11 +191,30 @@ impl Executor {
         self.suspects = self.running.len();
         if !is_at_fault {
             self.send_suspect()?;
-            return Some(None);
+            return Some(Recovery::Again);
         }
         self.suspend()?;
-        let outcome = Outcome::Fault(Fault::Killed);
-        Some(Some(Finished { block, outcome, fuel: 0 }))
+        if ended.is_defect() {
+            return self.refuse(block);
+        }
+        let time = match ended {
+            WorkerError::Overdue { waited } => Some(*waited),
+            _ => None,
+        };
+        let (outcome, used) = (Outcome::Fault(Fault::Killed), Used { time, ..Used::default() });
+        Some(Recovery::Killed(Box::new(Finished { block, outcome, fuel: 0, used })))
+    }
+
+    /// Refuses the oldest call. Those behind it move up: no block of the log stays empty.
+    fn refuse(&mut self, block: u64) -> Option<Recovery> {
+        let refused = self.running.pop_front()?;
+        let method = &refused.call.method_name;
+        error!(block, ?method, "a call has met a defect of this program: it is refused, and not logged");
+        self.next_block -= 1;
+        self.suspects = self.running.len();
+        refused.reply.send(Err(CallError::Defect));
+        self.send_suspect()?;
+        Some(Recovery::Refused)
     }
 
     /// Whether the oldest call is known to be what the worker died of: the clock ended it, or it ran alone and this
@@ -262,14 +299,18 @@ impl Executor {
 }
 
 /// What the caller will be told, once it is durable: what the entry says, and nothing that only the script's own text
-/// says. A caller that checks its answer against the log must find the same value there.
-fn answer(finished: &Finished) -> Result<Answer, CallError> {
+/// says. A caller that checks its answer against the log must find the same value there. Only of a fault, of which the log has
+/// no more than the name, the caller hears more.
+fn answer(finished: &Finished, limits: &Limits) -> Result<Answer, CallError> {
     match &finished.outcome {
         Outcome::Returned { value, .. } => {
             Ok(Answer { block: finished.block, json: value.as_ref().map(Value::to_json) })
         }
         Outcome::Threw(thrown) => Err(CallError::Threw(thrown.clone())),
-        Outcome::Fault(fault) => Err(CallError::Stopped(*fault)),
+        Outcome::Fault(fault) => {
+            let why = limit::why(*fault, finished, limits);
+            Err(CallError::Stopped { fault: *fault, why })
+        }
     }
 }
 

@@ -69,7 +69,8 @@ fn of_call(error: CallError) -> RpcError {
         },
         CallError::MethodNotFound => RpcError::method_not_found(),
         CallError::InvalidArguments { why } => RpcError::invalid_params(why),
-        CallError::Stopped(_) => RpcError::of_script("Fault".into(), error.to_string()),
+        CallError::Stopped { .. } => RpcError::of_script("Fault".into(), error.to_string()),
+        CallError::Defect => RpcError::internal(error.to_string()),
         CallError::Suspended { .. } => RpcError::of_script("Suspended".into(), error.to_string()),
         CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
             RpcError::of_script("Error".into(), error.to_string())

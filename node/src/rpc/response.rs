@@ -63,5 +63,5 @@ fn quoted(text: &str) -> String {
 
 fn too_large(bytes: usize) -> RpcError {
     let why = format!("the call was made, but its result of {bytes} bytes does not fit into the answer");
-    RpcError { code: -32603, message: "Internal error".into(), data: Some(why), details: None }
+    RpcError::internal(why)
 }

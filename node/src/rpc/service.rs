@@ -62,6 +62,11 @@ impl RpcError {
         Self { code: -32601, message: "Method not found".into(), data: None, details: None }
     }
 
+    /// The call has failed by a fault of ours.
+    pub fn internal(why: String) -> Self {
+        Self { code: -32603, message: "Internal error".into(), data: Some(why), details: None }
+    }
+
     /// The arguments can not be passed on.
     pub fn invalid_params(why: String) -> Self {
         Self { code: -32602, message: "Invalid params".into(), data: Some(why), details: None }

@@ -27,6 +27,29 @@ pub(super) struct Accounted {
     /// What was allocated last, if it may hold a long integer.
     young: Rc<Cell<*mut u8>>,
     meter: Rc<Meter>,
+    /// Which requests for memory are refused, whatever the limit.
+    #[cfg(test)]
+    pub(super) refusal: Rc<Refusal>,
+}
+
+/// Counts requests for memory, to refuse some of them.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    /// Requests since this was set to 0.
+    pub(super) requests: Cell<u64>,
+    /// The first request that is refused, and how many are.
+    pub(super) refused: Cell<Option<(u64, u64)>>,
+}
+
+#[cfg(test)]
+impl Refusal {
+    fn is_due(&self) -> bool {
+        let request = self.requests.replace(self.requests.get() + 1);
+        self.refused
+            .get()
+            .is_some_and(|(first, count)| (first..first.saturating_add(count)).contains(&request))
+    }
 }
 
 /// Bytes that the engine adds to each allocation in its own account.
@@ -36,12 +59,20 @@ impl Accounted {
     /// Memory whose large pieces are counted by this meter.
     pub(super) fn new(meter: Rc<Meter>) -> Self {
         let (limit, young) = (Rc::new(Cell::new(usize::MAX)), Rc::new(Cell::new(null_mut())));
-        Self { used: Rc::default(), limit, young, meter }
+        Self {
+            used: Rc::default(),
+            limit,
+            young,
+            meter,
+            #[cfg(test)]
+            refusal: Rc::default(),
+        }
     }
 
-    /// Gives no more than so many bytes from now on. The engine has a limit of its own, but says to nobody that it was reached.
-    pub(super) fn limit(&self, bytes: u64) {
-        self.limit.set(usize::try_from(bytes).unwrap_or(usize::MAX));
+    /// Gives no more than so many bytes from now on; tells how many it gave before. The engine has a limit of its own, but says to
+    /// nobody that it was reached.
+    pub(super) fn limit(&self, bytes: u64) -> u64 {
+        self.limit.replace(usize::try_from(bytes).unwrap_or(usize::MAX)) as u64
     }
 
     /// Bytes in use, as they count against the limit. Clones share the count.
@@ -77,6 +108,9 @@ impl Accounted {
     /// Whether there is no room for an allocation that holds so much, and makes the account so much larger.
     fn refuses(&self, holds: usize, more: usize) -> bool {
         let is_beyond_limit = self.used.get().saturating_add(more) > self.limit.get();
+        // What is ours alone is refused nothing.
+        #[cfg(test)]
+        let is_beyond_limit = is_beyond_limit || (self.limit.get() != usize::MAX && self.refusal.is_due());
         self.meter.refuses_memory(holds, is_beyond_limit)
     }
 

@@ -3,14 +3,19 @@
 //! Scripts reach these functions only through the prelude, but a script may have changed the language under the
 //! prelude's feet; so each checks what it gets, and the worst that can come of it is an error in that script.
 
+mod values;
+
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
-use rquickjs::function::IntoJsFunc;
-use rquickjs::{Array, ArrayBuffer, Ctx, Exception, Function, IntoJs, Object, Result, TypedArray, Value};
+use rquickjs::function::{IntoJsFunc, ParamRequirement, Params};
+use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
 
-use super::message::{Change, Console, Fault, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
+use self::values::{Answer, Bytes, Nullable, Numbers, Octets, Text};
+use super::message::{Console, Fault, FileAnswer, FileReply, FileRequest};
 use super::meter::Meter;
 use super::random::Random;
 
@@ -39,101 +44,143 @@ pub(super) struct Bridge {
     port: Box<dyn Port>,
     now: Cell<f64>,
     random: RefCell<Random>,
+    /// Who calls. Here, and not in the prelude: no function that a script might get hold of can change it.
+    caller: RefCell<Option<String>>,
     console_bytes: Cell<usize>,
+    /// What a function of ours has panicked with.
+    panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
 impl Bridge {
     pub(super) fn new(meter: Rc<Meter>, port: Box<dyn Port>) -> Self {
         let random = RefCell::new(Random::new(&[0; 32]));
-        Self { meter, port, now: Cell::new(0.0), random, console_bytes: Cell::new(0) }
+        let (now, console_bytes) = (Cell::new(0.0), Cell::new(0));
+        Self {
+            meter,
+            port,
+            now,
+            random,
+            caller: RefCell::default(),
+            console_bytes,
+            panic: RefCell::default(),
+        }
     }
 
-    /// A request begins, at its time and with its own chance.
-    pub(super) fn begin(&self, at: u64, seed: &[u8; 32]) {
+    /// A request begins, at its time, with its own chance, for this caller.
+    pub(super) fn begin(&self, at: u64, seed: &[u8; 32], caller: Option<&str>) {
         self.now.set(at as f64);
         *self.random.borrow_mut() = Random::new(seed);
+        *self.caller.borrow_mut() = caller.map(str::to_owned);
         self.console_bytes.set(0);
+    }
+
+    /// Goes on with a panic of one of our functions, now that no frame of the engine's lies above us any more. A panic is a
+    /// defect of ours: it must not come out as the end of a call.
+    pub(super) fn resume_panic(&self) {
+        if let Some(panic) = self.panic.take() {
+            panic::resume_unwind(panic);
+        }
     }
 
     /// The object through which the prelude reaches us.
     pub(super) fn object<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Object<'js>> {
-        let host = Object::new(ctx.clone())?;
+        let host = Host { object: Object::new(ctx.clone())?, bridge: self.clone() };
+        self.define_basics(&host)?;
+        self.define_texts(&host)?;
+        self.define_files(&host)?;
+        Ok(host.object)
+    }
+
+    fn define_basics(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
         let bridge = || self.clone();
         let this = bridge();
-        define(&host, "now", move || this.now.get())?;
+        host.define("now", move || this.now.get())?;
         let this = bridge();
-        define(&host, "advance", move |time: f64| this.now.set(time.max(this.now.get())))?;
+        host.define("advance", move |time: f64| this.now.set(time.max(this.now.get())))?;
         let this = bridge();
-        define(&host, "random", move || this.random.borrow_mut().next())?;
+        host.define("random", move || this.random.borrow_mut().next())?;
         let this = bridge();
-        define(&host, "console", move |level: String, text: String| this.console(level, text))?;
+        host.define("caller", move || Nullable(this.caller.borrow().clone()))?;
         let this = bridge();
-        define(&host, "toBytes", move |ctx: Ctx<'_>, text: String, encoding: String| {
+        host.define("console", move |Text(level): Text, Text(text): Text| this.console(level, text))
+    }
+
+    fn define_texts(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
+        let bridge = || self.clone();
+        let this = bridge();
+        host.define("toBytes", move |ctx: Ctx<'_>, Text(text): Text, Text(encoding): Text| {
             this.to_bytes(&ctx, text, &encoding)
         })?;
         let this = bridge();
-        define(&host, "toText", move |ctx: Ctx<'_>, bytes: TypedArray<'_, u8>, encoding: String| {
-            this.to_text(&ctx, &copy(&bytes), &encoding)
+        host.define("toText", move |ctx: Ctx<'_>, bytes: Octets<'_>, Text(encoding): Text| {
+            this.to_text(&ctx, &bytes, &encoding)
         })?;
-        self.define_files(&host)?;
-        Ok(host)
+        let this = bridge();
+        host.define("toNumbers", move |ctx: Ctx<'_>, bytes: Octets<'_>| this.to_numbers(&ctx, &bytes))?;
+        let this = bridge();
+        host.define("isEqual", move |ctx: Ctx<'_>, one: Octets<'_>, other: Octets<'_>| {
+            this.is_equal(&ctx, &one, &other)
+        })?;
+        host.define("isBuffer", |value: Value<'_>| values::is_buffer(&value))
     }
 
-    fn define_files<'js>(self: &Rc<Self>, host: &Object<'js>) -> Result<()> {
+    fn define_files(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
         let bridge = || self.clone();
         let this = bridge();
-        define(host, "info", move |ctx: Ctx<'_>| this.ask(&ctx, FileRequest::Info))?;
+        host.define("info", move |ctx: Ctx<'_>| this.ask(&ctx, FileRequest::Info))?;
         let this = bridge();
-        define(host, "stat", move |ctx: Ctx<'_>, path: String| this.ask(&ctx, FileRequest::Stat { path }))?;
+        host.define("stat", move |ctx: Ctx<'_>, Text(path): Text| {
+            this.ask(&ctx, FileRequest::Stat { path })
+        })?;
         let this = bridge();
-        define(host, "read", move |ctx: Ctx<'_>, path: String| this.ask(&ctx, FileRequest::Read { path }))?;
+        host.define("read", move |ctx: Ctx<'_>, Text(path): Text| {
+            this.ask(&ctx, FileRequest::Read { path })
+        })?;
         let this = bridge();
-        define(host, "list", move |ctx: Ctx<'_>, path: String, recursive: bool| {
+        host.define("list", move |ctx: Ctx<'_>, Text(path): Text, recursive: bool| {
             this.ask(&ctx, FileRequest::List { path, recursive })
         })?;
         let this = bridge();
-        define(host, "write", move |ctx: Ctx<'_>, path: String, content: TypedArray<'_, u8>| {
+        host.define("write", move |ctx: Ctx<'_>, Text(path): Text, content: Octets<'_>| {
             this.write(&ctx, path, &content)
         })?;
         let this = bridge();
-        define(host, "makeDirectory", move |ctx: Ctx<'_>, path: String| {
+        host.define("makeDirectory", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::MakeDirectory { path })
         })?;
         let this = bridge();
-        define(host, "remove", move |ctx: Ctx<'_>, path: String| {
+        host.define("remove", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::Remove { path })
         })?;
         let this = bridge();
-        define(host, "removeDirectory", move |ctx: Ctx<'_>, path: String, recursive: bool| {
+        host.define("removeDirectory", move |ctx: Ctx<'_>, Text(path): Text, recursive: bool| {
             this.ask(&ctx, FileRequest::RemoveDirectory { path, recursive })
         })?;
         let this = bridge();
-        define(host, "history", move |ctx: Ctx<'_>, start: f64, end: f64, reverse: bool, limit: f64| {
+        host.define("history", move |ctx: Ctx<'_>, start: f64, end: f64, reverse: bool, limit: f64| {
             let (start, end, limit) = (count(start), count(end), count(limit));
             this.ask(&ctx, FileRequest::History { start, end, reverse, limit })
         })
     }
 
-    fn write(&self, ctx: &Ctx<'_>, path: String, content: &TypedArray<'_, u8>) -> Result<Answer> {
-        self.meter.spend(content.len().div_ceil(BYTES_PER_STEP) as u64);
-        if !self.meter.write(content.len().saturating_add(path.len())) {
-            return Err(Exception::throw_internal(ctx, "the call has written more than its limit"));
+    fn write(&self, ctx: &Ctx<'_>, path: String, content: &Octets<'_>) -> Result<Answer> {
+        let may_go_on = self.meter.pay(content.len().div_ceil(BYTES_PER_STEP) as u64);
+        if !may_go_on || !self.meter.write(content.len().saturating_add(path.len())) {
+            return Err(stopped(ctx));
         }
-        self.ask(ctx, FileRequest::Write { path, content: copy(content) })
+        self.ask(ctx, FileRequest::Write { path, content: content.copy() })
     }
 
     fn ask(&self, ctx: &Ctx<'_>, request: FileRequest) -> Result<Answer> {
-        self.meter.spend(STEPS_PER_OPERATION + STEPS_PER_PATH_BYTE * request.path_length());
         // A stopped call asks for nothing any more: its writes would be dropped, and its reads seen by nobody.
-        if self.meter.fault().is_some() {
-            return Err(Exception::throw_internal(ctx, "the call was stopped"));
+        if !self.meter.pay(STEPS_PER_OPERATION + STEPS_PER_PATH_BYTE * request.path_length()) {
+            return Err(stopped(ctx));
         }
         let Some(reply) = self.port.file(request) else {
             self.meter.stop(Fault::Fuel);
-            return Err(Exception::throw_internal(ctx, "nobody waits for this call any more"));
+            return Err(stopped(ctx));
         };
-        self.meter.spend(reply.as_ref().map_or(0, steps));
-        Ok(Answer(reply))
+        if self.meter.pay(reply.as_ref().map_or(0, steps)) { Ok(Answer(reply)) } else { Err(stopped(ctx)) }
     }
 
     fn console(&self, level: String, mut text: String) {
@@ -148,34 +195,89 @@ impl Bridge {
     }
 
     fn to_bytes(&self, ctx: &Ctx<'_>, text: String, encoding: &str) -> Result<Bytes> {
-        self.meter.spend(text.len().div_ceil(BYTES_PER_STEP) as u64);
+        if !self.pay(text.len()) {
+            return Err(stopped(ctx));
+        }
         match from_text(text, encoding) {
             Some(bytes) => Ok(Bytes(bytes)),
             None => Err(Exception::throw_type(ctx, &format!("the text is not {encoding}"))),
         }
     }
 
-    fn to_text(&self, ctx: &Ctx<'_>, bytes: &[u8], encoding: &str) -> Result<String> {
-        self.meter.spend(bytes.len().div_ceil(BYTES_PER_STEP) as u64);
-        match encoding {
-            "utf8" => Ok(String::from_utf8_lossy(bytes).into_owned()),
-            "hex" => Ok(HEXLOWER.encode(bytes)),
-            "base64" => Ok(BASE64.encode(bytes)),
-            "binary" => Ok(bytes.iter().copied().map(char::from).collect()),
-            _ => Err(Exception::throw_type(ctx, "unknown encoding")),
+    fn to_text(&self, ctx: &Ctx<'_>, bytes: &Octets<'_>, encoding: &str) -> Result<String> {
+        if !self.pay(bytes.len()) {
+            return Err(stopped(ctx));
         }
+        let text = bytes.with(|bytes| match encoding {
+            "utf8" => Some(String::from_utf8_lossy(bytes).into_owned()),
+            "hex" => Some(HEXLOWER.encode(bytes)),
+            "base64" => Some(BASE64.encode(bytes)),
+            "binary" => Some(bytes.iter().copied().map(char::from).collect()),
+            _ => None,
+        });
+        text.ok_or_else(|| Exception::throw_type(ctx, "unknown encoding"))
+    }
+
+    fn to_numbers(&self, ctx: &Ctx<'_>, bytes: &Octets<'_>) -> Result<Numbers> {
+        // Each of them takes as much room as what is converted in a step.
+        if self.meter.pay(bytes.len() as u64) { Ok(Numbers(bytes.copy())) } else { Err(stopped(ctx)) }
+    }
+
+    fn is_equal(&self, ctx: &Ctx<'_>, one: &Octets<'_>, other: &Octets<'_>) -> Result<bool> {
+        if one.len() != other.len() {
+            return Ok(false);
+        }
+        if !self.pay(one.len()) {
+            return Err(stopped(ctx));
+        }
+        Ok(one.with(|one| other.with(|other| one == other)))
+    }
+
+    /// Pays for so many bytes that are copied or converted; says whether they may be.
+    fn pay(&self, bytes: usize) -> bool {
+        self.meter.pay(bytes.div_ceil(BYTES_PER_STEP) as u64)
     }
 }
 
-fn define<'js, P, F: IntoJsFunc<'js, P> + 'js>(host: &Object<'js>, name: &str, function: F) -> Result<()> {
-    host.set(name, Function::new(host.ctx().clone(), function)?.with_name(name)?)
+/// The object through which the prelude reaches us, while it is made.
+struct Host<'js> {
+    object: Object<'js>,
+    bridge: Rc<Bridge>,
 }
 
-/// The bytes of an array, as they are now.
-#[expect(unsafe_code, reason = "the engine lends its memory without a lifetime")]
-fn copy(array: &TypedArray<'_, u8>) -> Vec<u8> {
-    // SAFETY: nothing of the engine runs while the bytes are copied, so they stay where they are.
-    unsafe { array.as_bytes() }.unwrap_or_default().to_vec()
+impl<'js> Host<'js> {
+    fn define<P, F: IntoJsFunc<'js, P> + 'js>(&self, name: &str, function: F) -> Result<()> {
+        let guarded = Guarded { function, bridge: self.bridge.clone() };
+        self.object.set(name, Function::new(self.object.ctx().clone(), guarded)?.with_name(name)?)
+    }
+}
+
+/// A function of ours whose panic ends the request, and then the engine.
+///
+/// The binding would keep the panic as well, but only until something throws, which may be in another call, or never.
+struct Guarded<F> {
+    function: F,
+    bridge: Rc<Bridge>,
+}
+
+impl<'js, P, F: IntoJsFunc<'js, P>> IntoJsFunc<'js, P> for Guarded<F> {
+    fn param_requirements() -> ParamRequirement {
+        F::param_requirements()
+    }
+
+    fn call<'a>(&self, params: Params<'a, 'js>) -> Result<Value<'js>> {
+        let ctx = params.ctx().clone();
+        panic::catch_unwind(AssertUnwindSafe(|| self.function.call(params))).unwrap_or_else(|panic| {
+            self.bridge.panic.replace(Some(panic));
+            self.bridge.meter.stop(Fault::Fuel);
+            Err(stopped(&ctx))
+        })
+    }
+}
+
+/// Leaves what a stopped call is in the middle of. Nobody hears these words: what a stopped call throws is never looked at.
+fn stopped(ctx: &Ctx<'_>) -> rquickjs::Error {
+    Exception::throw_internal(ctx, "the call was stopped")
 }
 
 /// The prelude says -1 for a number that the script left out.
@@ -203,76 +305,5 @@ fn steps(answer: &FileAnswer) -> u64 {
         FileAnswer::Names(names) => names.len() as u64 * STEPS_PER_ITEM,
         FileAnswer::History(changes) => changes.len() as u64 * STEPS_PER_ITEM,
         FileAnswer::Ok | FileAnswer::Info(_) | FileAnswer::Stat(_) => 0,
-    }
-}
-
-/// Bytes as an `ArrayBuffer` in the script's own memory, counted against its limit.
-struct Bytes(Vec<u8>);
-
-impl<'js> IntoJs<'js> for Bytes {
-    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        Ok(ArrayBuffer::new_copy(ctx.clone(), &self.0)?.into_value())
-    }
-}
-
-/// `{ value }` or `{ failure: { name, message } }`.
-struct Answer(FileReply);
-
-impl<'js> IntoJs<'js> for Answer {
-    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        let answer = Object::new(ctx.clone())?;
-        match self.0 {
-            Ok(value) => answer.set("value", into_value(ctx, value)?)?,
-            Err(Thrown { name, message, .. }) => {
-                let failure = Object::new(ctx.clone())?;
-                failure.set("name", name)?;
-                failure.set("message", message)?;
-                answer.set("failure", failure)?;
-            }
-        }
-        Ok(answer.into_value())
-    }
-}
-
-fn into_value<'js>(ctx: &Ctx<'js>, answer: FileAnswer) -> Result<Value<'js>> {
-    match answer {
-        FileAnswer::Ok => Ok(Value::new_undefined(ctx.clone())),
-        FileAnswer::Content(content) => Bytes(content).into_js(ctx),
-        FileAnswer::Names(names) => list(ctx, names),
-        FileAnswer::History(changes) => list(ctx, changes),
-        FileAnswer::Info(Info { url, key, title, version }) => {
-            let object = Object::new(ctx.clone())?;
-            object.set("url", url)?;
-            object.set("key", key)?;
-            object.set("title", title)?;
-            object.set("version", version as f64)?;
-            Ok(object.into_value())
-        }
-        FileAnswer::Stat(Stat { is_directory, size, blocks, offset }) => {
-            let object = Object::new(ctx.clone())?;
-            object.set("isDirectory", is_directory)?;
-            object.set("size", size as f64)?;
-            object.set("blocks", blocks as f64)?;
-            object.set("offset", offset as f64)?;
-            Ok(object.into_value())
-        }
-    }
-}
-
-fn list<'js>(ctx: &Ctx<'js>, items: Vec<impl IntoJs<'js>>) -> Result<Value<'js>> {
-    let list = Array::new(ctx.clone())?;
-    for (index, item) in items.into_iter().enumerate() {
-        list.set(index, item)?;
-    }
-    Ok(list.into_value())
-}
-
-impl<'js> IntoJs<'js> for Change {
-    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        let object = Object::new(ctx.clone())?;
-        object.set("version", self.version as f64)?;
-        object.set("type", if self.deleted { "del" } else { "put" })?;
-        object.set("path", self.path)?;
-        Ok(object.into_value())
     }
 }

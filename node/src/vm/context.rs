@@ -49,6 +49,7 @@ struct Context {
     function_prototype: qjs::JSValue,
     functions: [qjs::JSValue; 4],
     error_prototypes: [qjs::JSValue; 9],
+    /// Their constructor, the last stack trace, and how it is to be made.
     errors: [qjs::JSValue; 4],
     iterators: [qjs::JSValue; 5],
     throw_type_error: qjs::JSValue,
@@ -82,6 +83,8 @@ impl Inside {
         let context = unsafe { inside.0.as_ref() };
         let raw = ctx.as_raw().as_ptr();
         // SAFETY: the context is alive; the functions give a reference, which is released.
+        let error: Value<'_> = ctx.globals().get("Error").map_err(|_| ContextError("memory"))?;
+        // SAFETY: as above.
         let (runtime, opaque, function_prototype, global) = unsafe {
             let owned = |value| Value::from_raw(ctx.clone(), value);
             (
@@ -102,6 +105,7 @@ impl Inside {
             (context.runtime == runtime, "runtime"),
             (is(context.function_prototype, &function_prototype), "prototype of functions"),
             (is(context.global, &global), "global object"),
+            (is(context.errors[0], &error), "constructor of errors"),
             (context.opaque == opaque, "value of its user"),
             (context.compile_pattern.is_some() && context.evaluate.is_some(), "compiler"),
             ((1..=POLLS_PER_QUESTION).contains(&context.counter), "counter"),
@@ -133,6 +137,17 @@ impl Inside {
         u64::from((POLLS_PER_QUESTION - counter).unsigned_abs())
     }
 
+    /// Forgets the stack trace of what was thrown last. The engine keeps it until something is caught, and as long as it is there
+    /// makes none for what is no error: a call would find what the call before it has left.
+    pub(super) fn forget_trace(self) {
+        // SAFETY: the context is alive, and owns the value until it is taken out.
+        unsafe {
+            let context = self.0.as_ptr();
+            let trace = std::mem::replace(&mut (*context).errors[1], qjs::JS_UNDEFINED);
+            qjs::JS_FreeValueRT((*context).runtime, trace);
+        }
+    }
+
     /// As if the engine had just asked.
     pub(super) fn count_from_start(self) {
         self.count_down_from(POLLS_PER_QUESTION);
@@ -141,6 +156,14 @@ impl Inside {
     /// Makes the engine ask at its next poll.
     pub(super) fn ask_next(self) {
         self.count_down_from(1);
+    }
+
+    /// As if so many polls had passed since the engine asked.
+    #[cfg(test)]
+    pub(super) fn count_from(self, polls: u64) {
+        self.count_down_from(
+            POLLS_PER_QUESTION - c_int::try_from(polls).expect("fewer than between two questions"),
+        );
     }
 
     fn count_down_from(self, polls: c_int) {

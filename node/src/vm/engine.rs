@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use libvms_protocol::entry::{Limits, call::is_own_code};
-use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX, RESULT_BYTES_MAX};
+use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX};
 use rquickjs::context::EvalOptions;
 use rquickjs::function::IntoArgs;
 use rquickjs::promise::PromiseState;
@@ -19,6 +19,7 @@ use super::context::{ContextError, Inside};
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
+use super::prelude;
 
 /// How a script is called in positions and stack traces.
 const SCRIPT: &str = "script.js";
@@ -37,8 +38,8 @@ pub(super) struct Engine {
     metering: Option<Box<Metering>>,
     context: Context,
     _runtime: Runtime,
-    memory: Accounted,
-    meter: Rc<Meter>,
+    pub(super) memory: Accounted,
+    pub(super) meter: Rc<Meter>,
     bridge: Rc<Bridge>,
     limits: Limits,
 }
@@ -105,13 +106,14 @@ impl Engine {
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
-        self.begin(load.at, &load.seed, self.limits.load_fuel());
+        self.begin(load.at, &load.seed, None, self.limits.load_fuel());
         let (loaded, position) = self.context.with(|ctx| {
             let mut position = None;
             let loaded = self.evaluate(&ctx, &load.code, &mut position);
             self.run_jobs(&ctx);
             (loaded, position)
         });
+        self.meter.settle();
         let outcome = match (self.meter.fault(), loaded) {
             (None, Ok(methods)) => {
                 self.end();
@@ -126,25 +128,26 @@ impl Engine {
 
     /// Calls an exported function and follows it to its end.
     pub(super) fn call(&self, call: &Call) -> Done {
-        self.begin(call.at, &call.seed, self.limits.fuel);
+        self.begin(call.at, &call.seed, call.user_id.as_deref(), self.limits.fuel);
         let result = self.context.with(|ctx| {
             let result = self.invoke(&ctx, call).and_then(|value| self.print(&ctx, value));
             // What the call has left behind runs now, for its own account and not for the next caller's.
             self.run_jobs(&ctx);
             result
         });
+        self.meter.settle();
         let outcome = match (self.meter.fault(), result) {
             (None, Ok(json)) => Outcome::Returned(json),
             (None, Err(Stop::Threw(thrown))) => Outcome::Threw(thrown),
             (fault, _) => Outcome::Fault(fault.unwrap_or(Fault::Fuel)),
         };
-        let fuel = self.meter.fuel();
+        let (fuel, output, result) = (self.meter.fuel(), self.meter.output(), self.meter.result());
         self.end();
-        Done { outcome, fuel }
+        Done { outcome, fuel, output, result }
     }
 
-    fn begin(&self, at: u64, seed: &[u8; 32], fuel: u64) {
-        self.bridge.begin(at, seed);
+    fn begin(&self, at: u64, seed: &[u8; 32], caller: Option<&str>, fuel: u64) {
+        self.bridge.begin(at, seed, caller);
         self.meter.begin(fuel);
         if let Some(metering) = &self.metering {
             metering.begin();
@@ -159,8 +162,14 @@ impl Engine {
         if let Some(metering) = &self.metering {
             metering.end();
         }
-        // Our own code, which only fails where the heap is full; the timers are then dropped another time.
-        let _kept = self.context.with(|ctx| self.hooks.drop_timers.clone().restore(&ctx)?.call::<_, ()>(()));
+        // Our own code, which a heap that the script has filled must not stop.
+        let limit = self.memory.limit(u64::MAX);
+        let dropped = self
+            .context
+            .with(|ctx| self.hooks.drop_timers.clone().restore(&ctx).and_then(|drop| drop.call::<_, ()>(())));
+        self.memory.limit(limit);
+        self.bridge.resume_panic();
+        dropped.expect("nothing stands in the way of our own code");
     }
 
     fn evaluate(
@@ -173,7 +182,7 @@ impl Engine {
         options.strict = false;
         options.filename = Some(SCRIPT.into());
         if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(code, options) {
-            return Err(self.caught(ctx, &error, position));
+            return Err(self.caught(ctx, &error, Some(position)));
         }
         let mut methods: Vec<String> = self.hook(ctx, &self.hooks.methods, ())?;
         methods.retain(|method| method.len() <= METHOD_NAME_BYTES_MAX);
@@ -183,8 +192,7 @@ impl Engine {
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
         self.meter.spend((call.args.len() / JSON_BYTES_PER_STEP) as u64);
         let args = ctx.json_parse(call.args.as_str()).map_err(|error| self.thrown(ctx, &error))?;
-        let arguments = (call.method.as_str(), args, Nullable(call.user_id.as_deref()));
-        let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, arguments)?;
+        let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, (call.method.as_str(), args))?;
         match value.as_promise() {
             Some(promise) => self.settle(ctx, promise),
             None => Ok(value),
@@ -244,8 +252,7 @@ impl Engine {
         let Some(json) = ctx.json_stringify_replacer(value, replacer)? else { return Ok(None) };
         let json = json.to_cstring()?;
         self.meter.spend((json.len() / JSON_BYTES_PER_STEP) as u64);
-        if json.len() > RESULT_BYTES_MAX || json.len() as u64 > self.limits.output {
-            self.meter.stop(Fault::Output);
+        if !self.meter.hand_over(json.len()) {
             return Ok(None);
         }
         Ok(Some(without_lone_surrogates(json.as_str())))
@@ -274,11 +281,11 @@ impl Engine {
     }
 
     fn thrown(&self, ctx: &Ctx<'_>, error: &rquickjs::Error) -> Stop {
-        self.caught(ctx, error, &mut None)
+        self.caught(ctx, error, None)
     }
 
     /// What was thrown, in words. The script's own getters may run for that, and are metered.
-    fn caught(&self, ctx: &Ctx<'_>, error: &rquickjs::Error, position: &mut Option<String>) -> Stop {
+    fn caught(&self, ctx: &Ctx<'_>, error: &rquickjs::Error, position: Option<&mut Option<String>>) -> Stop {
         if !error.is_exception() {
             // The glue between the engine and us, for want of memory or of well-formed text.
             return Stop::threw("InternalError", &error.to_string());
@@ -291,7 +298,9 @@ impl Engine {
         if thrown.is_null() && self.meter.was_memory_refused() {
             return Stop::threw("InternalError", "out of memory");
         }
-        *position = thrown.as_object().and_then(position_of);
+        if let Some(position) = position {
+            *position = thrown.as_object().and_then(position_of);
+        }
         let described =
             self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {
@@ -323,16 +332,16 @@ impl Hooks {
     /// Evaluates the prelude, part by part; each part is a function of the parts that it needs.
     fn install<'js>(ctx: &Ctx<'js>, bridge: &Rc<Bridge>) -> rquickjs::Result<Self> {
         let (global, host) = (ctx.globals(), bridge.object(ctx)?);
-        let part = |source: &str| ctx.eval::<Function<'js>, _>(source);
+        let part = |source: &str| prelude::part(ctx, source);
+        part(include_str!("prelude/sites.js"))?.call::<_, ()>((global.clone(),))?;
         part(include_str!("prelude/clock.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
         part(include_str!("prelude/console.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
         let timers: Object<'js> =
             part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
         let buffer: Object<'js> =
             part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
-        let system: Object<'js> =
-            part(include_str!("prelude/system.js"))?.call((global.clone(), host, buffer))?;
-        let calls: Object<'js> = part(include_str!("prelude/calls.js"))?.call((global, system))?;
+        part(include_str!("prelude/system.js"))?.call::<_, ()>((global.clone(), host, buffer))?;
+        let calls: Object<'js> = part(include_str!("prelude/calls.js"))?.call((global,))?;
         let hook = |part: &Object<'js>, name: &str| {
             Ok::<_, rquickjs::Error>(Persistent::save(ctx, part.get::<_, Function<'js>>(name)?))
         };
@@ -355,18 +364,6 @@ impl Stop {
     fn threw_with(name: &str, message: &str, code: Option<i64>, details: Option<String>) -> Self {
         let cut = |text: &str| text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned();
         Self::Threw(Thrown { name: cut(name), message: cut(message), code, details })
-    }
-}
-
-/// A caller's name, or `null`.
-struct Nullable<'a>(Option<&'a str>);
-
-impl<'js> rquickjs::IntoJs<'js> for Nullable<'_> {
-    fn into_js(self, ctx: &Ctx<'js>) -> rquickjs::Result<Value<'js>> {
-        match self.0 {
-            Some(text) => text.into_js(ctx),
-            None => Ok(Value::new_null(ctx.clone())),
-        }
     }
 }
 

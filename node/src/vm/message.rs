@@ -80,6 +80,10 @@ pub struct Done {
     pub outcome: Outcome,
     /// Fuel that the call has used, in the unit of the limit.
     pub fuel: u64,
+    /// Bytes that it has written to files and returned, those of them included that were too many.
+    pub output: u64,
+    /// Bytes of its result's JSON text; 0 if it came to none.
+    pub result: u64,
 }
 
 /// How a call ended.
@@ -119,7 +123,7 @@ impl Thrown {
 pub enum Fault {
     /// It took more steps than its limit.
     Fuel,
-    /// It wrote more to files, or returned more, than its limit.
+    /// It wrote more to files, or returned more, than its limits.
     Output,
 }
 

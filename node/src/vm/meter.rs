@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use libvms_protocol::entry::Limits;
+use libvms_protocol::limits::RESULT_BYTES_MAX;
 use rquickjs::{Ctx, qjs};
 
 use super::context::{Inside, POLLS_PER_QUESTION};
@@ -40,8 +41,15 @@ pub(super) struct Meter {
     /// Bytes that are allocated and not yet a whole number of steps.
     bytes: Cell<usize>,
     output: Cell<u64>,
+    result: Cell<u64>,
     was_memory_refused: Cell<bool>,
     state: Cell<State>,
+    /// Steps that a request begins with as used: a test stops requests wherever it likes.
+    #[cfg(test)]
+    pub(super) head_start: Cell<u64>,
+    /// Steps of the last request, its head start among them.
+    #[cfg(test)]
+    pub(super) last_steps: Cell<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +62,7 @@ enum State {
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        let (steps, bytes, output) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let (steps, bytes, output, result) = (Cell::new(0), Cell::new(0), Cell::new(0), Cell::new(0));
         Self {
             limits,
             engine: Cell::new(None),
@@ -63,8 +71,13 @@ impl Meter {
             steps,
             bytes,
             output,
+            result,
             was_memory_refused: Cell::new(false),
             state: Cell::new(State::Idle),
+            #[cfg(test)]
+            head_start: Cell::new(0),
+            #[cfg(test)]
+            last_steps: Cell::new(0),
         }
     }
 
@@ -82,15 +95,37 @@ impl Meter {
         self.steps.set(0);
         self.bytes.set(0);
         self.output.set(0);
+        self.result.set(0);
         self.was_memory_refused.set(false);
         if let Some(inside) = self.inside.get() {
+            inside.forget_trace();
             inside.count_from_start();
         }
+        #[cfg(test)]
+        self.begin_late();
         self.state.set(State::Running);
+    }
+
+    /// As if the request had polled so often already.
+    #[cfg(test)]
+    fn begin_late(&self) {
+        let polls = self.head_start.get() % STEPS_PER_UNIT;
+        self.steps.set(self.head_start.get() - polls);
+        if let Some(inside) = self.inside.get() {
+            inside.count_from(polls);
+        }
+    }
+
+    /// The most steps that a request may take.
+    #[cfg(test)]
+    pub(super) fn steps_max(&self) -> u64 {
+        self.steps_max.get()
     }
 
     /// The request is over; what comes is ours.
     pub(super) fn end(&self) {
+        #[cfg(test)]
+        self.last_steps.set(self.used());
         self.state.set(State::Idle);
         // Zero would mean no limit at all.
         self.limit_stack(usize::try_from(self.limits.stack).unwrap_or(usize::MAX).max(1));
@@ -111,6 +146,11 @@ impl Meter {
         if self.used() > self.steps_max.get() {
             self.stop(Fault::Fuel);
         }
+    }
+
+    /// Stops a request that is about to end with more steps than it may take: those since the last question are not told yet.
+    pub(super) fn settle(&self) {
+        self.spend(0);
     }
 
     /// Counts such work before it is done; says whether it may be.
@@ -153,6 +193,25 @@ impl Meter {
             self.stop(Fault::Output);
         }
         self.fault().is_none()
+    }
+
+    /// Counts the bytes of the result; says whether it may be handed over.
+    pub(super) fn hand_over(&self, bytes: usize) -> bool {
+        self.result.set(bytes as u64);
+        if bytes > RESULT_BYTES_MAX {
+            self.stop(Fault::Output);
+        }
+        self.write(bytes)
+    }
+
+    /// Bytes that the request has written and returned.
+    pub(super) fn output(&self) -> u64 {
+        self.output.get()
+    }
+
+    /// Bytes of the request's result.
+    pub(super) fn result(&self) -> u64 {
+        self.result.get()
     }
 
     /// Stops the request. The first reason stays.

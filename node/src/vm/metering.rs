@@ -66,6 +66,7 @@ use self::operand::{Operand, Operands};
 use self::table::TABLE;
 use super::context::Inside;
 use super::meter::Meter;
+use super::prelude;
 
 /// What a rule says about one call of a built-in.
 enum Charge {
@@ -135,7 +136,7 @@ impl Metering {
             kept.push(Persistent::save(ctx, value));
             raw
         };
-        let part = ctx.eval::<Function<'_>, _>(include_str!("prelude/exotic.js"))?;
+        let part = prelude::part(ctx, include_str!("prelude/exotic.js"))?;
         let is_regexp =
             Function::new(ctx.clone(), |value: Value<'_>| value.as_object().is_some_and(operand::is_regexp))?;
         let versions: Object<'_> = part.call((ctx.globals(), is_regexp))?;
@@ -217,6 +218,12 @@ impl Drop for Metering {
             CURRENT.set(ptr::null());
         }
     }
+}
+
+/// The built-ins of which the prelude has a version of its own.
+#[cfg(test)]
+pub(super) fn scripted_places() -> Vec<&'static str> {
+    TABLE.iter().filter(|row| row.is_scripted).map(|row| row.place).collect()
 }
 
 #[cfg(test)]

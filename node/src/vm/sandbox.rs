@@ -36,7 +36,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::worker::WorkerError;
 
 #[cfg(all(target_os = "linux", debug_assertions))]
-pub use attempt::Attempt;
+pub(super) use attempt::is_panicking;
+#[cfg(all(target_os = "linux", debug_assertions))]
+pub use attempt::{Attempt, panic_in_calls_of};
+#[cfg(target_os = "linux")]
+pub(super) use worker::EXIT_PANICKED;
 
 /// Where scripts run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

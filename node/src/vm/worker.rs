@@ -80,6 +80,8 @@ pub enum Ending {
     Unknown,
     /// Its process ended by itself with this code.
     Exited(i32),
+    /// It panicked, which is a defect of this program and never the end of a call. What it said is in our log.
+    Panicked,
     /// A signal killed its process: 9 is somebody's `kill -9`, 31 the lock-down, 6 and 11 a fault of the engine.
     Killed(i32),
 }
@@ -100,8 +102,16 @@ impl std::fmt::Display for Ending {
         match self {
             Self::Unknown => Ok(()),
             Self::Exited(code) => write!(formatter, ": its process exited with code {code}"),
+            Self::Panicked => formatter.write_str(": it panicked, which is a defect of this program"),
             Self::Killed(signal) => write!(formatter, ": its process was killed by signal {signal}"),
         }
+    }
+}
+
+impl WorkerError {
+    /// Whether a defect of this program has ended the worker. What it was working on has then no outcome at all.
+    pub fn is_defect(&self) -> bool {
+        matches!(self, Self::Ended(Ending::Panicked))
     }
 }
 

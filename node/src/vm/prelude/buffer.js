@@ -1,83 +1,136 @@
 // A small Buffer: bytes with encodings, as scripts written for Node.js expect them.
 (function (global, host) {
   'use strict'
-  const { ArrayBuffer, Error, Object, String, TypeError, Uint8Array } = global
+  const { Array, ArrayBuffer, DataView, Error, Function, JSON, Object, Reflect, String, Symbol, TypeError, Uint8Array } = global
+  const { apply, construct, getPrototypeOf } = Reflect
+  const { defineProperty, getOwnPropertyDescriptor } = Object
+  const { isArray } = Array
   const { isView } = ArrayBuffer
-  const wellFormed = String.prototype.toWellFormed
-  const { apply } = global.Reflect
+  const { parse, stringify } = JSON
+  const { charCodeAt, toLowerCase, toWellFormed } = String.prototype
+  const hasInstance = Function.prototype[Symbol.hasInstance]
+  const getter = (object, name) => getOwnPropertyDescriptor(object, name).get
+  const typed = getPrototypeOf(Uint8Array)
+  const { from: collect } = typed
+  const { fill, set } = typed.prototype
+  const kindOf = getter(typed.prototype, Symbol.toStringTag)
+  const lengthOf = getter(typed.prototype, 'length')
+  const bufferOf = getter(typed.prototype, 'buffer')
+  const offsetOf = getter(typed.prototype, 'byteOffset')
+  const viewed = {
+    __proto__: null,
+    buffer: getter(DataView.prototype, 'buffer'),
+    offset: getter(DataView.prototype, 'byteOffset'),
+    length: getter(DataView.prototype, 'byteLength')
+  }
 
   const encodings = {
     __proto__: null, utf8: 'utf8', 'utf-8': 'utf8', hex: 'hex', base64: 'base64', binary: 'binary', latin1: 'binary', ascii: 'binary'
   }
   const nameOf = (encoding) => {
-    const name = encodings[encoding === undefined ? 'utf8' : String(encoding).toLowerCase()]
-    if (name === undefined) throw new TypeError(`unknown encoding: ${String(encoding)}`)
+    const name = encodings[encoding === undefined ? 'utf8' : apply(toLowerCase, String(encoding), [])]
+    if (name === undefined) throw new TypeError('unknown encoding: ' + String(encoding))
     return name
   }
 
-  const toBytes = (text, encoding) => new Uint8Array(host.toBytes(apply(wellFormed, text, []), nameOf(encoding)))
-  // The engine lends the bytes of whole buffers only: a view is copied first.
-  const toText = (bytes, encoding) => host.toText(new Uint8Array(bytes), nameOf(encoding))
+  // A new buffer over what is ours alone: a length, or an ArrayBuffer.
+  const make = (content) => construct(Uint8Array, [content], Buffer)
+  const isTyped = (value) => isView(value) && apply(kindOf, value, []) !== undefined
+  const length = (array) => apply(lengthOf, array, [])
+  const sizeOf = (part) => isTyped(part) ? length(part) : part.length
+  const toBytes = (text, encoding) => host.toBytes(apply(toWellFormed, text, []), nameOf(encoding))
+  const toText = (bytes, encoding) => host.toText(bytes, nameOf(encoding))
+  // As slice and its like read a position.
+  const position = (value, most) => {
+    const number = +value
+    const whole = number === number ? number - number % 1 : 0
+    if (whole < 0) return whole + most < 0 ? 0 : whole + most
+    return whole > most ? most : whole
+  }
+
+  // An array's bytes from one position to another, seen as what `target` constructs. No species is asked.
+  const view = (array, start, end, target) => {
+    const most = length(array)
+    const from = position(start, most)
+    const until = position(end, most)
+    const count = until > from ? until - from : 0
+    return construct(Uint8Array, [apply(bufferOf, array, []), apply(offsetOf, array, []) + from, count], target)
+  }
 
   class Buffer extends Uint8Array {
     static from (value, encoding) {
-      if (typeof value === 'string') return new Buffer(toBytes(value, encoding).buffer)
-      if (value instanceof ArrayBuffer) return new Buffer(value)
-      return super.from(value)
+      if (typeof value === 'string') return make(toBytes(value, encoding))
+      if (host.isBuffer(value)) return make(value)
+      if (!isTyped(value)) return make(apply(bufferOf, apply(collect, Uint8Array, [value]), []))
+      const copy = make(length(value))
+      apply(set, copy, [value])
+      return copy
     }
 
-    static alloc (size, fill = 0) { return new Buffer(size).fill(typeof fill === 'string' ? fill.charCodeAt(0) : fill) }
-    static isBuffer (value) { return value instanceof Buffer }
-    static byteLength (value, encoding) { return typeof value === 'string' ? toBytes(value, encoding).length : value.byteLength }
+    static alloc (size, filler = 0) {
+      const bytes = make(size)
+      const byte = typeof filler === 'string' ? apply(charCodeAt, filler, [0]) : filler
+      return byte === 0 ? bytes : apply(fill, bytes, [byte])
+    }
+
+    static isBuffer (value) { return apply(hasInstance, Buffer, [value]) }
+    static byteLength (value, encoding) {
+      return typeof value === 'string' ? length(new Uint8Array(toBytes(value, encoding))) : value.byteLength
+    }
 
     static concat (list) {
-      let length = 0
-      for (const part of list) length += part.length
-      const whole = new Buffer(length)
-      let at = 0
-      for (const part of list) {
-        whole.set(part, at)
-        at += part.length
+      const parts = isArray(list) ? list : [...list]
+      let size = 0
+      for (let at = 0; at < parts.length; at++) size += sizeOf(parts[at])
+      const whole = make(size)
+      let start = 0
+      for (let at = 0; at < parts.length; at++) {
+        apply(set, whole, [parts[at], start])
+        start += sizeOf(parts[at])
       }
       return whole
     }
 
-    toString (encoding, start = 0, end = this.length) { return toText(this.subarray(start, end), encoding) }
-    slice (start, end) { return this.subarray(start, end) }
-    toJSON () { return { type: 'Buffer', data: [...this] } }
+    toString (encoding, start = 0, end = length(this)) { return toText(view(this, start, end, Uint8Array), encoding) }
+    slice (start, end) { return view(this, start, end === undefined ? length(this) : end, Buffer) }
+    toJSON () { return { type: 'Buffer', data: host.toNumbers(this) } }
 
     equals (other) {
-      if (this.length !== other.length) return false
-      for (let at = 0; at < this.length; at++) if (this[at] !== other[at]) return false
+      if (isTyped(other)) return host.isEqual(this, other)
+      const size = length(this)
+      if (size !== other.length) return false
+      for (let at = 0; at < size; at++) if (this[at] !== other[at]) return false
       return true
     }
   }
-  Object.defineProperty(global, 'Buffer', { value: Buffer, writable: true, enumerable: false, configurable: true })
+  defineProperty(global, 'Buffer', { value: Buffer, writable: true, enumerable: false, configurable: true })
 
   return {
     // The content of a file in an encoding that System.files knows.
     decode (content, encoding) {
       switch (encoding) {
-        case 'binary': return new Buffer(content)
-        case 'json': return global.JSON.parse(toText(content))
+        case 'binary': return make(content)
+        case 'json': return parse(toText(content))
         default: return toText(content, encoding)
       }
     },
-    // Bytes for a file. Views are copied, so that nothing changes under the host's hands.
+    // Bytes for a file: what the host copies before anything else happens.
     encode (data, encoding) {
       if (encoding === 'json') {
-        const text = global.JSON.stringify(data)
+        const text = stringify(data)
         if (text === undefined) throw new TypeError('the content is nothing that JSON can hold')
         return toBytes(text)
       }
       if (typeof data === 'string') return toBytes(data, encoding)
-      if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0))
-      if (isView(data)) return new Uint8Array(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      if (host.isBuffer(data) || isTyped(data)) return data
+      if (isView(data)) {
+        return new Uint8Array(apply(viewed.buffer, data, []), apply(viewed.offset, data, []), apply(viewed.length, data, []))
+      }
       throw new TypeError("the content of a file is text, bytes, or with the encoding 'json' any JSON value")
     },
     failure (name, message) {
       const error = new Error(message)
-      Object.defineProperty(error, 'name', { value: name, writable: true, enumerable: false, configurable: true })
+      defineProperty(error, 'name', { __proto__: null, value: name, writable: true, enumerable: false, configurable: true })
       return error
     }
   }

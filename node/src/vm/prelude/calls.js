@@ -1,12 +1,14 @@
 // Calls: what a script exports, how it is called, and what it throws.
-(function (global, system) {
+(function (global) {
   'use strict'
   const { Array, Error, JSON, Number, Object, Promise, Reflect, String, TypeError } = global
-  const { apply, ownKeys, getOwnPropertyDescriptor } = Reflect
+  const { apply, defineProperty, getOwnPropertyDescriptor, ownKeys } = Reflect
   const { stringify } = JSON
   const { resolve } = Promise
   const isArray = Array.isArray
   const { isSafeInteger } = Number
+  const { hasOwn } = Object
+  const { isPrototypeOf } = Object.prototype
   const isWellFormed = String.prototype.isWellFormed
   const wellFormed = String.prototype.toWellFormed
 
@@ -17,12 +19,14 @@
   hide('exports', module.exports)
   let exported = module.exports
 
-  const own = (name) => getOwnPropertyDescriptor(exported, name)?.value
+  // The value of an own property that is no accessor. What a description of one lacks it would inherit.
+  const valueOf = (description) =>
+    description !== undefined && hasOwn(description, 'value') ? description.value : undefined
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const text = (value) => apply(wellFormed, String(value), [])
 
   const words = (thrown) => {
-    if (thrown instanceof Error || typeof thrown.message === 'string') {
+    if (apply(isPrototypeOf, Error.prototype, [thrown]) || typeof thrown.message === 'string') {
       const { name, message } = thrown
       return [name === undefined || name === null ? 'Error' : text(name), text(message)]
     }
@@ -53,19 +57,21 @@
     methods () {
       exported = isObject(module.exports) ? module.exports : {}
       const names = []
-      for (const key of ownKeys(exported)) {
+      const keys = ownKeys(exported)
+      for (let at = 0; at < keys.length; at++) {
+        const key = keys[at]
+        if (typeof key !== 'string' || !apply(isWellFormed, key, [])) continue
         const property = getOwnPropertyDescriptor(exported, key)
-        if (typeof key !== 'string' || !property.enumerable || !apply(isWellFormed, key, [])) continue
-        if (typeof property.value === 'function') names[names.length] = key
+        if (!property?.enumerable || typeof valueOf(property) !== 'function') continue
+        defineProperty(names, names.length, { __proto__: null, value: key, writable: true, enumerable: true, configurable: true })
       }
       return names
     },
 
     // Calls a method. What looks like a promise is made one.
-    invoke (name, args, caller) {
-      system.setCaller(caller)
-      const method = own(name)
-      if (typeof method !== 'function') throw new TypeError(`${name} is no function any more`)
+    invoke (name, args) {
+      const method = valueOf(getOwnPropertyDescriptor(exported, name))
+      if (typeof method !== 'function') throw new TypeError(name + ' is no function any more')
       const result = apply(method, exported, args)
       const isThenable = typeof result === 'object' && result !== null && typeof result.then === 'function'
       return isThenable ? apply(resolve, Promise, [result]) : result
@@ -74,8 +80,8 @@
     // Name, message, own code and own data of whatever was thrown; null and undefined where it has none.
     describe (thrown) {
       if (!isObject(thrown)) return ['Error', text(thrown), null, undefined]
-      const [name, message] = words(thrown)
-      return [name, message, codeOf(thrown), dataOf(thrown)]
+      const said = words(thrown)
+      return [said[0], said[1], codeOf(thrown), dataOf(thrown)]
     }
   }
 })

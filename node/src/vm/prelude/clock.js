@@ -3,7 +3,7 @@
   'use strict'
   const { Object, Reflect, Math } = global
   const Engine = global.Date
-  const { construct } = Reflect
+  const { apply, construct } = Reflect
   const print = Engine.prototype.toString
   const { parse } = Engine
 
@@ -11,7 +11,7 @@
     Object.defineProperty(object, name, { value, writable: true, enumerable: false, configurable: true })
 
   const Date = function Date (...parts) {
-    if (new.target === undefined) return Reflect.apply(print, construct(Engine, [host.now()]), [])
+    if (new.target === undefined) return apply(print, construct(Engine, [host.now()]), [])
     if (parts.length === 0) parts = [host.now()]
     // By the function that pays for reading a long text.
     else if (parts.length === 1 && typeof parts[0] === 'string') parts = [parse(parts[0])]

@@ -3,20 +3,21 @@
   'use strict'
   const { Error, JSON, Object, String } = global
   const { stringify } = JSON
+  const { isPrototypeOf, toString } = Object.prototype
   const wellFormed = String.prototype.toWellFormed
   const { apply } = global.Reflect
 
   const show = (value) => {
     if (typeof value === 'string') return value
-    if (value instanceof Error) return `${value.name}: ${value.message}`
     if (typeof value === 'object' && value !== null) {
+      if (apply(isPrototypeOf, Error.prototype, [value])) return String(value.name) + ': ' + String(value.message)
       try {
-        return stringify(value) ?? Object.prototype.toString.call(value)
+        return stringify(value) ?? apply(toString, value, [])
       } catch {
-        return Object.prototype.toString.call(value)
+        return apply(toString, value, [])
       }
     }
-    return typeof value === 'function' ? `[function ${value.name}]` : String(value)
+    return typeof value === 'function' ? '[function ' + String(value.name) + ']' : String(value)
   }
 
   const line = (level) => (...values) => {

@@ -12,8 +12,12 @@
   const symbolReplace = Symbol.replace
   const symbolSplit = Symbol.split
   const { sort } = Array.prototype
-  const { indexOf } = String.prototype
+  const { concat, indexOf } = String.prototype
   const LENGTH_MAX = 2 ** 53 - 1
+
+  // As the engine makes a text of a value, symbols refused. A template would ask whatever a script has put in the place of
+  // `String.prototype.concat`, and `for ... of` its iterator: neither is used here once the script runs.
+  const text = (value) => apply(concat, '', [value])
 
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const clamp = (value, min, max) => value < min ? min : value > max ? max : value
@@ -75,20 +79,20 @@
   const join = (array, separator, textOf) => {
     const object = Object(array)
     const length = lengthOf(object)
-    const between = separator === undefined ? ',' : `${separator}`
-    let text = ''
+    const between = separator === undefined ? ',' : text(separator)
+    let joined = ''
     for (let index = 0; index < length; index++) {
-      if (index > 0) text += between
+      if (index > 0) joined += between
       const element = object[index]
-      if (element !== null && element !== undefined) text += textOf(element)
+      if (element !== null && element !== undefined) joined += textOf(element)
     }
-    return text
+    return joined
   }
 
   // Texts are made when they are first compared, each once.
   const compareTexts = (a, b) => {
-    if (a.text === undefined) a.text = `${a.value}`
-    if (b.text === undefined) b.text = `${b.value}`
+    if (a.text === undefined) a.text = text(a.value)
+    if (b.text === undefined) b.text = text(b.value)
     return a.text < b.text ? -1 : a.text > b.text ? 1 : 0
   }
 
@@ -164,7 +168,7 @@
       flatten(result, object, length, 0, 1, mapper, receiver)
       return result
     },
-    join (separator) { return join(this, separator, (element) => `${element}`) },
+    join (separator) { return join(this, separator, text) },
     toLocaleString () { return join(this, undefined, (element) => text(call(element.toLocaleString, element, []))) },
     reverse () {
       const object = Object(this)
@@ -255,7 +259,6 @@
     const wish = value[symbolMatch]
     return wish !== undefined ? !!wish : isRegExp(value)
   }
-  const text = (value) => `${value}`
 
   const strings = {}
   // Only `this` has to become a text before the rest is looked at.
@@ -398,6 +401,7 @@
     }
     return false
   }
+  const conversions = ['valueOf', 'toString']
   // An object's value where a number is wanted.
   const primitive = (object) => {
     const wish = object[toPrimitive]
@@ -406,8 +410,8 @@
       if (isObject(value)) throw new TypeError('toPrimitive')
       return value
     }
-    for (const name of ['valueOf', 'toString']) {
-      const method = object[name]
+    for (let at = 0; at < conversions.length; at++) {
+      const method = object[conversions[at]]
       if (typeof method !== 'function') continue
       const value = apply(method, object, [])
       if (!isObject(value)) return value
@@ -427,8 +431,8 @@
   others['JSON.parse'] = function (value, reviver) { return apply(parse, JSON, [text(value), reviver]) }
 
   const versions = { __proto__: null }
-  for (const name of Reflect.ownKeys(arrays)) versions[`Array.prototype.${name}`] = arrays[name]
-  for (const name of Reflect.ownKeys(strings)) versions[`String.prototype.${name}`] = strings[name]
+  for (const name of Reflect.ownKeys(arrays)) versions['Array.prototype.' + name] = arrays[name]
+  for (const name of Reflect.ownKeys(strings)) versions['String.prototype.' + name] = strings[name]
   for (const name of Reflect.ownKeys(others)) versions[name] = others[name]
   return versions
 })

@@ -2,9 +2,17 @@
 (function (global, host) {
   'use strict'
   const { Map, Object, Reflect, TypeError } = global
+  const { apply, setPrototypeOf } = Reflect
+  const { get: mapGet, set: mapSet, delete: mapDelete } = Map.prototype
   const TIMEOUT_MAX = 2147483647
+  // Without a prototype: what a script puts on that of arrays must not see our timers.
+  const list = () => {
+    const array = []
+    setPrototypeOf(array, null)
+    return array
+  }
   let pending = new Map()
-  let queue = []
+  let queue = list()
   let made = 0
 
   const isBefore = (a, b) => a.time < b.time || (a.time === b.time && a.number < b.number)
@@ -38,11 +46,6 @@
     queue[at] = last
     return first
   }
-
-  const mapGet = Map.prototype.get
-  const mapSet = Map.prototype.set
-  const mapDelete = Map.prototype.delete
-  const { apply } = Reflect
 
   const start = (callback, delay, args, repeats) => {
     if (typeof callback !== 'function') throw new TypeError('a timer needs a function')
@@ -94,7 +97,7 @@
     drop () {
       if (made === 0) return
       pending = new Map()
-      queue = []
+      queue = list()
       made = 0
     }
   }

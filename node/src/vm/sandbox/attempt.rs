@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "native code calls the kernel itself")]
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,19 @@ pub enum Attempt {
     Panic,
     /// Uses memory until there is no more.
     ExhaustMemory,
+}
+
+/// The method whose calls panic.
+static PANICKING: Mutex<Option<String>> = Mutex::new(None);
+
+/// Lets worker processes panic, from now on, before each call of a method of this name.
+pub fn panic_in_calls_of(method: Option<&str>) {
+    *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = method.map(str::to_owned);
+}
+
+/// Whether a worker is to panic before this call.
+pub(in crate::vm) fn is_panicking(method: &str) -> bool {
+    PANICKING.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(method)
 }
 
 impl Attempt {

@@ -10,7 +10,7 @@ mod outgoing;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -30,12 +30,18 @@ use crate::vm::worker::{THREAD_STACK_BYTES, serve};
 const EXIT_DONE: i32 = 0;
 /// Started with arguments that no host of this version gives.
 pub(super) const EXIT_USAGE: i32 = 2;
-/// Our own fault, or the machine's.
-const EXIT_FAILED: i32 = 70;
+/// A panic: a defect of ours (`EX_SOFTWARE` of sysexits.h).
+pub(in crate::vm) const EXIT_PANICKED: i32 = 70;
+/// The machine's fault (`EX_OSERR`).
+const EXIT_FAILED: i32 = 71;
 
 /// Runs a worker for the process `parent`, which has started this one.
 pub(super) fn run(parent: u32) -> ! {
-    panic::set_hook(Box::new(|panic| last_words(&panic.to_string())));
+    // At once, wherever it happens: the engine's binding catches panics, and would go on with the call and the next ones.
+    panic::set_hook(Box::new(|panic| {
+        last_words(&panic.to_string());
+        system::exit(EXIT_PANICKED)
+    }));
     let error = match start(parent) {
         Ok(outgoing) => outgoing.send_late(),
         Err(error) => error,
@@ -64,9 +70,8 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     let outgoing = Arc::new(Outgoing::new(socket.clone()));
     let link = Link::new(socket, incoming, outgoing.clone());
     let script = move || {
-        let ended = panic::catch_unwind(AssertUnwindSafe(|| execute(limits, lockdown, link)));
-        // The hook has said what a panic was about.
-        system::exit(if ended.is_ok() { EXIT_DONE } else { EXIT_FAILED });
+        execute(limits, lockdown, link);
+        system::exit(EXIT_DONE)
     };
     thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES).spawn(script)?;
     Ok(outgoing)

@@ -14,14 +14,14 @@ use std::sync::Once;
 use std::time::Instant;
 
 use libvms_protocol::entry::Limits;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::patience::Patience;
 use super::{Ending, WorkerError};
 use crate::vm::message::{FileReply, Report, Request};
 use crate::vm::sandbox::frame::{FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
 use crate::vm::sandbox::spawner::{self, Spawned};
-use crate::vm::sandbox::system;
+use crate::vm::sandbox::{EXIT_PANICKED, system};
 
 /// Requests that go out together: a write costs as much as a short call, but the worker should not run dry.
 const BATCH_REQUESTS: usize = 32;
@@ -72,6 +72,12 @@ impl ProcessWorker {
     }
 
     pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
+        #[cfg(debug_assertions)]
+        if let Request::Call(call) = &request
+            && crate::vm::sandbox::is_panicking(&call.method)
+        {
+            self.attempt(crate::vm::sandbox::Attempt::Panic)?;
+        }
         self.say(&ToWorker::Request(request))
     }
 
@@ -204,7 +210,10 @@ impl ProcessWorker {
         let Some(pipe) = self.process.stderr.take() else { return };
         let mut words = vec![];
         let _as_far_as_it_goes = pipe.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut words);
-        if !words.is_empty() {
+        if ending == Ending::Panicked {
+            let words = String::from_utf8_lossy(&words);
+            error!(%words, "a worker panicked: please report this defect");
+        } else if !words.is_empty() {
             debug!(%ending, words = ?String::from_utf8_lossy(&words), "a worker's last words");
         }
     }
@@ -221,6 +230,7 @@ impl From<ExitStatus> for Ending {
     fn from(status: ExitStatus) -> Self {
         match (status.signal(), status.code()) {
             (Some(signal), _) => Self::Killed(signal),
+            (None, Some(EXIT_PANICKED)) => Self::Panicked,
             (None, Some(code)) => Self::Exited(code),
             (None, None) => Self::Unknown,
         }

@@ -1,7 +1,7 @@
 //! A script's engine on a thread of the driver's own process.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use libvms_protocol::entry::Limits;
 use tracing::error;
@@ -22,6 +22,10 @@ pub(super) struct ThreadWorker {
     requests: Sender<Request>,
     replies: Sender<FileReply>,
     reports: Receiver<Report>,
+    /// Until its end was seen.
+    thread: Option<JoinHandle<()>>,
+    /// What that was.
+    ending: Ending,
 }
 
 impl ThreadWorker {
@@ -34,20 +38,31 @@ impl ThreadWorker {
             Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
             Err(error) => error!(%error, "the engine does not start"),
         };
-        thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES).spawn(run)?;
-        Ok(Self { requests, replies, reports })
+        let builder = thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES);
+        let thread = Some(builder.spawn(run)?);
+        Ok(Self { requests, replies, reports, thread, ending: Ending::Unknown })
     }
 
-    pub(super) fn send(&self, request: Request) -> Result<(), WorkerError> {
-        self.requests.send(request).map_err(|_| WorkerError::Ended(Ending::Unknown))
+    pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
+        self.requests.send(request).map_err(|_| self.ended())
     }
 
-    pub(super) fn receive(&self) -> Result<Report, WorkerError> {
-        self.reports.recv().map_err(|_| WorkerError::Ended(Ending::Unknown))
+    pub(super) fn receive(&mut self) -> Result<Report, WorkerError> {
+        self.reports.recv().map_err(|_| self.ended())
     }
 
-    pub(super) fn answer(&self, reply: FileReply) -> Result<(), WorkerError> {
-        self.replies.send(reply).map_err(|_| WorkerError::Ended(Ending::Unknown))
+    pub(super) fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
+        self.replies.send(reply).map_err(|_| self.ended())
+    }
+
+    /// The thread has let go of its channels: it ends, or has ended. A panic was told on the console.
+    fn ended(&mut self) -> WorkerError {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.ending = Ending::Panicked;
+        }
+        WorkerError::Ended(self.ending)
     }
 }
 

@@ -1,0 +1,62 @@
+//! What a caller is told of a limit that its call has met: which, how much of it was used, and what moves it.
+//!
+//! The log says no more than the fault. Each limit has one name here, in the help of `vms host` and in the README's table.
+
+use libvms_protocol::entry::{Fault, Limits, Thrown};
+use libvms_protocol::limits::RESULT_BYTES_MAX;
+
+use crate::execution::Finished;
+
+/// Why a call was stopped.
+pub(super) fn why(fault: Fault, finished: &Finished, limits: &Limits) -> String {
+    let used = &finished.used;
+    match fault {
+        Fault::Fuel => format!(
+            "it took more steps than its limit `fuel`: {} of {} units, which are 10,000 steps each{}",
+            finished.fuel,
+            limits.fuel,
+            of_new_service("fuel")
+        ),
+        Fault::Output if used.result > RESULT_BYTES_MAX as u64 => format!(
+            "its result is longer than the limit `result`: {} of {RESULT_BYTES_MAX} bytes of JSON text, which no option moves",
+            used.result
+        ),
+        Fault::Output => format!(
+            "it wrote and returned more than its limit `output`: {} of {} bytes{}",
+            used.output,
+            limits.output,
+            of_new_service("output")
+        ),
+        Fault::Killed => match used.time {
+            Some(time) => format!(
+                "it did not end within its limit `call-time`: {} s; the host's operator moves that with --call-time",
+                time.as_secs()
+            ),
+            None => "it ended the process that it ran in".into(),
+        },
+    }
+}
+
+/// What a script's `init` threw. What the engine throws when a limit is met tells nothing of that limit; here it does. For calls
+/// the log holds the engine's words, and callers must hear what it holds.
+pub(super) fn with_hint(thrown: &Thrown, limits: &Limits) -> Thrown {
+    let Thrown { name, message, .. } = thrown;
+    let message = match (name.as_str(), message.as_str()) {
+        ("InternalError", "out of memory") => format!(
+            "{message}: the heap may hold {} bytes, the limit `memory`{}",
+            limits.memory,
+            of_new_service("memory")
+        ),
+        ("RangeError", "Maximum call stack size exceeded") => format!(
+            "{message}: the engine's stack has {} bytes, the limit `stack`{}",
+            limits.stack,
+            of_new_service("stack")
+        ),
+        _ => message.clone(),
+    };
+    Thrown { message, ..thrown.clone() }
+}
+
+fn of_new_service(option: &str) -> String {
+    format!("; a new service gets more with `vms host --{option}`")
+}

@@ -1,0 +1,205 @@
+//! The prelude is closed: a script gets hold of nothing that is ours, and nothing that it does to the language changes what
+//! our functions do.
+
+use std::thread;
+
+use libvms_protocol::entry::Limits;
+
+use super::engine::Engine;
+use super::message::{Call, Load, Outcome, Thrown};
+use super::metering::scripted_places;
+use super::sweep::Files;
+
+/// Far more than the tests use.
+const PLENTY: Limits =
+    Limits { fuel: 1 << 40, memory: 512 << 20, stack: 1 << 20, output: 256 << 20, load: None };
+
+fn on_a_stack<R: Send>(run: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(64 << 20);
+        builder.spawn_scoped(scope, run).expect("a thread").join().expect("no panic")
+    })
+}
+
+fn engine(code: &str) -> Engine {
+    let engine = Engine::new(PLENTY, Box::new(Files)).expect("an engine");
+    let loaded = engine.load(&Load { code: code.into(), at: 1_772_323_200_000, seed: [1; 32] });
+    assert!(loaded.is_ok(), "{loaded:?}");
+    engine
+}
+
+fn call(engine: &Engine, method: &str, caller: Option<&str>) -> Outcome {
+    let user_id = caller.map(str::to_owned);
+    let call =
+        Call { method: method.into(), args: "[]".into(), user_id, at: 1_772_323_200_000, seed: [2; 32] };
+    engine.call(&call).outcome
+}
+
+fn json(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Returned(Some(json)) => json,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the prelude gives, with plain operands. None of these uses a function of the language by itself.
+const RESULTS: &[&str] = &[
+    "System.caller",
+    "System.files.getInfo()",
+    "System.files.stat('/a')",
+    "System.files.stat('/none')",
+    "System.files.readFile('/a')",
+    "System.files.readFile('/a', 'hex')",
+    "System.files.readFile('/a', { __proto__: null, encoding: 'base64' })",
+    "System.files.readFile('/a', 'binary')",
+    "System.files.readFile('/a', 'json')",
+    "System.files.readFile('/a', 'ebcdic')",
+    "System.files.readdir()",
+    "System.files.readdir('/', { __proto__: null, stat: true })",
+    "System.files.writeFile('/b', 'text')",
+    "System.files.writeFile('/b', 'ff00', 'hex')",
+    "System.files.writeFile('/b', { a: [1] }, 'json')",
+    "System.files.writeFile('/b', bytes)",
+    "System.files.writeFile('/b', floats)",
+    "System.files.writeFile('/b', view)",
+    "System.files.writeFile('/b', buffer)",
+    "System.files.writeFile('/b', {})",
+    "System.files.writeFile(7, 'x')",
+    "System.files.mkdir('/d')",
+    "System.files.unlink('/a')",
+    "System.files.rmdir('/d')",
+    "System.files.history()",
+    "System.files.history({ __proto__: null, start: 1, limit: 2 })",
+    "Buffer.from('h\\u00e9')",
+    "Buffer.from('ff00', 'hex')",
+    "Buffer.from(floats)",
+    "Buffer.from(buffer)",
+    "Buffer.alloc(3, 'z')",
+    "Buffer.concat([bytes, bytes])",
+    "Buffer.byteLength('\\u00e9')",
+    "Buffer.isBuffer(bytes)",
+    "Buffer.alloc(4).slice(1, 3)",
+    "Buffer.alloc(4).toString('hex', 1)",
+    "Buffer.alloc(4).equals(bytes)",
+    "console.log('x', { __proto__: null, a: 1 }, 5n, () => 1)",
+    "Date.now()",
+    "Date()",
+    "random()",
+    "late(resolve => setTimeout(resolve, 10, 'x'))",
+    "late(resolve => { setTimeout(() => {}, 30); setTimeout(() => {}, 20); setImmediate(resolve, 'y') })",
+    "late(resolve => { let n = 0; const id = setInterval(() => { if (++n === 3) { clearInterval(id); resolve(n) } }, 1) })",
+    "thrown(new TypeErr('m'))",
+    "thrown({ __proto__: null, a: 1 })",
+    "thrown('text')",
+];
+
+/// Taken before anything is replaced.
+const PREPARED: &str = "
+    const bytes = new Uint8Array([0, 0, 0, 0]), floats = new Float32Array([1, 2]), buffer = new ArrayBuffer(5), view = new DataView(buffer, 1, 2)
+    const TypeErr = TypeError, Pending = Promise, random = Math.random
+    const late = (executor) => new Pending(executor)
+    const thrown = (value) => { throw value }";
+
+#[test]
+fn no_hook_of_a_script_sees_anything_of_ours() {
+    let places: Vec<&str> = scripted_places();
+    assert!(places.len() > 40, "{}", places.len());
+    let places = serde_json::to_string(&places).expect("names");
+    let results: Vec<String> =
+        RESULTS.iter().map(|result| format!("['{}', {result}]", result.replace(['\'', '\\'], ""))).collect();
+    let results = results.into_iter().filter(|result| !result.contains("thrown("));
+    let code = format!(
+        "{PREPARED}\nconst run = {}\nexports.f = () => run(globalThis, {places}, () => [{}])",
+        include_str!("closed/spies.js"),
+        results.collect::<Vec<_>>().join(", ")
+    );
+    let found = on_a_stack(|| json(call(&engine(&code), "f", None)));
+    let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["findings"], serde_json::json!([]), "{found:#}");
+    assert!(found["made"].as_u64() > Some(5_000), "{found:#}");
+}
+
+#[test]
+fn no_function_that_a_script_replaces_is_used_by_ours() {
+    let methods: Vec<String> = RESULTS
+        .iter()
+        .enumerate()
+        .map(|(index, result)| format!("exports.r{index} = () => {result}"))
+        .collect();
+    let code = format!(
+        "((global) => {{
+        const {{ Buffer, System, console, Date, setTimeout, setInterval, setImmediate, clearInterval }} = global
+        {PREPARED}
+        const attack = {}(global, [Object.prototype, Buffer, Buffer.prototype, Date, System, System.files, console, exports, module])
+        exports.poison = attack.poison
+        exports.used = attack.used
+        {}
+        }})(globalThis)",
+        include_str!("closed/poison.js"),
+        methods.join("\n")
+    );
+    on_a_stack(|| {
+        let (clean, poisoned) = (engine(&code), engine(&code));
+        let count: u64 = json(call(&poisoned, "poison", None)).parse().expect("a number");
+        assert!(count > 450, "{count}");
+        for (index, result) in RESULTS.iter().enumerate() {
+            let method = format!("r{index}");
+            let found = call(&poisoned, &method, Some("somebody"));
+            assert_eq!(found, call(&clean, &method, Some("somebody")), "{result}");
+            assert_eq!(json(call(&poisoned, "used", None)), "\"\"", "{result}");
+        }
+    });
+}
+
+#[test]
+fn nobody_can_say_who_calls_but_the_caller() {
+    let code = "
+        const functions = []
+        const collect = () => {
+            Error.prepareStackTrace = (error, sites) => sites
+            for (const site of new Error().stack) functions.push(site.getFunction())
+            Error.prepareStackTrace = undefined
+        }
+        exports.attack = () => {
+            collect()
+            const tries = [
+                () => functions.filter(found => typeof found === 'function').forEach(found => found('who', [], 'root')),
+                () => { System.caller = { id: 'root' } },
+                () => { System.caller.id = 'root' },
+                () => Object.defineProperty(System, 'caller', { value: { id: 'root' } }),
+                () => { globalThis.System = { caller: { id: 'root' } } },
+                () => { Object.prototype.id = 'root' },
+                () => { Object.freeze = value => ({ id: 'root' }) },
+                () => { collect.caller('who', [], 'root') },
+                () => { (function () { return arguments.callee.caller })()('who', [], 'root') }
+            ]
+            for (const attempt of tries) try { attempt() } catch {}
+            return [System.caller.id, functions.every(found => found === undefined)]
+        }
+        exports.who = () => System.caller.id";
+    on_a_stack(|| {
+        let engine = engine(code);
+        assert_eq!(json(call(&engine, "attack", Some("ann"))), "[\"ann\",true]");
+        for caller in [Some("ann"), None, Some("bob"), Some("")] {
+            assert_eq!(json(call(&engine, "who", caller)), serde_json::to_string(&caller).expect("JSON"));
+        }
+    });
+}
+
+#[test]
+fn what_is_ours_looks_like_the_languages_own() {
+    let code = "exports.f = () => [setTimeout, System.files.readFile, Buffer, Buffer.from, console.log, Date, Math.random,
+            Object.getOwnPropertyDescriptor(System, 'caller').get].map(String).filter(text => !text.includes('[native code]'))";
+    on_a_stack(|| assert_eq!(json(call(&engine(code), "f", None)), "[]"));
+}
+
+#[test]
+fn a_getter_among_the_exports_is_no_method() {
+    let code = "Object.defineProperty(exports, 'f', { get () { return () => 1 }, enumerable: true })
+        Object.prototype.value = () => 'inherited'
+        exports.g = () => 1";
+    on_a_stack(|| {
+        let refused = Thrown::new("TypeError", "f is no function any more");
+        assert_eq!(call(&engine(code), "f", None), Outcome::Threw(refused));
+    });
+}

@@ -1,0 +1,320 @@
+//! Every operation of the bridge, stopped at every step and refused memory at every request for it.
+//!
+//! Wherever a stop comes, the call ends by its fault and by nothing else, and the calls after it are as they would be without
+//! it: no exception is left over, no promise is half settled, and above all nothing of ours panics. The short form takes points
+//! some distance apart; with `VMS_SWEEP=all` in the environment (`.ci/sweep`) each is taken, and their number told.
+
+use std::thread;
+
+use libvms_protocol::entry::Limits;
+
+use super::bridge::Port;
+use super::engine::Engine;
+use super::message::{
+    Call, Change, Console, Done, Fault, FileAnswer, FileReply, FileRequest, Info, Load, Outcome, Stat, Thrown,
+};
+
+/// Between two points of the short form. A prime, so that it meets all places of a loop.
+const STRIDE: usize = 61;
+/// Between two limits of memory, in bytes: what the engine takes is a multiple of it.
+const MEMORY_STRIDE: u64 = 8;
+/// Limits of memory beyond this are not tried: no operation takes so much.
+const MEMORY_MAX: u64 = 1 << 20;
+/// What an operation has otherwise.
+const MEMORY: u64 = 128 << 20;
+/// As large as a worker's, and a little more for a debug build.
+const STACK: usize = 64 << 20;
+
+/// What is done, as an expression.
+const OPERATIONS: &[&str] = &[
+    "Date.now()",
+    "new Date().getTime()",
+    "Date().length",
+    "Date.parse('2026-03-01')",
+    "Math.random() < 1",
+    "System.caller.id",
+    "console.log('x', { a: 1 }, new Error('e'), Symbol('s'), () => 1)",
+    "console.info(1n, undefined, null)",
+    "console.warn('\\ud800')",
+    "console.error([1, 2])",
+    "console.debug({ toJSON () { throw 1 } })",
+    "Buffer.from('h\\u00e9').length",
+    "Buffer.from('ff00', 'hex').length",
+    "Buffer.from('/wA=', 'base64').length",
+    "Buffer.from('abc', 'binary').length",
+    "Buffer.from('zz', 'hex').length",
+    "Buffer.from('a', 'ebcdic').length",
+    "Buffer.from([1, 2, 3]).length",
+    "Buffer.from(new Float64Array([1, 2])).length",
+    "Buffer.from(new ArrayBuffer(3)).length",
+    "Buffer.alloc(100).length",
+    "Buffer.alloc(100, 'z').length",
+    "Buffer.concat([new Uint8Array(3), Buffer.alloc(2)]).length",
+    "Buffer.byteLength('\\u00e9')",
+    "Buffer.isBuffer({})",
+    "Buffer.alloc(3).toString()",
+    "Buffer.alloc(3).toString('hex', 1)",
+    "Buffer.alloc(3).toString('base64')",
+    "Buffer.alloc(3).toString('latin1')",
+    "Buffer.alloc(3).equals(new Uint8Array(3))",
+    "Buffer.alloc(3)",
+    "Buffer.alloc(3).slice(1).length",
+    "System.files.getInfo()",
+    "System.files.stat('/a')",
+    "System.files.stat('/d').then(stat => stat.isDirectory())",
+    "System.files.stat('/none')",
+    "System.files.readFile('/a')",
+    "System.files.readFile('/a', 'hex')",
+    "System.files.readFile('/a', 'base64')",
+    "System.files.readFile('/a', { encoding: 'binary' })",
+    "System.files.readFile('/a', 'json')",
+    "System.files.readFile('/a', 'ebcdic')",
+    "System.files.readFile('/none')",
+    "System.files.readdir()",
+    "System.files.readdir('/', { recursive: true })",
+    "System.files.readdir('/', { stat: true })",
+    "System.files.writeFile('/b', 'text')",
+    "System.files.writeFile('/b', 'ff00', 'hex')",
+    "System.files.writeFile('/b', '/wA=', 'base64')",
+    "System.files.writeFile('/b', 'abc', 'binary')",
+    "System.files.writeFile('/b', { a: [1] }, 'json')",
+    "System.files.writeFile('/b', new Uint8Array(50))",
+    "System.files.writeFile('/b', new Float32Array(5))",
+    "System.files.writeFile('/b', new DataView(new ArrayBuffer(9), 2, 3))",
+    "System.files.writeFile('/b', new ArrayBuffer(40))",
+    "System.files.writeFile('/b', Buffer.from('x'))",
+    "System.files.writeFile('/b', undefined, 'json')",
+    "System.files.writeFile('/b', {})",
+    "System.files.writeFile(5, 'x')",
+    "System.files.mkdir('/d')",
+    "System.files.unlink('/a')",
+    "System.files.rmdir('/d')",
+    "System.files.rmdir('/d', { recursive: true })",
+    "System.files.history()",
+    "System.files.history({ start: 1, end: 3, reverse: true, limit: 2 })",
+    "new Promise(resolve => setTimeout(resolve, 10, 'x'))",
+    "new Promise(resolve => { let n = 0; const id = setInterval(() => { if (++n === 3) { clearInterval(id); resolve(n) } }, 1) })",
+    "new Promise(resolve => setImmediate(resolve))",
+    "clearTimeout(setTimeout(() => {}, 1))",
+    "new Promise(() => {})",
+    "undefined",
+    "({ a: [1, 'x', null, { b: 2 }] })",
+    "({ then (resolve) { resolve(7) } })",
+    "(() => { throw new TypeError('m') })()",
+    "(() => { throw 'text' })()",
+    "(() => { throw { a: 1 } })()",
+    "Promise.reject(new RangeError('m'))",
+    "Symbol('s')",
+];
+
+/// What is called after each point: the first throws, the second uses the bridge in both directions.
+const AFTER: &str = "
+    exports.throws = () => { throw new RangeError('after') }
+    exports.fine = async () => {
+        await System.files.writeFile('/after', new Uint8Array(3))
+        return [await System.files.readFile('/a'), await System.files.readdir('/'), Buffer.from('x').toString('hex')]
+    }";
+
+/// An archive in which little is to be found, and everything may be written.
+pub(super) struct Files;
+
+impl Port for Files {
+    fn file(&self, request: FileRequest) -> Option<FileReply> {
+        let stat = |is_directory| FileAnswer::Stat(Stat { is_directory, size: 7, blocks: 1, offset: 0 });
+        let change = |version| Change { version, path: "/a".into(), deleted: version == 2 };
+        Some(Ok(match request {
+            FileRequest::Info => FileAnswer::Info(Info {
+                url: "hyper://00".into(),
+                key: "00".into(),
+                title: "swept".into(),
+                version: 3,
+            }),
+            FileRequest::Stat { path } | FileRequest::Read { path } if path == "/none" => {
+                return Some(Err(Thrown::new("NotFoundError", format!("{path} is not there"))));
+            }
+            FileRequest::Stat { path } => stat(path == "/d"),
+            FileRequest::Read { .. } => FileAnswer::Content(br#"{"a":1}"#.to_vec()),
+            FileRequest::List { .. } => FileAnswer::Names(vec!["a".into(), "d".into()]),
+            FileRequest::History { .. } => FileAnswer::History(vec![change(1), change(2)]),
+            _ => FileAnswer::Ok,
+        }))
+    }
+
+    fn console(&self, _: Console) {}
+}
+
+/// One operation in an engine of its own.
+struct Swept {
+    engine: Engine,
+    /// What it comes to where nothing is in its way.
+    whole: Outcome,
+    fine: Outcome,
+    name: String,
+    points: usize,
+}
+
+impl Swept {
+    /// As it stands, or in a script that catches what can be caught.
+    fn new(operation: &str, is_caught: bool, limits: Limits) -> Self {
+        let function = if is_caught {
+            format!(
+                "async () => {{ try {{ return await ({operation}) }} catch (error) {{ return `caught ${{error}}` }} }}"
+            )
+        } else {
+            format!("() => ({operation})")
+        };
+        let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+        let code = format!("exports.f = {function}\n{AFTER}");
+        engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        let fine = outcome(&engine, "fine");
+        assert!(matches!(fine, Outcome::Returned(Some(_))), "{fine:?}");
+        // Twice: what the engine makes when it is first used is made by then.
+        outcome(&engine, "throws");
+        outcome(&engine, "f");
+        let whole = outcome(&engine, "f");
+        let name = format!("{operation}{}", if is_caught { ", caught" } else { "" });
+        Self { engine, whole, fine, name, points: 0 }
+    }
+
+    /// Calls it, and then others that must not notice.
+    fn take(&mut self, prepare: impl FnOnce(&Engine), restore: impl FnOnce(&Engine)) -> Outcome {
+        prepare(&self.engine);
+        let found = outcome(&self.engine, "f");
+        restore(&self.engine);
+        self.points += 1;
+        let after = outcome(&self.engine, "throws");
+        assert_eq!(after, threw("RangeError", "after"), "after {} as {found:?}", self.name);
+        assert_eq!(outcome(&self.engine, "fine"), self.fine, "after {} as {found:?}", self.name);
+        found
+    }
+
+    /// Stops it at each step.
+    fn sweep_fuel(&mut self, stride: usize) {
+        let (meter, most) = (self.engine.meter.clone(), self.engine.meter.steps_max());
+        outcome(&self.engine, "f");
+        let steps = meter.last_steps.get();
+        for left in (0..=steps + 1).step_by(stride) {
+            let prepare = |engine: &Engine| engine.meter.head_start.set(most - left);
+            let found = self.take(prepare, |engine| engine.meter.head_start.set(0));
+            let expected = if left < steps { Outcome::Fault(Fault::Fuel) } else { self.whole.clone() };
+            assert_eq!(found, expected, "{} after {left} of {steps} steps", self.name);
+        }
+    }
+
+    /// Refuses each of its requests for memory, alone and with all that follow.
+    fn sweep_requests(&mut self, stride: usize) {
+        let refusal = self.engine.memory.refusal.clone();
+        refusal.requests.set(0);
+        outcome(&self.engine, "f");
+        let requests = refusal.requests.get();
+        for first in (0..requests).step_by(stride) {
+            for count in [1, u64::MAX] {
+                let prepare = |engine: &Engine| {
+                    engine.memory.refusal.requests.set(0);
+                    engine.memory.refusal.refused.set(Some((first, count)));
+                };
+                let found = self.take(prepare, |engine| engine.memory.refusal.refused.set(None));
+                self.assert_no_fault(&found, first);
+            }
+        }
+    }
+
+    /// Gives it a little more memory each time, until it is enough.
+    fn sweep_memory(&mut self, stride: usize) {
+        for more in (0..MEMORY_MAX).step_by(MEMORY_STRIDE as usize * stride) {
+            let used = self.engine.memory.used();
+            let found =
+                self.take(|engine| limit_memory(engine, used + more), |engine| limit_memory(engine, MEMORY));
+            self.assert_no_fault(&found, more);
+            if found == self.whole {
+                return;
+            }
+        }
+        panic!("{} takes more than {MEMORY_MAX} bytes", self.name);
+    }
+
+    fn assert_no_fault(&self, found: &Outcome, point: u64) {
+        assert!(!matches!(found, Outcome::Fault(_)), "{} at {point}: {found:?}", self.name);
+    }
+}
+
+fn limit_memory(engine: &Engine, bytes: u64) {
+    let _before = engine.memory.limit(bytes);
+}
+
+fn outcome(engine: &Engine, method: &str) -> Outcome {
+    let call = Call { method: method.into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
+    let Done { outcome, .. } = engine.call(&call);
+    outcome
+}
+
+fn threw(name: &str, message: &str) -> Outcome {
+    Outcome::Threw(Thrown::new(name, message))
+}
+
+/// Sweeps each operation, as it stands and caught; on as many threads as the machine runs at once.
+fn sweep(kind: &str, sweep_one: impl Fn(&mut Swept, usize) + Sync) {
+    let stride = if std::env::var("VMS_SWEEP").is_ok_and(|which| which == "all") { 1 } else { STRIDE };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let points: usize = thread::scope(|scope| {
+        let parts = (0..threads).map(|part| {
+            let sweep_one = &sweep_one;
+            let run = move || {
+                let all = OPERATIONS.iter().flat_map(|operation| [(operation, false), (operation, true)]);
+                let mine = all.skip(part).step_by(threads);
+                let swept = mine.map(|(operation, is_caught)| {
+                    let mut swept = Swept::new(operation, is_caught, Limits::default());
+                    sweep_one(&mut swept, stride);
+                    swept.points
+                });
+                swept.sum::<usize>()
+            };
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run).expect("a thread")
+        });
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().map(|part| part.join().expect("no panic")).sum()
+    });
+    assert!(points > OPERATIONS.len());
+    tell(&format!("{kind}: {} operations, {points} points", OPERATIONS.len()));
+}
+
+#[test]
+fn a_stop_at_any_step_ends_a_call_and_nothing_else() {
+    sweep("fuel", Swept::sweep_fuel);
+}
+
+#[test]
+fn memory_refused_at_any_request_fails_a_call_and_nothing_else() {
+    sweep("requests for memory", |swept, stride| swept.sweep_requests(stride.div_ceil(8)));
+}
+
+#[test]
+fn a_limit_of_memory_at_any_byte_fails_a_call_and_nothing_else() {
+    sweep("limits of memory", |swept, stride| swept.sweep_memory(stride));
+}
+
+#[test]
+fn any_limit_of_output_ends_a_write_and_nothing_else() {
+    let mut points = 0;
+    let writes = OPERATIONS.iter().filter(|operation| operation.contains("writeFile('/b'"));
+    for operation in writes {
+        let whole = Swept::new(operation, false, Limits::default()).whole;
+        for output in 0..60 {
+            let limits = Limits { output, ..Limits::default() };
+            let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+            let code = format!("exports.f = () => ({operation})\n{AFTER}");
+            engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+            let found = outcome(&engine, "f");
+            let is_right = found == Outcome::Fault(Fault::Output) || found == whole;
+            assert!(is_right, "{operation} with {output} bytes: {found:?}");
+            assert_eq!(outcome(&engine, "throws"), threw("RangeError", "after"));
+            points += 1;
+        }
+    }
+    tell(&format!("output: {points} points"));
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the long form wants to know")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
