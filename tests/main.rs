@@ -21,6 +21,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
 mod interop;
+mod limits;
 mod messages;
 #[cfg(target_os = "linux")]
 mod nat;

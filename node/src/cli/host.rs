@@ -100,7 +100,7 @@ struct LimitArguments {
     /// Bytes of the engine's stack
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stack)]
     stack: u64,
-    /// Bytes that a call may return and write
+    /// Bytes that a call may return and write to files; a result has at most 1 MiB of them, whatever this is
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().output)]
     output: u64,
 }
@@ -213,7 +213,11 @@ fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Resul
 fn read_script(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.len() > CODE_BYTES_MAX {
-        bail!("{} has {} bytes; a script has at most {CODE_BYTES_MAX}", path.display(), bytes.len());
+        bail!(
+            "{} is longer than the limit `code`: {} of {CODE_BYTES_MAX} bytes, which no option moves",
+            path.display(),
+            bytes.len()
+        );
     }
     String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))
 }

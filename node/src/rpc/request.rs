@@ -130,7 +130,7 @@ fn read_args(params: Option<&RawValue>, options: &RpcOptions) -> Result<Box<RawV
     match params.get().as_bytes().first() {
         Some(b'[') if params.get().len() <= options.arguments_bytes_max => Ok(params.to_owned()),
         Some(b'[') => Err(RpcError::invalid_params(format!(
-            "the arguments are {} bytes long; {} is the most",
+            "the arguments are longer than the limit `arguments`: {} of {} bytes of JSON text, which no option moves",
             params.get().len(),
             options.arguments_bytes_max
         ))),
