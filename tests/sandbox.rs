@@ -236,7 +236,7 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
     use libvms::host::{CallError, Deployment, Vm};
     use libvms::storage::Durability;
     use libvms::verifier::{Verdict, Verifier};
-    libvms::vm::run_workers_with(Path::new(VMS));
+    confine();
     let place = tempfile::tempdir().expect("a temporary directory");
     let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
     let deployment = Deployment { code, title: "panics".into(), limits: Limits::default() };
