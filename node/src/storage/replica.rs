@@ -10,24 +10,34 @@
 //! Blocks are added in order; one that comes early waits in memory. Nothing counts before [`Replica::sync`] has written
 //! a head that says so: after a crash, what lies beyond it is written again. Whoever stores something here has verified
 //! it against the signed head before.
+//!
+//! A disk forgets, and people copy half of a directory: what is damaged is built again out of what is not when the copy is
+//! opened (`mend.rs`), and a block that is not what was stored is **lost**: it is not here until it is added again.
 
+#[cfg(test)]
+mod damage_tests;
 mod head;
+mod mend;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::identity::PublicKey;
-use libvms_protocol::tree::{Hash, Node, Roots, hash, index};
+use libvms_protocol::replication::Ranges;
+use libvms_protocol::tree::{Node, Roots, index};
+use tracing::warn;
 
 use super::StorageError;
 use super::directory::{create_directory, sync_directory};
-use head::Slot;
+use head::{Heads, Slot};
+use mend::{Content, Mended, is_block_of, node_bytes, node_from};
 
 pub use head::Flush;
 
@@ -57,14 +67,18 @@ pub struct Replica {
     /// Which write of the head comes next.
     turn: u64,
     is_changed: bool,
+    /// Blocks that were stored and are damaged.
+    lost: Ranges,
+    /// What was found to be damaged, and what was done about it.
+    damage: Vec<String>,
 }
 
 impl Replica {
     /// Opens the copy of the core `key` in `directory`, or makes an empty one. Nobody else may be using it.
     ///
     /// # Errors
-    /// [`StorageError::Damaged`] when the files are those of another core or contradict each other,
-    /// [`StorageError::Io`].
+    /// [`StorageError::Damaged`] when the files are those of another core, or were made up;
+    /// [`StorageError::Io`]. Files that are damaged are mended: see [`Replica::damage`].
     pub fn open(directory: &Path, key: PublicKey) -> Result<Self, StorageError> {
         let io = |error| StorageError::io(directory)(error);
         create_directory(directory).map_err(io)?;
@@ -73,15 +87,63 @@ impl Replica {
             let options = options.read(true).write(true).create(true).truncate(false);
             options.open(directory.join(name)).map(Arc::new)
         };
-        let (head_file, data) = (open("head").map_err(io)?, open("data").map_err(io)?);
-        let (ends, tree) = (open("ends").map_err(io)?, open("tree").map_err(io)?);
-        let mut replica = Self {
+        let mut replica = Self::of_files(directory, key, open).map_err(io)?;
+        match head::read(directory)? {
+            Heads::Newest(slot) => {
+                let roots = replica.resume(slot)?;
+                replica.mend(&roots)?;
+            }
+            Heads::None => sync_directory(directory).map_err(io)?,
+            Heads::Damaged => replica.damage.push("its head was damaged: all of it is fetched again".into()),
+        }
+        for damage in &replica.damage {
+            warn!(copy = %directory.display(), "this copy is damaged: {damage}");
+        }
+        Ok(replica)
+    }
+
+    /// Opens the copy in `directory` for reading, of whichever core it is. Somebody else may be using it: it is read as it
+    /// was brought to disk last.
+    ///
+    /// # Errors
+    /// [`StorageError::NoCore`] where there is none; [`StorageError::Damaged`]; [`StorageError::Io`].
+    pub fn read(directory: &Path) -> Result<Self, StorageError> {
+        let io = |error| StorageError::io(directory)(error);
+        let slot = match head::read(directory) {
+            Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StorageError::NoCore { path: directory.to_owned() });
+            }
+            Err(error) => return Err(error),
+            Ok(Heads::None) => return Err(StorageError::NoCore { path: directory.to_owned() }),
+            Ok(Heads::Damaged) => {
+                let why = "its head is damaged; the watcher or replicator of this copy fetches it again when it starts";
+                return Err(StorageError::damaged(directory, why));
+            }
+            Ok(Heads::Newest(slot)) => slot,
+        };
+        let open = |name: &str| File::open(directory.join(name)).map(Arc::new);
+        let mut replica = Self::of_files(directory, slot.key, open).map_err(io)?;
+        replica.stored = replica.resume(slot)?;
+        Ok(replica)
+    }
+
+    /// Whether a directory holds a copy.
+    pub fn is_at(directory: &Path) -> bool {
+        directory.join("head").is_file()
+    }
+
+    fn of_files(
+        directory: &Path,
+        key: PublicKey,
+        open: impl Fn(&str) -> std::io::Result<Arc<File>>,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
             path: directory.to_owned(),
             key,
-            head_file,
-            data,
-            ends,
-            tree,
+            head_file: open("head")?,
+            data: open("data")?,
+            ends: open("ends")?,
+            tree: open("tree")?,
             head: None,
             stored: Roots::default(),
             ahead: BTreeMap::new(),
@@ -89,12 +151,31 @@ impl Replica {
             early_bytes: 0,
             turn: 0,
             is_changed: false,
-        };
-        match head::read(directory)? {
-            Some(slot) => replica.resume(slot)?,
-            None => sync_directory(directory).map_err(io)?,
+            lost: Ranges::new(usize::MAX),
+            damage: vec![],
+        })
+    }
+
+    /// The directory of the copy.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was found to be damaged when the copy was opened, and what was done about it, for people.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
+    }
+
+    /// Blocks that were stored and are damaged, from low to high. They are not here until they are added again.
+    pub fn lost(&self) -> Vec<Range<u64>> {
+        self.lost.iter().collect()
+    }
+
+    /// Takes note that a block that was stored is not what it was.
+    pub fn lose(&mut self, block: u64) {
+        if block < self.length() {
+            self.lost.insert(block..block + 1);
         }
-        Ok(replica)
     }
 
     /// The core's key.
@@ -107,14 +188,14 @@ impl Replica {
         self.head
     }
 
-    /// Blocks that are here: all from the first on, without a gap.
+    /// Blocks that are here: all from the first on, without a gap but those that are [`lost`](Self::lost).
     pub fn length(&self) -> u64 {
         self.stored.length()
     }
 
     /// Whether a block is here or waits for earlier ones.
     pub fn has(&self, block: u64) -> bool {
-        block < self.length() || self.early.contains_key(&block)
+        block < self.length() && !self.lost.contains(block) || self.early.contains_key(&block)
     }
 
     /// Bytes of memory that blocks take which wait for earlier ones. Whoever downloads stays below [`EARLY_BYTES_MAX`].
@@ -140,15 +221,14 @@ impl Replica {
         }
         let mut bytes = [0; NODE_BYTES as usize];
         self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;
-        let (size, digest) = bytes.split_at(8);
-        let size = u64::from_be_bytes(size.try_into().expect("eight bytes"));
-        Ok(Some(Node { index, size, hash: Hash(digest.try_into().expect("32 bytes")) }))
+        Ok(Some(node_from(index, &bytes)))
     }
 
     /// Reads a block that is here.
     ///
     /// # Errors
-    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is not what was stored; [`StorageError::Io`].
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is lost or not what was stored;
+    /// [`StorageError::Io`].
     pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
         if block >= self.length() {
             return match self.early.get(&block) {
@@ -158,20 +238,32 @@ impl Replica {
                 }
             };
         }
-        let start = if block == 0 { 0 } else { self.end_of(block - 1)? };
-        let end = self.end_of(block)?;
+        let lost =
+            || StorageError::damaged(&self.path, format!("block {block} is not the one that was stored"));
+        if self.lost.contains(block) {
+            return Err(lost());
+        }
+        let cut = |error: StorageError| match error {
+            StorageError::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => lost(),
+            error => error,
+        };
+        let (start, end) = self.place(block).map_err(cut)?;
         if end < start || end > self.stored.byte_length() {
             return Err(StorageError::damaged(&self.path, "the ends of its blocks contradict each other"));
         }
         let mut bytes = vec![0; (end - start) as usize];
-        self.data.read_exact_at(&mut bytes, start).map_err(StorageError::io(&self.path))?;
-        match self.node(2 * block)? {
-            Some(leaf) if leaf.hash == hash::leaf(&bytes) => Ok(bytes),
-            _ => Err(StorageError::damaged(
-                &self.path,
-                format!("block {block} is not the one that was stored"),
-            )),
+        let read = self.data.read_exact_at(&mut bytes, start).map_err(StorageError::io(&self.path));
+        read.map_err(cut)?;
+        match self.node(2 * block).map_err(cut)? {
+            Some(leaf) if is_block_of(&leaf, &bytes) => Ok(bytes),
+            _ => Err(lost()),
         }
+    }
+
+    /// Where a block begins and ends in the data.
+    fn place(&self, block: u64) -> Result<(u64, u64), StorageError> {
+        let start = if block == 0 { 0 } else { self.end_of(block - 1)? };
+        Ok((start, self.end_of(block)?))
     }
 
     /// Takes a newer signed head with the roots that it signs. An older or equal one changes nothing.
@@ -201,12 +293,30 @@ impl Replica {
         if self.has(block) {
             return Ok(());
         }
+        if block < self.length() {
+            return self.restore(block, &bytes);
+        }
         self.early_bytes += EARLY_BYTES_EACH + bytes.len();
         self.early.insert(block, bytes);
         while let Some(bytes) = self.early.remove(&self.stored.length()) {
-            self.early_bytes -= EARLY_BYTES_EACH + bytes.len();
             self.append(&bytes)?;
+            self.early_bytes -= EARLY_BYTES_EACH + bytes.len();
         }
+        Ok(())
+    }
+
+    /// Takes a block again that was lost.
+    fn restore(&mut self, block: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        let (start, end) = self.place(block)?;
+        let leaf = self.node(2 * block)?;
+        let fits = end.checked_sub(start) == Some(bytes.len() as u64);
+        if !fits || !leaf.is_some_and(|leaf| is_block_of(&leaf, bytes)) {
+            let why = format!("the place of block {block}, which is lost, is damaged as well");
+            return Err(StorageError::damaged(&self.path, why));
+        }
+        self.data.write_all_at(bytes, start).map_err(StorageError::io(&self.path))?;
+        self.lost.remove(block..block + 1);
+        self.is_changed = true;
         Ok(())
     }
 
@@ -241,13 +351,16 @@ impl Replica {
         let io = |error| StorageError::io(&self.path)(error);
         self.data.write_all_at(bytes, start).map_err(io)?;
         self.ends.write_all_at(&(start + bytes.len() as u64).to_le_bytes(), 8 * block).map_err(io)?;
-        let mut completed = vec![];
         // Its leaf came with it and was checked against it: hashing a large block twice would cost as much as decrypting it.
         let leaf = self.ahead.get(&(2 * block)).copied().unwrap_or_else(|| Node::leaf(block, bytes));
-        self.stored.append_with(leaf, |node| completed.push(*node));
-        for node in completed {
-            let bytes = [node.size.to_be_bytes().as_slice(), &node.hash.0].concat();
-            self.tree.write_all_at(&bytes, NODE_BYTES * node.index).map_err(io)?;
+        let (mut stored, mut completed) = (self.stored.clone(), vec![]);
+        stored.append_with(leaf, |node| completed.push(*node));
+        for node in &completed {
+            self.tree.write_all_at(&node_bytes(node), NODE_BYTES * node.index).map_err(io)?;
+        }
+        // Only now: what could not be written to its end is not here.
+        self.stored = stored;
+        for node in &completed {
             self.ahead.remove(&node.index);
         }
         self.is_changed = true;
@@ -274,41 +387,96 @@ impl Replica {
             stored: self.stored.length(),
             head: self.head.map(|head| (head.length(), head.signature())),
             roots: index::roots(length).filter_map(|index| self.node(index).ok().flatten()).collect(),
+            stored_roots: Some(self.stored.nodes().to_vec()),
         }
     }
 
-    fn resume(&mut self, slot: Slot) -> Result<(), StorageError> {
+    /// Takes over what the head says; gives the roots over the blocks that should be here.
+    fn resume(&mut self, slot: Slot) -> Result<Roots, StorageError> {
         let damaged = |why: &str| StorageError::damaged(&self.path, why);
         if slot.key != self.key {
-            return Err(damaged("it is the copy of another core"));
+            let why =
+                format!("it is the copy of another core, {}: move it away, or back to its place", slot.key);
+            return Err(damaged(&why));
         }
-        let (path, key) = (self.path.clone(), self.key);
         self.turn = slot.turn + 1;
-        // The nodes over stored blocks are read from the tree; they must lead to sizes that the data can hold.
-        let below = Roots::from_nodes(slot.stored, self.read_roots(slot.stored)?);
-        self.stored = below.ok_or_else(|| StorageError::damaged(&path, "its tree is impossible"))?;
+        let impossible = || damaged("the roots in its head are impossible");
+        let mut head_roots = None;
         if let Some((length, signature)) = slot.head {
-            let roots = Roots::from_nodes(length, slot.roots)
-                .ok_or_else(|| StorageError::damaged(&path, "the roots of its head are impossible"))?;
+            let roots = Roots::from_nodes(length, slot.roots).ok_or_else(impossible)?;
+            let key = self.key;
             let claim =
                 UnverifiedCheckpoint { key, length, fork: 0, tree_hash: roots.tree_hash(), signature };
-            let head = claim.verify().map_err(|error| StorageError::damaged(&path, error.to_string()))?;
+            let head = claim.verify().map_err(|error| damaged(&error.to_string()))?;
+            head_roots = Some((head, roots));
+        }
+        let nodes = match (slot.stored_roots, &head_roots) {
+            (Some(nodes), _) => nodes,
+            // A head of an earlier version: where it counts what is here, it has the roots as well.
+            (None, Some((head, roots))) if head.length() == slot.stored => roots.nodes().to_vec(),
+            (None, _) => self.read_roots(slot.stored).unwrap_or_default(),
+        };
+        let stored = Roots::from_nodes(slot.stored, nodes).unwrap_or_else(|| {
+            self.damage.push("the roots of its tree are damaged: all of it is fetched again".into());
+            Roots::default()
+        });
+        if let Some((head, roots)) = head_roots {
             self.head = Some(head);
             self.add_nodes(roots.nodes());
         }
-        let data_bytes = self.data.metadata().map_err(StorageError::io(&path))?.len();
+        Ok(stored)
+    }
+
+    /// Whether the tree and the ends of the blocks are those that were stored. Reads all of them.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn is_sound(&self) -> Result<bool, StorageError> {
+        let content = Content { data: &self.data, ends: &self.ends, tree: &self.tree };
+        Ok(content.check_tree(&self.stored).map_err(StorageError::io(&self.path))? == Some(true))
+    }
+
+    /// Takes what of the blocks that should be here is, after what can be is mended.
+    fn mend(&mut self, roots: &Roots) -> Result<(), StorageError> {
+        let content = Content { data: &self.data, ends: &self.ends, tree: &self.tree };
+        let Mended { stored, mut damage } = content.mend(roots).map_err(StorageError::io(&self.path))?;
+        let head = self.ahead.split_off(&0);
+        self.stored = stored;
+        // What is over blocks that are gone is known from the head alone.
+        self.add_nodes(&head.into_values().collect::<Vec<_>>());
+        let data_bytes = self.data.metadata().map_err(StorageError::io(&self.path))?.len();
         if data_bytes < self.stored.byte_length() {
-            return Err(StorageError::damaged(&path, "its data is shorter than its tree says"));
+            let first = self.first_behind(data_bytes)?;
+            self.lost.insert(first..self.length());
+            damage.push(format!(
+                "{} of its {} blocks are cut off: they are fetched again",
+                self.length() - first,
+                self.length()
+            ));
         }
+        self.damage.append(&mut damage);
         Ok(())
+    }
+
+    /// The first block that ends behind this place in the data.
+    fn first_behind(&self, place: u64) -> Result<u64, StorageError> {
+        let (mut low, mut high) = (0, self.length());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.end_of(middle)? <= place {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
     }
 
     fn read_roots(&self, length: u64) -> Result<Vec<Node>, StorageError> {
         let read = |index| {
             let mut bytes = [0; NODE_BYTES as usize];
             self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;
-            let size = u64::from_be_bytes(bytes[..8].try_into().expect("eight bytes"));
-            Ok(Node { index, size, hash: Hash(bytes[8..].try_into().expect("32 bytes")) })
+            Ok(node_from(index, &bytes))
         };
         index::roots(length).map(read).collect()
     }

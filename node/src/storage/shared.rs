@@ -1,6 +1,9 @@
 //! A replica that one part of the program fills while others read.
 
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libvms_protocol::checkpoint::Checkpoint;
@@ -9,6 +12,19 @@ use tokio::sync::watch;
 
 use super::{Replica, StorageError};
 
+/// Bytes that must find room before a copy goes on after a failure: more than it writes in one second mostly.
+const ROOM_BYTES: usize = 256 << 10;
+
+/// Writes a little, and takes it away again: a disk that is still full should say so before peers send more.
+fn try_room(directory: &Path) -> io::Result<()> {
+    let path = directory.join("room.new");
+    let mut file = File::create(&path)?;
+    let written = file.write_all(&vec![1; ROOM_BYTES]).and_then(|()| file.sync_all());
+    drop(file);
+    let removed = fs::remove_file(&path);
+    written.and(removed)
+}
+
 /// A replica in use by several. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SharedReplica {
@@ -16,6 +32,7 @@ pub struct SharedReplica {
     replica: Arc<Mutex<Replica>>,
     length: Arc<watch::Sender<u64>>,
     parts: Arc<watch::Sender<()>>,
+    losses: Arc<watch::Sender<()>>,
 }
 
 impl SharedReplica {
@@ -27,6 +44,7 @@ impl SharedReplica {
             replica: Arc::new(Mutex::new(replica)),
             length: Arc::new(length),
             parts: Arc::new(watch::Sender::new(())),
+            losses: Arc::new(watch::Sender::new(())),
         }
     }
 
@@ -45,12 +63,41 @@ impl SharedReplica {
         self.lock().checkpoint()
     }
 
-    /// Reads a block.
+    /// Reads a block. One that was stored and cannot be read is lost from now on, until it is added again.
     ///
     /// # Errors
     /// As [`Replica::block`].
     pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
-        self.lock().block(block)
+        let mut replica = self.lock();
+        let read = replica.block(block);
+        if matches!(read, Err(StorageError::Damaged { .. } | StorageError::Io { .. })) {
+            replica.lose(block);
+            drop(replica);
+            self.losses.send_replace(());
+        }
+        read
+    }
+
+    /// Whether all blocks that were stored are here, as far as anybody has looked.
+    pub fn is_whole(&self) -> bool {
+        self.lock().lost().is_empty()
+    }
+
+    /// Tells when a block was found to be lost.
+    pub fn losses(&self) -> watch::Receiver<()> {
+        self.losses.subscribe()
+    }
+
+    /// Opens the replica anew, as it is on disk: after a write that failed nobody knows what is.
+    ///
+    /// # Errors
+    /// As [`Replica::open`]; the replica then stays as it was.
+    pub fn reopen(&self) -> Result<(), StorageError> {
+        let path = self.lock().path().to_owned();
+        try_room(&path).map_err(StorageError::io(&path))?;
+        let opened = Replica::open(&path, self.key)?;
+        self.change(|replica| *replica = opened);
+        Ok(())
     }
 
     /// Reads the blocks of a range, in order. The replica is free for others between two of them.

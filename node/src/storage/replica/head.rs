@@ -3,6 +3,7 @@
 //! ```text
 //! 0    turn u64le            8    key               40   blocks that are here u64le
 //! 48   length u64le          56   its signature     120  the roots of that length: size u64le, hash
+//! then                       the roots over the blocks that are here, if there is room (zeros in copies made before)
 //! last 32 bytes              BLAKE2b-256 of the rest
 //! ```
 
@@ -19,6 +20,9 @@ use crate::storage::StorageError;
 /// Bytes of one slot: room for the fixed part and 64 roots.
 pub(super) const SLOT_BYTES: usize = 4096;
 
+/// Roots that fit into a slot. A copy of fewer than 2^49 blocks has fewer, twice.
+const ROOTS_MAX: usize = (SLOT_BYTES - 32 - 120) / 40;
+
 /// What one slot says.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -28,17 +32,31 @@ pub(super) struct Slot {
     pub(super) stored: u64,
     pub(super) head: Option<(u64, Signature)>,
     pub(super) roots: Vec<Node>,
+    /// The roots over the blocks that are here, where the slot says.
+    pub(super) stored_roots: Option<Vec<Node>>,
 }
 
-/// The newer one of the slots that are whole; `None` when neither was ever written.
-pub(super) fn read(directory: &Path) -> Result<Option<Slot>, StorageError> {
+/// What the file of heads says.
+#[derive(Debug)]
+pub(super) enum Heads {
+    /// Nothing was ever written.
+    None,
+    /// What was written is none of ours, or damaged: how much was here is not known any more.
+    Damaged,
+    /// The newer one of those that are whole.
+    Newest(Slot),
+}
+
+/// Reads the file of heads.
+pub(super) fn read(directory: &Path) -> Result<Heads, StorageError> {
     let bytes = fs::read(directory.join("head")).map_err(StorageError::io(directory))?;
     let slots = bytes.chunks_exact(SLOT_BYTES).take(2).filter_map(Slot::parse);
-    let newest = slots.max_by_key(|slot| slot.turn);
-    if newest.is_none() && bytes.len() >= 2 * SLOT_BYTES {
-        return Err(StorageError::damaged(directory, "neither of its heads is whole"));
-    }
-    Ok(newest)
+    Ok(match slots.max_by_key(|slot| slot.turn) {
+        Some(newest) => Heads::Newest(newest),
+        // One that was being written when the machine stopped, the first of all.
+        None if bytes.len() <= SLOT_BYTES => Heads::None,
+        None => Heads::Damaged,
+    })
 }
 
 /// Content of a replica on its way to the disk.
@@ -76,7 +94,8 @@ impl Slot {
         let (length, signature) = self.head.unwrap_or((0, Signature([0; 64])));
         slot.extend_from_slice(&length.to_le_bytes());
         slot.extend_from_slice(&signature.0);
-        for node in &self.roots {
+        let stored_roots = self.stored_roots.iter().flatten();
+        for node in self.roots.iter().chain(stored_roots.take(ROOTS_MAX - self.roots.len())) {
             slot.extend_from_slice(&node.size.to_le_bytes());
             slot.extend_from_slice(&node.hash.0);
         }
@@ -98,18 +117,24 @@ impl Slot {
         let length = number(48)?;
         let head =
             (length > 0).then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
-        let mut roots = vec![];
-        for (position, index) in index::roots(length.min((1 << 62) - 1)).enumerate() {
+        let root = |(position, index): (usize, u64)| {
             let at = 120 + 40 * position;
             let digest = content.get(at + 8..at + 40)?;
-            roots.push(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) });
-        }
+            Some(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) })
+        };
+        let positions = |length: u64| index::roots(length.min((1 << 62) - 1));
+        let roots = positions(length).enumerate().map(root).collect::<Option<Vec<_>>>()?;
+        let stored = number(40)?;
+        let behind = (roots.len()..).zip(positions(stored));
+        let stored_roots: Option<Vec<Node>> = behind.map(root).collect();
+        let is_written = |roots: &Vec<Node>| roots.iter().all(|root| root.hash.0 != [0; 32]);
         Some(Self {
             turn: number(0)?,
             key: PublicKey(content[8..40].try_into().ok()?),
-            stored: number(40)?,
+            stored,
             head: head.flatten(),
             roots,
+            stored_roots: stored_roots.filter(is_written),
         })
     }
 }
