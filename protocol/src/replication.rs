@@ -46,8 +46,11 @@ const HEADS_SHOWN_MAX: u32 = 16;
 /// Which blocks to fetch. Peers are served in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Download {
-    /// None, and no longer heads either: for the writer of the log.
+    /// None, and no longer heads either.
     Nothing,
+    /// None; of heads that do not belong to what is stored only word: for the writer of the log, of whom nobody can have
+    /// more.
+    Heads,
     /// Every block of the log, and those to come. What is far ahead of the first gap is left for later, so that nobody
     /// has to keep much that cannot be used yet.
     All,
@@ -142,7 +145,7 @@ impl Replicator {
     pub fn new(key: PublicKey, settings: Settings) -> Self {
         let mut selection = Ranges::new(usize::MAX);
         match &settings.download {
-            Download::Nothing => {}
+            Download::Nothing | Download::Heads => {}
             Download::All => selection.insert(0..u64::MAX),
             Download::Ranges(ranges) => ranges.iter().for_each(|range| selection.insert(range.clone())),
         }

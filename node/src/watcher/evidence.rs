@@ -171,6 +171,15 @@ impl<'a> Verdict<'a> {
                     theirs.length()
                 ),
             },
+            // Told to the writer of a core alone, which no watcher is.
+            Evidence::LongerSigned { theirs, .. } => Self {
+                class: TRUNCATION,
+                proof: None,
+                why: format!(
+                    "a peer has {} blocks of the {core} core, more than its writer",
+                    theirs.length()
+                ),
+            },
             Evidence::ForkSigned { theirs, .. } => Self {
                 class: FORK,
                 proof: Some(Proof::Fork(theirs)),

@@ -97,7 +97,7 @@ impl Manifest {
 
     /// The key of the core: a hash, which signs nothing itself.
     pub fn key(&self) -> PublicKey {
-        PublicKey(blake2b(&[&namespace("hypercore", MANIFEST), &self.encode()]))
+        key_of(&self.encode())
     }
 
     /// The manifest of the blobs core, where this one is that of a drive's files core.
@@ -134,6 +134,11 @@ impl Manifest {
         }
         Some(seen.iter().filter(|seen| **seen).count() as u64)
     }
+}
+
+/// The key of the core with this manifest, whatever it says: a hash of its bytes.
+pub fn key_of(manifest: &[u8]) -> PublicKey {
+    PublicKey(blake2b(&[&namespace("hypercore", MANIFEST), manifest]))
 }
 
 impl Signer {

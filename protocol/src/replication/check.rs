@@ -64,6 +64,12 @@ pub enum CheckError {
         /// The length of the head.
         length: u64,
     },
+    /// The core has a manifest: its key is no key that signs.
+    #[error(
+        "the core has a manifest, as ordinary Hypercores and Hyperdrives of JavaScript have: only cores without one can \
+         be copied, those that hosts write and those made with `compat: true`"
+    )]
+    HasManifest,
     /// What is stored does not suffice to check it, for example because the log has grown meanwhile.
     #[error("the proof does not start from what is stored")]
     Stale,

@@ -1,10 +1,12 @@
 //! What to ask of whom, longer heads and blocks, and what becomes of the answers.
 
-use super::check::{CheckError, check};
+use super::check::{CheckError, Verified, check};
+use super::evidence::Evidence;
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::Store;
 use super::upload::is_congested;
 use super::{Action, Download, Replicator, span};
+use crate::drive::manifest::key_of as manifest_key;
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -45,6 +47,9 @@ impl Replicator {
     /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
     /// can give it, and that they know our length.
     pub(super) fn ask_for_upgrade(&mut self, now: u64, store: &impl Store) {
+        if self.settings.download == Download::Heads {
+            return self.ask_all_for_upgrades(now, store);
+        }
         // A head that was handed out must be stored first: the next one grows out of it.
         let is_pending = self.upgrade_from.is_some() || self.upgraded > self.length;
         if self.settings.download == Download::Nothing || is_pending {
@@ -60,6 +65,16 @@ impl Replicator {
             let asked = Asked::Upgrade { start: ours, length: length - ours };
             self.upgrade_from = Some(id);
             self.ask(now, id, asked, store);
+        }
+    }
+
+    /// Asks every peer with a longer log how it grows out of ours: none of them is to keep us from hearing another.
+    fn ask_all_for_upgrades(&mut self, now: u64, store: &impl Store) {
+        let ours = self.length;
+        let offer = |(&id, peer): (&PeerId, &Peer)| Some((id, offered_length(peer, ours, now)?));
+        let offers: Vec<(PeerId, u64)> = self.peers.iter().filter_map(offer).collect();
+        for (id, length) in offers {
+            self.ask(now, id, Asked::Upgrade { start: ours, length: length - ours }, store);
         }
     }
 
@@ -144,7 +159,9 @@ impl Replicator {
                 Request { id: number, block: Some(RequestNode { index, nodes }), ..Request::default() }
             }
             Asked::Upgrade { start, length } => {
-                Request { id: number, upgrade: Some(RequestUpgrade { start, length }), ..Request::default() }
+                // Of a core that is not known yet it is not known either what its key means.
+                let (upgrade, manifest) = (Some(RequestUpgrade { start, length }), start == 0);
+                Request { id: number, upgrade, manifest, ..Request::default() }
             }
             Asked::Head { fork, length } => {
                 let upgrade = Some(RequestUpgrade { start: 0, length });
@@ -196,7 +213,21 @@ impl Replicator {
         data: Data,
         store: &impl Store,
     ) -> Result<(), PeerFault> {
+        if data.manifest.as_ref().is_some_and(|manifest| manifest_key(manifest) == self.key) {
+            self.put_back(id, asked);
+            return Err(CheckError::HasManifest.into());
+        }
         match check(self.key, store, data) {
+            Ok(Verified { upgrade: Some(upgrade), .. }) if self.settings.download == Download::Heads => {
+                let theirs = upgrade.head;
+                self.upgrade_from = None;
+                self.with(id, |peer| {
+                    peer.compared_length = theirs.length();
+                    peer.upgrade_refused = peer.same_fork().map(|sync| sync.length);
+                });
+                self.report(Evidence::LongerSigned { peer: id, theirs });
+                Ok(())
+            }
             Ok(verified) => {
                 if let Some((block, _)) = &verified.block {
                     self.requested.remove(block);

@@ -51,6 +51,14 @@ pub enum Evidence {
         /// The head.
         theirs: Checkpoint,
     },
+    /// The core's key signed a longer log than its writer has, of which ours is a part: the writer lost some of it, or
+    /// there are two of them.
+    LongerSigned {
+        /// Who showed it.
+        peer: PeerId,
+        /// The head.
+        theirs: Checkpoint,
+    },
     /// The core's key signed two logs that differ at one length: ours and another one.
     Conflict {
         /// Who showed the other one.
@@ -108,6 +116,7 @@ impl Evidence {
             Self::ShrinkClaimed { .. } => "shrink-claimed",
             Self::ForkSigned { .. } => "fork-signed",
             Self::ShorterSigned { .. } => "shorter-signed",
+            Self::LongerSigned { .. } => "longer-signed",
             Self::Conflict { .. } => "conflict",
         }
     }
@@ -122,9 +131,9 @@ impl Evidence {
         let (first, second) = match self {
             Self::ForkClaimed { fork, length, .. } => (*fork, *length),
             Self::ShrinkClaimed { before, after, .. } => (*before, *after),
-            Self::ForkSigned { theirs, .. } | Self::ShorterSigned { theirs, .. } => {
-                (theirs.fork(), theirs.length())
-            }
+            Self::ForkSigned { theirs, .. }
+            | Self::ShorterSigned { theirs, .. }
+            | Self::LongerSigned { theirs, .. } => (theirs.fork(), theirs.length()),
             Self::Conflict { theirs, .. } => (theirs.head.signed.length(), theirs.head.length),
         };
         (self.name(), first, second)

@@ -53,7 +53,9 @@ impl Replicator {
     pub(super) fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
         let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
         let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
-        let is_new = length > 0 && length != peer.compared_length;
+        // A writer makes sure of each peer once; whoever copies wants to know of each change.
+        let is_due = self.settings.download != Download::Heads || peer.compared_length == 0;
+        let is_new = length > 0 && length != peer.compared_length && is_due;
         (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
     }
 
@@ -85,6 +87,12 @@ impl Replicator {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
         match evidence {
+            // Its log is signed, and another one than ours: it stays a suspect, of whom nothing is asked any more. To cut
+            // it off would only bring it back.
+            Some(evidence) if suspected.is_some() && evidence.is_signed() => {
+                self.report(evidence);
+                return Ok(());
+            }
             Some(evidence) => self.report(evidence),
             None => {
                 let head = check_head(self.key, data).ok().map(|head| head.signed);
