@@ -74,8 +74,11 @@ fn a_watcher_goes_on_saying_that_an_archive_is_ahead_while_calls_write_nothing()
         served.archive[0].append(&["what no call wrote"]).expect("a disk");
         for result in 0..2 {
             let event = watching.until(|event| {
-                assert!(event["event"] != "ended", "nothing excludes it yet: {event}");
-                event["event"] == "evidence"
+                assert!(
+                    event["event"] != "ended" && event["event"] != "finding",
+                    "nothing excludes it yet: {event}"
+                );
+                event["event"] == "suspicion"
             });
             assert_eq!(
                 (&event["core"], &event["class"], &event["signed"]),
@@ -97,7 +100,7 @@ fn a_watcher_goes_on_saying_that_an_archive_is_ahead_while_calls_write_nothing()
         // A restart forgets nothing of it.
         drop(watching);
         let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
-        watching.until(|event| event["event"] == "evidence" && event["class"] == "archive-longer");
+        watching.until(|event| event["event"] == "suspicion" && event["class"] == "archive-longer");
         served.network.shutdown().await;
     });
 }
@@ -113,7 +116,7 @@ fn convicted(unlogged: &[&str], class: &str) {
         let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
         watching.until_agrees(LENGTHS[0]);
         served.archive[0].append(unlogged).expect("a disk");
-        watching.until(|event| event["event"] == "evidence" && event["class"] == "archive-longer");
+        watching.until(|event| event["event"] == "suspicion" && event["class"] == "archive-longer");
         served.log.append(&going_on).expect("a disk");
         let ended = watching.until_ended();
         assert_eq!((&ended["verdict"], &ended["class"]), (&json!("diverges"), &json!(class)), "{ended}");

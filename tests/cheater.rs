@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use libvms::net::{Held, SecretStream};
 use libvms::storage::Core;
 use libvms_protocol::checkpoint::signable;
-use libvms_protocol::identity::SecretKey;
+use libvms_protocol::identity::{PublicKey, SecretKey};
 use libvms_protocol::replication::{HeadProof, Store, answer};
 use libvms_protocol::wire::message::{Data, Range, Request, Sync};
 use libvms_protocol::wire::mux::Limits;
@@ -52,19 +52,28 @@ impl Shown {
 
 /// Serves one core to whoever connects. What is shown changes when the sender says so.
 pub(crate) async fn serve(key: SecretKey, shown: watch::Receiver<Shown>) -> SocketAddr {
+    serve_as(key.public_key(), key, shown).await
+}
+
+/// The same under the name of a core whose key it does not have.
+pub(crate) async fn serve_as(core: PublicKey, key: SecretKey, shown: watch::Receiver<Shown>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(talk(socket, key.clone(), shown.clone()));
+            tokio::spawn(talk(socket, core, key.clone(), shown.clone()));
         }
     });
     address
 }
 
 /// Talks to one peer until it hangs up.
-async fn talk(mut socket: TcpStream, key: SecretKey, mut shown: watch::Receiver<Shown>) -> Option<()> {
-    let core = key.public_key();
+async fn talk(
+    mut socket: TcpStream,
+    core: PublicKey,
+    key: SecretKey,
+    mut shown: watch::Receiver<Shown>,
+) -> Option<()> {
     let mut stream = SecretStream::new(Role::Responder).ok()?;
     let mut session: Option<Session> = None;
     let (mut bytes, mut buffer, mut remote_length) = (vec![], vec![0; 65536], 0);

@@ -83,6 +83,14 @@ impl Place {
         Host::start(program().arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more))
     }
 
+    /// Starts a host on the port for callers that it had before.
+    pub(crate) fn host_at(&self, port: u16, more: &[&str]) -> Host {
+        let mut command = program();
+        command.arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more);
+        Host::try_start_at(&mut command, port)
+            .unwrap_or_else(|stderr| panic!("the host did not start: {stderr}"))
+    }
+
     /// Audits the data directory: the exit code and what `--json` says.
     pub(crate) fn verify(&self) -> (i32, Value) {
         verify(&self.data())
@@ -130,9 +138,14 @@ impl Host {
 
     /// As [`Host::start`]; gives what the host said on stderr if it ended instead.
     pub(crate) fn try_start(command: &mut Command) -> Result<Self, String> {
+        Self::try_start_at(command, 0)
+    }
+
+    /// As [`Host::try_start`], on a port for callers that was chosen; 0 takes a free one.
+    pub(crate) fn try_start_at(command: &mut Command, port: u16) -> Result<Self, String> {
         let services =
             command.get_args().filter(|argument| argument.to_string_lossy().ends_with(".js")).count();
-        command.args(["--port", "0", "--json"]);
+        command.args(["--port", &port.to_string(), "--json"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(command).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
@@ -152,6 +165,20 @@ impl Host {
 
     pub(crate) fn url(&self) -> &str {
         self.announced[0]["url"].as_str().expect("a URL")
+    }
+
+    /// Its port for callers.
+    pub(crate) fn port(&self) -> u16 {
+        let url = self.url().trim_start_matches("ws://");
+        let address: std::net::SocketAddr =
+            url.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
+        address.port()
+    }
+
+    /// Where peers copy from it.
+    pub(crate) fn peer_address(&self) -> std::net::SocketAddr {
+        let address = self.announced[0]["addresses"][0].as_str().expect("an address");
+        address.trim_start_matches("tcp://").parse().expect("an address")
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod absence;
 mod ahead;
 mod answers;
 mod behaviour;
@@ -14,9 +15,13 @@ mod dice;
 mod embedding;
 mod errors;
 mod export;
+mod findings;
 mod formats;
 #[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(target_os = "linux")]
 mod fuzz_worker;
+mod guarded;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
@@ -40,3 +45,4 @@ mod tamper;
 mod terminal;
 mod violations;
 mod watch;
+mod worn;

@@ -223,8 +223,8 @@ fn is_accusation(event: &Event) -> bool {
     match event {
         Event::Ended { verdict, .. } => *verdict != Verdict::Agrees,
         Event::Evidence { is_signed, .. } => *is_signed,
-        Event::Failed { .. } => true,
-        Event::Found { .. } | Event::Agrees { .. } => false,
+        Event::Failed { .. } | Event::Stalled { .. } | Event::Damaged { .. } => true,
+        Event::Found { .. } | Event::Agrees { .. } | Event::Resumed => false,
     }
 }
 

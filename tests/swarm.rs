@@ -175,7 +175,10 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             let said = self.lines.recv_timeout(left);
             let said = said.unwrap_or_else(|why| panic!("no {event} ({why}) among {:?}", self.unheard));
-            assert!(!["ended", "evidence", "failed"].iter().any(|bad| said["event"] == *bad), "{said}");
+            assert!(
+                !["ended", "finding", "suspicion", "failed"].iter().any(|bad| said["event"] == *bad),
+                "{said}"
+            );
             if is_wanted(&said) {
                 return said;
             }

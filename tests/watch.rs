@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
@@ -29,6 +29,11 @@ impl Watching {
         let mut command = program();
         command.arg("watch").args(targets).args(["--json", "--dir"]).arg(directory);
         command.args(peers.iter().map(|peer| format!("--peer={peer}")));
+        Self::run(&mut command)
+    }
+
+    /// Runs a `vms` that tells on stdout what happens.
+    pub(crate) fn run(command: &mut Command) -> Self {
         let mut process =
             Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped())).expect("vms starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
@@ -36,7 +41,7 @@ impl Watching {
     }
 
     /// The next event that is wanted. The test's own time limit ends a wait for what never comes.
-    pub(crate) fn until(&mut self, is_wanted: impl Fn(&Json) -> bool) -> Json {
+    pub(crate) fn until(&mut self, mut is_wanted: impl FnMut(&Json) -> bool) -> Json {
         for line in self.lines.by_ref() {
             let event: Json = serde_json::from_str(&line.expect("UTF-8")).expect("a JSON line");
             assert_ne!(event["event"], "failed", "{event}");
@@ -47,10 +52,17 @@ impl Watching {
         panic!("the watcher has ended");
     }
 
+    /// As [`Watching::until`], where something may fail.
+    pub(crate) fn until_quietly(&mut self, is_wanted: impl Fn(&Json) -> bool) -> Json {
+        let lines = self.lines.by_ref().map_while(Result::ok);
+        let mut events = lines.map(|line| serde_json::from_str(&line).expect("a JSON line"));
+        events.find(is_wanted).expect("the watcher goes on")
+    }
+
     pub(crate) fn until_agrees(&mut self, length: u64) {
         self.until(|event| {
             assert!(
-                event["event"] != "ended" && event["event"] != "evidence",
+                !["ended", "finding", "suspicion"].iter().any(|bad| event["event"] == *bad),
                 "an honest host is accused: {event}"
             );
             event["event"] == "agrees" && event["length"].as_u64() >= Some(length)
@@ -58,11 +70,40 @@ impl Watching {
     }
 
     pub(crate) fn until_ended(&mut self) -> Json {
-        self.until(|event| event["event"] == "ended")
+        self.until(|event| event["event"] == "ended" || event["event"] == "finding")
     }
 
-    fn terminate(mut self) {
-        assert_eq!(self.process.end_by("TERM").code(), Some(0));
+    pub(crate) fn terminate(self) {
+        assert_eq!(self.stop(), Some(0));
+    }
+
+    /// SIGTERM, and waits for the end: the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.process.end_by("TERM").code()
+    }
+
+    /// The next line of text that is wanted.
+    pub(crate) fn line(&mut self, is_wanted: impl Fn(&str) -> bool) -> String {
+        let mut lines = self.lines.by_ref().map_while(Result::ok);
+        lines.find(|line| is_wanted(line)).expect("it says so")
+    }
+
+    /// SIGTERM; the first line that it says from now on.
+    pub(crate) fn line_after_stop(mut self) -> String {
+        self.process.end_by("TERM");
+        self.line(|_| true)
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for the end: the exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        // Read on: what is written to nobody would end it otherwise.
+        self.lines.by_ref().for_each(drop);
+        self.process.wait().expect("it ends").code()
     }
 }
 
@@ -204,9 +245,7 @@ fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
         assert_eq!(report["publishedBlobs"], report["filesBlobs"], "the whole archive was compared");
         let mut command = program();
         command.args(["replicate", host.url(), "--json", "--dir"]).arg(copies.path());
-        let mut process = Process::start(command.stdout(Stdio::piped())).expect("vms starts");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let mut replicator = Watching { process, lines };
+        let mut replicator = Watching::run(&mut command);
         let address = replicator.until(|event| event["event"] == "copying")["address"].clone();
         let peer = address.as_str().expect("an address").replace("tcp://", "--peer=");
         let key = host.announced[0]["callLogUrl"].as_str().expect("a key").to_owned();

@@ -7,8 +7,8 @@ use libvms_protocol::entry::{Entry, EntryError, Format};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
-use crate::host::LOG;
-use crate::storage::{Core, StorageError};
+use crate::storage::StorageError;
+use crate::stored;
 use crate::verifier::AuditedCore;
 
 /// A call log. It is only read; a host may be using it.
@@ -34,12 +34,12 @@ pub enum CallLogError {
 }
 
 impl CallLog {
-    /// Opens the log in the data directory `directory`, as long as it is now.
+    /// Opens the log in the data directory `directory`, a host's or a copy, as long as it is now.
     ///
     /// # Errors
     /// Where there is none, or it can not be read.
     pub fn open(directory: &Path) -> Result<Self, CallLogError> {
-        Ok(Self::of(Core::open_read_only(&directory.join(LOG))?))
+        Ok(Self::of(stored::open_log(directory)?))
     }
 
     /// The log that a core holds, as far as it is here: a copy, for example.

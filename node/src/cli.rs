@@ -20,6 +20,7 @@ mod progress;
 mod repl;
 mod replicate;
 mod sandbox;
+mod seeking;
 mod stop;
 mod target;
 mod verify;
@@ -93,7 +94,7 @@ impl From<Exit> for ExitCode {
 pub(crate) fn main() -> Exit {
     let Arguments { json, verbose, command } = Arguments::parse();
     libvms::telemetry::start(verbose);
-    let output = Output::new(json);
+    let output = Output::new(json, verbose > 0);
     let ended = match command {
         Command::Host(arguments) => host::run(arguments, &output),
         Command::Call(arguments) => call::run(arguments, &output),

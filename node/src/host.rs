@@ -12,6 +12,7 @@ mod committer;
 mod deployment;
 mod executor;
 mod files;
+mod guard;
 mod limit;
 mod recovery;
 mod service;
@@ -38,6 +39,7 @@ pub use deployment::{Deployment, HostError};
 use deployment::{Ready, Service};
 use executor::{Executor, Job};
 use files::Shown;
+pub use guard::{Contradiction, Guard};
 use store::HostStore;
 use suspension::Suspensions;
 
@@ -293,6 +295,11 @@ impl Vm {
         self.shared.closing.store(true, Ordering::Release);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs nothing more: calls that are not durable yet fail with this reason.
+    pub fn stop_signing(&self, why: String) {
+        self.shared.fail(why, false);
     }
 
     /// Waits until the service fails, which it never does while its disk works, and tells why.

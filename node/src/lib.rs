@@ -27,6 +27,7 @@ pub mod printable;
 pub mod replay;
 pub mod rpc;
 pub mod storage;
+pub mod stored;
 pub mod telemetry;
 pub mod verifier;
 pub mod vm;

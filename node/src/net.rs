@@ -38,6 +38,7 @@
 mod connection;
 mod copy;
 mod core;
+mod dial;
 mod event;
 mod in_hand;
 mod link;
@@ -46,15 +47,19 @@ mod network;
 mod options;
 mod place;
 mod secret;
+mod standing;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use self::core::{CoreEvent, Held};
 pub use copy::{CopyError, begin, complete};
+pub use dial::Whereabouts;
 pub use event::{ConnectionKind, NetworkEvent, RemotePeer};
 pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;
 pub use secret::{SecretError, SecretStream};
+pub use standing::{Listening, Standing};
 pub use swarm::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions, SwarmStatus, SwarmTopic};

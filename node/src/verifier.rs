@@ -25,6 +25,7 @@ use crate::host::{BLOBS, FILES, LOG};
 use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
 use crate::storage::{Core, DataDirectory, StorageError};
+use crate::stored::{self, StoredCore};
 
 pub use audit::Audit;
 pub use remote::verify_remote;
@@ -44,6 +45,8 @@ pub struct AuditReport {
     pub log: PublicKey,
     /// The signed head that the audit is about.
     pub checkpoint: Checkpoint,
+    /// Entries of the log that are here: fewer than the head counts where a copy is not complete.
+    pub entries: u64,
     /// What was executed.
     pub counts: Counts,
     /// The archive as the calls have left it, where the audit came to the end.
@@ -252,14 +255,17 @@ impl Verifier {
     pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, VerifyError> {
         // The archive before the log: the log is durable first, so that at no time the archive seen is ahead of it.
         let archive = self.open_archive()?;
-        let log = Core::open_read_only(&self.directory.join(LOG))?;
-        let checkpoint =
-            log.checkpoint().ok_or_else(|| VerifyError::Empty { path: self.directory.join(LOG) })?;
+        let log = stored::open_log(&self.directory)?;
+        let empty = || VerifyError::Empty { path: self.directory.join(LOG) };
+        let checkpoint = log.checkpoint().filter(|_| log.length() > 0).ok_or_else(empty)?;
         self.authenticate(&log, &checkpoint)?;
         self.refuse_a_mix_up(&log, &archive)?;
-        let beyond = self.beyond(&log)?;
+        let (is_own_place, is_own, beyond) = match &log {
+            StoredCore::Own(log) => (true, log.secret_key().is_some(), self.beyond(log)?),
+            StoredCore::Copy(_) => (false, false, 0),
+        };
         let mut audit = Audit::new(log.key(), self.settings)?;
-        audit.advance(&log, checkpoint.length(), progress)?;
+        audit.advance(&log, log.length(), progress)?;
         let mut published = (None, None);
         for (which, core) in [(ArchiveCore::Files, &archive.files), (ArchiveCore::Blobs, &archive.blobs)] {
             let Some(core) = core else { continue };
@@ -274,21 +280,25 @@ impl Verifier {
             }
             audit.compare_archive(&log, which, core)?;
         }
+        let (entries, counts, files) = (log.length(), audit.counts(), audit.files());
+        // Whoever copies may have a newer archive than log.
+        let judged = if is_own_place { audit.conclude() } else { audit.verdict().clone() };
         Ok(AuditReport {
             log: log.key(),
             checkpoint,
-            counts: audit.counts(),
-            files: audit.files(),
+            entries,
+            counts,
+            files,
             published,
-            verdict: audit.conclude(),
-            is_own: log.secret_key().is_some(),
+            verdict: doubt_incomplete(judged, entries, &checkpoint),
+            is_own,
             beyond,
         })
     }
 
     /// A core under the wrong name is a slip of whoever copied it, and says nothing about the host.
-    fn refuse_a_mix_up(&self, log: &Core, archive: &Published) -> Result<(), VerifyError> {
-        let is_log = |core: &Core| {
+    fn refuse_a_mix_up(&self, log: &StoredCore, archive: &Published) -> Result<(), VerifyError> {
+        let is_log = |core: &StoredCore| {
             let block = core.block(0);
             block.is_ok_and(|block| matches!(Entry::decode(&block), Ok(Entry::Init(_))))
         };
@@ -316,25 +326,30 @@ impl Verifier {
     }
 
     fn open_archive(&self) -> Result<Published, VerifyError> {
-        let open = |name: &str| match Core::open_read_only(&self.directory.join(name)) {
+        let open = |place: &Path| match StoredCore::open(place) {
             Ok(core) => Ok(Some(core)),
             // A log alone can be verified: its entries bind the archive.
             Err(StorageError::NoCore { .. }) => Ok(None),
             Err(error) => Err(error),
         };
         // Names before contents, for the same reason as above: contents are published first.
-        Ok(Published { files: open(FILES)?, blobs: open(BLOBS)? })
+        let [files, blobs] = stored::archive_places(&self.directory)?;
+        Ok(Published { files: open(&files)?, blobs: open(&blobs)? })
     }
 
     /// Whether the blocks are those that the head binds: only then is what they say the host's word.
-    fn authenticate(&self, log: &Core, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
+    fn authenticate(&self, log: &StoredCore, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
         let mut roots = Roots::default();
-        for block in log.blocks(0..checkpoint.length()) {
+        for block in log.blocks(0..log.length()) {
             roots.append(&block?);
         }
-        if roots.tree_hash() == checkpoint.tree_hash() {
+        // Of a copy that is not complete each block was checked against its own record of what it has verified.
+        if log.length() < checkpoint.length() || roots.tree_hash() == checkpoint.tree_hash() {
             return Ok(());
         }
+        let StoredCore::Own(log) = log else {
+            return Err(VerifyError::Damaged { path: self.directory.clone(), block: 0 });
+        };
         let damaged = |block: &u64| {
             let proof = log.inclusion(*block);
             !log.block(*block).is_ok_and(|bytes| proof.is_ok_and(|proof| proof.verify(&bytes).is_ok()))
@@ -344,8 +359,24 @@ impl Verifier {
     }
 }
 
+/// A verdict about a part of a log, whose blocks no signed head binds by themselves: it accuses nobody.
+fn doubt_incomplete(verdict: Verdict, entries: u64, checkpoint: &Checkpoint) -> Verdict {
+    match verdict {
+        Verdict::Diverges(Finding { block, violation }) if entries < checkpoint.length() => {
+            Verdict::CannotVerify {
+                block,
+                why: format!(
+                    "{violation}; but only {entries} of {} entries are here, and their signature is over all of them",
+                    checkpoint.length()
+                ),
+            }
+        }
+        verdict => verdict,
+    }
+}
+
 /// The archive as the host publishes it, as far as it is there.
 struct Published {
-    files: Option<Core>,
-    blobs: Option<Core>,
+    files: Option<StoredCore>,
+    blobs: Option<StoredCore>,
 }

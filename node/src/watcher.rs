@@ -3,12 +3,13 @@
 //! Start from [`Watcher`]. For each host there is a copy of its log and of its archive, kept complete by the
 //! [`Network`], and a thread that audits them ([`Event`]). A host that is found to deviate is reported and no longer
 //! executed, while its log is still kept; the others go on. What cannot be told apart from lag, a crash or a lying
-//! peer accuses nobody.
+//! peer accuses nobody; nor does a copy of ours that is damaged, or a disk that is full: the audit rests until peers have
+//! given again what is lost, or there is room.
 //!
 //! ```text
 //! DIR/lock                    who owns the directory
 //! DIR/KEY/log|files|blobs/    copies of the host's cores (see storage/replica.rs)
-//! DIR/KEY/state.json          how far the audit got
+//! DIR/KEY/state.json          how far the audit got, and what the host is convicted of
 //! DIR/KEY/report-*.json       what was found (see report.rs)
 //! ```
 
@@ -17,24 +18,28 @@ mod follow;
 mod report;
 mod thread;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use libvms_protocol::identity::PublicKey;
+use libvms_protocol::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::host::{BLOBS, FILES, LOG};
-use crate::net::{CoreEvent, Held, Network};
+use crate::net::{CoreEvent, Network};
 use crate::replay::Settings;
-use crate::storage::{DataDirectory, Replica, SharedReplica, StorageError};
+use crate::storage::{DataDirectory, SharedReplica, StorageError};
 use crate::vm::{Sandbox, WorkerError};
 
 use evidence::Claims;
 pub use evidence::EvidenceJudge;
 pub use follow::{Event, Followed, SUSPICION_DELAY_MS};
+pub use report::FoundOut;
 use thread::{Thread, Wakers, Work};
 
 /// Events on their way to whoever runs the watcher, each with the key of the log that it is about.
@@ -48,6 +53,7 @@ pub struct Watcher {
     settings: Settings,
     events: mpsc::UnboundedSender<(PublicKey, Event)>,
     followed: Vec<Thread>,
+    logs: BTreeSet<PublicKey>,
 }
 
 /// A host cannot be followed.
@@ -77,7 +83,13 @@ impl Watcher {
         Sandbox::check()?;
         let directory = DataDirectory::lock(directory)?;
         let (events, receiver) = mpsc::unbounded_channel();
-        Ok((Self { directory, network, settings, events, followed: vec![] }, receiver))
+        let (followed, logs) = (vec![], BTreeSet::new());
+        Ok((Self { directory, network, settings, events, followed, logs }, receiver))
+    }
+
+    /// Whether a host is followed already.
+    pub fn is_following(&self, log: &PublicKey) -> bool {
+        self.logs.contains(log)
     }
 
     /// Follows a host by the key of its log. Must be called within a Tokio runtime.
@@ -97,6 +109,7 @@ impl Watcher {
             network: self.network.clone(),
             wakers: wakers.clone(),
             tell: Arc::new(tell.clone()),
+            held: Mutex::default(),
         };
         let replica = place.hold(LOG, log)?;
         let runtime = tokio::runtime::Handle::current();
@@ -108,10 +121,12 @@ impl Watcher {
             directory,
             log: replica,
             open_archive: Box::new(open_archive),
+            archive: None,
             grown: receiver,
             is_stopped: wakers.is_stopped.clone(),
             settings: self.settings,
         };
+        self.logs.insert(log);
         self.followed.push(Thread::start(work, wakers, tell).map_err(WatcherError::Thread)?);
         Ok(())
     }
@@ -135,13 +150,20 @@ struct Place {
     network: Arc<Network>,
     wakers: Wakers,
     tell: Arc<dyn Fn(Event) + Send + Sync>,
+    /// What is held already: a copy has one owner.
+    held: Mutex<BTreeMap<&'static str, SharedReplica>>,
 }
 
 impl Place {
     fn hold(&self, name: &'static str, key: PublicKey) -> Result<SharedReplica, StorageError> {
-        let replica = SharedReplica::new(Replica::open(&self.directory.join(name), key)?);
-        self.network.hold(Held::Copy(replica.clone()), Some(self.listen_to(name)));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(replica) = held.get(name) {
+            return Ok(replica.clone());
+        }
+        let replica =
+            self.network.copy_and_tell(&self.directory.join(name), key, Some(self.listen_to(name)))?;
         self.wakers.watch(&replica);
+        held.insert(name, replica.clone());
         Ok(replica)
     }
 
@@ -157,8 +179,8 @@ impl Place {
                 let evidence = tokio::select! {
                     event = receiver.recv() => match event {
                         Some(CoreEvent::Evidence(evidence)) => claims.take(evidence),
-                        Some(CoreEvent::Failed { why }) => {
-                            tell(Event::Failed { why });
+                        Some(event) => {
+                            tell(of_copy(name, event));
                             None
                         }
                         None => return,
@@ -166,11 +188,49 @@ impl Place {
                     claim = claims.unproved() => Some(claim),
                 };
                 let Some(evidence) = evidence else { continue };
-                let judged = judge.judge(&evidence);
-                let told = judged.unwrap_or_else(|error| Some(Event::Failed { why: error.to_string() }));
+                let told = judge_at_last(&mut judge, &evidence, &*tell).await;
                 told.into_iter().for_each(&*tell);
             }
         });
         sender
+    }
+}
+
+/// What becomes of a copy of ours.
+fn of_copy(core: &'static str, event: CoreEvent) -> Event {
+    match event {
+        CoreEvent::Damaged { why } => Event::Damaged { core, why },
+        CoreEvent::Stalled { why } => Event::Stalled { why },
+        CoreEvent::Resumed => Event::Resumed,
+        CoreEvent::Failed { why } | CoreEvent::Foreign { why } => Event::Failed { why },
+        CoreEvent::Evidence(evidence) => Event::Stalled { why: evidence.name().into() },
+    }
+}
+
+/// How long to wait before a report is written again that could not be written.
+const REPORT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Judges what was shown, as soon as the disk takes a report of it: nobody may show it again.
+async fn judge_at_last(
+    judge: &mut EvidenceJudge,
+    evidence: &Evidence,
+    tell: &(dyn Fn(Event) + Send + Sync),
+) -> Option<Event> {
+    let mut is_told = false;
+    loop {
+        match judge.judge(evidence) {
+            Ok(event) => {
+                if is_told {
+                    tell(Event::Resumed);
+                }
+                return event;
+            }
+            Err(error) if !is_told => {
+                is_told = true;
+                tell(Event::Stalled { why: error.to_string() });
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(REPORT_PAUSE).await;
     }
 }

@@ -23,6 +23,13 @@ module.exports = function drives (store, directory) {
       drive = new Hyperdrive(store, Buffer.from(key, 'hex'))
       await drive.ready()
     },
+    // Makes an ordinary drive, whose cores have manifests, with these files; gives its key.
+    async author ({ files }) {
+      drive = new Hyperdrive(store)
+      await drive.ready()
+      for (const [path, text] of Object.entries(files)) await drive.put(path, Buffer.from(text))
+      return drive.key.toString('hex')
+    },
     // The files as they were at a version.
     async checkout ({ version }) {
       await reach(version)

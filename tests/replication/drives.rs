@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{JsPeer, address, key};
-use crate::harness::{Client, Host, Place, run};
+use crate::harness::{Client, Host, Place, program, run, text};
 
 /// Files by their path.
 type Files = BTreeMap<String, String>;
@@ -86,6 +86,23 @@ fn a_hyperdrive_lists_reads_and_checks_out_every_version_while_calls_go_on() {
         // What was read once is there without the host.
         assert_eq!(peer.tell("checkout", json!({ "version": 4 })), expected.at(4));
     });
+}
+
+#[test]
+fn an_ordinary_hyperdrive_is_refused_with_the_reason() {
+    let copies = tempfile::tempdir().expect("a temporary directory");
+    let mut peer = JsPeer::corestore();
+    let key = peer.tell("author", json!({ "files": { "/a": "one", "/b": "two" } }));
+    let key = key.as_str().expect("a key").to_owned();
+    let peer_argument = format!("--peer={}", peer.listen());
+    for command in ["replicate", "watch"] {
+        let mut vms = program();
+        vms.args([command, &key, &peer_argument, "--json", "--dir"]).arg(copies.path().join(command));
+        let output = vms.output().expect("vms starts");
+        assert_eq!(output.status.code(), Some(3), "{command}: {}", text(&output.stderr));
+        let said = text(&output.stdout);
+        assert!(said.contains("\"failed\"") && said.contains("the core has a manifest"), "{command}: {said}");
+    }
 }
 
 #[test]

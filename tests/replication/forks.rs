@@ -18,7 +18,7 @@ fn watched(seed: u8, test: impl FnOnce(&mut JsPeer, &str, &mut Watching)) {
 }
 
 fn first_evidence(watching: &mut Watching) -> (Value, Value) {
-    let event = watching.until(|event| event["event"] == "evidence");
+    let event = watching.until(|event| event["event"] == "finding" || event["event"] == "suspicion");
     let path = event["report"].as_str().unwrap_or_else(|| panic!("no report: {event}"));
     let report = serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("JSON");
     (event, report)

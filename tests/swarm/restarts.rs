@@ -27,6 +27,30 @@ fn wait_for_copy(replicating: &mut Running, host: &Hosting, data: &Path) {
 }
 
 #[test]
+fn a_stock_client_finds_a_host_again_after_each_restart() {
+    let dht = Dht::rust(3);
+    let place = Place::of_example("counter.js");
+    run(async {
+        let host = dht.host(&place);
+        let log = host.log();
+        let mut reader = dht.corestore();
+        reader.read(&log);
+        increment(&host, 2).await;
+        reader.tell("meet", json!({ "key": log }));
+        reader.blocks(&log, 3);
+        // In order, and then by a crash that nobody is told of.
+        host.running.terminate();
+        let host = dht.host(&place);
+        increment(&host, 2).await;
+        reader.blocks(&log, 5);
+        drop(host);
+        let host = dht.host(&place);
+        increment(&host, 2).await;
+        reader.blocks(&log, 7);
+    });
+}
+
+#[test]
 fn a_watcher_finds_a_host_again_at_another_address_and_a_copy_when_it_is_gone_for_good() {
     let dht = Dht::rust(3);
     let place = Place::of_example("counter.js");

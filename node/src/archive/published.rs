@@ -8,8 +8,8 @@ use libvms_protocol::drive::{self, BlobId, Drive, DriveError, Folder, Found, Pat
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
-use crate::host::{BLOBS, FILES};
-use crate::storage::{Core, StorageError};
+use crate::storage::StorageError;
+use crate::stored;
 use crate::verifier::AuditedCore;
 
 /// A files archive. It is only read; a host may be using it.
@@ -52,14 +52,12 @@ pub enum PublishedError {
 }
 
 impl FilesArchive {
-    /// Opens the archive in the data directory `directory`, as long as it is now.
+    /// Opens the archive in the data directory `directory`, a host's or a copy, as long as it is now.
     ///
     /// # Errors
     /// Where there is none, or it can not be read.
     pub fn open(directory: &FilePath) -> Result<Self, PublishedError> {
-        // Names before contents: a host publishes contents first, so that each name seen leads to its content.
-        let files = Core::open_read_only(&directory.join(FILES))?;
-        let blobs = Core::open_read_only(&directory.join(BLOBS))?;
+        let [files, blobs] = stored::open_archive(directory)?;
         Ok(Self::of(files, blobs))
     }
 

@@ -9,13 +9,14 @@ use libvms::archive::FilesArchive;
 use libvms::call_log::CallLog;
 use libvms::net::{CopyError, Network, NetworkOptions, begin, complete};
 use libvms::storage::SharedReplica;
+use libvms::stored::linked;
 use libvms_protocol::identity::PublicKey;
 
 use thiserror::Error;
 
 use super::network::SwarmArguments;
 use super::progress;
-use super::target::{Target, linked};
+use super::target::Target;
 
 /// Whom to ask for what lies elsewhere.
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ impl PeerArguments {
     /// A network in which these, the peers at `addresses`, and whoever the swarm knows are asked.
     pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
         let network = Network::new(NetworkOptions::default());
-        self.swarm.join(&network).await?;
+        self.swarm.join(&network, None).await?;
         self.peers.iter().chain(addresses).for_each(|peer| network.connect(*peer));
         Ok(network)
     }

@@ -1,14 +1,16 @@
 //! `vms host`: serve scripts.
 
-use std::net::{SocketAddr, TcpListener};
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
-use libvms::host::{Deployment, Failure, Vm};
-use libvms::net::{Held, Network, NetworkEvent};
+use libvms::host::{Contradiction, Deployment, Failure, Guard, Vm};
+use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, escaped};
 use libvms::storage::Durability;
@@ -16,8 +18,10 @@ use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
-use super::network::{NetworkArguments, network_events, tell, tell_at_end};
+use super::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
 use super::output::{Output, advised};
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -77,7 +81,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 struct PeerArguments {
-    /// Where peers can copy log and archive; port 0 takes a free one; default: the address of --listen, a free port
+    /// Where peers can copy log and archive; port 0 takes a free one; default: the address of --listen, the port of the
+    /// last run
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
     /// A peer to connect to and let copy; repeat for more
@@ -121,12 +126,15 @@ struct Service {
     script: Option<PathBuf>,
     directory: PathBuf,
     mount: String,
+    /// It was deployed just now: nobody can know more of it than we do.
+    is_new: bool,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     arguments.sandbox.choose();
     let mut hosted = Vec::new();
-    for service in services(&arguments)? {
+    for mut service in services(&arguments)? {
+        service.is_new = !Vm::is_deployed(&service.directory)?;
         let vm = start(&service, &arguments)?;
         hosted.push((service, Arc::new(vm)));
     }
@@ -150,10 +158,12 @@ fn check_ports(arguments: &Arguments) -> anyhow::Result<()> {
 fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
     let Arguments { scripts, dir, .. } = arguments;
     match (scripts.as_slice(), dir) {
-        ([], Some(dir)) => Ok(vec![Service { script: None, directory: dir.clone(), mount: "/".into() }]),
+        ([], Some(dir)) => {
+            Ok(vec![Service { script: None, directory: dir.clone(), mount: "/".into(), is_new: false }])
+        }
         ([script], dir) => {
             let directory = dir.clone().unwrap_or_else(|| script.with_extension("vms"));
-            Ok(vec![Service { script: Some(script.clone()), directory, mount: "/".into() }])
+            Ok(vec![Service { script: Some(script.clone()), directory, mount: "/".into(), is_new: false }])
         }
         (scripts, dir) => scripts.iter().map(|script| one_of_many(script, dir.as_deref())).collect(),
     }
@@ -162,7 +172,12 @@ fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
 fn one_of_many(script: &Path, dir: Option<&Path>) -> anyhow::Result<Service> {
     let name = stem(script)?;
     let directory = dir.map_or_else(|| script.with_extension("vms"), |dir| dir.join(format!("{name}.vms")));
-    Ok(Service { script: Some(script.into()), directory, mount: format!("/{}", escaped(&name)) })
+    Ok(Service {
+        script: Some(script.into()),
+        directory,
+        mount: format!("/{}", escaped(&name)),
+        is_new: false,
+    })
 }
 
 fn stem(script: &Path) -> anyhow::Result<String> {
@@ -222,6 +237,32 @@ fn read_script(path: &Path) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))
 }
 
+/// How long peers have time to show what they have of our cores, before anything is signed.
+const ASK_TIME: Duration = Duration::from_secs(2);
+
+/// Whether somebody may have more of a service than we have: not of one that is new, nor where nobody could know of it.
+fn is_to_ask(hosted: &[(Service, Arc<Vm>)], arguments: &PeerArguments, standing: &Standing) -> bool {
+    let is_known = arguments.network.is_joined() || !arguments.peers.is_empty() || standing.has_had_peers();
+    is_known && hosted.iter().any(|(service, _)| !service.is_new)
+}
+
+/// Several services are one node. It is known by what the first of them keeps.
+fn standing(hosted: &[(Service, Arc<Vm>)]) -> anyhow::Result<Standing> {
+    let (first, _) = hosted.first().context("there is no service")?;
+    Ok(Standing::of(&first.directory))
+}
+
+/// Takes note of the first peer that connects.
+async fn note_peers(mut events: broadcast::Receiver<NetworkEvent>, standing: &Standing) -> Infallible {
+    loop {
+        if let Ok(NetworkEvent::Connected(_)) | Err(RecvError::Lagged(_)) = events.recv().await {
+            standing.note_peer();
+            break;
+        }
+    }
+    std::future::pending().await
+}
+
 async fn serve(
     arguments: &Arguments,
     hosted: &[(Service, Arc<Vm>)],
@@ -237,8 +278,17 @@ async fn serve(
     if !address.ip().is_loopback() {
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
-    let peers = arguments.peers.peer_listen.unwrap_or_else(|| SocketAddr::new(address.ip(), 0));
-    let (network, happenings, peers) = replicate(hosted, peers, &arguments.peers).await?;
+    let mut guard = Guard::default();
+    let (network, happenings, peers) =
+        replicate(hosted, address.ip(), &arguments.peers, &guard, output).await?;
+    let (standing, arrivals) = (standing(hosted)?, happenings.resubscribe());
+    if is_to_ask(hosted, &arguments.peers, &standing)
+        && let Ok(contradiction) = timeout(ASK_TIME, guard.contradicted()).await
+    {
+        network.shutdown().await;
+        output.failure(&advised(anyhow!(contradiction), Contradiction::HINT));
+        return Ok(Exit::Usage);
+    }
     // Before anybody is told that we are here: a signal from now on is an orderly end.
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
@@ -252,6 +302,13 @@ async fn serve(
             output.failure(&anyhow::anyhow!(failure.why));
             Ok(exit)
         }
+        contradiction = guard.contradicted() => {
+            let of = |vm: &&Arc<Vm>| vm.log_key() == contradiction.log;
+            hosted.iter().map(|(_, vm)| vm).filter(of).for_each(|vm| vm.stop_signing(contradiction.to_string()));
+            output.failure(&advised(anyhow!(contradiction), Contradiction::HINT));
+            Ok(Exit::Usage)
+        }
+        never = note_peers(arrivals, &standing) => match never {},
         never = tell(&network, happenings, output) => match never {},
     };
     server.shutdown().await;
@@ -267,16 +324,19 @@ async fn serve(
 /// Lets peers copy what the services write.
 async fn replicate(
     hosted: &[(Service, Arc<Vm>)],
-    address: SocketAddr,
+    ip: IpAddr,
     arguments: &PeerArguments,
+    guard: &Guard,
+    output: &Output,
 ) -> anyhow::Result<(Network, broadcast::Receiver<NetworkEvent>, SocketAddr)> {
     let network = Network::new(arguments.network.options());
     let happenings = network.events();
     for (_, vm) in hosted {
-        vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
+        guard.hold(&network, vm);
     }
-    let address = network.listen(address).await?;
-    arguments.network.join_swarm(&network).await?;
+    let standing = standing(hosted)?;
+    let address = listen(&network, &standing, arguments.peer_listen, ip, output).await?;
+    arguments.network.join_swarm(&network, &standing).await?;
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }

@@ -21,7 +21,8 @@ use super::target::{directory, is_elsewhere};
     after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json\n  vms log counter.vms --full | less\n  vms log ws://127.0.0.1:5555/\n  vms log hyper://KEY --peer 127.0.0.1:4444"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
+    /// Data directory of a host, a watcher's or replicator's copy (DIR/KEY), ws://HOST:PORT/PATH of a service, or the
+    /// key of a log
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,
     #[command(flatten)]

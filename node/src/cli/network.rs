@@ -1,11 +1,14 @@
 //! What `host`, `watch` and `replicate` have in common: how many peers are let in, and what became of them.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use libvms::net::{Bootstrap, Metrics, Network, NetworkEvent, NetworkOptions, SwarmOptions, SwarmStatus};
+use libvms::net::{
+    Bootstrap, Listening, Metrics, Network, NetworkEvent, NetworkOptions, Standing, SwarmOptions, SwarmStatus,
+};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -93,8 +96,8 @@ impl SwarmArguments {
         !self.no_swarm
     }
 
-    /// Lets a network find peers by key, unless it is not to.
-    pub(super) async fn join(&self, network: &Network) -> anyhow::Result<()> {
+    /// Lets a network find peers by key, unless it is not to. `standing` keeps who it is there for the next run.
+    pub(super) async fn join(&self, network: &Network, standing: Option<&Standing>) -> anyhow::Result<()> {
         if self.no_swarm {
             return Ok(());
         }
@@ -102,7 +105,10 @@ impl SwarmArguments {
             true => SwarmOptions::public(),
             false => self.bootstrap.clone(),
         };
-        let options = SwarmOptions::new(bootstrap).context("no random numbers for a key")?;
+        let mut options = SwarmOptions::new(bootstrap).context("no random numbers for a key")?;
+        if let Some(standing) = standing {
+            options.key = standing.swarm_key().context("no random numbers for a key")?;
+        }
         let port = self.swarm_port.unwrap_or(options.port);
         let joined = network.join_swarm(SwarmOptions { port, ..options }).await;
         match self.swarm_port {
@@ -117,9 +123,14 @@ impl SwarmArguments {
 }
 
 impl NetworkArguments {
-    /// Lets a network find peers by key, unless it is not to.
-    pub(super) async fn join_swarm(&self, network: &Network) -> anyhow::Result<()> {
-        self.swarm.join(network).await
+    /// Lets a network find peers by key, unless it is not to, as who it was in the last run.
+    pub(super) async fn join_swarm(&self, network: &Network, standing: &Standing) -> anyhow::Result<()> {
+        self.swarm.join(network, Some(standing)).await
+    }
+
+    /// Whether peers are looked for by key.
+    pub(super) fn is_joined(&self) -> bool {
+        self.swarm.is_joined()
     }
 
     pub(super) fn options(&self) -> NetworkOptions {
@@ -129,6 +140,27 @@ impl NetworkArguments {
             ..NetworkOptions::default()
         }
     }
+}
+
+/// Listens for peers: at the address that was given, or at `ip` on the port of the last run.
+pub(super) async fn listen(
+    network: &Network,
+    standing: &Standing,
+    given: Option<SocketAddr>,
+    ip: IpAddr,
+    output: &Output,
+) -> anyhow::Result<SocketAddr> {
+    if let Some(given) = given {
+        return Ok(network.listen(given).await?);
+    }
+    let Listening { address, instead_of } = standing.listen(network, ip).await?;
+    if let Some(port) = instead_of {
+        output.message(&format!(
+            "another program has port {port}, where peers found us before: it is port {} now; --peer-listen chooses one",
+            address.port()
+        ));
+    }
+    Ok(address)
 }
 
 /// Tells what happens: programs as events, from the moment on when `events` was asked for; and the log, from time to

@@ -17,11 +17,17 @@ use super::copy::NobodyToAsk;
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
+    verbose: bool,
 }
 
 impl Output {
-    pub(super) fn new(json: bool) -> Self {
-        Self { json }
+    pub(super) fn new(json: bool, verbose: bool) -> Self {
+        Self { json, verbose }
+    }
+
+    /// Whether people want to hear more.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Whether to speak to programs.

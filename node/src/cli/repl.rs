@@ -94,7 +94,9 @@ fn read(editor: &mut Lines, mut call: impl FnMut(ReplCall) -> anyhow::Result<()>
         let _unkept = editor.add_history_entry(&line);
         match parse(&line) {
             Ok(parsed) => call(parsed)?,
-            Err(error) => Output::new(false).message(&format!("error: {}", Printable(&error.to_string()))),
+            Err(error) => {
+                Output::new(false, false).message(&format!("error: {}", Printable(&error.to_string())))
+            }
         }
     }
 }

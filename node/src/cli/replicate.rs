@@ -1,29 +1,37 @@
 //! `vms replicate`: keep copies, for others.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod copying;
 
-use anyhow::Context;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
-use libvms::net::Network;
-use libvms::storage::{DataDirectory, SharedReplica};
-use libvms_protocol::identity::PublicKey;
-use serde_json::json;
-use tokio::task::JoinSet;
+use libvms::net::{Network, Standing};
+use libvms::storage::DataDirectory;
+use tokio::time::{Instant, interval, interval_at};
 
 use super::Exit;
-use super::network::{NetworkArguments, network_events, tell_at_end, tell_seeking};
+use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
+use super::seeking::Seeking;
 use super::stop::asked_to_stop;
-use super::target::{Target, linked};
+use super::target::Target;
+use copying::Copying;
+
+/// How often it is looked whether copies are complete.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is told how far they are.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Copy logs and archives and serve them to others, without executing anything
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
         "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies",
-        network_events!(seeking)
+        network_events!(seeking),
+        "\n\nAnd one line for each thing that is new about a copy:\n  copying       it is kept and served\n  progress      once a minute while blocks are missing: how many are here, of how many that are known\n  complete      all blocks that are known are here\n  damaged, stalled, resumed, failed   what is wrong with it or its disk, and when it goes on\n  waiting, back, replaced   whether a service answers, and with which log"
     )
 )]
 pub(super) struct Arguments {
@@ -36,9 +44,9 @@ pub(super) struct Arguments {
     /// Somebody who may have them; repeat for more
     #[arg(long = "peer", value_name = "ADDRESS:PORT")]
     peers: Vec<SocketAddr>,
-    /// Where to serve the copies to others
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    peer_listen: SocketAddr,
+    /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    peer_listen: Option<SocketAddr>,
     #[command(flatten)]
     network: NetworkArguments,
 }
@@ -48,48 +56,44 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let targets = Target::find_all(&arguments.targets).await?;
+    Target::check_all(&arguments.targets)?;
     let lock = DataDirectory::lock(&arguments.dir)?;
     let network = Arc::new(Network::new(arguments.network.options()));
     let happenings = network.events();
+    let mut seeking = Seeking::start(&arguments.targets, lock.path(), &network)?;
     let asked_to_stop = asked_to_stop()?;
-    let address = network.listen(arguments.peer_listen).await?;
-    arguments.network.join_swarm(&network).await?;
+    let standing = Standing::of(lock.path());
+    let local = Ipv4Addr::LOCALHOST.into();
+    let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
+    arguments.network.join_swarm(&network, &standing).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
-    let mut followers = JoinSet::new();
-    for (target, Target { log, addresses, .. }) in arguments.targets.iter().zip(targets) {
-        addresses.into_iter().for_each(|address| network.connect(address));
-        let replica = hold(&network, lock.path(), log).with_context(|| format!("cannot copy {target}"))?;
-        followers.spawn(follow(network.clone(), lock.path().to_owned(), replica));
-        output.line(
-            || format!("copying {target}, serving it on tcp://{address}"),
-            || json!({ "event": "copying", "key": log.to_string(), "address": format!("tcp://{address}") }),
-        )?;
-    }
-    tokio::select! {
-        signal = asked_to_stop => signal?,
-        never = tell_seeking(&network, happenings, output) => match never {},
-    }
-    followers.shutdown().await;
-    network.shutdown().await;
-    tell_at_end(&network, output);
-    Ok(Exit::Done)
-}
-
-fn hold(network: &Network, directory: &Path, key: PublicKey) -> anyhow::Result<SharedReplica> {
-    Ok(network.copy(&directory.join(key.to_string()), key)?)
-}
-
-/// Copies what block 0 of a core leads to as well: the archive of a log, the contents of an archive.
-async fn follow(network: Arc<Network>, directory: PathBuf, replica: SharedReplica) {
-    let mut lengths = replica.lengths();
-    if lengths.wait_for(|length| *length > 0).await.is_err() {
-        return;
-    }
-    let Ok(block) = replica.block(0) else { return };
-    for key in linked(&block) {
-        if let Err(error) = hold(&network, &directory, key) {
-            tracing::warn!(%key, %error, "a core that belongs to another cannot be copied");
+    let (mut copying, mut events) = Copying::new(network.clone(), lock.path(), address);
+    let copied = async {
+        let mut looks = interval(LOOK_INTERVAL);
+        let mut summaries = interval_at(Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
+        loop {
+            tokio::select! {
+                news = seeking.next() => copying.take(&news, output),
+                Some((key, event)) = events.recv() => copying.tell(key, &event, output),
+                _ = looks.tick() => copying.look(output),
+                _ = summaries.tick() => copying.summarise(output),
+            }
+            if copying.is_over() && !seeking.is_waiting() {
+                output.message("no copy is left that could be kept");
+                return Ok::<_, anyhow::Error>(());
+            }
         }
+    };
+    let ended = tokio::select! {
+        signal = asked_to_stop => signal,
+        ended = copied => ended,
+        never = tell_seeking(&network, happenings, output) => match never {},
+    };
+    network.shutdown().await;
+    while let Ok((key, event)) = events.try_recv() {
+        copying.tell(key, &event, output);
     }
+    copying.summarise(output);
+    tell_at_end(&network, output);
+    ended.map(|()| copying.exit())
 }

@@ -6,9 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
-use libvms_protocol::bee::Header;
-use libvms_protocol::drive::manifest::blobs_key;
-use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Map, Value};
 
@@ -37,16 +34,6 @@ pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
     }
 }
 
-/// The cores that the first block of a core leads to: a log's to its archive and the archive's contents, an archive's
-/// to its contents.
-pub(super) fn linked(block: &[u8]) -> Vec<PublicKey> {
-    if let Ok(Entry::Init(init)) = Entry::decode(block) {
-        return vec![init.files, init.blobs];
-    }
-    let blobs = Header::decode(block).ok().and_then(|header| blobs_key(&header, None).ok());
-    blobs.into_iter().collect()
-}
-
 /// A log, and where somebody may have it.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -59,27 +46,41 @@ pub(super) struct Target {
 impl Target {
     /// Understands `ws://...`, which is asked for its key and addresses, and any form of a key.
     pub(super) async fn find(text: &str) -> anyhow::Result<Self> {
+        match Self::service(text)? {
+            Some(url) => Self::ask(text, &url).await,
+            None => Self::of_key(text),
+        }
+    }
+
+    /// Finds out whether each of these can be a target, before anything is made for any of them.
+    ///
+    /// # Errors
+    /// Where one is neither a key nor a URL that a service can have.
+    pub(super) fn check_all(texts: &[String]) -> anyhow::Result<()> {
+        texts.iter().try_for_each(|text| match Self::service(text)? {
+            Some(_) => Ok(()),
+            None => Self::of_key(text).map(drop),
+        })
+    }
+
+    /// The URL of a service; `None` for what should be a key.
+    ///
+    /// # Errors
+    /// Where it is a URL that no service can have.
+    pub(super) fn service(text: &str) -> anyhow::Result<Option<ServiceUrl>> {
         let is_key = ["hyper://", "dat://"].iter().any(|scheme| text.starts_with(scheme));
         match text.parse::<ServiceUrl>() {
-            Ok(url) => Self::ask(text, &url).await,
+            Ok(url) => Ok(Some(url)),
             // Neither form: the one that it looks like says what is wrong.
             Err(error) if text.contains("://") && !is_key => {
                 Err(ClientError::Url { url: text.into(), why: error }.into())
             }
-            Err(_) => Self::of_key(text),
+            Err(_) => Ok(None),
         }
     }
 
-    /// All of these, or the first that can not be found: before anything is made for any of them.
-    pub(super) async fn find_all(texts: &[String]) -> anyhow::Result<Vec<Self>> {
-        let mut targets = vec![];
-        for text in texts {
-            targets.push(Self::find(text).await?);
-        }
-        Ok(targets)
-    }
-
-    fn of_key(text: &str) -> anyhow::Result<Self> {
+    /// Understands any form of a key.
+    pub(super) fn of_key(text: &str) -> anyhow::Result<Self> {
         let log = text
             .parse()
             .with_context(|| format!("{text} is neither the URL of a service nor the key of a log"))?;

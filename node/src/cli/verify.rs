@@ -24,7 +24,8 @@ use super::{Exit, progress};
     after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, or not all of it, 4 the script is not deterministic"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of a log
+    /// Data directory of a host, a watcher's or replicator's copy (DIR/KEY), ws://HOST:PORT/PATH of a service, or the
+    /// key of a log
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,
     #[command(flatten)]
@@ -101,8 +102,11 @@ fn exit(report: &AuditReport) -> Exit {
 }
 
 fn text(report: &AuditReport) -> String {
-    let AuditReport { log, checkpoint, counts, .. } = report;
-    let subject = format!("log {log}, {} entries", checkpoint.length());
+    let AuditReport { log, checkpoint, entries, counts, .. } = report;
+    let subject = match *entries < checkpoint.length() {
+        true => format!("log {log}, {entries} of {} entries", checkpoint.length()),
+        false => format!("log {log}, {} entries", checkpoint.length()),
+    };
     let verdict = match &report.verdict {
         Verdict::Agrees => format!("agrees: {} calls{}", counts.calls, reservations(report)),
         other => Printable(&other.to_string()).to_string(),
@@ -143,6 +147,7 @@ fn as_json(report: &AuditReport) -> Value {
     let mut object = json!({
         "log": report.log.to_string(),
         "length": report.checkpoint.length(),
+        "entries": report.entries,
         "calls": report.counts.calls,
         "killed": report.counts.killed,
         "filesVersion": report.files.map(|files| files.version),

@@ -1,25 +1,28 @@
 //! `vms watch`: audit for ever.
 
-use std::net::SocketAddr;
+pub(super) mod teller;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use libvms::net::Network;
+use libvms::net::{Network, Standing};
 use libvms::printable::Printable;
 use libvms::replay::Settings;
-use libvms::verifier::Verdict;
-use libvms::watcher::{Event, Watcher};
-use libvms_protocol::identity::PublicKey;
-use serde_json::{Value, json};
+use libvms::watcher::Watcher;
+use serde_json::json;
+use tokio::time::{Instant, interval_at};
 
 use super::Exit;
-use super::network::{NetworkArguments, network_events, tell_at_end, tell_seeking};
+use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
 use super::sandbox::SandboxArguments;
+use super::seeking::{News, Seeking};
 use super::stop::asked_to_stop;
 use super::target::Target;
+use teller::{SUMMARY_INTERVAL, Teller, short, time};
 
 /// Follow hosts and execute what they log as it comes
 ///
@@ -29,7 +32,7 @@ use super::target::Target;
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
-        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"ended\")'",
+        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"finding\")'\n\nExit codes: 0 nothing was found, 1 a host deviated, in this run or an earlier one, 3 something could not be audited\n\nWith --json, one line for each thing that is new about a host:\n  finding       it deviated: class, the report that proves it, and where\n  suspicion     somebody says so, or it may be lag: nobody is accused\n  ended         nobody can tell whether it deviates from here on, and why\n  agrees        so many entries were executed and agree\n  damaged, stalled, resumed   our own copy or disk: what is wrong, and when the audit goes on\n  failed        it cannot be audited any more\n  following, found, waiting, back, replaced   which hosts there are, and whether their services answer",
         network_events!(seeking)
     )
 )]
@@ -43,9 +46,9 @@ pub(super) struct Arguments {
     /// Somebody who may have the logs; repeat for more
     #[arg(long = "peer", value_name = "ADDRESS:PORT")]
     peers: Vec<SocketAddr>,
-    /// Where to serve the copies to others
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    peer_listen: SocketAddr,
+    /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    peer_listen: Option<SocketAddr>,
     #[command(flatten)]
     sandbox: SandboxArguments,
     #[command(flatten)]
@@ -58,31 +61,37 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let targets = Target::find_all(&arguments.targets).await?;
+    Target::check_all(&arguments.targets)?;
     let network = Arc::new(Network::new(arguments.network.options()));
     let happenings = network.events();
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), Settings::default());
     let (mut watcher, mut events) =
         watcher.with_context(|| format!("cannot watch in {}", directory.display()))?;
+    let mut seeking = Seeking::start(&arguments.targets, directory, &network)?;
     let asked_to_stop = asked_to_stop()?;
-    let address = network.listen(arguments.peer_listen).await?;
-    arguments.network.join_swarm(&network).await?;
+    let standing = Standing::of(directory);
+    let local = Ipv4Addr::LOCALHOST.into();
+    let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
+    arguments.network.join_swarm(&network, &standing).await?;
     arguments.peers.iter().for_each(|peer| network.connect(*peer));
-    for (target, Target { log, addresses, .. }) in arguments.targets.iter().zip(targets) {
-        addresses.into_iter().for_each(|address| network.connect(address));
-        watcher.follow(log).with_context(|| format!("cannot follow {target}"))?;
-        output.line(
-            || format!("{} following {target}, serving copies on tcp://{address}", short(&log)),
-            || json!({ "event": "following", "log": log.to_string(), "address": format!("tcp://{address}") }),
-        )?;
-    }
+    let mut teller = Teller::new(output);
     let told = async {
-        while let Some((log, event)) = events.recv().await {
-            output
-                .line(|| format!("{} {}", short(&log), Printable(&text(&event))), || as_json(&log, &event))?;
+        let mut summaries = interval_at(Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
+        loop {
+            tokio::select! {
+                news = seeking.next() => take(&news, &mut watcher, address, &mut teller, output)?,
+                event = events.recv() => match event {
+                    Some((log, event)) => teller.tell(log, &event)?,
+                    None => return Ok::<_, anyhow::Error>(()),
+                },
+                _ = summaries.tick() => teller.summarise()?,
+            }
+            if teller.is_over() && !seeking.is_waiting() {
+                output.message("no host is left that could be audited");
+                return Ok(());
+            }
         }
-        Ok::<_, anyhow::Error>(())
     };
     let ended = tokio::select! {
         signal = asked_to_stop => signal,
@@ -90,57 +99,37 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
         never = tell_seeking(&network, happenings, output) => match never {},
     };
     watcher.shutdown().await;
-    tell_at_end(&network, output);
-    ended.map(|()| Exit::Done)
-}
-
-/// Enough of a key for a person to tell a few hosts apart.
-fn short(log: &PublicKey) -> String {
-    log.to_string().chars().take(8).collect()
-}
-
-fn text(event: &Event) -> String {
-    match event {
-        Event::Found { title, .. } => format!("is \"{}\"", title),
-        Event::Agrees { length } => format!("agrees: {length} entries"),
-        Event::Ended { verdict, report } => {
-            let report = report.as_ref().map(|path| format!(" (see {})", path.display())).unwrap_or_default();
-            format!("{verdict}{report}")
-        }
-        Event::Evidence { class, is_signed: true, why, .. } => format!("diverges: {class}: {why}"),
-        Event::Evidence { class, why, .. } => format!("suspicious: {class}: {why}"),
-        Event::Failed { why } => format!("the audit failed: {why}"),
+    // What was found on the way out counts, too.
+    while let Ok((log, event)) = events.try_recv() {
+        teller.tell(log, &event)?;
     }
+    teller.summarise()?;
+    tell_at_end(&network, output);
+    ended.map(|()| teller.exit())
 }
 
-fn as_json(log: &PublicKey, event: &Event) -> Value {
-    let mut object = match event {
-        Event::Found { title, archive } => json!({
-            "event": "found", "title": title, "files": archive[0].to_string(), "blobs": archive[1].to_string(),
-        }),
-        Event::Agrees { length } => json!({ "event": "agrees", "length": length }),
-        Event::Ended { verdict, report } => {
-            let mut object = json!({ "event": "ended", "verdict": verdict.name(), "report": report });
-            match verdict {
-                Verdict::Diverges(finding) => {
-                    object["block"] = json!(finding.block);
-                    object["class"] = json!(finding.violation.class());
-                    object["field"] = json!(finding.violation.field());
-                    object["why"] = json!(finding.violation.to_string());
-                }
-                Verdict::CannotVerify { block, why } | Verdict::NotDeterministic { block, why } => {
-                    object["block"] = json!(block);
-                    object["why"] = json!(why);
-                }
-                Verdict::Agrees | Verdict::ArchiveAhead { .. } => {}
-            }
-            object
-        }
-        Event::Evidence { core, class, is_signed, why, report } => json!({
-            "event": "evidence", "core": core, "class": class, "signed": is_signed, "why": why, "report": report,
-        }),
-        Event::Failed { why } => json!({ "event": "failed", "why": why }),
+/// Follows a log that a target names, and tells what is new about targets. One that cannot be followed keeps nobody from
+/// the others.
+fn take(
+    news: &News,
+    watcher: &mut Watcher,
+    address: SocketAddr,
+    teller: &mut Teller<'_>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let News::Log { target, log } = news else {
+        return output.line(|| format!("{} {}", time(), Printable(&news.text())), || news.json());
     };
-    object["log"] = json!(log.to_string());
-    object
+    if watcher.is_following(log) {
+        return Ok(());
+    }
+    let followed = watcher.follow(*log).with_context(|| format!("cannot follow {target}"));
+    if let Err(error) = followed {
+        return teller.cannot_follow(*log, &error);
+    }
+    teller.follows(*log);
+    output.line(
+        || format!("{} {} following {target}, serving copies on tcp://{address}", time(), short(log)),
+        || json!({ "event": "following", "log": log.to_string(), "address": format!("tcp://{address}") }),
+    )
 }

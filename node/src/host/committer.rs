@@ -63,6 +63,10 @@ struct Committer {
 impl Committer {
     fn run(mut self, commits: &Receiver<Commit>) {
         while let Some(group) = next_group(commits) {
+            // Somebody else writes this log, as it seems: what is not signed yet must not be.
+            if self.shared.failure.borrow().is_some() {
+                return;
+            }
             if let Err(error) = self.commit(group) {
                 self.fail(&error);
                 // Dropping the receiver's commits tells their callers; the executor sees the closed channel.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::{PeerFault, PeerId};
+use libvms_protocol::replication::PeerId;
 use libvms_protocol::wire::mux::Limits;
 use libvms_protocol::wire::session::{Session, SessionError, SessionEvent};
 use libvms_protocol::wire::{Message, Role};
@@ -24,7 +24,7 @@ use self::unwritten::Unwritten;
 use super::core::Input;
 use super::event::Presence;
 use super::in_hand::InHand;
-use super::link::{Outgoing, Outlet};
+use super::link::{LinkEnd, Outgoing, Outlet};
 use super::metrics::Counters;
 use super::network::Registry;
 use super::options::NetworkOptions;
@@ -71,14 +71,14 @@ pub(super) async fn run(
     timeout(patience, shaking).await.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
     let role = stream.role();
     let hash = stream.handshake_hash().expect("the handshake is over");
-    let (outlet, faults) = Outlet::new();
+    let (outlet, ends) = Outlet::new();
     let mut connection = Connection {
         stream,
         session: Session::new(role, hash, Limits::default()),
         context,
         peers: BTreeMap::new(),
         outlet,
-        faults,
+        ends,
         in_hand: InHand::new(),
         unwritten: Unwritten::default(),
         unflushed: vec![],
@@ -126,7 +126,7 @@ struct Connection {
     /// Cores whose channel is open.
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
     outlet: Outlet,
-    faults: mpsc::Receiver<PeerFault>,
+    ends: mpsc::Receiver<LinkEnd>,
     in_hand: InHand,
     unwritten: Unwritten,
     /// Cores that have handed out something that is on its way.
@@ -180,7 +180,7 @@ impl Connection {
                         self.send(&outgoing);
                     }
                 }
-                Some(why) = self.faults.recv() => return Err(why.into()),
+                Some(why) = self.ends.recv() => return Err(why.into()),
                 changed = cores.changed() => {
                     if changed.is_err() {
                         return Ok(()); // The network shuts down.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Held, Network};
+use super::{CoreEvent, Held, Network};
 use crate::storage::{Replica, SharedReplica, StorageError};
 
 /// How long peers may give nothing before a copy is given up.
@@ -37,8 +38,21 @@ impl Network {
     /// # Errors
     /// Where the directory can not be used.
     pub fn copy(&self, directory: &Path, key: PublicKey) -> Result<SharedReplica, StorageError> {
+        self.copy_and_tell(directory, key, None)
+    }
+
+    /// As [`Network::copy`]; `events` hears what becomes of the copy.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used.
+    pub fn copy_and_tell(
+        &self,
+        directory: &Path,
+        key: PublicKey,
+        events: Option<mpsc::UnboundedSender<CoreEvent>>,
+    ) -> Result<SharedReplica, StorageError> {
         let replica = SharedReplica::new(Replica::open(directory, key)?);
-        self.hold(Held::Copy(replica.clone()), None);
+        self.hold(Held::Copy(replica.clone()), events);
         Ok(replica)
     }
 }

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use libvms_protocol::identity::{PublicKey, Signature};
 use libvms_protocol::replication::{
-    self, Action, Download, Evidence, PeerFault, PeerId, Ranges, Replicator, Store, Verified,
+    self, Action, CheckError, Download, Evidence, PeerFault, PeerId, Ranges, Replicator, Store, Verified,
 };
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::message::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::in_hand::Room;
-use super::link::{Link, Outgoing};
+use super::link::{Link, LinkEnd, Outgoing};
 use super::metrics::Counters;
+use super::trouble::Trouble;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
 /// Inputs that may wait for a core. A connection whose message finds no room waits, and reads nothing meanwhile.
@@ -26,6 +27,8 @@ const INPUTS_WAITING: usize = 1024;
 const INPUTS_AT_ONCE: usize = 256;
 /// How often what was downloaded is brought to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a proof that does not verify makes us check our own tree.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is held of a core.
 #[derive(Clone, Debug)]
@@ -42,7 +45,24 @@ pub enum Held {
 pub enum CoreEvent {
     /// Something speaks against the core's writer.
     Evidence(Box<Evidence>),
-    /// The copy can not be stored, and will not grow any more.
+    /// A part of the copy on disk is damaged. What peers give is fetched again.
+    Damaged {
+        /// Which part.
+        why: String,
+    },
+    /// The copy cannot be stored now. It will be tried again.
+    Stalled {
+        /// Why.
+        why: String,
+    },
+    /// The copy can be stored again.
+    Resumed,
+    /// The core is of a kind that cannot be copied, which follows from its key.
+    Foreign {
+        /// Which kind.
+        why: String,
+    },
+    /// The copy cannot be stored, and will not grow any more.
     Failed {
         /// Why.
         why: String,
@@ -103,7 +123,15 @@ struct CoreTask {
     sync_at: Option<Instant>,
     /// What is being brought to disk.
     flushing: Option<Flushing>,
-    has_failed: bool,
+    /// Since the copy could not be stored.
+    trouble: Option<Trouble>,
+    /// Tells when a block of the copy was found to be lost.
+    losses: Option<watch::Receiver<()>>,
+    /// When the copy's tree was last checked because a peer's proof did not fit it.
+    checked_at: Option<Instant>,
+    machine: replication::Settings,
+    /// It was told that the core cannot be copied.
+    is_foreign: bool,
 }
 
 type Flushing = JoinHandle<Result<(), StorageError>>;
@@ -111,14 +139,18 @@ type Flushing = JoinHandle<Result<(), StorageError>>;
 impl CoreTask {
     fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
         let download = match &held {
-            Held::Own(_) => Download::Nothing,
+            Held::Own(_) => Download::Heads,
             Held::Copy(_) => Download::All,
         };
         let request_timeout_ms = settings.request_timeout.as_millis() as u64;
         let machine =
             replication::Settings { download, request_timeout_ms, ..replication::Settings::default() };
-        Self {
-            replicator: Replicator::new(held.key(), machine),
+        let losses = match &held {
+            Held::Own(_) => None,
+            Held::Copy(copy) => Some(copy.losses()),
+        };
+        let mut task = Self {
+            replicator: Replicator::new(held.key(), machine.clone()),
             held,
             links: BTreeMap::new(),
             events,
@@ -127,8 +159,15 @@ impl CoreTask {
             dropped: Ranges::new(usize::MAX),
             sync_at: None,
             flushing: None,
-            has_failed: false,
-        }
+            trouble: None,
+            losses,
+            checked_at: None,
+            machine,
+            is_foreign: false,
+        };
+        task.tell_damage();
+        task.fetch_lost();
+        task
     }
 
     async fn run(mut self, mut receiver: mpsc::Receiver<Input>) {
@@ -153,6 +192,7 @@ impl CoreTask {
                     self.local_changed();
                 }
                 flushed = over(&mut self.flushing) => self.flushed(flushed),
+                () = loss(&mut self.losses) => self.fetch_lost(),
                 () = sleep => self.tick(),
             }
         }
@@ -161,7 +201,10 @@ impl CoreTask {
 
     fn deadline(&self) -> Option<Instant> {
         let due = self.replicator.next_deadline().map(|at| self.start + Duration::from_millis(at));
-        due.into_iter().chain(self.sync_at).min()
+        match &self.trouble {
+            Some(trouble) => trouble.retry_at(),
+            None => due.into_iter().chain(self.sync_at).min(),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -170,6 +213,9 @@ impl CoreTask {
 
     fn take(&mut self, input: Input) {
         let now = self.now();
+        if self.trouble.is_some() {
+            return self.note(input);
+        }
         match input {
             Input::Opened { peer, link } => {
                 self.links.insert(peer, link);
@@ -183,7 +229,7 @@ impl CoreTask {
             }
             Input::Message { peer, message, .. } => {
                 if let Err(why) = self.replicator.receive(now, peer, *message, &self.held) {
-                    self.end(peer, why);
+                    self.blame(peer, why);
                 }
             }
             Input::Flushed { peer } => self.replicator.flushed(now, peer, &self.held),
@@ -195,7 +241,19 @@ impl CoreTask {
         self.act();
     }
 
+    /// Takes note of who is there while nothing can be stored.
+    fn note(&mut self, input: Input) {
+        match input {
+            Input::Opened { peer, link } => drop(self.links.insert(peer, link)),
+            Input::Closed { peer } => drop(self.links.remove(&peer)),
+            Input::Message { .. } | Input::Progress { .. } | Input::Flushed { .. } => {}
+        }
+    }
+
     fn tick(&mut self) {
+        if self.trouble.is_some() {
+            return self.retry();
+        }
         if self.sync_at.is_some_and(|at| at <= Instant::now()) {
             self.begin_flush();
         }
@@ -215,7 +273,7 @@ impl CoreTask {
                 Action::Send { peer, message } => self.send(peer, message),
                 Action::Store(verified) => self.store(verified),
                 Action::Evidence(evidence) => self.tell(CoreEvent::Evidence(Box::new(evidence))),
-                Action::Fault { peer, why } => self.end(peer, why),
+                Action::Fault { peer, why } => self.blame(peer, why),
             }
         }
     }
@@ -238,17 +296,45 @@ impl CoreTask {
         }
     }
 
+    /// Ends the connection with a peer at fault; unless our own copy is, which makes good proofs look false.
+    fn blame(&mut self, peer: PeerId, why: PeerFault) {
+        if why == PeerFault::Invalid(CheckError::HasManifest)
+            && !std::mem::replace(&mut self.is_foreign, true)
+        {
+            self.tell(CoreEvent::Foreign { why: why.to_string() });
+        }
+        let is_suspicious = matches!(why, PeerFault::Invalid(_)) && self.is_check_due();
+        if is_suspicious && self.is_own_tree_damaged() {
+            self.suspend("the tree of the copy on disk is damaged".into(), true);
+        } else {
+            self.end(peer, why);
+        }
+    }
+
+    /// A peer that lies all day must not keep us busy.
+    fn is_check_due(&self) -> bool {
+        self.checked_at.is_none_or(|at| at.elapsed() >= CHECK_INTERVAL)
+    }
+
+    fn is_own_tree_damaged(&mut self) -> bool {
+        let Held::Copy(replica) = &self.held else { return false };
+        let is_sound = replica.lock().is_sound();
+        self.checked_at = Some(Instant::now());
+        // What cannot be read is not sound either.
+        !is_sound.unwrap_or(false)
+    }
+
     fn end(&mut self, peer: PeerId, why: PeerFault) {
         debug!(core = %self.held.key(), peer = peer.0, %why, "a peer is at fault");
         self.counters.proofs_refused.add(u64::from(matches!(why, PeerFault::Invalid(_))));
         if let Some(link) = self.links.remove(&peer) {
-            link.end(why);
+            link.end(LinkEnd::Fault(why));
         }
     }
 
     fn store(&mut self, verified: Verified) {
         let Held::Copy(replica) = &self.held else { return };
-        if self.has_failed {
+        if self.trouble.is_some() {
             return;
         }
         self.counters.blocks_in.add(u64::from(verified.block.is_some()));
@@ -271,7 +357,7 @@ impl CoreTask {
             }
         });
         if let Err(error) = stored {
-            self.fail(&error);
+            return self.suspend_for(&error);
         }
         self.sync_at.get_or_insert_with(|| Instant::now() + SYNC_INTERVAL);
         self.ask_again();
@@ -309,7 +395,7 @@ impl CoreTask {
         self.flushing = None;
         match flushed {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.fail(&error),
+            Ok(Err(error)) => self.suspend_for(&error),
             Err(panicked) if panicked.is_panic() => std::panic::resume_unwind(panicked.into_panic()),
             Err(_) => debug!("the runtime ends before a copy is on disk; it will be completed again"),
         }
@@ -321,16 +407,70 @@ impl CoreTask {
             self.flushed(flushing.await);
         }
         let Held::Copy(replica) = &self.held else { return };
-        let synced = if self.has_failed { Ok(()) } else { replica.lock().sync() };
+        let synced = if self.trouble.is_some() { Ok(()) } else { replica.lock().sync() };
         if let Err(error) = synced {
-            self.fail(&error);
+            error!(core = %self.held.key(), %error, "a copy cannot be stored");
+            self.tell(CoreEvent::Failed { why: error.to_string() });
         }
     }
 
-    fn fail(&mut self, error: &StorageError) {
-        error!(core = %self.held.key(), %error, "a copy cannot be stored");
-        self.has_failed = true;
-        self.tell(CoreEvent::Failed { why: error.to_string() });
+    fn suspend_for(&mut self, error: &StorageError) {
+        self.suspend(error.to_string(), matches!(error, StorageError::Damaged { .. }));
+    }
+
+    /// Stores nothing until the copy was opened anew: after a write that failed nobody knows what is on disk.
+    fn suspend(&mut self, why: String, is_damage: bool) {
+        if let Some(trouble) = &mut self.trouble {
+            return trouble.goes_on(why);
+        }
+        warn!(core = %self.held.key(), why, "a copy cannot be stored for now");
+        let event = if is_damage {
+            CoreEvent::Damaged { why: why.clone() }
+        } else {
+            CoreEvent::Stalled { why: why.clone() }
+        };
+        self.tell(event);
+        self.sync_at = None;
+        self.trouble = Some(Trouble::new(why, is_damage));
+    }
+
+    /// Tries to go on with what is on disk.
+    fn retry(&mut self) {
+        let Held::Copy(replica) = &self.held else { return };
+        // A flush that is under way is over soon.
+        let Some(trouble) = self.trouble.as_mut().filter(|_| self.flushing.is_none()) else { return };
+        if let Err(error) = replica.reopen() {
+            trouble.goes_on(error.to_string());
+            if let Some(why) = trouble.is_lasting(&error) {
+                error!(core = %self.held.key(), why, "a copy cannot be stored");
+                self.tell(CoreEvent::Failed { why });
+            }
+            return;
+        }
+        self.trouble = None;
+        self.dropped.clear();
+        self.replicator = Replicator::new(self.held.key(), self.machine.clone());
+        // What they have told was told to the machine before.
+        std::mem::take(&mut self.links).into_values().for_each(|link| link.end(LinkEnd::Anew));
+        self.tell_damage();
+        self.tell(CoreEvent::Resumed);
+        self.fetch_lost();
+    }
+
+    fn tell_damage(&self) {
+        let Held::Copy(replica) = &self.held else { return };
+        let damage = replica.lock().damage().to_vec();
+        damage.into_iter().for_each(|why| self.tell(CoreEvent::Damaged { why }));
+    }
+
+    /// Asks for blocks again that are lost.
+    fn fetch_lost(&mut self) {
+        let Held::Copy(replica) = &self.held else { return };
+        let lost = replica.lock().lost();
+        for blocks in lost {
+            self.replicator.download(self.now(), blocks, &self.held);
+        }
+        self.act();
     }
 
     fn tell(&self, event: CoreEvent) {
@@ -349,6 +489,16 @@ async fn over(flushing: &mut Option<Flushing>) -> Result<Result<(), StorageError
         Some(flushing) => flushing.await,
         None => std::future::pending().await,
     }
+}
+
+/// A word that a block was found to be lost; never, where there is no copy.
+async fn loss(losses: &mut Option<watch::Receiver<()>>) {
+    if let Some(losses) = losses
+        && losses.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 impl Held {

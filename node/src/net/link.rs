@@ -15,7 +15,16 @@ pub(super) struct Link {
     /// Bytes of messages that are in the channel.
     bytes: Arc<AtomicUsize>,
     /// Why the connection is to end. It overtakes messages: a peer at fault may not read any.
-    fault: mpsc::Sender<PeerFault>,
+    end: mpsc::Sender<LinkEnd>,
+}
+
+/// Why a core ends a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LinkEnd {
+    /// The peer is at fault.
+    Fault(PeerFault),
+    /// We have to begin anew with it, for a reason of our own.
+    Anew,
 }
 
 /// The other end of all links to one connection.
@@ -41,17 +50,17 @@ impl Link {
     }
 
     /// Ends the connection.
-    pub(super) fn end(&self, why: PeerFault) {
-        // One fault is enough: a second one finds no room.
-        let _is_ending = self.fault.try_send(why);
+    pub(super) fn end(&self, why: LinkEnd) {
+        // One reason is enough: a second one finds no room.
+        let _is_ending = self.end.try_send(why);
     }
 }
 
 impl Outlet {
     /// An outlet, and where it is heard that the peer is at fault.
-    pub(super) fn new() -> (Self, mpsc::Receiver<PeerFault>) {
-        let ((outbox, outgoing), (fault, faults)) = (mpsc::unbounded_channel(), mpsc::channel(1));
-        (Self { outgoing, link: Link { outbox, bytes: Arc::default(), fault } }, faults)
+    pub(super) fn new() -> (Self, mpsc::Receiver<LinkEnd>) {
+        let ((outbox, outgoing), (end, ends)) = (mpsc::unbounded_channel(), mpsc::channel(1));
+        (Self { outgoing, link: Link { outbox, bytes: Arc::default(), end } }, ends)
     }
 
     pub(super) fn link(&self) -> Link {

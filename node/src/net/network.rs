@@ -17,6 +17,7 @@ use tracing::{debug, info};
 
 use super::connection::{self, ConnectionError, Context};
 use super::core::{self, CoreEvent, CoreHandle, Held};
+use super::dial::{Whereabouts, keep_connected};
 use super::event::{ConnectionKind, Events, NetworkEvent, RemotePeer};
 use super::metrics::{Counters, Metrics, Reason};
 use super::options::NetworkOptions;
@@ -31,10 +32,12 @@ pub struct NetworkError {
     source: io::Error,
 }
 
-/// The longest wait before a peer is connected to again.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(60);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+impl NetworkError {
+    /// Whether somebody else has the address.
+    pub fn is_in_use(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
 
 /// Cores that are held here, and the connections to those who hold them too.
 ///
@@ -50,7 +53,7 @@ pub struct Network {
 /// What all connections of a network share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    options: NetworkOptions,
+    pub(super) options: NetworkOptions,
     pub(super) registry: Arc<Registry>,
     pub(super) places: Arc<Places>,
     pub(super) counters: Arc<Counters>,
@@ -116,7 +119,12 @@ impl Network {
 
     /// Keeps a connection to a peer, as long as the network lasts.
     pub fn connect(&self, address: SocketAddr) {
-        lock(&self.tasks).spawn(keep_connected(address, self.shared.clone()));
+        self.connect_to(address);
+    }
+
+    /// Keeps a connection to a peer that may move: where it is is asked before each attempt.
+    pub fn connect_to(&self, whereabouts: impl Whereabouts) {
+        lock(&self.tasks).spawn(keep_connected(Arc::new(whereabouts), self.shared.clone()));
     }
 
     /// Meets peers through Hyperswarm: joins the topics of all cores that are held now or later. Gives the address of the
@@ -191,40 +199,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     connections.shutdown().await;
 }
 
-async fn keep_connected(address: SocketAddr, shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
-    let mut delay = shared.options.reconnect_delay;
-    loop {
-        let connected = async {
-            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
-            let socket = connecting.await.ok()?.ok()?;
-            shared.counters.opened.add(1);
-            let ended = run(socket, address, Role::Initiator, shared.places.chosen(), shared.clone()).await;
-            // A peer that does not let us in, or that we can not get on with, is asked less and less.
-            ended.is_none_or(|error| !error.is_lasting()).then_some(())
-        };
-        let ended = tokio::select! {
-            () = stopped(&mut stop) => return,
-            ended = connected => ended,
-        };
-        delay = match ended {
-            Some(()) => shared.options.reconnect_delay,
-            None => (delay * 2).min(RECONNECT_DELAY_MAX),
-        };
-        tokio::select! {
-            () = stopped(&mut stop) => return,
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
-}
-
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that the network is gone altogether.
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }
 
 /// Runs a connection to its end; gives why that came, unless it came in order.
-async fn run(
+pub(super) async fn run(
     socket: TcpStream,
     address: SocketAddr,
     role: Role,

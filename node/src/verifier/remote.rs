@@ -58,6 +58,7 @@ pub async fn verify_remote(
     Ok(AuditReport {
         log: log.key(),
         checkpoint,
+        entries: length,
         counts: audit.counts(),
         files: audit.files(),
         published,

@@ -42,8 +42,12 @@ impl EvidenceJudge {
     /// What was kept in an earlier run: a host stays convicted when the watcher starts again.
     pub fn recall(&mut self) -> Vec<Event> {
         let kept = |class| {
-            let (report, why) = report::find_evidence(&self.directory, self.core, class)?;
-            Some(self.event(class, true, why, Some(report)))
+            if let Some((report, why)) = report::find_evidence(&self.directory, self.core, class) {
+                return Some(self.event(class, true, why, Some(report)));
+            }
+            let lost = report::kept_finding(&self.directory, self.core, class)?.report.unwrap_or_default();
+            let why = format!("found in an earlier run; its report {lost} is missing or damaged");
+            Some(self.event(class, true, why, None))
         };
         let events: Vec<Event> = [FORK, EQUIVOCATION].into_iter().filter_map(kept).collect();
         self.told.extend(events.iter().filter_map(|event| match event {
@@ -69,8 +73,11 @@ impl EvidenceJudge {
         if written.is_err() {
             self.told.remove(&(class, is_signed));
         }
-        let report = written?;
-        Ok(Some(self.event(class, is_signed, why, report)))
+        let event = self.event(class, is_signed, why, written?);
+        if let Some(finding) = event.finding() {
+            report::keep_finding(&self.directory, finding)?;
+        }
+        Ok(Some(event))
     }
 
     fn event(&self, class: &'static str, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
@@ -121,7 +128,7 @@ impl Claims {
             Evidence::ForkSigned { .. } => {
                 self.waiting.retain(|(_, claim)| !matches!(**claim, Evidence::ForkClaimed { .. }));
             }
-            Evidence::ShorterSigned { .. } | Evidence::Conflict { .. } => {
+            Evidence::ShorterSigned { .. } | Evidence::Conflict { .. } | Evidence::LongerSigned { .. } => {
                 self.waiting.retain(|(_, claim)| !matches!(**claim, Evidence::ShrinkClaimed { .. }));
             }
         }

@@ -9,7 +9,8 @@ use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::identity::PublicKey;
 
-use super::report::{self, State};
+use super::report::{self, FoundOut, State};
+use crate::host::LOG;
 use crate::replay::Settings;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
@@ -56,11 +57,49 @@ pub enum Event {
         /// The file that says more.
         report: Option<PathBuf>,
     },
-    /// The audit itself failed.
+    /// A part of our own copy is damaged. What peers give is fetched again.
+    Damaged {
+        /// `log`, `files` or `blobs`.
+        core: &'static str,
+        /// Which part.
+        why: String,
+    },
+    /// The audit rests: the disk is full, or a block of our copy is damaged that no peer has given yet.
+    Stalled {
+        /// Why.
+        why: String,
+    },
+    /// The audit goes on.
+    Resumed,
+    /// The audit itself failed, and is given up.
     Failed {
         /// Why.
         why: String,
     },
+}
+
+impl Event {
+    /// What the host did, where it is convicted.
+    pub fn finding(&self) -> Option<FoundOut> {
+        let name = |report: &Option<PathBuf>| {
+            report.as_ref().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        };
+        match self {
+            Self::Ended { verdict: Verdict::Diverges(finding), report } => Some(FoundOut {
+                core: LOG.into(),
+                class: finding.violation.class().into(),
+                block: Some(finding.block),
+                report: name(report),
+            }),
+            Self::Evidence { core, class, is_signed: true, report, .. } => Some(FoundOut {
+                core: (*core).into(),
+                class: (*class).into(),
+                block: None,
+                report: name(report),
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// One host: the copies of its cores, as far as they were downloaded, and where the audit of them stands.
@@ -70,7 +109,8 @@ pub struct Followed {
     log: SharedReplica,
     archive: Option<[SharedReplica; 2]>,
     audit: Audit,
-    told: State,
+    /// What was told in this run.
+    told: Option<State>,
     ahead: [Option<Ahead>; 2],
     withheld: [Option<Withheld>; 2],
 }
@@ -107,7 +147,7 @@ impl Followed {
     /// Where there is no room for working files.
     pub fn new(directory: PathBuf, log: SharedReplica, settings: Settings) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
-        let told = State::read(&directory);
+        let told = None;
         let mut followed =
             Self { directory, log, archive: None, audit, told, ahead: [None, None], withheld: [None; 2] };
         for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
@@ -160,7 +200,7 @@ impl Followed {
             &if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() },
             &self.audit,
         );
-        if state == self.told {
+        if self.told.as_ref() == Some(&state) {
             return Ok(());
         }
         let event = match self.audit.verdict() {
@@ -172,8 +212,8 @@ impl Followed {
             }
         };
         // Whoever is told finds it there.
-        state.write(&self.directory)?;
-        self.told = state;
+        report::keep_state(&self.directory, &state, event.as_ref().and_then(Event::finding))?;
+        self.told = Some(state);
         event.into_iter().for_each(tell);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What a watcher keeps about a host: how far it has verified, and a report of what it has found.
 //!
 //! ```text
-//! DIR/state.json                how far the audit got, and what it came to
+//! DIR/state.json                how far the audit got, what it came to, and what the host is convicted of
 //! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, what is wrong with it
 //! DIR/report-CORE-archive-longer.json   a head of the archive that no entry explains or excludes yet
 //! DIR/report-CORE-CLASS.json    what the host's signatures say by themselves: a fork, or two heads of one core
@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
 use libvms_protocol::audit::ArchiveCore;
@@ -30,28 +31,79 @@ pub(super) const ARCHIVE_LONGER: &str = "archive-longer";
 
 /// Where an audit stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct State {
     /// Entries that were executed and agree.
     verified: u64,
     /// `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
     verdict: String,
+    /// What the host is convicted of, in this run and in earlier ones.
+    findings: Vec<FoundOut>,
+}
+
+/// Something that a host is convicted of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundOut {
+    /// `log`, `files` or `blobs`.
+    pub core: String,
+    /// The class of the violation.
+    pub class: String,
+    /// The block of the log that it is about, if it is about one.
+    pub block: Option<u64>,
+    /// The name of its report, beside the state.
+    pub report: Option<String>,
 }
 
 impl State {
     /// Where an audit stands that comes to `verdict` now.
     pub(super) fn of(verdict: &Verdict, audit: &Audit) -> Self {
-        Self { verified: audit.verified(), verdict: verdict.name().into() }
+        Self { verified: audit.verified(), verdict: verdict.name().into(), findings: vec![] }
     }
 
     /// What was saved; the beginning where nothing was, or nothing that can be read: the log is executed again anyway.
-    pub(super) fn read(directory: &Path) -> Self {
+    fn read(directory: &Path) -> Self {
         let text = fs::read(directory.join("state.json")).ok();
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    pub(super) fn write(&self, directory: &Path) -> Result<(), VerifyError> {
-        Ok(write_file(&directory.join("state.json"), &json!(self))?)
+    fn add(&mut self, finding: FoundOut) {
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+        self.verdict = "diverges".into();
     }
+}
+
+/// The state of one host is written by its audit and by those who judge what peers show.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Keeps where the audit of a host stands, beside what it was convicted of before.
+pub(super) fn keep_state(
+    directory: &Path,
+    state: &State,
+    finding: Option<FoundOut>,
+) -> Result<(), StorageError> {
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = state.clone();
+    State::read(directory).findings.into_iter().chain(finding).for_each(|finding| kept.add(finding));
+    write_file(&directory.join("state.json"), &json!(kept))
+}
+
+/// Keeps what a host is convicted of.
+pub(super) fn keep_finding(directory: &Path, finding: FoundOut) -> Result<(), StorageError> {
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = State::read(directory);
+    if kept.findings.contains(&finding) {
+        return Ok(());
+    }
+    kept.add(finding);
+    write_file(&directory.join("state.json"), &json!(kept))
+}
+
+/// What was kept of a class of findings about a core in earlier runs.
+pub(super) fn kept_finding(directory: &Path, core: &str, class: &str) -> Option<FoundOut> {
+    let findings = State::read(directory).findings;
+    findings.into_iter().find(|finding| finding.core == core && finding.class == class)
 }
 
 /// Writes a report of a verdict that is no agreement; `None` where there is no entry to report.

@@ -1,5 +1,7 @@
 //! The thread of one host: it looks whenever a copy has grown, until the watcher ends.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -16,6 +18,14 @@ use crate::verifier::VerifyError;
 
 /// How long to wait for something new before looking anyway.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a block of a copy is fetched again.
+const LOST_INTERVAL: Duration = Duration::from_millis(100);
+/// How long to rest after a failure; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// The longest rest: room on a disk may come at any time.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Failures in a row after which an audit is given up, unless the disk is full: half a minute.
+const FAILURES_MAX: u32 = 10;
 
 /// Starts the download of an archive's cores.
 pub(super) type OpenArchive =
@@ -26,6 +36,8 @@ pub(super) struct Work {
     pub(super) directory: PathBuf,
     pub(super) log: SharedReplica,
     pub(super) open_archive: OpenArchive,
+    /// The archive's cores, once they are open.
+    pub(super) archive: Option<[SharedReplica; 2]>,
     /// One message whenever one of the cores has grown, or the watcher ends.
     pub(super) grown: Receiver<()>,
     pub(super) is_stopped: Arc<AtomicBool>,
@@ -50,16 +62,40 @@ pub(super) struct Wakers {
 impl Work {
     /// Audits until the watcher ends. Saves how far it got.
     fn run(mut self, tell: &mut dyn FnMut(Event)) {
-        if let Err(error) = self.follow(tell) {
-            tell(Event::Failed { why: error.to_string() });
+        let (start, mut rest) = (Instant::now(), Rest::default());
+        while let Err(error) = self.follow(start, &mut rest, tell) {
+            if !self.is_whole() {
+                // What is fetched again changes what was read: the audit begins anew then.
+                rest.begin(error.to_string(), tell);
+                self.wait_until_whole();
+            } else if rest.is_over(&error) {
+                return tell(Event::Failed { why: error.to_string() });
+            } else {
+                rest.begin(error.to_string(), tell);
+                self.wait(rest.pause());
+            }
+            if self.is_stopped.load(Ordering::Acquire) {
+                return;
+            }
         }
     }
 
-    fn follow(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
-        let start = Instant::now();
+    fn follow(
+        &mut self,
+        start: Instant,
+        rest: &mut Rest,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), VerifyError> {
         let mut followed = Followed::new(self.directory.clone(), self.log.clone(), self.settings)?;
         loop {
-            followed.step(start.elapsed().as_millis() as u64, &mut self.open_archive, tell)?;
+            let (archive, open_archive) = (&mut self.archive, &mut self.open_archive);
+            // The audit may begin anew; the copies are held by the network all the while.
+            let mut open = |keys| match archive {
+                Some(archive) => Ok(archive.clone()),
+                None => Ok(archive.insert(open_archive(keys)?).clone()),
+            };
+            followed.step(start.elapsed().as_millis() as u64, &mut open, tell)?;
+            rest.end(tell);
             if self.is_stopped.load(Ordering::Acquire) {
                 return Ok(());
             }
@@ -67,6 +103,76 @@ impl Work {
             let _woken = self.grown.recv_timeout(LOOK_INTERVAL);
         }
     }
+
+    fn is_whole(&self) -> bool {
+        self.log.is_whole() && self.archive.iter().flatten().all(SharedReplica::is_whole)
+    }
+
+    fn wait_until_whole(&self) {
+        while !self.is_whole() && !self.is_stopped.load(Ordering::Acquire) {
+            let _woken = self.grown.recv_timeout(LOST_INTERVAL);
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.is_stopped.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            let _woken = self.grown.recv_timeout(left.min(LOOK_INTERVAL));
+        }
+    }
+}
+
+/// A rest of an audit that could not go on.
+#[derive(Debug, Default)]
+struct Rest {
+    why: Option<String>,
+    failures: u32,
+}
+
+impl Rest {
+    /// Tells why, if that is new.
+    fn begin(&mut self, why: String, tell: &mut dyn FnMut(Event)) {
+        self.failures += 1;
+        if self.why.as_ref() != Some(&why) {
+            tell(Event::Stalled { why: why.clone() });
+            self.why = Some(why);
+        }
+    }
+
+    /// The audit went on.
+    fn end(&mut self, tell: &mut dyn FnMut(Event)) {
+        self.failures = 0;
+        if self.why.take().is_some() {
+            tell(Event::Resumed);
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        (PAUSE_MIN * (1 << self.failures.min(8))).min(PAUSE_MAX)
+    }
+
+    /// Whether waiting does not help: for room on a disk it does.
+    fn is_over(&self, error: &VerifyError) -> bool {
+        !is_full(error) && self.failures >= FAILURES_MAX
+    }
+}
+
+/// Whether the disk is full, whichever part of the audit found that out.
+fn is_full(error: &VerifyError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>().or(match error.downcast_ref::<StorageError>() {
+            Some(StorageError::Io { source, .. }) => Some(source),
+            _ => None,
+        });
+        let kind = system.map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl Thread {
@@ -74,7 +180,7 @@ impl Thread {
         work: Work,
         wakers: Wakers,
         mut tell: impl FnMut(Event) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let thread = thread::Builder::new().name("watcher".into()).spawn(move || work.run(&mut tell))?;
         Ok(Self { thread, wakers })
     }

@@ -7,6 +7,7 @@ use libvms_protocol::replication::PeerFault;
 use libvms_protocol::wire::session::SessionError;
 use thiserror::Error;
 
+use crate::net::link::LinkEnd;
 use crate::net::metrics::Reason;
 use crate::net::place::Crowded;
 use crate::net::secret::SecretError;
@@ -31,6 +32,17 @@ pub(in crate::net) enum ConnectionError {
     Stalled(Duration),
     #[error(transparent)]
     Crowded(#[from] Crowded),
+    #[error("a copy was opened anew: what its peers have is asked again")]
+    Anew,
+}
+
+impl From<LinkEnd> for ConnectionError {
+    fn from(end: LinkEnd) -> Self {
+        match end {
+            LinkEnd::Fault(why) => why.into(),
+            LinkEnd::Anew => Self::Anew,
+        }
+    }
 }
 
 impl ConnectionError {
@@ -43,6 +55,7 @@ impl ConnectionError {
             Self::Idle(_) => Reason::Idle,
             Self::Stalled(_) => Reason::Stalled,
             Self::Crowded(_) => Reason::Crowded,
+            Self::Anew => Reason::Ended,
         }
     }
 
@@ -53,6 +66,6 @@ impl ConnectionError {
 
     /// Whether a new connection to the same peer is likely to end the same way.
     pub(in crate::net) fn is_lasting(&self) -> bool {
-        !matches!(self.reason(), Reason::Socket | Reason::Idle | Reason::Stalled)
+        !matches!(self.reason(), Reason::Ended | Reason::Socket | Reason::Idle | Reason::Stalled)
     }
 }

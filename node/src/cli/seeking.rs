@@ -1,0 +1,369 @@
+//! What `watch` and `replicate` are about: keys, and services whose URLs are asked for theirs, again and again.
+//!
+//! A service may be away when a command starts, and come back at another place. So its URL is asked before each attempt to
+//! connect to it, and what it said last stands in the data directory, so that its copies are kept and served meanwhile:
+//!
+//! ```text
+//! DIR/services.json   { URL: key of the log that the service told last }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use libvms::net::{Network, Whereabouts};
+use libvms_protocol::identity::PublicKey;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::output::message;
+use super::target::Target;
+
+const FILE: &str = "services.json";
+/// When it is said again that a service is away.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+/// How long a service may take to say which log it writes.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// How often, and how many times, a service is asked on that a peer at its place may stand for.
+const ASK_PAUSE: Duration = Duration::from_secs(1);
+const ASKED_ON_MAX: u32 = 60;
+/// Logs that one service may name in one run. A service that is deployed anew has a new one; one that names ever more
+/// must not fill our disk.
+const LOGS_MAX: usize = 16;
+
+/// What is new about the targets.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// This log belongs to a target.
+    Log {
+        /// The target, as the arguments name it.
+        target: String,
+        /// The log.
+        log: PublicKey,
+    },
+    /// A service does not say which log it writes. It is asked again.
+    Away {
+        /// Its URL.
+        target: String,
+        /// The log that it told last, if any: what is here of that is kept.
+        log: Option<PublicKey>,
+        /// Why.
+        why: String,
+    },
+    /// A service that was away answers.
+    Back {
+        /// Its URL.
+        target: String,
+    },
+    /// A service names another log than before.
+    Replaced {
+        /// Its URL.
+        target: String,
+        /// The log that it told last.
+        before: PublicKey,
+        /// The one that it tells now; it is followed, too, unless `is_ignored`.
+        log: PublicKey,
+        /// It has named too many.
+        is_ignored: bool,
+    },
+}
+
+/// The targets of a command.
+#[derive(Debug)]
+pub(super) struct Seeking {
+    directory: PathBuf,
+    services: Vec<Service>,
+    news: VecDeque<News>,
+    answers: mpsc::UnboundedReceiver<(usize, anyhow::Result<Target>)>,
+}
+
+/// A service, and what is known of it.
+#[derive(Debug)]
+struct Service {
+    url: String,
+    log: Option<PublicKey>,
+    named: BTreeSet<PublicKey>,
+    /// When it was told last that it is away; `None` while it is there.
+    away: Option<Instant>,
+    /// Whether it has answered in this run.
+    has_answered: bool,
+}
+
+impl Seeking {
+    /// Looks for targets; what is remembered of services stands in `directory`.
+    ///
+    /// # Errors
+    /// Where a target is neither a key nor the URL of a service.
+    pub(super) fn start(targets: &[String], directory: &Path, network: &Network) -> anyhow::Result<Self> {
+        let remembered = recall(directory);
+        let (sender, answers) = mpsc::unbounded_channel();
+        let (mut services, mut news) = (vec![], VecDeque::new());
+        for target in targets {
+            let log = match Target::service(target)?.is_some() {
+                true => {
+                    let (url, answers) = (target.clone(), sender.clone());
+                    let ask = Ask {
+                        number: services.len(),
+                        url,
+                        answers,
+                        known: Mutex::default(),
+                        asking_on: Mutex::default(),
+                    };
+                    network.connect_to(ask);
+                    let log = remembered.get(target).copied();
+                    let named = log.into_iter().collect();
+                    services.push(Service {
+                        url: target.clone(),
+                        log,
+                        named,
+                        away: None,
+                        has_answered: false,
+                    });
+                    log
+                }
+                false => Some(Target::of_key(target)?.log),
+            };
+            news.extend(log.map(|log| News::Log { target: target.clone(), log }));
+        }
+        Ok(Self { directory: directory.into(), services, news, answers })
+    }
+
+    /// Whether a service has not said yet which log it writes.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.services.iter().any(|service| service.log.is_none())
+    }
+
+    /// Waits for what is new.
+    pub(super) async fn next(&mut self) -> News {
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return news;
+            }
+            match self.answers.recv().await {
+                Some((service, answer)) => self.take(service, answer),
+                // There are no services, or the network has stopped.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn take(&mut self, number: usize, answer: anyhow::Result<Target>) {
+        let now = Instant::now();
+        let Some(service) = self.services.get_mut(number) else { return };
+        let news = match answer {
+            Ok(Target { log, .. }) => service.named(log),
+            Err(error) => service.failed(&error, now).into_iter().collect(),
+        };
+        let has_changed = news.iter().any(|news| matches!(news, News::Log { .. }));
+        self.news.extend(news);
+        if has_changed {
+            self.remember();
+        }
+    }
+
+    fn remember(&self) {
+        let mut known = recall(&self.directory);
+        known.extend(self.services.iter().filter_map(|service| Some((service.url.clone(), service.log?))));
+        let known: BTreeMap<_, _> = known.into_iter().map(|(url, log)| (url, log.to_string())).collect();
+        let (path, new) = (self.directory.join(FILE), self.directory.join("services.new"));
+        let written = fs::write(&new, format!("{:#}\n", json!(known))).and_then(|()| fs::rename(&new, path));
+        if let Err(error) = written {
+            warn!(%error, "which log a service writes is not kept: after a restart it has to be there first");
+        }
+    }
+}
+
+impl Service {
+    /// It names its log.
+    fn named(&mut self, log: PublicKey) -> Vec<News> {
+        let target = || self.url.clone();
+        let mut news = vec![];
+        if self.away.take().is_some() {
+            news.push(News::Back { target: target() });
+        }
+        let before = self.log;
+        let is_new = !self.named.contains(&log);
+        let is_ignored = is_new && self.named.len() >= LOGS_MAX;
+        if let Some(before) = before.filter(|before| *before != log && (is_new || !self.has_answered)) {
+            news.push(News::Replaced { target: target(), before, log, is_ignored });
+        }
+        self.has_answered = true;
+        if is_ignored {
+            // So that it is said once.
+            return if self.log.replace(log) == Some(log) { vec![] } else { news };
+        }
+        self.log = Some(log);
+        if self.named.insert(log) {
+            news.push(News::Log { target: target(), log });
+        }
+        news
+    }
+
+    /// It does not name its log.
+    fn failed(&mut self, error: &anyhow::Error, now: Instant) -> Option<News> {
+        if self.away.is_some_and(|told| now.duration_since(told) < TELL_AGAIN) {
+            return None;
+        }
+        self.away = Some(now);
+        Some(News::Away { target: self.url.clone(), log: self.log, why: message(error) })
+    }
+}
+
+impl News {
+    /// The news for people, where there is any.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Log { target, log } => format!("{target} writes the log {log}"),
+            Self::Away { target, log: Some(log), why } => {
+                format!("waiting for {target}: {why}; going on with what is here of its log {log}")
+            }
+            Self::Away { target, log: None, why } => format!("waiting for {target}: {why}"),
+            Self::Back { target } => format!("{target} is back"),
+            Self::Replaced { target, before, log, is_ignored: false } => {
+                format!("{target} writes another log now, {log}; it wrote {before}, which is kept as well")
+            }
+            Self::Replaced { target, log, .. } => {
+                format!("{target} names ever more logs: {log} is not followed; start again to follow it")
+            }
+        }
+    }
+
+    /// The news for programs.
+    pub(super) fn json(&self) -> Value {
+        match self {
+            Self::Log { target, log } => json!({ "event": "log", "target": target, "log": log.to_string() }),
+            Self::Away { target, log, why } => json!({
+                "event": "waiting", "target": target, "log": log.map(|log| log.to_string()), "why": why,
+            }),
+            Self::Back { target } => json!({ "event": "back", "target": target }),
+            Self::Replaced { target, before, log, is_ignored } => json!({
+                "event": "replaced", "target": target, "before": before.to_string(), "log": log.to_string(),
+                "followed": !is_ignored,
+            }),
+        }
+    }
+}
+
+/// Asks a service before each attempt to connect to it.
+#[derive(Debug)]
+struct Ask {
+    number: usize,
+    url: String,
+    answers: mpsc::UnboundedSender<(usize, anyhow::Result<Target>)>,
+    /// Where it was last.
+    known: Mutex<Vec<SocketAddr>>,
+    asking_on: Mutex<Option<AbortHandle>>,
+}
+
+impl Ask {
+    /// Asks for a while longer: once a peer is connected at a place that was known, nobody asks any more, and that the
+    /// service is back would never be told.
+    fn ask_on(&self) {
+        let (number, url, answers) = (self.number, self.url.clone(), self.answers.clone());
+        let asking = tokio::spawn(async move {
+            for _ in 0..ASKED_ON_MAX {
+                tokio::time::sleep(ASK_PAUSE).await;
+                if let Ok(Ok(target)) = timeout(ANSWER_TIME, Target::find(&url)).await {
+                    // Nobody to tell: the command is about to end.
+                    let _ending = answers.send((number, Ok(target)));
+                    return;
+                }
+            }
+        });
+        let before =
+            self.asking_on.lock().unwrap_or_else(PoisonError::into_inner).replace(asking.abort_handle());
+        before.into_iter().for_each(|before| before.abort());
+    }
+}
+
+impl Whereabouts for Ask {
+    fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
+        Box::pin(async {
+            let silent = |_| Err(anyhow::anyhow!("{} does not answer", self.url));
+            let answer = timeout(ANSWER_TIME, Target::find(&self.url)).await.unwrap_or_else(silent);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // A service that does not answer may yet be there for peers: while it starts, it asks them what they have.
+            if let Ok(target) = &answer {
+                known.clone_from(&target.addresses);
+            }
+            let addresses = known.clone();
+            drop(known);
+            if answer.is_err() && !addresses.is_empty() {
+                self.ask_on();
+            }
+            // Nobody to tell: the command is about to end.
+            let _ending = self.answers.send((self.number, answer));
+            addresses
+        })
+    }
+}
+
+/// The logs that services told last. What cannot be read is not remembered: the services are asked anyway.
+fn recall(directory: &Path) -> BTreeMap<String, PublicKey> {
+    let text = fs::read(directory.join(FILE)).unwrap_or_default();
+    let known: BTreeMap<String, String> = serde_json::from_slice(&text).unwrap_or_default();
+    known.into_iter().filter_map(|(url, log)| Some((url, log.parse().ok()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "ws://127.0.0.1:5555/";
+
+    fn service(log: Option<PublicKey>) -> Service {
+        Service { url: URL.into(), log, named: log.into_iter().collect(), away: None, has_answered: false }
+    }
+
+    fn key(number: u8) -> PublicKey {
+        PublicKey([number; 32])
+    }
+
+    #[test]
+    fn that_a_service_is_away_is_told_when_it_goes_and_now_and_then() {
+        let (mut service, now) = (service(None), Instant::now());
+        let error = anyhow::anyhow!("nobody listens");
+        assert!(matches!(service.failed(&error, now), Some(News::Away { log: None, .. })));
+        assert_eq!(service.failed(&error, now + TELL_AGAIN / 2), None);
+        assert!(service.failed(&error, now + TELL_AGAIN).is_some());
+        let target = || URL.to_owned();
+        let expected = [News::Back { target: target() }, News::Log { target: target(), log: key(1) }];
+        assert_eq!(service.named(key(1)), expected);
+        assert_eq!(service.named(key(1)), [], "it is asked at each attempt");
+        assert!(service.failed(&error, now + TELL_AGAIN).is_some(), "away anew");
+    }
+
+    #[test]
+    fn a_service_that_is_deployed_anew_is_followed_and_one_that_names_ever_more_logs_is_not() {
+        let mut service = service(Some(key(0)));
+        assert_eq!(service.named(key(0)), [], "the log that it told in the last run");
+        let news = service.named(key(1));
+        assert!(matches!(news[..], [News::Replaced { is_ignored: false, .. }, News::Log { .. }]), "{news:?}");
+        assert_eq!(service.named(key(0)), [], "both are followed");
+        let followed = (2..100)
+            .filter(|number| service.named(key(*number)).iter().any(|news| matches!(news, News::Log { .. })));
+        assert_eq!(followed.count(), LOGS_MAX - 2);
+        assert_eq!(service.named(key(99)), [], "it is said once");
+    }
+
+    #[test]
+    fn what_services_told_is_remembered_and_damage_forgets_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (_, answers) = mpsc::unbounded_channel();
+        let services = vec![service(Some(key(3)))];
+        let path = directory.path().to_owned();
+        Seeking { directory: path, services, news: VecDeque::new(), answers }.remember();
+        assert_eq!(recall(directory.path()), BTreeMap::from([(URL.to_owned(), key(3))]));
+        for damage in ["", "{", "[]", r#"{"ws://x/":"y"}"#, r#"{"ws://x/":1}"#] {
+            fs::write(directory.path().join(FILE), damage).expect("written");
+            assert_eq!(recall(directory.path()), BTreeMap::new(), "{damage}");
+        }
+    }
+}

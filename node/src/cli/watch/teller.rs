@@ -1,0 +1,194 @@
+//! What `watch` tells people and programs about the hosts that it follows, and what it comes to in the end.
+//!
+//! Programs get every event. People get a line for each change of state, and once a minute a summary of hosts that have
+//! gone on; with `-v` a line for each batch of entries, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use libvms::printable::Printable;
+use libvms::verifier::Verdict;
+use libvms::watcher::Event;
+use libvms_protocol::identity::PublicKey;
+use serde_json::{Value, json};
+
+use super::super::Exit;
+use super::super::output::Output;
+
+/// How often people hear how far the audits are.
+pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Tells, and keeps count.
+#[derive(Debug)]
+pub(super) struct Teller<'a> {
+    output: &'a Output,
+    hosts: BTreeMap<PublicKey, Host>,
+    /// Hosts that cannot be audited any more.
+    failed: BTreeSet<PublicKey>,
+    has_found: bool,
+}
+
+/// What is known of a host.
+#[derive(Debug, Default)]
+struct Host {
+    /// Entries that agree, and how many of them people were told of.
+    length: u64,
+    told: Option<u64>,
+    /// Its audit rests.
+    is_stalled: bool,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(output: &'a Output) -> Self {
+        Self { output, hosts: BTreeMap::new(), failed: BTreeSet::new(), has_found: false }
+    }
+
+    /// A host is followed from now on.
+    pub(super) fn follows(&mut self, log: PublicKey) {
+        self.hosts.entry(log).or_default();
+    }
+
+    /// A host cannot be followed.
+    pub(super) fn cannot_follow(&mut self, log: PublicKey, why: &anyhow::Error) -> anyhow::Result<()> {
+        self.tell(log, &Event::Failed { why: format!("{why:#}") })
+    }
+
+    /// Whether no host is left that could be audited.
+    pub(super) fn is_over(&self) -> bool {
+        !self.hosts.is_empty() && self.hosts.keys().all(|log| self.failed.contains(log))
+    }
+
+    /// What it has come to.
+    pub(super) fn exit(&self) -> Exit {
+        let is_incomplete = !self.failed.is_empty() || self.hosts.values().any(|host| host.is_stalled);
+        match (self.has_found, is_incomplete) {
+            (true, _) => Exit::Diverges,
+            (false, true) => Exit::CannotVerify,
+            (false, false) => Exit::Done,
+        }
+    }
+
+    /// Tells what is new about a host.
+    pub(super) fn tell(&mut self, log: PublicKey, event: &Event) -> anyhow::Result<()> {
+        self.has_found |= event.finding().is_some();
+        let host = self.hosts.entry(log).or_default();
+        let is_news = match event {
+            Event::Agrees { length } => {
+                host.length = *length;
+                let is_first = host.told.is_none() && *length > 0;
+                if is_first || self.output.is_verbose() {
+                    host.told = Some(*length);
+                }
+                is_first || self.output.is_verbose()
+            }
+            Event::Stalled { .. } => {
+                !std::mem::replace(&mut host.is_stalled, true) || self.output.is_verbose()
+            }
+            Event::Resumed => std::mem::replace(&mut host.is_stalled, false),
+            Event::Failed { .. } => self.failed.insert(log),
+            _ => true,
+        };
+        match is_news || self.output.is_json() {
+            true => self.output.line(
+                || format!("{} {} {}", time(), short(&log), Printable(&text(event))),
+                || as_json(&log, event),
+            ),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells people how far the audits are that have gone on since they were told last.
+    pub(super) fn summarise(&mut self) -> anyhow::Result<()> {
+        if self.output.is_json() {
+            return Ok(());
+        }
+        for (log, host) in &mut self.hosts {
+            let new = host.length.saturating_sub(host.told.unwrap_or(0));
+            if new > 0 {
+                host.told = Some(host.length);
+                let (length, log) = (host.length, short(log));
+                let line = || format!("{} {log} agrees: {}, {new} of them new", time(), entries(length));
+                self.output.line(line, || Value::Null)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Now, for people and logs.
+pub(in crate::cli) fn time() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Enough of a key for a person to tell a few hosts apart.
+pub(super) fn short(log: &PublicKey) -> String {
+    log.to_string().chars().take(8).collect()
+}
+
+fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
+}
+
+fn text(event: &Event) -> String {
+    let see = |report: &Option<std::path::PathBuf>| {
+        report.as_ref().map(|path| format!(" (see {})", path.display())).unwrap_or_default()
+    };
+    match event {
+        Event::Found { title, .. } => format!("is \"{title}\""),
+        Event::Agrees { length } => format!("agrees: {}", entries(*length)),
+        Event::Ended { verdict, report } => format!("{verdict}{}", see(report)),
+        Event::Evidence { class, is_signed: true, why, report, .. } => {
+            format!("diverges: {class}: {why}{}", see(report))
+        }
+        Event::Evidence { class, why, report, .. } => format!("suspicious: {class}: {why}{}", see(report)),
+        Event::Damaged { core, why } => {
+            format!("our copy of its {core} is damaged: {why}; peers are asked for what is missing")
+        }
+        Event::Stalled { why } => format!("the audit rests: {why}"),
+        Event::Resumed => "the audit goes on".into(),
+        Event::Failed { why } => format!("the audit failed: {why}"),
+    }
+}
+
+fn as_json(log: &PublicKey, event: &Event) -> Value {
+    let mut object = match event {
+        Event::Found { title, archive } => json!({
+            "event": "found", "title": title, "files": archive[0].to_string(), "blobs": archive[1].to_string(),
+        }),
+        Event::Agrees { length } => json!({ "event": "agrees", "length": length }),
+        Event::Ended { verdict, report } => ended(verdict, report.as_deref()),
+        Event::Evidence { core, class, is_signed, why, report } => json!({
+            "event": if *is_signed { "finding" } else { "suspicion" },
+            "core": core, "class": class, "signed": is_signed, "why": why, "report": report,
+        }),
+        Event::Damaged { core, why } => json!({ "event": "damaged", "core": core, "why": why }),
+        Event::Stalled { why } => json!({ "event": "stalled", "why": why }),
+        Event::Resumed => json!({ "event": "resumed" }),
+        Event::Failed { why } => json!({ "event": "failed", "why": why }),
+    };
+    object["log"] = json!(log.to_string());
+    object["at"] = json!(time());
+    object
+}
+
+/// The end of an audit: a finding where the host is convicted, and no more than an end where nobody can tell.
+fn ended(verdict: &Verdict, report: Option<&std::path::Path>) -> Value {
+    let mut object = json!({ "event": "ended", "verdict": verdict.name(), "report": report });
+    match verdict {
+        Verdict::Diverges(finding) => {
+            object["event"] = json!("finding");
+            object["core"] = json!("log");
+            object["signed"] = json!(true);
+            object["block"] = json!(finding.block);
+            object["class"] = json!(finding.violation.class());
+            object["field"] = json!(finding.violation.field());
+            object["why"] = json!(finding.violation.to_string());
+        }
+        Verdict::CannotVerify { block, why } | Verdict::NotDeterministic { block, why } => {
+            object["block"] = json!(block);
+            object["why"] = json!(why);
+        }
+        Verdict::Agrees | Verdict::ArchiveAhead { .. } => {}
+    }
+    object
+}

@@ -1,0 +1,111 @@
+//! Making sure that a host does not sign a second history: what peers show of its own cores.
+//!
+//! A data directory that was restored from a backup, or copied and started twice, has less than the host has signed.
+//! Whatever it signs from there on convicts its operator, who has done nothing worse. So a host listens to its peers
+//! ([`Guard`]): heads that its own key signed, and that are no part of what it has, end it. Nothing else does, so that no
+//! stranger can.
+
+use libvms_protocol::identity::PublicKey;
+use libvms_protocol::replication::Evidence;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{BLOBS, FILES, LOG, Vm};
+use crate::net::{CoreEvent, Held, Network};
+
+/// Listens for what speaks against the cores of services.
+#[derive(Debug)]
+pub struct Guard {
+    sender: mpsc::UnboundedSender<Contradiction>,
+    contradictions: mpsc::UnboundedReceiver<Contradiction>,
+}
+
+/// A core's own key has signed what the core does not hold.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "a peer shows {theirs} blocks of the {core} core {key} that its key has signed; {}",
+    relation(*ours, *is_other)
+)]
+pub struct Contradiction {
+    /// The key of the service's log.
+    pub log: PublicKey,
+    /// `log`, `files` or `blobs`.
+    pub core: &'static str,
+    /// The key of the core.
+    pub key: PublicKey,
+    /// Blocks that are here.
+    pub ours: u64,
+    /// Blocks that are signed elsewhere.
+    pub theirs: u64,
+    /// What is here is no part of what is signed elsewhere.
+    pub is_other: bool,
+}
+
+impl Contradiction {
+    /// What to do about it.
+    pub const HINT: &str = "nothing more is signed here, since a second history would convict you: the directory was \
+         restored from an old backup, or is used elsewhere as well. Go on with its newest copy, in one place";
+}
+
+fn relation(ours: u64, is_other: bool) -> String {
+    match is_other {
+        true => format!("the {ours} that are here are others"),
+        false => format!("only {ours} of them are here"),
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        let (sender, contradictions) = mpsc::unbounded_channel();
+        Self { sender, contradictions }
+    }
+}
+
+impl Guard {
+    /// Serves the cores of a service, and listens for what peers show of them. Must be called within a Tokio runtime.
+    pub fn hold(&self, network: &Network, vm: &Vm) {
+        for (view, core) in vm.cores().into_iter().zip([LOG, FILES, BLOBS]) {
+            let (events, receiver) = mpsc::unbounded_channel();
+            let (log, key) = (vm.log_key(), view.key());
+            let ours = view.clone();
+            network.hold(Held::Own(view), Some(events));
+            let contradict = move |is_other, theirs| {
+                let mut ours = ours.clone();
+                ours.refresh();
+                Contradiction { log, core, key, ours: ours.length(), theirs, is_other }
+            };
+            tokio::spawn(listen(receiver, self.sender.clone(), contradict));
+        }
+    }
+
+    /// Waits until a peer shows something that a core's own key has signed and the core does not hold.
+    pub async fn contradicted(&mut self) -> Contradiction {
+        match self.contradictions.recv().await {
+            Some(contradiction) => contradiction,
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn listen(
+    mut events: mpsc::UnboundedReceiver<CoreEvent>,
+    contradictions: mpsc::UnboundedSender<Contradiction>,
+    contradict: impl Fn(bool, u64) -> Contradiction,
+) {
+    while let Some(event) = events.recv().await {
+        let CoreEvent::Evidence(evidence) = event else { continue };
+        let contradiction = match *evidence {
+            Evidence::LongerSigned { theirs, .. } => contradict(false, theirs.length()),
+            Evidence::ForkSigned { theirs, .. } => contradict(true, theirs.length()),
+            Evidence::Conflict { theirs, .. } => contradict(true, theirs.head().signed.length()),
+            // What is not signed, or old, is what any stranger can show.
+            Evidence::ForkClaimed { .. }
+            | Evidence::ShrinkClaimed { .. }
+            | Evidence::ShorterSigned { .. } => continue,
+        };
+        if contradictions.send(contradiction).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading what lies in a directory: a host's own cores, a watcher's copies of them, or a replicator's.
+//!
+//! ```text
+//! a host's       DIR/log, DIR/files, DIR/blobs       cores
+//! a watcher's    DIR/log, DIR/files, DIR/blobs       copies
+//! a replicator's DIR, and ../KEY for each core that its first block leads to
+//! ```
+//!
+//! Start from [`open_log`] and [`open_archive`]. Nothing is changed, and whoever owns the directory may be using it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use libvms_protocol::bee::Header;
+use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::drive::manifest::blobs_key;
+use libvms_protocol::entry::Entry;
+use libvms_protocol::identity::PublicKey;
+
+use crate::host::{BLOBS, FILES, LOG};
+use crate::storage::{Core, Replica, SharedReplica, StorageError};
+use crate::verifier::{AuditedCore, BlockIterator};
+
+/// A core on disk, opened for reading.
+#[derive(Debug)]
+pub enum StoredCore {
+    /// Its writer's.
+    Own(Box<Core>),
+    /// A copy, which may not be complete.
+    Copy(SharedReplica),
+}
+
+/// The cores that the first block of a core leads to: a log's to its archive and the archive's contents, an archive's
+/// to its contents.
+pub fn linked(block: &[u8]) -> Vec<PublicKey> {
+    if let Ok(Entry::Init(init)) = Entry::decode(block) {
+        return vec![init.files, init.blobs];
+    }
+    let blobs = Header::decode(block).ok().and_then(|header| blobs_key(&header, None).ok());
+    blobs.into_iter().collect()
+}
+
+/// Opens the log in a directory.
+///
+/// # Errors
+/// [`StorageError::NoCore`] where there is none; where it cannot be read.
+pub fn open_log(directory: &Path) -> Result<StoredCore, StorageError> {
+    let log = directory.join(LOG);
+    if log.exists() || !Replica::is_at(directory) {
+        return StoredCore::open(&log);
+    }
+    let copy = StoredCore::open(directory)?;
+    match links(&copy)?[..] {
+        // An empty copy has no first block that would say what it is.
+        [_, _] | [] => Ok(copy),
+        _ => Err(StorageError::NoCore { path: log }),
+    }
+}
+
+/// Opens the two cores of the archive in a directory: names and contents.
+///
+/// # Errors
+/// [`StorageError::NoCore`] where there is none; where it cannot be read.
+pub fn open_archive(directory: &Path) -> Result<[StoredCore; 2], StorageError> {
+    // Names before contents: a host publishes contents first, so that each name seen leads to its content.
+    let [files, blobs] = archive_places(directory)?;
+    let files = StoredCore::open(&files)?;
+    Ok([files, StoredCore::open(&blobs)?])
+}
+
+/// Where the two cores of the archive in a directory lie.
+pub(crate) fn archive_places(directory: &Path) -> Result<[PathBuf; 2], StorageError> {
+    let own = [FILES, BLOBS].map(|name| directory.join(name));
+    if own.iter().any(|place| place.exists()) || !Replica::is_at(directory) {
+        return Ok(own);
+    }
+    let beside = |key: PublicKey| directory.join("..").join(key.to_string());
+    let copy = StoredCore::open(directory)?;
+    Ok(match links(&copy)?[..] {
+        [files, blobs] => [beside(files), beside(blobs)],
+        [blobs] => [directory.to_owned(), beside(blobs)],
+        _ => own,
+    })
+}
+
+fn links(core: &StoredCore) -> Result<Vec<PublicKey>, StorageError> {
+    if core.length() == 0 { Ok(vec![]) } else { Ok(linked(&core.block(0)?)) }
+}
+
+impl StoredCore {
+    /// Opens the core in a directory of its own, whichever it is.
+    ///
+    /// # Errors
+    /// [`StorageError::NoCore`] where there is none; where it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, StorageError> {
+        match Replica::is_at(directory) {
+            true => Ok(Self::Copy(SharedReplica::new(Replica::read(directory)?))),
+            false => Ok(Self::Own(Box::new(Core::open_read_only(directory)?))),
+        }
+    }
+
+    fn core(&self) -> &dyn AuditedCore {
+        match self {
+            Self::Own(core) => &**core,
+            Self::Copy(copy) => copy,
+        }
+    }
+}
+
+impl AuditedCore for StoredCore {
+    fn key(&self) -> PublicKey {
+        self.core().key()
+    }
+
+    fn length(&self) -> u64 {
+        self.core().length()
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.core().checkpoint()
+    }
+
+    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        self.core().block(block)
+    }
+
+    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+        self.core().blocks(range)
+    }
+}
