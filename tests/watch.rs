@@ -98,13 +98,6 @@ impl Watching {
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
-
-    /// Waits for the end: the exit code.
-    pub(crate) fn ended(mut self) -> Option<i32> {
-        // Read on: what is written to nobody would end it otherwise.
-        self.lines.by_ref().for_each(drop);
-        self.process.wait().expect("it ends").code()
-    }
 }
 
 /// Cores of a data directory, served as their owner would.
