@@ -79,7 +79,7 @@ fn whatever_workers_get_and_say_their_driver_goes_on() {
 /// has found a fault of the engine, or a built-in that runs for ever: worth telling, and the end of nothing else.
 fn attack_worker(dice: &mut Dice, round: u64) -> Result<(), WorkerError> {
     let mut worker = Worker::start_in(Sandbox::Process, LIMITS).expect("a worker");
-    let program = program(round, dice.draw(), true);
+    let program = program(round, dice.draw());
     let code = if dice.one_in(3) { program.code } else { broken(dice, &program.code) };
     worker.send(Request::Load(Load { code, at: dice.draw() >> 20, seed: [1; 32] })).expect("it runs");
     let calls = program.calls.into_iter().take(CALLS_PER_ROUND).collect::<Vec<_>>();
@@ -115,7 +115,7 @@ fn some_reply(dice: &mut Dice) -> FileReply {
 /// A script in a service, with all that belongs to it; what comes of it must stand before an auditor.
 fn attack_service(dice: &mut Dice, round: u64) {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let program = program(round, dice.draw(), false);
+    let program = program(round, dice.draw());
     let code = if dice.one_in(2) { program.code } else { broken(dice, &program.code) };
     let deployment = Deployment { code, title: "fuzzed".into(), limits: LIMITS };
     // Most of the broken ones do not load.

@@ -2,9 +2,7 @@
 //!
 //! The attacks stand in `probes/*.js`. A line that begins with `//` names one; what follows, up to the next such line, is
 //! the body of its function. Each must end by its limits, by an error or by itself, never by the clock; alike on a thread and
-//! in a process, and as `snapshots/` says, in debug builds and in release builds. Only how deep a stack of so many bytes is
-//! depends on the compiler (design.md says how auditors live with that): of a release build, the probes of the stack are only
-//! held to end.
+//! in a process, and as `snapshots/` says, in debug builds and in release builds.
 //!
 //! A line `// stays: REASON` after a name marks a probe that was still computing after three seconds of processor time on a busy
 //! machine, and so is not run here. Some never end but by a clock, as `node/src/vm/metering.rs` tells; others end by their fuel
@@ -65,8 +63,7 @@ fn every_attack_ends_by_its_limits_and_as_ever() {
     let runs = in_parallel(&chosen, |(probe, places)| attempt(probe, places));
     let mut wrong = String::new();
     for ((probe, _), runs) in chosen.iter().zip(&runs) {
-        let is_of_the_build = probe.name.starts_with("stack: ") && !cfg!(debug_assertions);
-        for run in runs.iter().filter(|run| !is_of_the_build || run.outcome == KILLED) {
+        for run in runs {
             let is_alike = (&run.outcome, run.fuel) == (&runs[0].outcome, runs[0].fuel);
             if !is_alike || expected.get(probe.name.as_str()) != Some(&run.outcome.as_str()) {
                 writeln!(wrong, "{} => {} (fuel {})", probe.name, run.outcome, run.fuel).expect("memory");

@@ -280,7 +280,7 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
     for ((code, report), why) in [
         (later(|init| init.engine.name = "other".into()), "name `other` instead of `quickjs-ng`"),
         (later(|init| init.engine.version += "-later"), "-later` instead of `"),
-        (later(|init| init.engine.build.clear()), "build `` instead of `disable-assertions"),
+        (later(|init| init.engine.build.clear()), "build `` instead of `counted-depth disable-assertions"),
         (later(|init| init.engine.api += 1), later_api.as_str()),
         (later(|init| init.limits.memory = 1 << 40), "the log asks for memory"),
         (later(|init| init.auth = libvms_protocol::entry::Auth::Signed), "signed calls"),

@@ -30,13 +30,11 @@ pub struct Replay<S> {
     counts: Counts,
 }
 
-/// What an auditor grants, and how it runs what it grants.
+/// What an auditor grants.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The most that a log may ask for.
     pub grants: Limits,
-    /// Whether to run with other stack and memory sizes than the log says. A deterministic script does not notice.
-    pub vary: bool,
 }
 
 /// What a replay has seen.
@@ -89,7 +87,7 @@ impl Default for Settings {
     /// Grants far more than a log has by default, and far less than the machine has.
     fn default() -> Self {
         let grants = Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
-        Self { grants: grants.with_load(), vary: false }
+        Self { grants: grants.with_load() }
     }
 }
 
@@ -229,7 +227,7 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), Stop> {
-        let limits = if self.settings.vary { varied(init.limits) } else { init.limits };
+        let limits = init.limits;
         let script = Script { format: init.v, code: &init.code, limits, at: self.order.latest_at() };
         match Execution::load(self.log, block, script, archive) {
             Ok(execution) => {
@@ -318,15 +316,6 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
         ("fuel for loading", asked.load_fuel(), granted.load_fuel()),
     ];
     limits.into_iter().find(|(_, asked, granted)| asked > granted)
-}
-
-/// Other sizes for what must not matter. Fuel and output stay: they are counted exactly, on every machine.
-fn varied(limits: Limits) -> Limits {
-    Limits {
-        stack: limits.stack.saturating_mul(2),
-        memory: limits.memory.saturating_add(limits.memory / 4),
-        ..limits
-    }
 }
 
 fn of_execution(block: u64, error: ExecutionError) -> Stop {

@@ -11,6 +11,7 @@
 //! meter       fuel and output, and the stop that a script can not prevent
 //! metering    fuel for built-ins that the engine does not count
 //! context     what we reach inside the engine: its compilers and the counter to its next question
+//! depth       how deep the engine is, and the stack that it needs
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
 //! integer     fuel for long integers, told from the memory that holds them
@@ -26,6 +27,7 @@
 mod allocator;
 mod bridge;
 mod context;
+mod depth;
 mod engine;
 mod identity;
 mod integer;

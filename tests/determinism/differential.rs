@@ -7,7 +7,6 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use data_encoding::HEXLOWER;
 use libvms::vm::Sandbox;
@@ -17,22 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use super::generator::{CALLS_PER_PROGRAM, LIMITS, program};
 use super::recording::Recording;
+use super::surroundings::{Surroundings, other_build, surroundings};
 use crate::harness::{Process, confine, variable};
-
-/// Where and how the calls are executed.
-struct Surroundings {
-    name: &'static str,
-    program: PathBuf,
-    sandbox: Sandbox,
-    variables: Vec<(&'static str, String)>,
-}
 
 /// What one process is asked to do; it finds this in [`TASK`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Task {
     seed: u64,
     scripts: std::ops::Range<u64>,
-    is_deep: bool,
     in_process: bool,
     /// Every entry, instead of a digest for each script.
     in_full: bool,
@@ -41,66 +32,23 @@ struct Task {
 
 const TASK: &str = "VMS_DIFFERENTIAL_TASK";
 
-/// Names for the same parts of the processor in older and newer versions of the C library; unknown ones do no harm.
-const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX,-AVX2,-AVX512F,-AVX512VL,-ERMS,-SSE4_2,-FMA_Usable,\
-    -FMA4_Usable,-AVX2_Usable,-AVX_Usable,-AVX512F_Usable";
-
-fn surroundings() -> Vec<Surroundings> {
-    let program = std::env::current_exe().expect("this program");
-    let plain = |name, sandbox, variables: &[(&'static str, &str)]| {
-        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Surroundings { name, program: program.clone(), sandbox, variables }
-    };
-    let large = "x".repeat(100_000);
-    vec![
-        plain("a thread", Sandbox::Off, &[]),
-        plain("a worker process", Sandbox::Process, &[("TZ", "America/St_Johns")]),
-        plain("Turkish in Kathmandu", Sandbox::Off, &[("TZ", "Asia/Kathmandu"), ("LC_ALL", "tr_TR.UTF-8")]),
-        plain(
-            "a large environment",
-            Sandbox::Off,
-            &[("TZ", "XYZ-25:17"), ("LANG", "de_DE"), ("LARGE", &large)],
-        ),
-        plain("a processor without FMA and AVX", Sandbox::Off, &[("GLIBC_TUNABLES", PLAIN_PROCESSOR)]),
-        plain(
-            "a heap full of garbage",
-            Sandbox::Off,
-            &[("MALLOC_PERTURB_", "165"), ("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "4096")],
-        ),
-    ]
-}
-
-/// The tests of another build, which `.ci/differential` names.
-fn other_build() -> Option<Surroundings> {
-    let program = PathBuf::from(std::env::var_os("VMS_OTHER_BUILD")?);
-    Some(Surroundings { name: "another build", program, sandbox: Sandbox::Off, variables: vec![] })
-}
+/// What runs in another process for a task.
+const EXECUTION: &str = "determinism::differential::execute_the_calls_of_a_seed";
 
 impl Surroundings {
-    fn start(&self, task: &Task) -> Process {
-        let json = serde_json::to_string(task).expect("JSON");
-        let mut command = Command::new(&self.program);
-        command.args(["--exact", "determinism::differential::execute_the_calls_of_a_seed", "--ignored"]);
-        command.arg("--nocapture").env(TASK, json);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        Process::start(command.stdin(Stdio::null()).stdout(Stdio::null())).expect("it starts")
-    }
-
     /// The task of executing the scripts of a seed here, whose report goes into `directory`.
-    fn task(&self, seed: u64, scripts: std::ops::Range<u64>, is_deep: bool, directory: &Path) -> Task {
+    fn task(&self, seed: u64, scripts: std::ops::Range<u64>, directory: &Path) -> Task {
         let (in_process, report) = (self.sandbox == Sandbox::Process, directory.join(self.name));
-        Task { seed, scripts, is_deep, in_process, in_full: false, report }
+        Task { seed, scripts, in_process, in_full: false, report }
     }
 }
 
 /// Executes the same scripts in all these surroundings.
-fn compare(surroundings: &[Surroundings], seed: u64, calls: u64, is_deep: bool) {
+fn compare(surroundings: &[Surroundings], seed: u64, calls: u64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let scripts = 0..calls.div_ceil(CALLS_PER_PROGRAM as u64);
-    let tasks: Vec<Task> = surroundings
-        .iter()
-        .map(|place| place.task(seed, scripts.clone(), is_deep, directory.path()))
-        .collect();
+    let tasks: Vec<Task> =
+        surroundings.iter().map(|place| place.task(seed, scripts.clone(), directory.path())).collect();
     let reports = reports(surroundings, &tasks);
     for (place, report) in surroundings.iter().zip(&reports).skip(1) {
         let Some(script) = first_difference(&reports[0], report) else { continue };
@@ -119,10 +67,8 @@ fn compare(surroundings: &[Surroundings], seed: u64, calls: u64, is_deep: bool) 
 
 fn reports(surroundings: &[Surroundings], tasks: &[Task]) -> Vec<String> {
     let children: Vec<Process> =
-        surroundings.iter().zip(tasks).map(|(place, task)| place.start(task)).collect();
-    for (place, mut child) in surroundings.iter().zip(children) {
-        assert!(child.wait().expect("it ends").success(), "{}: it failed", place.name);
-    }
+        surroundings.iter().zip(tasks).map(|(place, task)| place.start(EXECUTION, TASK, task)).collect();
+    surroundings.iter().zip(children).for_each(|(place, child)| place.wait_for(child));
     tasks.iter().map(|task| fs::read_to_string(&task.report).expect("a report")).collect()
 }
 
@@ -137,17 +83,12 @@ fn first_difference(one: &str, other: &str) -> Option<u64> {
 #[test]
 fn calls_give_the_same_entries_in_all_surroundings() {
     let (calls, seed) = (variable("VMS_CALLS", 20_000), variable("VMS_SEED", 1));
-    compare(&surroundings(), seed, calls, true);
-    if let Some(other) = other_build() {
-        let mut all = surroundings();
-        all.truncate(2);
-        all.push(other);
-        // How deep a stack of so many bytes is depends on the compiler: design.md says how auditors live with that.
-        compare(&all, seed, calls, false);
-    }
+    let mut all = surroundings();
+    all.extend(other_build());
+    compare(&all, seed, calls);
 }
 
-/// What runs in another process: see [`Surroundings::start`].
+/// What runs in another process: see [`EXECUTION`].
 #[test]
 #[ignore = "a part of the test above"]
 fn execute_the_calls_of_a_seed() {
@@ -161,7 +102,7 @@ fn execute_the_calls_of_a_seed() {
     }
     let mut report = String::new();
     for script in task.scripts.clone() {
-        let (recording, fuel) = record(task.seed, script, task.is_deep);
+        let (recording, fuel) = record(task.seed, script);
         if task.in_full {
             write_in_full(&mut report, &recording, &fuel);
         } else {
@@ -172,8 +113,8 @@ fn execute_the_calls_of_a_seed() {
 }
 
 /// Executes one script's calls; gives the fuel that each took.
-fn record(seed: u64, script: u64, is_deep: bool) -> (Recording, Vec<u64>) {
-    let program = program(seed, script, is_deep);
+fn record(seed: u64, script: u64) -> (Recording, Vec<u64>) {
+    let program = program(seed, script);
     let mut recording = Recording::start(Format::LATEST, program.code, LIMITS);
     let mut fuel = vec![];
     for (number, (method, args)) in program.calls.into_iter().enumerate() {
@@ -208,7 +149,7 @@ fn a_difference_is_found_and_placed() {
     let digests = |seed| {
         (0..3)
             .map(|script| {
-                let (recording, fuel) = record(seed, script, false);
+                let (recording, fuel) = record(seed, script);
                 digest(&recording, &fuel) + "\n"
             })
             .collect::<String>()
@@ -225,7 +166,7 @@ fn a_difference_is_found_and_placed() {
 fn generated_calls_end_in_every_way_there_is() {
     let mut kinds = std::collections::BTreeMap::new();
     for script in 0..40 {
-        for (kind, count) in record(7, script, true).0.kinds() {
+        for (kind, count) in record(7, script).0.kinds() {
             *kinds.entry(kind).or_insert(0) += count;
         }
     }

@@ -54,8 +54,8 @@ exports.never = async () => { total++; await new Promise(() => {}) }
 exports.who = () => [System.caller.id, Date.now(), Math.random()]
 ";
 
-/// Methods of the frame, and how often they are called for one call of another method.
-const FRAME_METHODS: [&str; 15] = [
+/// Methods that run into a limit.
+const LIMIT_METHODS: [&str; 20] = [
     "endless",
     "endlessly",
     "executor",
@@ -71,28 +71,71 @@ const FRAME_METHODS: [&str; 15] = [
     "load",
     "never",
     "who",
+    "recurse",
+    "depth",
+    "nested",
+    "starve",
+    "alive",
 ];
 
-/// Ends in the engine's stack, whose depth only one and the same build reaches twice.
-const DEEP: &str = "
-exports.recurse = () => { const deeper = (n) => deeper(n + 1) + 1; return deeper(0) }
-exports.depth = () => { let n = 0; const deeper = () => { n++; deeper() }; try { deeper() } catch {} return n }
-exports.nested = (n) => { let a = []; for (let i = 0; i < n * 100; i++) a = [a]; return told(() => JSON.stringify(a).length) }
-";
+/// Runs into a limit, catches what can be caught of it, and tells how far it came.
+const CAUGHT: &str = r#"
+const deepest = (f) => { let n = 0; const deeper = () => { n++; return f(deeper, n) }; const end = told(deeper); return n + ' ' + end }
+const nest = (n, value, wrap) => { for (let i = 0; i < n; i++) value = wrap(value); return value }
+const hoarded = (size) => { const all = []; try { for (;;) all.push(new Uint8Array(size)) } catch {} return all }
+const starved = (size, f) => { const all = hoarded(size); for (;;) try { all.push([1]) } catch { break } return told(f) }
 
-/// The script of this number under a seed. Without `is_deep`, nothing in it meets the limit of the stack.
-pub(crate) fn program(seed: u64, number: u64, is_deep: bool) -> Program {
+exports.recurse = () => { const deeper = (n) => deeper(n + 1) + 1; return deeper(0) }
+exports.depth = (n) => {
+  const o = { get a () { return this.b() }, toString () { return this.b() }, toJSON () { return this.b() } }
+  const through = (use) => deepest(deeper => { o.b = deeper; return use(o) })
+  return [
+    () => deepest(deeper => deeper()),
+    () => deepest((deeper, n) => deeper(n, deeper, total) + 1),
+    () => deepest(deeper => [1].map(deeper)), () => deepest(deeper => [2, 1].sort(deeper)),
+    () => deepest(deeper => 'a'.replace(/a/, deeper)), () => deepest(deeper => new Proxy(deeper, { apply: deeper })()),
+    () => deepest(deeper => [...function * () { yield deeper() }()]), () => deepest(deeper => JSON.parse('1', deeper)),
+    () => deepest(deeper => new (class { a = deeper() })()), () => deepest(deeper => { const [a = deeper()] = []; return a }),
+    () => deepest(deeper => `${deeper()}`), () => deepest(deeper => Reflect.apply(deeper, null, [])),
+    () => through(o => o.a), () => through(o => `${o}`), () => through(o => JSON.stringify(o)),
+    () => deepest((deeper, n) => { try { return deeper() } catch (error) { if (n % 64) throw error; return n } })
+  ][n % 16]()
+}
+exports.nested = (n) => {
+  const [text, most] = [(one, other) => one.repeat(n) + other.repeat(n), n % 5000]
+  return [
+    () => JSON.stringify(nest(most, 1, a => [a])).length, () => JSON.parse(text('[', ']')).length,
+    () => String(nest(most, 1, a => [a])), () => nest(most, 1, a => [a]).flat(Infinity),
+    () => new Function(text('(', ')')).length, () => new Function(text('[', ']')).length,
+    () => new Function('!'.repeat(n) + 1).length, () => new Function(text('{', '}')).length,
+    () => new RegExp('(?:'.repeat(most) + ')'.repeat(most)).source.length,
+    () => nest(most, () => 1, f => f.bind())(), () => ({}) instanceof nest(most, class {}, f => f.bind()),
+    () => nest(most, {}, o => new Proxy(o, {})).a, () => nest(most, [1].values(), it => it.map(x => x)).next().value,
+    () => JSON.parse('{"a":'.repeat(most) + 1 + '}'.repeat(most), (k, v) => v).a !== 1
+  ].map(told)[n % 14]
+}
+exports.starve = (n) => starved(1 + n % 4096, [
+  () => 'aXbX'.replace(/x/gi, () => 'y'), () => Math.cbrt(27), () => Symbol('a').toString(), () => [...function * () { yield 1 }()],
+  () => new (function () {})(), () => [3, 1, 2].toSorted(), () => Object.groupBy([1, 2], x => x % 2), () => 5n ** 50n,
+  () => structuredClone, () => new Map([[1, 2]]).entries().next().value, () => 'abc'.normalize('NFD'), () => new Date(0).toISOString(),
+  () => JSON.stringify({ a: [1] }), () => class { static a = 1 }.a, () => Promise.resolve(1) instanceof Promise
+][n % 15])
+exports.alive = () => [
+  'aXbX'.replace(/x/gi, () => 'y'), Math.cbrt(27), Symbol('a').toString(), [...function * () { yield 1 }()], [3, 1, 2].toSorted(),
+  typeof Object.groupBy([1, 2], x => x % 2), show(5n ** 50n), new Map([[1, 2]]).entries().next().value, 'abc'.normalize('NFD'),
+  new Date(0).toISOString(), JSON.stringify({ a: [1] }), class { static a = 1 }.a, Promise.resolve(1) instanceof Promise
+]
+"#;
+
+/// The script of this number under a seed.
+pub(crate) fn program(seed: u64, number: u64) -> Program {
     let mut writer = Writer { dice: Dice::new(seed, number) };
     let mut code = String::from(FRAME);
-    let mut limit_methods = FRAME_METHODS.to_vec();
-    if is_deep {
-        code.push_str(DEEP);
-        limit_methods.extend(["recurse", "depth", "nested"]);
-    }
+    code.push_str(CAUGHT);
     for method in 0..METHODS {
         code.push_str(&writer.method(method));
     }
-    let calls = (0..CALLS_PER_PROGRAM).map(|_| writer.call(&limit_methods)).collect();
+    let calls = (0..CALLS_PER_PROGRAM).map(|_| writer.call()).collect();
     Program { code, calls }
 }
 
@@ -101,12 +144,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn call(&mut self, limit_methods: &[&str]) -> (String, Vec<Value>) {
+    fn call(&mut self) -> (String, Vec<Value>) {
         let small = || Value::Integer(0);
         if self.dice.one_in(5) {
             let n = self.dice.below(40);
             let n = Value::Integer(i64::try_from(n * n * n).expect("small"));
-            return (self.dice.pick(limit_methods).to_owned(), vec![n]);
+            return (self.dice.pick(&LIMIT_METHODS).to_owned(), vec![n]);
         }
         let a = self.argument().unwrap_or_else(small);
         let b = self.argument().unwrap_or_else(small);

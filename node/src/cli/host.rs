@@ -102,7 +102,7 @@ struct LimitArguments {
     /// Bytes of the script's heap
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
     memory: u64,
-    /// Bytes of the engine's stack
+    /// Bytes of the engine's stack, counted alike on every machine
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stack)]
     stack: u64,
     /// Bytes that a call may return and write to files; a result has at most 1 MiB of them, whatever this is

@@ -385,7 +385,7 @@ fn replay(
     // We granted these limits when we deployed.
     let most = u64::MAX;
     let grants = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
-    let mut replay = Replay::new(log.key(), store.clone(), Settings { grants, vary: false });
+    let mut replay = Replay::new(log.key(), store.clone(), Settings { grants });
     let mut tree = TreeCheck::default();
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
         let block = block.and_then(|block| tree.push(log, &block).map(|()| block));

@@ -183,9 +183,10 @@ impl Audit {
         self.replay.archive().map(|archive| archive.head())
     }
 
-    /// Executes again with other settings before anybody is accused: if our own answer depends on them, we cannot tell.
+    /// Executes again before anybody is accused: if our own answer is another then, we cannot tell. With the same limits: each is
+    /// counted, the stack among them, and a script that catches what a limit does to it has one answer for each limit.
     fn doubt(&self, log: &dyn AuditedCore, finding: Finding) -> Result<Verdict, VerifyError> {
-        let mut replay = new_replay(self.log, Settings { vary: true, ..self.settings })?;
+        let mut replay = new_replay(self.log, self.settings)?;
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
             Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
             Some(Stop::Failed(error)) => Err(error.into()),

@@ -16,6 +16,7 @@ use rquickjs::{Context, Ctx, Exception, FromJs, Function, Object, Persistent, Pr
 use super::allocator::Accounted;
 use super::bridge::{Bridge, Port};
 use super::context::{ContextError, Inside};
+use super::depth;
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
@@ -90,6 +91,7 @@ impl Engine {
         let context = Context::full(&runtime)?;
         let hooks = context.with(|ctx| Hooks::install(&ctx, &bridge))?;
         let metering = context.with(|ctx| {
+            depth::verify(&ctx)?.map_err(|error| Exception::throw_internal(&ctx, &error.to_string()))?;
             let refused = |error: ContextError| Exception::throw_internal(&ctx, &error.to_string());
             let inside = Inside::of(&ctx).map_err(refused)?;
             let metering = match builtins {

@@ -10,9 +10,9 @@ use libvms_protocol::entry::Engine;
 const NAME: &str = "quickjs-ng";
 const VERSION: &str = "0.16.2";
 
-/// Flags of the C build that a script can tell (without assertions its structures are smaller, and memory runs out
-/// later), and the crate whose sine and power it is linked with.
-const BUILD: &str = "disable-assertions libm-0.2.16";
+/// What a script can tell of the C build: its recursion ends by a count, not by the size of frames (`node/build.rs`); without
+/// assertions its structures are smaller, and memory runs out later; and the crate whose sine and power it is linked with.
+const BUILD: &str = "counted-depth disable-assertions libm-0.2.16";
 
 /// Raised with every change of the prelude, the meter or the limits after which a script can see something else, or is
 /// stopped elsewhere: where the golden logs (`fixtures/logs`) do not replay any more. An old log then needs an old

@@ -23,11 +23,8 @@ const LARGE_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of large allocations that are a step.
 const BYTES_PER_STEP: usize = 32;
 
-/// With a stack of this size, no function can be called, however deep or shallow the caller stands: the engine takes it
-/// from the address of its topmost frame, in its own unsigned arithmetic, and so finds every address to be 16 MiB
-/// below the end. A stack of one byte would leave room wherever the topmost frame that the engine has noticed lies
-/// deeper than the one that calls, which differs from build to build.
-const NO_STACK: usize = usize::MAX - (16 << 20);
+/// With so many bytes, no function can be called: each call counts more. Zero would be no limit.
+const NO_STACK: usize = 1;
 
 /// Counts one request at a time.
 #[derive(Debug)]
@@ -127,8 +124,7 @@ impl Meter {
         #[cfg(test)]
         self.last_steps.set(self.used());
         self.state.set(State::Idle);
-        // Zero would mean no limit at all.
-        self.limit_stack(usize::try_from(self.limits.stack).unwrap_or(usize::MAX).max(1));
+        self.limit_stack(usize::try_from(self.limits.stack).unwrap_or(usize::MAX).max(NO_STACK));
     }
 
     /// Answers the engine's question: whether to stop.

@@ -16,9 +16,9 @@ use thiserror::Error;
 pub use patience::limit_call_time;
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
-#[cfg(target_os = "linux")]
-pub(super) use thread::THREAD_STACK_BYTES;
 use thread::ThreadWorker;
+#[cfg(target_os = "linux")]
+pub(super) use thread::stack_bytes;
 
 use super::engine::Engine;
 use super::message::{FileReply, Report, Request};

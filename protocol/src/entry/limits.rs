@@ -23,7 +23,7 @@ pub struct Limits {
     pub fuel: u64,
     /// Bytes of the script's heap.
     pub memory: u64,
-    /// Bytes of the engine's stack.
+    /// Bytes of the engine's stack, as the engine counts them: so many for each function, whatever its frame takes.
     pub stack: u64,
     /// Bytes that one call may hand to the host: its result's JSON text, and all that it writes to files.
     pub output: u64,

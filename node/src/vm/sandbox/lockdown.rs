@@ -14,8 +14,9 @@ use seccompiler::{
 use serde::{Deserialize, Serialize};
 
 use super::system;
+use crate::vm::depth;
 
-/// Address space beside the heap: the script's stack, the program itself and the C library's reserve.
+/// Address space beside the heap and the script's stack: the program itself and the C library's reserve.
 const ADDRESSES_BESIDE_HEAP: u64 = 1 << 30;
 /// How much more address space than the script's heap its allocations can take: an allocation of a few bytes takes
 /// twice what the engine counts, and holes between allocations as much again. Running into this bound is no outcome
@@ -91,7 +92,8 @@ fn bound_resources(limits: &Limits) -> io::Result<()> {
     let heap = limits.memory.saturating_mul(ADDRESSES_PER_HEAP_BYTE);
     // What a call writes or returns is copied on its way out.
     let copies = limits.output.saturating_mul(ADDRESSES_PER_HEAP_BYTE);
-    let addresses = heap.saturating_add(copies).saturating_add(ADDRESSES_BESIDE_HEAP);
+    let stack = depth::real_bytes(limits);
+    let addresses = [copies, stack, ADDRESSES_BESIDE_HEAP].into_iter().fold(heap, u64::saturating_add);
     system::set_limit(libc::RLIMIT_CORE, 0)?;
     system::set_limit(libc::RLIMIT_FSIZE, 0)?;
     system::set_limit(libc::RLIMIT_NOFILE, 0)?;

@@ -24,7 +24,7 @@ use super::frame::{Frames, FromWorker, ToWorker};
 use super::lockdown::Lockdown;
 use super::system;
 use crate::vm::engine::Engine;
-use crate::vm::worker::{THREAD_STACK_BYTES, serve};
+use crate::vm::worker::{serve, stack_bytes};
 
 /// Nobody wants anything any more.
 const EXIT_DONE: i32 = 0;
@@ -69,11 +69,12 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     lockdown.confine(&limits);
     let outgoing = Arc::new(Outgoing::new(socket.clone()));
     let link = Link::new(socket, incoming, outgoing.clone());
+    let stack = stack_bytes(&limits);
     let script = move || {
         execute(limits, lockdown, link);
         system::exit(EXIT_DONE)
     };
-    thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES).spawn(script)?;
+    thread::Builder::new().name("script".into()).stack_size(stack).spawn(script)?;
     Ok(outgoing)
 }
 

@@ -8,12 +8,14 @@ use tracing::error;
 
 use super::{Ending, WorkerError, serve};
 use crate::vm::bridge::Port;
+use crate::vm::depth;
 use crate::vm::engine::Engine;
 use crate::vm::message::{Console, FileReply, FileRequest, Report, Request};
 
-/// The stack of a script's thread: what the engine may use, and room for our own code below and above it. Taken
-/// from the machine only as far as it is used. A worker process gives its script the same.
-pub(in crate::vm) const THREAD_STACK_BYTES: usize = 256 << 20;
+/// The stack of a script's thread. A worker process gives its script the same.
+pub(in crate::vm) fn stack_bytes(limits: &Limits) -> usize {
+    usize::try_from(depth::real_bytes(limits)).unwrap_or(usize::MAX)
+}
 
 /// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
 /// hand has used up its fuel.
@@ -38,7 +40,7 @@ impl ThreadWorker {
             Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
             Err(error) => error!(%error, "the engine does not start"),
         };
-        let builder = thread::Builder::new().name("script".into()).stack_size(THREAD_STACK_BYTES);
+        let builder = thread::Builder::new().name("script".into()).stack_size(stack_bytes(&limits));
         let thread = Some(builder.spawn(run)?);
         Ok(Self { requests, replies, reports, thread, ending: Ending::Unknown })
     }
