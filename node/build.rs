@@ -1,13 +1,15 @@
 //! Compiles the engine so that it counts how deep it is, see [`depth`].
 //!
 //! The engine's source is the package `rquickjs-sys` that the workspace depends on, of which cargo has a copy wherever
-//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`] says what changes in it, and the result is
+//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`] and [`lazy`] say what changes in it, and the result is
 //! linked in the place of what the package itself has compiled. A link in which both would be used fails, for each
 //! function would be there twice; one without ours fails, because `src/vm/depth.rs` asks for functions that only ours
 //! has.
 
 #[path = "build/depth.rs"]
 mod depth;
+#[path = "build/lazy.rs"]
+mod lazy;
 #[path = "build/source.rs"]
 mod source;
 #[path = "build/text.rs"]
@@ -27,7 +29,7 @@ const FILES: [File; 2] = [("quickjs.c", quickjs), ("libregexp.c", depth::count_p
 const AS_DELIVERED: [&str; 2] = ["dtoa.c", "libunicode.c"];
 
 fn main() {
-    for file in ["build.rs", "build/depth.rs", "build/source.rs", "build/text.rs"] {
+    for file in ["build.rs", "build/depth.rs", "build/lazy.rs", "build/source.rs", "build/text.rs"] {
         println!("cargo::rerun-if-changed={file}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -57,6 +59,7 @@ fn main() {
 
 fn quickjs(text: &mut Text) {
     depth::count(text);
+    lazy::keep(text);
 }
 
 /// Writes the changed copy of one file.

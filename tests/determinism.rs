@@ -7,6 +7,7 @@
 //! differential   the generated calls in other surroundings and builds: the same entries
 //! surroundings   where: environments, processes, builds
 //! depths         each recursion of the engine, which ends at one depth everywhere
+//! starvation     each first use of a built-in that memory runs out for
 //! ```
 
 mod depths;
@@ -14,6 +15,7 @@ mod differential;
 pub(crate) mod generator;
 mod golden;
 mod recording;
+mod starvation;
 mod surroundings;
 
 /// A script of this folder.
