@@ -15,6 +15,7 @@ use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
 use super::network::SwarmArguments;
+use super::peer::{PeerName, connect_peers};
 use super::progress;
 use super::target::Target;
 
@@ -22,8 +23,8 @@ use super::target::Target;
 #[derive(Debug, Args)]
 pub(super) struct PeerArguments {
     /// Somebody who may have it; repeat for more
-    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    peers: Vec<SocketAddr>,
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<PeerName>,
     #[command(flatten)]
     swarm: SwarmArguments,
 }
@@ -48,7 +49,8 @@ impl PeerArguments {
     pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
         let network = Network::new(NetworkOptions::default());
         self.swarm.join(&network, None).await?;
-        self.peers.iter().chain(addresses).for_each(|peer| network.connect(*peer));
+        connect_peers(&network, &self.peers).await?;
+        addresses.iter().for_each(|peer| network.connect(*peer));
         Ok(network)
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, interval, interval_at};
 use super::Exit;
 use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
+use super::peer::{PeerName, connect_peers};
 use super::seeking::Seeking;
 use super::stop::asked_to_stop;
 use super::target::Target;
@@ -42,8 +43,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "replicated")]
     dir: PathBuf,
     /// Somebody who may have them; repeat for more
-    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    peers: Vec<SocketAddr>,
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<PeerName>,
     /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
@@ -66,7 +67,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
     arguments.network.join_swarm(&network, &standing).await?;
-    arguments.peers.iter().for_each(|peer| network.connect(*peer));
+    connect_peers(&network, &arguments.peers).await?;
     let (mut copying, mut events) = Copying::new(network.clone(), lock.path(), address);
     let copied = async {
         let mut looks = interval(LOOK_INTERVAL);

@@ -18,6 +18,7 @@ use tokio::time::{Instant, interval_at};
 use super::Exit;
 use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
 use super::output::Output;
+use super::peer::{PeerName, connect_peers};
 use super::sandbox::SandboxArguments;
 use super::seeking::{News, Seeking};
 use super::stop::asked_to_stop;
@@ -44,8 +45,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "watched")]
     dir: PathBuf,
     /// Somebody who may have the logs; repeat for more
-    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    peers: Vec<SocketAddr>,
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<PeerName>,
     /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
@@ -74,7 +75,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
     arguments.network.join_swarm(&network, &standing).await?;
-    arguments.peers.iter().for_each(|peer| network.connect(*peer));
+    connect_peers(&network, &arguments.peers).await?;
     let mut teller = Teller::new(output);
     let told = async {
         let mut summaries = interval_at(Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
