@@ -19,6 +19,7 @@ mod service;
 mod store;
 mod suspension;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -59,6 +60,7 @@ pub struct Vm {
     init: Init,
     log: PublicKey,
     methods: Vec<String>,
+    parameters: BTreeMap<String, Vec<String>>,
     cores: [CoreView; 3],
     store: HostStore,
     addresses: Mutex<Vec<String>>,
@@ -149,6 +151,8 @@ struct Shared {
     log_length: AtomicU64,
     /// Lengths of the archive as answered calls have left it.
     acknowledged: Mutex<ArchiveLengths>,
+    /// When the latest call was dated, in milliseconds since 1970.
+    latest_at: AtomicU64,
     failure: watch::Sender<Option<Failure>>,
     suspensions: Mutex<Suspensions>,
 }
@@ -196,9 +200,10 @@ impl Vm {
         let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
+        let parameters = execution.parameters().clone();
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
         let archive = ArchiveLengths { files: store.files.length(), blobs: store.blobs.length() };
-        let shared = Arc::new(Shared::new(log.length(), archive));
+        let shared = Arc::new(Shared::new(log.length(), archive, latest_at));
         let (jobs, queue) = channel();
         let shown = store.clone();
         let (commits, committer) =
@@ -225,6 +230,7 @@ impl Vm {
             init,
             log: key,
             methods,
+            parameters,
             cores,
             store: shown,
             addresses: Mutex::default(),
@@ -332,6 +338,11 @@ impl Vm {
         Shown::new(&self.store, acknowledged)
     }
 
+    /// When the latest call was dated, in milliseconds since 1970: later than now where the clock was once ahead.
+    pub fn latest_at(&self) -> u64 {
+        self.shared.latest_at.load(Ordering::Acquire)
+    }
+
     /// The call log and the two cores of the files archive, for whoever replicates them.
     pub fn cores(&self) -> [CoreView; 3] {
         self.cores.clone()
@@ -352,6 +363,13 @@ impl Vm {
     }
 }
 
+impl Vm {
+    /// The names of a method's parameters; `None` where they are not all plain names.
+    pub fn parameters(&self, method: &str) -> Option<&[String]> {
+        self.parameters.get(method).map(Vec::as_slice)
+    }
+}
+
 impl Drop for Vm {
     fn drop(&mut self) {
         self.stop();
@@ -359,12 +377,13 @@ impl Drop for Vm {
 }
 
 impl Shared {
-    fn new(log_length: u64, archive: ArchiveLengths) -> Self {
+    fn new(log_length: u64, archive: ArchiveLengths, latest_at: u64) -> Self {
         Self {
             closing: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             log_length: AtomicU64::new(log_length),
             acknowledged: Mutex::new(archive),
+            latest_at: AtomicU64::new(latest_at),
             failure: watch::Sender::new(None),
             suspensions: Mutex::default(),
         }

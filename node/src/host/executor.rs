@@ -140,6 +140,7 @@ impl Executor {
     fn send(&mut self, job: Job) -> bool {
         // Time never goes back in a log, whatever the machine's clock does.
         self.latest_at = self.latest_at.max(now());
+        self.shared.latest_at.store(self.latest_at, Ordering::Release);
         let Job { user_id, method, args, reply } = job;
         let call = Call { user_id, method_name: method, args, at: self.latest_at, nonce: None, sig: None };
         let sent = self.execution.send(self.next_block, &call);
