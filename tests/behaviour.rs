@@ -217,6 +217,10 @@ fn a_thousand_calls_wait_and_the_next_is_refused() {
     run(async {
         let host = place.host();
         let clients = join_all((0..11).map(|_| host.client())).await;
+        // Answers of a new caller are taken to be long: it may have many calls under way once they were not.
+        for client in &clients {
+            join_all((0..30).map(|_| client.call("quick", json!([])))).await;
+        }
         // Eleven connections, a hundred calls each: one more hundred than there are places.
         let calls = clients.iter().map(|client| async {
             let first = client.try_call("slow", json!([]));
@@ -239,4 +243,87 @@ fn a_thousand_calls_wait_and_the_next_is_refused() {
         assert!(host.terminate().success());
     });
     place.assert_agrees();
+}
+
+#[test]
+fn arguments_may_be_passed_by_name() {
+    let place = Place::new(
+        "exports.add = (a, b = 10, /* the last */ c = 100) => a + b + c
+        exports.method = { async twice(of) { return of * 2 } }.twice
+        exports.seen = function (first, second) { return [first === undefined, second, arguments.length] }
+        exports.taken = ({ a }) => a
+        exports.rest = (...all) => all
+        exports.none = () => 'none'",
+    );
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        for (method, args, expected) in [
+            ("add", json!({ "c": 3, "a": 1, "b": 2 }), json!(6)),
+            ("add", json!({ "a": 1 }), json!(111)),
+            ("method", json!({ "of": 4 }), json!(8)),
+            ("seen", json!({ "second": [1] }), json!([false, [1], 2])),
+            ("seen", json!({ "first": null }), json!([false, null, 1])),
+            ("none", json!({}), json!("none")),
+            ("taken", json!([{ "a": 5 }]), json!(5)),
+        ] {
+            assert_eq!(client.call(method, &args).await, expected, "{method}({args})");
+        }
+        for (method, args, named) in [
+            ("add", json!({ "a": 1, "d": 2 }), "its parameters are: a, b, c"),
+            ("none", json!({ "a": 1 }), "its parameters are: none"),
+            ("taken", json!({ "a": 5 }), "params must be an array"),
+            ("rest", json!({ "all": [] }), "params must be an array"),
+        ] {
+            let (name, why) = client.error(method, &args).await;
+            assert_eq!(name, "Invalid params", "{method}({args})");
+            assert!(why.contains(named), "{method}({args}): {why}");
+        }
+        assert_eq!(client.error("missing", json!({ "a": 1 })).await.0, "Method not found");
+        assert_eq!(client.call("__listMethods", json!({})).await, client.handshake().await["methods"]);
+        assert!(host.terminate().success());
+    });
+    let first = place.log().into_iter().find(|entry| entry["methodName"] == "add").expect("a call");
+    assert_eq!(first["args"], json!([1, 2, 3]), "the log holds places only: {first}");
+    place.assert_agrees();
+}
+
+#[test]
+fn a_method_of_the_script_lists_methods_its_own_way() {
+    let place = Place::new("exports.__listMethods = () => 'mine'");
+    run(async {
+        let host = place.host();
+        assert_eq!(host.client().await.call("__listMethods", json!([])).await, json!("mine"));
+    });
+}
+
+#[test]
+fn thousands_of_pipelined_answers_keep_their_order() {
+    use futures::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+
+    const COUNT: usize = 3_000;
+    let place = Place::new(
+        "let calls = 0; exports.count = () => ++calls; exports.fail = () => { throw new Error('no') }",
+    );
+    run(async {
+        let host = place.host();
+        let (socket, _) = tokio_tungstenite::connect_async(host.url()).await.expect("it listens");
+        let (mut sender, mut receiver) = socket.split();
+        let send = async {
+            for id in 0..COUNT {
+                let method = ["count", "fail", "count", "missing", "count", "handshake"][id % 6];
+                let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": [] });
+                sender.send(Message::text(call.to_string())).await.expect("it is open");
+            }
+        };
+        let receive = async {
+            for id in 0..COUNT {
+                let message = receiver.next().await.expect("it is open").expect("a message");
+                let answer: Value = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
+                assert_eq!(answer["id"], id);
+            }
+        };
+        futures::future::join(send, receive).await;
+    });
 }

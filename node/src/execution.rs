@@ -4,7 +4,7 @@
 //! The caller [`send`](Execution::send)s calls with the block numbers they have in the log and
 //! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use libvms_protocol::entry::call::is_own_code;
@@ -119,7 +119,7 @@ impl<S: ArchiveStore> Execution<S> {
     ) -> Result<Self, LoadError> {
         let worker = Worker::start(script.limits).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
-        let loaded = Loaded { methods: vec![] };
+        let loaded = Loaded::default();
         let mut execution = Self { worker, log, format: script.format, archive, in_flight, loaded };
         let seed = entry::seed(&log, block, script.at);
         let load = Load { code: script.code.into(), at: script.at, seed };
@@ -135,6 +135,11 @@ impl<S: ArchiveStore> Execution<S> {
     /// The exported functions, `init` among them if there is one.
     pub fn methods(&self) -> &[String] {
         &self.loaded.methods
+    }
+
+    /// The names of the parameters of those exported functions of which all parameters are plain names.
+    pub fn parameters(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.loaded.parameters
     }
 
     /// Whether the script wants to be initialised.

@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use super::{Answer, CallError, Vm};
 use crate::rpc::files::Files;
-use crate::rpc::{RpcCall, RpcError, Service};
+use crate::rpc::{Parameters, RpcCall, RpcError, Service};
 
 impl Service for Vm {
     fn handshake(&self) -> Map<String, serde_json::Value> {
@@ -29,6 +29,14 @@ impl Service for Vm {
             ("addresses", json!(self.addresses())),
         ];
         members.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+
+    fn parameters(&self, method: &str) -> Parameters {
+        match Self::parameters(self, method) {
+            _ if !self.methods().any(|known| known == method) => Parameters::NoMethod,
+            Some(names) => Parameters::Named(names.to_vec()),
+            None => Parameters::NotPlain,
+        }
     }
 
     fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {

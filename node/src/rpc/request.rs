@@ -22,11 +22,20 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) enum Request {
     /// `id` is `None` for a notification: nobody is told how it ended.
-    Call { id: Option<Box<RawValue>>, method: String, args: Box<RawValue> },
+    Call { id: Option<Box<RawValue>>, method: String, args: Args },
     /// Answered with an error; under the id `null` where the caller's own could not be made out.
     Refused { id: Option<Box<RawValue>>, error: RpcError },
     /// A notification that is no call. The standard wants no answer to it either.
     Ignored,
+}
+
+/// What a call passes.
+#[derive(Debug)]
+pub(super) enum Args {
+    /// The text of an array.
+    Places(Box<RawValue>),
+    /// The text of an object.
+    Names(Box<RawValue>),
 }
 
 /// Reads one message of a caller.
@@ -124,24 +133,26 @@ fn text_of(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-fn read_args(params: Option<&RawValue>, options: &RpcOptions) -> Result<Box<RawValue>, RpcError> {
+fn read_args(params: Option<&RawValue>, options: &RpcOptions) -> Result<Args, RpcError> {
     // rpc-websockets 3, which nodevms-client 2 sits on, sends `null` where it has no arguments.
-    let Some(params) = params.filter(|params| params.get() != "null") else { return Ok(no_args()) };
+    let Some(params) = params.filter(|params| params.get() != "null") else {
+        return Ok(Args::Places(no_args()));
+    };
     match params.get().as_bytes().first() {
-        Some(b'[') if params.get().len() <= options.arguments_bytes_max => Ok(params.to_owned()),
-        Some(b'[') => Err(RpcError::invalid_params(format!(
+        Some(b'[') if params.get().len() <= options.arguments_bytes_max => {
+            Ok(Args::Places(params.to_owned()))
+        }
+        Some(b'{') if params.get().len() <= options.arguments_bytes_max => Ok(Args::Names(params.to_owned())),
+        Some(b'[' | b'{') => Err(RpcError::invalid_params(format!(
             "the arguments are longer than the limit `arguments`: {} of {} bytes of JSON text, which no option moves",
             params.get().len(),
             options.arguments_bytes_max
         ))),
-        Some(b'{') => {
-            Err(RpcError::invalid_params("arguments have places, not names: params must be an array".into()))
-        }
         _ => Err(invalid_request(Some("params".into()))),
     }
 }
 
-fn no_args() -> Box<RawValue> {
+pub(super) fn no_args() -> Box<RawValue> {
     RawValue::from_string("[]".into()).expect("an empty array is JSON")
 }
 

@@ -13,6 +13,12 @@ pub trait Service: Send + Sync + 'static {
     /// The members of the result of `handshake`: `methods`, `callLogUrl`, `filesArchiveUrl` and whatever else the service tells.
     fn handshake(&self) -> serde_json::Map<String, serde_json::Value>;
 
+    /// The names of a method's parameters, for callers who pass arguments by name.
+    fn parameters(&self, method: &str) -> Parameters {
+        let _unknown = method;
+        Parameters::NotPlain
+    }
+
     /// Handles any other method. `Ok(None)` is an `undefined` result, which JSON-RPC answers with `null`.
     ///
     /// Dropping the future gives up the answer, not the call.
@@ -23,6 +29,17 @@ pub trait Service: Send + Sync + 'static {
     fn files(&self) -> Option<Arc<dyn Files>> {
         None
     }
+}
+
+/// What is known of a method's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// There is no such method.
+    NoMethod,
+    /// All of them are plain names, in this order.
+    Named(Vec<String>),
+    /// They have no names that a caller could use.
+    NotPlain,
 }
 
 /// A request of a caller, checked no further than JSON-RPC goes.

@@ -4,6 +4,7 @@
 //! code, not by what the script may have put in place of `JSON`; promises are followed by their state, not by their
 //! `then`; and a stop by the [`Meter`] outweighs whatever else a call came to.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use libvms_protocol::entry::{Limits, call::is_own_code};
@@ -20,6 +21,7 @@ use super::depth;
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
+use super::parameters;
 use super::prelude;
 
 /// How a script is called in positions and stack traces.
@@ -117,9 +119,9 @@ impl Engine {
         });
         self.meter.settle();
         let outcome = match (self.meter.fault(), loaded) {
-            (None, Ok(methods)) => {
+            (None, Ok(loaded)) => {
                 self.end();
-                return Ok(Loaded { methods });
+                return Ok(loaded);
             }
             (None, Err(Stop::Threw(thrown))) => Outcome::Threw(thrown),
             (fault, _) => Outcome::Fault(fault.unwrap_or(Fault::Fuel)),
@@ -174,21 +176,16 @@ impl Engine {
         dropped.expect("nothing stands in the way of our own code");
     }
 
-    fn evaluate(
-        &self,
-        ctx: &Ctx<'_>,
-        code: &str,
-        position: &mut Option<String>,
-    ) -> Result<Vec<String>, Stop> {
+    fn evaluate(&self, ctx: &Ctx<'_>, code: &str, position: &mut Option<String>) -> Result<Loaded, Stop> {
         let mut options = EvalOptions::default();
         options.strict = false;
         options.filename = Some(SCRIPT.into());
         if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(code, options) {
             return Err(self.caught(ctx, &error, Some(position)));
         }
-        let mut methods: Vec<String> = self.hook(ctx, &self.hooks.methods, ())?;
-        methods.retain(|method| method.len() <= METHOD_NAME_BYTES_MAX);
-        Ok(methods)
+        let mut found: Vec<Vec<String>> = self.hook(ctx, &self.hooks.methods, ())?;
+        let sources = found.pop().unwrap_or_default();
+        Ok(loaded(found.pop().unwrap_or_default(), &sources))
     }
 
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
@@ -355,6 +352,21 @@ impl Hooks {
             drop_timers: hook(&timers, "drop")?,
         })
     }
+}
+
+/// What can be called, and the parameters' names where they are plain.
+fn loaded(methods: Vec<String>, sources: &[String]) -> Loaded {
+    let mut loaded = Loaded { methods: vec![], parameters: BTreeMap::new() };
+    for (method, source) in methods.into_iter().zip(sources) {
+        if method.len() > METHOD_NAME_BYTES_MAX {
+            continue;
+        }
+        if let Some(names) = parameters::names(source) {
+            loaded.parameters.insert(method.clone(), names);
+        }
+        loaded.methods.push(method);
+    }
+    loaded
 }
 
 impl Stop {

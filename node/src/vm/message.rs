@@ -5,6 +5,8 @@
 //! with exactly one [`Report::Loaded`] or [`Report::Done`]. All that the script can observe is in the messages:
 //! the same requests and replies give the same reports on every machine.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What a driver asks of a worker.
@@ -58,10 +60,12 @@ pub enum Report {
 }
 
 /// What a script offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Names of the exported functions in the order of their definition, `init` among them if there is one.
     pub methods: Vec<String>,
+    /// The names of their parameters, for those of which all parameters are plain names.
+    pub parameters: BTreeMap<String, Vec<String>>,
 }
 
 /// Why a script could not be loaded.

@@ -10,6 +10,8 @@
   const { hasOwn } = Object
   const { isPrototypeOf } = Object.prototype
   const isWellFormed = String.prototype.isWellFormed
+  const slice = String.prototype.slice
+  const source = global.Function.prototype.toString
   const wellFormed = String.prototype.toWellFormed
 
   const module = { exports: {} }
@@ -53,19 +55,24 @@
   }
 
   return {
-    // The names of the exported functions, in the order of their definition. What is exported later is no method.
+    // The names of the exported functions, in the order of their definition, and the beginning of each function's text.
+    // What is exported later is no method.
     methods () {
       exported = isObject(module.exports) ? module.exports : {}
       const names = []
+      const sources = []
       const keys = ownKeys(exported)
       for (let at = 0; at < keys.length; at++) {
         const key = keys[at]
         if (typeof key !== 'string' || !apply(isWellFormed, key, [])) continue
         const property = getOwnPropertyDescriptor(exported, key)
-        if (!property?.enumerable || typeof valueOf(property) !== 'function') continue
+        const value = property?.enumerable ? valueOf(property) : undefined
+        if (typeof value !== 'function') continue
+        const text = apply(slice, apply(source, value, []), [0, 4096])
+        defineProperty(sources, names.length, { __proto__: null, value: text, writable: true, enumerable: true, configurable: true })
         defineProperty(names, names.length, { __proto__: null, value: key, writable: true, enumerable: true, configurable: true })
       }
-      return names
+      return [names, sources]
     },
 
     // Calls a method. What looks like a promise is made one.
