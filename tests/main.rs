@@ -8,6 +8,8 @@ mod answers;
 mod behaviour;
 mod cheater;
 mod cli;
+#[cfg(target_os = "linux")]
+mod clock;
 mod crash;
 mod damage;
 mod determinism;
@@ -25,6 +27,8 @@ mod guarded;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_net;
+#[cfg(target_os = "linux")]
+mod hostile_rpc;
 mod interop;
 mod limits;
 mod messages;

@@ -7,6 +7,7 @@
 mod argument;
 mod bootstrap;
 mod call;
+mod clock;
 mod completions;
 mod copy;
 mod export;
@@ -16,6 +17,7 @@ mod keygen;
 mod log;
 mod network;
 mod output;
+mod peer;
 mod progress;
 mod repl;
 mod replicate;

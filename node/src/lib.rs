@@ -18,6 +18,7 @@
 //! printable   text of others       telemetry   what the program says of itself
 //! ```
 
+mod address;
 pub mod archive;
 pub mod call_log;
 pub mod execution;

@@ -35,6 +35,7 @@ mod math;
 pub mod message;
 mod meter;
 mod metering;
+mod parameters;
 mod prelude;
 mod random;
 mod sandbox;

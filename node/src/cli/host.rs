@@ -12,7 +12,7 @@ use futures::future::select_all;
 use libvms::host::{Contradiction, Deployment, Failure, Guard, Vm};
 use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
-use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, escaped};
+use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, Starting, escaped};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::CODE_BYTES_MAX;
@@ -23,9 +23,10 @@ use tokio::time::timeout;
 
 use super::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
 use super::output::{Output, advised};
+use super::peer::{PeerName, connect_peers};
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
-use super::{Exit, progress};
+use super::{Exit, clock, progress};
 
 /// Run a script and serve its exported functions
 ///
@@ -69,6 +70,9 @@ pub(super) struct Arguments {
     /// Web origin (scheme, host and port, as https://example.com) whose pages may call, * for all; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<AllowedOrigin>,
+    /// Address of a reverse proxy whose X-Forwarded-For or Forwarded says who calls; repeat for more
+    #[arg(long, value_name = "ADDRESS")]
+    trust_proxy: Vec<IpAddr>,
     #[command(flatten)]
     sandbox: SandboxArguments,
     #[command(flatten)]
@@ -86,8 +90,8 @@ struct PeerArguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
     /// A peer to connect to and let copy; repeat for more
-    #[arg(long = "peer", value_name = "ADDRESS:PORT")]
-    peers: Vec<SocketAddr>,
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<PeerName>,
     #[command(flatten)]
     network: NetworkArguments,
 }
@@ -132,13 +136,28 @@ struct Service {
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     arguments.sandbox.choose();
+    let services = services(&arguments)?;
+    super::runtime()?.block_on(async {
+        // Before the logs are replayed: callers are asked to come back, and not told that there is nothing.
+        let server = listen_for_callers(&arguments, output).await?;
+        let hosted = start_all(services, &server, &arguments)?;
+        serve(&server, &arguments, &hosted, output).await
+    })
+}
+
+fn start_all(
+    services: Vec<Service>,
+    server: &RpcServer,
+    arguments: &Arguments,
+) -> anyhow::Result<Vec<(Service, Arc<Vm>)>> {
+    let starting = services.iter().map(|service| server.prepare(&service.mount)).collect::<Vec<_>>();
     let mut hosted = Vec::new();
-    for mut service in services(&arguments)? {
+    for (mut service, starting) in services.into_iter().zip(starting) {
         service.is_new = !Vm::is_deployed(&service.directory)?;
-        let vm = start(&service, &arguments)?;
+        let vm = tokio::task::block_in_place(|| start(&service, arguments, &starting))?;
         hosted.push((service, Arc::new(vm)));
     }
-    super::runtime()?.block_on(serve(&arguments, &hosted, output))
+    Ok(hosted)
 }
 
 /// Where callers reach the services.
@@ -146,9 +165,9 @@ fn listen_address(arguments: &Arguments) -> SocketAddr {
     arguments.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], arguments.port)))
 }
 
-/// Checks that the addresses that are named can be listened on.
+/// Checks that the address for peers can be listened on; the one for callers is listened on already.
 fn check_ports(arguments: &Arguments) -> anyhow::Result<()> {
-    for address in [Some(listen_address(arguments)), arguments.peers.peer_listen].into_iter().flatten() {
+    if let Some(address) = arguments.peers.peer_listen {
         TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     }
     Ok(())
@@ -185,7 +204,7 @@ fn stem(script: &Path) -> anyhow::Result<String> {
     stem.map(str::to_owned).with_context(|| format!("{} has no name that can be shown", script.display()))
 }
 
-fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
+fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyhow::Result<Vm> {
     let code = service.script.as_deref().map(read_script).transpose()?;
     let directory = &service.directory;
     let durability = match arguments.durability {
@@ -194,7 +213,12 @@ fn start(service: &Service, arguments: &Arguments) -> anyhow::Result<Vm> {
     };
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
-        let vm = Vm::open(directory, durability, &mut progress::report(&bar));
+        let mut show = progress::report(&bar);
+        let vm = Vm::open(directory, durability, &mut |done, all| {
+            starting.replayed(done, all);
+            show(done, all);
+        });
+        drop(show);
         bar.finish_and_clear();
         return same_script(vm?, code, service);
     }
@@ -263,14 +287,12 @@ async fn note_peers(mut events: broadcast::Receiver<NetworkEvent>, standing: &St
     std::future::pending().await
 }
 
-async fn serve(
-    arguments: &Arguments,
-    hosted: &[(Service, Arc<Vm>)],
-    output: &Output,
-) -> anyhow::Result<Exit> {
+/// Binds the address of the callers.
+async fn listen_for_callers(arguments: &Arguments, output: &Output) -> anyhow::Result<RpcServer> {
     let address = listen_address(arguments);
     let options = RpcOptions {
         allow_origin: arguments.allow_origin.iter().map(ToString::to_string).collect(),
+        trust_proxy: arguments.trust_proxy.iter().map(IpAddr::to_canonical).collect(),
         ..RpcOptions::default()
     };
     let server =
@@ -278,9 +300,18 @@ async fn serve(
     if !address.ip().is_loopback() {
         output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
     }
+    Ok(server)
+}
+
+async fn serve(
+    server: &RpcServer,
+    arguments: &Arguments,
+    hosted: &[(Service, Arc<Vm>)],
+    output: &Output,
+) -> anyhow::Result<Exit> {
     let mut guard = Guard::default();
     let (network, happenings, peers) =
-        replicate(hosted, address.ip(), &arguments.peers, &guard, output).await?;
+        replicate(hosted, server.local_addr().ip(), &arguments.peers, &guard, output).await?;
     let (standing, arrivals) = (standing(hosted)?, happenings.resubscribe());
     if is_to_ask(hosted, &arguments.peers, &standing)
         && let Ok(contradiction) = timeout(ASK_TIME, guard.contradicted()).await
@@ -293,7 +324,7 @@ async fn serve(
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
         server.mount(&service.mount, vm.clone());
-        announce(&server, peers, service, vm, output)?;
+        announce(server, peers, service, vm, output)?;
     }
     let ended = tokio::select! {
         signal = asked_to_stop => signal.map(|()| Exit::Done),
@@ -310,6 +341,7 @@ async fn serve(
         }
         never = note_peers(arrivals, &standing) => match never {},
         never = tell(&network, happenings, output) => match never {},
+        never = clock::watch(hosted.iter().map(|(_, vm)| &**vm).collect(), output) => match never {},
     };
     server.shutdown().await;
     for (_, vm) in hosted {
@@ -340,7 +372,7 @@ async fn replicate(
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }
-    arguments.peers.iter().for_each(|peer| network.connect(*peer));
+    connect_peers(&network, &arguments.peers).await?;
     Ok((network, happenings, address))
 }
 

@@ -4,12 +4,13 @@
 //! strangers can not take their places, and what they buffer is counted but costs nobody a connection.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
 use super::options::NetworkOptions;
+use crate::address::prefix;
 
 /// Bytes that a connection may buffer whatever others do: enough for ordinary messages.
 pub(super) const FREE_BYTES: usize = 256 * 1024;
@@ -156,14 +157,6 @@ impl Drop for Place {
                 used.addresses.remove(&address);
             }
         }
-    }
-}
-
-/// What counts as one address: whoever has one IPv6 address has 2^64.
-fn prefix(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 => v4,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a caller's text to the text of the answer, whichever way both travel.
 //!
-//! Start from [`Caller::receive`]. No task, channel or timer stands between a connection and its calls: an
-//! [`Answer`] is polled by the connection itself.
+//! Start from [`Caller::receive`]. No task, channel or timer stands between a connection and its calls: what is
+//! [`Begun`] is polled by the connection itself.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,9 +11,14 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::value::RawValue;
 
-use super::request::{self, Incoming, Request};
+use super::named;
+use super::places::Charge;
+use super::request::{self, Args, Incoming, Request};
 use super::response::{self, Outcome};
 use super::{RpcCall, RpcError, RpcOptions, Service};
+
+/// What callers of the package rpc-websockets ask for the names of all methods.
+const LIST_METHODS: &str = "__listMethods";
 
 /// One caller of one service.
 pub(super) struct Caller {
@@ -23,12 +28,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Hands each call in `text` to the service, in their order, before it returns.
-    pub(super) fn receive(&self, text: &str) -> Answer {
+    /// Hands each call in `text` to the service, in their order, before it returns. `charge` is what they hold.
+    pub(super) fn receive(&self, text: &str, mut charge: Charge) -> Begun {
+        charge.pass_on();
+        Begun { answer: Some(self.answer(text)), charge: Some(charge) }
+    }
+
+    fn answer(&self, text: &str) -> Answer {
         match request::parse(text, &self.options) {
             Incoming::One(request) => match self.begin(request) {
-                Begun::Call(call) => Answer::One(call),
-                Begun::Answered(text) => Answer::Ready(text),
+                Handled::Call(call) => Answer::One(call),
+                Handled::Answered(text) => Answer::Ready(text),
             },
             Incoming::Batch(requests) => Answer::Batch(self.begin_batch(requests)),
             Incoming::Refused(error) => Answer::Ready(Some(self.refusal(None, error))),
@@ -39,35 +49,45 @@ impl Caller {
         let mut batch = Batch {
             calls: FuturesUnordered::new(),
             begun: 0,
-            texts: String::new(),
+            parts: vec![],
+            bytes: 0,
             bytes_max: self.options.answer_bytes_max,
         };
-        for request in requests {
+        for (place, request) in requests.into_iter().enumerate() {
+            batch.parts.push(None);
             match self.begin(request) {
-                Begun::Call(call) => batch.calls.push(call),
-                Begun::Answered(Some(text)) => batch.add(&text),
-                Begun::Answered(None) => (),
+                Handled::Call(call) => batch.calls.push(Part { place, call }),
+                Handled::Answered(Some(text)) => batch.add(place, text),
+                Handled::Answered(None) => (),
             }
         }
         batch.begun = batch.calls.len();
         batch
     }
 
-    fn begin(&self, request: Request) -> Begun {
+    fn begin(&self, request: Request) -> Handled {
         match request {
             Request::Call { id, method, .. } if method == "handshake" => {
-                Begun::Answered(id.map(|id| self.handshake(&id)))
+                Handled::Answered(id.map(|id| self.handshake(&id)))
+            }
+            // What the package rpc-websockets calls it.
+            Request::Call { id, method, .. } if method == LIST_METHODS && !self.lists_methods_itself() => {
+                Handled::Answered(id.map(|id| self.list_methods(&id)))
             }
             Request::Call { id, method, args } => {
+                let args = match self.in_places(&method, args) {
+                    Ok(args) => args,
+                    Err(error) => return Handled::Answered(id.map(|id| self.refusal(Some(&id), error))),
+                };
                 let call = RpcCall { user_id: self.user_id.clone(), method, args };
-                Begun::Call(Call {
+                Handled::Call(Call {
                     id,
                     outcome: self.service.call(call),
                     bytes_max: self.options.answer_bytes_max,
                 })
             }
-            Request::Refused { id, error } => Begun::Answered(Some(self.refusal(id.as_deref(), error))),
-            Request::Ignored => Begun::Answered(None),
+            Request::Refused { id, error } => Handled::Answered(Some(self.refusal(id.as_deref(), error))),
+            Request::Ignored => Handled::Answered(None),
         }
     }
 
@@ -77,12 +97,32 @@ impl Caller {
         response::text(Some(id), &Ok(Some(members)), self.options.answer_bytes_max)
     }
 
+    fn list_methods(&self, id: &RawValue) -> String {
+        let methods = self.service.handshake().remove("methods").unwrap_or_default();
+        let methods = serde_json::value::to_raw_value(&methods).expect("JSON is JSON");
+        response::text(Some(id), &Ok(Some(methods)), self.options.answer_bytes_max)
+    }
+
+    fn lists_methods_itself(&self) -> bool {
+        let handshake = self.service.handshake();
+        let methods = handshake.get("methods").and_then(|methods| methods.as_array());
+        methods.is_some_and(|methods| methods.iter().any(|method| method == LIST_METHODS))
+    }
+
+    /// The arguments as an array, whichever way they were passed.
+    fn in_places(&self, method: &str, args: Args) -> Result<Box<RawValue>, RpcError> {
+        match args {
+            Args::Places(args) => Ok(args),
+            Args::Names(args) => named::in_places(method, &args, || self.service.parameters(method)),
+        }
+    }
+
     fn refusal(&self, id: Option<&RawValue>, error: RpcError) -> String {
         response::text(id, &Err(error), self.options.answer_bytes_max)
     }
 }
 
-enum Begun {
+enum Handled {
     Call(Call),
     /// Nothing is left to wait for, and perhaps nothing to say.
     Answered(Option<String>),
@@ -90,16 +130,53 @@ enum Begun {
 
 /// The answer to one text of a caller, on its way. Gives `None` when the standard wants none.
 ///
-/// Dropping it gives up the answer, not the calls.
-pub(super) enum Answer {
+/// Dropping it gives up the answer, not the calls: they go on, and what they hold counts until they are over.
+pub(super) struct Begun {
+    answer: Option<Answer>,
+    charge: Option<Charge>,
+}
+
+impl Begun {
+    /// How many calls it counts for until it is done; never none, since even a refusal takes room.
+    pub(super) fn calls(&self) -> usize {
+        self.answer.as_ref().map_or(1, Answer::calls)
+    }
+}
+
+impl Future for Begun {
+    type Output = Option<String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        let text = ready!(Pin::new(answer).poll(cx));
+        self.answer = None;
+        self.charge = None;
+        Poll::Ready(text)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        let charge = self.charge.take();
+        // Without a runtime everything ends, the calls too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                answer.await;
+                drop(charge);
+            });
+        }
+    }
+}
+
+enum Answer {
     Ready(Option<String>),
     One(Call),
     Batch(Batch),
 }
 
 impl Answer {
-    /// How many calls it counts for until it is done; never none, since even a refusal takes room.
-    pub(super) fn calls(&self) -> usize {
+    fn calls(&self) -> usize {
         match self {
             Self::Ready(_) | Self::One(_) => 1,
             Self::Batch(batch) => batch.begun.max(1),
@@ -120,7 +197,7 @@ impl Future for Answer {
 }
 
 /// A call that the service has begun.
-pub(super) struct Call {
+struct Call {
     /// `None` for a notification.
     id: Option<Box<RawValue>>,
     outcome: BoxFuture<'static, Outcome>,
@@ -136,23 +213,40 @@ impl Future for Call {
     }
 }
 
-/// The calls of one batch, whose answers leave together.
-pub(super) struct Batch {
-    calls: FuturesUnordered<Call>,
+/// The calls of one batch, whose answers leave together, in the order of the requests.
+struct Batch {
+    calls: FuturesUnordered<Part>,
     begun: usize,
-    /// The answers so far, each with a `,` or `[` before it.
-    texts: String,
+    /// The answer to each request, where there is one already.
+    parts: Vec<Option<String>>,
+    bytes: usize,
     bytes_max: usize,
 }
 
+/// A call of a batch.
+struct Part {
+    place: usize,
+    call: Call,
+}
+
+impl Future for Part {
+    type Output = (usize, Option<String>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let text = ready!(Pin::new(&mut self.call).poll(cx));
+        Poll::Ready((self.place, text))
+    }
+}
+
 impl Batch {
-    fn add(&mut self, text: &str) {
-        self.texts.push(if self.texts.is_empty() { '[' } else { ',' });
-        self.texts.push_str(text);
+    fn add(&mut self, place: usize, text: String) {
+        // With the `,` or `[` before it.
+        self.bytes += 1 + text.len();
+        self.parts[place] = Some(text);
         // What is left for those that still run. Errors are short, so a batch ends soon after it is full.
-        let left = self.bytes_max.saturating_sub(self.texts.len());
-        for call in &mut self.calls {
-            call.bytes_max = left;
+        let left = self.bytes_max.saturating_sub(self.bytes);
+        for part in &mut self.calls {
+            part.call.bytes_max = left;
         }
     }
 }
@@ -162,15 +256,20 @@ impl Future for Batch {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
         let batch = self.get_mut();
-        while let Some(answer) = ready!(batch.calls.poll_next_unpin(cx)) {
+        while let Some((place, answer)) = ready!(batch.calls.poll_next_unpin(cx)) {
             if let Some(text) = answer {
-                batch.add(&text);
+                batch.add(place, text);
             }
         }
-        if batch.texts.is_empty() {
+        if batch.bytes == 0 {
             return Poll::Ready(None);
         }
-        batch.texts.push(']');
-        Poll::Ready(Some(std::mem::take(&mut batch.texts)))
+        let mut texts = String::with_capacity(batch.bytes + 1);
+        for text in batch.parts.drain(..).flatten() {
+            texts.push(if texts.is_empty() { '[' } else { ',' });
+            texts.push_str(&text);
+        }
+        texts.push(']');
+        Poll::Ready(Some(texts))
     }
 }

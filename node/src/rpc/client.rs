@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,14 +16,28 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::RpcError;
+use super::progress::Progress;
 use super::query;
-use super::session::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
 use super::stall::Stall;
 use super::url::{ServiceUrl, UrlError};
 use link::{Command, Link, LinkEnd};
+
+/// Requests wait for each other up to this size, then the first of them are written.
+const WRITE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Most answers are far smaller. It is allocated per connection.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+
+/// Characters that are shown of a server's reason to refuse a connection.
+const WHY_CHARS_MAX: usize = 500;
+
+/// How long to wait at most before a server that is starting is asked again.
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Calls that may wait for the link to take them; further callers wait in [`RpcClient::call`].
 const COMMANDS_MAX: usize = 64;
@@ -35,6 +49,8 @@ pub struct ClientOptions {
     pub user: Option<String>,
     /// How long connecting may take, up to the first byte of WebSocket.
     pub connect_timeout: Duration,
+    /// How long a server may ask to be tried again because its service is still starting (503 with `Retry-After`).
+    pub start_timeout: Duration,
     /// Bytes of one message of the server. More ends the connection.
     pub message_bytes_max: usize,
     /// A server that was silent for this long is pinged; one that leaves three such pings unanswered counts as lost.
@@ -50,6 +66,8 @@ impl Default for ClientOptions {
         Self {
             user: None,
             connect_timeout: Duration::from_secs(10),
+            // A restart replays the log; what takes longer, its caller should know of.
+            start_timeout: Duration::from_secs(30),
             // Far above what a LibVMS server answers.
             message_bytes_max: 16 << 20,
             ping_interval: Duration::from_secs(30),
@@ -89,7 +107,8 @@ impl RpcClient {
     ///
     /// # Errors
     ///
-    /// Fails when the URL is none of a service, or when nobody answers there as a WebSocket server in time.
+    /// Fails when the URL is none of a service, or when nobody answers there as a WebSocket server in time; a service
+    /// that is still starting is waited for.
     pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let wrong = |why| ClientError::Url { url: url.into(), why };
         let mut place: ServiceUrl = url.parse().map_err(wrong)?;
@@ -97,9 +116,7 @@ impl RpcClient {
             let query = query::with_user(place.query(), user);
             place = place.with_query(Some(query));
         }
-        let connecting = tokio::time::timeout(options.connect_timeout, open(url, &place, &options));
-        let timeout = |_| ClientError::ConnectTimeout { url: url.into(), after: options.connect_timeout };
-        let socket = connecting.await.map_err(timeout)??;
+        let socket = connect(url, &place, &options).await?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let end = Arc::new(OnceLock::new());
         let task = tokio::spawn(Link::new(socket, receiver, end.clone(), &options).run()).abort_handle();
@@ -189,6 +206,12 @@ pub enum ClientError {
     /// Somebody listens there, but not as this service.
     #[error("{url} answers, but not as a WebSocket: {source}")]
     Upgrade { url: String, source: Box<tungstenite::Error> },
+    /// The server answers, and not as a WebSocket: it says why.
+    #[error("{url} refuses the connection ({status}): {why}")]
+    Refused { url: String, status: u16, why: String },
+    /// The service is still starting, or the server has no room for another connection.
+    #[error("{url} is not ready: {why}")]
+    NotYet { url: String, why: String, retry_after: Duration },
     #[error("{url} did not answer within {} seconds", after.as_secs_f64())]
     ConnectTimeout { url: String, after: Duration },
     /// The arguments can not be written as JSON.
@@ -220,20 +243,62 @@ struct Request<'a, A: ?Sized> {
     params: &'a A,
 }
 
+/// Connects, as often as the server says that its service is about to be there.
+async fn connect(
+    url: &str,
+    place: &ServiceUrl,
+    options: &ClientOptions,
+) -> Result<link::Socket, ClientError> {
+    let begun = Instant::now();
+    loop {
+        let connecting = tokio::time::timeout(options.connect_timeout, open(url, place, options));
+        let timeout = |_| ClientError::ConnectTimeout { url: url.into(), after: options.connect_timeout };
+        let error = match connecting.await.map_err(timeout)? {
+            Err(error @ ClientError::NotYet { .. }) => error,
+            opened => return opened,
+        };
+        let left = options.start_timeout.saturating_sub(begun.elapsed());
+        match error {
+            ClientError::NotYet { retry_after, .. } if !left.is_zero() => {
+                // It may be there sooner than it thought.
+                tokio::time::sleep(retry_after.min(left).min(RETRY_MAX)).await;
+            }
+            error => return Err(error),
+        }
+    }
+}
+
 async fn open(url: &str, place: &ServiceUrl, options: &ClientOptions) -> Result<link::Socket, ClientError> {
     let stream = dial(place).await?;
     // A failure shows with the first byte.
     let _either_way = stream.set_nodelay(true);
-    let stream = Stall::new(stream, options.write_timeout);
+    let stream = Stall::new(stream, options.write_timeout, Arc::new(Progress::new()));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(Some(options.message_bytes_max))
         .max_frame_size(Some(options.message_bytes_max));
     let opened = tokio_tungstenite::client_async_with_config(place.to_string(), stream, Some(config)).await;
-    let (socket, _) =
-        opened.map_err(|error| ClientError::Upgrade { url: url.into(), source: Box::new(error) })?;
+    let (socket, _) = opened.map_err(|error| refused(url, error))?;
     Ok(socket)
+}
+
+fn refused(url: &str, error: tungstenite::Error) -> ClientError {
+    let tungstenite::Error::Http(answer) = &error else {
+        return ClientError::Upgrade { url: url.into(), source: Box::new(error) };
+    };
+    let text = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let why: String = text.trim().chars().take(WHY_CHARS_MAX).collect();
+    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (answer.status(), retry_after) {
+        (StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => {
+            ClientError::NotYet { url: url.into(), why, retry_after: Duration::from_secs(seconds) }
+        }
+        (status, _) if !why.is_empty() => {
+            ClientError::Refused { url: url.into(), status: status.as_u16(), why }
+        }
+        _ => ClientError::Upgrade { url: url.into(), source: Box::new(error) },
+    }
 }
 
 async fn dial(place: &ServiceUrl) -> Result<TcpStream, ClientError> {

@@ -3,18 +3,25 @@
 //! Start from [`Http`], which is a service to the HTTP library. Each connection has one.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderName, HeaderValue};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::body::{self, BodyError};
 use super::caller::Caller;
+use super::cost;
+use super::encoding::{self, EncodingError};
 use super::files::{self, Body};
+use super::forwarded;
+use super::mounts::NoService;
 use super::origin::Refusal;
+use super::places::{Charge, Place};
 use super::query;
 use super::server::Shared;
 
@@ -24,13 +31,32 @@ type Answer = Response<Body>;
 #[derive(Clone)]
 pub(super) struct Http {
     shared: Arc<Shared>,
+    place: Place,
+    /// Whether the connection comes from a proxy that is trusted to say for whom.
+    is_proxied: bool,
+    /// Whether an answer is, or may be, on its way.
+    is_answering: Arc<AtomicBool>,
+    /// What the latest list of files takes, until there is another answer.
+    listed: Arc<Mutex<Option<Charge>>>,
     /// Who the connection belongs to once it is a WebSocket.
     upgraded: Arc<Mutex<Option<Caller>>>,
 }
 
 impl Http {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, upgraded: Arc::default() }
+    pub(super) fn new(shared: Arc<Shared>, place: Place, is_proxied: bool) -> Self {
+        Self {
+            shared,
+            place,
+            is_proxied,
+            is_answering: Arc::default(),
+            listed: Arc::default(),
+            upgraded: Arc::default(),
+        }
+    }
+
+    /// Whether part of an answer may have been written, so that nothing else can be said.
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
     }
 
     /// The caller whose WebSocket the connection has become; `None` when it has stayed with HTTP.
@@ -39,6 +65,13 @@ impl Http {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if self.is_proxied {
+            match forwarded::client(request.headers(), &self.shared.options.trust_proxy) {
+                Ok(Some(client)) => self.place.speaks_for(client),
+                Ok(None) => (),
+                Err(error) => return last(text(StatusCode::BAD_REQUEST, &error.to_string())),
+            }
+        }
         let origin = match self.shared.gate.admit(request.headers()) {
             Ok(origin) => origin,
             Err(Refusal::NoHost) => return text(StatusCode::BAD_REQUEST, &Refusal::NoHost.to_string()),
@@ -53,12 +86,9 @@ impl Http {
     }
 
     async fn answer_admitted(&self, request: Request<Incoming>) -> Answer {
-        let Some(service) = self.shared.service_at(request.uri().path()) else {
-            let (head, _) = request.into_parts();
-            return match self.shared.files_at(head.uri.path()) {
-                Some((files, name)) => files::answer(files, name, &head).await,
-                None => text(StatusCode::NOT_FOUND, "no service is mounted at this path"),
-            };
+        let service = match self.shared.mounts.service_at(request.uri().path()) {
+            Ok(service) => service,
+            Err(error) => return self.answer_file(request, error).await,
         };
         let user_id = match query::user(request.uri().query()) {
             Ok(user_id) => user_id,
@@ -66,7 +96,10 @@ impl Http {
         };
         let caller = Caller { service, user_id, options: self.shared.options.clone() };
         match *request.method() {
-            Method::POST => post(caller, request.into_body()).await,
+            Method::POST => match encoding::check(request.headers()) {
+                Ok(()) => self.post(caller, request.into_body()).await,
+                Err(error) => unsupported(&error),
+            },
             Method::GET if asks_for_upgrade(&request) => self.upgrade(caller, &request),
             Method::GET | Method::HEAD => hint(),
             Method::OPTIONS => preflight(),
@@ -74,9 +107,61 @@ impl Http {
         }
     }
 
+    /// Answers a request for a file, if there are files at its path.
+    async fn answer_file(&self, request: Request<Incoming>, otherwise: NoService) -> Answer {
+        let (head, _) = request.into_parts();
+        let (files, name) = match self.shared.mounts.files_at(head.uri.path()) {
+            Some(Ok(found)) => found,
+            Some(Err(error)) => return no_service(&error),
+            None => return no_service(&otherwise),
+        };
+        self.place.heard(true);
+        let answer = files::answer(files, name, &head).await;
+        self.place.heard(false);
+        // A folder's list is in memory until it is read; of a file there is one piece at a time.
+        let bytes = match answer.body() {
+            Body::Whole(bytes) => bytes.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()),
+            Body::File(_) => None,
+        };
+        let charge = self.place.hold(bytes.unwrap_or(0));
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(charge);
+        answer
+    }
+
+    async fn post(&self, caller: Caller, body: Incoming) -> Answer {
+        let (body, charge) = match body::read(body, &caller.options, &self.place).await {
+            Ok(read) => read,
+            Err(error @ BodyError::Crowded(_)) => return crowded(&error),
+            Err(error) => return last(text(error.status(), &error.to_string())),
+        };
+        self.place.heard(true);
+        if let Err(error) = encoding::check_body(&body) {
+            return unsupported(&error);
+        }
+        // What is not text is no JSON either; the caller's parser words it.
+        let request = std::str::from_utf8(&body).unwrap_or_default();
+        // What the text took is given back first: it is never needed beside all that is made of it.
+        drop(charge);
+        let charge = match self.place.reserve(cost::of_calls(request)).await {
+            Ok(charge) => charge,
+            Err(error) => return crowded(&BodyError::Crowded(error)),
+        };
+        let begun = caller.receive(request, charge);
+        drop(body);
+        let answer = begun.await;
+        self.place.heard(false);
+        match answer {
+            Some(answer) => held(answer, &self.place),
+            None => with_status(StatusCode::NO_CONTENT),
+        }
+    }
+
     fn upgrade(&self, caller: Caller, request: &Request<Incoming>) -> Answer {
         match create_response_with_body(request, Body::default) {
-            Ok(response) => {
+            Ok(mut response) => {
+                if let Some(protocol) = subprotocol(request.headers()) {
+                    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+                }
                 *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(caller);
                 response
             }
@@ -95,7 +180,13 @@ impl hyper::service::Service<Request<Incoming>> for Http {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let http = self.clone();
-        Box::pin(async move { Ok(http.answer(request).await) })
+        http.is_answering.store(false, Ordering::Relaxed);
+        http.listed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::pin(async move {
+            let answer = http.answer(request).await;
+            http.is_answering.store(true, Ordering::Relaxed);
+            Ok(answer)
+        })
     }
 }
 
@@ -108,24 +199,49 @@ fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
     upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
-async fn post(caller: Caller, body: Incoming) -> Answer {
-    let options = caller.options.clone();
-    let body = Limited::new(body, options.message_bytes_max).collect();
-    let body = match tokio::time::timeout(options.body_timeout, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let why = format!("a request has at most {} bytes", options.message_bytes_max);
-            return last(text(StatusCode::PAYLOAD_TOO_LARGE, &why));
+/// An answer that counts until it is read.
+fn held(answer: String, place: &Place) -> Answer {
+    struct Held(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
         }
-        Ok(Err(_)) => return last(text(StatusCode::BAD_REQUEST, "the request's body is broken")),
-        Err(_) => return last(text(StatusCode::REQUEST_TIMEOUT, "the request's body took too long")),
-    };
-    // What is not text is no JSON either; the caller's parser words it.
-    let request = std::str::from_utf8(&body).unwrap_or_default();
-    match caller.receive(request).await {
-        Some(answer) => with_content(StatusCode::OK, "application/json", answer),
-        None => with_status(StatusCode::NO_CONTENT),
     }
+    let charge = place.hold(answer.len());
+    with_bytes(StatusCode::OK, "application/json", Bytes::from_owner(Held(answer, charge)))
+}
+
+/// The first subprotocol that the caller offers: one who offers any must be told one, and all are JSON-RPC here.
+fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let is_token = |name: &&str| !name.is_empty() && name.bytes().all(is_token_byte);
+    offered.map(str::trim).find(is_token)?.parse().ok()
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn unsupported(error: &EncodingError) -> Answer {
+    let answer = last(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error.to_string()));
+    let answer = with_header(answer, header::ACCEPT_ENCODING, "identity");
+    with_header(answer, HeaderName::from_static("accept-post"), "application/json")
+}
+
+fn no_service(error: &NoService) -> Answer {
+    match error {
+        NoService::NotHere { .. } => text(StatusCode::NOT_FOUND, &error.to_string()),
+        NoService::NotYet { seconds, .. } => {
+            let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            answer
+        }
+    }
+}
+
+fn crowded(error: &BodyError) -> Answer {
+    with_header(last(text(error.status(), &error.to_string())), header::RETRY_AFTER, "1")
 }
 
 /// Says that the connection ends here: the rest of its request is not going to be read.
@@ -151,7 +267,11 @@ fn text(status: StatusCode, text: &str) -> Answer {
 }
 
 fn with_content(status: StatusCode, kind: &'static str, content: String) -> Answer {
-    let mut answer = Response::new(Body::from(content));
+    with_bytes(status, kind, Bytes::from(content))
+}
+
+fn with_bytes(status: StatusCode, kind: &'static str, content: Bytes) -> Answer {
+    let mut answer = Response::new(Body::Whole(Full::new(content)));
     *answer.status_mut() = status;
     with_header(answer, header::CONTENT_TYPE, kind)
 }

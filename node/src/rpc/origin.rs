@@ -43,10 +43,17 @@ pub(super) struct Gate {
 pub(super) enum Refusal {
     #[error("a request needs one Host header that names a host")]
     NoHost,
-    #[error("this server answers under the name localhost only")]
-    ForeignHost,
-    #[error("web pages of this origin may not call this server")]
-    ForeignOrigin,
+    #[error(
+        "this server is for this machine and does not answer under the name {host:?}; for a reverse proxy that passes the \
+         name on, start it with --allow-origin https://{host} (allow_origin in a program), or let the proxy set Host to \
+         localhost"
+    )]
+    ForeignHost { host: String },
+    #[error(
+        "web pages of {origin:?} may not call this server; where they should, start it with --allow-origin {origin} \
+         (allow_origin in a program)"
+    )]
+    ForeignOrigin { origin: String },
 }
 
 impl Gate {
@@ -70,17 +77,18 @@ impl Gate {
         let host = only(headers.get_all(HOST).iter()).ok_or(Refusal::NoHost)?;
         let host: Authority = host.parse().map_err(|_| Refusal::NoHost)?;
         if self.is_loopback && !self.answers_to(host.host()) {
-            return Err(Refusal::ForeignHost);
+            return Err(Refusal::ForeignHost { host: shown(host.host()) });
         }
         if !headers.contains_key(ORIGIN) {
             return Ok(None);
         }
-        let origin = only(headers.get_all(ORIGIN).iter()).ok_or(Refusal::ForeignOrigin)?;
+        let unreadable = || Refusal::ForeignOrigin { origin: "?".into() };
+        let origin = only(headers.get_all(ORIGIN).iter()).ok_or_else(unreadable)?;
         if self.is_listed(origin) || is_own(origin, &host) {
             return Ok(headers.get(ORIGIN).cloned());
         }
         self.tell(origin);
-        Err(Refusal::ForeignOrigin)
+        Err(Refusal::ForeignOrigin { origin: shown(origin) })
     }
 
     /// Tells the operator, once for each origin, what would let the page in.
@@ -112,6 +120,10 @@ impl Gate {
     fn is_listed(&self, origin: &str) -> bool {
         self.allows_all || self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 fn only<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Option<&'a str> {
@@ -151,7 +163,7 @@ mod tests {
     const LOOPBACK: &str = "127.0.0.1:5555";
     const EVERYWHERE: &str = "0.0.0.0:5555";
 
-    fn admit(bound_to: &str, allow: &[&str], host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
+    fn admit(bound_to: &str, allow: &[&str], host: &str, origin: Option<&str>) -> Result<bool, &'static str> {
         let allow: Vec<_> = allow.iter().map(|&origin| origin.to_owned()).collect();
         let gate = Gate::new(&allow, bound_to.parse().expect("an address")).expect("origins");
         let mut headers = HeaderMap::new();
@@ -159,7 +171,11 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(ORIGIN, origin.parse().expect("a header"));
         }
-        gate.admit(&headers).map(|origin| origin.is_some())
+        gate.admit(&headers).map(|origin| origin.is_some()).map_err(|refusal| match refusal {
+            Refusal::NoHost => "no host",
+            Refusal::ForeignHost { .. } => "host",
+            Refusal::ForeignOrigin { .. } => "origin",
+        })
     }
 
     #[test]
@@ -173,10 +189,23 @@ mod tests {
     #[test]
     fn a_rebound_name_is_refused() {
         let page = Some("http://evil.example:5555");
-        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", None), Err(Refusal::ForeignHost));
-        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", page), Err(Refusal::ForeignHost));
-        assert_eq!(admit(LOOPBACK, &[], "127.0.0.1.evil.example", None), Err(Refusal::ForeignHost));
-        assert_eq!(admit(EVERYWHERE, &[], "evil.example:5555", page), Err(Refusal::ForeignOrigin));
+        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", None), Err("host"));
+        assert_eq!(admit(LOOPBACK, &[], "evil.example:5555", page), Err("host"));
+        assert_eq!(admit(LOOPBACK, &[], "127.0.0.1.evil.example", None), Err("host"));
+        assert_eq!(admit(EVERYWHERE, &[], "evil.example:5555", page), Err("origin"));
+    }
+
+    #[test]
+    fn a_refusal_names_the_option() {
+        let gate = Gate::new(&[], LOOPBACK.parse().expect("an address")).expect("origins");
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, "example.com".parse().expect("a header"));
+        let refusal = gate.admit(&headers).expect_err("a foreign host").to_string();
+        assert!(refusal.contains("--allow-origin https://example.com "), "{refusal}");
+        headers.insert(HOST, "localhost".parse().expect("a header"));
+        headers.insert(ORIGIN, "https://a.example".parse().expect("a header"));
+        let refusal = gate.admit(&headers).expect_err("a foreign origin").to_string();
+        assert!(refusal.contains("--allow-origin https://a.example "), "{refusal}");
     }
 
     #[test]
@@ -186,7 +215,7 @@ mod tests {
         for origin in
             ["http://127.0.0.1:80", "http://localhost:5555", "https://example.com", "null", "", "file://"]
         {
-            assert_eq!(admit(LOOPBACK, &[], host, Some(origin)), Err(Refusal::ForeignOrigin), "{origin}");
+            assert_eq!(admit(LOOPBACK, &[], host, Some(origin)), Err("origin"), "{origin}");
         }
         assert_eq!(admit(LOOPBACK, &["https://Example.com/"], host, Some("https://example.com")), Ok(true));
         assert_eq!(admit(LOOPBACK, &["*"], "example.com", Some("null")), Ok(true));
@@ -199,7 +228,7 @@ mod tests {
         headers.insert(HOST, LOOPBACK.parse().expect("a header"));
         let mut refuse = |origin: String| {
             headers.insert(ORIGIN, origin.parse().expect("a header"));
-            assert_eq!(gate.admit(&headers), Err(Refusal::ForeignOrigin));
+            assert!(matches!(gate.admit(&headers), Err(Refusal::ForeignOrigin { .. })));
             gate.told.lock().expect("no panic").len()
         };
         for _ in 0..3 {
@@ -220,6 +249,6 @@ mod tests {
         let (allow, page) = (["https://example.com"], Some("https://example.com"));
         assert_eq!(admit(LOOPBACK, &allow, "example.com", page), Ok(true));
         assert_eq!(admit(LOOPBACK, &allow, "example.com", None), Ok(false));
-        assert_eq!(admit(LOOPBACK, &allow, "other.example.com", None), Err(Refusal::ForeignHost));
+        assert_eq!(admit(LOOPBACK, &allow, "other.example.com", None), Err("host"));
     }
 }

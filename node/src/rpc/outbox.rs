@@ -1,6 +1,6 @@
 //! What waits to be written to one WebSocket: many messages leave with one flush, and their bytes are counted.
 //!
-//! Start from [`Outbox`]. Server and client write through it.
+//! Start from [`Outbox`]. The client writes through it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,11 +21,6 @@ impl Outbox {
     pub(super) fn push(&mut self, message: Message) {
         self.bytes += message.len();
         self.messages.push_back(message);
-        self.is_flushed = false;
-    }
-
-    /// The socket has written into its own buffer, as it does to answer a ping.
-    pub(super) fn expect_flush(&mut self) {
         self.is_flushed = false;
     }
 

@@ -3,21 +3,41 @@
 //! Start from [`RpcServer::bind`]. One task accepts; each connection has a task in its set, so that ending the first
 //! ends all.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connection;
-use super::files::{self, Files};
+use super::mounts::{Mounts, Starting};
 use super::origin::Gate;
+use super::places::{Admission, Places};
+use super::system::{allow_descriptors, give_back};
 use super::{RpcOptions, Service};
+
+/// Files and sockets that a process has open besides callers' connections.
+const DESCRIPTORS_BESIDES: u64 = 4_096;
+
+/// Bytes that the system buffers in each direction of a connection: enough for 25 Mbit/s around the world.
+const SYSTEM_BUFFER_BYTES: u32 = 512 << 10;
+
+/// Connections that the system has accepted and we have not.
+const CONNECTIONS_WAITING_MAX: u32 = 4_096;
+
+/// How long a new connection may say nothing although its own address opens more than there is room for. Its request is
+/// with the system already, as a rule; but a busy machine takes a moment to look.
+const SILENCE_GRACE: Duration = Duration::from_millis(200);
+
+/// How often those who wait for room are looked after.
+const WAITING_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often memory that callers no longer use may be given back to the system.
+const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves any number of [`Service`]s to callers, each under a path of its own.
 ///
@@ -41,21 +61,24 @@ pub struct RpcServer {
 }
 
 impl RpcServer {
-    /// Listens at `address`; port 0 takes any free port. Callers are answered 404 until something is mounted.
+    /// Listens at `address`; port 0 takes any free port. Callers are asked to come back (503) until something is mounted.
     ///
     /// # Errors
     ///
     /// Fails when the address can not be listened at, or when no page can have an origin of `allow_origin`.
     pub async fn bind(address: SocketAddr, options: RpcOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        // For these connections, and for all else that a host has open.
+        allow_descriptors(options.connections_max as u64 + DESCRIPTORS_BESIDES);
+        let listener = listen(address)?;
         let address = listener.local_addr()?;
         let gate = Gate::new(&options.allow_origin, address).map_err(|(origin, error)| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("no page has the origin `{origin}`: {error}"))
         })?;
         let shared = Arc::new(Shared {
             gate,
+            places: Places::new(&options),
             options: Arc::new(options),
-            services: RwLock::default(),
+            mounts: Mounts::default(),
             stopping: CancellationToken::new(),
         });
         let ended = CancellationToken::new();
@@ -72,13 +95,22 @@ impl RpcServer {
     ///
     /// A `/` at the end of a path means nothing. Connections that are open stay with the service they began with.
     pub fn mount(&self, path: &str, service: Arc<dyn Service>) {
-        let mut services = self.shared.services.write().unwrap_or_else(PoisonError::into_inner);
-        services.insert(mount_path(path).to_owned(), service);
+        self.shared.mounts.mount(path, service);
+    }
+
+    /// Asks callers of `path` to come back in a moment, until a service is mounted there.
+    pub fn prepare(&self, path: &str) -> Starting {
+        self.shared.mounts.prepare(path)
     }
 
     /// Where the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Connections at the moment.
+    pub fn connections(&self) -> usize {
+        self.shared.places.connections()
     }
 
     /// Accepts nobody any more and reads no more requests; returns when every connection has ended.
@@ -102,36 +134,25 @@ impl fmt::Debug for RpcServer {
     }
 }
 
+/// Sockets that hold no more in the system than a few messages: what a caller has sent and we have not read, and what
+/// it has not read, would otherwise grow to ten megabytes for each connection.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As tokio does: a restart must not wait for connections of before.
+    socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(SYSTEM_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(SYSTEM_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(CONNECTIONS_WAITING_MAX)
+}
+
 /// What every connection knows of its server.
 pub(super) struct Shared {
     pub(super) options: Arc<RpcOptions>,
     pub(super) gate: Gate,
-    /// By path, without a `/` at the end.
-    services: RwLock<HashMap<String, Arc<dyn Service>>>,
+    places: Arc<Places>,
+    pub(super) mounts: Mounts,
     pub(super) stopping: CancellationToken,
-}
-
-impl Shared {
-    pub(super) fn service_at(&self, path: &str) -> Option<Arc<dyn Service>> {
-        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
-        services.get(mount_path(path)).cloned()
-    }
-
-    /// The files that a path is about, and what it says below the place of these files. Of two services whose paths it
-    /// begins with, the one with the longer path is meant.
-    pub(super) fn files_at<'a>(&self, path: &'a str) -> Option<(Arc<dyn Files>, &'a str)> {
-        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
-        let (service, name) = path.rmatch_indices(files::PLACE).find_map(|(at, _)| {
-            let mount = &path[..at];
-            Some((services.get(mount)?.clone(), files::below(path, mount)?))
-        })?;
-        drop(services);
-        Some((service.files()?, name))
-    }
-}
-
-fn mount_path(path: &str) -> &str {
-    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The task that accepts connections.
@@ -145,11 +166,19 @@ struct Accepting {
 impl Accepting {
     async fn run(mut self, listener: TcpListener) {
         let stopping = self.shared.stopping.clone();
+        let mut waiting = tokio::time::interval(WAITING_INTERVAL);
+        let mut reclaim = tokio::time::interval(RECLAIM_INTERVAL);
         loop {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 Some(ended) = self.connections.join_next() => report(ended),
                 accepted = listener.accept() => self.accepted(accepted).await,
+                // Some stall, and others wait for what they hold.
+                _ = waiting.tick() => self.shared.places.serve_waiting(),
+                _ = reclaim.tick() => if self.shared.places.has_shrunk() {
+                    // It takes a while where much lies free.
+                    tokio::task::spawn_blocking(give_back);
+                }
             }
         }
         drop(listener);
@@ -160,12 +189,9 @@ impl Accepting {
 
     async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
-            Ok((stream, _)) if self.connections.len() >= self.shared.options.connections_max => {
-                refuse(&stream)
-            }
             Ok((stream, peer)) => {
                 tracing::trace!(%peer, "connection accepted");
-                self.connections.spawn(connection::serve(stream, self.shared.clone()));
+                self.admit(stream, peer.ip().to_canonical()).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -176,12 +202,23 @@ impl Accepting {
     }
 }
 
-/// Says why, as far as that fits into the socket at once: nobody waits for one connection too many.
-fn refuse(stream: &TcpStream) {
-    tracing::debug!("one connection too many");
-    let _either_way = stream.try_write(
-        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n",
-    );
+impl Accepting {
+    async fn admit(&mut self, stream: TcpStream, address: IpAddr) {
+        let Shared { options, places, stopping, .. } = &*self.shared;
+        let is_proxied = options.trust_proxy.contains(&address);
+        let place = loop {
+            match places.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
+                Admission::Place(place) => break place,
+                Admission::Full => return connection::refuse(&stream),
+                // Further newcomers wait with the system.
+                Admission::Wait(left) => tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = tokio::time::sleep(left) => {}
+                },
+            }
+        };
+        self.connections.spawn(connection::serve(stream, place, is_proxied, self.shared.clone()));
+    }
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {

@@ -74,6 +74,10 @@ impl Service for Sample {
             match call.method.as_str() {
                 "echo" => Ok(Some(call.args)),
                 "nothing" => Ok(None),
+                "later" => {
+                    tokio::task::yield_now().await;
+                    Ok(Some(call.args))
+                }
                 "user" => Ok(Some(raw(&json!(call.user_id)))),
                 "throw" => Err(RpcError::of_script("TypeError".into(), "no \"luck\"".into())),
                 "wait" => {

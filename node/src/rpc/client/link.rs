@@ -19,11 +19,10 @@ use tokio::time::Interval;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::{ClientError, ClientOptions};
+use super::{ClientError, ClientOptions, WRITE_BUFFER_BYTES};
 use crate::rpc::RpcError;
 use crate::rpc::linger::linger;
 use crate::rpc::outbox::Outbox;
-use crate::rpc::session::WRITE_BUFFER_BYTES;
 use crate::rpc::stall::Stall;
 
 pub(super) type Socket = WebSocketStream<Stall<TcpStream>>;

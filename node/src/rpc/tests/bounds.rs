@@ -118,39 +118,65 @@ async fn a_caller_who_reads_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_caller_who_reads_too_slowly_is_cut_off() {
-    let options =
-        RpcOptions { backlog_bytes_max: 100_000, write_timeout: 3 * SHORT, ..RpcOptions::default() };
+async fn a_caller_who_reads_next_to_nothing_is_cut_off() {
+    let options = RpcOptions { write_timeout: 3 * SHORT, ..RpcOptions::default() };
     let (server, _) = serve(options).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
-    for id in 0..100 {
+    for id in 0..30 {
         socket.send(call(id, "repeat", &json!([1_000_000]))).await;
     }
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 100];
     let mut read = 0;
     soon(async {
-        // Fast enough that the server can always write something.
+        // Never so little that no write could go on, and less than the pace that is asked for.
         while let Ok(bytes @ 1..) = socket.0.get_mut().read(&mut buffer).await {
             read += bytes;
             tokio::time::sleep(SHORT / 4).await;
+            if server.connections() == 0 {
+                return;
+            }
         }
     })
     .await;
-    assert!(read < 100_000_000, "{read}");
+    assert!(read < 30_000_000, "{read}");
     is_well(server.local_addr()).await;
 }
 
 #[tokio::test]
-async fn a_burst_of_answers_reaches_who_reads_them() {
-    let (server, sample) = serve(RpcOptions { backlog_bytes_max: 100_000, ..RpcOptions::default() }).await;
+async fn a_slow_reader_gets_everything_at_its_own_pace() {
+    let options =
+        RpcOptions { backlog_bytes_max: 100_000, write_timeout: 3 * SHORT, ..RpcOptions::default() };
+    let (server, sample) = serve(options).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
-    for id in 0..40 {
-        socket.send(call(id, "wait", &json!(["x".repeat(90_000)]))).await;
+    for id in 0..50 {
+        socket.send(call(id, "repeat", &json!([1_000_000]))).await;
     }
-    sample.has_calls(40).await;
-    sample.open.add_permits(40);
-    for _ in 0..40 {
-        assert!(socket.text().await.len() > 90_000);
+    tokio::time::sleep(SHORT).await;
+    assert!(sample.called().len() < 50, "what nobody reads is not asked for");
+    for _ in 0..50 {
+        assert!(socket.text().await.len() > 1_000_000);
+        tokio::time::sleep(SHORT / 20).await;
+    }
+}
+
+#[tokio::test]
+async fn results_of_a_new_caller_are_not_taken_for_short() {
+    let (server, sample) = serve(RpcOptions::default()).await;
+    let mut socket = Socket::open(server.local_addr(), "/").await;
+    for id in 0..128 {
+        socket.send(call(id, "wait", &json!(["x".repeat(900)]))).await;
+    }
+    sample.has_calls(8).await;
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(sample.called().len(), 8, "eight of the longest fill the backlog");
+    sample.open.add_permits(60);
+    for _ in 0..60 {
+        socket.text().await;
+    }
+    sample.has_calls(128).await;
+    sample.open.add_permits(68);
+    for _ in 0..68 {
+        socket.text().await;
     }
 }
 
@@ -182,9 +208,12 @@ async fn a_post_whose_answer_nobody_reads_is_cut_off() {
 async fn one_connection_too_many_is_refused() {
     let (server, _) = serve(RpcOptions { connections_max: 2, ..RpcOptions::default() }).await;
     let address = server.local_addr();
-    let first = Socket::open(address, "/").await;
+    let mut first = Socket::open(address, "/").await;
     let mut second = Socket::open(address, "/").await;
-    assert_eq!(status_of(&exchange(address, b"").await), "503");
+    for socket in [&mut first, &mut second] {
+        socket.ask(call(1, "echo", &json!([]))).await;
+    }
+    assert_eq!(status_of(&exchange(address, b"").await), "503", "both have spoken just now");
     second.ask(call(1, "echo", &json!([]))).await;
     drop(first);
     soon(async {
@@ -193,6 +222,27 @@ async fn one_connection_too_many_is_refused() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_oldest_silent_connection_makes_room() {
+    let (server, _) = serve(RpcOptions { connections_max: 3, ..RpcOptions::default() }).await;
+    let address = server.local_addr();
+    let mut honest = Socket::open(address, "/").await;
+    honest.ask(call(1, "echo", &json!([]))).await;
+    let mut silent = TcpStream::connect(address).await.expect("it listens");
+    let mut half_said = TcpStream::connect(address).await.expect("it listens");
+    half_said.write_all(b"POST / HT").await.expect("it listens");
+    let mut newcomers = vec![];
+    for ended in [&mut silent, &mut half_said] {
+        let mut newcomer = Socket::open(address, "/").await;
+        newcomer.ask(call(1, "echo", &json!([]))).await;
+        newcomers.push(newcomer);
+        let mut text = String::new();
+        soon(ended.read_to_string(&mut text)).await.expect("text");
+        assert_eq!(status_of(&text), "503", "{text}");
+    }
+    honest.ask(call(1, "echo", &json!([]))).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{serve, soon};
-use crate::rpc::{ClientError, ClientOptions, RpcClient, RpcOptions};
+use crate::rpc::{ClientError, ClientOptions, RpcClient, RpcOptions, RpcServer};
 
 async fn connect(url: &str) -> RpcClient {
     soon(RpcClient::connect(url, ClientOptions::default())).await.expect("it listens")
@@ -50,19 +50,13 @@ async fn the_user_joins_the_query() {
 
 #[tokio::test]
 async fn many_calls_share_a_connection() {
-    let (server, sample) = serve(RpcOptions::default()).await;
+    let (server, _) = serve(RpcOptions::default()).await;
     let client = connect(&format!("ws://{}/", server.local_addr())).await;
-    let late = client.call("wait", &["late"]);
     let many = futures::future::join_all((0..1000).map(|number| {
         let client = &client;
         async move { assert_eq!(text(client.call("echo", &[number]).await), format!("[{number}]")) }
     }));
-    let release = async {
-        many.await;
-        sample.open.add_permits(1);
-    };
-    let (late, ()) = soon(futures::future::join(late, release)).await;
-    assert_eq!(text(late), r#"["late"]"#);
+    soon(many).await;
 }
 
 #[tokio::test]
@@ -97,13 +91,31 @@ async fn what_is_no_service_is_told_apart() {
         assert!(matches!(connect(url.into(), super::PATIENCE).await, ClientError::Url { .. }), "{url}");
     }
     let error = connect(format!("ws://{address}/missing"), super::PATIENCE).await;
-    assert!(matches!(error, ClientError::Upgrade { .. }) && error.to_string().contains("404"), "{error}");
+    assert!(matches!(error, ClientError::Refused { status: 404, .. }), "{error}");
+    assert!(error.to_string().contains("there is one at /"), "{error}");
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("ws://{}/", silent.local_addr().expect("an address"));
     let error = connect(url.clone(), Duration::from_millis(50)).await;
     assert!(matches!(error, ClientError::ConnectTimeout { .. }), "{error}");
     drop(silent);
     assert!(matches!(connect(url, super::PATIENCE).await, ClientError::Connect { .. }));
+}
+
+#[tokio::test]
+async fn a_service_that_starts_is_waited_for() {
+    let server = RpcServer::bind(([127, 0, 0, 1], 0).into(), RpcOptions::default()).await.expect("a port");
+    let url = format!("ws://{}/", server.local_addr());
+    server.prepare("/").replayed(1, 2);
+    let options = ClientOptions { start_timeout: Duration::from_millis(50), ..ClientOptions::default() };
+    let error = soon(RpcClient::connect(&url, options)).await.expect_err("it is not there yet");
+    assert!(matches!(error, ClientError::NotYet { .. }), "{error}");
+    assert!(error.to_string().contains("replayed 1 of 2"), "{error}");
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.mount("/", super::Sample::new());
+    };
+    let (client, ()) = soon(futures::future::join(connect(&url), later)).await;
+    assert_eq!(text(client.call("echo", &[1]).await), "[1]");
 }
 
 /// What becomes of a call when the server answers it with `messages` and then drops the connection.

@@ -105,12 +105,11 @@ async fn a_batch_is_answered_at_once_without_its_notifications() {
         {"jsonrpc":"2.0","id":3,"method":"handshake"}
     ]"#;
     let answers = answers(&[batch]).await;
-    let mut answers: Vec<Value> = serde_json::from_str(&answers[0]).expect("an array");
-    answers.sort_by_key(|answer| answer["id"].as_u64());
+    let answers: Vec<Value> = serde_json::from_str(&answers[0]).expect("an array");
     let ids: Vec<_> = answers.iter().map(|answer| answer["id"].as_u64()).collect();
-    assert_eq!(ids, [None, None, Some(1), Some(2), Some(3)]);
-    assert_eq!(answers[0]["error"]["code"], -32600);
-    assert_eq!(answers[2]["result"], json!([1]));
+    assert_eq!(ids, [Some(1), None, None, Some(2), Some(3)]);
+    assert_eq!(answers[1]["error"]["code"], -32600);
+    assert_eq!(answers[0]["result"], json!([1]));
 }
 
 #[tokio::test]
@@ -139,20 +138,63 @@ async fn notifications_are_called_but_not_answered() {
 }
 
 #[tokio::test]
-async fn calls_begin_in_order_and_answers_leave_when_they_are_ready() {
+async fn calls_begin_at_once_and_answers_keep_their_order() {
     let (server, sample) = serve(RpcOptions::default()).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
-    for (id, method) in [(1, "wait"), (2, "nothing"), (3, "wait"), (4, "echo")] {
+    for (id, method) in
+        [(1, "wait"), (2, "nothing"), (3, "wait"), (4, "missing"), (5, "handshake"), (6, "echo")]
+    {
         socket.send(call(id, method, &json!([]))).await;
     }
-    let mut first = [socket.text().await, socket.text().await];
-    first.sort();
-    assert!(first[0].contains(r#""id":2"#) && first[1].contains(r#""id":4"#), "{first:?}");
-    assert_eq!(sample.called(), ["wait", "nothing", "wait", "echo"]);
+    sample.has_calls(5).await;
+    assert_eq!(sample.called(), ["wait", "nothing", "wait", "missing", "echo"]);
     sample.open.add_permits(2);
-    let mut last = [socket.text().await, socket.text().await];
-    last.sort();
-    assert!(last[0].contains(r#""id":1"#) && last[1].contains(r#""id":3"#), "{last:?}");
+    for id in 1..=6 {
+        let answer = socket.text().await;
+        assert!(answer.contains(&format!(r#""id":{id},"#)), "{id}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_answers_keep_the_order_of_their_calls() {
+    const COUNT: u64 = 6_000;
+    let (server, _) = serve(RpcOptions::default()).await;
+    let (mut sender, mut receiver) =
+        futures::StreamExt::split(Socket::open(server.local_addr(), "/").await.0);
+    let send = async {
+        for id in 0..COUNT {
+            // Some are ready at once, some a moment later, a few are batches, some are refused.
+            let text = match id % 7 {
+                0 => format!("[{},{}]", call(id, "later", &json!([])), call(id, "nothing", &json!([]))),
+                1 | 4 => call(id, "later", &json!([])),
+                2 => call(id, "missing", &json!([])),
+                3 => call(id, "handshake", &json!([])),
+                _ => call(id, "echo", &json!([])),
+            };
+            sender.send(Message::text(text)).await.expect("it is open");
+        }
+    };
+    let receive = async {
+        for id in 0..COUNT {
+            let message = futures::StreamExt::next(&mut receiver).await.expect("open").expect("a message");
+            let answer: Value = serde_json::from_str(message.to_text().expect("text")).expect("JSON");
+            let first = answer.get(0).unwrap_or(&answer);
+            assert_eq!(first["id"], id, "{answer}");
+        }
+    };
+    soon(futures::future::join(send, receive)).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_its_own_order() {
+    let (server, _) = serve(RpcOptions::default()).await;
+    let mut socket = Socket::open(server.local_addr(), "/").await;
+    let methods = ["later", "nothing", "missing", "later", "handshake", "echo", "throw", "later"];
+    let calls: Vec<_> = (0..80).map(|id| call(id, methods[id as usize % 8], &json!([]))).collect();
+    let answers: Vec<Value> =
+        serde_json::from_str(&socket.ask(format!("[{}]", calls.join(","))).await).expect("an array");
+    let ids: Vec<_> = answers.iter().filter_map(|answer| answer["id"].as_u64()).collect();
+    assert_eq!(ids, (0..80).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -191,6 +233,62 @@ async fn binary_messages_and_broken_text_are_closed() {
     let frame = [0x81, 0x81, 0, 0, 0, 0, 0xff];
     soon(tokio::io::AsyncWriteExt::write_all(socket.0.get_mut(), &frame)).await.expect("it is open");
     assert_eq!(socket.close_code().await, Some(1007));
+}
+
+/// Bytes of a frame of a caller, with a mask that changes nothing.
+fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short payload");
+    [&[head, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+#[tokio::test]
+async fn what_is_not_web_socket_is_closed() {
+    let request = call(1, "echo", &json!([]));
+    let long = [[0x81, 0xff].as_slice(), &u64::MAX.to_be_bytes(), &[0; 4]].concat();
+    for (bytes, code) in [
+        (vec![0x81, 0x01, b'x'], Some(1002)),
+        (frame(0xc1, b"x"), Some(1002)),
+        (frame(0x80, b"x"), Some(1002)),
+        (frame(0x83, b"x"), Some(1002)),
+        (frame(0x8b, b"x"), Some(1002)),
+        (frame(0x09, b"x"), Some(1002)),
+        ([frame(0x01, b"["), frame(0x81, b"]")].concat(), Some(1002)),
+        ([&[0x89, 0xfe, 0, 126, 0, 0, 0, 0], [b'x'; 126].as_slice()].concat(), Some(1002)),
+        (long, Some(1009)),
+        (frame(0x88, b"x"), Some(1002)),
+        (frame(0x88, &[0x03, 0xed]), Some(1002)),
+        (frame(0x88, &[0x03, 0xe8, 0xff]), Some(1007)),
+        (frame(0x88, &[0x0f, 0xa0]), Some(4000)),
+        (frame(0x88, b""), None),
+        ([frame(0x01, &request.as_bytes()[..9]), frame(0x80, b"\xff")].concat(), Some(1007)),
+    ] {
+        let (server, sample) = serve(RpcOptions::default()).await;
+        let mut socket = Socket::open(server.local_addr(), "/").await;
+        soon(tokio::io::AsyncWriteExt::write_all(socket.0.get_mut(), &bytes)).await.expect("it is open");
+        assert_eq!(socket.close_code().await, code, "{bytes:x?}");
+        assert!(sample.called().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_pieces_with_pings_between() {
+    let (server, _) = serve(RpcOptions::default()).await;
+    let mut socket = Socket::open(server.local_addr(), "/").await;
+    let request = call(1, "echo", &json!(["é"]));
+    for (index, byte) in request.bytes().enumerate() {
+        let head = if index == 0 {
+            0x01
+        } else if index + 1 == request.len() {
+            0x80
+        } else {
+            0
+        };
+        let bytes = [frame(head, &[byte]), frame(0x89, b"hi")].concat();
+        for byte in bytes {
+            soon(tokio::io::AsyncWriteExt::write_all(socket.0.get_mut(), &[byte])).await.expect("it is open");
+        }
+    }
+    assert_eq!(socket.text().await, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[\"é\"]}");
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! How much memory the calls of a message take: JSON grows when it is read, some of it a hundredfold.
+
+/// A member of an object, with its part of a tree's nodes, which may be half empty.
+const MEMBER_BYTES: usize = 112;
+/// The nodes of an object that has any member: one at least, with room for eleven.
+const OBJECT_BYTES: usize = 640;
+/// An item of an array.
+const ITEM_BYTES: usize = 32;
+/// The least that an array with anything in it takes.
+const ARRAY_BYTES: usize = 4 * ITEM_BYTES;
+/// What an allocation takes besides the text in it.
+const TEXT_BYTES: usize = 32;
+
+/// Bytes that what is read from `json` takes, at most. It need not be JSON.
+pub(super) fn of_calls(json: &str) -> usize {
+    // One bit for each level, set for objects; what nests deeper is refused when it is read.
+    let (mut levels, mut is_text, mut bytes) = (0_u128, false, json.len());
+    let mut rest = json.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => {
+                is_text = !is_text;
+                bytes += TEXT_BYTES / 2;
+            }
+            b'\\' if is_text => drop(rest.next()),
+            _ if is_text => (),
+            b'{' => {
+                levels = levels << 1 | 1;
+                bytes += OBJECT_BYTES;
+            }
+            b'[' => {
+                levels <<= 1;
+                bytes += ARRAY_BYTES;
+            }
+            b'}' | b']' => levels >>= 1,
+            b',' => bytes += if levels & 1 == 1 { MEMBER_BYTES } else { ITEM_BYTES },
+            _ => (),
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_costs_more_than_its_text() {
+        assert_eq!(of_calls(""), 0);
+        assert_eq!(of_calls("12"), 2);
+        assert!(of_calls(&"{},".repeat(1_000)) > 640_000);
+        assert!(of_calls(&format!("[{}0]", "0,".repeat(1_000))) >= 32_000);
+        let text = format!("[\"{}\"]", r#"\",{[{"#.repeat(1_000));
+        assert!(of_calls(&text) < text.len() + 1_000, "what stands in a text is no structure");
+        assert!(of_calls(r#"["\\",[[]]]"#) > 3 * ARRAY_BYTES);
+    }
+}
