@@ -10,7 +10,7 @@ use libvms_protocol::entry::{Entry, Limits, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Place, run, text, vms};
+use crate::harness::{Place, confine, run, text, vms};
 
 /// Results and errors that JavaScript's own text says otherwise than the log can.
 const TRICKS: &str = r"
@@ -128,6 +128,7 @@ fn every_answer_is_what_the_log_holds() {
 
 #[test]
 fn the_rust_api_answers_what_the_log_holds() {
+    confine();
     let directory = tempfile::tempdir().expect("a directory");
     let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Relaxed).expect("deployed");
@@ -163,6 +164,7 @@ fn what_was_acknowledged_is_in_the_archive_that_readers_open() {
 
 #[test]
 fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
+    confine();
     let directory = tempfile::tempdir().expect("a directory");
     let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Sync).expect("deployed");
