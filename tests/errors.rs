@@ -1,16 +1,19 @@
 //! What becomes of a script's errors: for callers, in the log, and for the operator.
 
-use libvms::rpc::{ClientError, RpcError};
-use serde_json::json;
+use std::fs;
+use std::path::Path;
 
-use crate::harness::{Client, Place, run};
+use libvms::rpc::{ClientError, RpcError};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Host, Place, program, run, text, vms};
 
 const CODED: &str = "exports.coded = (code, data) => { throw Object.assign(new RangeError('m'), { code, data }) }
     exports.plain = () => { throw new Error('m') }
     exports.deep = (levels) => { let data = 1; while (levels--) data = [data]; throw Object.assign(new Error('m'), { data }) }";
 
 /// The error of a call that must fail.
-async fn error(client: &Client, method: &str, args: serde_json::Value) -> RpcError {
+async fn error(client: &Client, method: &str, args: Value) -> RpcError {
     match client.try_call(method, args).await {
         Err(ClientError::Rpc(error)) => error,
         other => panic!("{method}: {other:?}"),
@@ -33,7 +36,7 @@ fn an_errors_code_and_data_reach_caller_and_log() {
         let host = place.host();
         let client = host.client().await;
         for (args, code, details, _) in &cases {
-            let RpcError { code: told_code, message, data, details: told } =
+            let RpcError { code: told_code, message, data, details: told, .. } =
                 error(&client, "coded", args.clone()).await;
             assert_eq!(
                 (told_code, message.as_str(), data.as_deref()),
@@ -58,4 +61,200 @@ fn an_errors_code_and_data_reach_caller_and_log() {
         assert_eq!(entry["result"], json!({ "err": err }), "{args}");
     }
     place.assert_agrees();
+}
+
+/// Ends a host in order, and gives what it has said on stderr.
+fn said_by(host: Host) -> String {
+    host.signal("TERM");
+    let (code, stderr) = host.wait_with_stderr();
+    assert_eq!(code, Some(0), "{stderr}");
+    stderr
+}
+
+const THROWING: &str = "const inner = (n) => {
+  if (n > 1) throw new RangeError('far')
+  return n
+}
+exports.outer = (n) => inner(n)
+exports.mapped = () => [1, 2].map(n => inner(n))
+exports.later = async () => { await null; return inner(2) }
+exports.text = () => { throw 'no place' }
+exports.files = async () => System.files.readFile('/nothing')
+exports.forged = () => { const error = new Error('a\\nWARN script: b'); error.stack = 'at x (script.js:1:1)\\u001b[2J\\nWARN c'; throw error }";
+
+#[test]
+fn the_operator_is_told_where_a_call_threw_and_callers_are_not() {
+    let place = Place::new(THROWING);
+    let script = place.script().display().to_string();
+    let stderr = run(async {
+        let host = place.host();
+        let client = host.client().await;
+        for method in ["outer", "mapped", "later", "text", "files", "forged"] {
+            let answered = error(&client, method, json!([2])).await;
+            assert_eq!(answered.stack, None, "{method}");
+            let told = [Some(answered.message), answered.data].into_iter().flatten().collect::<String>();
+            assert!(!told.contains(&script), "{method}: {told}");
+        }
+        said_by(host)
+    });
+    for line in [
+        format!("RangeError: far (at {script}:2:"),
+        format!("  at inner ({script}:2:"),
+        format!("  at <anonymous> ({script}:5:"),
+        "  at map (native)".into(),
+        format!("  at <anonymous> ({script}:6:"),
+        "Error: no place ".into(),
+        format!("NotFoundError: /nothing is not there (at {script}:9:"),
+        format!("  at <anonymous> ({script}:9:"),
+    ] {
+        assert!(stderr.contains(&line), "{line}\n{stderr}");
+    }
+    for word in ["invoke", "eval_script", "apply (native)", "\u{1b}", "\nWARN"] {
+        assert!(!stderr.contains(word), "{word}\n{stderr}");
+    }
+    place.assert_agrees();
+}
+
+#[test]
+fn callers_are_told_the_stack_where_the_host_shows_it() {
+    let place = Place::new(THROWING);
+    let script = place.script().display().to_string();
+    run(async {
+        let host = place.host_with(&["--show-stacks"]);
+        let answered = error(&host.client().await, "outer", json!([2])).await;
+        let stack = answered.stack.expect("a stack");
+        assert!(
+            stack.contains(&format!("at <anonymous> ({script}:5:")) && !stack.contains("invoke"),
+            "{stack}"
+        );
+        let shown = vms(["call", host.url(), "outer", "2"]);
+        assert!(
+            text(&shown.stderr).contains(&format!("error: RangeError: far\n  at inner ({script}:2:")),
+            "{shown:?}"
+        );
+        assert_eq!(error(&host.client().await, "text", json!([])).await.stack, None);
+    });
+    let logged = place.log();
+    assert_eq!(logged[1]["result"], json!({ "err": { "name": "RangeError", "message": "far" } }));
+}
+
+#[test]
+fn what_a_script_sees_of_its_stack_names_no_file_of_the_host() {
+    let place = Place::new("exports.f = () => new Error('x').stack");
+    let stack = run(async { place.host().client().await.call("f", json!([])).await });
+    let stack = stack.as_str().expect("a text").to_owned();
+    assert!(
+        stack.contains("script.js:1:") && !stack.contains(&place.script().display().to_string()),
+        "{stack}"
+    );
+}
+
+const TALKING: &str = "console.error('loading')
+exports.init = () => console.warn('beginning')
+exports.f = () => { console.log('said'); console.error('failed', { a: 1 }); console.error('two\\nlines \\u001b[2J') }";
+
+#[test]
+fn a_script_is_heard_once_and_as_loud_as_it_speaks() {
+    let place = Place::new(TALKING);
+    let call = |options: &[&str]| {
+        run(async {
+            let host = place.host_with(options);
+            host.client().await.call("f", json!([])).await;
+            said_by(host)
+        })
+    };
+    let first = call(&[]);
+    for said in [
+        "ERROR script: loading",
+        "WARN script: beginning",
+        "ERROR script: failed {\"a\":1} block=2 method=\"f\"",
+    ] {
+        assert_eq!(first.matches(said).count(), 1, "{said}\n{first}");
+    }
+    assert!(!first.contains("said") && !first.contains('\u{1b}'), "{first}");
+    assert!(
+        first.contains("ERROR script: two block") && first.contains("ERROR script: lines \\u{1b}[2J block"),
+        "{first}"
+    );
+    // Started again: what was said then is not said again.
+    let again = call(&["-v"]);
+    assert!(!again.contains("loading") && !again.contains("beginning"), "{again}");
+    assert_eq!(
+        (again.matches("failed").count(), again.matches("INFO script: said").count()),
+        (1, 1),
+        "{again}"
+    );
+    let replayed = call(&["-vv"]);
+    let old: Vec<&str> = replayed.lines().filter(|line| line.contains("failed")).collect();
+    assert_eq!(old.iter().filter(|line| line.contains("replayed=true")).count(), 2, "{replayed}");
+    assert_eq!(old.len(), 3, "{replayed}");
+}
+
+#[test]
+fn callers_cannot_flood_the_operator() {
+    let place = Place::new(
+        "exports.f = (n) => { throw new Error('x'.repeat(n)) }
+        exports.g = () => { for (let n = 0; n < 2000; n++) console.error('y'.repeat(20)) }",
+    );
+    let stderr = run(async {
+        let host = place.host();
+        let client = host.client().await;
+        let _long = error(&client, "f", json!([16_000])).await;
+        for _ in 0..300 {
+            let _error = error(&client, "f", json!([20])).await;
+        }
+        client.call("g", json!([])).await;
+        said_by(host)
+    });
+    // 100 lines at once, and a few for the time that it took.
+    let lines = stderr.lines().count();
+    assert!((90..1_000).contains(&lines), "{lines} lines");
+    assert!(stderr.lines().all(|line| line.len() < 1_200), "{stderr}");
+}
+
+/// What a host says that does not start, without and with `--json`.
+fn refused(script: &Path, data: &Path) -> (String, Value) {
+    let mut host = program();
+    let host = host.arg("host").arg(script).arg("--dir").arg(data).args(["--port", "0"]);
+    let plain = host.output().expect("vms starts");
+    assert_eq!(plain.status.code(), Some(2), "{plain:?}");
+    let structured = host.arg("--json").output().expect("vms starts");
+    let event = serde_json::from_slice(&structured.stderr).expect("one object");
+    (text(&plain.stderr).to_owned(), event)
+}
+
+#[test]
+fn a_deployment_that_fails_says_where() {
+    let place = Place::new("");
+    let script = place.script().display().to_string();
+    for (code, why, frame) in [
+        (
+            "\nconst f = () => { throw new TypeError('here') }\nf()",
+            "TypeError: here (at FILE:2:",
+            "at f (FILE:2:",
+        ),
+        ("let a = 1\nlet a = 2", "SyntaxError", "at FILE:2:"),
+        ("nowhere()", "ReferenceError: nowhere is not defined (at FILE:1:", "at <eval> (FILE:1:"),
+        (
+            "exports.f = () => 1\nexports.init = async () => {\n  await null\n  throw new Error('no')\n}",
+            "init failed: Error: no (at FILE:4:",
+            "FILE:4:",
+        ),
+        (
+            "const deep = () => { null.x }\nexports.init = () => deep()",
+            "TypeError",
+            "at <anonymous> (FILE:2:",
+        ),
+        ("exports.init = () => System.files.readFile('/none')", "NotFoundError", "at <anonymous> (FILE:1:"),
+    ] {
+        fs::write(place.script(), code).expect("writable");
+        let (plain, event) = refused(&place.script(), &place.data());
+        for part in [why, frame] {
+            let part = part.replace("FILE", &script);
+            assert!(plain.contains(&part), "{part}\n{plain}");
+        }
+        assert!(!plain.contains("eval_script") && !plain.contains("invoke"), "{plain}");
+        assert!(event["stack"].as_str().is_some_and(|stack| stack.contains(&script)), "{event}");
+        assert_eq!(plain.matches(why.split(" (at").next().unwrap_or(why)).count(), 1, "{plain}");
+    }
 }

@@ -107,7 +107,7 @@ fn some_reply(dice: &mut Dice) -> FileReply {
     match dice.below(4) {
         0 => Ok(FileAnswer::Ok),
         1 => Ok(FileAnswer::Content(vec![0xff; dice.below(100_000)])),
-        2 => Ok(FileAnswer::Names(vec!["name".into(); dice.below(1_000)])),
+        2 => Ok(FileAnswer::Names { names: vec!["name".into(); dice.below(1_000)], passed: dice.draw() }),
         _ => Err(Thrown::new("NotFoundError", "\u{0}")),
     }
 }
@@ -161,8 +161,15 @@ fn say_to_driver(dice: &mut Dice) {
                 fuel: dice.draw(),
                 output: dice.draw(),
                 result: dice.draw(),
+                stack: None,
             }),
-            Report::File(libvms::vm::message::FileRequest::List { path: "/".into(), recursive: true }),
+            Report::File(libvms::vm::message::FileRequest::List {
+                path: "/".into(),
+                recursive: true,
+                offset: 0,
+                limit: None,
+                reverse: false,
+            }),
         ];
         let frames: Vec<u8> = (0..dice.below(5))
             .flat_map(|_| frame(&Frame::Report(&reports[dice.below(reports.len())])))

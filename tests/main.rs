@@ -17,6 +17,7 @@ mod dice;
 mod embedding;
 mod errors;
 mod export;
+mod file_calls;
 mod findings;
 mod formats;
 #[cfg(target_os = "linux")]

@@ -231,7 +231,7 @@ fn computed(process: u32) -> Duration {
 /// An archive that takes everything and has nothing.
 fn answer(request: &FileRequest) -> FileReply {
     match request {
-        FileRequest::List { .. } => Ok(FileAnswer::Names(vec![])),
+        FileRequest::List { .. } => Ok(FileAnswer::Names { names: vec![], passed: 0 }),
         request if request.is_write() => Ok(FileAnswer::Ok),
         _ => Err(Thrown::new("NotFoundError", "nothing there")),
     }

@@ -44,7 +44,7 @@ fn call(method: &str, args: &str) -> Request {
 fn answer(request: &FileRequest) -> FileReply {
     match request {
         FileRequest::Read { path } if path == "/odd" => Ok(FileAnswer::Content(vec![0xff, 0x00, 0x41])),
-        FileRequest::List { .. } => Ok(FileAnswer::Names(vec!["a".into(), "ü".into()])),
+        FileRequest::List { .. } => Ok(FileAnswer::Names { names: vec!["a".into(), "ü".into()], passed: 0 }),
         request if request.is_write() => Ok(FileAnswer::Ok),
         _ => Err(Thrown::new("NotFoundError", "nothing there")),
     }

@@ -5,6 +5,7 @@
 //! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libvms_protocol::entry::call::is_own_code;
@@ -13,9 +14,9 @@ use libvms_protocol::identity::PublicKey;
 use libvms_protocol::limits::RESULT_BYTES_MAX;
 use libvms_protocol::value::Value;
 use thiserror::Error;
-use tracing::debug;
 
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
+use crate::diagnostics::{self, Moment, Operator, ScriptStack};
 use crate::vm::message::{self, Load, LoadFailure, Loaded, Report, Request};
 use crate::vm::{Worker, WorkerError};
 
@@ -29,8 +30,9 @@ pub struct Execution<S> {
     log: PublicKey,
     format: Format,
     archive: Archive<S>,
-    in_flight: VecDeque<u64>,
+    in_flight: VecDeque<(u64, String)>,
     loaded: Loaded,
+    operator: Option<Arc<Operator>>,
 }
 
 /// A call that is over.
@@ -44,6 +46,8 @@ pub struct Finished {
     pub fuel: u64,
     /// What it used of its other limits.
     pub used: Used,
+    /// Where it threw, if something with a stack was thrown. Not in the log.
+    pub stack: Option<ScriptStack>,
 }
 
 /// What a call has used of its limits beside fuel.
@@ -117,19 +121,36 @@ impl<S: ArchiveStore> Execution<S> {
         script: Script<'_>,
         archive: Archive<S>,
     ) -> Result<Self, LoadError> {
+        Self::load_for(log, block, script, archive, None)
+    }
+
+    /// As [`Execution::load`], for the operator of a service: what the script says is told as news.
+    pub(crate) fn load_for(
+        log: PublicKey,
+        block: u64,
+        script: Script<'_>,
+        archive: Archive<S>,
+        operator: Option<Arc<Operator>>,
+    ) -> Result<Self, LoadError> {
         let worker = Worker::start(script.limits).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
         let loaded = Loaded::default();
-        let mut execution = Self { worker, log, format: script.format, archive, in_flight, loaded };
+        let format = script.format;
+        let mut execution = Self { worker, log, format, archive, in_flight, loaded, operator };
         let seed = entry::seed(&log, block, script.at);
         let load = Load { code: script.code.into(), at: script.at, seed };
         execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
-        match execution.next_report(Phase::Loading)? {
+        match execution.next_report(Moment { block, method: None })? {
             Report::Loaded(Ok(loaded)) => execution.loaded = loaded,
             Report::Loaded(Err(failure)) => return Err(LoadError::Script(failure)),
             _ => return Err(ExecutionError::Protocol("a call").into()),
         }
         Ok(execution)
+    }
+
+    /// From now on, what the script says is news for this operator, and not said again by a replay.
+    pub(crate) fn tell(&mut self, operator: Arc<Operator>) {
+        self.operator = Some(operator);
     }
 
     /// The exported functions, `init` among them if there is one.
@@ -175,7 +196,7 @@ impl<S: ArchiveStore> Execution<S> {
             seed: entry::seed(&self.log, block, call.at),
         };
         self.worker.send(Request::Call(request))?;
-        self.in_flight.push_back(block);
+        self.in_flight.push_back((block, call.method_name.clone()));
         Ok(())
     }
 
@@ -187,12 +208,13 @@ impl<S: ArchiveStore> Execution<S> {
     /// # Panics
     /// If no call is in flight.
     pub fn finish(&mut self) -> Result<Finished, ExecutionError> {
-        let block = self.in_flight.pop_front().expect("the driver counts the calls that it sends");
-        let done = match self.next_report(Phase::Calling)? {
+        let (block, method) = self.in_flight.pop_front().expect("the driver counts the calls that it sends");
+        let moment = Moment { block, method: Some(&method) };
+        let done = match self.next_report(moment)? {
             Report::Done(done) => done,
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
-        let fuel = done.fuel;
+        let (fuel, stack) = (done.fuel, done.stack.as_deref().and_then(ScriptStack::of_worker));
         let used = Used { output: done.output, result: done.result, time: None };
         let outcome = match done.outcome {
             message::Outcome::Returned(json) => self.returned(json.as_deref())?,
@@ -202,7 +224,14 @@ impl<S: ArchiveStore> Execution<S> {
         if !matches!(outcome, Outcome::Returned { .. }) {
             self.archive.discard();
         }
-        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel, used })
+        match (&outcome, &self.operator) {
+            // A deployment whose init fails says so itself.
+            (Outcome::Threw(thrown), Some(operator)) if method != "init" => {
+                operator.threw(moment, thrown, stack.as_ref());
+            }
+            _ => {}
+        }
+        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel, used, stack })
     }
 
     fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {
@@ -220,11 +249,11 @@ impl<S: ArchiveStore> Execution<S> {
     }
 
     /// The next report that ends a request. Files and console are served on the way.
-    fn next_report(&mut self, phase: Phase) -> Result<Report, ExecutionError> {
+    fn next_report(&mut self, moment: Moment<'_>) -> Result<Report, ExecutionError> {
         loop {
             match self.worker.receive()? {
                 // What a script writes while it loads has no entry that could account for it.
-                Report::File(request) if phase == Phase::Loading && request.is_write() => {
+                Report::File(request) if moment.method.is_none() && request.is_write() => {
                     let message = "files can not be changed while the script loads: do it in exports.init";
                     self.worker.answer(Err(message::Thrown::new("NotAllowedError", message)))?;
                 }
@@ -232,18 +261,14 @@ impl<S: ArchiveStore> Execution<S> {
                     let reply = self.archive.answer(request)?;
                     self.worker.answer(reply)?;
                 }
-                Report::Console(line) => debug!(target: "script", level = %line.level, "{}", line.text),
+                Report::Console(line) => match &self.operator {
+                    Some(operator) => operator.console(moment, &line),
+                    None => diagnostics::replayed(moment, &line),
+                },
                 report => return Ok(report),
             }
         }
     }
-}
-
-/// What the script is doing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Loading,
-    Calling,
 }
 
 /// The arguments as the text of a JSON array: the same text at the host and in every replay.

@@ -44,6 +44,7 @@ pub use guard::{Contradiction, Guard};
 use store::HostStore;
 use suspension::Suspensions;
 
+use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::ExecutionError;
 use crate::storage::{CoreView, Durability};
 use crate::vm::Sandbox;
@@ -82,8 +83,13 @@ pub struct Answer {
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum CallError {
     /// The script threw. The call is in the log.
-    #[error("{}: {}", .0.name, .0.message)]
-    Threw(Thrown),
+    #[error("{}: {}", thrown.name, thrown.message)]
+    Threw {
+        /// What it threw.
+        thrown: Thrown,
+        /// The script's frames of the stack, if callers are told: see [`Diagnostics::show_stacks`].
+        stack: Option<String>,
+    },
     /// The call was stopped. It is in the log.
     #[error("the call was stopped: {why}")]
     Stopped {
@@ -168,8 +174,23 @@ impl Vm {
         deployment: Deployment,
         durability: Durability,
     ) -> Result<Self, HostError> {
+        Self::deploy_with(directory, deployment, durability, Diagnostics::default())
+    }
+
+    /// As [`Vm::deploy`], and says how to speak of the script.
+    ///
+    /// # Errors
+    /// As [`Vm::deploy`].
+    pub fn deploy_with(
+        directory: &Path,
+        deployment: Deployment,
+        durability: Durability,
+        diagnostics: Diagnostics,
+    ) -> Result<Self, HostError> {
         Sandbox::check().map_err(ExecutionError::from)?;
-        Self::start(directory, deployment::deploy(directory, deployment, durability)?)
+        let operator = Arc::new(Operator::new(diagnostics));
+        let ready = deployment::deploy(directory, deployment, durability, &operator)?;
+        Self::start(directory, ready, operator)
     }
 
     /// Goes on with the service of a data directory: its log is executed again and checked on the way.
@@ -184,8 +205,22 @@ impl Vm {
         durability: Durability,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, HostError> {
+        Self::open_with(directory, durability, Diagnostics::default(), progress)
+    }
+
+    /// As [`Vm::open`], and says how to speak of the script.
+    ///
+    /// # Errors
+    /// As [`Vm::open`].
+    pub fn open_with(
+        directory: &Path,
+        durability: Durability,
+        diagnostics: Diagnostics,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, HostError> {
         Sandbox::check().map_err(ExecutionError::from)?;
-        Self::start(directory, deployment::open(directory, durability, progress)?)
+        let ready = deployment::open(directory, durability, progress)?;
+        Self::start(directory, ready, Arc::new(Operator::new(diagnostics)))
     }
 
     /// Whether a data directory holds a deployed service.
@@ -196,7 +231,7 @@ impl Vm {
         deployment::is_deployed(directory)
     }
 
-    fn start(directory: &Path, ready: Ready) -> Result<Self, HostError> {
+    fn start(directory: &Path, ready: Ready, operator: Arc<Operator>) -> Result<Self, HostError> {
         let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
@@ -208,15 +243,9 @@ impl Vm {
         let shown = store.clone();
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
-        let executor = Executor::new(
-            directory.into(),
-            execution,
-            store,
-            shared.clone(),
-            init.limits,
-            next_block,
-            latest_at,
-        );
+        let place = (next_block, latest_at);
+        let executor =
+            Executor::new(directory.into(), execution, store, shared.clone(), operator, init.limits, place);
         let run = move || {
             executor.run(&queue, &commits);
             // The committer ends when the last sender is gone; only then may another process own the directory.

@@ -16,11 +16,13 @@
 //! call_log    reading a log        rpc         server and client
 //! watcher     audits for ever      net         replication with peers
 //! printable   text of others       telemetry   what the program says of itself
+//! diagnostics what a script says and throws, for its operator
 //! ```
 
 mod address;
 pub mod archive;
 pub mod call_log;
+pub mod diagnostics;
 pub mod execution;
 pub mod host;
 pub mod net;

@@ -1,19 +1,31 @@
 //! What the program says about itself, on stderr.
 
+mod lines;
+
 use std::fmt::{self, Debug, Write};
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
+use self::lines::Lines;
 use crate::printable::Escaping;
 
+/// How long the end of the program waits for its log to be read.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static LINES: OnceLock<Lines> = OnceLock::new();
+
 /// Starts the log: warnings, with `verbosity` 1 what an operator does, with 2 every call. The environment variable
-/// `VMS_LOG` overrides it in the syntax of `tracing`'s filters. Arguments, results and keys are never logged.
+/// `VMS_LOG` overrides it in the syntax of `tracing`'s filters. Arguments, results and keys are never logged; what a
+/// script itself says, by its console and by the errors that it throws, is.
 ///
 /// An event is one line, whatever others have put into it: see [`printable`](crate::printable). Does nothing when a
-/// log has been started already.
+/// log has been started already. A thread of its own writes: [`flush`] waits for it.
 pub fn start(verbosity: u8) {
     let level = match verbosity {
         0 => "warn",
@@ -23,12 +35,28 @@ pub fn start(verbosity: u8) {
     };
     let filter = EnvFilter::try_from_env("VMS_LOG")
         .unwrap_or_else(|_| EnvFilter::new(format!("libvms={level},vms={level},script={level}")));
+    let Ok(lines) = Lines::start(io::stderr()) else { return };
+    let lines = LINES.get_or_init(|| lines);
     let _already_started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .fmt_fields(debug_fn(write_field).delimited(" "))
-        .with_writer(std::io::stderr)
+        .with_writer(|| lines.clone())
+        .with_ansi(is_coloured())
         .without_time()
         .try_init();
+}
+
+/// Waits, for a second at most, until what was said is written.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(PATIENCE);
+    }
+}
+
+/// Colours are for a terminal, and for people who have not said that they want none (<https://no-color.org>).
+fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_refused
 }
 
 /// Writes a field of an event; the message has no name before it.

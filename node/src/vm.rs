@@ -14,6 +14,7 @@
 //! depth       how deep the engine is, and the stack that it needs
 //! bridge      what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
+//! stack       where a script threw
 //! integer     fuel for long integers, told from the memory that holds them
 //! allocator, math, random     what must not depend on the machine
 //! identity    all that a result depends on, by name and version
@@ -39,9 +40,11 @@ mod parameters;
 mod prelude;
 mod random;
 mod sandbox;
+mod stack;
 mod trial;
 mod worker;
 
+pub use engine::SCRIPT;
 pub use identity::engine;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]

@@ -12,6 +12,43 @@ use crate::vm::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat,
 /// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into a script's.
 const ITEMS_MAX: usize = 10_000;
 
+/// Names of one operation that are looked at and not told.
+const PASSED_MAX: u64 = 100_000;
+
+/// Which of the names in a folder are asked for.
+struct Part {
+    offset: u64,
+    limit: Option<u64>,
+    is_reverse: bool,
+}
+
+impl Part {
+    /// Their places, counted from the first name; `count` is how many there are, where the last ones are asked for.
+    fn range(&self, count: u64) -> std::ops::Range<u64> {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        if self.is_reverse {
+            let end = count.saturating_sub(self.offset);
+            end.saturating_sub(limit)..end
+        } else {
+            self.offset..self.offset.saturating_add(limit)
+        }
+    }
+}
+
+/// Passes by so many items and collects so many that come after them. Gives the items, and how many were passed by.
+fn some_of<T, E>(
+    mut items: impl Iterator<Item = Result<T, E>>,
+    pass: usize,
+    take: usize,
+) -> Result<(Vec<T>, u64), E> {
+    let mut passed = 0;
+    for item in items.by_ref().take(pass) {
+        item?;
+        passed += 1;
+    }
+    Ok((items.take(take).collect::<Result<_, _>>()?, passed))
+}
+
 /// Why an operation has no answer: an error for the script, or one that ends everything.
 enum Failure {
     Script(Thrown),
@@ -38,8 +75,8 @@ impl<S: ArchiveStore> Archive<S> {
             FileRequest::Info => Ok(FileAnswer::Info(self.info())),
             FileRequest::Stat { path } => self.stat(&folder(&path)?).map(FileAnswer::Stat),
             FileRequest::Read { path } => self.content(&folder(&path)?).map(FileAnswer::Content),
-            FileRequest::List { path, recursive } => {
-                self.names(&folder(&path)?, recursive).map(FileAnswer::Names)
+            FileRequest::List { path, recursive, offset, limit, reverse } => {
+                self.names(&folder(&path)?, recursive, &Part { offset, limit, is_reverse: reverse })
             }
             FileRequest::Write { path, content } => self.write(&file(&path)?, &content),
             FileRequest::MakeDirectory { path } => self.make_directory(&folder(&path)?),
@@ -86,19 +123,45 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(content.map_err(of_drive)?)
     }
 
-    fn names(&self, name: &Folder, is_recursive: bool) -> Answered<Vec<String>> {
+    fn names(&self, name: &Folder, is_recursive: bool, part: &Part) -> Answered {
         if self.blob_of(name)?.is_some() {
             return Err(not_a_folder(name));
         }
+        // An archive can only be read forwards: what comes last is known when all has been counted.
+        let counted = if part.is_reverse { self.count_names(name, is_recursive)? } else { 0 };
+        let range = part.range(counted);
+        if range.start > PASSED_MAX {
+            return Err(too_far());
+        }
+        let passed = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(ITEMS_MAX + 1);
         let names = self.read(|drive| {
             if is_recursive {
                 let below = |path: &Path| path.as_str()[name.as_str().len() + 1..].to_owned();
-                drive.list(name, true).take(ITEMS_MAX + 1).map(|found| Ok(below(&found?.0))).collect()
+                let found = drive.list(name, true).map(|found| Ok(below(&found?.0)));
+                some_of(found, passed, wanted)
             } else {
-                drive.children(name).take(ITEMS_MAX + 1).collect::<Result<Vec<_>, _>>()
+                some_of(drive.children(name), passed, wanted)
             }
         })?;
-        bounded(names, "names")
+        let (mut names, passed) = (bounded(names.0, "names")?, names.1);
+        if part.is_reverse {
+            names.reverse();
+        }
+        Ok(FileAnswer::Names { names, passed: passed.saturating_add(counted) })
+    }
+
+    fn count_names(&self, name: &Folder, is_recursive: bool) -> Answered<u64> {
+        let most = usize::try_from(PASSED_MAX).unwrap_or(usize::MAX);
+        let counted = self.read(|drive| {
+            let counted = if is_recursive {
+                some_of(drive.list(name, true), most.saturating_add(1), 0)?.1
+            } else {
+                some_of(drive.children(name), most.saturating_add(1), 0)?.1
+            };
+            Ok(counted)
+        })?;
+        if counted > PASSED_MAX { Err(too_far()) } else { Ok(counted) }
     }
 
     fn write(&mut self, path: &Path, content: &[u8]) -> Answered {
@@ -235,6 +298,10 @@ fn bounded<T>(items: Vec<T>, what: &str) -> Answered<Vec<T>> {
 
 fn too_many(what: &str) -> Failure {
     thrown("QuotaExceededError", format!("more than {ITEMS_MAX} {what} in one operation; ask for a part"))
+}
+
+fn too_far() -> Failure {
+    thrown("QuotaExceededError", format!("more than {PASSED_MAX} names to pass by in one operation"))
 }
 
 fn not_found(name: &Folder) -> Failure {

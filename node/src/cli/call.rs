@@ -61,6 +61,9 @@ pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
         if let Some(details) = answered.and_then(|error| error.details.as_ref()) {
             object["details"] = details.clone();
         }
+        if let Some(stack) = answered.and_then(|error| error.stack.as_ref()) {
+            object["stack"] = json!(stack);
+        }
         output.event(&object);
     } else {
         output.message(&error_text(error));
@@ -77,6 +80,9 @@ pub(super) fn error_text(error: &ClientError) -> String {
         }
         if let Some(details) = &answered.details {
             text.push_str(&format!(" [data {}]", PrintableJson(&details.to_string())));
+        }
+        for frame in answered.stack.iter().flat_map(|stack| stack.lines()) {
+            text.push_str(&format!("\n  {}", Printable(frame)));
         }
     }
     text

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
+use libvms::diagnostics::Diagnostics;
 use libvms::host::{Contradiction, Deployment, Failure, Guard, Vm};
 use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
@@ -67,6 +68,9 @@ pub(super) struct Arguments {
     /// Whether an answer waits until its call is on the disk itself, or leaves that to the system
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
+    /// Tell callers, too, where in the script an error was thrown; otherwise only this host's stderr says so
+    #[arg(long)]
+    show_stacks: bool,
     /// Web origin (scheme, host and port, as https://example.com) whose pages may call, * for all; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<AllowedOrigin>,
@@ -211,10 +215,11 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         DurabilityArgument::Sync => Durability::Sync,
         DurabilityArgument::Relaxed => Durability::Relaxed,
     };
+    let diagnostics = diagnostics(service, arguments);
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
         let mut show = progress::report(&bar);
-        let vm = Vm::open(directory, durability, &mut |done, all| {
+        let vm = Vm::open_with(directory, durability, diagnostics, &mut |done, all| {
             starting.replayed(done, all);
             show(done, all);
         });
@@ -230,8 +235,16 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
     // A service that cannot be served is not deployed either.
     check_ports(arguments)?;
     let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output, load: None } };
-    Vm::deploy(directory, deployment, durability)
+    Vm::deploy_with(directory, deployment, durability, diagnostics)
         .with_context(|| format!("cannot deploy {}", script.display()))
+}
+
+/// The script by the name that the operator gave it.
+fn diagnostics(service: &Service, arguments: &Arguments) -> Diagnostics {
+    let named =
+        |script: &PathBuf| Diagnostics { file: script.display().to_string(), ..Diagnostics::default() };
+    let diagnostics = service.script.as_ref().map_or_else(Diagnostics::default, named);
+    Diagnostics { show_stacks: arguments.show_stacks, ..diagnostics }
 }
 
 /// A log belongs to one script: calls of another one would not be what its users have checked.

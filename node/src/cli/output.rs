@@ -103,12 +103,18 @@ impl Output {
         let (message, hint) = (message(error), hint(error));
         if self.json {
             let mut event = json!({ "event": "error", "message": message });
+            if let Some(stack) = stack(error) {
+                event["stack"] = json!(stack);
+            }
             if let Some(hint) = hint {
                 event["hint"] = json!(hint);
             }
             self.event(&event);
         } else {
             self.message(&format!("error: {}", Printable(&message)));
+            for frame in stack(error).unwrap_or_default().lines() {
+                self.message(&format!("  {}", Printable(frame)));
+            }
             if let Some(hint) = hint {
                 self.message(&format!("hint: {}", Printable(&hint)));
             }
@@ -140,6 +146,11 @@ impl std::error::Error for Advised {
 /// An error that says what can be done about it.
 pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
     Advised { error, hint: hint.into() }.into()
+}
+
+/// Where a script threw, where that is what went wrong.
+fn stack(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|cause| cause.downcast_ref::<HostError>().and_then(HostError::stack))
 }
 
 /// What can be done about an error, where that is known.

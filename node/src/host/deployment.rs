@@ -14,6 +14,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libvms_protocol::entry::{
     Auth, Call, CallEntry, Entry, EntryError, Format, Init, Limits, Outcome, Thrown,
@@ -25,6 +26,7 @@ use super::executor::now;
 use super::recovery;
 use super::store::HostStore;
 use crate::archive::{Archive, ArchiveError};
+use crate::diagnostics::{Operator, ScriptStack};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
 use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
@@ -99,13 +101,20 @@ pub enum HostError {
         path: PathBuf,
     },
     /// The script can not be loaded.
-    #[error("the script does not load: {0}")]
-    Script(LoadError),
+    #[error("the script does not load: {why}")]
+    Script {
+        /// How loading ended, and where.
+        why: String,
+        /// The script's frames of the stack, one a line.
+        stack: Option<String>,
+    },
     /// The script's `init` failed.
     #[error("the script's init failed: {why}")]
     Init {
-        /// How it ended.
+        /// How it ended, and where.
         why: String,
+        /// The script's frames of the stack, one a line.
+        stack: Option<String>,
     },
     /// The script, the title or a limit can not stand in a log.
     #[error(transparent)]
@@ -148,6 +157,14 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// The script's own frames where it threw, one a line.
+    pub fn stack(&self) -> Option<&str> {
+        match self {
+            Self::Script { stack, .. } | Self::Init { stack, .. } => stack.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What an operator can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -177,9 +194,7 @@ impl HostError {
     /// Whether only a fault of this program explains it.
     pub fn is_bug(&self) -> bool {
         match self {
-            Self::Execution(error)
-            | Self::Script(LoadError::Execution(error))
-            | Self::SelfCheck { stop: Stop::Failed(error), .. } => error.is_bug(),
+            Self::Execution(error) | Self::SelfCheck { stop: Stop::Failed(error), .. } => error.is_bug(),
             _ => false,
         }
     }
@@ -224,9 +239,10 @@ pub(super) fn deploy(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    operator: &Arc<Operator>,
 ) -> Result<Ready, HostError> {
     let lock = DataDirectory::lock(directory)?;
-    match deploy_alone(directory, deployment, durability) {
+    match deploy_alone(directory, deployment, durability, operator) {
         Ok(service) => Ok(Ready { lock, service }),
         Err(error) => {
             lock.abandon();
@@ -240,12 +256,13 @@ fn deploy_alone(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    operator: &Arc<Operator>,
 ) -> Result<Service, HostError> {
     if is_deployed(directory)? {
         return Err(HostError::AlreadyDeployed { path: directory.into() });
     }
     prepare(directory)?;
-    let deployed = deploy_into(directory, deployment, durability);
+    let deployed = deploy_into(directory, deployment, durability, operator);
     // The first error is the one that matters; what can not be removed stays marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
@@ -257,6 +274,7 @@ fn deploy_into(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    operator: &Arc<Operator>,
 ) -> Result<Service, HostError> {
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let mut log = create(LOG)?;
@@ -269,9 +287,11 @@ fn deploy_into(
     let archive =
         Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
     let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
-    let mut execution = Execution::load(log.key(), 0, script, archive).map_err(HostError::Script)?;
+    let file = &operator.diagnostics().file;
+    let mut execution = Execution::load_for(log.key(), 0, script, archive, Some(operator.clone()))
+        .map_err(|error| not_loaded(error, file))?;
     if execution.has_init() {
-        entries.push(Entry::Call(call_init(&mut execution, &init)?).encode()?);
+        entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
     }
     log.append(&entries)?;
     store.publish_all()?;
@@ -293,8 +313,21 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
     }
 }
 
+/// Why a script does not load, in terms of its own file.
+fn not_loaded(error: LoadError, file: &str) -> HostError {
+    match error {
+        LoadError::Execution(error) => HostError::Execution(error),
+        LoadError::Script(mut failure) => {
+            failure.position = failure.position.map(|position| position.replacen(vm::SCRIPT, file, 1));
+            let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
+            let stack = stack.map(|stack| stack.named(file));
+            HostError::Script { why: LoadError::Script(failure).to_string(), stack }
+        }
+    }
+}
+
 /// Call 1 of a log, before anybody can call: for nobody, without arguments.
-fn call_init(execution: &mut Execution<HostStore>, init: &Init) -> Result<CallEntry, HostError> {
+fn call_init(execution: &mut Execution<HostStore>, init: &Init, file: &str) -> Result<CallEntry, HostError> {
     let method_name = "init".into();
     let call = Call { user_id: None, method_name, args: vec![], at: init.at, nonce: None, sig: None };
     execution.send(1, &call)?;
@@ -303,10 +336,13 @@ fn call_init(execution: &mut Execution<HostStore>, init: &Init) -> Result<CallEn
         outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),
         Outcome::Threw(thrown) => {
             let Thrown { name, message, .. } = super::limit::with_hint(&thrown, &init.limits);
-            Err(HostError::Init { why: format!("{name}: {message}") })
+            let place = finished.stack.as_ref().and_then(|stack| stack.place(file));
+            let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
+            let stack = finished.stack.map(|stack| stack.named(file));
+            Err(HostError::Init { why: format!("{name}: {message}{place}"), stack })
         }
         Outcome::Fault(fault) => {
-            Err(HostError::Init { why: super::limit::why(fault, &finished, &init.limits) })
+            Err(HostError::Init { why: super::limit::why(fault, &finished, &init.limits), stack: None })
         }
     }
 }

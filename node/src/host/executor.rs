@@ -27,6 +27,7 @@ use super::deployment::{self, HostError};
 use super::limit;
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
+use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished, Used};
 use crate::replay::Stop;
 use crate::vm::WorkerError;
@@ -51,6 +52,7 @@ pub(super) struct Executor {
     execution: Execution<HostStore>,
     store: HostStore,
     shared: Arc<Shared>,
+    operator: Arc<Operator>,
     limits: Limits,
     next_block: u64,
     latest_at: u64,
@@ -83,15 +85,27 @@ enum Next {
 impl Executor {
     pub(super) fn new(
         directory: PathBuf,
-        execution: Execution<HostStore>,
+        mut execution: Execution<HostStore>,
         store: HostStore,
         shared: Arc<Shared>,
+        operator: Arc<Operator>,
         limits: Limits,
-        next_block: u64,
-        latest_at: u64,
+        (next_block, latest_at): (u64, u64),
     ) -> Self {
         let running = VecDeque::new();
-        Self { directory, execution, store, shared, limits, next_block, latest_at, running, suspects: 0 }
+        execution.tell(operator.clone());
+        Self {
+            directory,
+            execution,
+            store,
+            shared,
+            operator,
+            limits,
+            next_block,
+            latest_at,
+            running,
+            suspects: 0,
+        }
     }
 
     /// Runs until no more calls can come, or the VM is closing: then the call in hand is finished, and no other.
@@ -174,7 +188,7 @@ impl Executor {
 
     fn commit(&self, running: Running, finished: &Finished) -> Option<Commit> {
         let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
-        let answer = answer(finished, &self.limits);
+        let answer = self.answer(finished);
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
         Some(Commit { entry, archive, reply: running.reply, answer })
@@ -188,6 +202,7 @@ impl Executor {
         let is_at_fault = self.is_at_fault(ended);
         self.wait_for_commits(block)?;
         self.execution = self.rebuild()?;
+        self.execution.tell(self.operator.clone());
         self.shared.suspensions().charge(Instant::now(), begun.elapsed());
         self.suspects = self.running.len();
         if !is_at_fault {
@@ -203,7 +218,7 @@ impl Executor {
             _ => None,
         };
         let (outcome, used) = (Outcome::Fault(Fault::Killed), Used { time, ..Used::default() });
-        Some(Recovery::Killed(Box::new(Finished { block, outcome, fuel: 0, used })))
+        Some(Recovery::Killed(Box::new(Finished { block, outcome, fuel: 0, used, stack: None })))
     }
 
     /// Refuses the oldest call. Those behind it move up: no block of the log stays empty.
@@ -288,6 +303,27 @@ impl Executor {
         }
     }
 
+    /// What the caller will be told, once it is durable: what the entry says, and nothing that only the script's own
+    /// text says. A caller that checks its answer against the log must find the same value there. Only of a fault, of
+    /// which the log has no more than the name, the caller hears more, and where the operator wants it of an error's
+    /// place.
+    fn answer(&self, finished: &Finished) -> Result<Answer, CallError> {
+        match &finished.outcome {
+            Outcome::Returned { value, .. } => {
+                Ok(Answer { block: finished.block, json: value.as_ref().map(Value::to_json) })
+            }
+            Outcome::Threw(thrown) => {
+                let Diagnostics { file, show_stacks } = self.operator.diagnostics();
+                let stack = finished.stack.as_ref().filter(|_| *show_stacks).map(|stack| stack.named(file));
+                Err(CallError::Threw { thrown: thrown.clone(), stack })
+            }
+            Outcome::Fault(fault) => {
+                let why = limit::why(*fault, finished, &self.limits);
+                Err(CallError::Stopped { fault: *fault, why })
+            }
+        }
+    }
+
     fn failed<T>(&self, error: &dyn std::error::Error, is_bug: bool) -> Option<T> {
         self.fail(error, is_bug);
         None
@@ -296,22 +332,6 @@ impl Executor {
     fn fail(&self, error: &dyn std::error::Error, is_bug: bool) {
         error!(%error, "execution failed; this service stops");
         self.shared.fail(error.to_string(), is_bug);
-    }
-}
-
-/// What the caller will be told, once it is durable: what the entry says, and nothing that only the script's own text
-/// says. A caller that checks its answer against the log must find the same value there. Only of a fault, of which the log has
-/// no more than the name, the caller hears more.
-fn answer(finished: &Finished, limits: &Limits) -> Result<Answer, CallError> {
-    match &finished.outcome {
-        Outcome::Returned { value, .. } => {
-            Ok(Answer { block: finished.block, json: value.as_ref().map(Value::to_json) })
-        }
-        Outcome::Threw(thrown) => Err(CallError::Threw(thrown.clone())),
-        Outcome::Fault(fault) => {
-            let why = limit::why(*fault, finished, limits);
-            Err(CallError::Stopped { fault: *fault, why })
-        }
     }
 }
 

@@ -70,7 +70,8 @@ fn raw(answer: Answer) -> Result<Option<Box<RawValue>>, RpcError> {
 /// An error of the script keeps its name, as LibVMS's clients expect; so do our own, which look like the script's.
 fn of_call(error: CallError) -> RpcError {
     match error {
-        CallError::Threw(Thrown { name, message, code, details }) => RpcError {
+        CallError::Threw { thrown: Thrown { name, message, code, details }, stack } => RpcError {
+            stack,
             code: code.unwrap_or(SCRIPT_ERROR_CODE),
             details: details.map(|details| json!(details)),
             ..RpcError::of_script(name, message)

@@ -157,11 +157,11 @@ pub(super) fn no_args() -> Box<RawValue> {
 }
 
 fn parse_error() -> RpcError {
-    RpcError { code: -32700, message: "Parse error".into(), data: None, details: None }
+    RpcError { code: -32700, message: "Parse error".into(), data: None, details: None, stack: None }
 }
 
 fn invalid_request(why: Option<String>) -> RpcError {
-    RpcError { code: -32600, message: "Invalid Request".into(), data: why, details: None }
+    RpcError { code: -32600, message: "Invalid Request".into(), data: why, details: None, stack: None }
 }
 
 struct Batch<'a> {

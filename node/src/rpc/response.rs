@@ -53,6 +53,10 @@ fn error_text(id: &str, error: &RpcError, bytes_max: usize) -> String {
             text.push_str(&details);
         }
     }
+    if let Some(stack) = &error.stack {
+        text.push_str(r#","stack":"#);
+        text.push_str(&quoted(stack));
+    }
     text.push_str("}}");
     text
 }

@@ -137,9 +137,12 @@ impl Bridge {
             this.ask(&ctx, FileRequest::Read { path })
         })?;
         let this = bridge();
-        host.define("list", move |ctx: Ctx<'_>, Text(path): Text, recursive: bool| {
-            this.ask(&ctx, FileRequest::List { path, recursive })
-        })?;
+        let list =
+            move |ctx: Ctx<'_>, Text(path): Text, recursive: bool, offset: f64, limit: f64, reverse: bool| {
+                let (offset, limit) = (count(offset).unwrap_or(0), count(limit));
+                this.ask(&ctx, FileRequest::List { path, recursive, offset, limit, reverse })
+            };
+        host.define("list", list)?;
         let this = bridge();
         host.define("write", move |ctx: Ctx<'_>, Text(path): Text, content: Octets<'_>| {
             this.write(&ctx, path, &content)
@@ -302,7 +305,9 @@ fn from_text(text: String, encoding: &str) -> Option<Vec<u8>> {
 fn steps(answer: &FileAnswer) -> u64 {
     match answer {
         FileAnswer::Content(content) => content.len().div_ceil(BYTES_PER_STEP) as u64,
-        FileAnswer::Names(names) => names.len() as u64 * STEPS_PER_ITEM,
+        FileAnswer::Names { names, passed } => {
+            passed.saturating_add(names.len() as u64).saturating_mul(STEPS_PER_ITEM)
+        }
         FileAnswer::History(changes) => changes.len() as u64 * STEPS_PER_ITEM,
         FileAnswer::Ok | FileAnswer::Info(_) | FileAnswer::Stat(_) => 0,
     }

@@ -4,6 +4,7 @@
 //! code, not by what the script may have put in place of `JSON`; promises are followed by their state, not by their
 //! `then`; and a stop by the [`Meter`] outweighs whatever else a call came to.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -23,9 +24,11 @@ use super::meter::Meter;
 use super::metering::Metering;
 use super::parameters;
 use super::prelude;
+use super::stack;
+use crate::diagnostics::place_in;
 
-/// How a script is called in positions and stack traces.
-const SCRIPT: &str = "script.js";
+/// What a script is called in positions and stack traces.
+pub const SCRIPT: &str = "script.js";
 
 /// Bytes of arguments or of a result that are read or written in a step.
 const JSON_BYTES_PER_STEP: usize = 2;
@@ -45,6 +48,8 @@ pub(super) struct Engine {
     pub(super) meter: Rc<Meter>,
     bridge: Rc<Bridge>,
     limits: Limits,
+    /// The script's frames of the last error that was described.
+    stack: RefCell<Option<String>>,
 }
 
 /// Functions of the prelude that we call.
@@ -105,17 +110,17 @@ impl Engine {
         })?;
         // Only now: what the prelude needs is there whatever the limit.
         memory.limit(limits.memory);
-        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, bridge, limits })
+        let stack = RefCell::default();
+        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, bridge, limits, stack })
     }
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
         self.begin(load.at, &load.seed, None, self.limits.load_fuel());
-        let (loaded, position) = self.context.with(|ctx| {
-            let mut position = None;
-            let loaded = self.evaluate(&ctx, &load.code, &mut position);
+        let loaded = self.context.with(|ctx| {
+            let loaded = self.evaluate(&ctx, &load.code);
             self.run_jobs(&ctx);
-            (loaded, position)
+            loaded
         });
         self.meter.settle();
         let outcome = match (self.meter.fault(), loaded) {
@@ -127,7 +132,9 @@ impl Engine {
             (fault, _) => Outcome::Fault(fault.unwrap_or(Fault::Fuel)),
         };
         self.end();
-        Err(LoadFailure { outcome, position })
+        let stack = self.stack_of(&outcome);
+        let position = stack.as_deref().and_then(place_in).map(str::to_owned);
+        Err(LoadFailure { outcome, position, stack })
     }
 
     /// Calls an exported function and follows it to its end.
@@ -147,12 +154,19 @@ impl Engine {
         };
         let (fuel, output, result) = (self.meter.fuel(), self.meter.output(), self.meter.result());
         self.end();
-        Done { outcome, fuel, output, result }
+        let stack = self.stack_of(&outcome);
+        Done { outcome, fuel, output, result, stack }
+    }
+
+    fn stack_of(&self, outcome: &Outcome) -> Option<String> {
+        let stack = self.stack.take();
+        stack.filter(|_| matches!(outcome, Outcome::Threw(_)))
     }
 
     fn begin(&self, at: u64, seed: &[u8; 32], caller: Option<&str>, fuel: u64) {
         self.bridge.begin(at, seed, caller);
         self.meter.begin(fuel);
+        self.stack.take();
         if let Some(metering) = &self.metering {
             metering.begin();
         }
@@ -176,12 +190,12 @@ impl Engine {
         dropped.expect("nothing stands in the way of our own code");
     }
 
-    fn evaluate(&self, ctx: &Ctx<'_>, code: &str, position: &mut Option<String>) -> Result<Loaded, Stop> {
+    fn evaluate(&self, ctx: &Ctx<'_>, code: &str) -> Result<Loaded, Stop> {
         let mut options = EvalOptions::default();
         options.strict = false;
         options.filename = Some(SCRIPT.into());
         if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(code, options) {
-            return Err(self.caught(ctx, &error, Some(position)));
+            return Err(self.thrown(ctx, &error));
         }
         let mut found: Vec<Vec<String>> = self.hook(ctx, &self.hooks.methods, ())?;
         let sources = found.pop().unwrap_or_default();
@@ -279,12 +293,8 @@ impl Engine {
         called.map_err(|error| self.thrown(ctx, &error))
     }
 
-    fn thrown(&self, ctx: &Ctx<'_>, error: &rquickjs::Error) -> Stop {
-        self.caught(ctx, error, None)
-    }
-
     /// What was thrown, in words. The script's own getters may run for that, and are metered.
-    fn caught(&self, ctx: &Ctx<'_>, error: &rquickjs::Error, position: Option<&mut Option<String>>) -> Stop {
+    fn thrown(&self, ctx: &Ctx<'_>, error: &rquickjs::Error) -> Stop {
         if !error.is_exception() {
             // The glue between the engine and us, for want of memory or of well-formed text.
             return Stop::threw("InternalError", &error.to_string());
@@ -297,9 +307,7 @@ impl Engine {
         if thrown.is_null() && self.meter.was_memory_refused() {
             return Stop::threw("InternalError", "out of memory");
         }
-        if let Some(position) = position {
-            *position = thrown.as_object().and_then(position_of);
-        }
+        self.stack.replace(stack::of_script(&thrown));
         let described =
             self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {
@@ -397,16 +405,6 @@ impl<'js> FromJs<'js> for Described<'js> {
         let code = parts.get::<Option<f64>>(2)?.map(|code| code as i64).filter(|code| is_own_code(*code));
         Ok(Self { name: parts.get(0)?, message: parts.get(1)?, code, data: parts.get(3)? })
     }
-}
-
-/// `script.js:LINE:COLUMN`, from the topmost line of the stack that is the script's.
-fn position_of(error: &Object<'_>) -> Option<String> {
-    let stack: String = error.get("stack").ok()?;
-    let start = stack.find(&format!("{SCRIPT}:"))?;
-    let rest = &stack[start..];
-    let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';
-    let length = rest[SCRIPT.len()..].find(|letter| !is_part(letter)).unwrap_or(rest.len() - SCRIPT.len());
-    Some(rest[..SCRIPT.len() + length].trim_end_matches(':').to_owned())
 }
 
 /// The same JSON text with U+FFFD in place of escapes that name half of a letter. The engine writes only halves as

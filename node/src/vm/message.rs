@@ -75,6 +75,8 @@ pub struct LoadFailure {
     pub outcome: Outcome,
     /// Where in the script, as the engine tells it (`script.js:3:14`), if it does.
     pub position: Option<String>,
+    /// The script's own frames of the stack, one a line, if something with a stack was thrown.
+    pub stack: Option<String>,
 }
 
 /// The end of a call.
@@ -88,6 +90,9 @@ pub struct Done {
     pub output: u64,
     /// Bytes of its result's JSON text; 0 if it came to none.
     pub result: u64,
+    /// The script's own frames of the stack, one a line, if something with a stack was thrown. For the operator: not in
+    /// the log.
+    pub stack: Option<String>,
 }
 
 /// How a call ended.
@@ -149,8 +154,9 @@ pub enum FileRequest {
     Stat { path: String },
     /// The content of a file. Answer: [`FileAnswer::Content`].
     Read { path: String },
-    /// The names in a directory, or all paths below it. Answer: [`FileAnswer::Names`].
-    List { path: String, recursive: bool },
+    /// The names in a directory, or all paths below it: at most `limit` of them, after the first `offset`; with
+    /// `reverse` from the last name to the first. Answer: [`FileAnswer::Names`].
+    List { path: String, recursive: bool, offset: u64, limit: Option<u64>, reverse: bool },
     /// Writes a file, whole. Answer: [`FileAnswer::Ok`].
     Write {
         path: String,
@@ -210,8 +216,13 @@ pub enum FileAnswer {
     Stat(Stat),
     /// The content of a file.
     Content(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Names, in the order of their UTF-8 bytes.
-    Names(Vec<String>),
+    /// Names, in the order of their UTF-8 bytes or the reverse.
+    Names {
+        /// What was asked for.
+        names: Vec<String>,
+        /// How many others had to be looked at: a script pays for them, too.
+        passed: u64,
+    },
     /// Changes in order.
     History(Vec<Change>),
 }

@@ -134,7 +134,7 @@ impl Port for Files {
             }
             FileRequest::Stat { path } => stat(path == "/d"),
             FileRequest::Read { .. } => FileAnswer::Content(br#"{"a":1}"#.to_vec()),
-            FileRequest::List { .. } => FileAnswer::Names(vec!["a".into(), "d".into()]),
+            FileRequest::List { .. } => FileAnswer::Names { names: vec!["a".into(), "d".into()], passed: 1 },
             FileRequest::History { .. } => FileAnswer::History(vec![change(1), change(2)]),
             _ => FileAnswer::Ok,
         }))

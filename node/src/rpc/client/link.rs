@@ -229,6 +229,8 @@ struct ResponseError {
     data: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "some")]
     details: Option<serde_json::Value>,
+    #[serde(default)]
+    stack: Option<serde_json::Value>,
 }
 
 /// Reads `null` as a value: only a missing member is none.
@@ -254,6 +256,7 @@ impl ResponseError {
     fn into_rpc_error(self) -> RpcError {
         let data =
             self.data.map(|data| serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().into()));
-        RpcError { code: self.code, message: self.message, data, details: self.details }
+        let stack = self.stack.and_then(|stack| stack.as_str().map(str::to_owned));
+        RpcError { code: self.code, message: self.message, data, details: self.details, stack }
     }
 }

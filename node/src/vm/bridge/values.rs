@@ -199,7 +199,7 @@ fn into_value<'js>(ctx: &Ctx<'js>, answer: FileAnswer) -> Result<Value<'js>> {
     match answer {
         FileAnswer::Ok => Ok(Value::new_undefined(ctx.clone())),
         FileAnswer::Content(content) => Bytes(content).into_js(ctx),
-        FileAnswer::Names(names) => list(ctx, names),
+        FileAnswer::Names { names, .. } => list(ctx, names),
         FileAnswer::History(changes) => list(ctx, changes),
         FileAnswer::Info(Info { url, key, title, version }) => {
             let object = Object::new(ctx.clone())?;

@@ -1,0 +1,238 @@
+//! What a host tells its operator about a script: where an error was thrown, and what the script says on its console.
+//!
+//! Callers decide how often a script throws and what is in its errors. So what is told is bounded in rate and in size,
+//! and each line is one event of the log, which escapes control characters. Nothing of it is in the call log: places
+//! and stacks stay with the operator, unless [`Diagnostics::show_stacks`] says otherwise.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use libvms_protocol::entry::Thrown;
+use tracing::{Level, debug, enabled, error, info, warn};
+
+use crate::vm::SCRIPT;
+use crate::vm::message::Console;
+
+/// Lines that may be told at once ...
+const LINES_BURST: f64 = 100.0;
+/// ... and that are allowed again in each second.
+const LINES_PER_SECOND: f64 = 10.0;
+/// Characters of a line; the rest is left out.
+const LINE_CHARACTERS_MAX: usize = 1_000;
+/// Frames of a stack, and lines of one console call.
+const LINES_MAX: usize = 50;
+
+/// How a host speaks of a script.
+#[derive(Clone, Debug)]
+pub struct Diagnostics {
+    /// The script's file as its operator knows it. The script itself sees `script.js` in its stacks, on every machine.
+    pub file: String,
+    /// Whether callers are told the stack of an error, too: in the member `stack` of JSON-RPC's error. For services
+    /// whose callers may know the script's inside.
+    pub show_stacks: bool,
+}
+
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self { file: SCRIPT.into(), show_stacks: false }
+    }
+}
+
+/// The frames of an error's stack that are the script's own, innermost first, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptStack(String);
+
+impl ScriptStack {
+    /// What a worker says; bounded, since a script may have taken it over.
+    pub(crate) fn of_worker(stack: &str) -> Option<Self> {
+        let frames: Vec<String> = stack.lines().take(LINES_MAX).map(cut).collect();
+        (!frames.is_empty()).then(|| Self(frames.join("\n")))
+    }
+
+    /// The frames with the name of the script's file.
+    pub fn named(&self, file: &str) -> String {
+        let inside = self.0.replace(&format!("({SCRIPT}:"), &format!("({file}:"));
+        inside.replace(&format!("at {SCRIPT}:"), &format!("at {file}:"))
+    }
+
+    /// Where the innermost frame stands: `FILE:LINE:COLUMN`.
+    pub fn place(&self, file: &str) -> Option<String> {
+        place_in(&self.0).map(|place| place.replacen(SCRIPT, file, 1))
+    }
+}
+
+/// The first `script.js:LINE:COLUMN` in a stack.
+pub(crate) fn place_in(stack: &str) -> Option<&str> {
+    let rest = &stack[stack.find(&format!("{SCRIPT}:"))?..];
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';
+    let length = rest[SCRIPT.len()..].find(|letter| !is_part(letter)).unwrap_or(rest.len() - SCRIPT.len());
+    Some(rest[..SCRIPT.len() + length].trim_end_matches(':'))
+}
+
+/// What the script was doing when it said something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment<'a> {
+    /// The block of the call, or of the heap's beginning while the script loads.
+    pub(crate) block: u64,
+    /// The method; `None` while the script loads.
+    pub(crate) method: Option<&'a str>,
+}
+
+/// Tells the operator of one service.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    diagnostics: Diagnostics,
+    allowance: Mutex<Allowance>,
+}
+
+impl Operator {
+    pub(crate) fn new(diagnostics: Diagnostics) -> Self {
+        Self { diagnostics, allowance: Mutex::new(Allowance::full(Instant::now())) }
+    }
+
+    pub(crate) fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    /// A call has thrown.
+    pub(crate) fn threw(&self, moment: Moment<'_>, thrown: &Thrown, stack: Option<&ScriptStack>) {
+        let file = &self.diagnostics.file;
+        let frames = stack.map(|stack| stack.named(file)).unwrap_or_default();
+        let lines = 1 + frames.lines().count();
+        if !enabled!(target: "script", Level::WARN) || !self.may_tell(lines) {
+            return;
+        }
+        let place = stack.and_then(|stack| stack.place(file)).map(|place| format!(" (at {place})"));
+        let said = cut(&format!("{}: {}", thrown.name, thrown.message));
+        let (Moment { block, method }, place) = (moment, place.unwrap_or_default());
+        warn!(target: "script", block, method = method.unwrap_or_default(), "{said}{place}");
+        for frame in frames.lines() {
+            warn!(target: "script", "  {frame}");
+        }
+    }
+
+    /// The script has written to its console.
+    pub(crate) fn console(&self, moment: Moment<'_>, line: &Console) {
+        let is_shown = match line.level.as_str() {
+            "error" => enabled!(target: "script", Level::ERROR),
+            "warn" => enabled!(target: "script", Level::WARN),
+            "debug" => enabled!(target: "script", Level::DEBUG),
+            _ => enabled!(target: "script", Level::INFO),
+        };
+        let lines = lines(&line.text);
+        if !is_shown || !self.may_tell(lines.len()) {
+            return;
+        }
+        let (block, method) = (moment.block, moment.method.unwrap_or("(loading)"));
+        for said in lines {
+            match line.level.as_str() {
+                "error" => error!(target: "script", block, method, "{said}"),
+                "warn" => warn!(target: "script", block, method, "{said}"),
+                "debug" => debug!(target: "script", block, method, "{said}"),
+                _ => info!(target: "script", block, method, "{said}"),
+            }
+        }
+    }
+
+    fn may_tell(&self, lines: usize) -> bool {
+        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        match allowance.take(Instant::now(), lines) {
+            Some(0) => true,
+            Some(silent) => {
+                warn!(target: "script", lines = silent, "more was said than is shown: {LINES_PER_SECOND} lines a second");
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The script has said something while a log is executed again: it was shown when it happened.
+pub(crate) fn replayed(moment: Moment<'_>, line: &Console) {
+    let (block, method) = (moment.block, moment.method.unwrap_or("(loading)"));
+    if enabled!(target: "script", Level::DEBUG) {
+        for said in lines(&line.text) {
+            debug!(target: "script", replayed = true, level = %line.level, block, method, "{said}");
+        }
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    // An empty text is a line, too.
+    let lines: Vec<String> = text.split('\n').take(LINES_MAX).map(cut).collect();
+    lines
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LINE_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text.into(),
+    }
+}
+
+/// How many lines may be told: a bucket that fills with time.
+#[derive(Debug)]
+struct Allowance {
+    lines: f64,
+    at: Instant,
+    /// Lines that were not told since one was.
+    silent: u64,
+}
+
+impl Allowance {
+    fn full(now: Instant) -> Self {
+        Self { lines: LINES_BURST, at: now, silent: 0 }
+    }
+
+    /// Takes so many lines; gives how many were not told before them, or `None` where these are not told either.
+    fn take(&mut self, now: Instant, lines: usize) -> Option<u64> {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * LINES_PER_SECOND;
+        self.lines = (self.lines + gained).min(LINES_BURST);
+        self.at = now;
+        if self.lines < lines as f64 {
+            self.silent += lines as u64;
+            return None;
+        }
+        self.lines -= lines as f64;
+        Some(std::mem::take(&mut self.silent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_stack_is_told_with_the_files_own_name() {
+        let stack = ScriptStack::of_worker("at f (script.js:2:9)\nat map (native)\nat script.js:10:1")
+            .expect("frames");
+        assert_eq!(
+            stack.named("my counter.js"),
+            "at f (my counter.js:2:9)\nat map (native)\nat my counter.js:10:1"
+        );
+        assert_eq!(stack.place("a.js").as_deref(), Some("a.js:2:9"));
+        assert_eq!(ScriptStack::of_worker(""), None);
+        let long = "x".repeat(5_000) + &"\nat f (script.js:1:1)".repeat(500);
+        let told = ScriptStack::of_worker(&long).expect("frames").named("a.js");
+        assert!(told.lines().count() == LINES_MAX && told.len() < 5_000, "{}", told.len());
+    }
+
+    #[test]
+    fn more_than_the_allowance_is_counted_and_not_told() {
+        let start = Instant::now();
+        let mut allowance = Allowance::full(start);
+        assert_eq!((0..300).filter(|_| allowance.take(start, 1).is_some()).count(), 100);
+        assert_eq!(allowance.take(start + Duration::from_secs(1), 1), Some(200));
+        assert_eq!(allowance.take(start + Duration::from_secs(1), 50), None);
+        assert_eq!(allowance.take(start + Duration::from_secs(100), 50), Some(50));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(lines("").len(), 1);
+        assert_eq!(lines(&"\n".repeat(1_000)).len(), LINES_MAX);
+        assert!(lines(&"é".repeat(10_000))[0].ends_with("... (20000 bytes)"));
+    }
+}
