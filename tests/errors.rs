@@ -212,6 +212,28 @@ fn callers_cannot_flood_the_operator() {
     assert!(stderr.lines().all(|line| line.len() < 1_200), "{stderr}");
 }
 
+#[test]
+fn callers_are_answered_though_nobody_reads_stderr() {
+    let place = Place::new(
+        "exports.loud = () => { for (let n = 0; n < 99; n++) console.error('y'.repeat(990)) }
+        exports.f = () => { throw new Error('x') }
+        exports.one = () => 1",
+    );
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        // More than a pipe holds: nobody has read anything of it when the next call is made.
+        client.call("loud", json!([])).await;
+        for _ in 0..50 {
+            assert_eq!(error(&client, "f", json!([])).await.message, "Error");
+            assert_eq!(client.call("one", json!([])).await, json!(1));
+        }
+        let stderr = said_by(host);
+        assert!(stderr.len() > 64 << 10, "{}", stderr.len());
+    });
+    place.assert_agrees();
+}
+
 /// What a host says that does not start, without and with `--json`.
 fn refused(script: &Path, data: &Path) -> (String, Value) {
     let mut host = program();

@@ -40,6 +40,7 @@ mod probes;
 mod processes;
 mod reading;
 mod readme;
+mod refused;
 mod replication;
 #[cfg(target_os = "linux")]
 mod sandbox;

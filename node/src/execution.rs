@@ -163,6 +163,11 @@ impl<S: ArchiveStore> Execution<S> {
         &self.loaded.parameters
     }
 
+    /// The first exports that are no methods, each with what it is.
+    pub fn others(&self) -> &[(String, String)] {
+        &self.loaded.others
+    }
+
     /// Whether the script wants to be initialised.
     pub fn has_init(&self) -> bool {
         self.loaded.methods.iter().any(|method| method == "init")

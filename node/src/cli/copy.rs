@@ -1,7 +1,7 @@
 //! Copies for one look: the log or the archive of a service elsewhere.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -15,6 +15,7 @@ use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
 use super::network::SwarmArguments;
+use super::output::advised;
 use super::peer::{PeerName, connect_peers};
 use super::progress;
 use super::target::Target;
@@ -52,6 +53,20 @@ impl PeerArguments {
         connect_peers(&network, &self.peers).await?;
         addresses.iter().for_each(|peer| network.connect(*peer));
         Ok(network)
+    }
+}
+
+/// Refuses options for asking others where the target is a directory here.
+pub(super) fn check_local(target: &str, peers: &PeerArguments) -> anyhow::Result<()> {
+    let option = if peers.peers.is_empty() { peers.swarm.given() } else { Some("--peer") };
+    // What is not there is said first, by those who look at it.
+    match option.filter(|_| Path::new(target).is_dir()) {
+        None => Ok(()),
+        Some(option) => {
+            let what =
+                format!("{option} does not apply: {target} is a directory here, and nobody else is asked");
+            Err(advised(anyhow::Error::msg(what), "leave it out, or name the URL or the key of a service"))
+        }
     }
 }
 

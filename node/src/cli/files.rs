@@ -78,6 +78,9 @@ struct ArchiveArguments {
 impl ArchiveArguments {
     /// The archive, and the version to look at.
     fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, u64)> {
+        if !is_elsewhere(&self.target) {
+            copy::check_local(&self.target, &self.peers)?;
+        }
         let archive = match is_elsewhere(&self.target) {
             true => copy::archive(&self.target, &self.peers, wanted)?,
             false => FilesArchive::open(directory(&self.target)?)?,

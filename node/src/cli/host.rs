@@ -23,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
-use super::output::{Output, advised};
+use super::output::{Output, advised, method_list};
 use super::peer::{PeerName, connect_peers};
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     /// Data directory (for several scripts: the directory that holds one for each); default: SCRIPT's name with .vms
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// What people call the service; default: the script's name
+    /// What people call the service; default: the script's name. A service keeps the one that it was deployed with
     #[arg(long)]
     title: Option<String>,
     /// Port on 127.0.0.1; 0 takes a free one
@@ -100,22 +100,35 @@ struct PeerArguments {
     network: NetworkArguments,
 }
 
-/// What each call may use. Fixed when a service is deployed.
+/// What each call may use. A service keeps what it was deployed with: others are refused then.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits of a new service")]
 struct LimitArguments {
-    /// Steps of a call, in units of 10,000
-    #[arg(long, value_name = "UNITS", default_value_t = Limits::default().fuel)]
-    fuel: u64,
-    /// Bytes of the script's heap
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
-    memory: u64,
-    /// Bytes of the engine's stack, counted alike on every machine
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().stack)]
-    stack: u64,
-    /// Bytes that a call may return and write to files; a result has at most 1 MiB of them, whatever this is
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().output)]
-    output: u64,
+    /// Steps of a call, in units of 10,000; loading the script may take ten times as many; default: 400
+    #[arg(long, value_name = "UNITS")]
+    fuel: Option<u64>,
+    /// Bytes of the script's heap; default: 134217728
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<u64>,
+    /// Bytes of the engine's stack, counted alike on every machine; default: 1048576
+    #[arg(long, value_name = "BYTES")]
+    stack: Option<u64>,
+    /// Bytes that a call may return and write to files; a result has at most 1 MiB of them, whatever this is; default: 16777216
+    #[arg(long, value_name = "BYTES")]
+    output: Option<u64>,
+}
+
+impl LimitArguments {
+    fn limits(&self) -> Limits {
+        let otherwise = Limits::default();
+        Limits {
+            fuel: self.fuel.unwrap_or(otherwise.fuel),
+            memory: self.memory.unwrap_or(otherwise.memory),
+            stack: self.stack.unwrap_or(otherwise.stack),
+            output: self.output.unwrap_or(otherwise.output),
+            load: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -139,7 +152,13 @@ struct Service {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose();
+    arguments.sandbox.choose()?;
+    if arguments.scripts.len() > 1 && arguments.title.is_some() {
+        return Err(advised(
+            anyhow!("--title cannot be given for several scripts: each has a title of its own"),
+            "leave it out to use the scripts' names, or start a host for each",
+        ));
+    }
     let services = services(&arguments)?;
     super::runtime()?.block_on(async {
         // Before the logs are replayed: callers are asked to come back, and not told that there is nothing.
@@ -225,18 +244,43 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         });
         drop(show);
         bar.finish_and_clear();
-        return same_script(vm?, code, service);
+        return same_service(same_script(vm?, code, service)?, arguments, service);
     }
     let (Some(code), Some(script)) = (code, &service.script) else {
         bail!("{} holds no service; name a script to deploy one", directory.display());
     };
     let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
-    let LimitArguments { fuel, memory, stack, output } = arguments.limits;
     // A service that cannot be served is not deployed either.
     check_ports(arguments)?;
-    let deployment = Deployment { code, title, limits: Limits { fuel, memory, stack, output, load: None } };
+    let deployment = Deployment { code, title, limits: arguments.limits.limits() };
     Vm::deploy_with(directory, deployment, durability, diagnostics)
         .with_context(|| format!("cannot deploy {}", script.display()))
+}
+
+/// A service keeps title and limits for ever, as its log says them: an option that says otherwise has no effect.
+fn same_service(vm: Vm, arguments: &Arguments, service: &Service) -> anyhow::Result<Vm> {
+    let (Arguments { title, limits, .. }, init) = (arguments, vm.init());
+    let number = |asked: &Option<u64>| asked.map(|asked| asked.to_string());
+    let options = [
+        ("--title", title.clone(), init.title.clone()),
+        ("--fuel", number(&limits.fuel), init.limits.fuel.to_string()),
+        ("--memory", number(&limits.memory), init.limits.memory.to_string()),
+        ("--stack", number(&limits.stack), init.limits.stack.to_string()),
+        ("--output", number(&limits.output), init.limits.output.to_string()),
+    ];
+    for (option, asked, deployed) in options {
+        if let Some(asked) = asked.filter(|asked| *asked != deployed) {
+            let directory = service.directory.display();
+            let what = format!(
+                "{option} {asked} does not apply: the service in {directory} was deployed with {deployed}"
+            );
+            return Err(advised(
+                anyhow::Error::msg(what),
+                "leave it out to go on; another --dir makes a new service",
+            ));
+        }
+    }
+    Ok(vm)
 }
 
 /// The script by the name that the operator gave it.
@@ -404,7 +448,7 @@ fn announce(
             format!(
                 "{} is served at {url}\n  methods        {}\n  call log       {log}\n  files archive  {files}\n  peers          tcp://{peers}\n  data           {}",
                 Printable(&vm.init().title),
-                Printable(&methods.join(" ")),
+                method_list(methods.iter().copied()),
                 Printable(&service.directory.to_string_lossy())
             )
         },

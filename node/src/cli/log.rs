@@ -50,6 +50,9 @@ const SHOWN_ARGUMENTS_MAX: usize = 20;
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { target, peers, from, to, last, full } = arguments;
     let style = Style { is_full: full };
+    if !is_elsewhere(&target) {
+        copy::check_local(&target, &peers)?;
+    }
     let log = match is_elsewhere(&target) {
         true => copy::log(&target, &peers)?,
         false => CallLog::open(directory(&target)?)?,

@@ -96,8 +96,33 @@ impl SwarmArguments {
         !self.no_swarm
     }
 
+    /// The first of its options that was given on the command line.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let is_typed = |variable: &str| std::env::var_os(variable).is_none();
+        if !self.bootstrap.is_empty() && is_typed("VMS_BOOTSTRAP") {
+            return Some("--bootstrap");
+        }
+        if self.no_swarm && is_typed("VMS_NO_SWARM") {
+            return Some("--no-swarm");
+        }
+        self.swarm_port.filter(|_| is_typed("VMS_SWARM_PORT")).map(|_| "--swarm-port")
+    }
+
+    /// Refuses options for a swarm that is not to be used.
+    fn check(&self) -> anyhow::Result<()> {
+        let is_typed = std::env::var_os("VMS_NO_SWARM").is_none();
+        match self.given() {
+            Some(option) if self.no_swarm && is_typed && option != "--no-swarm" => {
+                let what = format!("{option} does not apply with --no-swarm: the DHT is not used");
+                Err(advised(anyhow::Error::msg(what), "leave out one of them"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets a network find peers by key, unless it is not to. `standing` keeps who it is there for the next run.
     pub(super) async fn join(&self, network: &Network, standing: Option<&Standing>) -> anyhow::Result<()> {
+        self.check()?;
         if self.no_swarm {
             return Ok(());
         }

@@ -148,6 +148,17 @@ pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
     Advised { error, hint: hint.into() }.into()
 }
 
+/// Names of methods in a row, so that they can be told apart: one with other characters than those of a name in
+/// JavaScript stands in quotation marks.
+pub(super) fn method_list<'a>(methods: impl IntoIterator<Item = &'a str>) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+    let shown = methods.into_iter().map(|method| match !method.is_empty() && method.chars().all(is_plain) {
+        true => Printable(method).to_string(),
+        false => PrintableJson(&json!(method).to_string()).to_string(),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 /// Where a script threw, where that is what went wrong.
 fn stack(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<HostError>().and_then(HostError::stack))

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use libvms::vm::{self, Sandbox};
 
+use super::output::advised;
+
 /// For every command that runs scripts.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
@@ -24,7 +26,15 @@ enum SandboxArgument {
 
 impl SandboxArguments {
     /// Holds for all scripts that this program runs from now on.
-    pub(super) fn choose(&self) {
+    ///
+    /// # Errors
+    /// Where one option takes the effect of another.
+    pub(super) fn choose(&self) -> anyhow::Result<()> {
+        if matches!(self.sandbox, SandboxArgument::Off) && self.call_time.is_some() {
+            let what =
+                "--call-time does not apply with --sandbox off: the clock ends calls in processes only";
+            return Err(advised(anyhow::Error::msg(what), "leave out one of them"));
+        }
         match self.sandbox {
             SandboxArgument::Process => Sandbox::Process,
             SandboxArgument::Off => Sandbox::Off,
@@ -33,5 +43,6 @@ impl SandboxArguments {
         if let Some(seconds) = self.call_time {
             vm::limit_call_time(Duration::from_secs(seconds));
         }
+        Ok(())
     }
 }

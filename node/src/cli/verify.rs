@@ -8,7 +8,7 @@ use libvms::verifier::{AuditReport, Compared, Verdict, Verifier, VerifyError, ve
 use libvms_protocol::audit::ArchiveCore;
 use serde_json::{Value, json};
 
-use super::copy::{PeerArguments, Temporary};
+use super::copy::{PeerArguments, Temporary, check_local};
 use super::output::{Output, message};
 use super::sandbox::SandboxArguments;
 use super::target::{Target, directory, is_elsewhere};
@@ -35,9 +35,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose();
+    arguments.sandbox.choose()?;
+    let is_elsewhere = is_elsewhere(&arguments.target);
+    if !is_elsewhere {
+        check_local(&arguments.target, &arguments.peers)?;
+    }
     let bar = progress::bar("verifying");
-    let audited = if is_elsewhere(&arguments.target) {
+    let audited = if is_elsewhere {
         super::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
     } else {
         match directory(&arguments.target) {

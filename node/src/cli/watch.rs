@@ -57,7 +57,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose();
+    arguments.sandbox.choose()?;
     super::runtime()?.block_on(watch(arguments, output))
 }
 

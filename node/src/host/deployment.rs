@@ -31,6 +31,7 @@ use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
 use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 use crate::vm;
+use crate::vm::message::{self, LoadFailure};
 
 /// Names of the cores in a data directory.
 pub(crate) const LOG: &str = "log";
@@ -107,6 +108,14 @@ pub enum HostError {
         why: String,
         /// The script's frames of the stack, one a line.
         stack: Option<String>,
+        /// What can be done about it, where the line that failed shows it.
+        hint: Option<&'static str>,
+    },
+    /// The script exports nothing that can be called.
+    #[error("the script has no methods: {found}")]
+    NoMethods {
+        /// What it exports instead.
+        found: String,
     },
     /// The script's `init` failed.
     #[error("the script's init failed: {why}")]
@@ -187,6 +196,10 @@ impl HostError {
                  {0}/log/data` give it up",
                 path.display()
             )),
+            Self::Script { hint, .. } => hint.map(str::to_owned),
+            Self::NoMethods { .. } => {
+                Some("each method is an exported function: exports.add = (a, b) => a + b".into())
+            }
             _ => None,
         }
     }
@@ -289,10 +302,11 @@ fn deploy_into(
     let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
     let file = &operator.diagnostics().file;
     let mut execution = Execution::load_for(log.key(), 0, script, archive, Some(operator.clone()))
-        .map_err(|error| not_loaded(error, file))?;
+        .map_err(|error| not_loaded(error, &init.code, file))?;
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
     }
+    check_methods(&execution)?;
     log.append(&entries)?;
     store.publish_all()?;
     let next_block = log.length();
@@ -313,15 +327,53 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
     }
 }
 
+/// A service that nobody can call is a mistake of its script, and shows late.
+fn check_methods(execution: &Execution<HostStore>) -> Result<(), HostError> {
+    if execution.methods().iter().any(|method| method != "init") {
+        return Ok(());
+    }
+    let others = execution.others().iter().map(|(name, what)| format!("`{name}` is {what}"));
+    let init = execution.has_init().then(|| "`init` is called by the host alone".to_owned());
+    let found: Vec<String> = init.into_iter().chain(others).collect();
+    let found = if found.is_empty() { "it exports nothing".into() } else { found.join(", ") };
+    Err(HostError::NoMethods { found })
+}
+
+/// What to do about a script that is written for another module system, as the line that failed shows.
+fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
+    const EXPORT: &str = "a script exports by assignment: `exports.name = ...` instead of `export`; a bundler turns ES modules into this form (--format=cjs)";
+    const IMPORT: &str = "a script is one file and imports nothing: a bundler puts what it needs into it (--bundle --format=cjs)";
+    const AWAIT: &str = "`await` stands inside an async function; what has to be awaited at deployment goes into `exports.init`";
+    let message::Outcome::Threw(thrown) = &failure.outcome else { return None };
+    if thrown.name == "ReferenceError" {
+        return thrown.message.contains("require").then_some(IMPORT);
+    }
+    let line = failure.position.as_deref()?.split(':').nth(1)?.parse::<usize>().ok()?;
+    let words = |word: char| !(word.is_alphanumeric() || "_$.".contains(word));
+    // The engine may notice a line too late.
+    let lines = code.lines().skip(line.saturating_sub(2)).take(2);
+    let near: Vec<&str> = lines.flat_map(|line| line.split(words)).collect();
+    let has = |word: &str| near.contains(&word);
+    match thrown.name.as_str() {
+        "SyntaxError" if has("export") => Some(EXPORT),
+        "SyntaxError" if near.iter().any(|word| *word == "import" || word.starts_with("import.")) => {
+            Some(IMPORT)
+        }
+        "SyntaxError" if has("await") => Some(AWAIT),
+        _ => None,
+    }
+}
+
 /// Why a script does not load, in terms of its own file.
-fn not_loaded(error: LoadError, file: &str) -> HostError {
+fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
     match error {
         LoadError::Execution(error) => HostError::Execution(error),
         LoadError::Script(mut failure) => {
+            let hint = hint_for(&failure, code);
             failure.position = failure.position.map(|position| position.replacen(vm::SCRIPT, file, 1));
             let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
             let stack = stack.map(|stack| stack.named(file));
-            HostError::Script { why: LoadError::Script(failure).to_string(), stack }
+            HostError::Script { why: LoadError::Script(failure).to_string(), stack, hint }
         }
     }
 }

@@ -5,7 +5,6 @@
 //! `then`; and a stop by the [`Meter`] outweighs whatever else a call came to.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use libvms_protocol::entry::{Limits, call::is_own_code};
@@ -198,8 +197,12 @@ impl Engine {
             return Err(self.thrown(ctx, &error));
         }
         let mut found: Vec<Vec<String>> = self.hook(ctx, &self.hooks.methods, ())?;
-        let sources = found.pop().unwrap_or_default();
-        Ok(loaded(found.pop().unwrap_or_default(), &sources))
+        // From the last list to the first.
+        let mut next = || found.pop().unwrap_or_default();
+        let (kinds, others, sources, methods) = (next(), next(), next(), next());
+        let cut = |text: &str| text[..text.floor_char_boundary(METHOD_NAME_BYTES_MAX)].to_owned();
+        let others = others.iter().zip(&kinds).map(|(name, kind)| (cut(name), cut(kind))).collect();
+        Ok(Loaded { others, ..loaded(methods, &sources) })
     }
 
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
@@ -364,7 +367,7 @@ impl Hooks {
 
 /// What can be called, and the parameters' names where they are plain.
 fn loaded(methods: Vec<String>, sources: &[String]) -> Loaded {
-    let mut loaded = Loaded { methods: vec![], parameters: BTreeMap::new() };
+    let mut loaded = Loaded::default();
     for (method, source) in methods.into_iter().zip(sources) {
         if method.len() > METHOD_NAME_BYTES_MAX {
             continue;

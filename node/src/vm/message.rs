@@ -66,6 +66,8 @@ pub struct Loaded {
     pub methods: Vec<String>,
     /// The names of their parameters, for those of which all parameters are plain names.
     pub parameters: BTreeMap<String, Vec<String>>,
+    /// The first of its other exports, each with what it is: for a message to whoever deploys it.
+    pub others: Vec<(String, String)>,
 }
 
 /// Why a script could not be loaded.

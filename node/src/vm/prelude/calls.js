@@ -13,6 +13,8 @@
   const slice = String.prototype.slice
   const source = global.Function.prototype.toString
   const wellFormed = String.prototype.toWellFormed
+  const { startsWith } = String.prototype
+  const OTHERS_MAX = 10
 
   const module = { exports: {} }
   const hide = (name, value) =>
@@ -26,6 +28,29 @@
     description !== undefined && hasOwn(description, 'value') ? description.value : undefined
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const text = (value) => apply(wellFormed, String(value), [])
+
+  const add = (list, value) =>
+    defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true })
+
+  // A class has a prototype that cannot be replaced. So have built-ins, some of which can be called, and frozen functions.
+  const callable = [Array, Object, global.Function, Error, global.EvalError, global.RangeError, global.ReferenceError,
+    global.SyntaxError, TypeError, global.URIError, global.AggregateError, String, Number, global.Boolean, global.Symbol,
+    global.BigInt, global.RegExp, global.Date]
+  const isClass = (value) => {
+    const prototype = getOwnPropertyDescriptor(value, 'prototype')
+    if (prototype === undefined || !hasOwn(prototype, 'writable') || prototype.writable) return false
+    for (let at = 0; at < callable.length; at++) if (callable[at] === value) return false
+    const isFrozen = getOwnPropertyDescriptor(value, 'length')?.configurable === false
+    return !isFrozen || apply(startsWith, apply(source, value, []), ['class'])
+  }
+  const kindOf = (property) => {
+    if (!hasOwn(property, 'value')) return 'a getter'
+    const { value } = property
+    const type = typeof value
+    if (type === 'function') return isClass(value) ? 'a class' : 'a function'
+    if (value === null || value === undefined) return String(value)
+    return type === 'object' ? (isArray(value) ? 'an array' : 'an object') : 'a ' + type
+  }
 
   const words = (thrown) => {
     if (apply(isPrototypeOf, Error.prototype, [thrown]) || typeof thrown.message === 'string') {
@@ -55,24 +80,32 @@
   }
 
   return {
-    // The names of the exported functions, in the order of their definition, and the beginning of each function's text.
-    // What is exported later is no method.
+    // The names of the exported functions, in the order of their definition, and the beginning of each function's text; then
+    // the names of the first other exports, and what each is. A class is no method, since calling one is an error. What is
+    // exported later is no method either.
     methods () {
       exported = isObject(module.exports) ? module.exports : {}
       const names = []
       const sources = []
+      const others = []
+      const kinds = []
       const keys = ownKeys(exported)
       for (let at = 0; at < keys.length; at++) {
         const key = keys[at]
         if (typeof key !== 'string' || !apply(isWellFormed, key, [])) continue
         const property = getOwnPropertyDescriptor(exported, key)
-        const value = property?.enumerable ? valueOf(property) : undefined
-        if (typeof value !== 'function') continue
-        const text = apply(slice, apply(source, value, []), [0, 4096])
-        defineProperty(sources, names.length, { __proto__: null, value: text, writable: true, enumerable: true, configurable: true })
-        defineProperty(names, names.length, { __proto__: null, value: key, writable: true, enumerable: true, configurable: true })
+        if (!property?.enumerable) continue
+        const kind = kindOf(property)
+        if (kind !== 'a function') {
+          if (others.length >= OTHERS_MAX) continue
+          add(others, key)
+          add(kinds, kind)
+          continue
+        }
+        add(sources, apply(slice, apply(source, property.value, []), [0, 4096]))
+        add(names, key)
       }
-      return [names, sources]
+      return [names, sources, others, kinds]
     },
 
     // Calls a method. What looks like a promise is made one.
