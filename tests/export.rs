@@ -1,4 +1,4 @@
-//! `vms files export` gives all that a disk can hold, and says what it can not; `ls` and `cat` say what is not there.
+//! `vms files export` gives all that a disk can hold, and says what it cannot; `ls` and `cat` say what is not there.
 
 use std::fs;
 use std::path::Path;

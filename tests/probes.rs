@@ -172,7 +172,7 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Runs a probe in a heap of its own. A process that computes for too long is killed; a thread can not be.
+/// Runs a probe in a heap of its own. A process that computes for too long is killed; a thread cannot be.
 fn run(probe: &Probe, place: Sandbox) -> Run {
     let (outgoing, incoming) = channel();
     let code = format!("exports.probe = function () {{\n{}\n}}", probe.code);

@@ -26,17 +26,17 @@ pub trait ArchiveStore {
     /// A block that has been appended.
     ///
     /// # Errors
-    /// Where it is not there or can not be read.
+    /// Where it is not there or cannot be read.
     fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError>;
 
     /// Takes the next blocks of a core.
     ///
     /// # Errors
-    /// Where they can not be written, or contradict what is there already.
+    /// Where they cannot be written, or contradict what is there already.
     fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError>;
 }
 
-/// The archive can not be read or written. Never the script's fault.
+/// The archive cannot be read or written. Never the script's fault.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
     /// The store holds another block than the one that the calls wrote.
@@ -110,7 +110,7 @@ impl<S: ArchiveStore> Archive<S> {
     /// Makes what was staged part of the archive. `None` where nothing was.
     ///
     /// # Errors
-    /// Where the store fails; the archive can not be used any more.
+    /// Where the store fails; the archive cannot be used any more.
     pub fn commit(&mut self) -> Result<Option<FilesChange>, ArchiveError> {
         if self.files.staged.is_empty() && self.blobs.staged.is_empty() {
             return Ok(None);

@@ -17,10 +17,10 @@ pub struct CallLog {
     core: Box<dyn AuditedCore>,
 }
 
-/// Why an entry can not be shown.
+/// Why an entry cannot be shown.
 #[derive(Debug, Error)]
 pub enum CallLogError {
-    /// The log can not be read.
+    /// The log cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A block is no entry that this version can read.
@@ -37,7 +37,7 @@ impl CallLog {
     /// Opens the log in the data directory `directory`, a host's or a copy, as long as it is now.
     ///
     /// # Errors
-    /// Where there is none, or it can not be read.
+    /// Where there is none, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, CallLogError> {
         Ok(Self::of(stored::open_log(directory)?))
     }

@@ -76,7 +76,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The host deviated, or the call failed.
     Diverges = 1,
-    /// What the arguments name can not be used: files, a disk, an address. Clap uses the same code for arguments that it
+    /// What the arguments name cannot be used: files, a disk, an address. Clap uses the same code for arguments that it
     /// does not understand.
     Usage = 2,
     /// Nothing can be said, nobody is there to ask, or not all of it could be had.

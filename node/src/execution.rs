@@ -72,13 +72,13 @@ pub enum LoadError {
     Execution(#[from] ExecutionError),
 }
 
-/// Execution can not go on. Never the script's fault.
+/// Execution cannot go on. Never the script's fault.
 #[derive(Debug, Error)]
 pub enum ExecutionError {
     /// The worker is gone.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The archive can not be read or written.
+    /// The archive cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The worker said something that makes no sense here.
@@ -114,7 +114,7 @@ impl<S: ArchiveStore> Execution<S> {
     /// Loads a script at `block` of `log`: block 0, or the block of an epoch.
     ///
     /// # Errors
-    /// [`LoadError::Script`] where the script can not be loaded.
+    /// [`LoadError::Script`] where the script cannot be loaded.
     pub fn load(
         log: PublicKey,
         block: u64,
@@ -245,7 +245,7 @@ impl<S: ArchiveStore> Execution<S> {
                 let files = self.archive.commit()?;
                 Ok(Outcome::Returned { value, files })
             }
-            // The worker refuses what the log can not hold; should one slip through, it is the script's error.
+            // The worker refuses what the log cannot hold; should one slip through, it is the script's error.
             Err(error) => {
                 let thrown = Thrown::new("RangeError", format!("the result is {error}"));
                 Ok(Outcome::Threw(thrown))
@@ -259,7 +259,7 @@ impl<S: ArchiveStore> Execution<S> {
             match self.worker.receive()? {
                 // What a script writes while it loads has no entry that could account for it.
                 Report::File(request) if moment.method.is_none() && request.is_write() => {
-                    let message = "files can not be changed while the script loads: do it in exports.init";
+                    let message = "files cannot be changed while the script loads: do it in exports.init";
                     self.worker.answer(Err(message::Thrown::new("NotAllowedError", message)))?;
                 }
                 Report::File(request) => {

@@ -107,7 +107,7 @@ pub enum CallError {
     /// There is no such method, or it is not for callers. Nothing was executed.
     #[error("Method not found")]
     MethodNotFound,
-    /// The log can not hold what the caller passed. Nothing was executed.
+    /// The log cannot hold what the caller passed. Nothing was executed.
     #[error("{why}")]
     InvalidArguments {
         /// What is wrong, for people.
@@ -167,7 +167,7 @@ impl Vm {
     /// Deploys a script into an empty or new data directory and calls its `init`.
     ///
     /// # Errors
-    /// Where the script does not load or its `init` fails (nothing is left behind then), the directory can not be used,
+    /// Where the script does not load or its `init` fails (nothing is left behind then), the directory cannot be used,
     /// or scripts cannot be confined here (see [`Sandbox`]); see [`HostError`].
     pub fn deploy(
         directory: &Path,
@@ -226,7 +226,7 @@ impl Vm {
     /// Whether a data directory holds a deployed service.
     ///
     /// # Errors
-    /// Where the directory exists and can not be read.
+    /// Where the directory exists and cannot be read.
     pub fn is_deployed(directory: &Path) -> Result<bool, HostError> {
         deployment::is_deployed(directory)
     }

@@ -61,7 +61,7 @@ pub enum Stop {
         why: String,
     },
     /// A call, or loading the script, did not end here in time. Another machine may be quicker, or the host has logged
-    /// what never ends: the clock can not tell.
+    /// what never ends: the clock cannot tell.
     #[error("block {block}: {error}")]
     Overdue {
         /// The block of the call.
@@ -190,7 +190,7 @@ impl<S: ArchiveStore> Replay<S> {
             Entry::Call(entry) => self.call(number, entry),
             Entry::Epoch(epoch) => self.epoch(number, &epoch),
             Entry::Upgrade(_) => {
-                Err(cannot_verify(number, "this version can not check who may upgrade a script"))
+                Err(cannot_verify(number, "this version cannot check who may upgrade a script"))
             }
         }
     }
@@ -215,7 +215,7 @@ impl<S: ArchiveStore> Replay<S> {
             return Err(cannot_verify(0, why));
         }
         if init.auth == Auth::Signed {
-            return Err(cannot_verify(0, "this version can not check signed calls"));
+            return Err(cannot_verify(0, "this version cannot check signed calls"));
         }
         match exceeding(&init.limits, &self.settings.grants) {
             Some((what, asked, granted)) => Err(cannot_verify(
@@ -246,7 +246,7 @@ impl<S: ArchiveStore> Replay<S> {
         let outcome = entry.result.outcome().map_err(|error| malformed(number, error))?;
         self.counts.calls += 1;
         if entry.oracles.is_some() {
-            return Err(cannot_verify(number, "this version can not check what an oracle answered"));
+            return Err(cannot_verify(number, "this version cannot check what an oracle answered"));
         }
         if outcome == Outcome::Fault(Fault::Killed) {
             self.counts.killed += 1;

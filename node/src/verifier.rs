@@ -181,7 +181,7 @@ impl fmt::Display for Verdict {
 /// Why there is no verdict at all.
 #[derive(Debug, Error)]
 pub enum VerifyError {
-    /// A core can not be read.
+    /// A core cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The audit's own working space, or its worker, failed.
@@ -251,7 +251,7 @@ impl Verifier {
     /// Audits. `progress` is told how many of how many entries have been executed.
     ///
     /// # Errors
-    /// Where the directory can not be read or the audit itself fails. A deviating host is no error, but a verdict.
+    /// Where the directory cannot be read or the audit itself fails. A deviating host is no error, but a verdict.
     pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, VerifyError> {
         // The archive before the log: the log is durable first, so that at no time the archive seen is ahead of it.
         let archive = self.open_archive()?;

@@ -8,7 +8,7 @@
 //! worker      the thread or process, and the messages in and out
 //! sandbox     the process from inside, and how it is locked
 //! engine      one script: load it, call it, say how that ended
-//! meter       fuel and output, and the stop that a script can not prevent
+//! meter       fuel and output, and the stop that a script cannot prevent
 //! metering    fuel for built-ins that the engine does not count
 //! context     what we reach inside the engine: its compilers and the counter to its next question
 //! depth       how deep the engine is, and the stack that it needs

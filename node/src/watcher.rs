@@ -62,7 +62,7 @@ pub enum WatcherError {
     /// Its copy cannot be kept.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Scripts are to be confined here, and can not be.
+    /// Scripts are to be confined here, and cannot be.
     #[error(transparent)]
     Worker(#[from] WorkerError),
     /// The system gives no thread.
@@ -74,7 +74,7 @@ impl Watcher {
     /// A watcher that keeps its copies in `directory`, and gets them from `network`.
     ///
     /// # Errors
-    /// Where the directory is in use or can not be used, or scripts cannot be confined: see [`Sandbox`].
+    /// Where the directory is in use or cannot be used, or scripts cannot be confined: see [`Sandbox`].
     pub fn new(
         directory: &Path,
         network: Arc<Network>,

@@ -29,13 +29,13 @@ pub enum Violation {
         /// What is wrong with it.
         why: String,
     },
-    /// An entry that can not stand where it stands.
+    /// An entry that cannot stand where it stands.
     #[error("{what}")]
     WrongOrder {
         /// Which entry, and why not there.
         what: &'static str,
     },
-    /// The script can not be loaded, so that no honest host could have deployed it.
+    /// The script cannot be loaded, so that no honest host could have deployed it.
     #[error("the script does not load: {why}")]
     Unloadable {
         /// How loading ended.

@@ -28,7 +28,7 @@ pub use writer::Writer;
 
 /// Where the blocks of a core come from.
 pub trait Blocks {
-    /// Why a block can not be had.
+    /// Why a block cannot be had.
     type Error;
 
     /// The block at `index`.
@@ -68,10 +68,10 @@ impl<B: Blocks + ?Sized> Blocks for &B {
     }
 }
 
-/// Why a map can not be read.
+/// Why a map cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BeeError<E = Infallible> {
-    /// A block can not be had.
+    /// A block cannot be had.
     #[error(transparent)]
     Blocks(E),
     /// A block is not in the format.
@@ -82,7 +82,7 @@ pub enum BeeError<E = Infallible> {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A block refers to a node that it can not refer to.
+    /// A block refers to a node that it cannot refer to.
     #[error("block {block} refers to node {offset} of block {child}, which cannot be")]
     WrongReference {
         /// The block that refers.

@@ -1,4 +1,4 @@
-//! A signed tree head: what a host can not take back.
+//! A signed tree head: what a host cannot take back.
 //!
 //! An [`UnverifiedCheckpoint`] is what somebody claims; [`UnverifiedCheckpoint::verify`] is the only way to a
 //! [`Checkpoint`]. The signature is Hypercore's own over a core without a manifest:

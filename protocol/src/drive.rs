@@ -31,13 +31,13 @@ pub use path::{Folder, Path, PathError};
 pub use reader::{Change, Difference, Drive, Found, List};
 pub use writer::{Batch, DriveLength, Options, Writer, Written};
 
-/// Why a drive can not be read, or can not hold what is to be written.
+/// Why a drive cannot be read, or cannot hold what is to be written.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DriveError<E = Infallible> {
-    /// The Hyperbee can not be read.
+    /// The Hyperbee cannot be read.
     #[error(transparent)]
     Files(#[from] BeeError<E>),
-    /// A block of the blobs core can not be had.
+    /// A block of the blobs core cannot be had.
     #[error(transparent)]
     Blobs(E),
     /// A key among those of the files is not that of a normalised path.

@@ -3,7 +3,7 @@
 //! Block 0 is an [`Init`], which pins the script, the engine and the limits; then come [`Call`]s with their
 //! outcomes, and now and then an [`Epoch`], which throws the heap away, or an [`Upgrade`]. [`Entry::encode`] and
 //! [`Entry::decode`] are each other's inverse: every entry has one encoding, and any other is refused, so that
-//! signed bytes can not be said in two ways.
+//! signed bytes cannot be said in two ways.
 //!
 //! A reader tells three things apart ([`EntryError`]): bytes that break the format, which only a dishonest or broken
 //! host writes; an entry over a limit, likewise; and an entry of a later version, which proves nothing.
@@ -152,7 +152,7 @@ impl Entry {
     }
 
     /// How many bytes the first CBOR item in `bytes` takes, without a look at what it says: entries that stand one after
-    /// another are told apart so. `None` where it does not end there. What can not begin an item is an item to itself, which
+    /// another are told apart so. `None` where it does not end there. What cannot begin an item is an item to itself, which
     /// [`Entry::decode`] refuses.
     pub fn first_length(bytes: &[u8]) -> Option<usize> {
         let (mut at, mut items_left) = (0_usize, 1_u64);
@@ -200,7 +200,7 @@ pub fn seed(log: &PublicKey, block: u64, at: u64) -> [u8; 32] {
 }
 
 fn encode<T: Serialize>(entry: &T) -> Vec<u8> {
-    serde_ipld_dagcbor::to_vec(entry).expect("entries hold nothing that DAG-CBOR can not express")
+    serde_ipld_dagcbor::to_vec(entry).expect("entries hold nothing that DAG-CBOR cannot express")
 }
 
 fn decode<'a, T: Deserialize<'a>>(block: &'a [u8]) -> Result<T, EntryError> {

@@ -1,6 +1,6 @@
 //! Every bound of the formats, each with its reason.
 //!
-//! A bound that a replay depends on can not be changed for an existing log: a log that was valid must stay valid.
+//! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid.
 //! What a host may choose per log stands in the log itself (`entry::Limits`); these are the bounds above it.
 //!
 //! What one peer may cost stands where it is counted: [`frame`](crate::wire::frame) (16 MiB a frame),
@@ -24,10 +24,10 @@ pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Levels of arrays and objects inside one another in a JSON value: deep enough for data, shallow enough that
-/// recursive code can not run out of stack.
+/// recursive code cannot run out of stack.
 pub const VALUE_DEPTH_MAX: usize = 100;
 
-/// Bytes of a method's name. Longer names can not be exported by any script that a person wrote.
+/// Bytes of a method's name. Longer names cannot be exported by any script that a person wrote.
 pub const METHOD_NAME_BYTES_MAX: usize = 256;
 
 /// Bytes of a caller's name under `auth: "debug"`.

@@ -275,7 +275,7 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// A connection that was asked for can not be made at the moment: the peer, or this node, has too much to do. It is tried
+    /// A connection that was asked for cannot be made at the moment: the peer, or this node, has too much to do. It is tried
     /// again soon.
     pub fn postponed(&mut self, now: u64, key: &PublicKey) {
         let chance = self.chance();

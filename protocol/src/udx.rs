@@ -104,7 +104,7 @@ pub struct Statistics {
     pub resent_packets: u64,
 }
 
-/// A call that can not be done. None of them comes of what a peer sends.
+/// A call that cannot be done. None of them comes of what a peer sends.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum UdxError {
     /// There is no stream with this id, or it was destroyed.

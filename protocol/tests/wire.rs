@@ -23,7 +23,7 @@ fn capabilities_and_stream_ids_are_those_of_the_reference() {
             let capability = capability::capability(role, &hash, &key);
             assert_eq!(hex(&case[expected]), capability);
             assert!(capability::is_capability(role, &hash, &key, &capability));
-            // What the other side has shown can not be sent back.
+            // What the other side has shown cannot be sent back.
             assert!(!capability::is_capability(role.other(), &hash, &key, &capability));
         }
     }

@@ -409,7 +409,7 @@ impl Writer {
             .map(|_| {
                 let atom = self.dice.pick(&ATOMS);
                 let quantifier = self.dice.pick(&["", "", "*", "+", "?", "{1,3}", "*?"]);
-                // What only looks can not be repeated.
+                // What only looks cannot be repeated.
                 if atom.starts_with("(?<") || matches!(atom, "^" | "$" | "\\b") {
                     atom.into()
                 } else {

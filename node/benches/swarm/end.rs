@@ -200,7 +200,7 @@ impl Driver {
         for count in 0..BATCH {
             let polled = self.endpoint.poll_datagram(self.start.elapsed(), &mut datagram);
             let Some(path) = polled else { return count };
-            // A datagram that can not be sent is lost, as others are on the way.
+            // A datagram that cannot be sent is lost, as others are on the way.
             let _lost = self.socket.send_to(&datagram, path.remote).await;
         }
         BATCH

@@ -32,10 +32,10 @@ pub struct ArchiveEntry {
     blob: Option<BlobId>,
 }
 
-/// Why an archive can not be read.
+/// Why an archive cannot be read.
 #[derive(Debug, Error)]
 pub enum PublishedError {
-    /// A core can not be read.
+    /// A core cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The blocks are those of no archive.
@@ -55,7 +55,7 @@ impl FilesArchive {
     /// Opens the archive in the data directory `directory`, a host's or a copy, as long as it is now.
     ///
     /// # Errors
-    /// Where there is none, or it can not be read.
+    /// Where there is none, or it cannot be read.
     pub fn open(directory: &FilePath) -> Result<Self, PublishedError> {
         let [files, blobs] = stored::open_archive(directory)?;
         Ok(Self::of(files, blobs))
@@ -105,7 +105,7 @@ impl FilesArchive {
     /// The file at a path as of `version`; `None` where there is none.
     ///
     /// # Errors
-    /// Where there is no such version, or it can not be read.
+    /// Where there is no such version, or it cannot be read.
     pub fn entry(&self, path: &Path, version: u64) -> Result<Option<ArchiveEntry>, PublishedError> {
         let found = self.at(version)?.entry(path).map_err(of_drive)?;
         Ok(found.map(|found| of_found(path.clone(), found)))
@@ -114,7 +114,7 @@ impl FilesArchive {
     /// The content of a file of at most `bytes_max` bytes; `None` for a symbolic link.
     ///
     /// # Errors
-    /// Where it is larger, or can not be read.
+    /// Where it is larger, or cannot be read.
     pub fn content(&self, entry: &ArchiveEntry, bytes_max: u64) -> Result<Option<Vec<u8>>, PublishedError> {
         entry.blob.map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
     }

@@ -14,7 +14,7 @@ use super::output::advised;
 /// `@FILE` stands for what the file holds, `-` for what comes on standard input, `@@...` for a text that begins with `@`.
 ///
 /// # Errors
-/// Where a file or standard input can not be read, is not text, or is longer than the arguments of any call may be.
+/// Where a file or standard input cannot be read, is not text, or is longer than the arguments of any call may be.
 pub(super) fn read_all(arguments: Vec<String>) -> anyhow::Result<Vec<Box<RawValue>>> {
     if arguments.iter().filter(|argument| *argument == "-").count() > 1 {
         bail!("`-` stands twice among the arguments, and standard input can be read only once");

@@ -162,7 +162,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What can not be removed now is the system's to remove.
+        // What cannot be removed now is the system's to remove.
         let _left = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! `vms files export`: all that a disk can hold of an archive, and a list of what it can not.
+//! `vms files export`: all that a disk can hold of an archive, and a list of what it cannot.
 //!
 //! Start from [`export`]. Names and contents are those of strangers, and a disk takes fewer names than an archive. So each
 //! file succeeds or fails by itself, and nothing is written through what somebody else has put into the directory.
@@ -21,7 +21,7 @@ use super::{Exit, progress};
 /// Copies all files of a version into the directory `to`, which must be empty or not there.
 ///
 /// # Errors
-/// Where the directory can not be made or is not empty, or there is no such version. What is wrong with one file is
+/// Where the directory cannot be made or is not empty, or there is no such version. What is wrong with one file is
 /// printed, and ends with [`Exit::CannotVerify`].
 pub(super) fn export(
     archive: &FilesArchive,
@@ -202,7 +202,7 @@ mod tests {
             ("/../out".to_owned(), "elsewhere"),
             ("/a/../../out".to_owned(), "elsewhere"),
         ] {
-            let error = write(to, &path, b"y").expect_err("it can not be written");
+            let error = write(to, &path, b"y").expect_err("it cannot be written");
             assert!(worded(&error).contains(why), "{path}: {}", worded(&error));
         }
         assert_eq!(names(to), ["a"], "nothing is left of what failed");

@@ -51,7 +51,7 @@ enum Command {
     },
     /// Copy all files into a new directory
     ///
-    /// What a disk can not hold, or nobody gives, is left out and listed with the reason; all else is copied.
+    /// What a disk cannot hold, or nobody gives, is left out and listed with the reason; all else is copied.
     #[command(
         after_help = "Example:\n  vms files export key-server.vms ./keys\n\nExit codes: 0 all files, 3 some were left out"
     )]

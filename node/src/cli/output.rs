@@ -41,7 +41,7 @@ impl Output {
     /// them by [`Printable`], because it may have lines of its own.
     ///
     /// # Errors
-    /// Where stdout can not be written; a closed pipe ends the command quietly.
+    /// Where stdout cannot be written; a closed pipe ends the command quietly.
     pub(super) fn line(
         &self,
         text: impl FnOnce() -> String,

@@ -41,7 +41,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     let ended =
         read(&mut editor, |call| answer(runtime.block_on(client.call(&call.method, &call.args)), output));
     if let Some(path) = history_path() {
-        // A history that can not be kept is no reason to fail.
+        // A history that cannot be kept is no reason to fail.
         let _unkept = editor.save_history(&path);
     }
     runtime.block_on(client.close());

@@ -20,7 +20,7 @@ pub(super) fn is_elsewhere(text: &str) -> bool {
 /// The directory that a text names.
 ///
 /// # Errors
-/// Where there is none, it is something else, or it can not be looked at.
+/// Where there is none, it is something else, or it cannot be looked at.
 pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
     let path = Path::new(text);
     match std::fs::metadata(path) {

@@ -82,7 +82,7 @@ fn no_target(error: &anyhow::Error) -> VerifyError {
     VerifyError::NoTarget { why: message(error) }
 }
 
-/// What can not be read can not be verified; what fails here is our own fault.
+/// What cannot be read cannot be verified; what fails here is our own fault.
 fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
     let exit = match error {
         VerifyError::Execution(error) if error.is_bug() => Exit::Failed,

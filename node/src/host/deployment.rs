@@ -54,7 +54,7 @@ pub struct Deployment {
 /// Why a service is not hosted.
 #[derive(Debug, Error)]
 pub enum HostError {
-    /// The directory or a core in it can not be used.
+    /// The directory or a core in it cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The files of a core are not whole.
@@ -65,7 +65,7 @@ pub enum HostError {
         /// What is wrong with which core.
         source: StorageError,
     },
-    /// What lies beyond the log's last whole append can not be taken back in.
+    /// What lies beyond the log's last whole append cannot be taken back in.
     #[error("the log in {} holds more than its oplog tells whole, and that cannot be taken back in: {why}", path.display())]
     Tail {
         /// The data directory.
@@ -75,7 +75,7 @@ pub enum HostError {
         /// Bytes of the data and of the oplog that are whole.
         whole: [u64; 2],
     },
-    /// The directory can not be looked at or cleaned up.
+    /// The directory cannot be looked at or cleaned up.
     #[error("cannot use {}: {source}", path.display())]
     Directory {
         /// Which file or directory.
@@ -101,7 +101,7 @@ pub enum HostError {
         /// The data directory.
         path: PathBuf,
     },
-    /// The script can not be loaded.
+    /// The script cannot be loaded.
     #[error("the script does not load: {why}")]
     Script {
         /// How loading ended, and where.
@@ -125,13 +125,13 @@ pub enum HostError {
         /// The script's frames of the stack, one a line.
         stack: Option<String>,
     },
-    /// The script, the title or a limit can not stand in a log.
+    /// The script, the title or a limit cannot stand in a log.
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// Running the script failed, for no fault of its own.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
-    /// The log can not be replayed to what it says: going on would make it worse.
+    /// The log cannot be replayed to what it says: going on would make it worse.
     #[error("the log in {} does not hold what its script gives: {stop}", path.display())]
     SelfCheck {
         /// The data directory.
@@ -276,7 +276,7 @@ fn deploy_alone(
     }
     prepare(directory)?;
     let deployed = deploy_into(directory, deployment, durability, operator);
-    // The first error is the one that matters; what can not be removed stays marked, for the next attempt.
+    // The first error is the one that matters; what cannot be removed stays marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
     }

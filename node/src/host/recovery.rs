@@ -1,6 +1,6 @@
 //! What a crash or damage has left beyond the log's last whole append: taken back in, or a reason not to go on.
 //!
-//! Whether somebody was told of it can not be known (see `storage/tail.rs`). So nothing that can be read is passed over: a
+//! Whether somebody was told of it cannot be known (see `storage/tail.rs`). So nothing that can be read is passed over: a
 //! log that goes on without it would be a second history, signed with the same key. It is taken back in where it is whole,
 //! is what was signed as far as anything tells, and is what the script gives. Only what a crash leaves of bytes that never
 //! were on the disk whole is cut off: nobody was told of those.

@@ -27,7 +27,7 @@ pub enum CopyError {
         /// Blocks that were waited for.
         wanted: u64,
     },
-    /// The copy can not be kept.
+    /// The copy cannot be kept.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -36,7 +36,7 @@ impl Network {
     /// Begins to copy a core into a directory of its own, and serves what is there.
     ///
     /// # Errors
-    /// Where the directory can not be used.
+    /// Where the directory cannot be used.
     pub fn copy(&self, directory: &Path, key: PublicKey) -> Result<SharedReplica, StorageError> {
         self.copy_and_tell(directory, key, None)
     }

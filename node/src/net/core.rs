@@ -524,7 +524,7 @@ impl Held {
     }
 }
 
-/// What can not be read is not there: peers are told so, and the disk's error stands in the log.
+/// What cannot be read is not there: peers are told so, and the disk's error stands in the log.
 fn readable<T>(read: Result<Option<T>, StorageError>) -> Option<T> {
     read.unwrap_or_else(|error| {
         error!(%error, "a core cannot be read");

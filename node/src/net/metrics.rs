@@ -30,7 +30,7 @@ pub struct Metrics {
     pub blocks_out: u64,
     /// Requests of peers that were answered with data.
     pub requests_served: u64,
-    /// Requests of peers that were refused: for what is not here or can not be.
+    /// Requests of peers that were refused: for what is not here or cannot be.
     pub requests_refused: u64,
     /// Answers that did not verify, or were not to what was asked. Each has cost its sender the connection.
     pub proofs_refused: u64,

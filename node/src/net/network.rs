@@ -108,7 +108,7 @@ impl Network {
     /// Accepts connections on an address; gives the one that it got.
     ///
     /// # Errors
-    /// Where the address can not be had.
+    /// Where the address cannot be had.
     pub async fn listen(&self, address: SocketAddr) -> Result<SocketAddr, NetworkError> {
         let failed = |source| NetworkError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;

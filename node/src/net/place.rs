@@ -1,7 +1,7 @@
 //! Who may connect, and how much memory their connections may take: [`Places`], and one [`Place`] per connection.
 //!
 //! Strangers are counted, by address and in all. Peers that we connect to ourselves were chosen by whoever runs us:
-//! strangers can not take their places, and what they buffer is counted but costs nobody a connection.
+//! strangers cannot take their places, and what they buffer is counted but costs nobody a connection.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -316,7 +316,7 @@ impl Driver {
         network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
     }
 
-    /// Says which peers were found and can not be reached, when it is time.
+    /// Says which peers were found and cannot be reached, when it is time.
     fn tell_solitude(&mut self, network: &Network) {
         for (peer, why) in self.solitude.speak(Instant::now()) {
             let (key, why) = (peer.to_string(), why.to_string());

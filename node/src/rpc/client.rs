@@ -214,7 +214,7 @@ pub enum ClientError {
     NotYet { url: String, why: String, retry_after: Duration },
     #[error("{url} did not answer within {} seconds", after.as_secs_f64())]
     ConnectTimeout { url: String, after: Duration },
-    /// The arguments can not be written as JSON.
+    /// The arguments cannot be written as JSON.
     #[error("the arguments are no JSON: {0}")]
     Arguments(serde_json::Error),
     /// The server or the way to it is gone.

@@ -35,14 +35,14 @@ pub trait Files: Send + Sync + 'static {
     /// The file at a normalised path; `None` where there is none.
     ///
     /// # Errors
-    /// Where it can not be read.
+    /// Where it cannot be read.
     fn file(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
 
     /// The names in a folder (normalised, empty for the root) that come after `after`, as far as `limit` lets them in;
     /// `None` where there is nothing in the folder at all, unless it is the root.
     ///
     /// # Errors
-    /// Where they can not be read.
+    /// Where they cannot be read.
     fn list(&self, folder: &str, after: &str, limit: ListLimit) -> io::Result<Option<Listing>>;
 }
 
@@ -57,7 +57,7 @@ pub trait File: Send + Sync + 'static {
     /// Some bytes from `at` on, at least one and at most some tens of kilobytes. `at` is below the size.
     ///
     /// # Errors
-    /// Where they can not be read.
+    /// Where they cannot be read.
     fn read(&self, at: u64) -> io::Result<Vec<u8>>;
 }
 

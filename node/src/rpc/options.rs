@@ -73,7 +73,7 @@ impl Default for RpcOptions {
             // With the 64 MiB that so many connections have for themselves, less than a small machine has. A quarter is
             // several of the largest messages and answers.
             callers_bytes_max: 128 << 20,
-            // Enough to keep a script busy over a slow link; few enough that one caller can not fill the host's queue.
+            // Enough to keep a script busy over a slow link; few enough that one caller cannot fill the host's queue.
             calls_in_flight_max: 128,
             bytes_in_flight_max: 4 << 20,
             message_bytes_max: 4 << 20,

@@ -65,7 +65,7 @@ impl RpcServer {
     ///
     /// # Errors
     ///
-    /// Fails when the address can not be listened at, or when no page can have an origin of `allow_origin`.
+    /// Fails when the address cannot be listened at, or when no page can have an origin of `allow_origin`.
     pub async fn bind(address: SocketAddr, options: RpcOptions) -> io::Result<Self> {
         // For these connections, and for all else that a host has open.
         allow_descriptors(options.connections_max as u64 + DESCRIPTORS_BESIDES);

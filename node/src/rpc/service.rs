@@ -86,7 +86,7 @@ impl RpcError {
         Self { code: -32603, message: "Internal error".into(), data: Some(why), details: None, stack: None }
     }
 
-    /// The arguments can not be passed on.
+    /// The arguments cannot be passed on.
     pub fn invalid_params(why: String) -> Self {
         Self { code: -32602, message: "Invalid params".into(), data: Some(why), details: None, stack: None }
     }

@@ -98,7 +98,7 @@ fn read_headers(file: &dyn Medium) -> io::Result<Vec<u8>> {
 
 fn never_still(directory: &Path) -> StorageError {
     let source =
-        io::Error::new(io::ErrorKind::WouldBlock, "its oplog can not be read, or never stops changing");
+        io::Error::new(io::ErrorKind::WouldBlock, "its oplog cannot be read, or never stops changing");
     StorageError::Io { path: directory.to_owned(), source }
 }
 

@@ -28,7 +28,7 @@ impl DataDirectory {
     /// Makes the directory, with its parents, where it is missing, and takes it.
     ///
     /// # Errors
-    /// [`StorageError::InUse`] when another owner holds it; [`StorageError::Io`] when it can not be made or written.
+    /// [`StorageError::InUse`] when another owner holds it; [`StorageError::Io`] when it cannot be made or written.
     pub fn lock(directory: &Path) -> Result<Self, StorageError> {
         let mut made = Made::default();
         let taken = take(directory, &mut made);
@@ -100,7 +100,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// An open file can not be removed elsewhere.
+/// An open file cannot be removed elsewhere.
 #[cfg(not(unix))]
 fn is_at(_file: &File, _path: &Path) -> bool {
     true
@@ -108,7 +108,7 @@ fn is_at(_file: &File, _path: &Path) -> bool {
 
 impl Made {
     fn remove(self, directory: &Path) {
-        // What can not be removed, because others have put something there meanwhile, may stay.
+        // What cannot be removed, because others have put something there meanwhile, may stay.
         if self.lock {
             let _stays = fs::remove_file(directory.join("lock"));
         }

@@ -379,7 +379,7 @@ fn unexpected(what: &str) -> io::Error {
 }
 
 pub(super) fn node_offset(index: u64) -> u64 {
-    // Numbers of nodes stay below 2^63; a file can not be so long that a larger product would matter.
+    // Numbers of nodes stay below 2^63; a file cannot be so long that a larger product would matter.
     index.saturating_mul(NODE_BYTES)
 }
 

@@ -50,7 +50,7 @@ impl Scratch {
     /// Adds a block at the end.
     ///
     /// # Errors
-    /// [`StorageError::Io`] when the file can not grow. The block is then not there.
+    /// [`StorageError::Io`] when the file cannot grow. The block is then not there.
     pub fn append(&mut self, block: &[u8]) -> Result<(), StorageError> {
         if self.buffer.len() + block.len() > BUFFER_BYTES {
             self.write_buffer()?;

@@ -52,7 +52,7 @@ impl Audit {
     /// After the first block about which the verdict is not [`Verdict::Agrees`], nothing more is executed.
     ///
     /// # Errors
-    /// Where a block can not be read, or the execution itself fails.
+    /// Where a block cannot be read, or the execution itself fails.
     pub fn advance(
         &mut self,
         log: &dyn AuditedCore,
@@ -79,7 +79,7 @@ impl Audit {
     /// A head beyond what the log accounts for waits until the log has reached it: see [`Audit::unexplained`].
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn compare_archive(
         &mut self,
         log: &dyn AuditedCore,

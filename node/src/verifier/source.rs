@@ -19,7 +19,7 @@ pub trait AuditedCore: fmt::Debug + Send {
     /// Blocks that can be read: all from the first on.
     fn length(&self) -> u64;
 
-    /// The signed head, which may count blocks that can not be read yet.
+    /// The signed head, which may count blocks that cannot be read yet.
     fn checkpoint(&self) -> Option<Checkpoint>;
 
     /// Reads a block.

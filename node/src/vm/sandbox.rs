@@ -110,7 +110,7 @@ pub fn run_if_worker() {
 }
 
 /// Takes `program` for workers: one of the same version that calls [`run_if_worker`], such as `vms`. For programs that
-/// can not call it themselves, like tests. The first program that was named stays.
+/// cannot call it themselves, like tests. The first program that was named stays.
 pub fn run_workers_with(program: &Path) {
     #[cfg(target_os = "linux")]
     let _first_stays = PROGRAM.set(program.into());

@@ -1,6 +1,6 @@
 //! A script's engine at work, and the messages in and out.
 //!
-//! Start from [`Worker`]. It lives in a locked-down process of its own or, where that is switched off or can not be
+//! Start from [`Worker`]. It lives in a locked-down process of its own or, where that is switched off or cannot be
 //! had, on a thread of ours: see [`Sandbox`]. Both run the same loop, [`serve`], over other channels.
 
 mod patience;
@@ -44,13 +44,13 @@ enum Place {
     Process(Box<ProcessWorker>),
 }
 
-/// A worker can not go on. Never the script's fault, unless it broke out of its engine.
+/// A worker cannot go on. Never the script's fault, unless it broke out of its engine.
 #[derive(Debug, Error)]
 pub enum WorkerError {
     /// The system gives no thread or no process.
     #[error("cannot start a worker: {0}")]
     Start(#[from] std::io::Error),
-    /// [`Sandbox::Process`] was chosen, as it is by default, and can not be had. Nothing ran.
+    /// [`Sandbox::Process`] was chosen, as it is by default, and cannot be had. Nothing ran.
     #[error("no script runs here, because it would not be confined: {0}")]
     Unconfined(&'static str),
     /// The limits ask for a stack that no worker has.
@@ -120,7 +120,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where the system gives no thread or process, no worker has such a stack, or scripts are to be confined and
-    /// can not be.
+    /// cannot be.
     pub fn start(limits: Limits) -> Result<Self, WorkerError> {
         Self::start_in(Sandbox::current(), limits)
     }

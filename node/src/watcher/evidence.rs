@@ -60,7 +60,7 @@ impl EvidenceJudge {
     /// What there is to tell of a piece of evidence; `None` where it is nothing new.
     ///
     /// # Errors
-    /// Where the report can not be written. The evidence is judged again when it is shown again.
+    /// Where the report cannot be written. The evidence is judged again when it is shown again.
     pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
         let Verdict { class, proof, why } = Verdict::of(evidence, self.core);
         let is_signed = proof.is_some_and(|proof| proof.convicts());

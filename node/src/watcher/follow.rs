@@ -167,7 +167,7 @@ impl Followed {
     /// cores, as soon as the log names them.
     ///
     /// # Errors
-    /// Where a copy can not be read, or the execution itself fails.
+    /// Where a copy cannot be read, or the execution itself fails.
     pub fn step(
         &mut self,
         now: u64,

@@ -48,7 +48,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     /// A batch on the map of `length` blocks. A core of length 0 gets `header` first.
     ///
     /// # Errors
-    /// Where the root can not be read.
+    /// Where the root cannot be read.
     pub fn new(
         blocks: &'a B,
         cache: &'a Cache,
@@ -65,7 +65,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     /// Puts a value. Putting the same value again is an operation too.
     ///
     /// # Errors
-    /// Where a block of the map can not be read.
+    /// Where a block of the map cannot be read.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), BeeError<B::Error>> {
         let block = self.begin(key, Some(value));
         let mut root = self.root.unwrap_or_else(|| self.tree.add(Node::default()));
@@ -94,7 +94,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     /// Deletes a key. Does nothing, and appends nothing, where the key is not there.
     ///
     /// # Errors
-    /// Where a block of the map can not be read.
+    /// Where a block of the map cannot be read.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), BeeError<B::Error>> {
         let Some(root) = self.root else { return Ok(()) };
         let mut path = Path::new();

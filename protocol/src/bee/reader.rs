@@ -70,7 +70,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// The item with this key.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Item>, BeeError<B::Error>> {
         let mut range = self.range(key, None)?;
         match range.next().transpose()? {
@@ -82,7 +82,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// The items from `from` on and before `to`, in the order of their keys.
     ///
     /// # Errors
-    /// Where a block on the way to the first one can not be read.
+    /// Where a block on the way to the first one cannot be read.
     pub fn range(&self, from: &[u8], to: Option<&[u8]>) -> Result<Range<'a, B>, BeeError<B::Error>> {
         let mut range = Range {
             reader: *self,
@@ -109,7 +109,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// What differs from the older version `older`, in the order of keys, from `from` on and before `to`.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn diff(
         &self,
         older: u64,

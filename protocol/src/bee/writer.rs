@@ -32,7 +32,7 @@ impl<'a> Writer<'a> {
     /// The blocks that a put appends to the core of `length` blocks.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn put<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
     /// The blocks that a delete appends: none where the key is not there, but the header where the core is empty.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn delete<B: Blocks + ?Sized>(
         &self,
         blocks: &B,

@@ -23,7 +23,7 @@ pub const ADDRESS_BYTES: usize = 6;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(SocketAddrV4);
 
-/// The address is of a family that the wire can not carry.
+/// The address is of a family that the wire cannot carry.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("{0} is not an IPv4 address, and the DHT knows no other")]
 pub struct UnsupportedAddress(pub SocketAddr);
@@ -124,7 +124,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The name and the place of a node. A node can not choose it: it follows from its public address.
+/// The name and the place of a node. A node cannot choose it: it follows from its public address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 32]);
 

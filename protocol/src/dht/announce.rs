@@ -5,7 +5,7 @@
 //! signed     namespace of the command | H(target || id of the node || token || peer record || refresh)
 //! ```
 //!
-//! The token and the node's id are signed, so that a node can not pass an announcement on to another, nor somebody who
+//! The token and the node's id are signed, so that a node cannot pass an announcement on to another, nor somebody who
 //! saw it repeat it from elsewhere. The bump is not signed: it is a hint. Source: npm hyperdht (`lib/persistent.js`).
 
 use super::address::{NodeId, Target};

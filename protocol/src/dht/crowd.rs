@@ -13,7 +13,7 @@
 //! candidates of a query           4           64
 //! ```
 //!
-//! Addresses that no public network has ([`Address::is_bogon`]) are not counted: on a public node they can not answer, and a
+//! Addresses that no public network has ([`Address::is_bogon`]) are not counted: on a public node they cannot answer, and a
 //! test network, or one of containers, has all of its nodes on one machine.
 
 use std::net::Ipv4Addr;

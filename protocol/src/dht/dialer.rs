@@ -106,7 +106,7 @@ pub enum DialError {
     /// The peer refuses.
     #[error("{0}")]
     Refused(PeerError),
-    /// The peer's answer is genuine and can not be understood.
+    /// The peer's answer is genuine and cannot be understood.
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// The peer's answer names no stream.

@@ -37,7 +37,7 @@ const ANSWER_KEPT_MS: u64 = 2 * FIRST_PACKET_MS;
 const ANSWERS_MAX: usize = 1_024;
 
 /// How many answered messages are remembered, so that they are worth nothing when they are played again. What is
-/// forgotten is caught by the proof: whoever plays an old message can not read the answer.
+/// forgotten is caught by the proof: whoever plays an old message cannot read the answer.
 const SPENT_MAX: usize = 8_192;
 
 /// Handshakes of all clients together: about a tenth of one core.

@@ -88,7 +88,7 @@ pub struct RelayThrough {
     pub token: [u8; 32],
 }
 
-/// The payload can not be read.
+/// The payload cannot be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PayloadError {
     /// Of another version: what follows the number is anybody's guess. A server says so in its answer.
@@ -100,7 +100,7 @@ pub enum PayloadError {
 }
 
 impl HandshakePayload {
-    /// What a server answers to a client that it can not or will not connect with.
+    /// What a server answers to a client that it cannot or will not connect with.
     pub fn refusal(error: PeerError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }

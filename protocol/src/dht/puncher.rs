@@ -40,7 +40,7 @@ use crate::wire::capability::Role;
 
 /// Numbers of sockets that belong to one attempt.
 pub const SOCKET_NUMBERS: u32 = 512;
-/// Sockets that are tried when a router can not be made out.
+/// Sockets that are tried when a router cannot be made out.
 const REOPENED_MAX: u32 = 3;
 /// The first number of the many sockets.
 const MANY_SOCKETS: u32 = 16;

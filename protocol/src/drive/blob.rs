@@ -23,7 +23,7 @@ pub fn parts(content: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
 /// id, or its map, says.
 ///
 /// # Errors
-/// Where the content is longer, a block can not be had, or the blocks are not what the id says.
+/// Where the content is longer, a block cannot be had, or the blocks are not what the id says.
 pub fn content<B: Blocks + ?Sized>(
     blobs: &B,
     id: &BlobId,

@@ -72,7 +72,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// The entry at a path. Links are not followed.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn entry(&self, path: &Path) -> Result<Option<Found>, DriveError<B::Error>> {
         self.files.get(&path.key())?.map(found).transpose()
     }
@@ -80,7 +80,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// The entry at the end of the links that begin at `path`, and its path. `None` where a link leads nowhere.
     ///
     /// # Errors
-    /// Where a block can not be read, a target is no path, or there are more than 15 links in a row.
+    /// Where a block cannot be read, a target is no path, or there are more than 15 links in a row.
     pub fn follow(&self, path: &Path) -> Result<Option<(Path, Found)>, DriveError<B::Error>> {
         let mut at = path.clone();
         for _ in 0..=LINKS_MAX {
@@ -139,7 +139,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// Whether there is anything in a folder. Reads one path down the tree.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn has_below(&self, folder: &Folder) -> Result<bool, DriveError<B::Error>> {
         has_below(self.files, folder)
     }
@@ -164,7 +164,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// file that was written again with the same content is one of them.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn diff(&self, older: u64, folder: &Folder) -> Result<Vec<Difference>, DriveError<B::Error>> {
         let (from, to) = folder.range();
         let differences = self.files.diff(older.max(1), &from, Some(&to))?;

@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
     /// Several operations in one.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn batch<'b, B: Blocks + ?Sized>(
         &self,
         files: &'b B,
@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
     /// What writing a file appends. An old content of the same path stays where it is, in older versions.
     ///
     /// # Errors
-    /// Where a block can not be read, or the drive can not hold it.
+    /// Where a block cannot be read, or the drive cannot hold it.
     pub fn put<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
     /// What deleting a file appends: nothing where it is not there, but the header where the core is empty.
     ///
     /// # Errors
-    /// Where a block can not be read.
+    /// Where a block cannot be read.
     pub fn delete<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -128,7 +128,7 @@ impl<'a> Writer<'a> {
     /// What making a symbolic link appends. The target is kept as it is: see [`Path::resolve`].
     ///
     /// # Errors
-    /// Where a block can not be read, or the target is too long.
+    /// Where a block cannot be read, or the target is too long.
     pub fn symlink<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -142,7 +142,7 @@ impl<'a> Writer<'a> {
     /// What writing an entry appends. Whether the blobs core has its content is not checked.
     ///
     /// # Errors
-    /// Where a block can not be read, or the entry is too large.
+    /// Where a block cannot be read, or the entry is too large.
     pub fn put_entry<B: Blocks + ?Sized>(
         &self,
         files: &B,

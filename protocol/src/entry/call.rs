@@ -36,7 +36,7 @@ pub struct Call {
     pub args: Vec<Value>,
     /// When the host executed it, in milliseconds since 1970; never before the entry above.
     pub at: u64,
-    /// Grows with each call of the same signed caller, so that a host can not repeat a call.
+    /// Grows with each call of the same signed caller, so that a host cannot repeat a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<u64>,
     /// The caller's signature (see [`Call::sign`]).

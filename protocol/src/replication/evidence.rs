@@ -98,7 +98,7 @@ impl HeadProof {
         &self.proof
     }
 
-    /// Whether one key signed both, and they can not be heads of one append-only log: they say different things about
+    /// Whether one key signed both, and they cannot be heads of one append-only log: they say different things about
     /// the same length.
     pub fn contradicts(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.head, &other.head);

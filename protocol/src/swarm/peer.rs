@@ -12,7 +12,7 @@ const ATTEMPTS_MAX: u32 = 3;
 /// How long to wait before each attempt to a peer that was connected before, and to one that never was.
 const DELAYS_PROVEN_MS: [u64; 4] = [1_000, 1_000, 5_000, 15_000];
 const DELAYS_UNPROVEN_MS: [u64; 4] = [1_000, 5_000, 15_000, 15_000];
-/// How long to wait when the peer said that it can not connect at the moment, at least and at most: the reference pauses as
+/// How long to wait when the peer said that it cannot connect at the moment, at least and at most: the reference pauses as
 /// long within an attempt. A hole between two firewalls is punched for half a minute, one at a time.
 const POSTPONED_MS: std::ops::Range<u64> = 10_000..20_000;
 /// How often in a row that is not counted as an attempt.
@@ -126,7 +126,7 @@ impl Peer {
         };
     }
 
-    /// It is there and can not connect at the moment: nothing is wrong with it, so that it keeps its priority and is not
+    /// It is there and cannot connect at the moment: nothing is wrong with it, so that it keeps its priority and is not
     /// given up, unless it goes on like that.
     pub(super) fn postpone(&mut self, now: u64, chance: u32) {
         if self.postponed >= POSTPONED_MAX {

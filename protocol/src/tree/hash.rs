@@ -1,7 +1,7 @@
 //! Hashes of the tree: of a block, of a pair of nodes, of all roots.
 //!
 //! Source: npm hypercore-crypto (`data`, `parent`, `tree`). Each kind starts with a byte of its own, so that a block
-//! can not be passed off as a parent, nor a parent as a root list.
+//! cannot be passed off as a parent, nor a parent as a root list.
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 //! A probe is a full packet with padding, whose loss therefore says something about the size alone and costs nothing
 //! but a retransmission without the padding. The sockets below must set "don't fragment", as those of `libvms` do, or
 //! probes only measure that fragments arrive; one that the interface itself refuses is to be lost like any other. A size
-//! that was once confirmed is kept: packets can not be cut again once numbered, so a path that shrinks later ends the
+//! that was once confirmed is kept: packets cannot be cut again once numbered, so a path that shrinks later ends the
 //! stream by timeout, as it does in the reference.
 
 use std::net::SocketAddr;

@@ -236,7 +236,7 @@ impl Sending {
         }
     }
 
-    /// Packets have arrived ahead of a gap, as a block of a SACK says. What can not be true is ignored: such a block
+    /// Packets have arrived ahead of a gap, as a block of a SACK says. What cannot be true is ignored: such a block
     /// is empty or reversed, or tells of packets that were acknowledged before or never sent.
     pub(super) fn acknowledge_block(&mut self, start: Sequence, end: Sequence, arrived: &mut Arrived) {
         if start >= end || start < self.first || end > self.next() {

@@ -1,7 +1,7 @@
 //! Proofs, bound to one encrypted stream, that a peer knows something: the key of a core, or the stream itself.
 //!
 //! Both are keyed BLAKE2b-256 over the stream's handshake hash, so that what was shown on one stream is worth nothing
-//! on another, and carry the role of the sender, so that a peer can not send back what it was sent.
+//! on another, and carry the role of the sender, so that a peer cannot send back what it was sent.
 //!
 //! ```text
 //! capability = H(key = handshake hash, namespace("hypercore")[1 | 2] || core key)

@@ -20,7 +20,7 @@ pub enum DecodeError {
     /// A field goes on behind the last byte.
     #[error("the bytes end inside a field")]
     Truncated,
-    /// A number that JavaScript can not hold.
+    /// A number that JavaScript cannot hold.
     #[error("the number {0} is above 2^53 - 1")]
     NumberTooLarge(u64),
     /// More of something than we take.
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
     /// there, so that room for that many items may be made.
     ///
     /// # Errors
-    /// Where the count is above `maximum`, or the bytes can not hold that many.
+    /// Where the count is above `maximum`, or the bytes cannot hold that many.
     pub fn count(
         &mut self,
         what: &'static str,

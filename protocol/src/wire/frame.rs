@@ -91,7 +91,7 @@ impl FrameDecoder {
     /// Takes the next frame, without its length, if all of it is there.
     ///
     /// # Errors
-    /// Where the frame is announced to be longer than the maximum. The stream can not be read any further.
+    /// Where the frame is announced to be longer than the maximum. The stream cannot be read any further.
     pub fn take_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
         let Some(length) = self.take_length()? else { return Ok(None) };
         let start = self.taken;

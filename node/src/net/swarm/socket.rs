@@ -82,7 +82,7 @@ impl DatagramSocket {
         socket.try_io(Interest::READABLE, || self.state.recv(socket.into(), buffers, received))
     }
 
-    /// Sends datagrams that may pass so many routers. One that can not be sent is lost, as others are on the way.
+    /// Sends datagrams that may pass so many routers. One that cannot be sent is lost, as others are on the way.
     pub(super) async fn send(&self, run: &Run<'_>) {
         let ttl = run.transmit.ttl;
         // With more routers than wanted it would do harm where it arrives: it was not to.
@@ -106,7 +106,7 @@ impl DatagramSocket {
         for datagram in run.datagrams() {
             has_sent |= self.transmit(run.transmit.to, datagram, datagram.len()).await.is_ok();
         }
-        // Some network interfaces can not cut, and only say so when they are to.
+        // Some network interfaces cannot cut, and only say so when they are to.
         if has_sent && matches!(why.raw_os_error(), Some(libc::EINVAL | libc::EIO)) {
             self.run_datagrams_max.store(1, Ordering::Relaxed);
         }

@@ -204,7 +204,7 @@ impl Operand<'_> {
             qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(*self.value) })),
             qjs::JS_TAG_STRING_ROPE => {
                 let mut length = 0;
-                // SAFETY: the value is alive. The length of a string is its own and can not be redefined.
+                // SAFETY: the value is alive. The length of a string is its own and cannot be redefined.
                 let status = unsafe { qjs::JS_GetLength(self.ctx, *self.value, &raw mut length) };
                 (status == 0).then(|| u64::try_from(length).unwrap_or(0))
             }

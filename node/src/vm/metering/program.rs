@@ -13,10 +13,10 @@
 //! each number        the square of its length: it may be a great integer
 //! ```
 //!
-//! A bound must hold for any text that the engine would accept, whatever it was written for; so where it can not be told
+//! A bound must hold for any text that the engine would accept, whatever it was written for; so where it cannot be told
 //! what something is, it counts as the dearer. What may declare a name counts as doing so, but a name counts as not taken from
 //! outside only where its declaration is certain. Braces that may or may not be a function's count as one, and what they declare
-//! counts outside as well. Where it can not even be told how to read on (a `/` that divides, or begins a pattern), each word of the
+//! counts outside as well. Where it cannot even be told how to read on (a `/` that divides, or begins a pattern), each word of the
 //! rest counts as if it was looked for among all others. Where the text is no program the engine stops there, and more was paid.
 
 mod frame;

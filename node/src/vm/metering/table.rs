@@ -12,7 +12,7 @@ pub(super) struct Row {
     pub(super) place: &'static str,
     /// What a call costs.
     pub(super) rule: Rule,
-    /// Whether the prelude has a version for the operands that the rule can not judge.
+    /// Whether the prelude has a version for the operands that the rule cannot judge.
     pub(super) is_scripted: bool,
 }
 

@@ -32,7 +32,7 @@ pub(in crate::vm) enum Guard {
     Descriptors,
     /// Bounds on memory, files and processes.
     Limits,
-    /// Other processes of the same user can not read the worker's memory.
+    /// Other processes of the same user cannot read the worker's memory.
     HiddenMemory,
     /// No files and no network.
     Landlock,
@@ -147,7 +147,7 @@ fn without_execution() -> Result<SeccompCondition, seccompiler::BackendError> {
 }
 
 /// What computing needs: the socket, memory, one thread waking the other, and an end. The clock is what is left where
-/// a kernel can not tell the time without being called; the prelude keeps it from scripts.
+/// a kernel cannot tell the time without being called; the prelude keeps it from scripts.
 const ALLOWED: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,

@@ -25,7 +25,7 @@ static CHOSEN: AtomicU64 = AtomicU64::new(0);
 
 /// Ends calls after this time from now on, whatever fuel they have, in all workers that start later. For a host or
 /// auditor with a better idea of its machine than the default of ten seconds and twenty milliseconds for each unit of
-/// fuel. Calls of workers on threads ([`crate::vm::Sandbox::Off`]) can not be ended at all.
+/// fuel. Calls of workers on threads ([`crate::vm::Sandbox::Off`]) cannot be ended at all.
 pub fn limit_call_time(to: Duration) {
     let milliseconds = u64::try_from(to.min(MOST).as_millis()).unwrap_or(u64::MAX);
     CHOSEN.store(milliseconds.max(1), Ordering::Release);

@@ -124,7 +124,7 @@ impl Reason {
     pub const NONE: Self = Self(0);
     /// Another fork, or a block that is not there.
     pub const NOT_AVAILABLE: Self = Self(1);
-    /// The proof that was asked for can not exist.
+    /// The proof that was asked for cannot exist.
     pub const INVALID_REQUEST: Self = Self(2);
 }
 
