@@ -70,7 +70,8 @@ fn logged(entry: &Json) -> Json {
 fn answered(answer: &str) -> (Json, String) {
     let mut value: Json = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
     let object = value.as_object_mut().expect("an object");
-    (object.remove("id"), object.remove("jsonrpc"));
+    object.remove("id");
+    object.remove("jsonrpc");
     let text = answer.split_once("\"result\":").map_or("", |(_, text)| text).trim_end_matches('}').to_owned();
     (value, text)
 }

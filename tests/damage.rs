@@ -96,7 +96,8 @@ fn a_bit_that_flipped_in_the_oplog_loses_no_call() {
 #[test]
 fn a_log_whose_calls_are_gone_is_refused_with_what_to_do() {
     let place = killed(12);
-    let cases: [(&str, fn(&Path)); 5] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 5] = [
         ("a byte of the last block and of its entry", |log| {
             change(&log.join("oplog"), |bytes| bytes.truncate(bytes.len() - 1));
             change(&log.join("data"), |bytes| *bytes.last_mut().expect("blocks") ^= 1);

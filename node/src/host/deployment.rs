@@ -292,7 +292,8 @@ fn deploy_into(
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let mut log = create(LOG)?;
     // Made durably, and opened again for what comes.
-    (create(FILES)?, create(BLOBS)?);
+    create(FILES)?;
+    create(BLOBS)?;
     let (files, blobs) = open_archive(directory, durability)?;
     let init = new_init(deployment, &files, &blobs);
     let mut entries = vec![Entry::Init(init.clone()).encode()?];
@@ -370,7 +371,7 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
         LoadError::Execution(error) => HostError::Execution(error),
         LoadError::Script(mut failure) => {
             let hint = hint_for(&failure, code);
-            failure.position = failure.position.map(|position| position.replacen(vm::SCRIPT, file, 1));
+            failure.position = failure.position.map(|position| position.replacen(vm::SCRIPT, file, 1).into());
             let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
             let stack = stack.map(|stack| stack.named(file));
             HostError::Script { why: LoadError::Script(failure).to_string(), stack, hint }

@@ -26,6 +26,9 @@ enum Mounted {
     Starting(Starting),
 }
 
+/// Files of a service, and what a path says below their place.
+type FilesAt<'a> = Result<(Arc<dyn Files>, &'a str), NoService>;
+
 /// A path at which a service is going to be: callers are asked to come back (503 with `Retry-After`) until it is mounted.
 #[derive(Clone, Debug)]
 pub struct Starting {
@@ -79,7 +82,7 @@ impl Mounts {
 
     /// The files that a path is about, and what it says below the place of these files; `None` where it is about none. Of
     /// two services whose paths it begins with, the one with the longer path is meant.
-    pub(super) fn files_at<'a>(&self, path: &'a str) -> Option<Result<(Arc<dyn Files>, &'a str), NoService>> {
+    pub(super) fn files_at<'a>(&self, path: &'a str) -> Option<FilesAt<'a>> {
         let by_path = self.by_path.read().unwrap_or_else(PoisonError::into_inner);
         let (mounted, name) = path.rmatch_indices(files::PLACE).find_map(|(at, _)| {
             let mount = &path[..at];

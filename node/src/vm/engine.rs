@@ -56,6 +56,7 @@ struct Hooks {
     methods: Hook,
     invoke: Hook,
     describe: Hook,
+    stack: Hook,
     fire_timer: Hook,
     drop_timers: Hook,
 }
@@ -132,8 +133,8 @@ impl Engine {
         };
         self.end();
         let stack = self.stack_of(&outcome);
-        let position = stack.as_deref().and_then(place_in).map(str::to_owned);
-        Err(LoadFailure { outcome, position, stack })
+        let position = stack.as_deref().and_then(place_in).map(Box::from);
+        Err(LoadFailure { outcome, position, stack: stack.map(String::into) })
     }
 
     /// Calls an exported function and follows it to its end.
@@ -310,7 +311,8 @@ impl Engine {
         if thrown.is_null() && self.meter.was_memory_refused() {
             return Stop::threw("InternalError", "out of memory");
         }
-        self.stack.replace(stack::of_script(&thrown));
+        let getter = self.hooks.stack.clone().restore(ctx);
+        self.stack.replace(stack::of_script(ctx, getter, &thrown));
         let described =
             self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {
@@ -359,6 +361,7 @@ impl Hooks {
             methods: hook(&calls, "methods")?,
             invoke: hook(&calls, "invoke")?,
             describe: hook(&calls, "describe")?,
+            stack: hook(&calls, "stack")?,
             fire_timer: hook(&timers, "fire")?,
             drop_timers: hook(&timers, "drop")?,
         })

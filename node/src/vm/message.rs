@@ -76,9 +76,9 @@ pub struct LoadFailure {
     /// How it ended; never [`Outcome::Returned`].
     pub outcome: Outcome,
     /// Where in the script, as the engine tells it (`script.js:3:14`), if it does.
-    pub position: Option<String>,
+    pub position: Option<Box<str>>,
     /// The script's own frames of the stack, one a line, if something with a stack was thrown.
-    pub stack: Option<String>,
+    pub stack: Option<Box<str>>,
 }
 
 /// The end of a call.

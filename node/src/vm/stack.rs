@@ -1,13 +1,13 @@
 //! Where a script threw: what the engine has written into an error when it was made.
 //!
-//! It is read for the operator alone, so nothing of the script's may run for it, and nothing is paid: neither getters nor
-//! traps are asked, only an own property of a real error that is text.
-#![expect(unsafe_code, reason = "an error's own property, read where it stands")]
+//! It is read for the operator alone, so nothing of the script's may run for it: the language's own getter is asked, which the
+//! prelude has kept, and of real errors only. What a script has put over it is not looked at.
+#![expect(unsafe_code, reason = "a text's length, before it is copied")]
 
-use std::mem::MaybeUninit;
 use std::slice;
 
-use rquickjs::{Value, qjs};
+use rquickjs::function::This;
+use rquickjs::{Ctx, Function, Value, qjs};
 
 use super::engine::SCRIPT;
 
@@ -17,9 +17,21 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 const LETTERS_MAX: i64 = 64 * 1024;
 
 /// The frames of an error's stack that are the script's, one a line, and those built-ins that the script called. Our
-/// prelude stands in between and at the end; it is nobody's concern.
-pub(super) fn of_script(error: &Value<'_>) -> Option<String> {
-    let stack = text_of(error)?;
+/// prelude stands in between and at the end; it is nobody's concern. `getter` is that of `Error.prototype.stack`.
+pub(super) fn of_script<'js>(
+    ctx: &Ctx<'js>,
+    getter: rquickjs::Result<Function<'js>>,
+    error: &Value<'js>,
+) -> Option<String> {
+    if !error.is_error() {
+        return None;
+    }
+    let Ok(stack) = getter.and_then(|getter| getter.call::<_, Value<'js>>((This(error.clone()),))) else {
+        // The call is being stopped; the exception must not be taken for another's.
+        let _stopped = ctx.catch();
+        return None;
+    };
+    let stack = text(&stack)?;
     let stack = &stack[..stack.floor_char_boundary(TEXT_BYTES_MAX)];
     let place = format!("{SCRIPT}:");
     let (mut kept, mut built_ins) = (vec![], vec![]);
@@ -34,35 +46,6 @@ pub(super) fn of_script(error: &Value<'_>) -> Option<String> {
         }
     }
     (!kept.is_empty()).then(|| kept.join("\n"))
-}
-
-fn text_of(error: &Value<'_>) -> Option<String> {
-    let (ctx, raw) = (error.ctx().as_raw().as_ptr(), error.as_raw());
-    let mut property = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
-    // SAFETY: the value is alive. An error is no proxy, so its own property is read without a trap. What the engine gives is
-    // released, and taken over where it is the value.
-    unsafe {
-        if !qjs::JS_IsError(raw) {
-            return None;
-        }
-        let name = qjs::JS_NewAtomLen(ctx, c"stack".as_ptr(), 5);
-        if name == qjs::JS_ATOM_NULL {
-            let _no_room = error.ctx().catch();
-            return None;
-        }
-        let found = qjs::JS_GetOwnProperty(ctx, property.as_mut_ptr(), raw, name);
-        qjs::JS_FreeAtom(ctx, name);
-        if found != 1 {
-            if found < 0 {
-                let _no_room = error.ctx().catch();
-            }
-            return None;
-        }
-        let property = property.assume_init();
-        qjs::JS_FreeValue(ctx, property.getter);
-        qjs::JS_FreeValue(ctx, property.setter);
-        text(&Value::from_raw(error.ctx().clone(), property.value))
-    }
 }
 
 fn text(value: &Value<'_>) -> Option<String> {
@@ -82,7 +65,6 @@ fn text(value: &Value<'_>) -> Option<String> {
             let _no_room = value.ctx().catch();
             return None;
         }
-        let length = usize::try_from(length).unwrap_or_default();
         let read = String::from_utf8_lossy(slice::from_raw_parts(copy.cast::<u8>(), length)).into_owned();
         qjs::JS_FreeCString(ctx, copy);
         Some(read)

@@ -80,6 +80,9 @@
   }
 
   return {
+    // The language's own getter of an error's stack. A script may put another in its place.
+    stack: getOwnPropertyDescriptor(Error.prototype, 'stack').get,
+
     // The names of the exported functions, in the order of their definition, and the beginning of each function's text; then
     // the names of the first other exports, and what each is. A class is no method, since calling one is an error. What is
     // exported later is no method either.
