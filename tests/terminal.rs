@@ -1,8 +1,8 @@
 //! What strangers write does nothing to a terminal but show.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use futures::SinkExt;
@@ -101,7 +101,7 @@ fn results_of_a_service_are_one_line_of_json() {
 fn what_a_service_says_of_itself_is_shown() {
     run(async {
         let (_server, url) = stranger().await;
-        let (here, there) = ("unused", "127.0.0.1:0");
+        let here = "unused";
         for arguments in [
             &["verify", &url][..],
             &["verify", &url, "--json"],
@@ -109,11 +109,22 @@ fn what_a_service_says_of_itself_is_shown() {
             &["log", &url, "--json"],
             &["files", "ls", &url],
             &["files", "export", &url, here],
-            &["watch", &url, "--peer-listen", there],
-            &["replicate", &url, "--peer-listen", there],
         ] {
             let output = vms(arguments);
             assert!(matches!(output.status.code(), Some(2 | 3)), "{arguments:?}");
+            is_tame(&output, "as its log");
+        }
+        // These go on asking.
+        for command in ["watch", "replicate"] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let mut asking = program();
+            asking.args([command, &url, "--peer-listen", "127.0.0.1:0"]).current_dir(directory.path());
+            asking.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+            let mut process = Process::start(&mut asking).expect("vms starts");
+            let mut said =
+                BufReader::new(process.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+            let said = said.find(|line| line.contains("as its log")).expect("it says why it waits");
+            let output = Output { status: ExitStatus::default(), stdout: said.into_bytes(), stderr: vec![] };
             is_tame(&output, "as its log");
         }
     });
