@@ -270,7 +270,7 @@ impl Ask {
         let asking = tokio::spawn(async move {
             for _ in 0..ASKED_ON_MAX {
                 tokio::time::sleep(ASK_PAUSE).await;
-                if let Ok(Ok(target)) = timeout(ANSWER_TIME, Target::find(&url)).await {
+                if let Ok(Ok(target)) = timeout(ANSWER_TIME, Target::find_at_once(&url)).await {
                     // Nobody to tell: the command is about to end.
                     let _ending = answers.send((number, Ok(target)));
                     return;
@@ -287,7 +287,8 @@ impl Whereabouts for Ask {
     fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
         Box::pin(async {
             let silent = |_| Err(anyhow::anyhow!("{} does not answer", self.url));
-            let answer = timeout(ANSWER_TIME, Target::find(&self.url)).await.unwrap_or_else(silent);
+            // One that starts waits for us as a peer: it asks peers what they have before it signs anything.
+            let answer = timeout(ANSWER_TIME, Target::find_at_once(&self.url)).await.unwrap_or_else(silent);
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // A service that does not answer may yet be there for peers: while it starts, it asks them what they have.
             if let Ok(target) = &answer {

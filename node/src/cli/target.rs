@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
@@ -46,8 +47,18 @@ pub(super) struct Target {
 impl Target {
     /// Understands `ws://...`, which is asked for its key and addresses, and any form of a key.
     pub(super) async fn find(text: &str) -> anyhow::Result<Self> {
+        Self::find_with(text, ClientOptions::default()).await
+    }
+
+    /// The same, without waiting for a service that is still starting.
+    pub(super) async fn find_at_once(text: &str) -> anyhow::Result<Self> {
+        Self::find_with(text, ClientOptions { start_timeout: Duration::ZERO, ..ClientOptions::default() })
+            .await
+    }
+
+    async fn find_with(text: &str, options: ClientOptions) -> anyhow::Result<Self> {
         match Self::service(text)? {
-            Some(url) => Self::ask(text, &url).await,
+            Some(url) => Self::ask(text, &url, options).await,
             None => Self::of_key(text),
         }
     }
@@ -87,8 +98,8 @@ impl Target {
         Ok(Self { log, addresses: vec![], length: 0 })
     }
 
-    async fn ask(url: &str, place: &ServiceUrl) -> anyhow::Result<Self> {
-        let client = RpcClient::connect(url, ClientOptions::default()).await?;
+    async fn ask(url: &str, place: &ServiceUrl, options: ClientOptions) -> anyhow::Result<Self> {
+        let client = RpcClient::connect(url, options).await?;
         let handshake = client.handshake().await?;
         client.close().await;
         let Some(log) = handshake.get("callLogUrl").and_then(Value::as_str) else {
