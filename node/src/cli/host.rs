@@ -71,7 +71,7 @@ pub(super) struct Arguments {
     /// Tell callers, too, where in the script an error was thrown; otherwise only this host's stderr says so
     #[arg(long)]
     show_stacks: bool,
-    /// Web origin (scheme, host and port, as https://example.com) whose pages may call, * for all; repeat for more
+    /// Web origin (scheme://host:port) whose pages may call, * for all; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<AllowedOrigin>,
     /// Address of a reverse proxy whose X-Forwarded-For or Forwarded says who calls; repeat for more

@@ -1,7 +1,7 @@
 //! Two and more machines, connected in memory.
 
 use libvms_protocol::replication::{
-    CheckError, Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
+    Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
 use libvms_protocol::wire::message::{
     Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
@@ -348,7 +348,8 @@ fn another_signed_log_is_reported_as_a_conflict() {
             if theirs.head().length == 20 && theirs.head().signed.length() == 25 && ours.contradicts(theirs)),
         "{evidence:?}"
     );
-    assert!(matches!(world.machines[1].faults[..], [PeerFault::Invalid(CheckError::WrongSignature { .. })]));
+    // The forger's peer may be an honest reader of that history: what speaks against the writer cuts nobody off.
+    assert!(world.machines[1].faults.is_empty(), "{:?}", world.machines[1].faults);
     assert!(world.machines[1].core.is_complete(&world.truth));
 }
 
