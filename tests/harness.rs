@@ -5,6 +5,8 @@ mod process;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use serde::Serialize;
@@ -50,6 +52,27 @@ pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
 }
 
+/// How long a test waits for a port that something else has taken.
+pub(crate) const PORT_WAIT_MAX: Duration = Duration::from_secs(20);
+
+fn is_port_taken(stderr: &str) -> bool {
+    stderr.contains("Address already in use")
+}
+
+/// A port that no other test of this process gets, and that the system gives to nobody who asks for any port: it is below the
+/// ports that Linux hands out.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % 10_000;
+    loop {
+        let tried = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let port = u16::try_from(tried).expect("below 30,000");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A temporary place with a script and its data directory.
 pub(crate) struct Place {
     directory: TempDir,
@@ -83,12 +106,21 @@ impl Place {
         Host::start(program().arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more))
     }
 
-    /// Starts a host on the port for callers that it had before.
+    /// Starts a host on the port for callers that it had before, waiting for it if need be: any other test may be given that
+    /// port for a moment.
     pub(crate) fn host_at(&self, port: u16, more: &[&str]) -> Host {
-        let mut command = program();
-        command.arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more);
-        Host::try_start_at(&mut command, port)
-            .unwrap_or_else(|stderr| panic!("the host did not start: {stderr}"))
+        let begin = Instant::now();
+        loop {
+            let mut command = program();
+            command.arg("host").arg(self.script()).arg("--dir").arg(self.data()).args(more);
+            match Host::try_start_at(&mut command, port) {
+                Ok(host) => return host,
+                Err(stderr) if is_port_taken(&stderr) && begin.elapsed() < PORT_WAIT_MAX => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(stderr) => panic!("the host did not start: {stderr}"),
+            }
+        }
     }
 
     /// Audits the data directory: the exit code and what `--json` says.
@@ -272,12 +304,12 @@ pub(crate) fn memory(process: u32, name: &str) -> u64 {
 
 /// Processor time that a process has taken.
 #[cfg(target_os = "linux")]
-pub(crate) fn processor_time(process: u32) -> std::time::Duration {
+pub(crate) fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
     let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
     // A tick is a hundredth of a second on every Linux.
-    std::time::Duration::from_millis(10 * ticks)
+    Duration::from_millis(10 * ticks)
 }
 
 /// Runs a future on a runtime of its own.

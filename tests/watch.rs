@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, Process, program, run, text, vms};
+use crate::harness::{Host, PORT_WAIT_MAX, Place, Process, program, run, text, vms};
 use crate::tamper::{honest, rewrite};
 
 pub(crate) const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -119,12 +120,27 @@ impl Served {
         let network = Network::new(NetworkOptions::default());
         network.hold(Held::Own(log.follow()), None);
         archive.iter().for_each(|core| network.hold(Held::Own(core.follow()), None));
-        let address = network.listen(address).await.expect("a port");
+        let address = listen(&network, address).await;
         Self { network, address, log, archive }
     }
 
     pub(crate) fn key(&self) -> String {
         self.log.key().url()
+    }
+}
+
+/// Listens where somebody may just have stopped: a process that another test has forked holds a copy of the socket until it
+/// begins its own program.
+async fn listen(network: &Network, address: SocketAddr) -> SocketAddr {
+    let begin = Instant::now();
+    loop {
+        match network.listen(address).await {
+            Ok(address) => return address,
+            Err(error) if error.is_in_use() && begin.elapsed() < PORT_WAIT_MAX => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("no port: {error:?}"),
+        }
     }
 }
 
