@@ -1,18 +1,15 @@
 //! Hosts that go and come back where nobody but their URL tells where they are, and those who follow them meanwhile.
 
+use std::io::Seek;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, program, run, text, vms};
+use crate::harness::{Host, Place, free_port, program, run, text, vms};
 use crate::watch::{Watching, directory};
 
 /// A port of this machine on which nobody listens.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
-}
-
 fn url(port: u16) -> String {
     format!("ws://127.0.0.1:{port}/")
 }
@@ -259,4 +256,27 @@ fn what_can_be_no_target_is_refused_before_anything_is_made() {
             assert!(!path.exists(), "{command} {target}");
         }
     }
+}
+
+#[test]
+fn a_peer_whose_name_is_unknown_keeps_nobody_from_the_others() {
+    let place = Place::of_example("counter.js");
+    let (_kept, watched) = directory();
+    run(async {
+        let host = place.host();
+        let mut command = program();
+        // A name that nobody can ever have: RFC 6761, section 6.4.
+        command.args(["watch", &key_of(&host), "--json", "--peer", "nobody.invalid:1"]);
+        command.args(["--peer", &host.peer_address().to_string(), "--dir"]).arg(&watched);
+        let mut stderr = tempfile::tempfile().expect("a temporary file");
+        command.stderr(stderr.try_clone().expect("a copy"));
+        let mut watching = Watching::run(&mut command);
+        call(&host).await;
+        watching.until_agrees(2);
+        watching.terminate();
+        stderr.rewind().expect("a file");
+        let said = std::io::read_to_string(&stderr).expect("UTF-8");
+        assert_eq!(said.matches("cannot find the address of a peer").count(), 1, "{said}");
+        assert!(said.contains("nobody.invalid:1"), "{said}");
+    });
 }

@@ -50,7 +50,7 @@ impl PeerArguments {
     pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
         let network = Network::new(NetworkOptions::default());
         self.swarm.join(&network, None).await?;
-        connect_peers(&network, &self.peers).await?;
+        connect_peers(&network, &self.peers);
         addresses.iter().for_each(|peer| network.connect(*peer));
         Ok(network)
     }

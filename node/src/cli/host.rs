@@ -429,7 +429,7 @@ async fn replicate(
     for (_, vm) in hosted {
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }
-    connect_peers(&network, &arguments.peers).await?;
+    connect_peers(&network, &arguments.peers);
     Ok((network, happenings, address))
 }
 

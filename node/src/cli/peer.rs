@@ -1,10 +1,18 @@
 //! Peers as people name them: `--peer HOST:PORT`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::Context;
-use libvms::net::Network;
+use futures::future::BoxFuture;
+use libvms::net::{Network, Whereabouts};
+use tokio::time::Instant;
+use tracing::warn;
+
+/// When it is told again that a name cannot be found.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// A peer by the name or address of its machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,24 +46,58 @@ impl FromStr for PeerName {
     }
 }
 
-impl PeerName {
-    /// All addresses of its machine.
-    async fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let found = found.with_context(|| format!("cannot find the peer {}:{}", self.host, self.port))?;
-        Ok(found.collect())
+impl fmt::Display for PeerName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
     }
 }
 
-/// Connects to these peers, and again whenever a connection ends.
-///
-/// # Errors
-/// Where a name is not known.
-pub(super) async fn connect_peers(network: &Network, peers: &[PeerName]) -> anyhow::Result<()> {
-    for peer in peers {
-        peer.addresses().await?.into_iter().for_each(|address| network.connect(address));
+/// A peer whose name is looked up before each attempt to connect: the network may not be up yet when a command starts, and
+/// names move.
+#[derive(Debug)]
+struct Named {
+    peer: PeerName,
+    /// When it was told last that the name cannot be found; `None` while it can be.
+    told: Mutex<Option<Instant>>,
+}
+
+impl Named {
+    /// All addresses of the peer's machine; none while its name is not known, which is told now and then.
+    async fn addresses(&self) -> Vec<SocketAddr> {
+        let found = tokio::net::lookup_host((self.peer.host.as_str(), self.peer.port)).await;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(found) => {
+                *told = None;
+                found.collect()
+            }
+            Err(error) => {
+                let now = Instant::now();
+                if told.is_none_or(|told| now.duration_since(told) >= TELL_AGAIN) {
+                    *told = Some(now);
+                    warn!(peer = %self.peer, %error, "cannot find the address of a peer; trying again");
+                }
+                vec![]
+            }
+        }
     }
-    Ok(())
+}
+
+impl Whereabouts for Named {
+    fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
+        Box::pin(self.addresses())
+    }
+}
+
+/// Connects to these peers, and again whenever a connection ends. A peer whose name cannot be found is waited for as one that
+/// is away.
+pub(super) fn connect_peers(network: &Network, peers: &[PeerName]) {
+    for peer in peers {
+        network.connect_to(Named { peer: peer.clone(), told: Mutex::default() });
+    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
     arguments.network.join_swarm(&network, &standing).await?;
-    connect_peers(&network, &arguments.peers).await?;
+    connect_peers(&network, &arguments.peers);
     let (mut copying, mut events) = Copying::new(network.clone(), lock.path(), address);
     let copied = async {
         let mut looks = interval(LOOK_INTERVAL);

@@ -75,7 +75,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
     arguments.network.join_swarm(&network, &standing).await?;
-    connect_peers(&network, &arguments.peers).await?;
+    connect_peers(&network, &arguments.peers);
     let mut teller = Teller::new(output);
     let told = async {
         let mut summaries = interval_at(Instant::now() + SUMMARY_INTERVAL, SUMMARY_INTERVAL);
