@@ -17,8 +17,9 @@ const PORT: u16 = 49_737;
 
 /// Run a node of the DHT, by which others find each other
 ///
-/// A private network needs one or more; whoever is to be in it names them with --bootstrap. Nodes keep who is where, not
-/// what is said. JavaScript programs of Hyperswarm can use them, too.
+/// A private network needs one or more; every program that is to be in it names them with --bootstrap. A node stores which
+/// peers announce a topic, and the small values that programs of hyperdht put there, all in memory and for a limited time; it
+/// relays no connection's content. JavaScript programs of Hyperswarm can use it, too.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
@@ -69,9 +70,14 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let network = Network::new(NetworkOptions::default());
     let happenings = network.events();
     let local = network.join_swarm(options).await?;
-    let known = SocketAddr::new(public.map_or(local.ip(), IpAddr::V4), local.port());
+    // Bound to all addresses, it does not know which of them others reach.
+    let known = public.map(|public| SocketAddr::new(public.into(), local.port()));
+    let others = known.map_or_else(
+        || format!("ADDRESS:{}, with an address at which they reach this machine", local.port()),
+        |known| known.to_string(),
+    );
     output.line(
-        || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {known}"),
+        || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {others}"),
         || json!({ "event": "listening", "address": local, "bootstrap": known }),
     )?;
     tokio::select! {
