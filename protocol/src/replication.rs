@@ -16,7 +16,6 @@ mod evidence;
 mod heads;
 mod help;
 mod peer;
-mod ranges;
 mod store;
 mod upload;
 
@@ -28,10 +27,10 @@ pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
 use evidence::Reported;
 pub use evidence::{Evidence, HeadProof};
 pub use peer::{PeerFault, PeerId};
-pub use ranges::Ranges;
 pub use store::Store;
 
 use crate::identity::PublicKey;
+use crate::ranges::Ranges;
 use crate::wire::encoding::UINT_MAX;
 use crate::wire::message::{Cancel, Message, NoData, Sync};
 use download::Asking;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libvms_protocol::identity::{PublicKey, Signature};
+use libvms_protocol::ranges::Ranges;
 use libvms_protocol::replication::{
-    self, Action, CheckError, Download, Evidence, PeerFault, PeerId, Ranges, Replicator, Store, Verified,
+    self, Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Store, Verified,
 };
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::message::Message;

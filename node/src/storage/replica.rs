@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::Ranges;
+use libvms_protocol::ranges::Ranges;
 use libvms_protocol::tree::{Node, Roots, index};
 use tracing::warn;
 

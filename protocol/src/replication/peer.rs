@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::check::CheckError;
-use super::ranges::Ranges;
 use crate::checkpoint::Checkpoint;
+use crate::ranges::Ranges;
 use crate::wire::message::{Request, Sync};
 
 /// Intervals kept of what a peer has: about 0.2 MB.

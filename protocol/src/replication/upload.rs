@@ -2,9 +2,9 @@
 
 use super::answer::{Refusal, answer};
 use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
-use super::ranges::Ranges;
 use super::store::Store;
 use super::{Replicator, span};
+use crate::ranges::Ranges;
 use crate::tree::index;
 use crate::wire::message::{Bitfield, Message, NoData, Range, Reason, Region, Request, Sync};
 

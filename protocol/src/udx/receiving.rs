@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::packet::SACK_BLOCKS_MAX;
 use super::sequence::Sequence;
-use crate::replication::Ranges;
+use crate::ranges::Ranges;
 
 /// Packets ahead of the next one that are held. With the window of 4 MiB that the reference advertises, its senders
 /// have at most 3,640 packets under way.

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::packet::HEADER_BYTES;
 use super::rate::Departure;
 use super::sequence::Sequence;
-use crate::replication::Ranges;
+use crate::ranges::Ranges;
 pub(super) use sent::{Arrived, Sent, SentState};
 
 /// Packets between the first that is missing at the remote and the last one sent: what our own receivers hold.

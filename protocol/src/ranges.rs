@@ -9,7 +9,7 @@ use std::ops::Range;
 /// A set of block numbers, kept as disjoint intervals with a gap between any two.
 ///
 /// ```
-/// use libvms_protocol::replication::Ranges;
+/// use libvms_protocol::ranges::Ranges;
 /// let mut ranges = Ranges::new(16);
 /// ranges.insert(3..5);
 /// ranges.insert(5..9);
