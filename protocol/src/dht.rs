@@ -34,7 +34,6 @@ pub mod noise;
 pub mod payload;
 pub mod puncher;
 mod query;
-pub(crate) mod random;
 mod rate;
 pub mod record;
 mod requests;

@@ -22,6 +22,7 @@ pub mod drive;
 pub mod entry;
 pub mod identity;
 pub mod limits;
+pub mod random;
 pub mod ranges;
 pub mod replication;
 pub mod swarm;

@@ -15,8 +15,8 @@ mod topic;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::dht::Address;
-use crate::dht::random::Random;
 use crate::identity::PublicKey;
+use crate::random::Random;
 use crate::wire::Role;
 use peer::{Peer, State};
 use topic::Topic;

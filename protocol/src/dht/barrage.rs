@@ -13,7 +13,7 @@
 
 use super::address::Address;
 use super::command::Firewall;
-use super::random::Random;
+use crate::random::Random;
 
 /// A probe that opens our own firewall and dies on the way to the other one, which might take offence.
 pub(super) const LOW_TTL: u8 = 5;

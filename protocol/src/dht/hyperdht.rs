@@ -20,12 +20,12 @@ use super::message::{Command, MessageError};
 use super::node::{Node, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec, Settings, Standing};
 use super::puncher::{PunchError, Punched};
 use super::query::QuerySpec;
-use super::random::Random;
 use super::record::{LookupReply, peer_target};
 use super::router::Router;
 use super::sampler::Observed;
 use super::storage::Storage;
 use crate::identity::{PublicKey, SecretKey};
+use crate::random::Random;
 use punch::Punches;
 
 /// Commands that this layer serves or refuses by itself.

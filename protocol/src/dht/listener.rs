@@ -20,11 +20,11 @@ use super::command::{Firewall, PeerError};
 use super::incoming::Socket;
 use super::noise::{NoiseError, Responder, StreamKeys};
 use super::payload::{HandshakePayload, HolepunchRelays, PayloadError, RelayRoute, UdxStream};
-use super::random::Random;
 use super::rate::{Rate, RateLimiter};
 use super::record::{RELAYS_MAX, peer_target};
 use super::router::{Arrival, Content, Path};
 use crate::identity::{PublicKey, SecretKey};
+use crate::random::Random;
 use crate::tree::hash::blake2b;
 
 /// How long a client has until its first packet. The reference waits as long.

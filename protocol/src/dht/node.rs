@@ -23,11 +23,11 @@ use super::allowance::{Allowance, AnswerLimits};
 use super::incoming::{Incoming, ReplyHandle, Socket};
 use super::message::{Command, Message, MessageError, Token};
 use super::query::{Answer, Query, QuerySpec};
-use super::random::Random;
 use super::requests::{Patience, Requests};
 use super::sampler::{Observed, Sampler};
 use super::table::Table;
 use super::token::Tokens;
+use crate::random::Random;
 use ask::{Committing, Owner, Purpose};
 use life::Life;
 

@@ -34,8 +34,8 @@ use super::nat::{NatSamples, SAMPLES};
 use super::node::RequestSpec;
 use super::payload::RelayRoute;
 use super::query::Answer;
-use super::random::Random;
 use super::requests::Patience;
+use crate::random::Random;
 use crate::wire::capability::Role;
 
 /// Numbers of sockets that belong to one attempt.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::address::Address;
 use super::incoming::Socket;
-use super::random::Random;
 use super::window::Window;
+use crate::random::Random;
 
 /// Requests in the queue and on the way. Of the 65,536 numbers most stay free, so that one is found quickly and guessed
 /// rarely.

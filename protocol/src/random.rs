@@ -6,25 +6,25 @@
 use crate::tree::hash::keyed_blake2b;
 
 /// A generator in counter mode. It never prints its seed.
-pub(crate) struct Random {
+pub struct Random {
     seed: [u8; 32],
     counter: u64,
 }
 
 impl Random {
     /// A generator whose numbers are as secret as `seed`.
-    pub(crate) fn new(seed: [u8; 32]) -> Self {
+    pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, counter: 0 }
     }
 
     /// 32 bytes.
-    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+    pub fn bytes(&mut self) -> [u8; 32] {
         self.counter += 1;
         keyed_blake2b(&self.seed, &[&self.counter.to_le_bytes()])
     }
 
     /// Any 16-bit number.
-    pub(crate) fn number(&mut self) -> u16 {
+    pub fn number(&mut self) -> u16 {
         let [low, high, ..] = self.bytes();
         u16::from_le_bytes([low, high])
     }
