@@ -19,6 +19,7 @@ pub mod bee;
 pub mod checkpoint;
 pub mod dht;
 pub mod drive;
+pub mod encoding;
 pub mod entry;
 pub mod identity;
 pub mod limits;

@@ -29,9 +29,9 @@ pub use evidence::{Evidence, HeadProof};
 pub use peer::{PeerFault, PeerId};
 pub use store::Store;
 
+use crate::encoding::UINT_MAX;
 use crate::identity::PublicKey;
 use crate::ranges::Ranges;
-use crate::wire::encoding::UINT_MAX;
 use crate::wire::message::{Cancel, Message, NoData, Sync};
 use download::Asking;
 use peer::Peer;

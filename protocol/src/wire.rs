@@ -6,14 +6,12 @@
 //! Nothing here knows what is in a core: see `replication` for who asks whom for what.
 
 pub mod capability;
-pub mod encoding;
 pub mod frame;
 pub mod message;
 pub mod mux;
 pub mod session;
 
 pub use capability::{HandshakeHash, Role};
-pub use encoding::{DecodeError, Reader, Writer};
 pub use frame::FrameDecoder;
 pub use message::Message;
 pub use mux::Mux;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use libvms_protocol::encoding::Writer;
+use libvms_protocol::wire::Role;
 use libvms_protocol::wire::message::{
     Cancel, Data, DataBlock, Message, Range, Region, Request, RequestNode, RequestUpgrade, Sync,
 };
-use libvms_protocol::wire::{Role, Writer};
 use serde_json::json;
 
 use super::peer::{Peer, connect_from};

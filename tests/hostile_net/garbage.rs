@@ -5,13 +5,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use libvms::net::SecretStream;
+use libvms_protocol::encoding::UINT_MAX;
+use libvms_protocol::encoding::Writer;
 use libvms_protocol::tree::{Hash, Node};
-use libvms_protocol::wire::encoding::UINT_MAX;
 use libvms_protocol::wire::message::{
     Bitfield, Cancel, Data, DataBlock, DataUpgrade, Extension, Message, Range, Region, Request, RequestNode,
     RequestSeek, RequestUpgrade, Sync,
 };
-use libvms_protocol::wire::{Role, SessionEvent, Writer};
+use libvms_protocol::wire::{Role, SessionEvent};
 use serde_json::json;
 
 use super::peer::{PATIENCE, Peer, frame, is_cut_off};

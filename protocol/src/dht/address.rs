@@ -13,8 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use data_encoding::HEXLOWER;
 use thiserror::Error;
 
+use crate::encoding::{DecodeError, Reader, Writer};
 use crate::tree::hash::blake2b;
-use crate::wire::encoding::{DecodeError, Reader, Writer};
 
 /// Bytes of an address on the wire.
 pub const ADDRESS_BYTES: usize = 6;

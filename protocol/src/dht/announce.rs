@@ -12,9 +12,9 @@ use super::address::{NodeId, Target};
 use super::message::{Command, Token};
 use super::namespaces;
 use super::record::PeerRecord;
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::identity::{SecretKey, Signature};
 use crate::tree::hash::blake2b;
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The value of ANNOUNCE and UNANNOUNCE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! [`super::router`]. Source: npm hyperdht (`lib/messages.js`).
 
 use super::address::Address;
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// From whom an envelope comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

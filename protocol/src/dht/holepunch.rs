@@ -17,8 +17,8 @@ use thiserror::Error;
 use super::address::Address;
 use super::command::{Firewall, PeerError};
 use super::record::{decode_addresses, encode_addresses};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::tree::hash::keyed_blake2b;
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// Bytes of the random number in front of a box.
 pub const NONCE_BYTES: usize = 24;

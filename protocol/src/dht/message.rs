@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::CLOSEST_MAX;
 use super::address::{ADDRESS_BYTES, Address, NodeId, Target};
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// First byte of a request: version 3 of the protocol.
 const REQUEST: u8 = 0x03;

@@ -20,8 +20,8 @@ use super::address::{ADDRESS_BYTES, Address};
 use super::command::{Firewall, PeerError};
 use super::message::DATAGRAM_BYTES_MAX;
 use super::record::{decode_addresses, encode_addresses};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::identity::PublicKey;
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 const VERSION: u64 = 1;
 const RELAY_BYTES: usize = 2 * ADDRESS_BYTES;

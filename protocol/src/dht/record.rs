@@ -9,9 +9,9 @@
 
 use super::address::{ADDRESS_BYTES, Address, Target};
 use super::message::DATAGRAM_BYTES_MAX;
+use crate::encoding::{DecodeError, Reader, Writer};
 use crate::identity::PublicKey;
 use crate::tree::hash::blake2b;
-use crate::wire::encoding::{DecodeError, Reader, Writer};
 
 /// How many relays of a peer a node keeps.
 pub const RELAYS_MAX: usize = 3;

@@ -16,9 +16,9 @@ use super::incoming::{Incoming, Reply};
 use super::message::{Command, ErrorCode, Token};
 use super::mutable::{MutablePut, VALUE_BYTES_MAX};
 use super::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, RELAYS_MAX, peer_target};
+use crate::encoding::Reader;
 use crate::random::Random;
 use crate::tree::hash::blake2b;
-use crate::wire::encoding::Reader;
 use generation::{Generations, Record};
 use item::{Content, Items};
 

@@ -10,10 +10,10 @@
 use thiserror::Error;
 
 use crate::bee::Header;
+use crate::encoding::Writer;
 use crate::identity::{PublicKey, Signature};
 use crate::tree::TreeHash;
 use crate::tree::hash::{blake2b, namespace};
-use crate::wire::encoding::Writer;
 
 /// The manifest of a core, version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]

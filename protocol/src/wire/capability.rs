@@ -13,7 +13,7 @@ use blake2::Blake2bMac;
 use blake2::digest::Mac;
 use blake2::digest::consts::U32;
 
-use super::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::identity::PublicKey;
 use crate::tree::hash::{blake2b_mac, keyed_blake2b, namespace};
 

@@ -29,7 +29,7 @@ pub use extension::{EXTENSION_NAME_BYTES_MAX, Extension};
 pub use request::{Cancel, NoData, Reason, Request, RequestNode, RequestSeek, RequestUpgrade};
 pub use sync::Sync;
 
-use super::encoding::{DecodeError, Reader, Writer};
+use crate::encoding::{DecodeError, Reader, Writer};
 
 /// A message about one core.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,8 +37,8 @@ use thiserror::Error;
 use self::outbox::Outbox;
 use self::parse::{Item, for_each_item};
 use self::table::{Answer, State, Table};
-use super::encoding::DecodeError;
 use super::frame::PLAINTEXT_BYTES_MAX;
+use crate::encoding::DecodeError;
 
 /// Room for events that is kept while there are none.
 const EVENTS_KEPT: usize = 64;

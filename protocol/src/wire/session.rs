@@ -15,9 +15,9 @@ use thiserror::Error;
 
 use self::cores::{Core, Cores};
 use super::capability::{CoreOpen, HandshakeHash, Role, capability, is_capability};
-use super::encoding::DecodeError;
 use super::message::{Extension, Message};
 use super::mux::{Channel, Event, Limits, Mux, MuxError, Name, SendError};
+use crate::encoding::DecodeError;
 use crate::identity::PublicKey;
 
 /// The protocol of a core's channel.

@@ -7,8 +7,8 @@ use libvms_protocol::dht::holepunch::{HolepunchError, HolepunchPayload, NONCE_BY
 use libvms_protocol::dht::payload::{HandshakePayload, PayloadError};
 use libvms_protocol::dht::record::{LookupReply, PeerRecord, peer_target};
 use libvms_protocol::dht::{Address, Command, Message, NodeId, Target, Token, namespaces};
+use libvms_protocol::encoding::Reader;
 use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::wire::Reader;
 use proptest::prelude::*;
 use serde_json::Value;
 

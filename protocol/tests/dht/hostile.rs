@@ -6,7 +6,7 @@ use libvms_protocol::dht::{
     Action, Address, Command, ErrorCode, Message, MessageError, NodeId, Patience, QuerySpec, Request,
     RequestSpec, Socket, Target, Token,
 };
-use libvms_protocol::wire::Writer;
+use libvms_protocol::encoding::Writer;
 use proptest::prelude::*;
 
 use super::behaviour::{Lone, ask, response};

@@ -6,7 +6,7 @@ use libvms_protocol::dht::message::MessageError;
 use libvms_protocol::dht::{
     Address, Command, ErrorCode, Message, NodeId, Observed, Request, Response, Sampler, Target, Token,
 };
-use libvms_protocol::wire::{Reader, Writer};
+use libvms_protocol::encoding::{Reader, Writer};
 use serde_json::Value;
 
 use crate::vector::{array, hex, items, number, read};

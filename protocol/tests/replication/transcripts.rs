@@ -5,12 +5,13 @@
 use std::collections::VecDeque;
 
 use libvms_protocol::checkpoint::signable;
+use libvms_protocol::encoding::Reader;
 use libvms_protocol::identity::Signature;
 use libvms_protocol::replication::{
     Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
+use libvms_protocol::wire::Message;
 use libvms_protocol::wire::message::{Data, DataUpgrade, NoData, Request};
-use libvms_protocol::wire::{Message, Reader};
 use serde_json::Value;
 
 use super::core::{Core, key, writer};

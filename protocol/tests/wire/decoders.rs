@@ -1,10 +1,10 @@
 //! Every decoder against bytes that nobody has written: it ends, it makes no room for what is not there, and what it
 //! accepts it writes so that the same is read again.
 
+use libvms_protocol::encoding::DecodeError;
 use libvms_protocol::tree::Node;
 use libvms_protocol::wire::FrameDecoder;
 use libvms_protocol::wire::capability::{CoreOpen, HandshakeHash, Role};
-use libvms_protocol::wire::encoding::DecodeError;
 use libvms_protocol::wire::message::{Data, Message};
 use libvms_protocol::wire::mux::{Event, Limits, Mux, MuxError, Name};
 use libvms_protocol::wire::session::Session;

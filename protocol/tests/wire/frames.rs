@@ -1,6 +1,6 @@
 //! Frames of the multiplexer, taken apart by the tests themselves.
 
-use libvms_protocol::wire::encoding::{DecodeError, Reader};
+use libvms_protocol::encoding::{DecodeError, Reader};
 
 /// One thing that a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `messages.json` and `proofs.json`: bodies of messages, both ways.
 
 use libvms_protocol::drive::Manifest;
-use libvms_protocol::wire::encoding::{Reader, Writer};
+use libvms_protocol::encoding::{Reader, Writer};
 use libvms_protocol::wire::message::{Data, Message};
 use serde_json::Value;
 

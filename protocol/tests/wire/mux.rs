@@ -1,7 +1,7 @@
 //! `mux.json`: scripted runs of the reference. What it was told to do, our multiplexer does; what it was sent, ours is
 //! sent; what it reported and sent must be the same.
 
-use libvms_protocol::wire::encoding::Reader;
+use libvms_protocol::encoding::Reader;
 use libvms_protocol::wire::mux::{Channel, Event, Limits, Mux, Name};
 use serde_json::Value;
 

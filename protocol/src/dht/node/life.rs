@@ -167,7 +167,7 @@ impl Node {
     pub(super) fn hint(&mut self, named_by: Address, gone: Address) {
         if self.life.hints_left > 0 {
             self.life.hints_left -= 1;
-            let mut value = crate::wire::encoding::Writer::default();
+            let mut value = crate::encoding::Writer::default();
             gone.encode(&mut value);
             let spec = RequestSpec::new(named_by, Command::DOWN_HINT);
             let (value, patience) = (Some(value.finish()), Patience::ONCE);

@@ -9,7 +9,7 @@ use super::super::message::{ErrorCode, Request, Response};
 use super::super::table::Place;
 use super::ask::Purpose;
 use super::{Action, Address, CLOSEST_MAX, Command, Node, NodeId};
-use crate::wire::encoding::Reader;
+use crate::encoding::Reader;
 
 /// Nodes that are asked whether they are where they say, at once.
 const VERIFYING_MAX: usize = 64;

@@ -2,7 +2,7 @@
 //!
 //! Nothing here loops over what a peer claims: a range may span 2^53 blocks.
 
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// Words of one bitfield: JavaScript sends at most so many, which is 2^21 blocks.
 pub const BITFIELD_WORDS_MAX: usize = 65_536;

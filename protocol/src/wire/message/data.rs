@@ -1,8 +1,8 @@
 //! Answers: blocks and the nodes that prove them.
 
 use super::manifest::take_manifest;
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::tree::{Hash, Node};
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// Bytes of a block that we take. JavaScript refuses to append larger ones.
 pub const BLOCK_BYTES_MAX: usize = 15 * 1024 * 1024;

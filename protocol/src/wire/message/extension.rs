@@ -1,6 +1,6 @@
 //! What two programs have agreed upon beyond the protocol.
 
-use crate::wire::encoding::{DecodeError, Reader, Writer};
+use crate::encoding::{DecodeError, Reader, Writer};
 
 /// Bytes of the name of an extension.
 pub const EXTENSION_NAME_BYTES_MAX: usize = 1024;

@@ -6,7 +6,7 @@
 //! signer       0, namespace, public key
 //! ```
 
-use crate::wire::encoding::{DecodeError, Reader, has};
+use crate::encoding::{DecodeError, Reader, has};
 
 /// Signers, and links to other cores, of one manifest.
 const ITEMS_MAX: usize = 1024;

@@ -1,6 +1,6 @@
 //! Requests, and the two ways in which they end without data.
 
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The sender asks for data. Each part is independent of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a peer's core is like: the newest one counts.
 
-use crate::wire::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The state of the sender's core, as the sender sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

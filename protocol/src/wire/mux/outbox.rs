@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Name;
-use crate::wire::encoding::{Writer, uint_bytes};
+use crate::encoding::{Writer, uint_bytes};
 use crate::wire::frame::ENCRYPTION_BYTES;
 
 /// Bytes that stand in front of a message's body at most: its channel and its type.

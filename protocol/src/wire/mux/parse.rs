@@ -1,7 +1,7 @@
 //! Frames, taken apart.
 
 use super::MuxError;
-use crate::wire::encoding::Reader;
+use crate::encoding::Reader;
 
 /// Bytes of the name of a protocol, and of what a channel is about.
 const NAME_BYTES_MAX: usize = 1024;

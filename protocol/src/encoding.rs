@@ -215,12 +215,12 @@ pub(crate) fn uint_bytes(number: u64) -> usize {
 }
 
 /// Bits of a flags field, lowest first. Unknown bits of a field are ignored everywhere.
-pub(crate) fn flags(bits: &[bool]) -> u64 {
+pub fn flags(bits: &[bool]) -> u64 {
     bits.iter().enumerate().map(|(position, bit)| u64::from(*bit) << position).sum()
 }
 
 /// Whether a bit of a flags field is set.
-pub(crate) fn has(flags: u64, position: u32) -> bool {
+pub fn has(flags: u64, position: u32) -> bool {
     flags >> position & 1 == 1
 }
 
