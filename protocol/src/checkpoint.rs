@@ -6,8 +6,9 @@
 
 use thiserror::Error;
 
+use crate::hash::namespace;
 use crate::identity::{PublicKey, SecretKey, Signature};
-use crate::tree::{TreeHash, hash};
+use crate::tree::TreeHash;
 
 /// A claim about a log that nobody has checked yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Checkpoint {
 /// The 80 bytes that a core without a manifest signs (npm hypercore, `lib/caps.js`, `treeSignableCompat`).
 pub fn signable(length: u64, fork: u64, tree_hash: &TreeHash) -> [u8; 80] {
     let mut bytes = [0; 80];
-    bytes[..32].copy_from_slice(&hash::namespace("hypercore", 0));
+    bytes[..32].copy_from_slice(&namespace("hypercore", 0));
     bytes[32..64].copy_from_slice(&tree_hash.0);
     bytes[64..72].copy_from_slice(&length.to_le_bytes());
     bytes[72..].copy_from_slice(&fork.to_le_bytes());

@@ -27,9 +27,9 @@ pub use deploy::{Auth, Engine, Epoch, Init, Upgrade};
 pub use format::Format;
 pub use limits::Limits;
 
+use crate::hash::blake2b;
 use crate::identity::PublicKey;
 use crate::limits::BLOCK_BYTES_MAX;
-use crate::tree::hash;
 
 /// One block of a call log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,7 +196,7 @@ impl Entry {
 ///
 /// `blake2b("libvms/seed/1" || log key || u64le(block) || u64le(at))`
 pub fn seed(log: &PublicKey, block: u64, at: u64) -> [u8; 32] {
-    hash::blake2b(&[b"libvms/seed/1", &log.0, &block.to_le_bytes(), &at.to_le_bytes()])
+    blake2b(&[b"libvms/seed/1", &log.0, &block.to_le_bytes(), &at.to_le_bytes()])
 }
 
 fn encode<T: Serialize>(entry: &T) -> Vec<u8> {

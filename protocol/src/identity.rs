@@ -10,7 +10,7 @@ use data_encoding::{Encoding, HEXLOWER, HEXLOWER_PERMISSIVE, Specification};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use thiserror::Error;
 
-use crate::tree::hash::keyed_blake2b;
+use crate::hash::keyed_blake2b;
 
 /// An Ed25519 public key: the name of a core or of a caller.
 ///

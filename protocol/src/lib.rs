@@ -21,6 +21,7 @@ pub mod dht;
 pub mod drive;
 pub mod encoding;
 pub mod entry;
+pub mod hash;
 pub mod identity;
 pub mod limits;
 pub mod random;

@@ -3,7 +3,7 @@
 //! Output number n is the BLAKE2b-256 hash of the n-th counter, keyed with the seed. A machine that is given the same
 //! seed does the same again, which is what a simulation needs; the driver of a real node draws the seed from the system.
 
-use crate::tree::hash::keyed_blake2b;
+use crate::hash::keyed_blake2b;
 
 /// A generator in counter mode. It never prints its seed.
 pub struct Random {

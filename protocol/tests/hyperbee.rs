@@ -1,7 +1,7 @@
 //! Every file of `fixtures/hyperbee`, written and read.
 
 use libvms_protocol::bee::{Batch, Cache, Header, Item, NodeBlock, Reader};
-use libvms_protocol::tree::hash::blake2b;
+use libvms_protocol::hash::blake2b;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -10,8 +10,8 @@ use libvms_protocol::drive::{
     Batch, Drive, DriveError, DriveLength, FileEntry, Folder, Found, Metadata, Options, Path, Writer,
     Written, content,
 };
+use libvms_protocol::hash::blake2b;
 use libvms_protocol::tree::Roots;
-use libvms_protocol::tree::hash::blake2b;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! `fixtures/keys.json`: constants, keys of cores with and without a manifest, and the names of files.
 
 use libvms_protocol::drive::{Manifest, Path, PathError};
+use libvms_protocol::hash::namespace;
 use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::tree::hash::namespace;
 
 use crate::vector::{array, hex, items, read};
 

@@ -16,8 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use libvms_protocol::hash::blake2b;
 use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::hash::blake2b;
 use serde_json::{Value, json};
 use tracing::warn;
 

@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use thiserror::Error;
 
 use crate::encoding::{DecodeError, Reader, Writer};
-use crate::tree::hash::blake2b;
+use crate::hash::blake2b;
 
 /// Bytes of an address on the wire.
 pub const ADDRESS_BYTES: usize = 6;

@@ -13,8 +13,8 @@ use super::message::{Command, Token};
 use super::namespaces;
 use super::record::PeerRecord;
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::hash::blake2b;
 use crate::identity::{SecretKey, Signature};
-use crate::tree::hash::blake2b;
 
 /// The value of ANNOUNCE and UNANNOUNCE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::address::Address;
 use super::command::{Firewall, PeerError};
 use super::record::{decode_addresses, encode_addresses};
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
-use crate::tree::hash::keyed_blake2b;
+use crate::hash::keyed_blake2b;
 
 /// Bytes of the random number in front of a box.
 pub const NONCE_BYTES: usize = 24;

@@ -23,9 +23,9 @@ use super::payload::{HandshakePayload, HolepunchRelays, PayloadError, RelayRoute
 use super::rate::{Rate, RateLimiter};
 use super::record::{RELAYS_MAX, peer_target};
 use super::router::{Arrival, Content, Path};
+use crate::hash::blake2b;
 use crate::identity::{PublicKey, SecretKey};
 use crate::random::Random;
-use crate::tree::hash::blake2b;
 
 /// How long a client has until its first packet. The reference waits as long.
 pub const FIRST_PACKET_MS: u64 = 10_000;

@@ -12,8 +12,8 @@
 
 use super::namespaces;
 use crate::encoding::{DecodeError, Reader, Writer};
+use crate::hash::blake2b;
 use crate::identity::{PublicKey, SecretKey, Signature};
-use crate::tree::hash::blake2b;
 
 /// The longest value of an item, mutable or not, in bytes: with all else in an answer it fits into one datagram.
 pub const VALUE_BYTES_MAX: usize = 1_200;

@@ -2,7 +2,7 @@
 //!
 //! Each is the constant of `hyperswarm/dht` with the number of a command (npm hyperdht, `constants`).
 
-use crate::tree::hash::namespace;
+use crate::hash::namespace;
 
 const NAME: &str = "hyperswarm/dht";
 

@@ -28,8 +28,8 @@ use sha2::Sha512;
 use thiserror::Error;
 
 use super::namespaces;
+use crate::hash::keyed_blake2b;
 use crate::identity::{PublicKey, SecretKey};
-use crate::tree::hash::keyed_blake2b;
 use crate::wire::capability::{HandshakeHash, Role, stream_id};
 
 const PROTOCOL: &[u8] = b"Noise_IK_Ed25519_ChaChaPoly_BLAKE2b";

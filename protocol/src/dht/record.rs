@@ -10,8 +10,8 @@
 use super::address::{ADDRESS_BYTES, Address, Target};
 use super::message::DATAGRAM_BYTES_MAX;
 use crate::encoding::{DecodeError, Reader, Writer};
+use crate::hash::blake2b;
 use crate::identity::PublicKey;
-use crate::tree::hash::blake2b;
 
 /// How many relays of a peer a node keeps.
 pub const RELAYS_MAX: usize = 3;

@@ -17,8 +17,8 @@ use super::message::{Command, ErrorCode, Token};
 use super::mutable::{MutablePut, VALUE_BYTES_MAX};
 use super::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, RELAYS_MAX, peer_target};
 use crate::encoding::Reader;
+use crate::hash::blake2b;
 use crate::random::Random;
-use crate::tree::hash::blake2b;
 use generation::{Generations, Record};
 use item::{Content, Items};
 

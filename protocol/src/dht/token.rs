@@ -10,7 +10,7 @@
 use std::net::Ipv4Addr;
 
 use super::message::Token;
-use crate::tree::hash::keyed_blake2b;
+use crate::hash::keyed_blake2b;
 
 /// How long the same tokens are given out.
 const PERIOD_MS: u64 = 7_500;

@@ -11,9 +11,9 @@ use thiserror::Error;
 
 use crate::bee::Header;
 use crate::encoding::Writer;
+use crate::hash::{blake2b, namespace};
 use crate::identity::{PublicKey, Signature};
 use crate::tree::TreeHash;
-use crate::tree::hash::{blake2b, namespace};
 
 /// The manifest of a core, version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]

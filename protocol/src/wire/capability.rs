@@ -14,8 +14,8 @@ use blake2::digest::Mac;
 use blake2::digest::consts::U32;
 
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
+use crate::hash::{blake2b_mac, keyed_blake2b, namespace};
 use crate::identity::PublicKey;
-use crate::tree::hash::{blake2b_mac, keyed_blake2b, namespace};
 
 /// The final hash of a stream's Noise handshake. Both sides have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

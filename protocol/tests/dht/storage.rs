@@ -7,8 +7,8 @@ use libvms_protocol::dht::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, 
 use libvms_protocol::dht::storage::{Asked, Now, Storage};
 use libvms_protocol::dht::{Address, Command, ErrorCode, Message, NodeId, Reply, Target, Token, namespaces};
 use libvms_protocol::encoding::Reader;
+use libvms_protocol::hash::blake2b;
 use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::tree::hash::blake2b;
 
 use super::codecs::address;
 use crate::vector::{hex, items, read};

@@ -5,8 +5,8 @@ use libvms_protocol::dht::record::peer_target;
 use libvms_protocol::dht::storage::{Asked, Now, Storage};
 use libvms_protocol::dht::{Command, ErrorCode, NodeId, Reply, Target, Token};
 use libvms_protocol::encoding::{Reader, Writer};
+use libvms_protocol::hash::blake2b;
 use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::hash::blake2b;
 
 use super::codecs::address;
 

@@ -12,8 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libvms_protocol::hash::blake2b;
 use libvms_protocol::identity::{PublicKey, Signature};
-use libvms_protocol::tree::{Hash, Node, hash, index};
+use libvms_protocol::tree::{Hash, Node, index};
 
 use crate::storage::StorageError;
 
@@ -100,7 +101,7 @@ impl Slot {
             slot.extend_from_slice(&node.hash.0);
         }
         slot.resize(SLOT_BYTES - 32, 0);
-        let checksum = hash::blake2b(&[&slot]);
+        let checksum = blake2b(&[&slot]);
         slot.extend_from_slice(&checksum);
         slot
     }
@@ -108,7 +109,7 @@ impl Slot {
     /// `None` unless the slot was written to its end.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (content, checksum) = bytes.split_at_checked(SLOT_BYTES - 32)?;
-        if hash::blake2b(&[content]) != checksum {
+        if blake2b(&[content]) != checksum {
             return None;
         }
         let number = |at: usize| {
