@@ -11,19 +11,19 @@
 mod bytes;
 pub mod call;
 pub mod deploy;
+pub mod files;
 pub mod format;
 pub mod limits;
+mod time;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use call::{
-    Call, CallEntry, CallResult, Fault, FilesChange, FilesHead, FilesLengths, OracleAnswer, Outcome,
-    OutcomeError, Thrown,
-};
+pub use call::{Call, CallEntry, CallResult, Fault, OracleAnswer, Outcome, OutcomeError, Thrown};
 pub use deploy::{Auth, Engine, Epoch, Init, Upgrade};
+pub use files::{FilesChange, FilesHead, FilesLengths};
 pub use format::Format;
 pub use limits::Limits;
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use super::deploy::check_time;
+use super::files::FilesChange;
+use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
 use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::limits;
-use crate::tree::TreeHash;
 use crate::value::Value;
 
 /// A call with its outcome, as one block holds them.
@@ -120,52 +120,6 @@ pub enum Fault {
     Killed,
 }
 
-/// The archive at one version. Both hashes together bind all that it holds and ever held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FilesHead {
-    /// Length of the db core.
-    pub version: u64,
-    /// Tree hash of the db core.
-    pub hash: TreeHash,
-    /// Length of the blobs core.
-    pub blobs: u64,
-    /// Tree hash of the blobs core.
-    pub blobs_hash: TreeHash,
-}
-
-/// The archive as a call has left it, and where the call began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "LoggedFiles", into = "LoggedFiles")]
-pub struct FilesChange {
-    /// The archive after the call.
-    pub head: FilesHead,
-    /// The lengths of its cores before the call. Logs of format 1 never say it, all others always do.
-    pub from: Option<FilesLengths>,
-}
-
-/// Lengths of the two cores of an archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilesLengths {
-    /// Length of the db core.
-    pub version: u64,
-    /// Length of the blobs core.
-    pub blobs: u64,
-}
-
-/// A [`FilesChange`] as it stands in an entry, all members side by side.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LoggedFiles {
-    version: u64,
-    hash: TreeHash,
-    blobs: u64,
-    blobs_hash: TreeHash,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<FilesLengths>,
-}
-
 /// Why a `result` is none.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum OutcomeError {
@@ -207,19 +161,6 @@ impl Outcome {
             (Format::V1, Self::Threw(thrown)) => Self::Threw(Thrown::new(thrown.name, thrown.message)),
             (Format::V1 | Format::V2, outcome) => outcome,
         }
-    }
-}
-
-impl From<LoggedFiles> for FilesChange {
-    fn from(LoggedFiles { version, hash, blobs, blobs_hash, from }: LoggedFiles) -> Self {
-        Self { head: FilesHead { version, hash, blobs, blobs_hash }, from }
-    }
-}
-
-impl From<FilesChange> for LoggedFiles {
-    fn from(FilesChange { head, from }: FilesChange) -> Self {
-        let FilesHead { version, hash, blobs, blobs_hash } = head;
-        Self { version, hash, blobs, blobs_hash, from }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryError, FilesHead, Format, Limits, malformed, within};
+use super::files::FilesHead;
+use super::time::check_time;
+use super::{EntryError, Format, Limits, within};
 use crate::identity::{PublicKey, Signature};
 use crate::limits;
 
@@ -127,8 +129,4 @@ impl Upgrade {
 fn check_script(code: &str, engine: &Engine) -> Result<(), EntryError> {
     within("code", code.len(), limits::CODE_BYTES_MAX)?;
     engine.check()
-}
-
-pub(super) fn check_time(at: u64) -> Result<(), EntryError> {
-    if at <= limits::TIME_MAX { Ok(()) } else { Err(malformed(format_args!("time {at} is out of range"))) }
 }
