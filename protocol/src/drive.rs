@@ -12,6 +12,7 @@ pub mod blob;
 pub mod children;
 pub mod entry;
 mod json;
+mod lookup;
 pub mod manifest;
 pub mod path;
 pub mod reader;

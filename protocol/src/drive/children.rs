@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use super::DriveError;
+use super::lookup::{Lazy, has_below, path};
 use super::path::Folder;
-use super::reader::{Lazy, has_below, path};
 use crate::bee::{self, Blocks, Item};
 
 /// Each file in a folder, and each folder in it, in the order of their keys. The same name can come twice: as a file
