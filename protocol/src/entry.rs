@@ -8,7 +8,6 @@
 //! A reader tells three things apart ([`EntryError`]): bytes that break the format, which only a dishonest or broken
 //! host writes; an entry over a limit, likewise; and an entry of a later version, which proves nothing.
 
-mod bytes;
 pub mod call;
 pub mod deploy;
 pub mod files;

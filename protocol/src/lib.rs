@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod bee;
+mod bytes;
 pub mod checkpoint;
 pub mod dht;
 pub mod drive;
