@@ -35,7 +35,6 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use committer::ArchiveLengths;
-pub(crate) use deployment::{BLOBS, FILES, LOG};
 pub use deployment::{Deployment, HostError};
 use deployment::{Ready, Service};
 use executor::{Executor, Job};

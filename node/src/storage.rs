@@ -13,6 +13,7 @@ mod directory;
 mod error;
 mod file;
 mod journal;
+pub mod layout;
 mod oplog;
 mod reader;
 mod replica;

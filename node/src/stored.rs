@@ -17,7 +17,7 @@ use libvms_protocol::drive::manifest::blobs_key;
 use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 
-use crate::host::{BLOBS, FILES, LOG};
+use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{Core, Replica, SharedReplica, StorageError};
 use crate::verifier::{AuditedCore, BlockIterator};
 

@@ -21,9 +21,9 @@ use libvms_protocol::tree::Roots;
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
-use crate::host::{BLOBS, FILES, LOG};
 use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
+use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{Core, DataDirectory, StorageError};
 use crate::stored::{self, StoredCore};
 

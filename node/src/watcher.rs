@@ -30,9 +30,9 @@ use libvms_protocol::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::host::{BLOBS, FILES, LOG};
 use crate::net::{CoreEvent, Network};
 use crate::replay::Settings;
+use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{DataDirectory, SharedReplica, StorageError};
 use crate::vm::{Sandbox, WorkerError};
 

@@ -29,14 +29,11 @@ use crate::archive::{Archive, ArchiveError};
 use crate::diagnostics::{Operator, ScriptStack};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
+use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 use crate::vm;
 use crate::vm::message::{self, LoadFailure};
 
-/// Names of the cores in a data directory.
-pub(crate) const LOG: &str = "log";
-pub(crate) const FILES: &str = "files";
-pub(crate) const BLOBS: &str = "blobs";
 /// Says that the cores beside it are ours to remove.
 const UNFINISHED: &str = "unfinished";
 

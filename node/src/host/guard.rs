@@ -10,8 +10,9 @@ use libvms_protocol::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::{BLOBS, FILES, LOG, Vm};
+use super::Vm;
 use crate::net::{CoreEvent, Held, Network};
+use crate::storage::layout::{BLOBS, FILES, LOG};
 
 /// Listens for what speaks against the cores of services.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use libvms_protocol::identity::PublicKey;
 use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError};
-use crate::host::{BLOBS, FILES, LOG};
 use crate::net::{CopyError, Network, complete};
 use crate::replay::Settings;
 use crate::storage::SharedReplica;
+use crate::storage::layout::{BLOBS, FILES, LOG};
 
 /// How long the archive may be behind the log, or the log behind the archive. What comes late accuses nobody.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::identity::PublicKey;
 
 use super::report::{self, FoundOut, State};
-use crate::host::LOG;
 use crate::replay::Settings;
+use crate::storage::layout::LOG;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
