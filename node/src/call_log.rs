@@ -7,14 +7,13 @@ use libvms_protocol::entry::{Entry, EntryError, Format};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
-use crate::storage::StorageError;
+use crate::storage::{ReadCore, StorageError};
 use crate::stored;
-use crate::verifier::AuditedCore;
 
 /// A call log. It is only read; a host may be using it.
 #[derive(Debug)]
 pub struct CallLog {
-    core: Box<dyn AuditedCore>,
+    core: Box<dyn ReadCore>,
 }
 
 /// Why an entry cannot be shown.
@@ -43,7 +42,7 @@ impl CallLog {
     }
 
     /// The log that a core holds, as far as it is here: a copy, for example.
-    pub fn of(core: impl AuditedCore + 'static) -> Self {
+    pub fn of(core: impl ReadCore + 'static) -> Self {
         Self { core: Box::new(core) }
     }
 

@@ -18,8 +18,7 @@ use libvms_protocol::entry::Entry;
 use libvms_protocol::identity::PublicKey;
 
 use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{Core, Replica, SharedReplica, StorageError};
-use crate::verifier::{AuditedCore, BlockIterator};
+use crate::storage::{BlockIterator, Core, ReadCore, Replica, SharedReplica, StorageError};
 
 /// A core on disk, opened for reading.
 #[derive(Debug)]
@@ -99,7 +98,7 @@ impl StoredCore {
         }
     }
 
-    fn core(&self) -> &dyn AuditedCore {
+    fn core(&self) -> &dyn ReadCore {
         match self {
             Self::Own(core) => &**core,
             Self::Copy(copy) => copy,
@@ -107,7 +106,7 @@ impl StoredCore {
     }
 }
 
-impl AuditedCore for StoredCore {
+impl ReadCore for StoredCore {
     fn key(&self) -> PublicKey {
         self.core().key()
     }

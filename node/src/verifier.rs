@@ -8,7 +8,6 @@
 mod audit;
 mod heads;
 mod remote;
-mod source;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,12 +23,11 @@ use crate::execution::ExecutionError;
 use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
 use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{Core, DataDirectory, StorageError};
+use crate::storage::{Core, DataDirectory, ReadCore, StorageError};
 use crate::stored::{self, StoredCore};
 
 pub use audit::Audit;
 pub use remote::verify_remote;
-pub use source::{AuditedCore, BlockIterator};
 
 /// An audit of the service in a data directory. The directory is only read; a host may be using it.
 #[derive(Debug)]

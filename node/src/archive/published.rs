@@ -1,22 +1,20 @@
 //! Reading the archive that a host has published: on the host's own disk, or a copy.
 
-use std::borrow::Cow;
 use std::path::Path as FilePath;
 
-use libvms_protocol::bee::{BeeError, Blocks, Cache};
+use libvms_protocol::bee::{BeeError, Cache};
 use libvms_protocol::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
 use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
-use crate::storage::StorageError;
+use crate::storage::{ReadCore, StorageError};
 use crate::stored;
-use crate::verifier::AuditedCore;
 
 /// A files archive. It is only read; a host may be using it.
 #[derive(Debug)]
 pub struct FilesArchive {
-    files: Box<dyn AuditedCore>,
-    blobs: Box<dyn AuditedCore>,
+    files: Box<dyn ReadCore>,
+    blobs: Box<dyn ReadCore>,
     cache: Cache,
 }
 
@@ -62,7 +60,7 @@ impl FilesArchive {
     }
 
     /// The archive that two cores hold, as far as they are here: copies, for example.
-    pub fn of(files: impl AuditedCore + 'static, blobs: impl AuditedCore + 'static) -> Self {
+    pub fn of(files: impl ReadCore + 'static, blobs: impl ReadCore + 'static) -> Self {
         Self { files: Box::new(files), blobs: Box::new(blobs), cache: Cache::default() }
     }
 
@@ -119,20 +117,12 @@ impl FilesArchive {
         entry.blob.map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
     }
 
-    fn at(&self, version: u64) -> Result<Drive<'_, dyn AuditedCore>, PublishedError> {
+    fn at(&self, version: u64) -> Result<Drive<'_, dyn ReadCore>, PublishedError> {
         let latest = self.version();
         if version > latest {
             return Err(PublishedError::NoVersion { version, latest });
         }
         Ok(Drive::new(&*self.files, &self.cache, version))
-    }
-}
-
-impl Blocks for dyn AuditedCore {
-    type Error = StorageError;
-
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, StorageError> {
-        AuditedCore::block(self, index).map(Cow::Owned)
     }
 }
 

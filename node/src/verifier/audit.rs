@@ -6,12 +6,11 @@ use libvms_protocol::entry::{Entry, FilesHead, Init};
 use libvms_protocol::identity::PublicKey;
 
 use super::heads::{Heads, Logged};
-use super::source::AuditedCore;
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
 use crate::execution::ExecutionError;
 use crate::replay::{Counts, Replay, Settings, Stop};
-use crate::storage::{Scratch, StorageError};
+use crate::storage::{ReadCore, Scratch, StorageError};
 use crate::vm::Sandbox;
 
 /// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
@@ -55,7 +54,7 @@ impl Audit {
     /// Where a block cannot be read, or the execution itself fails.
     pub fn advance(
         &mut self,
-        log: &dyn AuditedCore,
+        log: &dyn ReadCore,
         length: u64,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), VerifyError> {
@@ -82,9 +81,9 @@ impl Audit {
     /// Where a block cannot be read.
     pub fn compare_archive(
         &mut self,
-        log: &dyn AuditedCore,
+        log: &dyn ReadCore,
         which: ArchiveCore,
-        published: &dyn AuditedCore,
+        published: &dyn ReadCore,
     ) -> Result<(), VerifyError> {
         let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else {
             return Ok(());
@@ -185,7 +184,7 @@ impl Audit {
 
     /// Executes again before anybody is accused: if our own answer is another then, we cannot tell. With the same limits: each is
     /// counted, the stack among them, and a script that catches what a limit does to it has one answer for each limit.
-    fn doubt(&self, log: &dyn AuditedCore, finding: Finding) -> Result<Verdict, VerifyError> {
+    fn doubt(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
         let mut replay = new_replay(self.log, self.settings)?;
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
             Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
@@ -204,7 +203,7 @@ impl Seen {
         &mut self,
         logged: &ScratchStore,
         which: ArchiveCore,
-        published: &dyn AuditedCore,
+        published: &dyn ReadCore,
     ) -> Result<Option<u64>, VerifyError> {
         let end = published.length().min(logged.core(which).length());
         for (index, block) in (self.compared..end).zip(published.blocks(self.compared..end)) {
@@ -225,7 +224,7 @@ fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<ScratchStore>
 
 fn push_all(
     replay: &mut Replay<ScratchStore>,
-    log: &dyn AuditedCore,
+    log: &dyn ReadCore,
     length: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<Stop>, VerifyError> {
@@ -239,7 +238,7 @@ fn push_all(
 }
 
 /// The block of the log that wrote a block of the archive; the block after the last one if none did.
-fn author(log: &dyn AuditedCore, length: u64, core: ArchiveCore, index: u64) -> Result<u64, VerifyError> {
+fn author(log: &dyn ReadCore, length: u64, core: ArchiveCore, index: u64) -> Result<u64, VerifyError> {
     for (number, block) in (0..).zip(log.blocks(0..length)) {
         let wrote = match Entry::decode(&block?) {
             Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == 0,

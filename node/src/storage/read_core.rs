@@ -1,18 +1,20 @@
-//! Where the blocks under audit come from: a host's own directory, or a copy that was downloaded.
+//! Reading a core, whether it is a host's own or a copy that was downloaded.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use libvms_protocol::bee::Blocks;
 use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::identity::PublicKey;
 
-use crate::storage::{Core, SharedReplica, StorageError};
+use super::{Core, SharedReplica, StorageError};
 
 /// Blocks in order, each with its own chance to fail.
 pub type BlockIterator<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, StorageError>> + 'a>;
 
 /// A signed core that can be read.
-pub trait AuditedCore: fmt::Debug + Send {
+pub trait ReadCore: fmt::Debug + Send {
     /// The core's key.
     fn key(&self) -> PublicKey;
 
@@ -32,7 +34,7 @@ pub trait AuditedCore: fmt::Debug + Send {
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_>;
 }
 
-impl AuditedCore for Core {
+impl ReadCore for Core {
     fn key(&self) -> PublicKey {
         self.key()
     }
@@ -54,7 +56,7 @@ impl AuditedCore for Core {
     }
 }
 
-impl AuditedCore for SharedReplica {
+impl ReadCore for SharedReplica {
     fn key(&self) -> PublicKey {
         self.key()
     }
@@ -73,5 +75,13 @@ impl AuditedCore for SharedReplica {
 
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
         Box::new(self.blocks(range))
+    }
+}
+
+impl Blocks for dyn ReadCore {
+    type Error = StorageError;
+
+    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, StorageError> {
+        ReadCore::block(self, index).map(Cow::Owned)
     }
 }
