@@ -10,8 +10,8 @@ use std::time::Instant;
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
 
-use crate::vm::SCRIPT;
 use crate::vm::message::Console;
+use crate::vm::{SCRIPT, place_in};
 
 /// Lines that may be told at once ...
 const LINES_BURST: f64 = 100.0;
@@ -59,14 +59,6 @@ impl ScriptStack {
     pub fn place(&self, file: &str) -> Option<String> {
         place_in(&self.0).map(|place| place.replacen(SCRIPT, file, 1))
     }
-}
-
-/// The first `script.js:LINE:COLUMN` in a stack.
-pub(crate) fn place_in(stack: &str) -> Option<&str> {
-    let rest = &stack[stack.find(&format!("{SCRIPT}:"))?..];
-    let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';
-    let length = rest[SCRIPT.len()..].find(|letter| !is_part(letter)).unwrap_or(rest.len() - SCRIPT.len());
-    Some(rest[..SCRIPT.len() + length].trim_end_matches(':'))
 }
 
 /// What the script was doing when it said something.

@@ -44,12 +44,12 @@ mod stack;
 mod trial;
 mod worker;
 
-pub use engine::SCRIPT;
 pub use identity::engine;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use sandbox::{Attempt, panic_in_calls_of};
 pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
+pub use stack::{SCRIPT, place_in};
 #[doc(hidden)]
 pub use trial::{metered_and_plain, outcomes_metered_and_plain};
 pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};

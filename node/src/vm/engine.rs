@@ -23,11 +23,7 @@ use super::meter::Meter;
 use super::metering::Metering;
 use super::parameters;
 use super::prelude;
-use super::stack;
-use crate::diagnostics::place_in;
-
-/// What a script is called in positions and stack traces.
-pub const SCRIPT: &str = "script.js";
+use super::stack::{self, SCRIPT, place_in};
 
 /// Bytes of arguments or of a result that are read or written in a step.
 const JSON_BYTES_PER_STEP: usize = 2;

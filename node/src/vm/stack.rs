@@ -9,7 +9,8 @@ use std::slice;
 use rquickjs::function::This;
 use rquickjs::{Ctx, Function, Value, qjs};
 
-use super::engine::SCRIPT;
+/// What a script is called in positions and stack traces.
+pub const SCRIPT: &str = "script.js";
 
 /// Bytes of a stack that are looked at.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -46,6 +47,14 @@ pub(super) fn of_script<'js>(
         }
     }
     (!kept.is_empty()).then(|| kept.join("\n"))
+}
+
+/// The first `script.js:LINE:COLUMN` in a stack.
+pub fn place_in(stack: &str) -> Option<&str> {
+    let rest = &stack[stack.find(&format!("{SCRIPT}:"))?..];
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';
+    let length = rest[SCRIPT.len()..].find(|letter| !is_part(letter)).unwrap_or(rest.len() - SCRIPT.len());
+    Some(rest[..SCRIPT.len() + length].trim_end_matches(':'))
 }
 
 fn text(value: &Value<'_>) -> Option<String> {
