@@ -8,8 +8,10 @@
 //! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, archive, answers)
 //! ```
 
+mod clock;
 mod committer;
 mod deployment;
+mod error;
 mod executor;
 mod files;
 mod guard;
@@ -35,8 +37,9 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use committer::ArchiveLengths;
-pub use deployment::{Deployment, HostError};
+pub use deployment::Deployment;
 use deployment::{Ready, Service};
+pub use error::HostError;
 use executor::{Executor, Job};
 use files::Shown;
 pub use guard::{Contradiction, Guard};

@@ -15,15 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Limits, Outcome};
-use libvms_protocol::limits::TIME_MAX;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
+use super::clock::now;
 use super::committer::{ArchiveLengths, Commit};
-use super::deployment::{self, HostError};
+use super::deployment;
+use super::error::HostError;
 use super::limit;
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
@@ -333,12 +334,6 @@ impl Executor {
         error!(%error, "execution failed; this service stops");
         self.shared.fail(error.to_string(), is_bug);
     }
-}
-
-/// Milliseconds since 1970. A clock before 1970 counts as 1970.
-pub(super) fn now() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(TIME_MAX).min(TIME_MAX)
 }
 
 impl Shared {

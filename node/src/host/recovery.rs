@@ -10,7 +10,7 @@ use std::path::Path;
 use libvms_protocol::entry::{Entry, EntryError};
 use tracing::warn;
 
-use super::deployment::HostError;
+use super::error::HostError;
 use super::store::HostStore;
 use crate::replay::Replay;
 use crate::storage::{Core, StorageError, Tail};
