@@ -31,6 +31,7 @@ mod response;
 mod server;
 pub mod service;
 mod session;
+mod shared;
 mod stall;
 mod system;
 #[cfg(test)]

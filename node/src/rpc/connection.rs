@@ -14,8 +14,8 @@ use super::caller::Caller;
 use super::http::Http;
 use super::linger::linger;
 use super::places::Place;
-use super::server::Shared;
 use super::session::Session;
+use super::shared::Shared;
 use super::stall::Stall;
 
 /// Bytes of a request's head; more is answered with 431.

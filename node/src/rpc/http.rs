@@ -23,7 +23,7 @@ use super::mounts::NoService;
 use super::origin::Refusal;
 use super::places::{Charge, Place};
 use super::query;
-use super::server::Shared;
+use super::shared::Shared;
 
 type Answer = Response<Body>;
 

@@ -15,6 +15,7 @@
 //! with the most gives one up: its oldest connection that has never said anything, else the one that has been idle for
 //! longest, and, where that address has more than a quarter, any.
 
+mod account;
 mod place;
 mod state;
 #[cfg(test)]
@@ -29,7 +30,8 @@ use thiserror::Error;
 
 use super::RpcOptions;
 use crate::address::prefix;
-use place::{Account, Taken};
+use account::Account;
+use place::Taken;
 pub(super) use place::{Charge, Place};
 use state::{Entry, State};
 

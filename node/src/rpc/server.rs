@@ -17,6 +17,7 @@ use super::connection;
 use super::mounts::{Mounts, Starting};
 use super::origin::Gate;
 use super::places::{Admission, Places};
+use super::shared::Shared;
 use super::system::{allow_descriptors, give_back};
 use super::{RpcOptions, Service};
 
@@ -144,15 +145,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_send_buffer_size(SYSTEM_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(CONNECTIONS_WAITING_MAX)
-}
-
-/// What every connection knows of its server.
-pub(super) struct Shared {
-    pub(super) options: Arc<RpcOptions>,
-    pub(super) gate: Gate,
-    places: Arc<Places>,
-    pub(super) mounts: Mounts,
-    pub(super) stopping: CancellationToken,
 }
 
 /// The task that accepts connections.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::place::Account;
+use super::account::Account;
 use super::{ADDRESS_SHARE, FREE_BYTES, GRANULE_BYTES, IDLE_MAX};
 
 #[derive(Debug, Default)]
