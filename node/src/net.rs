@@ -46,9 +46,13 @@ mod metrics;
 mod network;
 mod options;
 mod place;
+mod registry;
 mod secret;
+mod shared;
 mod standing;
 mod swarm;
+mod sync;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod trouble;

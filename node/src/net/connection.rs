@@ -5,7 +5,6 @@ mod pace;
 mod unwritten;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -22,14 +21,13 @@ use tokio::time::{interval, sleep_until, timeout};
 use self::pace::Pace;
 use self::unwritten::Unwritten;
 use super::core::Input;
-use super::event::Presence;
 use super::in_hand::InHand;
 use super::link::{LinkEnd, Outgoing, Outlet};
 use super::metrics::Counters;
-use super::network::Registry;
 use super::options::NetworkOptions;
-use super::place::{Crowded, FREE_BYTES, Place};
+use super::place::{Crowded, FREE_BYTES};
 use super::secret::SecretStream;
+use super::shared::Context;
 
 pub(super) use error::ConnectionError;
 
@@ -40,17 +38,6 @@ const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
 /// By how much patience shrinks in a crowd; also, how often in that time peers are looked at.
 const HURRY: u32 = 10;
-
-/// What a connection shares with others of its network, and its place among them.
-#[derive(Debug)]
-pub(super) struct Context {
-    pub(super) options: NetworkOptions,
-    pub(super) registry: Arc<Registry>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) place: Place,
-    /// What tells others that the peer is there.
-    pub(super) presence: Presence,
-}
 
 /// Runs a connection over TCP to its end.
 pub(super) async fn run_tcp(socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {

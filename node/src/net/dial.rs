@@ -10,7 +10,8 @@ use libvms_protocol::wire::Role;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::network::{Shared, run, stopped};
+use super::shared::{Shared, stopped};
+use super::tcp::run;
 
 /// The longest wait before a peer is connected to again that does not get on with us.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(60);

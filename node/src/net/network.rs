@@ -1,28 +1,25 @@
 //! The sockets, and who may come through them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::wire::Role;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info};
 
-use super::connection::{self, ConnectionError, Context};
-use super::core::{self, CoreEvent, CoreHandle, Held};
+use super::core::{self, CoreEvent, Held};
 use super::dial::{Whereabouts, keep_connected};
-use super::event::{ConnectionKind, Events, NetworkEvent, RemotePeer};
-use super::metrics::{Counters, Metrics, Reason};
+use super::event::{Events, NetworkEvent};
+use super::metrics::Metrics;
 use super::options::NetworkOptions;
-use super::place::{Place, Places};
+use super::place::Places;
+use super::registry::Registry;
+use super::shared::Shared;
 use super::swarm::{Swarm, SwarmOptions, SwarmStatus};
+use super::sync::lock;
+use super::tcp::accept;
 
 /// There is no network.
 #[derive(Debug, Error)]
@@ -48,27 +45,6 @@ pub struct Network {
     tasks: Mutex<JoinSet<()>>,
     cores: Mutex<JoinSet<()>>,
     swarm: Mutex<Option<Arc<Swarm>>>,
-}
-
-/// What all connections of a network share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) options: NetworkOptions,
-    pub(super) registry: Arc<Registry>,
-    pub(super) places: Arc<Places>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) events: Events,
-    pub(super) stop: watch::Sender<bool>,
-}
-
-/// The cores that connections find.
-#[derive(Debug)]
-pub(super) struct Registry {
-    cores: Mutex<BTreeMap<[u8; 32], CoreHandle>>,
-    changed: Mutex<Option<watch::Sender<()>>>,
-    changes: watch::Receiver<()>,
-    /// The number of the next peer of a core.
-    pub(super) peers: AtomicU64,
 }
 
 impl Network {
@@ -167,141 +143,4 @@ impl Network {
         let mut cores = std::mem::take(&mut *lock(&self.cores));
         while cores.join_next().await.is_some() {}
     }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    let mut stop = shared.stop.subscribe();
-    loop {
-        tokio::select! {
-            () = stopped(&mut stop) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((socket, address)) => match shared.places.admit(address.ip()) {
-                    Some(place) => {
-                        shared.counters.accepted.add(1);
-                        let ended = run(socket, address, Role::Responder, place, shared.clone());
-                        connections.spawn(async { drop(ended.await) });
-                    }
-                    None => {
-                        shared.counters.refused.add(1);
-                        debug!(%address, "too many connections");
-                    }
-                },
-                // Out of descriptors, most likely: others must end first.
-                Err(error) => {
-                    debug!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
-    connections.shutdown().await;
-}
-
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the network is gone altogether.
-    let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
-}
-
-/// Runs a connection to its end; gives why that came, unless it came in order.
-pub(super) async fn run(
-    socket: TcpStream,
-    address: SocketAddr,
-    role: Role,
-    place: Place,
-    shared: Arc<Shared>,
-) -> Option<ConnectionError> {
-    debug!(%address, ?role, "connected");
-    let mut closing = shared.closing();
-    let peer = RemotePeer { key: None, address, kind: ConnectionKind::Tcp };
-    match connection::run_tcp(socket, role, shared.context(place, peer)).await {
-        Ok(()) => {
-            debug!(%address, "disconnected");
-            None
-        }
-        Err(error) => {
-            closing.reason = error.reason();
-            info!(%address, %error, "a connection ended");
-            Some(error)
-        }
-    }
-}
-
-impl Shared {
-    /// What a connection needs.
-    pub(super) fn context(&self, place: Place, peer: RemotePeer) -> Context {
-        let Self { options, registry, counters, events, .. } = self;
-        Context {
-            options: options.clone(),
-            registry: registry.clone(),
-            counters: counters.clone(),
-            place,
-            presence: events.presence(peer),
-        }
-    }
-
-    /// What counts its end.
-    pub(super) fn closing(&self) -> Closing {
-        Closing { reason: Reason::Ended, counters: self.counters.clone() }
-    }
-}
-
-/// Counts the end of a connection, also of one that is cut by a shutdown.
-pub(super) struct Closing {
-    pub(super) reason: Reason,
-    counters: Arc<Counters>,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.counters.closed(self.reason);
-    }
-}
-
-impl Registry {
-    fn new() -> Self {
-        let (changed, changes) = watch::channel(());
-        Self {
-            cores: Mutex::default(),
-            changed: Mutex::new(Some(changed)),
-            changes,
-            peers: AtomicU64::new(1),
-        }
-    }
-
-    fn insert(&self, handle: CoreHandle) {
-        lock(&self.cores).insert(handle.key.discovery_key(), handle);
-        if let Some(changed) = &*lock(&self.changed) {
-            changed.send_replace(());
-        }
-    }
-
-    /// Lets go of all cores, so that their tasks end.
-    fn close(&self) {
-        lock(&self.changed).take();
-        lock(&self.cores).clear();
-    }
-
-    pub(super) fn keys(&self) -> Vec<PublicKey> {
-        lock(&self.cores).values().map(|core| core.key).collect()
-    }
-
-    pub(super) fn get(&self, key: &PublicKey) -> Option<CoreHandle> {
-        self.find(&key.discovery_key())
-    }
-
-    pub(super) fn find(&self, discovery_key: &[u8; 32]) -> Option<CoreHandle> {
-        lock(&self.cores).get(discovery_key).cloned()
-    }
-
-    /// Tells when a core was added; an error when there will be no more.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changes.clone()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while it holds one of these; were it so, what is behind it is still whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -34,8 +34,8 @@ use tracing::{debug, info, warn};
 
 use super::connection;
 use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
-use super::network::{Shared as Network, stopped};
 use super::secret::SecretStream;
+use super::shared::{Shared as Network, stopped};
 use inbox::Inbox;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use outbox::Outbox;

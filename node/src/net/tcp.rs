@@ -1,0 +1,69 @@
+//! Connections over TCP: those that come in, and how each runs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libvms_protocol::wire::Role;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tracing::{debug, info};
+
+use super::connection::{self, ConnectionError};
+use super::event::{ConnectionKind, RemotePeer};
+use super::place::Place;
+use super::shared::{Shared, stopped};
+
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut stop = shared.stop.subscribe();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, address)) => match shared.places.admit(address.ip()) {
+                    Some(place) => {
+                        shared.counters.accepted.add(1);
+                        let ended = run(socket, address, Role::Responder, place, shared.clone());
+                        connections.spawn(async { drop(ended.await) });
+                    }
+                    None => {
+                        shared.counters.refused.add(1);
+                        debug!(%address, "too many connections");
+                    }
+                },
+                // Out of descriptors, most likely: others must end first.
+                Err(error) => {
+                    debug!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// Runs a connection to its end; gives why that came, unless it came in order.
+pub(super) async fn run(
+    socket: TcpStream,
+    address: SocketAddr,
+    role: Role,
+    place: Place,
+    shared: Arc<Shared>,
+) -> Option<ConnectionError> {
+    debug!(%address, ?role, "connected");
+    let mut closing = shared.closing();
+    let peer = RemotePeer { key: None, address, kind: ConnectionKind::Tcp };
+    match connection::run_tcp(socket, role, shared.context(place, peer)).await {
+        Ok(()) => {
+            debug!(%address, "disconnected");
+            None
+        }
+        Err(error) => {
+            closing.reason = error.reason();
+            info!(%address, %error, "a connection ended");
+            Some(error)
+        }
+    }
+}
