@@ -13,8 +13,10 @@
 //! DIR/KEY/report-*.json       what was found (see report.rs)
 //! ```
 
+mod event;
 mod evidence;
 mod follow;
+mod proof;
 mod report;
 mod thread;
 
@@ -36,9 +38,10 @@ use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{DataDirectory, SharedReplica, StorageError};
 use crate::vm::{Sandbox, WorkerError};
 
+pub use event::Event;
 use evidence::Claims;
 pub use evidence::EvidenceJudge;
-pub use follow::{Event, Followed, SUSPICION_DELAY_MS};
+pub use follow::{Followed, SUSPICION_DELAY_MS};
 pub use report::FoundOut;
 use thread::{Thread, Wakers, Work};
 

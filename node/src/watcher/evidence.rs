@@ -10,11 +10,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::replication::{Evidence, HeadProof};
+use libvms_protocol::replication::Evidence;
 use tokio::time::Instant;
 
-use super::follow::Event;
+use super::event::Event;
+use super::proof::Proof;
 use super::report;
 use crate::storage::StorageError;
 
@@ -82,24 +82,6 @@ impl EvidenceJudge {
 
     fn event(&self, class: &'static str, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
         Event::Evidence { core: self.core, class, is_signed, why, report }
-    }
-}
-
-/// What the host's key has signed.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Proof<'a> {
-    /// One signed head that our hosts never sign.
-    Fork(&'a Checkpoint),
-    /// Two signed heads, and how each of them grew out of the length at which they differ.
-    Equivocation([&'a HeadProof; 2]),
-    /// A head that is shorter than one that was seen. Every honest host has signed such.
-    Shorter(&'a Checkpoint),
-}
-
-impl Proof<'_> {
-    /// Whether no honest host signs this.
-    pub(super) fn convicts(self) -> bool {
-        matches!(self, Self::Fork(_) | Self::Equivocation(_))
     }
 }
 

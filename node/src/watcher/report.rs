@@ -22,7 +22,7 @@ use libvms_protocol::tree::{Node, TreeHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::evidence::Proof;
+use super::proof::Proof;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 

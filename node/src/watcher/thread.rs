@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use libvms_protocol::identity::PublicKey;
 
-use super::follow::{Event, Followed};
+use super::event::Event;
+use super::follow::Followed;
 use crate::replay::Settings;
 use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::VerifyError;

@@ -1,0 +1,22 @@
+//! What a host convicts itself with.
+
+use libvms_protocol::checkpoint::Checkpoint;
+use libvms_protocol::replication::HeadProof;
+
+/// What the host's key has signed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof<'a> {
+    /// One signed head that our hosts never sign.
+    Fork(&'a Checkpoint),
+    /// Two signed heads, and how each of them grew out of the length at which they differ.
+    Equivocation([&'a HeadProof; 2]),
+    /// A head that is shorter than one that was seen. Every honest host has signed such.
+    Shorter(&'a Checkpoint),
+}
+
+impl Proof<'_> {
+    /// Whether no honest host signs this.
+    pub(super) fn convicts(self) -> bool {
+        matches!(self, Self::Fork(_) | Self::Equivocation(_))
+    }
+}
