@@ -35,7 +35,7 @@ const CALLS_PER_ROUND: usize = 20;
 /// Characters of a broken script.
 const SOURCE_CHARS_MAX: usize = 64 * 1024;
 
-/// The first frames in both directions, as the sandbox has them (`node/src/vm/sandbox/frame.rs`).
+/// The first frames in both directions, as both sides have them (`node/src/vm/ipc.rs`).
 #[derive(Serialize)]
 enum Frame<'a> {
     Start(Limits),

@@ -5,8 +5,13 @@
 //! [`Sandbox`]; a program that wants processes calls [`run_if_worker`] first.
 //!
 //! ```text
-//! worker      the thread or process, and the messages in and out
+//! worker      the thread or process beside us, and the messages in and out
+//! isolation   which of them it is
 //! sandbox     the process from inside, and how it is locked
+//! serve       what a script's thread does, there as here
+//! ipc         the messages as bytes on the socket between the two
+//! spawner     starts worker processes, from a thread that lives as long as the program
+//! system      the system calls that nobody else wraps
 //! engine      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script cannot prevent
 //! metering    fuel for built-ins that the engine does not count
@@ -30,8 +35,12 @@ mod bridge;
 mod context;
 mod depth;
 mod engine;
+mod error;
 mod identity;
 mod integer;
+#[cfg(target_os = "linux")]
+mod ipc;
+mod isolation;
 mod math;
 pub mod message;
 mod meter;
@@ -40,19 +49,29 @@ mod parameters;
 mod prelude;
 mod random;
 mod sandbox;
+mod serve;
+#[cfg(target_os = "linux")]
+mod spawner;
 mod stack;
+#[cfg(target_os = "linux")]
+mod system;
 mod trial;
 mod worker;
 
+pub use error::{Ending, STACK_BYTES_MAX, WorkerError};
 pub use identity::engine;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
-pub use sandbox::{Attempt, panic_in_calls_of};
-pub use sandbox::{Sandbox, run_if_worker, run_workers_with};
+pub use ipc::Attempt;
+pub use isolation::{Sandbox, run_workers_with};
+pub use sandbox::run_if_worker;
 pub use stack::{SCRIPT, place_in};
 #[doc(hidden)]
 pub use trial::{metered_and_plain, outcomes_metered_and_plain};
-pub use worker::{Ending, STACK_BYTES_MAX, Worker, WorkerError, limit_call_time};
+#[cfg(all(target_os = "linux", debug_assertions))]
+#[doc(hidden)]
+pub use worker::panic_in_calls_of;
+pub use worker::{Worker, limit_call_time};
 
 #[cfg(test)]
 mod closed;

@@ -1,15 +1,12 @@
-//! Where scripts run: in a locked-down process of their own, or on a thread of ours.
+//! A worker process from inside, and how it is locked.
 //!
-//! Start from [`Sandbox`], which says which, and [`run_if_worker`], which a program calls first in its `main` so that
-//! the same program can be started again as a worker. Whoever breaks out of the engine in such a process finds
-//! nothing but one socket to the host, whose messages the host bounds and checks.
+//! Start from [`run_if_worker`], which a program calls first in its `main` so that the same program can be started again as
+//! a worker. Whoever breaks out of the engine in such a process finds nothing but one socket to the host, whose messages
+//! the host bounds and checks.
 //!
 //! ```text
-//! spawner     starts worker processes, from a thread that lives as long as the program
-//! worker      what a worker process does, from its first line to its end
+//! child       what a worker process does, from its first line to its end
 //! lockdown    what it gives up before it sees a script
-//! frame       the messages of vm::message as bytes on the socket
-//! system      the system calls that nobody else wraps
 //! attempt     what native code might try; for tests, in debug builds only
 //! ```
 //!
@@ -19,78 +16,12 @@
 #[cfg(all(target_os = "linux", debug_assertions))]
 mod attempt;
 #[cfg(target_os = "linux")]
-pub(super) mod frame;
+mod child;
 #[cfg(target_os = "linux")]
 mod lockdown;
-#[cfg(target_os = "linux")]
-pub(super) mod spawner;
-#[cfg(target_os = "linux")]
-pub(super) mod system;
-#[cfg(target_os = "linux")]
-mod worker;
-
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::worker::WorkerError;
-
-#[cfg(all(target_os = "linux", debug_assertions))]
-pub(super) use attempt::is_panicking;
-#[cfg(all(target_os = "linux", debug_assertions))]
-pub use attempt::{Attempt, panic_in_calls_of};
-#[cfg(target_os = "linux")]
-pub(super) use worker::EXIT_PANICKED;
-
-/// Where scripts run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sandbox {
-    /// Each in a process of its own that can do nothing but compute. It takes Linux, and a program that calls
-    /// [`run_if_worker`]: without them no script runs.
-    #[default]
-    Process,
-    /// On threads of this process, unconfined. A fault of the engine is then a fault of the whole program.
-    Off,
-}
-
-/// Whether [`Sandbox::Off`] was chosen for the whole program.
-/// The unit tests of this library have no `main` to call anything in, and no worker to start.
-static OFF: AtomicBool = AtomicBool::new(cfg!(test));
-/// The program that runs workers, once there is one.
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-impl Sandbox {
-    /// Makes this the place of all workers that start from now on.
-    pub fn choose(self) {
-        OFF.store(self == Self::Off, Ordering::Release);
-    }
-
-    /// What was chosen for the whole program; [`Sandbox::Process`] if nothing was.
-    pub fn current() -> Self {
-        if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
-    }
-
-    /// Fails where no script would run as it was chosen: before anything is made, or fetched, in vain.
-    pub(crate) fn check() -> Result<(), WorkerError> {
-        Self::current().available().map(|_| ())
-    }
-
-    /// This place, if it can be had. Nobody gets another one than was chosen: a script that runs unconfined by mistake
-    /// has the rights of the whole program.
-    pub(super) fn available(self) -> Result<Self, WorkerError> {
-        match self {
-            Self::Process if PROGRAM.get().is_none() => Err(WorkerError::Unconfined(WHY_NOT)),
-            place => Ok(place),
-        }
-    }
-}
 
 #[cfg(target_os = "linux")]
-const WHY_NOT: &str = "this program does not call libvms::vm::run_if_worker() first in its main. Call it there, or \
-    choose to run scripts unconfined: libvms::vm::Sandbox::Off.choose()";
-#[cfg(not(target_os = "linux"))]
-const WHY_NOT: &str = "only Linux has what it takes. Choose to run scripts unconfined: --sandbox off of vms, \
-    libvms::vm::Sandbox::Off.choose() of the library";
+use super::{isolation, spawner};
 
 /// To be called before anything else in `main`: if this process was started as a worker, it runs the worker and never
 /// returns; if not, it returns at once, and the program can have worker processes.
@@ -103,22 +34,8 @@ pub fn run_if_worker() {
     #[cfg(target_os = "linux")]
     {
         if let Some(parent) = spawner::parent_of_worker() {
-            worker::run(parent);
+            child::run(parent);
         }
-        run_workers_with(Path::new(spawner::THIS_PROGRAM));
+        isolation::run_workers_with(spawner::THIS_PROGRAM.as_ref());
     }
-}
-
-/// Takes `program` for workers: one of the same version that calls [`run_if_worker`], such as `vms`. For programs that
-/// cannot call it themselves, like tests. The first program that was named stays.
-pub fn run_workers_with(program: &Path) {
-    #[cfg(target_os = "linux")]
-    let _first_stays = PROGRAM.set(program.into());
-    #[cfg(not(target_os = "linux"))]
-    let _unused = program;
-}
-
-#[cfg(target_os = "linux")]
-pub(super) fn program() -> Option<&'static Path> {
-    PROGRAM.get().map(PathBuf::as_path)
 }

@@ -3,53 +3,8 @@
 #![expect(unsafe_code, reason = "native code calls the kernel itself")]
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-/// One thing to try.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Attempt {
-    /// Nothing; comes through.
-    Nothing,
-    /// Reads a file.
-    OpenFile,
-    /// Makes a file.
-    CreateFile,
-    /// Makes a socket.
-    Socket,
-    /// Starts a process.
-    Fork,
-    /// Becomes another program.
-    Execute,
-    /// Sends a signal to a process.
-    Signal(i32),
-    /// Becomes the debugger of a process.
-    Trace(i32),
-    /// Reads the memory of a process.
-    ReadMemory(i32),
-    /// Makes memory that holds code.
-    ExecutableMemory,
-    /// Writes bytes to the driver as they are.
-    Say(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Fails in our own code.
-    Panic,
-    /// Uses memory until there is no more.
-    ExhaustMemory,
-}
-
-/// The method whose calls panic.
-static PANICKING: Mutex<Option<String>> = Mutex::new(None);
-
-/// Lets worker processes panic, from now on, before each call of a method of this name.
-pub fn panic_in_calls_of(method: Option<&str>) {
-    *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = method.map(str::to_owned);
-}
-
-/// Whether a worker is to panic before this call.
-pub(in crate::vm) fn is_panicking(method: &str) -> bool {
-    PANICKING.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(method)
-}
+use crate::vm::ipc::Attempt;
 
 impl Attempt {
     /// Does it. Comes back only where nothing prevents it, with the error that the kernel gave.

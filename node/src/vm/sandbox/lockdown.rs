@@ -11,10 +11,9 @@ use libvms_protocol::entry::Limits;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use serde::{Deserialize, Serialize};
 
-use super::system;
-use crate::vm::depth;
+use crate::vm::ipc::Guard;
+use crate::vm::{depth, system};
 
 /// Address space beside the heap and the script's stack: the program itself and the C library's reserve.
 const ADDRESSES_BESIDE_HEAP: u64 = 1 << 30;
@@ -24,34 +23,6 @@ const ADDRESSES_BESIDE_HEAP: u64 = 1 << 30;
 const ADDRESSES_PER_HEAP_BYTE: u64 = 4;
 /// The newest landlock that we know; older ones do what they can.
 const LANDLOCK: ABI = ABI::V6;
-
-/// A part of the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::vm) enum Guard {
-    /// Descriptors that a careless library left open are closed.
-    Descriptors,
-    /// Bounds on memory, files and processes.
-    Limits,
-    /// Other processes of the same user cannot read the worker's memory.
-    HiddenMemory,
-    /// No files and no network.
-    Landlock,
-    /// No system calls but those that computing needs.
-    Seccomp,
-}
-
-impl Guard {
-    /// What the system does not have, for people.
-    pub(in crate::vm) fn name(self) -> &'static str {
-        match self {
-            Self::Descriptors => "close_range (Linux 5.9)",
-            Self::Limits => "resource limits",
-            Self::HiddenMemory => "PR_SET_DUMPABLE",
-            Self::Landlock => "landlock (Linux 5.13, enabled in the kernel)",
-            Self::Seccomp => "seccomp filters",
-        }
-    }
-}
 
 /// The parts of the lock that this system does not have.
 #[derive(Debug, Default)]

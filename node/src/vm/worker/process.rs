@@ -17,11 +17,11 @@ use libvms_protocol::entry::Limits;
 use tracing::{debug, error, warn};
 
 use super::patience::Patience;
-use super::{Ending, WorkerError};
+use crate::vm::error::{Ending, WorkerError};
+use crate::vm::ipc::{EXIT_PANICKED, FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
 use crate::vm::message::{FileReply, Report, Request};
-use crate::vm::sandbox::frame::{FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
-use crate::vm::sandbox::spawner::{self, Spawned};
-use crate::vm::sandbox::{EXIT_PANICKED, system};
+use crate::vm::spawner::{self, Spawned};
+use crate::vm::system;
 
 /// Requests that go out together: a write costs as much as a short call, but the worker should not run dry.
 const BATCH_REQUESTS: usize = 32;
@@ -74,9 +74,9 @@ impl ProcessWorker {
     pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
         #[cfg(debug_assertions)]
         if let Request::Call(call) = &request
-            && crate::vm::sandbox::is_panicking(&call.method)
+            && super::panic::is_panicking(&call.method)
         {
-            self.attempt(crate::vm::sandbox::Attempt::Panic)?;
+            self.attempt(crate::vm::ipc::Attempt::Panic)?;
         }
         self.say(&ToWorker::Request(request))
     }
@@ -86,7 +86,7 @@ impl ProcessWorker {
     }
 
     #[cfg(debug_assertions)]
-    pub(super) fn attempt(&mut self, attempt: crate::vm::sandbox::Attempt) -> Result<(), WorkerError> {
+    pub(super) fn attempt(&mut self, attempt: crate::vm::ipc::Attempt) -> Result<(), WorkerError> {
         self.say(&ToWorker::Attempt(attempt))
     }
 

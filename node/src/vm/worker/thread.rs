@@ -6,16 +6,11 @@ use std::thread::{self, JoinHandle};
 use libvms_protocol::entry::Limits;
 use tracing::error;
 
-use super::{Ending, WorkerError, serve};
 use crate::vm::bridge::Port;
-use crate::vm::depth;
 use crate::vm::engine::Engine;
+use crate::vm::error::{Ending, WorkerError};
 use crate::vm::message::{Console, FileReply, FileRequest, Report, Request};
-
-/// The stack of a script's thread. A worker process gives its script the same.
-pub(in crate::vm) fn stack_bytes(limits: &Limits) -> usize {
-    usize::try_from(depth::real_bytes(limits)).unwrap_or(usize::MAX)
-}
+use crate::vm::serve::{serve, stack_bytes};
 
 /// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
 /// hand has used up its fuel.

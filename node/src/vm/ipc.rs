@@ -7,8 +7,12 @@ use libvms_protocol::entry::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::lockdown::Guard;
-use crate::vm::message::{FileReply, Report, Request};
+use super::message::{FileReply, Report, Request};
+
+/// A worker's exit code: started with arguments that no host of this version gives.
+pub(super) const EXIT_USAGE: i32 = 2;
+/// A panic: a defect of ours (`EX_SOFTWARE` of sysexits.h).
+pub(super) const EXIT_PANICKED: i32 = 70;
 
 /// Bytes of the length in front of a frame.
 const LENGTH_BYTES: usize = 4;
@@ -19,18 +23,18 @@ const ENVELOPE_BYTES: u64 = 1 << 20;
 
 /// What a driver says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::vm) enum ToWorker {
+pub(super) enum ToWorker {
     /// The first frame.
     Start(Limits),
     Request(Request),
     Reply(FileReply),
     #[cfg(debug_assertions)]
-    Attempt(super::Attempt),
+    Attempt(Attempt),
 }
 
 /// What a worker says. Hostile, once it has seen a script.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::vm) enum FromWorker {
+pub(super) enum FromWorker {
     /// The first frame: the lock is closed but for these parts, which the system does not have.
     Ready {
         missing: Vec<Guard>,
@@ -38,9 +42,70 @@ pub(in crate::vm) enum FromWorker {
     Report(Report),
 }
 
+/// A part of the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Guard {
+    /// Descriptors that a careless library left open are closed.
+    Descriptors,
+    /// Bounds on memory, files and processes.
+    Limits,
+    /// Other processes of the same user cannot read the worker's memory.
+    HiddenMemory,
+    /// No files and no network.
+    Landlock,
+    /// No system calls but those that computing needs.
+    Seccomp,
+}
+
+impl Guard {
+    /// What the system does not have, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Descriptors => "close_range (Linux 5.9)",
+            Self::Limits => "resource limits",
+            Self::HiddenMemory => "PR_SET_DUMPABLE",
+            Self::Landlock => "landlock (Linux 5.13, enabled in the kernel)",
+            Self::Seccomp => "seccomp filters",
+        }
+    }
+}
+
+/// One thing to try that native code might try which has broken out of the engine. In debug builds only: a test asks a
+/// worker to do it and expects the worker's end.
+#[cfg(debug_assertions)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attempt {
+    /// Nothing; comes through.
+    Nothing,
+    /// Reads a file.
+    OpenFile,
+    /// Makes a file.
+    CreateFile,
+    /// Makes a socket.
+    Socket,
+    /// Starts a process.
+    Fork,
+    /// Becomes another program.
+    Execute,
+    /// Sends a signal to a process.
+    Signal(i32),
+    /// Becomes the debugger of a process.
+    Trace(i32),
+    /// Reads the memory of a process.
+    ReadMemory(i32),
+    /// Makes memory that holds code.
+    ExecutableMemory,
+    /// Writes bytes to the driver as they are.
+    Say(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Fails in our own code.
+    Panic,
+    /// Uses memory until there is no more.
+    ExhaustMemory,
+}
+
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vm) enum FrameError {
+pub(super) enum FrameError {
     /// Longer than any message can be.
     TooLong,
     /// Not a message.
@@ -48,7 +113,7 @@ pub(in crate::vm) enum FrameError {
 }
 
 /// The longest frame that a worker with such limits sends: all text and all bytes of a message come out of its heap.
-pub(in crate::vm) fn frame_bytes_max(limits: &Limits) -> usize {
+pub(super) fn frame_bytes_max(limits: &Limits) -> usize {
     let bytes = limits.memory.saturating_add(ENVELOPE_BYTES).min(u64::from(u32::MAX));
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -57,7 +122,7 @@ pub(in crate::vm) fn frame_bytes_max(limits: &Limits) -> usize {
 ///
 /// # Errors
 /// Where it is longer than four gigabytes.
-pub(in crate::vm) fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), FrameError> {
+pub(super) fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; LENGTH_BYTES]);
     serde_ipld_dagcbor::to_writer(&mut *buffer, message).map_err(|_| FrameError::Malformed)?;
@@ -68,7 +133,7 @@ pub(in crate::vm) fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> R
 
 /// Bytes that have come, and the frames in them.
 #[derive(Debug)]
-pub(in crate::vm) struct Frames {
+pub(super) struct Frames {
     buffer: Vec<u8>,
     /// Where the next frame starts.
     start: usize,
@@ -78,17 +143,17 @@ pub(in crate::vm) struct Frames {
 }
 
 impl Frames {
-    pub(in crate::vm) fn new(frame_bytes_max: usize) -> Self {
+    pub(super) fn new(frame_bytes_max: usize) -> Self {
         Self { buffer: vec![], start: 0, end: 0, frame_bytes_max }
     }
 
     /// Sets another bound for the frames to come.
-    pub(in crate::vm) fn set_frame_bytes_max(&mut self, bytes: usize) {
+    pub(super) fn set_frame_bytes_max(&mut self, bytes: usize) {
         self.frame_bytes_max = bytes;
     }
 
     /// Decodes the next message; `None` if it has not come to its end.
-    pub(in crate::vm) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let waiting = &self.buffer[self.start..self.end];
         let Some((length, rest)) = waiting.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| FrameError::TooLong)?;
@@ -102,7 +167,7 @@ impl Frames {
     }
 
     /// Takes in what one read gives; 0 at the end.
-    pub(in crate::vm) fn fill(
+    pub(super) fn fill(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
     ) -> std::io::Result<usize> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use libc::{c_int, rlim_t};
 
 /// Sends what the socket takes at once; `WouldBlock` if that is nothing.
-pub(in crate::vm) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the descriptor is open while it is borrowed, and the bytes are readable for their length.
     let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
@@ -17,7 +17,7 @@ pub(in crate::vm) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Resul
 
 /// Waits until the socket can be read or written, or the time is over. Tells which: (read, write); the end of the other
 /// side counts as something to read.
-pub(in crate::vm) fn wait_ready(socket: BorrowedFd<'_>, time: Duration) -> io::Result<(bool, bool)> {
+pub(super) fn wait_ready(socket: BorrowedFd<'_>, time: Duration) -> io::Result<(bool, bool)> {
     let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
     loop {

@@ -20,18 +20,14 @@ use libvms_protocol::entry::Limits;
 use link::Link;
 use outgoing::Outgoing;
 
-use super::frame::{Frames, FromWorker, ToWorker};
 use super::lockdown::Lockdown;
-use super::system;
 use crate::vm::engine::Engine;
-use crate::vm::worker::{serve, stack_bytes};
+use crate::vm::ipc::{EXIT_PANICKED, Frames, FromWorker, ToWorker};
+use crate::vm::serve::{serve, stack_bytes};
+use crate::vm::system;
 
 /// Nobody wants anything any more.
 const EXIT_DONE: i32 = 0;
-/// Started with arguments that no host of this version gives.
-pub(super) const EXIT_USAGE: i32 = 2;
-/// A panic: a defect of ours (`EX_SOFTWARE` of sysexits.h).
-pub(in crate::vm) const EXIT_PANICKED: i32 = 70;
 /// The machine's fault (`EX_OSERR`).
 const EXIT_FAILED: i32 = 71;
 

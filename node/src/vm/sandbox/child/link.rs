@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::outgoing::Outgoing;
 use crate::vm::bridge::Port;
+use crate::vm::ipc::{Frames, FromWorker, ToWorker};
 use crate::vm::message::{Console, FileReply, FileRequest, Report, Request};
-use crate::vm::sandbox::frame::{Frames, FromWorker, ToWorker};
 
 /// Reads and writes for the script's thread.
 pub(super) struct Link {
@@ -82,7 +82,7 @@ impl Link {
     }
 
     #[cfg(debug_assertions)]
-    fn attempt(&self, attempt: crate::vm::sandbox::Attempt) {
+    fn attempt(&self, attempt: crate::vm::ipc::Attempt) {
         let line = Console { level: "error".into(), text: attempt.make() };
         self.say(&FromWorker::Report(Report::Console(line)));
         self.flush();

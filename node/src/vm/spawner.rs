@@ -13,7 +13,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use super::system;
+use super::ipc::EXIT_USAGE;
+use super::{isolation, system};
 
 /// The first argument of a worker. Nobody types it.
 const WORKER: &str = "__worker";
@@ -24,17 +25,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A worker's process and the socket to it.
 #[derive(Debug)]
-pub(in crate::vm) struct Spawned {
-    pub(in crate::vm) process: Child,
-    pub(in crate::vm) socket: UnixStream,
+pub(super) struct Spawned {
+    pub(super) process: Child,
+    pub(super) socket: UnixStream,
 }
 
 /// Starts a worker process. Its end of the socket is its standard input, its last words are on a pipe.
 ///
 /// # Errors
 /// Where the system gives no process.
-pub(in crate::vm) fn spawn() -> io::Result<Spawned> {
-    let program = super::program().unwrap_or(THIS_PROGRAM.as_ref());
+pub(super) fn spawn() -> io::Result<Spawned> {
+    let program = isolation::program().unwrap_or(THIS_PROGRAM.as_ref());
     let (socket, other) = UnixStream::pair()?;
     let mut command = Command::new(program);
     command
@@ -92,6 +93,6 @@ pub(super) fn parent_of_worker() -> Option<u32> {
     let parent = arguments.next().and_then(|text| text.to_str()?.parse().ok());
     match parent {
         Some(parent) if version.as_deref() == Some(OsStr::new(VERSION)) => Some(parent),
-        _ => system::exit(super::worker::EXIT_USAGE),
+        _ => system::exit(EXIT_USAGE),
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::vm::sandbox::frame::{FromWorker, encode};
+use crate::vm::ipc::{FromWorker, encode};
 
 /// Messages that go out together: enough that the write is cheap, few enough that the driver works while we do.
 const BATCH_MESSAGES: usize = 32;

@@ -1,0 +1,29 @@
+//! What a script's thread does: the same on a thread of ours and in a process of its own.
+
+use libvms_protocol::entry::Limits;
+
+use super::depth;
+use super::engine::Engine;
+use super::message::{Report, Request};
+
+/// Takes requests until there are no more, or nobody wants to know.
+pub(super) fn serve(
+    engine: &Engine,
+    requests: impl IntoIterator<Item = Request>,
+    mut report: impl FnMut(Report) -> bool,
+) {
+    for request in requests {
+        let result = match request {
+            Request::Load(load) => Report::Loaded(engine.load(&load)),
+            Request::Call(call) => Report::Done(engine.call(&call)),
+        };
+        if !report(result) {
+            return;
+        }
+    }
+}
+
+/// The stack of a script's thread, in a process of its own as in ours.
+pub(super) fn stack_bytes(limits: &Limits) -> usize {
+    usize::try_from(depth::real_bytes(limits)).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,16 @@
+//! Panics of worker processes on demand. In debug builds only, for tests.
+
+use std::sync::{Mutex, PoisonError};
+
+/// The method whose calls panic.
+static PANICKING: Mutex<Option<String>> = Mutex::new(None);
+
+/// Lets worker processes panic, from now on, before each call of a method of this name.
+pub fn panic_in_calls_of(method: Option<&str>) {
+    *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = method.map(str::to_owned);
+}
+
+/// Whether a worker is to panic before this call.
+pub(super) fn is_panicking(method: &str) -> bool {
+    PANICKING.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(method)
+}
