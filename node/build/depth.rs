@@ -111,6 +111,9 @@ pub(crate) fn count(text: &mut Text) {
     for (function, runtime, bytes) in COUNTED {
         text.begin(function, &format!("VMS_COUNT({runtime}, {bytes});"));
     }
+    // How many calls an error writes down, a function of ours is asked, see src/vm/metering/backtrace.rs; an error that is made
+    // where the stack has ended needs an answer, too, or it says nothing about where it was made.
+    text.replace_in("build_backtrace", TRACE_LIMIT, TRACE_LIMIT_WITH_ROOM);
     // As delivered, an iterator that is made of iterators calls each of them without a check.
     text.replace_in("JS_IteratorNext2", "            func = p->u.cfunc.c_function;\n", ITERATOR);
 }
@@ -126,6 +129,17 @@ pub(crate) fn count_patterns(text: &mut Text) {
 const LIMIT: &str = "uintptr_t stack_limit;";
 const CHECK: &str = "static inline bool js_check_stack_overflow(JSRuntime *rt, size_t alloca_size)\n{";
 const PATTERN_STATE: &str = "} REParseState;";
+
+const TRACE_LIMIT: &str = "    JS_ToFloat64(ctx, &d, ctx->error_stack_trace_limit);\n";
+
+/// Gives back some of what is counted for that long. An error that is made meanwhile writes down nothing, so this does not nest.
+const TRACE_LIMIT_WITH_ROOM: &str = "    {
+        size_t vms_room = rt->vms_stack_used < 4096 ? rt->vms_stack_used : 4096;
+        rt->vms_stack_used -= vms_room;
+        JS_ToFloat64(ctx, &d, ctx->error_stack_trace_limit);
+        rt->vms_stack_used += vms_room;
+    }
+";
 
 /// In an iterator's direct call of another.
 const ITERATOR: &str = "            if (js_check_stack_overflow(ctx->rt, 0)) {
