@@ -280,3 +280,39 @@ fn a_deployment_that_fails_says_where() {
         assert_eq!(plain.matches(why.split(" (at").next().unwrap_or(why)).count(), 1, "{plain}");
     }
 }
+
+const ENDLESS: &str = "const f = () => f() + 1
+exports.calls = () => f()
+exports.getters = () => ({ get x () { return this.x } }).x
+exports.proxies = () => { const p = new Proxy({}, { get: (t, k) => p[k] }); return p.x }
+exports.sorts = () => { const sort = () => [2, 1].sort(sort); return sort() }
+exports.classes = () => { class A { constructor () { new A() } }; new A() }
+exports.texts = () => { const o = { toString: () => String(o) }; return String(o) }
+exports.json = () => JSON.parse('['.repeat(1e5))
+exports.heap = () => { const kept = []; for (;;) kept.push(new ArrayBuffer(1e7)) }
+exports.told = () => { try { f() } catch (error) { return error.stack.split('\\n').length } }";
+
+#[test]
+fn an_endless_recursion_and_a_full_heap_have_a_place_and_name_their_limit() {
+    let place = Place::new(ENDLESS);
+    let script = place.script().display().to_string();
+    let stderr = run(async {
+        let host = place.host_with(&["--memory", "32000000"]);
+        let client = host.client().await;
+        for method in ["calls", "getters", "proxies", "sorts", "classes", "texts", "json", "heap"] {
+            error(&client, method, json!([])).await;
+        }
+        // Ten calls, and the end of the last line.
+        assert_eq!(client.call("told", json!([])).await, json!(11));
+        said_by(host)
+    });
+    for line in [1, 3, 4, 5, 6, 7, 8] {
+        let told = format!("RangeError: Maximum call stack size exceeded (at {script}:{line}:");
+        assert!(stderr.contains(&told), "{told}\n{stderr}");
+    }
+    assert!(stderr.contains(&format!("InternalError: out of memory (at {script}:9:")), "{stderr}");
+    assert_eq!(stderr.matches("limit `stack`").count(), 7, "{stderr}");
+    assert_eq!(stderr.matches("limit `memory`").count(), 1, "{stderr}");
+    assert!(stderr.contains("`vms host --stack`") && stderr.contains("`vms host --memory`"), "{stderr}");
+    place.assert_agrees();
+}

@@ -101,6 +101,9 @@ impl Operator {
         for frame in frames.lines() {
             warn!(target: "script", "  {frame}");
         }
+        if let Some((limit, option)) = limit_behind(thrown) {
+            warn!(target: "script", "  the script has met its limit `{limit}`; a new service gets more with `vms host {option}`");
+        }
     }
 
     /// The script has written to its console.
@@ -136,6 +139,16 @@ impl Operator {
             }
             None => false,
         }
+    }
+}
+
+/// The limit whose end a script sees as an error like any other, and the option that moves it. A script that throws the same
+/// itself misleads its own operator.
+fn limit_behind(thrown: &Thrown) -> Option<(&'static str, &'static str)> {
+    match (thrown.name.as_str(), thrown.message.as_str()) {
+        ("RangeError", "Maximum call stack size exceeded") => Some(("stack", "--stack")),
+        ("InternalError", "out of memory") => Some(("memory", "--memory")),
+        _ => None,
     }
 }
 
