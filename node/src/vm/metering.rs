@@ -7,7 +7,9 @@
 //! ```text
 //! table       which built-ins, and the rule of each
 //! arrays, bytes, keys, text     the rules
+//! price       what several of them ask for the same work
 //! operand     what a rule may look at: lengths and kinds, never anything that a script could notice
+//! object      the same, where the engine has no function for it
 //! json        what is written as JSON pays value by value
 //! search      the one piece of work that is done here in place of the engine
 //! builtin     how a built-in comes to ask before it runs
@@ -50,7 +52,9 @@ mod bytes;
 mod compiler;
 mod json;
 mod keys;
+mod object;
 mod operand;
+mod price;
 mod program;
 mod search;
 mod table;

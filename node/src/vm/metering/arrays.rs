@@ -6,7 +6,8 @@
 //! else by its length if that can be known beforehand. Else the prelude's own version runs, loop by loop in the engine.
 
 use super::operand::{LENGTH_MAX, Name, Operand, Operands, Property};
-use super::{Charge, Known, text};
+use super::price::{UNITS_PER_STEP, printing as printing_of};
+use super::{Charge, Known};
 
 /// Elements of a dense array that are moved or compared in one step.
 const ELEMENTS_PER_STEP: u64 = 8;
@@ -16,8 +17,6 @@ const SHIFTED_PER_STEP: u64 = 32;
 const CLAIMED_STEPS_MAX: u64 = 1 << 24;
 /// Limbs of an integer that are compared in one step.
 const LIMBS_PER_STEP: u64 = 16;
-/// Units of text that are compared or copied in one step.
-pub(super) const UNITS_PER_STEP: u64 = 64;
 
 /// A receiver: how many elements, and steps for a number of them.
 struct Receiver {
@@ -186,7 +185,7 @@ pub(super) fn sort(call: &Operands, _: &Known) -> Charge {
 
 /// Steps for the digits of all integers in a dense array.
 fn printing(array: Operand, length: u64) -> u64 {
-    (0..length).map(|index| array.element(index, text::printing)).fold(0, u64::saturating_add)
+    (0..length).map(|index| array.element(index, printing_of)).fold(0, u64::saturating_add)
 }
 
 /// Units of all texts in a dense array, if nothing in it is an object.

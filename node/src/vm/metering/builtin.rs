@@ -5,22 +5,23 @@
 //! jumps to [`metered`] where it would have jumped to its own code, and the number of the row in the table takes the place
 //! of the private number ("magic") with which one piece of C serves several functions. Nothing of that can be read by a script.
 //!
-//! The engine has no interface for this, so this file knows how one version of it lays out an object. [`verify_layout`]
-//! compares what it knows with an object whose content we chose, before anything is changed; the version itself is pinned
-//! in `Cargo.toml` and part of every log.
+//! The engine has no interface for this, so `object.rs` knows how one version of it lays out an object. [`verify_layout`]
+//! compares that with objects whose content we chose, before anything is changed.
 #![expect(unsafe_code, reason = "entries of functions inside the engine's objects")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::OnceLock;
 
 use rquickjs::{Ctx, Value, qjs};
 
+use super::object::{
+    Function, Kind, array_length, dense_count, limbs, object_of, property_count, text_length,
+};
 use super::operand::Operands;
 use super::table::TABLE;
 use super::{Charge, Metering, Rule};
 
-type Kind = u8;
 const GENERIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_generic as Kind;
 const GENERIC_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_generic_magic as Kind;
 const CONSTRUCTOR: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor as Kind;
@@ -30,57 +31,6 @@ const EITHER_MAGIC: Kind = qjs::JSCFunctionEnum_JS_CFUNC_constructor_or_func_mag
 const GETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_getter as Kind;
 const SETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_setter as Kind;
 const ITERATOR_NEXT: Kind = qjs::JSCFunctionEnum_JS_CFUNC_iterator_next as Kind;
-
-/// `struct JSObject` of quickjs-ng 0.16.2.
-#[repr(C)]
-struct Object {
-    link: [*mut c_void; 2],
-    flags: u8,
-    more_flags: u8,
-    class: u16,
-    shape: *const Shape,
-    properties: *const qjs::JSValue,
-    weak: *mut c_void,
-    body: Body,
-}
-
-/// `struct JSShape`, as far as its counts.
-#[repr(C)]
-struct Shape {
-    link: [*mut c_void; 2],
-    is_hashed: u8,
-    hash: u32,
-    hash_mask: u32,
-    room: c_int,
-    properties: c_int,
-}
-
-#[repr(C)]
-union Body {
-    function: Function,
-    elements: Elements,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Function {
-    realm: *mut qjs::JSContext,
-    entry: qjs::JSCFunctionType,
-    length: u8,
-    kind: Kind,
-    magic: i16,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Elements {
-    size: *mut c_void,
-    values: *mut c_void,
-    count: u32,
-}
-
-/// The bit of `flags` for an array whose elements stand in one row, each an ordinary property, without a hole.
-const DENSE: u8 = 1 << 4;
 
 /// Where a function went before, and how.
 #[derive(Clone, Copy)]
@@ -257,8 +207,6 @@ pub(super) fn exchange_accessor(
 
 /// `JS_CLASS_C_FUNCTION`.
 const NATIVE_FUNCTION: qjs::JSClassID = 12;
-/// `JS_CLASS_ARRAY`.
-const ARRAY: u16 = 2;
 
 /// # Safety
 /// The function is of one of the kinds in [`original`].
@@ -418,69 +366,4 @@ pub(super) unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue)
         qjs::JS_SetUncatchableError(ctx, exception);
         qjs::JS_Throw(ctx, exception)
     }
-}
-
-/// Elements of an array that is dense: no holes, no accessors, nothing that could run a script when it is read.
-pub(super) fn dense_count(value: qjs::JSValue) -> Option<u32> {
-    let array = array(value)?;
-    // SAFETY: the bit says that this member of the union is there.
-    unsafe { (array.flags & DENSE != 0).then_some(array.body.elements.count) }
-}
-
-/// What an array says of its length, which is its first property and a number.
-pub(super) fn array_length(value: qjs::JSValue) -> Option<qjs::JSValue> {
-    // SAFETY: every array has this property, and nothing takes it away.
-    array(value).map(|array| unsafe { *array.properties })
-}
-
-fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
-    // SAFETY: every object has this head, whose class says which body it has; the layout has been verified. Operands are
-    // alive for the call.
-    unsafe {
-        if qjs::JS_VALUE_GET_TAG(value) != qjs::JS_TAG_OBJECT {
-            return None;
-        }
-        let object = &*object_of(value);
-        (object.class == ARRAY).then_some(object)
-    }
-}
-
-/// UTF-16 units of a string that is in one piece.
-///
-/// # Safety
-/// The value is one.
-pub(super) unsafe fn text_length(value: qjs::JSValue) -> u32 {
-    // SAFETY: such a value points to its string, whose first word is the length below a bit for its width.
-    unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() & (u32::MAX >> 1) }
-}
-
-/// Words of 32 bits in an integer that has more than one.
-///
-/// # Safety
-/// The value is one.
-pub(super) unsafe fn limbs(value: qjs::JSValue) -> u32 {
-    // SAFETY: such a value points to its integer, whose first word is their number.
-    unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() }
-}
-
-/// Properties in an object's shape, those that are gone among them until the engine tidies up; 0 for anything else.
-pub(super) fn property_count(value: qjs::JSValue) -> u32 {
-    // SAFETY: every object has a shape; the layout has been verified. Operands are alive for the call.
-    unsafe {
-        if qjs::JS_VALUE_GET_TAG(value) != qjs::JS_TAG_OBJECT {
-            return 0;
-        }
-        u32::try_from((*(*object_of(value)).shape).properties).unwrap_or(0)
-    }
-}
-
-/// Elements of a typed array, whose body counts them at the same place; 0 when its buffer is gone.
-pub(super) fn typed_count(value: qjs::JSValue) -> Option<u32> {
-    // SAFETY: only objects of the typed arrays' classes have such a type, and with it this body.
-    unsafe { (qjs::JS_GetTypedArrayType(value) >= 0).then(|| (*object_of(value)).body.elements.count) }
-}
-
-fn object_of(value: qjs::JSValue) -> *mut Object {
-    // SAFETY: only a number is taken out of the value; whoever follows it must know that the value is an object.
-    unsafe { qjs::JS_VALUE_GET_PTR(value).cast() }
 }

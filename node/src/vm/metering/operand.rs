@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 
 use rquickjs::{Object, qjs};
 
-use super::builtin;
+use super::object;
 
 /// The largest length that an object can have.
 pub(super) const LENGTH_MAX: u64 = (1 << 53) - 1;
@@ -159,7 +159,7 @@ impl Operand<'_> {
     /// Words of 32 bits in a long integer; 0 for anything else.
     pub(super) fn limbs(self) -> u64 {
         // SAFETY: the kind says that the value points to an integer.
-        if self.is_long_integer() { u64::from(unsafe { builtin::limbs(*self.value) }) } else { 0 }
+        if self.is_long_integer() { u64::from(unsafe { object::limbs(*self.value) }) } else { 0 }
     }
 
     /// Properties of its own that an object has, elements among them; units of a text. No more than were ever there.
@@ -168,7 +168,7 @@ impl Operand<'_> {
             return self.text_length().unwrap_or(0);
         }
         let elements = self.dense_length().or(self.typed_length()).unwrap_or(0);
-        elements.saturating_add(u64::from(builtin::property_count(*self.value)))
+        elements.saturating_add(u64::from(object::property_count(*self.value)))
     }
 
     /// The number that a built-in function gives for this value: one that runs no script on it.
@@ -201,7 +201,7 @@ impl Operand<'_> {
     pub(super) fn text_length(self) -> Option<u64> {
         match self.tag() {
             // SAFETY: the tag says so.
-            qjs::JS_TAG_STRING => Some(u64::from(unsafe { builtin::text_length(*self.value) })),
+            qjs::JS_TAG_STRING => Some(u64::from(unsafe { object::text_length(*self.value) })),
             qjs::JS_TAG_STRING_ROPE => {
                 let mut length = 0;
                 // SAFETY: the value is alive. The length of a string is its own and cannot be redefined.
@@ -235,7 +235,7 @@ impl Operand<'_> {
         if !self.is_object() {
             return None;
         }
-        let length = builtin::array_length(*self.value)?;
+        let length = object::array_length(*self.value)?;
         // SAFETY: the tag says which member of the union is there. It is a whole number, and not negative.
         unsafe {
             match qjs::JS_VALUE_GET_TAG(length) {
@@ -250,13 +250,13 @@ impl Operand<'_> {
         if !self.is_object() {
             return None;
         }
-        let count = u64::from(builtin::dense_count(*self.value)?);
+        let count = u64::from(object::dense_count(*self.value)?);
         (self.array_length() == Some(count)).then_some(count)
     }
 
     /// Elements of a typed array; none if its buffer is gone.
     pub(super) fn typed_length(self) -> Option<u64> {
-        if self.is_object() { builtin::typed_count(*self.value).map(u64::from) } else { None }
+        if self.is_object() { object::typed_count(*self.value).map(u64::from) } else { None }
     }
 
     /// The length of any object, if it can be known: its own or inherited, and an ordinary number.

@@ -3,8 +3,8 @@
 //! Each rule wants texts that are texts already. What first has to be asked for its text goes through the prelude, which
 //! asks in the built-in's own order and comes back with the answers.
 
-use super::arrays::UNITS_PER_STEP;
 use super::operand::{Data, Name, Operand, Operands, Property};
+use super::price::{UNITS_PER_STEP, printing, square};
 use super::search;
 use super::{Charge, Known};
 
@@ -18,10 +18,6 @@ const PRODUCT_MAX: u64 = 1 << 16;
 const NEEDLE_UNITS_MAX: u64 = 16;
 /// Digits whose square is a step, when a number is read.
 const READ_DIGITS_PER_STEP: u64 = 96;
-/// The same when one is printed, in hexadecimal digits.
-const PRINTED_DIGITS_PER_STEP: u64 = 32;
-/// Of an integer's limb.
-const HEXADECIMALS_PER_LIMB: u64 = 8;
 /// Steps for a number's digits where they must be computed one by one.
 const STEPS_PER_PRINT: u64 = 128;
 /// Units of a JSON text that are read in a step.
@@ -287,11 +283,6 @@ pub(super) fn print(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(printing(call.argument(0)))
 }
 
-/// Steps for a long integer's decimal digits.
-pub(super) fn printing(value: Operand) -> u64 {
-    square(value.limbs().saturating_mul(HEXADECIMALS_PER_LIMB) / PRINTED_DIGITS_PER_STEP)
-}
-
 /// A number's text, a text's number, or an integer's.
 pub(super) fn number(call: &Operands, _: &Known) -> Charge {
     let value = call.argument(0);
@@ -303,10 +294,6 @@ pub(super) fn printed(call: &Operands, _: &Known) -> Charge {
     let is_whole = call.this().number().is_some_and(|number| number.fract() == 0.0 && number.abs() < 1e15);
     let is_plain = call.argument(0).is_undefined() || call.argument(0).number() == Some(10.0);
     Charge::Steps(if is_plain && is_whole { 1 } else { STEPS_PER_PRINT })
-}
-
-fn square(digits: u64) -> u64 {
-    digits.saturating_mul(digits)
 }
 
 /// Reading a JSON text: each unit, and what it becomes.
