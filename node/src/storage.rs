@@ -25,6 +25,7 @@ mod tail;
 mod tail_tests;
 #[cfg(test)]
 mod tests;
+mod tree_check;
 mod view;
 
 pub use self::core::{BATCH_BLOCKS_MAX, Core};
@@ -34,7 +35,8 @@ pub use read_core::{BlockIterator, ReadCore};
 pub use replica::{EARLY_BYTES_MAX, Flush, Replica};
 pub use scratch::Scratch;
 pub use shared::SharedReplica;
-pub use tail::{Tail, TailBlocks, TailCheck, TailError, TreeCheck};
+pub use tail::{Tail, TailBlocks, TailCheck, TailError};
+pub use tree_check::TreeCheck;
 pub use view::CoreView;
 
 /// Whether an append waits for the disk.

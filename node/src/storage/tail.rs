@@ -15,10 +15,10 @@ use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Node, Roots, hash};
 use thiserror::Error;
 
+use super::StorageError;
 use super::file::Medium;
 use super::journal::{Files, Journal, node_from_bytes, node_offset};
 use super::oplog::{Oplog, Remains};
-use super::{Core, StorageError};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 128 * 1024;
@@ -243,30 +243,6 @@ impl TailCheck<'_> {
             signature: *signature,
         };
         claim.verify().is_ok()
-    }
-}
-
-/// A comparison of the tree of a core with its blocks, which nobody makes who only reads blocks: a node that is damaged
-/// would make every proof wrong that peers are given.
-#[derive(Debug, Default)]
-pub struct TreeCheck {
-    roots: Roots,
-}
-
-impl TreeCheck {
-    /// Takes the next block of a core, from the first one on.
-    ///
-    /// # Errors
-    /// [`StorageError::Damaged`] when a node over the blocks so far is another one; [`StorageError::Io`].
-    pub fn push(&mut self, core: &Core, block: &[u8]) -> Result<(), StorageError> {
-        let mut completed = vec![];
-        self.roots.append_with(Node::leaf(self.roots.length(), block), |node| completed.push(*node));
-        for node in completed {
-            if core.node(node.index)? != Some(node) {
-                return Err(core.damaged("its tree is not the tree over its blocks"));
-            }
-        }
-        Ok(())
     }
 }
 
