@@ -10,6 +10,7 @@ mod call;
 mod clock;
 mod completions;
 mod copy;
+mod error;
 mod export;
 mod files;
 mod host;

@@ -12,10 +12,8 @@ use libvms::storage::SharedReplica;
 use libvms::stored::linked;
 use libvms_protocol::identity::PublicKey;
 
-use thiserror::Error;
-
+use super::error::{NobodyToAsk, advised};
 use super::network::SwarmArguments;
-use super::output::advised;
 use super::peer::{PeerName, connect_peers};
 use super::progress;
 use super::target::Target;
@@ -28,13 +26,6 @@ pub(super) struct PeerArguments {
     peers: Vec<PeerName>,
     #[command(flatten)]
     swarm: SwarmArguments,
-}
-
-/// Nothing leads to what is wanted: neither the network, nor an address.
-#[derive(Debug, Error)]
-#[error("nobody can be asked for {log}: --no-swarm keeps from looking for peers, and no --peer is named")]
-pub(super) struct NobodyToAsk {
-    log: PublicKey,
 }
 
 impl PeerArguments {

@@ -14,9 +14,11 @@ use libvms::storage::StorageError;
 use libvms_protocol::drive::Folder;
 use serde_json::json;
 
-use super::files::CONTENT_BYTES_MAX;
 use super::output::Output;
 use super::{Exit, progress};
+
+/// Bytes of one file that we are willing to hold in memory.
+pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 
 /// Copies all files of a version into the directory `to`, which must be empty or not there.
 ///

@@ -11,12 +11,9 @@ use serde_json::json;
 
 use super::Exit;
 use super::copy::{self, PeerArguments, Wanted};
-use super::export::export;
+use super::export::{CONTENT_BYTES_MAX, export};
 use super::output::Output;
 use super::target::{directory, is_elsewhere};
-
-/// Bytes of one file that we are willing to hold in memory.
-pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 
 /// Look at the files that a service has written
 #[derive(Debug, Args)]

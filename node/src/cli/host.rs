@@ -22,8 +22,9 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
+use super::error::advised;
 use super::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
-use super::output::{Output, advised, method_list};
+use super::output::{Output, method_list};
 use super::peer::{PeerName, connect_peers};
 use super::sandbox::SandboxArguments;
 use super::stop::asked_to_stop;

@@ -15,7 +15,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::output::{Output, advised};
+use super::error::advised;
+use super::output::Output;
 
 /// What the commands that join a network say to programs while they run, beside their own events; and what those say that
 /// look for others there. Part of their help.

@@ -1,6 +1,5 @@
 //! The one place that prints.
 
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use libvms::execution::ExecutionError;
@@ -11,7 +10,7 @@ use libvms::rpc::ClientError;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::copy::NobodyToAsk;
+use super::error::{Advised, NobodyToAsk};
 
 /// Where a command's data goes, and in which form.
 #[derive(Debug)]
@@ -121,31 +120,6 @@ impl Output {
         }
         exit(error)
     }
-}
-
-/// An error, and what can be done about it: a line of its own, which no text within an error can forge.
-#[derive(Debug)]
-struct Advised {
-    error: anyhow::Error,
-    hint: String,
-}
-
-impl fmt::Display for Advised {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(formatter)
-    }
-}
-
-impl std::error::Error for Advised {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The error itself, so that its type can still be found.
-        Some(self.error.as_ref())
-    }
-}
-
-/// An error that says what can be done about it.
-pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
-    Advised { error, hint: hint.into() }.into()
 }
 
 /// Names of methods in a row, so that they can be told apart: one with other characters than those of a name in

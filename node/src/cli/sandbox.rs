@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use libvms::vm::{self, Sandbox};
 
-use super::output::advised;
+use super::error::advised;
 
 /// For every command that runs scripts.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
 use libvms_protocol::identity::PublicKey;
 use serde_json::{Map, Value};
 
-use super::output::advised;
+use super::error::advised;
 
 /// Whether a text names something elsewhere, by URL or key, and not a directory.
 pub(super) fn is_elsewhere(text: &str) -> bool {
