@@ -26,9 +26,9 @@ pub use files::{FilesChange, FilesHead, FilesLengths};
 pub use format::Format;
 pub use limits::Limits;
 
+use crate::core_limits::BLOCK_BYTES_MAX;
 use crate::hash::blake2b;
 use crate::identity::PublicKey;
-use crate::limits::BLOCK_BYTES_MAX;
 
 /// One block of a call log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

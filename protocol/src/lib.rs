@@ -18,6 +18,7 @@ pub mod audit;
 pub mod bee;
 mod bytes;
 pub mod checkpoint;
+pub mod core_limits;
 pub mod dht;
 pub mod drive;
 pub mod encoding;

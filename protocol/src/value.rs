@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::ser::Formatter;
 use thiserror::Error;
 
+use crate::core_limits::INTEGER_MAX;
 use crate::limits;
 
 /// JSON data. Compare values with `==`; a float is never an integer within ±2^53, never NaN, never infinite.
@@ -75,7 +76,7 @@ impl Value {
     }
 
     fn of_number(number: f64) -> Option<Self> {
-        const EXACT: f64 = limits::INTEGER_MAX as f64;
+        const EXACT: f64 = INTEGER_MAX as f64;
         if !number.is_finite() {
             return None;
         }
@@ -85,7 +86,7 @@ impl Value {
 
     /// Beyond ±2^53 the nearest float counts, which may be 2^53 itself.
     fn of_integer(number: i128) -> Self {
-        let exact = i128::from(-limits::INTEGER_MAX)..=i128::from(limits::INTEGER_MAX);
+        let exact = i128::from(-INTEGER_MAX)..=i128::from(INTEGER_MAX);
         match i64::try_from(number) {
             Ok(small) if exact.contains(&number) => Self::Integer(small),
             _ => Self::of_number(number as f64).expect("a 128-bit integer is within the range of a float"),

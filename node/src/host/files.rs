@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use libvms_protocol::bee::{Blocks, Cache};
+use libvms_protocol::core_limits::BLOB_BLOCK_BYTES;
 use libvms_protocol::drive::{BlobId, Drive, DriveError, Folder, Path};
-use libvms_protocol::limits::BLOB_BLOCK_BYTES;
 
 use super::committer::ArchiveLengths;
 use super::store::{HostStore, PublishedCore};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hypercore::{Hypercore, HypercoreBuilder};
 use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
 use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Inclusion, Node, Roots, index};
 use tokio::sync::watch;
 

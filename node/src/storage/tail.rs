@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use libvms_protocol::checkpoint::UnverifiedCheckpoint;
+use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
 use libvms_protocol::identity::{PublicKey, Signature};
-use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Node, Roots, hash};
 use thiserror::Error;
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hypercore::{HypercoreBuilder, PartialKeypair, SigningKey, Storage};
+use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
 use libvms_protocol::identity::SecretKey;
-use libvms_protocol::limits::BLOCK_BYTES_MAX;
 use libvms_protocol::tree::{Node, inclusion};
 use tempfile::TempDir;
 

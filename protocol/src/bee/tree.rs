@@ -5,7 +5,7 @@
 
 use super::cache::Cache;
 use super::{BeeError, Blocks};
-use crate::limits::BEE_DEPTH_MAX;
+use crate::core_limits::BEE_DEPTH_MAX;
 
 /// Keys of a node that is not the root, at least.
 pub(super) const KEYS_MIN: usize = 4;

@@ -15,7 +15,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::limits::INTEGER_MAX;
+use crate::core_limits::INTEGER_MAX;
 
 /// Bytes of an entry that we write. An entry with a link or metadata must leave room in its block for the nodes of
 /// the tree, of which a batch may put some hundred into one block.

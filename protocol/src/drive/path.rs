@@ -7,7 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::limits::PATH_BYTES_MAX;
+use crate::core_limits::PATH_BYTES_MAX;
 
 /// What all keys of a drive's entries begin with.
 const PREFIX: &[u8] = b"files\0";

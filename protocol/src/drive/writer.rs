@@ -8,7 +8,7 @@ use super::blob::parts;
 use super::entry::{BlobId, ENTRY_BYTES_MAX, FileEntry, Metadata};
 use super::path::Path;
 use crate::bee::{self, Blocks, Cache, Header};
-use crate::limits::INTEGER_MAX;
+use crate::core_limits::INTEGER_MAX;
 
 /// How long the cores of a drive are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::files::FilesChange;
 use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
+use crate::core_limits::INTEGER_MAX;
 use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::limits;
 use crate::value::Value;
@@ -106,7 +107,7 @@ pub const SCRIPT_ERROR_CODE: i64 = -32_000;
 /// Whether a script may choose this code for its errors: an integer that every JSON reader takes exactly, and none of
 /// those that JSON-RPC 2.0 keeps for itself (section 5.1).
 pub fn is_own_code(code: i64) -> bool {
-    code.unsigned_abs() < limits::INTEGER_MAX.unsigned_abs() && !(-32_768..=SCRIPT_ERROR_CODE).contains(&code)
+    code.unsigned_abs() < INTEGER_MAX.unsigned_abs() && !(-32_768..=SCRIPT_ERROR_CODE).contains(&code)
 }
 
 /// Why a call was stopped.
