@@ -224,7 +224,7 @@ impl<S: ArchiveStore> Execution<S> {
         let outcome = match done.outcome {
             message::Outcome::Returned(json) => self.returned(json.as_deref())?,
             message::Outcome::Threw(thrown) => Outcome::Threw(of_worker(thrown)),
-            message::Outcome::Fault(fault) => Outcome::Fault(fault.into()),
+            message::Outcome::Fault(fault) => Outcome::Fault(logged(fault)),
         };
         if !matches!(outcome, Outcome::Returned { .. }) {
             self.archive.discard();
@@ -308,11 +308,10 @@ fn of_script(failure: &LoadFailure) -> String {
     }
 }
 
-impl From<message::Fault> for Fault {
-    fn from(fault: message::Fault) -> Self {
-        match fault {
-            message::Fault::Fuel => Self::Fuel,
-            message::Fault::Output => Self::Output,
-        }
+/// A fault as the log says it.
+fn logged(fault: message::Fault) -> Fault {
+    match fault {
+        message::Fault::Fuel => Fault::Fuel,
+        message::Fault::Output => Fault::Output,
     }
 }
