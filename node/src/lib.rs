@@ -19,7 +19,6 @@
 //! diagnostics what a script says and throws, for its operator
 //! ```
 
-mod address;
 pub mod archive;
 pub mod call_log;
 pub mod diagnostics;

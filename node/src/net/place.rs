@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use libvms_protocol::address::prefix;
 use thiserror::Error;
 
 use super::options::NetworkOptions;
-use crate::address::prefix;
 
 /// Bytes that a connection may buffer whatever others do: enough for ordinary messages.
 pub(super) const FREE_BYTES: usize = 256 * 1024;

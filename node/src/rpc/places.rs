@@ -26,10 +26,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use libvms_protocol::address::prefix;
 use thiserror::Error;
 
 use super::RpcOptions;
-use crate::address::prefix;
 use account::Account;
 use place::Taken;
 pub(super) use place::{Charge, Place};

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use libvms_protocol::address::prefix;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::state::Waiting;
 use super::{ADDRESS_SHARE, Crowded, Places};
-use crate::address::prefix;
 use crate::rpc::progress::Progress;
 
 /// A connection's place. Dropping the last copy of it makes room.
