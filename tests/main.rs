@@ -5,6 +5,7 @@ mod harness;
 mod absence;
 mod ahead;
 mod answers;
+mod architecture;
 mod behaviour;
 mod cheater;
 mod cli;
