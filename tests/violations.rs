@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use crate::cheater::{self, Shown};
-use crate::harness::{Place, run};
+use crate::harness::{Place, run, vms};
 use crate::tamper::{honest, rewrite};
 use crate::watch::{Served, Watching, directory};
 
@@ -311,6 +311,31 @@ fn an_archive_that_comes_before_its_log_is_waited_for() {
         });
         served.log.append(&log).expect("a disk");
         until_agrees(&mut watching, &served, 3);
+        served.network.shutdown().await;
+    });
+}
+
+#[test]
+fn an_archive_that_nobody_gives_is_told_of_and_convicts_nobody() {
+    let (place, [log, files, blobs]) = two_files_per_call();
+    let (_kept, watched) = directory();
+    run(async {
+        // As at a host that publishes what was called and not what came of it.
+        let mut served = Served::of(&place.data()).await;
+        served.log.append(&log).expect("a disk");
+        let mut watching = Watching::start(&served.key(), Some(served.address), &watched);
+        let told = watching.until(|event| {
+            assert!(event["event"] != "ended" && event["event"] != "finding", "{event}");
+            event["event"] == "suspicion"
+        });
+        assert_eq!((&told["class"], &told["signed"]), (&json!("archive-withheld"), &json!(false)), "{told}");
+        served.archive[1].append(&blobs).expect("a disk");
+        served.archive[0].append(&files).expect("a disk");
+        let copy = watched.join(served.log.key().to_string());
+        while !vms(["verify".as_ref(), copy.as_os_str()]).status.success() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        watching.terminate();
         served.network.shutdown().await;
     });
 }
