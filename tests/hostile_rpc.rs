@@ -1,4 +1,4 @@
-//! Callers that hold on to a host's memory and places: it stays within what README states, and honest callers are served.
+//! Callers that hold on to a host's memory and places: it stays within what OPERATING.md states, and honest callers are served.
 //!
 //! How many attackers there are can be set: `VMS_ATTACKERS`.
 
@@ -18,7 +18,7 @@ exports.big = bytes => 'x'.repeat(bytes)
 exports.length = text => text.length";
 
 const MIB: u64 = 1 << 20;
-/// What README states for all callers together.
+/// What OPERATING.md states for all callers together.
 const CALLERS_BYTES_MAX: u64 = (128 + 64) * MIB;
 /// What else may come and go meanwhile: a batch of results on its way to the disk, and buffers of the runtime.
 const SLACK_BYTES: u64 = 96 * MIB;

@@ -52,13 +52,13 @@ fn grouped(number: u64) -> String {
 }
 
 #[test]
-fn the_readme_tells_every_limit_as_it_is() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))
+fn the_table_tells_every_limit_as_it_is() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/OPERATING.md"))
         .expect("it is there");
     for Limit { name, number, option } in all() {
         let start = format!("| `{name}` | {} ", grouped(number));
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
-        let row = row.unwrap_or_else(|| panic!("README.md tells nothing of `{name}`"));
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("OPERATING.md tells nothing of `{name}`"));
         assert!(row.starts_with(&start), "{row}\ndoes not begin with {start}");
         let moved = option.map_or("nothing".into(), |option| format!("`{option}`"));
         assert!(row.contains(&format!("| {moved} |")), "{row}\ndoes not say that {moved} moves it");

@@ -15,6 +15,7 @@ mod crash;
 mod damage;
 mod determinism;
 mod dice;
+mod documents;
 mod embedding;
 mod errors;
 mod export;

@@ -1,6 +1,7 @@
 //! What a caller is told of a limit that its call has met: which, how much of it was used, and what moves it.
 //!
-//! The log says no more than the fault. Each limit has one name here, in the help of `vms host` and in the README's table.
+//! The log says no more than the fault. Each limit has one name here, in the help of `vms host` and in the table of
+//! `OPERATING.md`.
 
 use libvms_protocol::entry::{Fault, Limits, Thrown};
 use libvms_protocol::limits::RESULT_BYTES_MAX;
