@@ -298,7 +298,9 @@ fn the_page_has_every_exit_code() {
 
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
-    for document in ["README.md", "node/OPERATING.md", "protocol/FORMAT.md", "fixtures/README.md"] {
+    for document in
+        ["README.md", "node/ARCHITECTURE.md", "node/OPERATING.md", "protocol/FORMAT.md", "fixtures/README.md"]
+    {
         let path = root().join(document);
         let page = read(&path);
         let anchor = |heading: &str| {
