@@ -6,6 +6,8 @@
 //! files archive ([`bee`], [`drive`]) and the comparison of a replayed outcome with the logged one ([`audit`]). Peers
 //! exchange logs ([`wire`], [`replication`]), find each other in a distributed hash table ([`dht`]), and connect to those who share a topic ([`swarm`]).
 //!
+//! Below all of these stand [`hash`], [`encoding`], [`ranges`], [`random`], [`address`] and [`core_limits`].
+//!
 //! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and
 //! verdicts go out. `FORMAT.md` beside this crate's `Cargo.toml` shows every record with one worked example.
 //!

@@ -34,8 +34,11 @@ impl Sandbox {
         if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
     }
 
-    /// Fails where no script would run as it was chosen: before anything is made, or fetched, in vain.
-    pub(crate) fn check() -> Result<(), WorkerError> {
+    /// Checks that scripts would run as it was chosen, before anything is made, or fetched, in vain.
+    ///
+    /// # Errors
+    /// [`WorkerError::Unconfined`].
+    pub fn check() -> Result<(), WorkerError> {
         Self::current().available().map(|_| ())
     }
 

@@ -44,7 +44,7 @@ pub fn encode_frame(body: &[u8]) -> Result<Vec<u8>, FrameTooLong> {
 ///
 /// # Errors
 /// As [`encode_frame`].
-pub(crate) fn put_frame(body: &[u8], bytes: &mut Vec<u8>) -> Result<(), FrameTooLong> {
+pub fn put_frame(body: &[u8], bytes: &mut Vec<u8>) -> Result<(), FrameTooLong> {
     check_length(body.len(), FRAME_BYTES_MAX)?;
     bytes.reserve(FRAME_PREFIX_BYTES + body.len());
     bytes.extend_from_slice(&(body.len() as u32).to_le_bytes()[..FRAME_PREFIX_BYTES]);
