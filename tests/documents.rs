@@ -297,10 +297,27 @@ fn the_page_has_every_exit_code() {
 }
 
 #[test]
+fn every_script_of_the_gate_has_a_paragraph() {
+    let page = read(&root().join(".ci/README.md"));
+    let told: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let entries = std::fs::read_dir(root().join(".ci")).expect("a directory");
+    let there: BTreeSet<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.contains('.') && name != "newcomer-session")
+        .collect();
+    assert_eq!(told, there.iter().map(String::as_str).collect());
+}
+
+#[test]
 fn every_link_of_a_document_leads_somewhere() {
-    for document in
-        ["README.md", "node/ARCHITECTURE.md", "node/OPERATING.md", "protocol/FORMAT.md", "fixtures/README.md"]
-    {
+    for document in [
+        ".ci/README.md",
+        "README.md",
+        "node/ARCHITECTURE.md",
+        "node/OPERATING.md",
+        "protocol/FORMAT.md",
+        "fixtures/README.md",
+    ] {
         let path = root().join(document);
         let page = read(&path);
         let anchor = |heading: &str| {
