@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Call, CallEntry, Entry, FilesChange, FilesHead, FilesLengths, Outcome};
-use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use libvms_protocol::bee::{Batch, Cache, Header};
-use libvms_protocol::drive::{BlobId, FileEntry};
+use libvms_hypercore::bee::{Batch, Cache, Header};
+use libvms_hypercore::drive::{BlobId, FileEntry};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, VMS, run, text, vms};

@@ -200,7 +200,7 @@ fn peers_that_have_as_much_less_or_only_words_keep_no_host_from_starting() {
         let (behind, second) = peer_of(&backup).await;
         // Another key's log under our key, signed by that key: more entries, and a fork.
         let foreign = tempfile::tempdir().expect("a temporary directory");
-        let key = libvms_protocol::identity::SecretKey::from_seed(&[9; 32]);
+        let key = libvms_hypercore::identity::SecretKey::from_seed(&[9; 32]);
         let mut forged =
             Core::create(&foreign.path().join("log"), key, Durability::Relaxed).expect("a place");
         forged.append(&vec![b"forged".to_vec(); 50]).expect("a disk");

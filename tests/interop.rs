@@ -13,8 +13,8 @@ use std::process::Stdio;
 
 use data_encoding::{BASE64, HEXLOWER};
 use libvms::storage::{Core, Durability};
-use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::Node;
+use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::tree::Node;
 use serde_json::{Value, json};
 
 use crate::harness::{Host, Place, Process, example, program, run, text, vms};

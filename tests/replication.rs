@@ -19,8 +19,8 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use data_encoding::HEXLOWER;
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
-use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::Node;
+use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::tree::Node;
 use serde_json::{Value, json};
 
 use crate::harness::{Host, Process, program};

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{CallEntry, Entry, FilesChange, FilesLengths, Outcome, Thrown};
-use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 

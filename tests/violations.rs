@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{
     Call, CallEntry, Entry, Fault, FilesChange, FilesHead, FilesLengths, Outcome, Thrown,
 };
-use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;

@@ -29,8 +29,8 @@ use libvms::replay::Settings;
 use libvms::storage::{Core, Durability};
 use libvms::verifier::{Verdict, verify_remote};
 use libvms::watcher::{Event, Watcher};
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Limits;
-use libvms_protocol::identity::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

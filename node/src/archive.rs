@@ -9,12 +9,12 @@ mod published;
 
 use std::borrow::Cow;
 
+use libvms_hypercore::bee::{BeeError, Blocks, Cache, Header};
+use libvms_hypercore::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::tree::Roots;
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::bee::{BeeError, Blocks, Cache, Header};
-use libvms_protocol::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
 use libvms_protocol::entry::{FilesChange, FilesHead, FilesLengths};
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::tree::Roots;
 use thiserror::Error;
 
 use crate::storage::StorageError;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Entry, EntryError, Format};
-use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
 use crate::storage::{ReadCore, StorageError};

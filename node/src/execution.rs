@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
-use libvms_protocol::identity::PublicKey;
 use libvms_protocol::limits::RESULT_BYTES_MAX;
 use libvms_protocol::value::Value;
 use thiserror::Error;

@@ -29,8 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Fault, Init, Thrown};
-use libvms_protocol::identity::PublicKey;
 use libvms_protocol::limits;
 use libvms_protocol::value::Value;
 use thiserror::Error;

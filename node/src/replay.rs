@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
     Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
 };
-use libvms_protocol::identity::PublicKey;
 use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveStore};

@@ -11,11 +11,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use libvms_protocol::bee::Header;
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::drive::manifest::blobs_key;
+use libvms_hypercore::bee::Header;
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::drive::manifest::blobs_key;
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Entry;
-use libvms_protocol::identity::PublicKey;
 
 use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{BlockIterator, Core, ReadCore, Replica, SharedReplica, StorageError};

@@ -12,11 +12,11 @@ mod remote;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::tree::Roots;
 use libvms_protocol::audit::{ArchiveCore, Finding};
-use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::{Entry, FilesHead};
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::tree::Roots;
 use thiserror::Error;
 
 use crate::execution::ExecutionError;

@@ -27,8 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::Evidence;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 

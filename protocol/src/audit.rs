@@ -122,7 +122,8 @@ pub enum ArchiveCore {
 /// ```
 /// use libvms_protocol::audit::Order;
 /// use libvms_protocol::entry::{Entry, Epoch};
-/// # use libvms_protocol::{entry::FilesHead, tree::TreeHash};
+/// # use libvms_hypercore::tree::TreeHash;
+/// # use libvms_protocol::entry::FilesHead;
 /// # let files = FilesHead { version: 1, hash: TreeHash([0; 32]), blobs: 0, blobs_hash: TreeHash([0; 32]) };
 /// let mut order = Order::default();
 /// // Block 0 must say what is hosted.
@@ -341,7 +342,7 @@ impl fmt::Display for Mismatch {
 mod tests {
     use super::*;
     use crate::entry::{Call, Fault, FilesHead, FilesLengths};
-    use crate::tree::TreeHash;
+    use libvms_hypercore::tree::TreeHash;
 
     fn returned(number: i64, version: Option<u64>) -> Outcome {
         changed(number, version.map(|version| (version, None)))

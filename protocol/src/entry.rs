@@ -26,9 +26,9 @@ pub use files::{FilesChange, FilesHead, FilesLengths};
 pub use format::Format;
 pub use limits::Limits;
 
-use crate::core_limits::BLOCK_BYTES_MAX;
-use crate::hash::blake2b;
-use crate::identity::PublicKey;
+use libvms_hypercore::hash::blake2b;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 
 /// One block of a call log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -221,10 +221,10 @@ fn within(what: &'static str, bytes: usize, max: usize) -> Result<(), EntryError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::SecretKey;
     use crate::limits as bounds;
-    use crate::tree::TreeHash;
     use crate::value::Value;
+    use libvms_hypercore::identity::SecretKey;
+    use libvms_hypercore::tree::TreeHash;
 
     fn engine() -> Engine {
         let (name, version, build) = ("quickjs-ng".into(), "0.16.2".into(), "disable-assertions".into());
@@ -276,7 +276,12 @@ mod tests {
         let mut entries = vec![
             Entry::Init(init()),
             Entry::Epoch(Epoch { files }),
-            Entry::Upgrade(Upgrade { code, engine, limits, sig: crate::identity::Signature([7; 64]) }),
+            Entry::Upgrade(Upgrade {
+                code,
+                engine,
+                limits,
+                sig: libvms_hypercore::identity::Signature([7; 64]),
+            }),
         ];
         entries.extend(outcomes().into_iter().map(|outcome| Entry::Call(CallEntry::new(call(), outcome))));
         let mut with_oracle = CallEntry::new(call(), Outcome::Fault(Fault::Fuel));

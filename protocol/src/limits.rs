@@ -1,10 +1,10 @@
 //! Every bound of the log's format, each with its reason; those of cores and drives stand in
-//! [`core_limits`](crate::core_limits).
+//! [`libvms_hypercore::limits`].
 //!
 //! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid.
 //! What a host may choose per log stands in the log itself (`entry::Limits`); these are the bounds above it.
 
-use crate::core_limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 
 /// Bytes of the JSON text of one call's arguments.
 pub const ARGUMENTS_BYTES_MAX: usize = 1024 * 1024;

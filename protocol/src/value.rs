@@ -17,8 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::ser::Formatter;
 use thiserror::Error;
 
-use crate::core_limits::INTEGER_MAX;
 use crate::limits;
+use libvms_hypercore::limits::INTEGER_MAX;
 
 /// JSON data. Compare values with `==`; a float is never an integer within ±2^53, never NaN, never infinite.
 ///

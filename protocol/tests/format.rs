@@ -1,20 +1,29 @@
 //! `FORMAT.md` shows one worked example of every record: each must be what this crate writes and reads.
 
 use data_encoding::HEXLOWER;
-use libvms_protocol::bee::{Cache, Header, Level, NodeBlock, Writer};
-use libvms_protocol::checkpoint::{Checkpoint, signable};
-use libvms_protocol::drive::{self, DriveLength, Options, Path};
+use libvms_hypercore::bee::{Cache, Header, Level, NodeBlock, Writer};
+use libvms_hypercore::checkpoint::{Checkpoint, signable};
+use libvms_hypercore::drive::{self, DriveLength, Options, Path};
+use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::tree::{Roots, TreeHash};
 use libvms_protocol::entry::{
     Auth, Call, CallEntry, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format, Init,
     Limits, Outcome, Thrown, Upgrade,
 };
-use libvms_protocol::identity::{PublicKey, SecretKey, Signature};
-use libvms_protocol::tree::{Roots, TreeHash};
 use libvms_protocol::value::Value;
-
-use crate::vector::{array, hex, read};
+use serde_json::Value as Json;
 
 const FORMAT: &str = include_str!("../FORMAT.md");
+
+/// A golden file.
+fn read(name: &str) -> Json {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).expect("a fixture")).expect("JSON")
+}
+
+fn hex(value: &Json) -> Vec<u8> {
+    HEXLOWER.decode(value.as_str().expect("text").as_bytes()).expect("hexadecimal digits")
+}
 
 /// The hexadecimal digits of the code block after the heading `heading`, without comments.
 fn example(heading: &str) -> Vec<u8> {
@@ -136,7 +145,8 @@ fn the_hyperbee_block_in_the_document_is_what_the_code_writes() {
 #[test]
 fn the_archive_in_the_document_is_what_the_code_writes() {
     let vector = read("hyperdrive/basic.json");
-    let (cache, header) = (Cache::default(), Header::of_drive(&array(&vector["blobs"]["publicKey"])));
+    let (cache, header) =
+        (Cache::default(), Header::of_drive(&hex(&vector["blobs"]["publicKey"]).try_into().expect("a key")));
     let path = Path::new("/hello.txt").expect("a path");
     let written = drive::Writer::new(&cache, &header).put::<Vec<Vec<u8>>>(
         &vec![],

@@ -1,13 +1,3 @@
-//! The formats against golden bytes that the JavaScript packages wrote; `fixtures/README.md` tells how.
+//! The formats against golden bytes; `fixtures/README.md` tells how.
 
-mod dht;
 mod format;
-mod hyperbee;
-mod hyperdrive;
-mod keys;
-mod merkle;
-mod replication;
-mod swarm;
-mod udx;
-mod vector;
-mod wire;

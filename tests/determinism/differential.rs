@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use libvms::vm::Sandbox;
+use libvms_hypercore::tree::Roots;
 use libvms_protocol::entry::{Entry, Format};
-use libvms_protocol::tree::Roots;
 use serde::{Deserialize, Serialize};
 
 use super::generator::{CALLS_PER_PROGRAM, LIMITS, program};

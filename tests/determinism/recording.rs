@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use libvms::archive::{Archive, ArchiveError, ArchiveStore};
 use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Epoch, Fault, Format, Init, Limits, Outcome};
-use libvms_protocol::identity::SecretKey;
 use libvms_protocol::value::Value;
 
 use crate::harness::confine;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Held, Network, NetworkOptions};
 use libvms::storage::{Core, Durability, Replica};
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 
 use super::peer::PATIENCE;
 use super::siege::{Victim, hold, reach};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use libvms_protocol::encoding::Writer;
-use libvms_protocol::wire::Role;
-use libvms_protocol::wire::message::{
+use libvms_hypercore::encoding::Writer;
+use libvms_hypercore::wire::Role;
+use libvms_hypercore::wire::message::{
     Cancel, Data, DataBlock, Message, Range, Region, Request, RequestNode, RequestUpgrade, Sync,
 };
 use serde_json::json;

@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use libvms::net::SecretStream;
-use libvms_protocol::encoding::UINT_MAX;
-use libvms_protocol::encoding::Writer;
-use libvms_protocol::tree::{Hash, Node};
-use libvms_protocol::wire::message::{
+use libvms_hypercore::encoding::UINT_MAX;
+use libvms_hypercore::encoding::Writer;
+use libvms_hypercore::tree::{Hash, Node};
+use libvms_hypercore::wire::message::{
     Bitfield, Cancel, Data, DataBlock, DataUpgrade, Extension, Message, Range, Region, Request, RequestNode,
     RequestSeek, RequestUpgrade, Sync,
 };
-use libvms_protocol::wire::{Role, SessionEvent};
+use libvms_hypercore::wire::{Role, SessionEvent};
 use serde_json::json;
 
 use super::peer::{PATIENCE, Peer, frame, is_cut_off};
@@ -193,7 +193,7 @@ fn opens_in_batches_are_answered_and_rejects_are_no_errors() {
     }
     peer.flush();
     // Now it wants all three, and two that nobody has, in one frame as every Corestore peer does it.
-    let unknown = [[3; 32], [4; 32]].map(libvms_protocol::identity::PublicKey);
+    let unknown = [[3; 32], [4; 32]].map(libvms_hypercore::identity::PublicKey);
     for core in unknown.into_iter().chain([siege.log, siege.files]) {
         peer.begin_open(core);
     }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Held, Metrics, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
-use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::replication::answer;
-use libvms_protocol::wire::Role;
-use libvms_protocol::wire::message::{
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::replication::answer;
+use libvms_hypercore::wire::Role;
+use libvms_hypercore::wire::message::{
     Data, DataHash, Message, NoData, Range, Reason, Request, RequestNode, Sync,
 };
 use serde_json::{Value, json};

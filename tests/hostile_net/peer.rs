@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use libvms::net::SecretStream;
-use libvms_protocol::encoding::Writer;
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::wire::message::Message;
-use libvms_protocol::wire::mux::Limits;
-use libvms_protocol::wire::{Role, Session, SessionEvent};
+use libvms_hypercore::encoding::Writer;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::wire::message::Message;
+use libvms_hypercore::wire::mux::Limits;
+use libvms_hypercore::wire::{Role, Session, SessionEvent};
 
 /// How long a test waits for what must happen at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use libvms_protocol::wire::Role;
-use libvms_protocol::wire::message::{Message, Request, RequestNode};
+use libvms_hypercore::wire::Role;
+use libvms_hypercore::wire::message::{Message, Request, RequestNode};
 use serde_json::json;
 
 use super::peer::{PATIENCE, Peer, connect_from, is_cut_off};

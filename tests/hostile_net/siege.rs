@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use libvms::net::{Network, NetworkOptions};
 use libvms::storage::SharedReplica;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Held, Metrics, Network, NetworkOptions};
 use libvms::storage::{Core, Durability};
-use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::wire::message::{Message, Request, RequestNode};
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::wire::message::{Message, Request, RequestNode};
 
 use super::peer::{Peer, is_cut_off};
 use crate::harness::run;

@@ -3,9 +3,9 @@
 
 use libvms::verifier::Verdict;
 use libvms::watcher::Event;
+use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::Finding;
 use libvms_protocol::entry::{CallEntry, Entry, Fault, Outcome, Thrown};
-use libvms_protocol::tree::TreeHash;
 use libvms_protocol::value::Value;
 
 use super::dice::Dice;

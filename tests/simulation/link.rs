@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::wire::mux::Limits;
-use libvms_protocol::wire::session::Session;
-use libvms_protocol::wire::{HandshakeHash, Message, Role};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::wire::mux::Limits;
+use libvms_hypercore::wire::session::Session;
+use libvms_hypercore::wire::{HandshakeHash, Message, Role};
 
 use super::dice::Dice;
 

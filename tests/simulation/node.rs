@@ -8,10 +8,10 @@ use libvms::net::Held;
 use libvms::replay::Settings;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watcher::{Event, EvidenceJudge, Followed};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::{Download, Replicator, Settings as Replication, Store, Verified};
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::Entry;
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::{Download, Replicator, Settings as Replication, Store, Verified};
 
 use super::dice::Dice;
 use super::host::CORES;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use libvms::watcher::Event;
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::{Action, PeerId};
-use libvms_protocol::wire::Message;
-use libvms_protocol::wire::session::SessionEvent;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::{Action, PeerId};
+use libvms_hypercore::wire::Message;
+use libvms_hypercore::wire::session::SessionEvent;
 use tempfile::TempDir;
 
 use super::dice::Dice;

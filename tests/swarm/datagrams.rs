@@ -6,9 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use libvms_protocol::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
-use libvms_protocol::dht::{Address, Command, Message, Request, Response, Target};
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
+use libvms_hyperswarm::dht::{Address, Command, Message, Request, Response, Target};
 use serde_json::json;
 
 use super::insider::Insider;

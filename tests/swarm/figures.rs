@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use libvms::net::{Network, NetworkOptions, SwarmOptions};
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::{Dht, PATIENCE};

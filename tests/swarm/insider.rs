@@ -6,11 +6,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use libvms::net::SecretStream;
-use libvms_protocol::dht::{self, Address, Socket};
-use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::swarm::node::{Event, Settings, Transmit};
-use libvms_protocol::swarm::{ConnectionId, Roles, SwarmNode};
-use libvms_protocol::udx;
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hyperswarm::dht::{self, Address, Socket};
+use libvms_hyperswarm::swarm::node::{Event, Settings, Transmit};
+use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode};
+use libvms_hyperswarm::udx;
 
 use super::PATIENCE;
 
@@ -41,7 +41,7 @@ impl Insider {
         let nodes = bootstrap.iter().map(|node| Address::try_from(*node).expect("IPv4")).collect();
         let settings = Settings {
             dht: dht::Settings::new(nodes, local.port()),
-            swarm: libvms_protocol::swarm::Settings::default(),
+            swarm: libvms_hyperswarm::swarm::Settings::default(),
             streams: udx::Settings::default(),
             local_addresses: vec![],
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use libvms::storage::{Core, Durability};
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 use tempfile::TempDir;
 
 /// A core of so many blocks of so many bytes.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use libvms_protocol::udx::{Endpoint, Firewall, Path, Settings};
+use libvms_hyperswarm::udx::{Endpoint, Firewall, Path, Settings};
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;

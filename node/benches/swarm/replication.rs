@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use libvms::net::{Held, Network, NetworkEvent, NetworkOptions, SwarmOptions};
 use libvms::storage::Core;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -3,8 +3,8 @@
 //! Directories are implicit: the root is always there, another one while something is in it. So making one only checks
 //! that it could be there, and reading one that is not there finds nothing in it.
 
+use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::drive::{self, BlobId, Folder, Path, PathError};
 
 use super::{Archive, ArchiveError, ArchiveStore, of_drive};
 use crate::vm::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};

@@ -2,9 +2,9 @@
 
 use std::path::Path as FilePath;
 
-use libvms_protocol::bee::{BeeError, Cache};
-use libvms_protocol::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::bee::{BeeError, Cache};
+use libvms_hypercore::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
+use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 
 use crate::storage::{ReadCore, StorageError};

@@ -10,7 +10,7 @@ use libvms::call_log::CallLog;
 use libvms::net::{CopyError, Network, NetworkOptions, begin, complete};
 use libvms::storage::SharedReplica;
 use libvms::stored::linked;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 
 use super::error::{NobodyToAsk, advised};
 use super::network::SwarmArguments;

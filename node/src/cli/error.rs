@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 
 /// An error, and what can be done about it: a line of its own, which no text within an error can forge.

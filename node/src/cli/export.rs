@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use libvms::archive::{ArchiveEntry, FilesArchive, PublishedError};
 use libvms::printable::Printable;
 use libvms::storage::StorageError;
-use libvms_protocol::drive::Folder;
+use libvms_hypercore::drive::Folder;
 use serde_json::json;
 
 use super::output::Output;

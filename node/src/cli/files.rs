@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use libvms::archive::{ArchiveEntry, FilesArchive};
 use libvms::printable::Printable;
-use libvms_protocol::drive::{Folder, Path};
+use libvms_hypercore::drive::{Folder, Path};
 use serde_json::json;
 
 use super::Exit;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use data_encoding::HEXLOWER;
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 use serde_json::json;
 
 use super::Exit;

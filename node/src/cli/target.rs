@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::{Map, Value};
 
 use super::error::advised;

@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Format, Init, Limits, Outcome, Thrown};
-use libvms_protocol::identity::SecretKey;
 
 use super::clock::now;
 use super::error::HostError;

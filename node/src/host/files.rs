@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use libvms_protocol::bee::{Blocks, Cache};
-use libvms_protocol::core_limits::BLOB_BLOCK_BYTES;
-use libvms_protocol::drive::{BlobId, Drive, DriveError, Folder, Path};
+use libvms_hypercore::bee::{Blocks, Cache};
+use libvms_hypercore::drive::{BlobId, Drive, DriveError, Folder, Path};
+use libvms_hypercore::limits::BLOB_BLOCK_BYTES;
 
 use super::committer::ArchiveLengths;
 use super::store::{HostStore, PublishedCore};

@@ -5,8 +5,8 @@
 //! ([`Guard`]): heads that its own key signed, and that are no part of what it has, end it. Nothing else does, so that no
 //! stranger can.
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::Evidence;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::identity::PublicKey;
 
 use crate::archive::{ArchiveError, ArchiveStore};
 use crate::storage::{Core, CoreView, StorageError, TreeCheck};

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::PeerId;
-use libvms_protocol::wire::mux::Limits;
-use libvms_protocol::wire::session::{Session, SessionError, SessionEvent};
-use libvms_protocol::wire::{Message, Role};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::PeerId;
+use libvms_hypercore::wire::mux::Limits;
+use libvms_hypercore::wire::session::{Session, SessionError, SessionEvent};
+use libvms_hypercore::wire::{Message, Role};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libvms_protocol::identity::{PublicKey, Signature};
-use libvms_protocol::ranges::Ranges;
-use libvms_protocol::replication::{
+use libvms_hypercore::identity::{PublicKey, Signature};
+use libvms_hypercore::ranges::Ranges;
+use libvms_hypercore::replication::{
     self, Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Store, Verified,
 };
-use libvms_protocol::tree::Node;
-use libvms_protocol::wire::message::Message;
+use libvms_hypercore::tree::Node;
+use libvms_hypercore::wire::message::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;

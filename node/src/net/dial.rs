@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, ready};
-use libvms_protocol::wire::Role;
+use libvms_hypercore::wire::Role;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::replication::PeerFault;
-use libvms_protocol::wire::message::Message;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::PeerFault;
+use libvms_hypercore::wire::message::Message;
 use tokio::sync::mpsc;
 
 /// The way from a core to the connection of one of its peers.

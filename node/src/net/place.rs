@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libvms_protocol::address::prefix;
+use libvms_hypercore::address::prefix;
 use thiserror::Error;
 
 use super::options::NetworkOptions;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use tokio::sync::watch;
 
 use super::core::CoreHandle;

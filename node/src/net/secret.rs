@@ -6,10 +6,10 @@
 mod keyed;
 mod shaken;
 
-use libvms_protocol::dht;
-use libvms_protocol::dht::noise::StreamKeys;
-use libvms_protocol::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
-use libvms_protocol::wire::{HandshakeHash, Role};
+use libvms_hypercore::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
+use libvms_hypercore::wire::{HandshakeHash, Role};
+use libvms_hyperswarm::dht;
+use libvms_hyperswarm::dht::noise::StreamKeys;
 use thiserror::Error;
 
 use keyed::Keyed;

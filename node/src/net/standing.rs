@@ -16,8 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use libvms_protocol::hash::blake2b;
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::hash::blake2b;
+use libvms_hypercore::identity::SecretKey;
 use serde_json::{Value, json};
 use tracing::warn;
 

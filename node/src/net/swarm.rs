@@ -22,11 +22,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use libvms_protocol::dht::noise::StreamKeys;
-use libvms_protocol::dht::{Address, Socket};
-use libvms_protocol::swarm::node::{Event, Settings};
-use libvms_protocol::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
-use libvms_protocol::udx;
+use libvms_hyperswarm::dht::noise::StreamKeys;
+use libvms_hyperswarm::dht::{Address, Socket};
+use libvms_hyperswarm::swarm::node::{Event, Settings};
+use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
+use libvms_hyperswarm::udx;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -89,7 +89,7 @@ impl Swarm {
         let local = server.local_addr()?;
         let settings = Settings {
             dht: options.settings(bootstrap, local),
-            swarm: libvms_protocol::swarm::Settings::default(),
+            swarm: libvms_hyperswarm::swarm::Settings::default(),
             streams: udx::Settings::default(),
             local_addresses: socket::reachable(local).into_iter().collect(),
         };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 use tempfile::TempDir;
 
 use super::{Held, Network, NetworkOptions};

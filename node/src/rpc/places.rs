@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use libvms_protocol::address::prefix;
+use libvms_hypercore::address::prefix;
 use thiserror::Error;
 
 use super::RpcOptions;

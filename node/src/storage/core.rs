@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hypercore::{Hypercore, HypercoreBuilder};
-use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
-use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
-use libvms_protocol::identity::{PublicKey, SecretKey};
-use libvms_protocol::tree::{Inclusion, Node, Roots, index};
+use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::tree::{Inclusion, Node, Roots, index};
 use tokio::sync::watch;
 
 use super::create::{self, OPLOG_BYTES_MAX};
@@ -35,7 +35,7 @@ const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// use libvms::storage::{Core, Durability};
-/// use libvms_protocol::identity::SecretKey;
+/// use libvms_hypercore::identity::SecretKey;
 ///
 /// let path = directory.path().join("log");
 /// let mut core = Core::create(&path, SecretKey::from_seed(&[7; 32]), Durability::Sync)?;

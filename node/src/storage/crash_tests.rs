@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::{Roots, TreeHash};
+use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::tree::{Roots, TreeHash};
 
 use super::create;
 use super::file::Medium;

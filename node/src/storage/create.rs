@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hypercore::{
     HypercoreBuilder, HypercoreError, PartialKeypair, SigningKey, Storage, StorageTraits, Store,
 };
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
 
 use super::directory::{create_directory, sync_directory};

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use hypercore::{Storage, StorageTraits, Store};
-use libvms_protocol::tree::{Hash, Node};
+use libvms_hypercore::tree::{Hash, Node};
 use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
 
 use super::file::Medium;

@@ -14,8 +14,8 @@
 //! The bit says which slot is current: slot 0 when the bits of both headers are equal (or only slot 0 is whole), slot 1
 //! otherwise. An entry belongs to the header of slot 0 when its bit is 0, to that of slot 1 when it is 1.
 
-use libvms_protocol::identity::{PublicKey, SecretKey, Signature};
-use libvms_protocol::tree::{Hash, Node};
+use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::tree::{Hash, Node};
 
 /// Where the entries begin.
 pub(super) const ENTRIES_START: u64 = 2 * SLOT_BYTES as u64;

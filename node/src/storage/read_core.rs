@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use libvms_protocol::bee::Blocks;
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::bee::Blocks;
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
 
 use super::{Core, SharedReplica, StorageError};
 

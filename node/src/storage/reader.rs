@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libvms_protocol::tree::{Inclusion, Node, Roots, hash, index};
+use libvms_hypercore::tree::{Inclusion, Node, Roots, hash, index};
 
 use super::StorageError;
 use super::file::ReadAhead;

@@ -28,10 +28,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::ranges::Ranges;
-use libvms_protocol::tree::{Node, Roots, index};
+use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::ranges::Ranges;
+use libvms_hypercore::tree::{Node, Roots, index};
 use tracing::warn;
 
 use super::StorageError;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-use libvms_protocol::tree::Roots;
+use libvms_hypercore::tree::Roots;
 
 use super::StorageError;
 

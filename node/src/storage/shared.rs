@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
 use tokio::sync::watch;
 
 use super::{Replica, StorageError};

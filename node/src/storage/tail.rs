@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
-use libvms_protocol::checkpoint::UnverifiedCheckpoint;
-use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
-use libvms_protocol::identity::{PublicKey, Signature};
-use libvms_protocol::tree::{Node, Roots, hash};
+use libvms_hypercore::checkpoint::UnverifiedCheckpoint;
+use libvms_hypercore::identity::{PublicKey, Signature};
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::tree::{Node, Roots, hash};
 use thiserror::Error;
 
 use super::StorageError;
@@ -252,7 +252,7 @@ impl TailCheck<'_> {
 pub(super) fn whole_entries(files: &Files, oplog: &Oplog) -> Result<usize, StorageError> {
     let unreadable = |error| StorageError::io(&files.path)(error);
     let mut start = 0_u64;
-    for index in libvms_protocol::tree::index::roots(oplog.header.length) {
+    for index in libvms_hypercore::tree::index::roots(oplog.header.length) {
         let mut bytes = [0; 40];
         match files.tree.read_at(node_offset(index), &mut bytes) {
             Ok(()) => start = start.wrapping_add(node_from_bytes(index, &bytes).size),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 
 use super::{Core, Durability, StorageError, Tail, TailError};
 

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hypercore::{HypercoreBuilder, PartialKeypair, SigningKey, Storage};
-use libvms_protocol::core_limits::BLOCK_BYTES_MAX;
-use libvms_protocol::identity::SecretKey;
-use libvms_protocol::tree::{Node, inclusion};
+use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::tree::{Node, inclusion};
 use tempfile::TempDir;
 
 use super::{BATCH_BLOCKS_MAX, Core, Durability, StorageError};

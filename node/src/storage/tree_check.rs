@@ -1,6 +1,6 @@
 //! Whether the tree of a core is the tree over its blocks.
 
-use libvms_protocol::tree::{Node, Roots};
+use libvms_hypercore::tree::{Node, Roots};
 
 use super::{Core, StorageError};
 

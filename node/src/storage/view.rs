@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::tree::{Node, Roots};
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::tree::{Node, Roots};
 use tokio::sync::watch;
 
 use super::StorageError;
@@ -95,8 +95,8 @@ impl Clone for CoreView {
 
 #[cfg(test)]
 mod tests {
-    use libvms_protocol::identity::SecretKey;
-    use libvms_protocol::tree::index;
+    use libvms_hypercore::identity::SecretKey;
+    use libvms_hypercore::tree::index;
 
     use super::super::{Core, Durability};
 

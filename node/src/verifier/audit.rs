@@ -1,9 +1,9 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
-use libvms_protocol::checkpoint::Checkpoint;
 use libvms_protocol::entry::{Entry, FilesHead, Init};
-use libvms_protocol::identity::PublicKey;
 
 use super::heads::{Heads, Logged};
 use super::{Verdict, VerifyError};

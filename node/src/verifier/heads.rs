@@ -10,9 +10,9 @@
 
 use std::collections::VecDeque;
 
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::tree::TreeHash;
 
 /// Heads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
 const WAITING_MAX: usize = 64;
@@ -64,7 +64,7 @@ pub(super) type Logged = (u64, TreeHash);
 
 #[cfg(test)]
 mod tests {
-    use libvms_protocol::identity::SecretKey;
+    use libvms_hypercore::identity::SecretKey;
 
     use super::*;
 

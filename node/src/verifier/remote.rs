@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::identity::PublicKey;
 use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError};

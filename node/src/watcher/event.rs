@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 
 use super::report::FoundOut;
 use crate::storage::layout::LOG;

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use libvms_protocol::replication::Evidence;
+use libvms_hypercore::replication::Evidence;
 use tokio::time::Instant;
 
 use super::event::Event;

@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::identity::PublicKey;
 
 use super::event::Event;
 use super::report::{self, State};

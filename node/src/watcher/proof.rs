@@ -1,7 +1,7 @@
 //! What a host convicts itself with.
 
-use libvms_protocol::checkpoint::Checkpoint;
-use libvms_protocol::replication::HeadProof;
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::replication::HeadProof;
 
 /// What the host's key has signed.
 #[derive(Clone, Copy, Debug)]

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
+use libvms_hypercore::identity::Signature;
+use libvms_hypercore::replication::HeadProof;
+use libvms_hypercore::tree::{Node, TreeHash};
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_protocol::entry::{Entry, Format};
-use libvms_protocol::identity::Signature;
-use libvms_protocol::replication::HeadProof;
-use libvms_protocol::tree::{Node, TreeHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 
 use super::event::Event;
 use super::follow::Followed;

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::bee::{Blocks, Cache};
-use libvms_protocol::drive::{Drive, Folder, blob};
+use libvms_hypercore::bee::{Blocks, Cache};
+use libvms_hypercore::drive::{Drive, Folder, blob};
 use libvms_protocol_fuzz::pieces;
 
 struct Core<'a>(Vec<&'a [u8]>);

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::wire::capability::CoreOpen;
-use libvms_protocol::wire::message::Message;
+use libvms_hypercore::wire::capability::CoreOpen;
+use libvms_hypercore::wire::message::Message;
 
 fuzz_target!(|bytes: &[u8]| {
     let [kind, body @ ..] = bytes else { return };

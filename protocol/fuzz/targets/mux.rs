@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::wire::mux::{Event, Limits, Mux, Name};
+use libvms_hypercore::wire::mux::{Event, Limits, Mux, Name};
 use libvms_protocol_fuzz::pieces;
 
 fuzz_target!(|bytes: &[u8]| {

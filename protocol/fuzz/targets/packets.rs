@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::udx::{Endpoint, Firewall, Packet, Path, Settings};
+use libvms_hyperswarm::udx::{Endpoint, Firewall, Packet, Path, Settings};
 use libvms_protocol_fuzz::pieces;
 
 const STREAM: u32 = 1;

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::replication::{Action, Download, PeerId, Replicator, Settings, answer};
-use libvms_protocol::wire::message::{Message, Range, Request, Sync};
+use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, answer};
+use libvms_hypercore::wire::message::{Message, Range, Request, Sync};
 use libvms_protocol_fuzz::pieces;
 
 use crate::core::{Core, key};

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::wire::mux::Limits;
-use libvms_protocol::wire::session::Session;
-use libvms_protocol::wire::{HandshakeHash, Role};
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::wire::mux::Limits;
+use libvms_hypercore::wire::session::Session;
+use libvms_hypercore::wire::{HandshakeHash, Role};
 use libvms_protocol_fuzz::pieces;
 
 fuzz_target!(|bytes: &[u8]| {

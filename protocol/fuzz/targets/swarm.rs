@@ -6,15 +6,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::dht::envelope::{HandshakeEnvelope, Mode};
-use libvms_protocol::dht::noise::Initiator;
-use libvms_protocol::dht::payload::HandshakePayload;
-use libvms_protocol::dht::record::peer_target;
-use libvms_protocol::dht::{self, Address, Command, Message, Request, Socket};
-use libvms_protocol::identity::SecretKey;
-use libvms_protocol::swarm::node::{Event, Settings};
-use libvms_protocol::swarm::{self, Roles, SwarmNode};
-use libvms_protocol::udx;
+use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, Mode};
+use libvms_hyperswarm::dht::noise::Initiator;
+use libvms_hyperswarm::dht::payload::HandshakePayload;
+use libvms_hyperswarm::dht::record::peer_target;
+use libvms_hyperswarm::dht::{self, Address, Command, Message, Request, Socket};
+use libvms_hypercore::identity::SecretKey;
+use libvms_hyperswarm::swarm::node::{Event, Settings};
+use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};
+use libvms_hyperswarm::udx;
 use libvms_protocol_fuzz::pieces;
 
 const SENT_MAX: usize = 2_048;

@@ -4,11 +4,11 @@
 use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_protocol::dht::announce::Announcement;
-use libvms_protocol::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope};
-use libvms_protocol::dht::holepunch::{HolepunchPayload, PunchSecrets};
-use libvms_protocol::dht::payload::HandshakePayload;
-use libvms_protocol::dht::record::LookupReply;
+use libvms_hyperswarm::dht::announce::Announcement;
+use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope};
+use libvms_hyperswarm::dht::holepunch::{HolepunchPayload, PunchSecrets};
+use libvms_hyperswarm::dht::payload::HandshakePayload;
+use libvms_hyperswarm::dht::record::LookupReply;
 
 fn check<T: PartialEq + Debug, E>(
     bytes: &[u8],

@@ -6,10 +6,10 @@ use thiserror::Error;
 use super::files::FilesChange;
 use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
-use crate::core_limits::INTEGER_MAX;
-use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::limits;
 use crate::value::Value;
+use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::limits::INTEGER_MAX;
 
 /// A call with its outcome, as one block holds them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

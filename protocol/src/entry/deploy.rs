@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::files::FilesHead;
 use super::time::check_time;
 use super::{EntryError, Format, Limits, within};
-use crate::identity::{PublicKey, Signature};
 use crate::limits;
+use libvms_hypercore::identity::{PublicKey, Signature};
 
 /// What is hosted, and how it runs: block 0 of every log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tree::TreeHash;
+use libvms_hypercore::tree::TreeHash;
 
 /// The archive at one version. Both hashes together bind all that it holds and ever held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use libvms::net::{CoreEvent, Network};
 use libvms::printable::Printable;
 use libvms::storage::SharedReplica;
 use libvms::stored::linked;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use libvms::printable::Printable;
 use libvms::verifier::Verdict;
 use libvms::watcher::Event;
-use libvms_protocol::identity::PublicKey;
+use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::super::Exit;

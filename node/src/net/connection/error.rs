@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use libvms_protocol::replication::PeerFault;
-use libvms_protocol::wire::session::SessionError;
+use libvms_hypercore::replication::PeerFault;
+use libvms_hypercore::wire::session::SessionError;
 use thiserror::Error;
 
 use crate::net::link::LinkEnd;

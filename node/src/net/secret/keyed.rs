@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use libvms_protocol::dht::noise::StreamKeys;
-use libvms_protocol::dht::secret::{RANDOM_BYTES, SecretStream};
-use libvms_protocol::wire::{HandshakeHash, Role};
+use libvms_hypercore::wire::{HandshakeHash, Role};
+use libvms_hyperswarm::dht::noise::StreamKeys;
+use libvms_hyperswarm::dht::secret::{RANDOM_BYTES, SecretStream};
 
 use super::SecretError;
 

@@ -7,9 +7,9 @@ use std::fmt;
 
 use hypercore_handshake::state_machine::hc_specific::generate_keypair;
 use hypercore_handshake::{Cipher, CipherEvent, HandshakePattern};
-use libvms_protocol::wire::capability::stream_id;
-use libvms_protocol::wire::frame::{FrameDecoder, encode_frame};
-use libvms_protocol::wire::{HandshakeHash, Role};
+use libvms_hypercore::wire::capability::stream_id;
+use libvms_hypercore::wire::frame::{FrameDecoder, encode_frame};
+use libvms_hypercore::wire::{HandshakeHash, Role};
 
 use super::SecretError;
 

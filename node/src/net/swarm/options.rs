@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use libvms_protocol::dht::node::Mode;
-use libvms_protocol::dht::{self, Address};
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
+use libvms_hyperswarm::dht::node::Mode;
+use libvms_hyperswarm::dht::{self, Address};
 use thiserror::Error;
 use tracing::warn;
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libvms_protocol::identity::PublicKey;
-use libvms_protocol::swarm::node::DialFailure;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hyperswarm::swarm::node::DialFailure;
 use tokio::time::Instant;
 use tracing::warn;
 

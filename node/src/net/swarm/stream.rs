@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use libvms_protocol::swarm::ConnectionId;
+use libvms_hyperswarm::swarm::ConnectionId;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Swarm;

@@ -1,7 +1,7 @@
 //! The name of a file in a URL. Each file has one way to be written there, but for escapes that need not be.
 
-use libvms_protocol::core_limits::PATH_BYTES_MAX;
-use libvms_protocol::drive::Folder;
+use libvms_hypercore::drive::Folder;
+use libvms_hypercore::limits::PATH_BYTES_MAX;
 
 use crate::rpc::query::{EscapeError, decode};
 

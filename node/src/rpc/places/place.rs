@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use libvms_protocol::address::prefix;
+use libvms_hypercore::address::prefix;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 

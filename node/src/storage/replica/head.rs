@@ -12,9 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use libvms_protocol::hash::blake2b;
-use libvms_protocol::identity::{PublicKey, Signature};
-use libvms_protocol::tree::{Hash, Node, index};
+use libvms_hypercore::hash::blake2b;
+use libvms_hypercore::identity::{PublicKey, Signature};
+use libvms_hypercore::tree::{Hash, Node, index};
 
 use crate::storage::StorageError;
 

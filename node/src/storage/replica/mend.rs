@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
-use libvms_protocol::tree::{Hash, Node, Roots, hash, index};
+use libvms_hypercore::tree::{Hash, Node, Roots, hash, index};
 
 use super::NODE_BYTES;
 

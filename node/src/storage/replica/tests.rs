@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use libvms_protocol::identity::SecretKey;
+use libvms_hypercore::identity::SecretKey;
 
 use super::head::SLOT_BYTES;
 

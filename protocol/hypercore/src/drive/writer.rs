@@ -1,0 +1,256 @@
+//! What an operation on a drive appends to its two cores.
+//!
+//! JavaScript appends a content to the blobs core first and the entry to the files core then. The order matters to
+//! whoever stores the blocks: an entry must not name blocks that are not there.
+
+use super::DriveError;
+use super::blob::parts;
+use super::entry::{BlobId, ENTRY_BYTES_MAX, FileEntry, Metadata};
+use super::path::Path;
+use crate::bee::{self, Blocks, Cache, Header};
+use crate::limits::INTEGER_MAX;
+
+/// How long the cores of a drive are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriveLength {
+    /// Blocks in the files core: the drive's version.
+    pub files: u64,
+    /// Blocks in the blobs core.
+    pub blobs: u64,
+    /// Bytes in the blobs core.
+    pub blob_bytes: u64,
+}
+
+/// The blocks to append.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Blocks for the files core, in one append: only its end is a version.
+    pub files: Vec<Vec<u8>>,
+    /// Blocks for the blobs core. They go first.
+    pub blobs: Vec<Vec<u8>>,
+}
+
+/// What a file has beside its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether it may be executed.
+    pub executable: bool,
+    /// Whatever the writer wants to add.
+    pub metadata: Option<Metadata>,
+}
+
+/// Makes the blocks of one operation.
+///
+/// ```
+/// use libvms_hypercore::bee::{Cache, Header};
+/// use libvms_hypercore::drive::{Drive, DriveLength, Options, Path, Writer, content};
+/// let (cache, header) = (Cache::default(), Header::of_drive(&[7; 32]));
+/// let (mut files, mut blobs): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+/// let path = Path::new("/hello.txt")?;
+/// let written =
+///     Writer::new(&cache, &header).put(&files, DriveLength::default(), &path, b"hello", Options::default())?;
+/// blobs.extend(written.blobs);
+/// files.extend(written.files); // the header, because the core was empty, and the entry
+/// let found = Drive::new(&files, &cache, 2).entry(&path)?.expect("just written");
+/// assert_eq!(content(&blobs, &found.entry.blob.expect("a file"), 100)?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    cache: &'a Cache,
+    header: &'a Header,
+}
+
+/// Several operations in one append of the files core. Lengths inside it are **not** versions.
+///
+/// After an error the batch is of no use: drop it.
+#[derive(Debug)]
+pub struct Batch<'a, B: Blocks + ?Sized> {
+    files: bee::Batch<'a, B>,
+    blobs: Vec<Vec<u8>>,
+    length: DriveLength,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer for the files core to which `cache` belongs; `header` becomes block 0 of an empty core.
+    pub fn new(cache: &'a Cache, header: &'a Header) -> Self {
+        Self { cache, header }
+    }
+
+    /// Several operations in one.
+    ///
+    /// # Errors
+    /// Where a block cannot be read.
+    pub fn batch<'b, B: Blocks + ?Sized>(
+        &self,
+        files: &'b B,
+        length: DriveLength,
+    ) -> Result<Batch<'b, B>, DriveError<B::Error>>
+    where
+        'a: 'b,
+    {
+        let files = bee::Batch::new(files, self.cache, length.files, self.header)?;
+        Ok(Batch { files, blobs: vec![], length })
+    }
+
+    /// What writing a file appends. An old content of the same path stays where it is, in older versions.
+    ///
+    /// # Errors
+    /// Where a block cannot be read, or the drive cannot hold it.
+    pub fn put<B: Blocks + ?Sized>(
+        &self,
+        files: &B,
+        length: DriveLength,
+        path: &Path,
+        content: &[u8],
+        options: Options,
+    ) -> Result<Written, DriveError<B::Error>> {
+        let mut batch = self.batch(files, length)?;
+        batch.put(path, content, options)?;
+        Ok(batch.finish())
+    }
+
+    /// What deleting a file appends: nothing where it is not there, but the header where the core is empty.
+    ///
+    /// # Errors
+    /// Where a block cannot be read.
+    pub fn delete<B: Blocks + ?Sized>(
+        &self,
+        files: &B,
+        length: DriveLength,
+        path: &Path,
+    ) -> Result<Written, DriveError<B::Error>> {
+        let mut batch = self.batch(files, length)?;
+        batch.delete(path)?;
+        Ok(batch.finish())
+    }
+
+    /// What making a symbolic link appends. The target is kept as it is: see [`Path::resolve`].
+    ///
+    /// # Errors
+    /// Where a block cannot be read, or the target is too long.
+    pub fn symlink<B: Blocks + ?Sized>(
+        &self,
+        files: &B,
+        length: DriveLength,
+        path: &Path,
+        linkname: &str,
+    ) -> Result<Written, DriveError<B::Error>> {
+        self.put_entry(files, length, path, &FileEntry::link(linkname))
+    }
+
+    /// What writing an entry appends. Whether the blobs core has its content is not checked.
+    ///
+    /// # Errors
+    /// Where a block cannot be read, or the entry is too large.
+    pub fn put_entry<B: Blocks + ?Sized>(
+        &self,
+        files: &B,
+        length: DriveLength,
+        path: &Path,
+        entry: &FileEntry,
+    ) -> Result<Written, DriveError<B::Error>> {
+        let mut batch = self.batch(files, length)?;
+        batch.put_entry(path, entry)?;
+        Ok(batch.finish())
+    }
+}
+
+impl<B: Blocks + ?Sized> Batch<'_, B> {
+    /// Writes a file.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn put(&mut self, path: &Path, content: &[u8], options: Options) -> Result<(), DriveError<B::Error>> {
+        let Options { executable, metadata } = options;
+        let blob = self.add_blob(content)?;
+        self.put_entry(path, &FileEntry { executable, metadata, ..FileEntry::file(blob) })
+    }
+
+    /// Deletes a file, if it is there.
+    ///
+    /// # Errors
+    /// As [`Writer::delete`].
+    pub fn delete(&mut self, path: &Path) -> Result<(), DriveError<B::Error>> {
+        Ok(self.files.delete(&path.key())?)
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// As [`Writer::symlink`].
+    pub fn symlink(&mut self, path: &Path, linkname: &str) -> Result<(), DriveError<B::Error>> {
+        self.put_entry(path, &FileEntry::link(linkname))
+    }
+
+    /// Writes an entry.
+    ///
+    /// # Errors
+    /// As [`Writer::put_entry`].
+    pub fn put_entry(&mut self, path: &Path, entry: &FileEntry) -> Result<(), DriveError<B::Error>> {
+        let value = entry.encode();
+        check_size("an entry", value.len() as u64, ENTRY_BYTES_MAX as u64)?;
+        Ok(self.files.put(&path.key(), value)?)
+    }
+
+    /// The blocks to append.
+    pub fn finish(self) -> Written {
+        Written { files: self.files.finish(), blobs: self.blobs }
+    }
+
+    fn add_blob(&mut self, content: &[u8]) -> Result<BlobId, DriveError<B::Error>> {
+        let DriveLength { blobs, blob_bytes, .. } = self.length;
+        let parts = parts(content);
+        let id = BlobId {
+            block_offset: blobs,
+            byte_offset: blob_bytes,
+            block_length: parts.len() as u64,
+            byte_length: content.len() as u64,
+            is_map: false,
+        };
+        // Blocks number no more than bytes, unless somebody else wrote empty ones; both must be exact in JavaScript.
+        let end = blob_bytes.max(blobs).saturating_add(id.byte_length);
+        check_size("a blobs core", end, INTEGER_MAX.unsigned_abs())?;
+        self.blobs.extend(parts.map(<[u8]>::to_vec));
+        self.length.blobs += id.block_length;
+        self.length.blob_bytes += id.byte_length;
+        Ok(id)
+    }
+}
+
+fn check_size<E>(what: &'static str, bytes: u64, bytes_max: u64) -> Result<(), DriveError<E>> {
+    if bytes <= bytes_max { Ok(()) } else { Err(DriveError::TooLarge { what, bytes, bytes_max }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(blob_bytes: u64, content: &[u8]) -> Result<Written, DriveError<bee::NoBlock>> {
+        let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+        let length = DriveLength { blob_bytes, ..DriveLength::default() };
+        let path = Path::new("/a").expect("a name");
+        Writer::new(&cache, &header).put::<Vec<Vec<u8>>>(&vec![], length, &path, content, Options::default())
+    }
+
+    #[test]
+    fn a_blobs_core_ends_at_two_to_the_53_bytes() {
+        assert!(put((1 << 53) - 1, b"x").is_ok());
+        for (bytes, content) in [((1 << 53) - 1, &b"xy"[..]), (u64::MAX, b"x"), ((1 << 53) + 1, b"")] {
+            assert!(matches!(put(bytes, content), Err(DriveError::TooLarge { .. })));
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_too_large_is_refused() {
+        let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+        let (files, path) = (vec![], Path::new("/a").expect("a name"));
+        let link = |bytes: usize| {
+            let target = "x".repeat(bytes);
+            Writer::new(&cache, &header).symlink(&files, DriveLength::default(), &path, &target)
+        };
+        let around = FileEntry::link("").encode().len();
+        assert!(link(ENTRY_BYTES_MAX - around).is_ok());
+        assert!(matches!(link(ENTRY_BYTES_MAX - around + 1), Err(DriveError::TooLarge { .. })));
+    }
+}

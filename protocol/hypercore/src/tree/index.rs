@@ -1,0 +1,152 @@
+//! Numbers of nodes in the flat tree: leaves are even, a subtree of depth `d` has `d` trailing one bits.
+//!
+//! The scheme is Mafintosh's `flat-tree`, described in the PPSP protocol (RFC 7574, section 5.2).
+
+use std::ops::Range;
+
+/// How many levels the node stands above the leaves.
+pub fn depth(index: u64) -> u32 {
+    index.trailing_ones()
+}
+
+/// The parent of a node, or `None` where its number would exceed 64 bits.
+pub fn parent(index: u64) -> Option<u64> {
+    let depth = depth(index);
+    if depth >= 62 {
+        return None;
+    }
+    let span = 1_u64 << depth;
+    if is_left(index) { index.checked_add(span) } else { Some(index - span) }
+}
+
+/// The node with which this one shares its parent, or `None` where its number would exceed 64 bits.
+pub fn sibling(index: u64) -> Option<u64> {
+    let depth = depth(index);
+    if depth >= 62 {
+        return None;
+    }
+    let distance = 2_u64 << depth;
+    if is_left(index) { index.checked_add(distance) } else { Some(index - distance) }
+}
+
+/// The left one of the two nodes below a node, or `None` for a leaf.
+pub fn left_child(index: u64) -> Option<u64> {
+    let depth = depth(index);
+    // The subtraction clears the lowest one bit of the level below.
+    (depth > 0).then(|| index - (1 << (depth - 1)))
+}
+
+/// Whether the node is the left one of its pair.
+pub fn is_left(index: u64) -> bool {
+    let depth = depth(index);
+    depth >= 63 || (index >> (depth + 1)) & 1 == 0
+}
+
+/// The roots of a log of `length` blocks, from left to right: one complete subtree per one bit of the length.
+///
+/// ```
+/// use libvms_hypercore::tree::index;
+/// assert_eq!(index::roots(5).collect::<Vec<_>>(), [3, 8]);
+/// ```
+pub fn roots(length: u64) -> impl Iterator<Item = u64> {
+    let mut blocks_before = 0_u64;
+    (0..u64::BITS - 1).rev().filter(move |depth| length >> depth & 1 == 1).map(move |depth| {
+        // A subtree over 2^d blocks that starts at block b has number 2b + 2^d - 1.
+        let root = 2 * blocks_before + (1_u64 << depth) - 1;
+        blocks_before += 1 << depth;
+        root
+    })
+}
+
+/// The blocks below a node, or `None` where their numbers would exceed 62 bits.
+///
+/// ```
+/// use libvms_hypercore::tree::index;
+/// assert_eq!((index::blocks(8), index::blocks(5)), (Some(4..5), Some(2..4)));
+/// ```
+pub fn blocks(index: u64) -> Option<Range<u64>> {
+    let depth = depth(index);
+    if depth >= 62 || index >= 1 << 62 {
+        return None;
+    }
+    let first = (index >> (depth + 1)) << depth;
+    Some(first..first + (1 << depth))
+}
+
+/// The complete subtrees over the blocks `from..to`, from left to right, each as large as its place allows: what a
+/// log of `from` blocks needs to become one of `to` blocks. At most 128 of them; none where `to` exceeds 62 bits.
+///
+/// ```
+/// use libvms_hypercore::tree::index;
+/// assert_eq!(index::growth(1, 5).collect::<Vec<_>>(), [2, 5, 8]);
+/// assert!(index::growth(0, 13).eq(index::roots(13)));
+/// ```
+pub fn growth(from: u64, to: u64) -> impl Iterator<Item = u64> {
+    let mut start = from;
+    std::iter::from_fn(move || {
+        if start >= to || to >= 1 << 62 {
+            return None;
+        }
+        // The largest power of two that both divides the place and fits into what is left.
+        let fitting = (to - start).ilog2();
+        let depth = if start == 0 { fitting } else { fitting.min(start.trailing_zeros()) };
+        let node = 2 * start + (1 << depth) - 1;
+        start += 1 << depth;
+        Some(node)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_share_their_parent() {
+        assert_eq!((parent(0), parent(2), parent(1), parent(5)), (Some(1), Some(1), Some(3), Some(3)));
+        assert_eq!((sibling(0), sibling(2), sibling(1), sibling(13)), (Some(2), Some(0), Some(5), Some(9)));
+        for node in 0..10_000 {
+            let other = sibling(node).expect("small");
+            assert_eq!(sibling(other), Some(node));
+            assert_eq!(parent(other), parent(node));
+            assert_eq!(depth(parent(node).expect("small")), depth(node) + 1);
+            let left = if is_left(node) { node } else { other };
+            assert_eq!(left_child(parent(node).expect("small")), Some(left));
+        }
+    }
+
+    #[test]
+    fn roots_are_the_one_bits_of_the_length() {
+        assert_eq!(roots(0).count(), 0);
+        assert_eq!(roots(1).collect::<Vec<_>>(), [0]);
+        assert_eq!(roots(7).collect::<Vec<_>>(), [3, 9, 12]);
+        assert_eq!(roots(8).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn growth_covers_what_is_new_and_nothing_else() {
+        for from in 0..40 {
+            for to in from..70 {
+                let mut next = from;
+                for node in growth(from, to) {
+                    let below = blocks(node).expect("small");
+                    assert_eq!(below.start, next);
+                    next = below.end;
+                }
+                assert_eq!(next, to);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        for node in [u64::MAX, u64::MAX - 1, u64::MAX >> 1, 1 << 63, 1 << 62, (1 << 62) - 1] {
+            let _ = (parent(node), sibling(node), is_left(node), depth(node), blocks(node), left_child(node));
+        }
+        for (from, to) in
+            [(0, u64::MAX), (1, (1 << 62) - 1), (u64::MAX, u64::MAX), ((1 << 62) - 2, (1 << 62) - 1)]
+        {
+            assert!(growth(from, to).count() <= 128);
+        }
+        assert!(roots(u64::MAX >> 1).count() == 63);
+    }
+}

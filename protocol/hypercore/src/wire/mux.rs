@@ -1,0 +1,430 @@
+//! Many channels over one stream, as npm protomux runs them: [`Mux`].
+//!
+//! One message of the encrypted stream is one frame here: a message for a channel, a control message (channel 0), or a
+//! batch of both.
+//!
+//! ```text
+//! message  channel, type, body         the channel's number is the one that its sender gave it in its Open
+//! batch    0, 0, channel, items        item: length, { type, body }; length 0: another channel follows
+//! open     0, 1, number, protocol, id, handshake
+//! reject   0, 2, number                that of the Open that is rejected
+//! close    0, 3, number                that of the sender
+//! ```
+//!
+//! A channel is open when both sides have sent an Open with the same name (protocol and id); whose came first does not
+//! matter, and there is no other answer than an Open or a Reject. Several of one name match in the order of sending.
+//!
+//! ```text
+//!                 open            their Open
+//!   (nothing) ----------> Opening ----------> Open
+//!       |                    | close            ^
+//!       | their Open         v                  | accept, or open
+//!       |                Abandoned              |
+//!       +------------------------------> Requested
+//! ```
+//!
+//! An Abandoned channel waits for the late answer, which it swallows; only then is its number free.
+//! `table` keeps numbers and states, `parse` reads frames, `outbox` writes them.
+
+mod outbox;
+mod parse;
+mod table;
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
+
+use self::outbox::Outbox;
+use self::parse::{Item, for_each_item};
+use self::table::{Answer, State, Table};
+use super::frame::PLAINTEXT_BYTES_MAX;
+use crate::encoding::DecodeError;
+
+/// Room for events that is kept while there are none.
+const EVENTS_KEPT: usize = 64;
+
+/// A channel, from its Open to its end. Unlike its numbers on the wire, this is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Channel(u64);
+
+/// What a channel is for. Both sides find each other's Open by it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Name of the protocol that is spoken.
+    pub protocol: String,
+    /// What it is spoken about; may be empty.
+    pub id: Vec<u8>,
+}
+
+/// What the remote did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It opened a channel that we did not: answer with [`Mux::accept`] or [`Mux::reject`].
+    Requested {
+        /// The channel.
+        channel: Channel,
+        /// What it is for.
+        name: Name,
+        /// What the remote says about itself.
+        handshake: Vec<u8>,
+    },
+    /// It opened a channel that we had opened.
+    Paired {
+        /// The channel.
+        channel: Channel,
+        /// What the remote says about itself.
+        handshake: Vec<u8>,
+    },
+    /// It sent a message over an open channel.
+    Message {
+        /// The channel.
+        channel: Channel,
+        /// Which message of the protocol.
+        kind: u64,
+        /// Its bytes.
+        body: Vec<u8>,
+    },
+    /// It does not want a channel that we had opened. It may open one of that name itself later.
+    Rejected {
+        /// The channel, which has ended.
+        channel: Channel,
+    },
+    /// It closed a channel.
+    Closed {
+        /// The channel, which has ended.
+        channel: Channel,
+    },
+}
+
+/// The remote broke the rules: the stream is to be closed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MuxError {
+    /// A frame is not in the format.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// An Open whose number is in use, 0, or not the next one.
+    #[error("the remote opened a channel with the number {0}, which is not free")]
+    InvalidOpen(u64),
+    /// A Reject of what we did not open.
+    #[error("the remote rejected channel {0}, which does not wait for an answer")]
+    InvalidReject(u64),
+    /// More channels than we allow.
+    #[error("the remote has opened more than {0} channels")]
+    TooManyChannels(usize),
+    /// Messages for channels that we have not accepted yet, above the bound.
+    #[error("more than {0} bytes of messages for channels that are not open")]
+    TooManyEarlyMessages(usize),
+    /// Batches within batches.
+    #[error("batches inside one another, more than {0}")]
+    BatchTooDeep(usize),
+    /// More messages in a frame than we allow.
+    #[error("more than {0} messages in one frame")]
+    TooManyItems(usize),
+    /// More answers wait to be sent than we allow.
+    #[error("more than {0} control messages wait to be sent")]
+    TooManyAnswers(usize),
+}
+
+/// The message was not sent.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum SendError {
+    /// The channel has ended, or was not accepted.
+    #[error("the channel is not open")]
+    NotOpen,
+    /// No frame can hold it.
+    #[error("a message of {0} bytes does not fit into a frame")]
+    TooLong(usize),
+}
+
+/// What one remote may cost us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Channels that the remote has open or asks for. A remote that opens more breaks the rules.
+    pub channels_max: usize,
+    /// Channels that wait for [`Mux::accept`]. Further ones are rejected, as JavaScript does with what it does not know.
+    pub requested_max: usize,
+    /// Above this, [`Mux::is_congested`]. Each message before acceptance counts 512 bytes and its length.
+    pub early_bytes_pause: usize,
+    /// Above this, the remote breaks the rules: it had to wait.
+    pub early_bytes_max: usize,
+    /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones. JavaScript peers
+    /// gather the answers to at most 512 requests, or three messages for each core.
+    pub items_max: usize,
+    /// Control messages that wait to be sent: a remote that has us reject without end must read the rejects.
+    pub answers_max: usize,
+}
+
+impl Default for Limits {
+    /// As much as any JavaScript program with a few hundred cores needs.
+    fn default() -> Self {
+        Self {
+            channels_max: 1024,
+            requested_max: 256,
+            early_bytes_pause: 32 * 1024,
+            early_bytes_max: 1024 * 1024,
+            items_max: 8192,
+            answers_max: 4096,
+        }
+    }
+}
+
+/// All channels of one stream, on one side of it.
+///
+/// Give one decrypted frame to [`Mux::receive`], then call [`Mux::poll_event`] until there is none. What is to be sent
+/// comes out of [`Mux::poll_transmit`], one frame after another. After an error the stream is to be closed.
+///
+/// ```
+/// use libvms_hypercore::wire::mux::{Event, Mux, Name};
+///
+/// let (mut here, mut there) = (Mux::default(), Mux::default());
+/// let channel = here.open(Name { protocol: "chat".into(), id: vec![] }, b"hello");
+/// there.receive(&here.poll_transmit().expect("an Open")).expect("a good frame");
+/// let Some(Event::Requested { channel: theirs, .. }) = there.poll_event() else { panic!("no request") };
+/// there.accept(theirs, b"good day");
+/// here.receive(&there.poll_transmit().expect("an Open")).expect("a good frame");
+/// assert_eq!(here.poll_event(), Some(Event::Paired { channel, handshake: b"good day".to_vec() }));
+/// ```
+#[derive(Debug, Default)]
+pub struct Mux {
+    limits: Limits,
+    aliases: Vec<(String, String)>,
+    table: Table,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+}
+
+impl Mux {
+    /// A stream without channels.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// From now on, what the remote opens under the protocol `alias` counts as `protocol`.
+    pub fn add_alias(&mut self, alias: &str, protocol: &str) {
+        self.aliases.push((alias.to_owned(), protocol.to_owned()));
+    }
+
+    /// Opens a channel. It may be sent over at once; whether the remote takes it shows by [`Event::Paired`] or
+    /// [`Event::Rejected`]. Where the remote has asked for a channel of that name, that one is accepted.
+    pub fn open(&mut self, name: Name, handshake: &[u8]) -> Channel {
+        let Some(channel) = self.table.first_requested(&name) else {
+            let (channel, number) = self.table.insert_opening(name.clone());
+            self.outbox.open(number, &name, handshake);
+            return channel;
+        };
+        self.take_back_request(channel);
+        let theirs = self.accept_requested(channel, handshake);
+        self.events.push_back(Event::Paired { channel, handshake: theirs.handshake });
+        self.deliver(channel, theirs.early);
+        channel
+    }
+
+    /// Answers [`Event::Requested`] with an Open; what the remote has sent already comes out as events. Does nothing,
+    /// and returns false, where the channel no longer waits for an answer.
+    pub fn accept(&mut self, channel: Channel, handshake: &[u8]) -> bool {
+        if self.table.state(channel) != Some(State::Requested) {
+            return false;
+        }
+        let theirs = self.accept_requested(channel, handshake);
+        self.deliver(channel, theirs.early);
+        true
+    }
+
+    /// Answers [`Event::Requested`] with a Reject. Does nothing where the channel no longer waits for an answer.
+    pub fn reject(&mut self, channel: Channel) {
+        if self.table.state(channel) == Some(State::Requested) {
+            let number = self.table.remove_requested(channel);
+            self.outbox.reject(number);
+        }
+    }
+
+    /// Ends a channel. Nothing comes out of it any more, and no [`Event::Closed`] either.
+    pub fn close(&mut self, channel: Channel) {
+        match self.table.state(channel) {
+            Some(State::Requested) => self.reject(channel),
+            Some(State::Opening | State::Open) => {
+                let number = self.table.close(channel);
+                self.outbox.close(number);
+            }
+            Some(State::Abandoned) | None => {}
+        }
+        self.forget_events(channel);
+    }
+
+    /// Sends a message over a channel that we have opened or accepted.
+    ///
+    /// # Errors
+    /// Where the channel has ended or is not accepted, or the message fits into no frame.
+    pub fn send(&mut self, channel: Channel, kind: u64, body: impl Into<Vec<u8>>) -> Result<(), SendError> {
+        let body = body.into();
+        if !matches!(self.table.state(channel), Some(State::Opening | State::Open)) {
+            return Err(SendError::NotOpen);
+        }
+        let number = self.table.local_number(channel).ok_or(SendError::NotOpen)?;
+        if body.len() > PLAINTEXT_BYTES_MAX - outbox::PREFIX_BYTES_MAX {
+            return Err(SendError::TooLong(body.len()));
+        }
+        self.outbox.message(number, kind, body);
+        Ok(())
+    }
+
+    /// Takes a frame that the remote sent. An empty one is a sign of life and does nothing.
+    ///
+    /// # Errors
+    /// Where the remote breaks the rules. Events that came before can still be polled.
+    pub fn receive(&mut self, frame: &[u8]) -> Result<(), MuxError> {
+        let items_max = self.limits.items_max;
+        for_each_item(frame, items_max, &mut |item| self.receive_item(item))
+    }
+
+    /// What the remote did next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front();
+        if event.is_none() {
+            // A frame of many messages must not make the queue large for the rest of the stream's life.
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        event
+    }
+
+    /// The next frame to be sent: one message, or a batch of what has gathered.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.outbox.next_frame()
+    }
+
+    /// Bytes that wait to be sent. Whoever answers requests should wait while there are many.
+    pub fn transmit_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// Whether much has come in for channels that wait for [`Mux::accept`]: read no more until they are answered.
+    pub fn is_congested(&self) -> bool {
+        self.table.early_bytes() > self.limits.early_bytes_pause
+    }
+
+    fn receive_item(&mut self, item: Item<'_>) -> Result<(), MuxError> {
+        match item {
+            Item::Open { number, protocol, id, handshake } => {
+                let name = Name { protocol: self.resolve_alias(protocol), id: id.to_vec() };
+                self.receive_open(number, name, handshake)
+            }
+            Item::Reject { number } => self.receive_reject(number),
+            Item::Close { number } => self.receive_close(number),
+            Item::Message { number, kind, body } => self.receive_message(number, kind, body),
+        }
+    }
+
+    fn receive_open(&mut self, number: u64, name: Name, handshake: &[u8]) -> Result<(), MuxError> {
+        if !self.table.is_next_remote(number) {
+            return Err(MuxError::InvalidOpen(number));
+        }
+        match self.table.answer(&name, number) {
+            Answer::Paired(channel) => {
+                self.check_channels()?;
+                self.events.push_back(Event::Paired { channel, handshake: handshake.to_vec() });
+                Ok(())
+            }
+            Answer::Swallowed => Ok(()),
+            Answer::Nobody if self.table.requested_count() >= self.limits.requested_max => {
+                self.outbox.reject(number);
+                self.check_answers()
+            }
+            Answer::Nobody => {
+                let handshake = handshake.to_vec();
+                let channel = self.table.insert_requested(name.clone(), number, handshake.clone());
+                self.check_channels()?;
+                self.events.push_back(Event::Requested { channel, name, handshake });
+                Ok(())
+            }
+        }
+    }
+
+    fn receive_reject(&mut self, number: u64) -> Result<(), MuxError> {
+        let (channel, state) = self.table.reject(number).ok_or(MuxError::InvalidReject(number))?;
+        // Where we had closed it already, nobody waits to hear of it.
+        if state == State::Opening {
+            self.events.push_back(Event::Rejected { channel });
+        }
+        Ok(())
+    }
+
+    fn receive_close(&mut self, number: u64) -> Result<(), MuxError> {
+        // Closes of what we have closed too are in flight at times.
+        let Some(channel) = self.table.remote_channel(number) else { return Ok(()) };
+        if self.table.state(channel) == Some(State::Requested) {
+            // The remote keeps its number until its Open is answered, even though it has closed the channel.
+            self.table.remove_requested(channel);
+            self.outbox.reject(number);
+            self.check_answers()?;
+            if self.take_back_request(channel) {
+                return Ok(());
+            }
+        } else {
+            self.table.close(channel);
+        }
+        self.events.push_back(Event::Closed { channel });
+        Ok(())
+    }
+
+    fn receive_message(&mut self, number: u64, kind: u64, body: &[u8]) -> Result<(), MuxError> {
+        let Some(channel) = self.table.remote_channel(number) else { return Ok(()) };
+        if self.table.state(channel) != Some(State::Requested) {
+            self.events.push_back(Event::Message { channel, kind, body: body.to_vec() });
+            return Ok(());
+        }
+        self.table.keep_early(channel, kind, body);
+        let maximum = self.limits.early_bytes_max;
+        if self.table.early_bytes() > maximum { Err(MuxError::TooManyEarlyMessages(maximum)) } else { Ok(()) }
+    }
+
+    fn accept_requested(&mut self, channel: Channel, handshake: &[u8]) -> table::Request {
+        let (number, name, theirs) = self.table.accept(channel);
+        self.outbox.open(number, &name, handshake);
+        theirs
+    }
+
+    fn deliver(&mut self, channel: Channel, early: Vec<(u64, Vec<u8>)>) {
+        self.events.extend(early.into_iter().map(|(kind, body)| Event::Message { channel, kind, body }));
+    }
+
+    /// Removes the request from the events. Whether nobody had polled it yet.
+    fn take_back_request(&mut self, channel: Channel) -> bool {
+        let before = self.events.len();
+        self.events.retain(
+            |event| !matches!(event, Event::Requested { channel: requested, .. } if *requested == channel),
+        );
+        self.events.len() < before
+    }
+
+    fn forget_events(&mut self, closed: Channel) {
+        self.events.retain(|event| event.channel() != closed);
+    }
+
+    fn resolve_alias(&self, protocol: String) -> String {
+        let found = self.aliases.iter().find(|(alias, _)| *alias == protocol);
+        found.map_or(protocol, |(_, name)| name.clone())
+    }
+
+    fn check_channels(&self) -> Result<(), MuxError> {
+        let maximum = self.limits.channels_max;
+        if self.table.remote_count() > maximum { Err(MuxError::TooManyChannels(maximum)) } else { Ok(()) }
+    }
+
+    fn check_answers(&self) -> Result<(), MuxError> {
+        let maximum = self.limits.answers_max;
+        if self.outbox.control_count() > maximum { Err(MuxError::TooManyAnswers(maximum)) } else { Ok(()) }
+    }
+}
+
+impl Event {
+    /// The channel that it is about.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Requested { channel, .. }
+            | Self::Paired { channel, .. }
+            | Self::Message { channel, .. }
+            | Self::Rejected { channel }
+            | Self::Closed { channel } => *channel,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A core in memory: what a storage would hold, and a check of all that comes to be stored.
+
+use std::collections::BTreeMap;
+
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::replication::{Store, Verified};
+use libvms_hypercore::tree::{Node, Roots, hash, index};
+
+#[derive(Clone, Default)]
+pub(crate) struct Core {
+    pub(crate) blocks: BTreeMap<u64, Vec<u8>>,
+    pub(crate) nodes: BTreeMap<u64, Node>,
+    pub(crate) head: Option<Checkpoint>,
+    contiguous: u64,
+}
+
+/// The key pair of the cores in these tests.
+pub(crate) fn writer() -> SecretKey {
+    SecretKey::from_seed(&[7; 32])
+}
+
+pub(crate) fn key() -> PublicKey {
+    writer().public_key()
+}
+
+/// What stands in a block of the test cores.
+pub(crate) fn content(block: u64) -> Vec<u8> {
+    (0..4 + block % 50).map(|byte| (block * 31 + byte * 7) as u8).collect()
+}
+
+impl Core {
+    pub(crate) fn written(length: u64) -> Self {
+        let mut core = Self::default();
+        core.append(&(0..length).map(content).collect::<Vec<_>>());
+        core
+    }
+
+    pub(crate) fn append(&mut self, blocks: &[Vec<u8>]) {
+        self.append_signed(blocks, &writer());
+    }
+
+    pub(crate) fn append_signed(&mut self, blocks: &[Vec<u8>], key: &SecretKey) {
+        let mut length = self.length();
+        for block in blocks {
+            let mut node = Node::leaf(length, block);
+            self.nodes.insert(node.index, node);
+            while !index::is_left(node.index) {
+                let left = self.nodes[&index::sibling(node.index).expect("small")];
+                let parent = index::parent(node.index).expect("small");
+                node = Node { index: parent, size: left.size + node.size, hash: hash::parent(&left, &node) };
+                self.nodes.insert(parent, node);
+            }
+            self.blocks.insert(length, block.clone());
+            length += 1;
+        }
+        self.head = Some(Checkpoint::sign(key, length, self.roots_at(length).tree_hash()));
+        self.count();
+    }
+
+    pub(crate) fn roots_at(&self, length: u64) -> Roots {
+        let nodes = index::roots(length).map(|root| self.nodes[&root]).collect();
+        Roots::from_nodes(length, nodes).expect("the roots of this length")
+    }
+
+    /// Stores what was verified, and makes sure that it is part of `truth`.
+    pub(crate) fn store(&mut self, verified: Verified, truth: &Self) {
+        for node in &verified.nodes {
+            assert_eq!(truth.nodes.get(&node.index), Some(node), "a node that is not in the log");
+        }
+        if let Some(upgrade) = &verified.upgrade {
+            assert_eq!(upgrade.start, self.length(), "a head grows out of the stored one");
+            assert_eq!(upgrade.roots, truth.roots_at(upgrade.head.length()));
+            assert_eq!(upgrade.head.tree_hash(), upgrade.roots.tree_hash());
+            self.head = Some(upgrade.head);
+        }
+        self.nodes.extend(verified.nodes.into_iter().map(|node| (node.index, node)));
+        if let Some(root) = index::roots(self.length()).find(|root| !self.nodes.contains_key(root)) {
+            panic!("root {root} was not among the nodes");
+        }
+        if let Some((block, bytes)) = verified.block {
+            assert_eq!(truth.blocks.get(&block), Some(&bytes), "a block that is not in the log");
+            assert!(self.nodes.contains_key(&(2 * block)), "the leaf comes along");
+            assert_eq!(self.blocks.insert(block, bytes), None, "block {block} came twice");
+        }
+        self.count();
+    }
+
+    pub(crate) fn is_complete(&self, truth: &Self) -> bool {
+        self.head == truth.head && self.blocks == truth.blocks
+    }
+
+    pub(crate) fn clear(&mut self, block: u64) {
+        self.blocks.remove(&block);
+        self.contiguous = self.contiguous.min(block);
+    }
+
+    fn count(&mut self) {
+        while self.blocks.contains_key(&self.contiguous) {
+            self.contiguous += 1;
+        }
+    }
+}
+
+impl Store for Core {
+    fn length(&self) -> u64 {
+        self.head.map_or(0, |head| head.length())
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        self.head.map(|head| head.signature())
+    }
+
+    fn contiguous_length(&self) -> u64 {
+        self.contiguous
+    }
+
+    fn has(&self, block: u64) -> bool {
+        self.blocks.contains_key(&block)
+    }
+
+    fn block(&self, block: u64) -> Option<Vec<u8>> {
+        self.blocks.get(&block).cloned()
+    }
+
+    fn node(&self, index: u64) -> Option<Node> {
+        self.nodes.get(&index).copied()
+    }
+}

@@ -1,0 +1,184 @@
+//! From a handshake to a connection, on either side, and its end.
+
+use std::time::Duration;
+
+use super::connections::Connection;
+use super::{Closed, Dial, DialFailure, Event, INCOMING_MAX, SwarmNode, millis, number, socket};
+use crate::dht::dialer::{DialError, Dialed, Way};
+use crate::dht::hyperdht::{DialId, PunchId};
+use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
+use crate::dht::puncher::{PunchError, Punched};
+use crate::dht::{Address, Socket};
+use crate::swarm::{Admission, ConnectionId};
+use crate::udx::{Firewall, Path};
+use libvms_hypercore::identity::PublicKey;
+
+impl SwarmNode {
+    pub(super) fn dial(&mut self, now: Duration, peer: PublicKey, relays: &[Address]) {
+        match self.dht.dial(millis(now), &self.key, peer, relays) {
+            Ok((dial, stream)) if self.streams.open(now, stream, Firewall::Open).is_ok() => {
+                self.dials.insert(dial, Dial { peer, stream, knocked: None });
+            }
+            // Two random numbers of streams are the same: once in some billions of attempts.
+            Ok((dial, _)) => {
+                self.dht.cancel_dial(dial);
+                self.swarm.failed(millis(now), &peer);
+            }
+            Err(error) => self.dial_failed(now, peer, DialFailure::Handshake(error)),
+        }
+    }
+
+    pub(super) fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
+        let Accepted { handshake, keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
+        let is_full = self.connections.incoming() >= INCOMING_MAX || self.is_shutting_down();
+        if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
+            return;
+        }
+        let mut connection = Connection::new(keys, local_stream, remote_stream, deadline);
+        connection.handshake = (approach == Approach::Await).then_some(handshake);
+        let id = self.connections.insert(connection);
+        if let Approach::Dial(client) = approach {
+            self.begin(now, id, Path { socket: number(socket), remote: client.into() });
+        }
+    }
+
+    pub(super) fn dialed(&mut self, now: Duration, dial: DialId, result: Result<Dialed, DialError>) {
+        let Some(Dial { peer, stream, knocked }) = self.dials.remove(&dial) else { return };
+        let dialed = match result {
+            Ok(dialed) => dialed,
+            Err(error) => {
+                self.streams.destroy(now, stream);
+                return self.dial_failed(now, peer, DialFailure::Handshake(error));
+            }
+        };
+        let deadline = millis(now) + FIRST_PACKET_MS;
+        let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
+        match (&dialed.way, knocked) {
+            // Something came with our random number: the server is there, whatever its answer said.
+            (_, Some(path)) => self.begin(now, id, path),
+            (Way::Connect(socket, to), None) => {
+                self.begin(now, id, Path { socket: number(*socket), remote: (*to).into() });
+            }
+            (Way::Await, None) => {}
+            (Way::Punch { .. }, None) => self.punch(now, id, &dialed),
+        }
+    }
+
+    pub(super) fn punch(&mut self, now: Duration, id: ConnectionId, dialed: &Dialed) {
+        match self.dht.punch(millis(now), dialed) {
+            Some(punch) => {
+                self.punches.insert(punch, id);
+                // Punching ends by itself, and takes longer than a first packet.
+                self.connections
+                    .get_mut(id)
+                    .into_iter()
+                    .for_each(|connection| connection.wait_until(u64::MAX));
+            }
+            None => self.fail(now, id, DialFailure::Busy),
+        }
+    }
+
+    pub(super) fn punched(&mut self, now: Duration, punch: PunchId, result: Result<Punched, PunchError>) {
+        let connection = self.punches.remove(&punch).and_then(|id| Some((id, self.connections.get_mut(id)?)));
+        match (connection, result) {
+            (Some((id, connection)), Ok(Punched { socket, remote })) => {
+                connection.wait_until(millis(now) + FIRST_PACKET_MS);
+                connection.puncher = Some(socket);
+                self.begin(now, id, Path { socket: number(Socket::Puncher(socket)), remote: remote.into() });
+            }
+            (Some((id, _)), Err(error)) => self.fail(now, id, DialFailure::Punch(error)),
+            (None, Ok(Punched { socket, .. })) => self.events.push_back(Event::CloseSocket(socket)),
+            (None, Err(_)) => {}
+        }
+    }
+
+    /// The way to the remote is known: the stream can send.
+    pub(super) fn begin(&mut self, now: Duration, id: ConnectionId, path: Path) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
+            connection.remote = Some(path.remote);
+            if let Some(handshake) = connection.handshake.take() {
+                // The client came through: the socket where it did is the connection's, others are not needed.
+                let puncher =
+                    if let Socket::Puncher(number) = socket(path.socket) { Some(number) } else { None };
+                connection.puncher = puncher;
+                self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, puncher);
+            }
+            let Some(connection) = self.connections.get(id) else { return };
+            self.events.push_back(Event::Begun { connection: id, keys: connection.keys.clone() });
+        }
+    }
+
+    pub(super) fn prove(&mut self, now: Duration, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let (keys, remote) = (connection.keys.clone(), connection.remote);
+        let was_refused = connection.prove();
+        match (self.swarm.connected(millis(now), id, keys.remote, keys.role), remote) {
+            (Admission::Kept, Some(remote)) => {
+                self.events.push_back(Event::Opened { connection: id, remote });
+                if was_refused {
+                    self.events.push_back(Event::Writable(id));
+                }
+            }
+            _ => self.end(now, id, Closed::Refused),
+        }
+    }
+
+    /// Ends an attempt to connect.
+    pub(super) fn fail(&mut self, now: Duration, id: ConnectionId, why: DialFailure) {
+        if let Some(connection) = self.connections.remove(id) {
+            self.release(now, id, &connection);
+            self.dial_failed(now, connection.keys.remote, why);
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, now: Duration, peer: PublicKey, why: DialFailure) {
+        match why.is_for_now() {
+            true => self.swarm.postponed(millis(now), &peer),
+            false => self.swarm.failed(millis(now), &peer),
+        }
+        self.events.push_back(Event::DialFailed { peer, why });
+    }
+
+    /// A client has not come through in time. Where both sides are punching a hole that may take longer than a first
+    /// packet otherwise does: through a firewall with a port for each remote, half a minute.
+    pub(super) fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let server = self.key.public_key();
+        let until = connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
+        match until.filter(|until| *until > millis(now)) {
+            Some(until) => connection.wait_until(until),
+            None => self.end(now, id, Closed::Unproved),
+        }
+    }
+
+    /// Ends a connection that the caller knows of, or does not know of yet.
+    pub(super) fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
+        // Whoever was not told of its beginning need not be told of its end.
+        if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
+            self.events.push_back(Event::Closed { connection: id, why });
+        }
+    }
+
+    /// Gives back what a connection had, if there was one, and its place where it was an attempt.
+    pub(super) fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(id)?;
+        self.release(now, id, &connection);
+        if connection.is_outgoing() && !connection.is_proved() {
+            self.dial_failed(now, connection.keys.remote, DialFailure::Silent);
+        }
+        Some(connection)
+    }
+
+    /// Gives back what a connection had.
+    pub(super) fn release(&mut self, now: Duration, id: ConnectionId, connection: &Connection) {
+        self.streams.destroy(now, connection.stream);
+        if let Some(handshake) = connection.handshake {
+            self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, None);
+        }
+        if let Some(socket) = connection.puncher {
+            self.events.push_back(Event::CloseSocket(socket));
+        }
+        self.swarm.closed(millis(now), id);
+    }
+}

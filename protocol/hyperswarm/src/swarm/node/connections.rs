@@ -1,0 +1,171 @@
+//! The connections of a node, proved or not: [`Connections`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::super::ConnectionId;
+use crate::dht::dialer::Dialed;
+use crate::dht::noise::StreamKeys;
+use crate::dht::secret;
+use libvms_hypercore::wire::Role;
+use libvms_hypercore::wire::frame::FRAME_PREFIX_BYTES;
+
+/// The header of an encrypted stream, with its length in front.
+const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret::HEADER_BYTES;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) keys: StreamKeys,
+    /// Our number of its stream, and the remote's.
+    pub(super) stream: u32,
+    pub(super) remote_stream: u32,
+    pub(super) remote: Option<SocketAddr>,
+    /// The socket that a hole was punched with, which is this connection's alone.
+    pub(super) puncher: Option<u32>,
+    /// The number of the handshake, as long as its client may punch.
+    pub(super) handshake: Option<u64>,
+    state: State,
+    bytes_read: usize,
+    bytes_written: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The remote has until the deadline to send a first packet.
+    Unproved {
+        deadline: u64,
+        was_refused: bool,
+    },
+    Proved,
+    /// Both sides have read what the other one encrypted.
+    InUse,
+}
+
+impl Connection {
+    pub(super) fn new(keys: StreamKeys, stream: u32, remote_stream: u32, deadline: u64) -> Self {
+        let state = State::Unproved { deadline, was_refused: false };
+        Self {
+            keys,
+            stream,
+            remote_stream,
+            remote: None,
+            puncher: None,
+            handshake: None,
+            state,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    pub(super) fn of_dialed(dialed: &Dialed, deadline: u64) -> Self {
+        Self::new(dialed.keys.clone(), dialed.local_stream, dialed.remote_stream, deadline)
+    }
+
+    /// Gives a remote that has not proved itself another deadline.
+    pub(super) fn wait_until(&mut self, at: u64) {
+        if let State::Unproved { deadline, .. } = &mut self.state {
+            *deadline = at;
+        }
+    }
+
+    pub(super) fn is_outgoing(&self) -> bool {
+        self.keys.role == Role::Initiator
+    }
+
+    pub(super) fn is_proved(&self) -> bool {
+        !matches!(self.state, State::Unproved { .. })
+    }
+
+    /// Bytes that may be written now.
+    pub(super) fn allows(&self) -> usize {
+        if self.is_proved() { usize::MAX } else { HEADER_BYTES.saturating_sub(self.bytes_written) }
+    }
+
+    /// So many bytes were written of so many.
+    pub(super) fn written(&mut self, written: usize, wanted: usize) {
+        self.bytes_written = self.bytes_written.saturating_add(written);
+        if let State::Unproved { was_refused, .. } = &mut self.state {
+            *was_refused |= written < wanted;
+        }
+    }
+
+    /// So many bytes were read. Whether this shows that the connection works both ways.
+    pub(super) fn read(&mut self, read: usize) -> bool {
+        self.bytes_read = self.bytes_read.saturating_add(read);
+        let works = self.bytes_read > HEADER_BYTES && self.bytes_written > HEADER_BYTES;
+        let is_news = works && matches!(self.state, State::Proved);
+        if is_news {
+            self.state = State::InUse;
+        }
+        is_news
+    }
+
+    /// The remote has proved itself. Whether a write was refused before.
+    pub(super) fn prove(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.state, State::Proved);
+        matches!(before, State::Unproved { was_refused: true, .. })
+    }
+}
+
+/// The table of connections.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    connections: BTreeMap<ConnectionId, Connection>,
+    by_stream: BTreeMap<u32, ConnectionId>,
+    next: u64,
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, connection: Connection) -> ConnectionId {
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        self.by_stream.insert(connection.stream, id);
+        self.connections.insert(id, connection);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        self.by_stream.remove(&connection.stream);
+        Some(connection)
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(&id)
+    }
+
+    pub(super) fn of_stream(&self, stream: u32) -> Option<ConnectionId> {
+        self.by_stream.get(&stream).copied()
+    }
+
+    /// How many were made by others.
+    pub(super) fn incoming(&self) -> usize {
+        self.connections.values().filter(|connection| !connection.is_outgoing()).count()
+    }
+
+    /// When the next one is to prove itself.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.deadlines().map(|(_, deadline)| deadline).min()
+    }
+
+    /// Those that have not proved themselves in time.
+    pub(super) fn expired(&self, now: u64) -> Vec<ConnectionId> {
+        self.deadlines().filter(|(_, deadline)| *deadline <= now).map(|(id, _)| id).collect()
+    }
+
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.connections.keys().copied().collect()
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = (ConnectionId, u64)> + '_ {
+        self.connections.iter().filter_map(|(id, connection)| match connection.state {
+            State::Unproved { deadline, .. } => Some((*id, deadline)),
+            State::Proved | State::InUse => None,
+        })
+    }
+}

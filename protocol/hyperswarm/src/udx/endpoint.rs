@@ -1,0 +1,316 @@
+//! All streams of one node, over one or several sockets: the [`Endpoint`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::linger::Lingering;
+use super::packet::Packet;
+use super::stream::Stream;
+use super::{Event, Firewall, Path, Settings, Statistics, UdxError};
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was for one of the streams, whether it was believed or not.
+    Taken,
+    /// No stream knows it: offer it to the DHT, or drop it. It must not be answered in the name of a stream.
+    NotOurs,
+}
+
+/// Many streams, told apart by random ids that are ours to choose.
+///
+/// The contract: give it one input (a datagram, a call, or only the time once [`next_timeout`](Self::next_timeout) has
+/// come), then take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
+/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back; microseconds
+/// of it count. Several writes before a poll go out in as few packets as they fit into, and several datagrams
+/// received before a poll, or within half a millisecond, are acknowledged with one.
+///
+/// What a stranger sends changes nothing and is not answered. Memory is bounded: per stream by [`Settings`], with about a
+/// megabyte beside it; the number of streams is the caller's to bound.
+///
+/// ```
+/// use std::time::Duration;
+/// use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Settings};
+///
+/// let now = Duration::ZERO;
+/// let (here, there) = (Path::of("192.0.2.1:1".parse().unwrap()), Path::of("192.0.2.2:2".parse().unwrap()));
+/// let (mut left, mut right) = (Endpoint::new(Settings::default()), Endpoint::new(Settings::default()));
+/// left.open(now, 1, Firewall::Closed).unwrap();
+/// left.connect(now, 1, there, 2).unwrap();
+/// right.open(now, 2, Firewall::Closed).unwrap();
+/// right.connect(now, 2, here, 1).unwrap();
+///
+/// left.write(1, b"hello").unwrap();
+/// let mut datagram = vec![];
+/// assert_eq!(left.poll_datagram(now, &mut datagram), Some(there));
+/// right.receive(now, here, &datagram);
+/// assert_eq!(right.poll_event(), Some((2, Event::Connected)));
+/// assert_eq!(right.poll_event(), Some((2, Event::Readable)));
+/// let mut bytes = [0; 10];
+/// assert_eq!(right.read(2, &mut bytes), Ok(5));
+/// ```
+#[derive(Debug)]
+pub struct Endpoint {
+    settings: Settings,
+    streams: BTreeMap<u32, Slot>,
+    lingering: Lingering,
+    /// Streams that may have something to send, and to tell.
+    ready: VecDeque<u32>,
+    eventful: VecDeque<u32>,
+    /// When to look at a stream. Never later than what it wants; an earlier look costs little.
+    timeouts: BTreeSet<(u64, u32)>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    stream: Stream,
+    is_ready: bool,
+    is_eventful: bool,
+    timeout: Option<u64>,
+}
+
+impl Endpoint {
+    /// An endpoint without streams, whose streams will have these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            streams: BTreeMap::new(),
+            lingering: Lingering::default(),
+            ready: VecDeque::new(),
+            eventful: VecDeque::new(),
+            timeouts: BTreeSet::new(),
+        }
+    }
+
+    /// Makes a stream with the id by which the remote will address it. The id must be random: who can guess it
+    /// and can forge the remote's address can speak in its name.
+    ///
+    /// # Errors
+    /// [`UdxError::IdTaken`]: draw another.
+    pub fn open(&mut self, now: Duration, id: u32, firewall: Firewall) -> Result<(), UdxError> {
+        if self.streams.contains_key(&id) || self.lingering.contains(id) {
+            return Err(UdxError::IdTaken(id));
+        }
+        let stream = Stream::new(micros(now), id, self.settings, firewall);
+        self.streams.insert(id, Slot { stream, is_ready: false, is_eventful: false, timeout: None });
+        Ok(())
+    }
+
+    /// Tells a stream who its remote is. Nothing is sent for it; what was written before goes out now.
+    ///
+    /// # Errors
+    /// Where there is no such stream, or it has a remote already.
+    pub fn connect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
+        self.with(id, |stream| stream.connect(micros(now), path, remote_id))?
+    }
+
+    /// Moves a stream to another path, on which it is to be reached by `remote_id`. Packets on the old one are taken until
+    /// the first comes on the new one.
+    ///
+    /// # Errors
+    /// Where there is no such stream, or it has no remote yet.
+    pub fn redirect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
+        self.with(id, |stream| stream.redirect(micros(now), path, remote_id))?
+    }
+
+    /// Does not connect to who has knocked, and waits for somebody else.
+    ///
+    /// # Errors
+    /// Where there is no such stream.
+    pub fn refuse(&mut self, id: u32) -> Result<(), UdxError> {
+        self.with(id, Stream::refuse)
+    }
+
+    /// Writes to a stream as much as it takes, and tells how much. When that is not all, [`Event::Writable`] follows.
+    ///
+    /// # Errors
+    /// Where there is no such stream, or it was ended or closed.
+    pub fn write(&mut self, id: u32, bytes: &[u8]) -> Result<usize, UdxError> {
+        self.with(id, |stream| stream.write(bytes))?
+    }
+
+    /// Writes no more. The remote is told after all that was written.
+    ///
+    /// # Errors
+    /// Where there is no such stream.
+    pub fn end(&mut self, id: u32) -> Result<(), UdxError> {
+        self.with(id, Stream::end)
+    }
+
+    /// Reads what has come, in order, into a buffer. How many bytes there were.
+    ///
+    /// # Errors
+    /// Where there is no such stream.
+    pub fn read(&mut self, id: u32, into: &mut [u8]) -> Result<usize, UdxError> {
+        self.with(id, |stream| stream.read(into))
+    }
+
+    /// Bytes that can be read; 0 where there is no such stream.
+    pub fn readable_bytes(&self, id: u32) -> usize {
+        self.streams.get(&id).map_or(0, |slot| slot.stream.readable_bytes())
+    }
+
+    /// Sends a message beside the stream, which may get lost. `false`: too many wait, and it was dropped.
+    ///
+    /// # Errors
+    /// Where there is no such stream, it is closed, or the message does not fit into a packet.
+    pub fn send_message(&mut self, id: u32, message: &[u8]) -> Result<bool, UdxError> {
+        self.with(id, |stream| stream.send_message(message))?
+    }
+
+    /// The next message that has come beside the stream.
+    ///
+    /// # Errors
+    /// Where there is no such stream.
+    pub fn receive_message(&mut self, id: u32) -> Result<Option<Vec<u8>>, UdxError> {
+        self.with(id, Stream::receive_message)
+    }
+
+    /// Forgets a stream. Where it was not closed yet, the remote is told that it is given up; after that, what the remote still
+    /// sends is answered for 15 seconds, and the id is not free.
+    pub fn destroy(&mut self, now: Duration, id: u32) {
+        let Some(slot) = self.streams.remove(&id) else { return };
+        if let Some(timeout) = slot.timeout {
+            self.timeouts.remove(&(timeout, id));
+        }
+        let Some((path, _)) = slot.stream.remote() else { return };
+        let Some(farewell) = slot.stream.farewell() else { return };
+        self.lingering.insert(micros(now), id, path, farewell);
+        if !slot.stream.is_finished() {
+            self.lingering.answer(id);
+        }
+    }
+
+    /// Takes a datagram that came on `path`.
+    pub fn receive(&mut self, now: Duration, path: Path, datagram: &[u8]) -> Received {
+        let now = micros(now);
+        if !Packet::is_packet(datagram) || path.remote.port() == 0 {
+            return Received::NotOurs;
+        }
+        let id = u32::from_le_bytes([datagram[4], datagram[5], datagram[6], datagram[7]]);
+        let packet = Packet::decode(datagram);
+        if let Some(slot) = self.streams.get_mut(&id) {
+            if packet.is_ok_and(|packet| slot.stream.receive(now, path, &packet)) {
+                self.touched(id);
+            }
+            return Received::Taken;
+        }
+        if !self.lingering.contains(id) {
+            return Received::NotOurs;
+        }
+        if let Ok(packet) = packet {
+            self.lingering.receive(now, path, &packet);
+        }
+        Received::Taken
+    }
+
+    /// Writes the next datagram to send into `datagram`, which is cleared first, and says where to.
+    pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
+        datagram.clear();
+        self.append_datagram(now, datagram)
+    }
+
+    /// The same, put behind what is in `datagram` already.
+    pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
+        if let Some((path, header)) = self.lingering.poll() {
+            header.write(datagram);
+            return Some(path);
+        }
+        let now = micros(now);
+        self.wake(now);
+        while let Some(&id) = self.ready.front() {
+            // A stream that was destroyed stays in the queue until its turn.
+            let Some(slot) = self.streams.get_mut(&id) else {
+                self.ready.pop_front();
+                continue;
+            };
+            let path = slot.stream.poll(now, datagram);
+            if !slot.is_eventful && slot.stream.has_event() {
+                slot.is_eventful = true;
+                self.eventful.push_back(id);
+            }
+            if path.is_some() {
+                // Each in turn, a packet at a time: a large transfer must not hold up the others.
+                self.ready.rotate_left(1);
+                return path;
+            }
+            slot.is_ready = false;
+            self.ready.pop_front();
+            self.set_timeout(id);
+        }
+        None
+    }
+
+    /// The next thing that happened, and the id of the stream to which it happened.
+    pub fn poll_event(&mut self) -> Option<(u32, Event)> {
+        while let Some(&id) = self.eventful.front() {
+            let event = self.streams.get_mut(&id).and_then(|slot| slot.stream.next_event());
+            if let Some(event) = event {
+                return Some((id, event));
+            }
+            if let Some(slot) = self.streams.get_mut(&id) {
+                slot.is_eventful = false;
+            }
+            self.eventful.pop_front();
+        }
+        None
+    }
+
+    /// When to poll again, if nothing happens before.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.timeouts.first().map(|&(timeout, _)| Duration::from_micros(timeout))
+    }
+
+    /// How a stream is doing.
+    pub fn statistics(&self, id: u32) -> Option<Statistics> {
+        self.streams.get(&id).map(|slot| slot.stream.statistics())
+    }
+
+    fn with<T>(&mut self, id: u32, act: impl FnOnce(&mut Stream) -> T) -> Result<T, UdxError> {
+        let slot = self.streams.get_mut(&id).ok_or(UdxError::Unknown(id))?;
+        let result = act(&mut slot.stream);
+        self.touched(id);
+        Ok(result)
+    }
+
+    /// Puts a stream on the lists of those to look at.
+    fn touched(&mut self, id: u32) {
+        let Some(slot) = self.streams.get_mut(&id) else { return };
+        if !slot.is_ready {
+            slot.is_ready = true;
+            self.ready.push_back(id);
+        }
+        if !slot.is_eventful && slot.stream.has_event() {
+            slot.is_eventful = true;
+            self.eventful.push_back(id);
+        }
+    }
+
+    fn wake(&mut self, now: u64) {
+        while let Some(&(timeout, id)) = self.timeouts.first().filter(|(timeout, _)| *timeout <= now) {
+            self.timeouts.remove(&(timeout, id));
+            if let Some(slot) = self.streams.get_mut(&id) {
+                slot.timeout = None;
+            }
+            self.touched(id);
+        }
+    }
+
+    fn set_timeout(&mut self, id: u32) {
+        let Some(slot) = self.streams.get_mut(&id) else { return };
+        let Some(wanted) = slot.stream.next_timeout() else { return };
+        // Acknowledgements push timeouts back all the time. Only an earlier one is worth the work; an old one that
+        // comes too early finds nothing to do and sets the right one.
+        if slot.timeout.is_some_and(|timeout| timeout <= wanted) {
+            return;
+        }
+        if let Some(timeout) = slot.timeout.replace(wanted) {
+            self.timeouts.remove(&(timeout, id));
+        }
+        self.timeouts.insert((wanted, id));
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    time.as_micros().try_into().unwrap_or(u64::MAX)
+}

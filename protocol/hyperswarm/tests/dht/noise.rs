@@ -1,0 +1,147 @@
+//! The handshake against the reference's, byte for byte, and against forged messages.
+
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::wire::capability::HandshakeHash;
+use libvms_hyperswarm::dht::noise::{
+    FIRST_OVERHEAD_BYTES, Initiator, NoiseError, Responder, SECOND_OVERHEAD_BYTES, StreamKeys,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::vector::{array, hex, read};
+
+fn secret(seed: &Value) -> SecretKey {
+    SecretKey::from_seed(&array(seed))
+}
+
+/// Both ends of a handshake: the initiator before the answer, the first message, the answer, and the responder's keys.
+fn exchange() -> (Initiator, Vec<u8>, Vec<u8>, StreamKeys) {
+    let (client, server) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[1; 32]));
+    let (initiator, first) =
+        Initiator::begin(&client, server.public_key(), &[3; 32], b"hello").expect("a key");
+    let (responder, _) = Responder::receive(&server, &first).expect("authentic");
+    let (second, keys) = responder.answer(&[4; 32], b"welcome").expect("a key");
+    (initiator, first, second, keys)
+}
+
+#[test]
+fn the_handshake_of_the_reference_is_ours_byte_for_byte() {
+    let vector = &read("swarm/hyperdht.json")["noiseIK"];
+    let (client, server) = (secret(&vector["initiatorStaticSeed"]), secret(&vector["responderStaticSeed"]));
+    let (initiator, first) = Initiator::begin(
+        &client,
+        server.public_key(),
+        &array(&vector["initiatorEphemeralSeed"]),
+        &hex(&vector["payload1"]),
+    )
+    .expect("a key");
+    assert_eq!(first, hex(&vector["message1"]));
+
+    let (responder, payload) = Responder::receive(&server, &first).expect("authentic");
+    assert_eq!(payload, hex(&vector["payload1"]));
+    assert_eq!(responder.remote(), client.public_key());
+    let (second, server_keys) = responder
+        .answer(&array(&vector["responderEphemeralSeed"]), &hex(&vector["payload2"]))
+        .expect("accepted keys");
+    assert_eq!(second, hex(&vector["message2"]));
+
+    let (payload, client_keys) = initiator.finish(&second).expect("authentic");
+    assert_eq!(payload, hex(&vector["payload2"]));
+    assert_eq!(client_keys.hash, HandshakeHash(array(&vector["handshakeHash"])));
+    assert_eq!(client_keys.transmit.to_vec(), hex(&vector["initiatorTx"]));
+    assert_eq!(client_keys.receive.to_vec(), hex(&vector["initiatorRx"]));
+    assert_eq!(client_keys.holepunch_secret().to_vec(), hex(&vector["holepunchSecret"]));
+    assert_eq!(client_keys.local_stream_id().to_vec(), hex(&vector["streamIdInitiator"]));
+    assert_eq!(client_keys.remote_stream_id().to_vec(), hex(&vector["streamIdResponder"]));
+    assert_eq!((client_keys.remote, server_keys.remote), (server.public_key(), client.public_key()));
+    assert_eq!(
+        (server_keys.transmit, server_keys.receive, server_keys.hash),
+        (client_keys.receive, client_keys.transmit, client_keys.hash)
+    );
+}
+
+#[test]
+fn first_messages_that_clients_sent_in_a_capture_open_with_the_server_key() {
+    let server = SecretKey::from_seed(&[1; 32]);
+    let client = SecretKey::from_seed(&[2; 32]);
+    let transcript = read("swarm/transcript-holepunch.json");
+    let sent = &transcript["secrets"]["noise"][0];
+    let (responder, payload) = Responder::receive(&server, &hex(&sent["noise"])).expect("authentic");
+    assert_eq!(responder.remote(), client.public_key());
+    assert!(!payload.is_empty());
+}
+
+#[test]
+fn a_forged_answer_does_not_spoil_the_true_one() {
+    let (initiator, _, second, _) = exchange();
+    for position in 0..second.len() {
+        let mut forged = second.clone();
+        forged[position] ^= 1;
+        assert!(initiator.finish(&forged).is_err(), "byte {position}");
+        assert!(initiator.finish(&second[..position]).is_err());
+    }
+    let (_, _, _, server_keys) = exchange();
+    let (payload, keys) = initiator.finish(&second).expect("the true one, after all the forged ones");
+    assert_eq!((payload.as_slice(), keys.hash), (&b"welcome"[..], server_keys.hash));
+}
+
+#[test]
+fn a_first_message_that_was_changed_or_is_for_another_key_is_refused() {
+    let (_, first, _, _) = exchange();
+    let server = SecretKey::from_seed(&[1; 32]);
+    for position in 0..first.len() {
+        let mut changed = first.clone();
+        changed[position] ^= 0x40;
+        assert!(Responder::receive(&server, &changed).is_err(), "byte {position}");
+        assert!(Responder::receive(&server, &first[..position]).is_err());
+    }
+    let other = SecretKey::from_seed(&[9; 32]);
+    assert_eq!(Responder::receive(&other, &first).map(|_| ()), Err(NoiseError::NotAuthentic));
+}
+
+#[test]
+fn keys_that_would_make_the_secret_known_are_refused() {
+    let local = SecretKey::from_seed(&[2; 32]);
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    // y = 1 + p: the identity, written in a way that is not the only one.
+    let mut other_identity = [0xff; 32];
+    (other_identity[0], other_identity[31]) = (0xee, 0x7f);
+    let order_eight = [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ];
+    for weak in [[0; 32], identity, other_identity, order_eight, [0xff; 32]] {
+        let result = Initiator::begin(&local, PublicKey(weak), &[3; 32], b"").map(|_| ());
+        assert_eq!(result, Err(NoiseError::WeakKey(PublicKey(weak))));
+        let mut message = vec![0; FIRST_OVERHEAD_BYTES];
+        message[..32].copy_from_slice(&weak);
+        let result = Responder::receive(&local, &message).map(|_| ());
+        assert_eq!(result, Err(NoiseError::WeakKey(PublicKey(weak))));
+    }
+}
+
+#[test]
+fn a_payload_has_the_overhead_that_is_promised() {
+    let (_, first, second, _) = exchange();
+    assert_eq!(first.len(), b"hello".len() + FIRST_OVERHEAD_BYTES);
+    assert_eq!(second.len(), b"welcome".len() + SECOND_OVERHEAD_BYTES);
+}
+
+#[test]
+fn keys_do_not_print() {
+    let (_, _, _, keys) = exchange();
+    let shown = format!("{keys:?}");
+    assert!(!shown.contains("transmit") && !shown.contains("receive"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_bytes_make_a_handshake_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let (initiator, ..) = exchange();
+        prop_assert!(initiator.finish(&bytes).is_err());
+        prop_assert!(Responder::receive(&SecretKey::from_seed(&[1; 32]), &bytes).is_err());
+    }
+}

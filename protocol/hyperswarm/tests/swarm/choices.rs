@@ -1,0 +1,281 @@
+//! Whom a swarm connects to and when, and which of two connections stays.
+
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::wire::Role;
+use libvms_hyperswarm::dht::Address;
+use libvms_hyperswarm::dht::command::{Firewall, PeerError};
+use libvms_hyperswarm::dht::dialer::DialError;
+use libvms_hyperswarm::dht::puncher::PunchError;
+use libvms_hyperswarm::swarm::node::DialFailure;
+use libvms_hyperswarm::swarm::{Action, Admission, ConnectionId, Roles, Settings, Swarm, TopicKey};
+use proptest::prelude::*;
+
+const TOPIC: TopicKey = [1; 32];
+const OWN: PublicKey = PublicKey([100; 32]);
+
+fn key(number: u8) -> PublicKey {
+    PublicKey([number; 32])
+}
+
+fn swarm() -> Swarm {
+    Swarm::new(OWN, Settings::default(), [7; 32])
+}
+
+/// A swarm whose first lookup of a topic is over.
+fn searching() -> Swarm {
+    let mut swarm = swarm();
+    swarm.join(0, TOPIC, Roles::BOTH);
+    assert_eq!(actions(&mut swarm), [Action::Refresh { topic: TOPIC, roles: Roles::BOTH }]);
+    swarm.refreshed(0, &TOPIC);
+    swarm
+}
+
+fn actions(swarm: &mut Swarm) -> Vec<Action> {
+    std::iter::from_fn(|| swarm.poll()).collect()
+}
+
+fn dialled(swarm: &mut Swarm) -> Vec<PublicKey> {
+    let dialled = actions(swarm).into_iter();
+    dialled
+        .filter_map(|action| if let Action::Connect { peer, .. } = action { Some(peer) } else { None })
+        .collect()
+}
+
+/// Lets time pass until a peer is tried, and says when.
+fn next_dial(swarm: &mut Swarm, mut now: u64, end: u64) -> Option<u64> {
+    while let Some(deadline) = swarm.next_deadline().filter(|at| *at <= end) {
+        now = now.max(deadline);
+        swarm.tick(now);
+        if !dialled(swarm).is_empty() {
+            return Some(now);
+        }
+        swarm.refreshed(now, &TOPIC);
+    }
+    None
+}
+
+#[test]
+fn peers_that_are_found_are_connected_to_three_at_a_time() {
+    let mut swarm = searching();
+    let relays = [Address::new([10, 0, 0, 1].into(), 1)];
+    (1..=5).for_each(|number| swarm.found(0, &TOPIC, key(number), &relays));
+    let first = actions(&mut swarm);
+    assert_eq!(first.len(), 3);
+    assert_eq!(first[0], Action::Connect { peer: key(1), relays: relays.to_vec() });
+    assert_eq!(swarm.connected(5, ConnectionId(1), key(1), Role::Initiator), Admission::Kept);
+    assert_eq!(dialled(&mut swarm).len(), 1);
+    swarm.failed(6, &key(2));
+    assert_eq!(dialled(&mut swarm).len(), 1);
+}
+
+#[test]
+fn nobody_connects_to_itself_to_the_banned_or_beyond_the_limit() {
+    let mut swarm = Swarm::new(OWN, Settings { connections_max: 2 }, [7; 32]);
+    swarm.join(0, TOPIC, Roles { server: false, client: true });
+    actions(&mut swarm);
+    swarm.ban(key(9));
+    swarm.found(0, &TOPIC, key(9), &[]);
+    swarm.found(0, &TOPIC, OWN, &[]);
+    swarm.found(0, &[2; 32], key(3), &[]);
+    assert_eq!(dialled(&mut swarm), []);
+    assert_eq!(swarm.connected(0, ConnectionId(1), key(9), Role::Responder), Admission::Refused);
+    assert_eq!(swarm.connected(0, ConnectionId(2), OWN, Role::Responder), Admission::Refused);
+    (1..=4).for_each(|number| swarm.found(0, &TOPIC, key(number), &[]));
+    assert_eq!(dialled(&mut swarm).len(), 2);
+    // Incoming connections count, but are not limited here.
+    for number in 20..30 {
+        assert_eq!(
+            swarm.connected(1, ConnectionId(number.into()), key(number), Role::Responder),
+            Admission::Kept
+        );
+    }
+    swarm.failed(2, &key(1));
+    assert_eq!(next_dial(&mut swarm, 2, 500_000), None);
+}
+
+#[test]
+fn a_peer_that_answers_nobody_is_tried_three_times_until_it_is_found_again() {
+    let mut swarm = searching();
+    swarm.found(0, &TOPIC, key(1), &[]);
+    assert_eq!(dialled(&mut swarm), [key(1)]);
+    let mut now = 0;
+    for (least, most) in [(5_000, 7_500), (15_000, 22_500), (15_000, 22_500)] {
+        swarm.failed(now, &key(1));
+        let next = next_dial(&mut swarm, now, 100_000).expect("another attempt");
+        assert!((now + least..=now + most).contains(&next), "after {} ms", next - now);
+        now = next;
+    }
+    swarm.failed(now, &key(1));
+    assert_eq!(next_dial(&mut swarm, now, now + 500_000), None);
+    swarm.found(now, &TOPIC, key(1), &[]);
+    assert_eq!(dialled(&mut swarm), [key(1)]);
+}
+
+#[test]
+fn a_peer_that_asks_for_patience_is_tried_again_soon_and_not_given_up_for_it() {
+    let mut swarm = searching();
+    swarm.found(0, &TOPIC, key(1), &[]);
+    assert_eq!(dialled(&mut swarm), [key(1)]);
+    let mut now = 0;
+    for _ in 0..8 {
+        swarm.postponed(now, &key(1));
+        let next = next_dial(&mut swarm, now, now + 100_000).expect("another attempt");
+        assert!((now + 10_000..now + 20_000).contains(&next), "after {} ms", next - now);
+        now = next;
+    }
+    // It is as promising as before, but whoever says nothing else all the time is given up like all others.
+    swarm.failed(now, &key(1));
+    now = next_dial(&mut swarm, now, now + 7_500).expect("the first failure of several");
+    let mut attempts = 0;
+    while attempts < 100 {
+        swarm.postponed(now, &key(1));
+        let Some(next) = next_dial(&mut swarm, now, now + 500_000) else { break };
+        (now, attempts) = (next, attempts + 1);
+    }
+    assert!((20..40).contains(&attempts), "{attempts}");
+    // Nothing comes of it where no attempt is under way.
+    swarm.postponed(now, &key(2));
+    assert_eq!(next_dial(&mut swarm, now, now + 100_000), None);
+}
+
+#[test]
+fn only_who_has_too_much_to_do_for_now_is_tried_again_sooner() {
+    let random = Firewall::Random;
+    for (why, is_for_now) in [
+        (DialFailure::Busy, true),
+        (DialFailure::Punch(PunchError::Busy), true),
+        (DialFailure::Punch(PunchError::Refused(PeerError::TRY_LATER)), true),
+        (DialFailure::Handshake(DialError::Refused(PeerError::TRY_LATER)), true),
+        (DialFailure::Punch(PunchError::Refused(PeerError::ABORTED)), false),
+        (DialFailure::Handshake(DialError::Refused(PeerError::VERSION_MISMATCH)), false),
+        (DialFailure::Punch(PunchError::Hopeless { here: random, there: random }), false),
+        (DialFailure::Handshake(DialError::NoAnswer), false),
+        (DialFailure::Silent, false),
+    ] {
+        assert_eq!(why.is_for_now(), is_for_now, "{why:?}");
+    }
+}
+
+#[test]
+fn a_lost_connection_is_made_again_soon() {
+    let mut swarm = searching();
+    swarm.found(0, &TOPIC, key(1), &[]);
+    actions(&mut swarm);
+    let mut now = 0;
+    for id in 1..5 {
+        swarm.connected(now, ConnectionId(id), key(1), Role::Initiator);
+        // Each lasts long enough to count as a good one.
+        now += 20_000;
+        swarm.closed(now, ConnectionId(id));
+        let next = next_dial(&mut swarm, now, now + 2_000).expect("another attempt");
+        assert!(next >= now + 1_000);
+        now = next;
+    }
+}
+
+#[test]
+fn a_peer_asked_for_by_key_is_tried_for_ever() {
+    let mut swarm = swarm();
+    swarm.join_peer(0, key(1));
+    let mut now = 0;
+    assert_eq!(dialled(&mut swarm), [key(1)]);
+    for _ in 0..10 {
+        swarm.failed(now, &key(1));
+        now = next_dial(&mut swarm, now, now + 1_000_000).expect("another attempt");
+    }
+    swarm.failed(now, &key(1));
+    swarm.leave_peer(&key(1));
+    assert_eq!(next_dial(&mut swarm, now, now + 10_000_000), None);
+}
+
+#[test]
+fn topics_are_refreshed_soon_then_every_ten_to_twelve_minutes_and_at_once_when_roles_change() {
+    let mut swarm = searching();
+    let mut due = 0;
+    for seconds in [10, 20, 40, 80, 160, 320, 600, 600] {
+        let before = std::mem::replace(&mut due, swarm.next_deadline().expect("a refresh"));
+        let (least, most) = (before + seconds * 1_000, before + seconds * 1_200);
+        assert!((least..most).contains(&due), "{seconds} s and not {} ms", due - before);
+        swarm.tick(due);
+        assert_eq!(actions(&mut swarm).len(), 1);
+        assert_eq!(swarm.next_deadline(), None, "while it is being looked up");
+        swarm.refreshed(due, &TOPIC);
+    }
+    // While it is being looked up, it is to be looked up once more.
+    let due = swarm.next_deadline().expect("a refresh");
+    swarm.tick(due);
+    assert_eq!(actions(&mut swarm).len(), 1);
+    let client = Roles { server: false, client: true };
+    swarm.join(due, TOPIC, client);
+    assert_eq!(actions(&mut swarm), [Action::Unannounce { topic: TOPIC }]);
+    swarm.refreshed(due, &TOPIC);
+    swarm.tick(due);
+    assert_eq!(actions(&mut swarm), [Action::Refresh { topic: TOPIC, roles: client }]);
+    swarm.refreshed(due, &TOPIC);
+    swarm.network_changed(due + 1);
+    assert_eq!(actions(&mut swarm).len(), 1);
+    swarm.leave(&TOPIC);
+    assert_eq!(actions(&mut swarm), []);
+    assert_eq!((swarm.topics().count(), swarm.next_deadline()), (0, None));
+}
+
+#[test]
+fn whoever_announced_itself_takes_it_back_when_it_leaves_and_keeps_its_connections() {
+    let mut swarm = searching();
+    swarm.found(0, &TOPIC, key(1), &[]);
+    actions(&mut swarm);
+    swarm.connected(0, ConnectionId(1), key(1), Role::Initiator);
+    swarm.leave(&TOPIC);
+    assert_eq!(actions(&mut swarm), [Action::Unannounce { topic: TOPIC }]);
+    assert_eq!(swarm.connected_peers().count(), 1);
+    swarm.closed(100, ConnectionId(1));
+    assert_eq!(next_dial(&mut swarm, 100, 10_000_000), None);
+}
+
+#[test]
+fn a_new_connection_replaces_one_that_worked_and_is_noticed_to_be_dead_by_the_peer_only() {
+    let mut swarm = searching();
+    swarm.connected(0, ConnectionId(1), key(200), Role::Initiator);
+    swarm.proved(ConnectionId(1));
+    assert_eq!(swarm.connected(1, ConnectionId(2), key(200), Role::Responder), Admission::Kept);
+    assert_eq!(actions(&mut swarm), [Action::Close { connection: ConnectionId(1) }]);
+    // The end of the one that was replaced is no loss.
+    swarm.closed(2, ConnectionId(1));
+    assert_eq!(swarm.connected_peers().collect::<Vec<_>>(), [(&key(200), ConnectionId(2))]);
+}
+
+#[test]
+fn an_attacker_who_announces_without_end_fills_no_memory() {
+    let mut swarm = searching();
+    for number in 0..50_000_u32 {
+        let mut name = [0; 32];
+        name[..4].copy_from_slice(&number.to_le_bytes());
+        swarm.found(0, &TOPIC, PublicKey(name), &[Address::new([1, 2, 3, 4].into(), 5); 10]);
+        dialled(&mut swarm).iter().for_each(|key| swarm.failed(0, key));
+    }
+    swarm.leave(&TOPIC);
+    assert_eq!(swarm.next_deadline(), None);
+}
+
+proptest! {
+    /// Two peers that connect to each other at the same time, whatever is noticed first on each side: both keep the
+    /// same connection, and exactly one.
+    #[test]
+    fn of_two_simultaneous_connections_both_sides_keep_the_same(
+        a in 1..250_u8, b in 1..250_u8, first_at_a in any::<bool>(), first_at_b in any::<bool>(),
+    ) {
+        prop_assume!(a != b);
+        // Connection 1 is made by a, connection 2 by b.
+        let keep = |own: u8, other: u8, dialled: u64, first: bool| {
+            let mut swarm = Swarm::new(key(own), Settings::default(), [own; 32]);
+            let role = |id: u64| if id == dialled { Role::Initiator } else { Role::Responder };
+            for id in if first { [1, 2] } else { [2, 1] } {
+                let _admission = swarm.connected(0, ConnectionId(id), key(other), role(id));
+            }
+            swarm.connected_peers().map(|(_, id)| id.0).collect::<Vec<_>>()
+        };
+        let (at_a, at_b) = (keep(a, b, 1, first_at_a), keep(b, a, 2, first_at_b));
+        prop_assert_eq!(&at_a, &at_b);
+        prop_assert_eq!(at_a, vec![if a > b { 1 } else { 2 }]);
+    }
+}

@@ -1,0 +1,222 @@
+//! Two endpoints and the links between them: loss, delay, reordering, duplicates, rate and queue from one seed, in
+//! virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Received, Settings};
+
+use crate::vector::Dice;
+
+/// What a link does to datagrams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) delay_us: u64,
+    pub(crate) loss_permille: u32,
+    pub(crate) duplicate_permille: u32,
+    /// So many of a thousand are held up by `late_us`.
+    pub(crate) late_permille: u32,
+    pub(crate) late_us: u64,
+    /// Bytes a second, and bytes that may wait.
+    pub(crate) rate: u64,
+    pub(crate) queue_bytes: u64,
+    /// Longer datagrams are lost.
+    pub(crate) datagram_bytes_max: usize,
+}
+
+impl Link {
+    pub(crate) fn good(delay_ms: u64) -> Self {
+        Self {
+            delay_us: delay_ms * 1000,
+            loss_permille: 0,
+            duplicate_permille: 0,
+            late_permille: 0,
+            late_us: 0,
+            rate: 12_500_000,
+            queue_bytes: 1_000_000,
+            datagram_bytes_max: 2048,
+        }
+    }
+}
+
+pub(crate) const IDS: [u32; 2] = [0x1111_1111, 0x2222_2222];
+
+/// One side: its endpoint with one stream, what it has yet to write, and what it has read.
+pub(crate) struct Side {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) to_write: VecDeque<u8>,
+    pub(crate) ends: bool,
+    pub(crate) reads: bool,
+    pub(crate) read: Vec<u8>,
+    pub(crate) messages: Vec<Vec<u8>>,
+    pub(crate) events: Vec<(Duration, Event)>,
+    pub(crate) sent_datagrams: u64,
+    pub(crate) sent_bytes: u64,
+    link: Link,
+    /// When the link has sent all that waits.
+    free_at: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) sides: [Side; 2],
+    pub(crate) dice: Dice,
+    /// Datagrams under way: when they arrive, a number for the order, and to whom.
+    under_way: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
+    count: u64,
+}
+
+/// Where a side is.
+pub(crate) fn path(side: usize) -> Path {
+    Path::of(([192, 0, 2, 1 + side as u8], 4000).into())
+}
+
+impl World {
+    /// Two sides that know each other, with the same link both ways.
+    pub(crate) fn new(seed: u32, link: Link) -> Self {
+        Self::with_settings(seed, link, Settings::default())
+    }
+
+    pub(crate) fn with_settings(seed: u32, link: Link, settings: Settings) -> Self {
+        let side = |at: usize| {
+            let mut endpoint = Endpoint::new(settings);
+            endpoint.open(Duration::ZERO, IDS[at], Firewall::Closed).expect("a free id");
+            endpoint.connect(Duration::ZERO, IDS[at], path(1 - at), IDS[1 - at]).expect("not connected");
+            Side::new(endpoint, link)
+        };
+        let sides = [side(0), side(1)];
+        Self { now: 0, sides, dice: Dice(seed | 1), under_way: BTreeMap::new(), count: 0 }
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_micros(self.now)
+    }
+
+    pub(crate) fn set_link(&mut self, from: usize, link: Link) {
+        self.sides[from].link = link;
+    }
+
+    /// Goes on until nothing will ever happen again, or until then. Whether it became quiet.
+    pub(crate) fn run_until(&mut self, until: Duration) -> bool {
+        self.run_while(until, |_| true)
+    }
+
+    /// The same, as long as a condition holds.
+    pub(crate) fn run_while(&mut self, until: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
+        let until = until.as_micros() as u64;
+        self.work(0);
+        self.work(1);
+        while condition(self) {
+            let arrival = self.under_way.first_key_value().map(|(&(at, _), _)| at);
+            let timeouts = self.sides.iter().filter_map(|side| side.endpoint.next_timeout());
+            let timeout = timeouts.min().map(|timeout| timeout.as_micros() as u64);
+            let Some(next) = arrival.into_iter().chain(timeout).min() else { return true };
+            if next > until {
+                self.now = until;
+                return false;
+            }
+            self.now = self.now.max(next);
+            if arrival.is_some_and(|at| at <= self.now) {
+                let (_, (to, datagram)) = self.under_way.pop_first().expect("one arrives");
+                self.deliver(to, &datagram);
+                self.work(to);
+            } else {
+                self.work(0);
+                self.work(1);
+            }
+        }
+        false
+    }
+
+    /// Hands a datagram of the other side over at once.
+    pub(crate) fn deliver(&mut self, to: usize, datagram: &[u8]) -> Received {
+        let now = self.time();
+        self.sides[to].endpoint.receive(now, path(1 - to), datagram)
+    }
+
+    /// What one side's program and its socket do.
+    pub(crate) fn work(&mut self, at: usize) {
+        let now = self.time();
+        let mut datagram = vec![];
+        loop {
+            let side = &mut self.sides[at];
+            side.work(now, IDS[at]);
+            let Some(to) = side.endpoint.poll_datagram(now, &mut datagram) else { break };
+            assert_eq!(to, path(1 - at));
+            self.send(at, &datagram);
+        }
+        self.sides[at].work(now, IDS[at]);
+    }
+
+    fn send(&mut self, from: usize, datagram: &[u8]) {
+        let (now, side) = (self.now, &mut self.sides[from]);
+        let (link, bytes) = (side.link, datagram.len() as u64 + 28);
+        side.sent_datagrams += 1;
+        side.sent_bytes += datagram.len() as u64;
+        let waiting = side.free_at.saturating_sub(now) * link.rate / 1_000_000;
+        let mut chance = |permille: u32| self.dice.draw() % 1000 < permille;
+        let is_lost = chance(link.loss_permille)
+            || waiting + bytes > link.queue_bytes
+            || datagram.len() > link.datagram_bytes_max;
+        if is_lost {
+            return;
+        }
+        side.free_at = side.free_at.max(now) + bytes * 1_000_000 / link.rate;
+        let late = if chance(link.late_permille) { link.late_us } else { 0 };
+        let arrival = side.free_at + link.delay_us + late;
+        for _ in 0..=u32::from(chance(link.duplicate_permille)) {
+            self.count += 1;
+            self.under_way.insert((arrival, self.count), (1 - from, datagram.to_vec()));
+        }
+    }
+}
+
+impl Side {
+    fn new(endpoint: Endpoint, link: Link) -> Self {
+        Self {
+            endpoint,
+            to_write: VecDeque::new(),
+            ends: false,
+            reads: true,
+            read: vec![],
+            messages: vec![],
+            events: vec![],
+            sent_datagrams: 0,
+            sent_bytes: 0,
+            link,
+            free_at: 0,
+        }
+    }
+
+    fn work(&mut self, now: Duration, id: u32) {
+        let Self { endpoint, to_write, .. } = self;
+        let accepted = endpoint.write(id, to_write.as_slices().0).unwrap_or(0);
+        to_write.drain(..accepted);
+        if self.ends && to_write.is_empty() {
+            endpoint.end(id).expect("a stream");
+        }
+        while let Some((stream, event)) = endpoint.poll_event() {
+            assert_eq!(stream, id);
+            self.events.push((now, event));
+        }
+        while let Some(message) = endpoint.receive_message(id).expect("a stream") {
+            self.messages.push(message);
+        }
+        while self.reads && endpoint.readable_bytes(id) > 0 {
+            let start = self.read.len();
+            self.read.resize(start + endpoint.readable_bytes(id), 0);
+            let count = endpoint.read(id, &mut self.read[start..]).expect("a stream");
+            self.read.truncate(start + count);
+        }
+    }
+
+    pub(crate) fn has_seen(&self, event: Event) -> bool {
+        self.events.iter().any(|(_, seen)| *seen == event)
+    }
+}
+
+/// Bytes that show where they belong.
+pub(crate) fn pattern(seed: u32, bytes: usize) -> Vec<u8> {
+    let mut dice = Dice(seed | 1);
+    (0..bytes).map(|_| dice.draw() as u8).collect()
+}
