@@ -1,8 +1,8 @@
 //! Compiles the engine so that it counts how deep it is, see [`depth`].
 //!
 //! The engine's source is the package `rquickjs-sys` that the workspace depends on, of which cargo has a copy wherever
-//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`] and [`lazy`] say what changes in it, and the result is
-//! linked in the place of what the package itself has compiled. A link in which both would be used fails, for each
+//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`], [`lazy`] and [`memory`] say what changes in it, and
+//! the result is linked in the place of what the package itself has compiled. A link in which both would be used fails, for each
 //! function would be there twice; one without ours fails, because `src/vm/depth.rs` asks for functions that only ours
 //! has.
 
@@ -10,6 +10,8 @@
 mod depth;
 #[path = "build/lazy.rs"]
 mod lazy;
+#[path = "build/memory.rs"]
+mod memory;
 #[path = "build/source.rs"]
 mod source;
 #[path = "build/text.rs"]
@@ -25,11 +27,16 @@ type File = (&'static str, fn(&mut Text));
 
 const FILES: [File; 2] = [("quickjs.c", quickjs), ("libregexp.c", depth::count_patterns)];
 
+/// What both of them include, and find beside themselves.
+const HEADER: File = ("cutils.h", memory::end_buffers);
+
 /// The rest of it.
 const AS_DELIVERED: [&str; 2] = ["dtoa.c", "libunicode.c"];
 
 fn main() {
-    for file in ["build.rs", "build/depth.rs", "build/lazy.rs", "build/source.rs", "build/text.rs"] {
+    for file in
+        ["build.rs", "build/depth.rs", "build/lazy.rs", "build/memory.rs", "build/source.rs", "build/text.rs"]
+    {
         println!("cargo::rerun-if-changed={file}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -38,6 +45,7 @@ fn main() {
     for (name, change) in FILES {
         compiler.file(changed(&source, &out, name, change));
     }
+    changed(&source, &out, HEADER.0, HEADER.1);
     for name in AS_DELIVERED {
         compiler.file(source.join(name));
     }
@@ -60,6 +68,7 @@ fn main() {
 fn quickjs(text: &mut Text) {
     depth::count(text);
     lazy::keep(text);
+    memory::end(text);
 }
 
 /// Writes the changed copy of one file.

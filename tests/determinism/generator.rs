@@ -107,12 +107,12 @@ exports.nested = (n) => {
     () => JSON.stringify(nest(most, 1, a => [a])).length, () => JSON.parse(text('[', ']')).length,
     () => String(nest(most, 1, a => [a])), () => nest(most, 1, a => [a]).flat(Infinity),
     () => new Function(text('(', ')')).length, () => new Function(text('[', ']')).length,
-    () => new Function('!'.repeat(n) + 1).length,
+    () => new Function('!'.repeat(n) + 1).length, () => new Function(text('{', '}')).length,
     () => new RegExp('(?:'.repeat(most) + ')'.repeat(most)).source.length,
     () => nest(most, () => 1, f => f.bind())(), () => ({}) instanceof nest(most, class {}, f => f.bind()),
     () => nest(most, {}, o => new Proxy(o, {})).a, () => nest(most, [1].values(), it => it.map(x => x)).next().value,
     () => JSON.parse('{"a":'.repeat(most) + 1 + '}'.repeat(most), (k, v) => v).a !== 1
-  ].map(told)[n % 13]
+  ].map(told)[n % 14]
 }
 exports.starve = (n) => starved(1 + n % 4096, [
   () => 'aXbX'.replace(/x/gi, () => 'y'), () => Math.cbrt(27), () => Symbol('a').toString(), () => [...function * () { yield 1 }()],

@@ -107,6 +107,29 @@ const OPERATIONS: &[&str] = &[
     "Symbol('s')",
 ];
 
+/// What the compiler makes, in pieces that are repeated: before, in the middle, after.
+const PROGRAMS: &[(usize, &str, &str, &str)] = &[
+    (300, "{", "", "}"),
+    (100, "{let x=1;", "()=>x", "}"),
+    (100, "l$:{", "", "}"),
+    (30, "function f$(a,b=a,...c){", "arguments", "}"),
+    (40, "(a$=>{", "this", "})"),
+    (
+        12,
+        "class A$ extends(class{}){#p=1;static s=this;static{var z}get #g(){return this.#p}m(){super.m();",
+        "",
+        "}['c'+1]=2}",
+    ),
+    (12, "switch(a){case 1:let b$=1;", "", "break;default:b$}"),
+    (12, "try{let a=1;", "", "}catch(e$){e$}finally{var c$=1}"),
+    (12, "for(let i of a)for(let j=0;j<i;j++){()=>i+j;", "if(a)break", "}"),
+    (12, "with(o$){a=b;a+=1;delete a;a();", "", "}"),
+    (30, "var {a$,b:[c$,...d$]=[],...e$}=o;", "", ""),
+    (70, "var v$=1;", "function f(){return v0+eval('v1')}", ""),
+    (12, "async function*g$(x){yield*x;for await(let y of x)await y;", "", "}"),
+    (20, "a?.b$?.[`c${d}`]?.(/e$/g,1n,...f);", "", ""),
+];
+
 /// What is called after each point: the first throws, the second uses the bridge in both directions.
 const AFTER: &str = "
     exports.throws = () => { throw new RangeError('after') }
@@ -150,6 +173,8 @@ struct Swept {
     whole: Outcome,
     fine: Outcome,
     name: String,
+    /// It does nothing but compile a program.
+    is_compiled: bool,
     points: usize,
 }
 
@@ -173,7 +198,7 @@ impl Swept {
         outcome(&engine, "f");
         let whole = outcome(&engine, "f");
         let name = format!("{operation}{}", if is_caught { ", caught" } else { "" });
-        Self { engine, whole, fine, name, points: 0 }
+        Self { engine, whole, fine, name, is_compiled: false, points: 0 }
     }
 
     /// Calls it, and then others that must not notice.
@@ -235,6 +260,11 @@ impl Swept {
 
     fn assert_no_fault(&self, found: &Outcome, point: u64) {
         assert!(!matches!(found, Outcome::Fault(_)), "{} at {point}: {found:?}", self.name);
+        let is_right = match found {
+            Outcome::Threw(thrown) => thrown.name == "InternalError" && thrown.message == "out of memory",
+            found => *found == self.whole,
+        };
+        assert!(is_right || !self.is_compiled, "{} at {point}: {found:?}", self.name);
     }
 }
 
@@ -291,6 +321,26 @@ fn memory_refused_at_any_request_fails_a_call_and_nothing_else() {
 #[test]
 fn a_limit_of_memory_at_any_byte_fails_a_call_and_nothing_else() {
     sweep("limits of memory", |swept, stride| swept.sweep_memory(stride));
+}
+
+/// Memory ends in each part of the compiler, with room for smaller pieces or without.
+#[test]
+fn memory_refused_to_the_compiler_is_out_of_memory_and_nothing_else() {
+    let mut points = 0;
+    for &(count, before, middle, after) in PROGRAMS {
+        let repeat = |piece: &str| {
+            (0..count).map(|number| piece.replace('$', &number.to_string())).collect::<String>()
+        };
+        let program = format!("{}{middle}{}", repeat(before), repeat(after));
+        let operation = format!("new Function({}).length", serde_json::json!(program));
+        let mut swept = Swept::new(&operation, false, Limits::default());
+        assert!(matches!(swept.whole, Outcome::Returned(_)), "{:?}", swept.whole);
+        swept.is_compiled = true;
+        swept.sweep_requests(1);
+        swept.sweep_memory(STRIDE.div_ceil(8));
+        points += swept.points;
+    }
+    tell(&format!("compiler: {} programs, {points} points", PROGRAMS.len()));
 }
 
 #[test]
