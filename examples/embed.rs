@@ -14,8 +14,8 @@ use libvms_protocol::value::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Scripts run in processes of their own, locked up, which are this program again. Without this line no script runs;
-    // who wants them unconfined says so: libvms::vm::Sandbox::Off.choose()
-    libvms::vm::run_if_worker();
+    // who wants them unconfined says so: libvms::engine::Sandbox::Off.choose()
+    libvms::engine::run_if_worker();
     tokio::runtime::Runtime::new()?.block_on(serve())
 }
 

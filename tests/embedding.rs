@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use libvms::engine::{Sandbox, Worker};
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Network, NetworkOptions};
 use libvms::replay::Settings;
 use libvms::storage::Durability;
 use libvms::verifier::{Verdict, Verifier};
-use libvms::vm::{Sandbox, Worker};
 use libvms::watcher::Watcher;
 use libvms_protocol::entry::Limits;
 use serde_json::json;
@@ -53,7 +53,8 @@ fn counter() -> Deployment {
 /// The error names both ways on.
 fn assert_helps(error: &dyn std::error::Error) {
     let said = error.to_string();
-    for part in ["would not be confined", "libvms::vm::run_if_worker()", "libvms::vm::Sandbox::Off.choose()"]
+    for part in
+        ["would not be confined", "libvms::engine::run_if_worker()", "libvms::engine::Sandbox::Off.choose()"]
     {
         assert!(said.contains(part), "{part}: {said}");
     }

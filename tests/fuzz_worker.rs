@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown};
+use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
 use libvms::verifier::{Verdict, Verifier};
-use libvms::vm::message::{Call, FileReply, Load, Report, Request, Thrown};
-use libvms::vm::{Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
 use serde::Serialize;
@@ -35,7 +35,7 @@ const CALLS_PER_ROUND: usize = 20;
 /// Characters of a broken script.
 const SOURCE_CHARS_MAX: usize = 64 * 1024;
 
-/// The first frames in both directions, as both sides have them (`node/src/vm/ipc.rs`).
+/// The first frames in both directions, as both sides have them (`node/engine/src/ipc.rs`).
 #[derive(Serialize)]
 enum Frame<'a> {
     Start(Limits),
@@ -103,7 +103,7 @@ fn attack_worker(dice: &mut Dice, round: u64) -> Result<(), WorkerError> {
 }
 
 fn some_reply(dice: &mut Dice) -> FileReply {
-    use libvms::vm::message::FileAnswer;
+    use libvms::engine::message::FileAnswer;
     match dice.below(4) {
         0 => Ok(FileAnswer::Ok),
         1 => Ok(FileAnswer::Content(vec![0xff; dice.below(100_000)])),
@@ -148,22 +148,22 @@ fn attack_service(dice: &mut Dice, round: u64) {
 fn say_to_driver(dice: &mut Dice) {
     #[cfg(debug_assertions)]
     {
-        use libvms::vm::Attempt;
+        use libvms::engine::Attempt;
         let mut worker = Worker::start_in(Sandbox::Process, LIMITS).expect("a worker");
         let call = Call { method: "f".into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
         let reports = [
-            Report::Console(libvms::vm::message::Console {
+            Report::Console(libvms::engine::message::Console {
                 level: "log".into(),
                 text: "x".repeat(dice.below(300)),
             }),
-            Report::Done(libvms::vm::message::Done {
-                outcome: libvms::vm::message::Outcome::Returned(Some("[1]".into())),
+            Report::Done(libvms::engine::message::Done {
+                outcome: libvms::engine::message::Outcome::Returned(Some("[1]".into())),
                 fuel: dice.draw(),
                 output: dice.draw(),
                 result: dice.draw(),
                 stack: None,
             }),
-            Report::File(libvms::vm::message::FileRequest::List {
+            Report::File(libvms::engine::message::FileRequest::List {
                 path: "/".into(),
                 recursive: true,
                 offset: 0,

@@ -34,7 +34,7 @@ pub(crate) fn vms<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item =
 
 /// Gives the library, where a test uses it itself, the program under test for its workers.
 pub(crate) fn confine() {
-    libvms::vm::run_workers_with(Path::new(VMS));
+    libvms::engine::run_workers_with(Path::new(VMS));
 }
 
 /// Text of a stream that must be UTF-8.

@@ -5,7 +5,7 @@
 //! in a process, and as `snapshots/` says, in debug builds and in release builds.
 //!
 //! A line `// stays: REASON` after a name marks a probe that was still computing after three seconds of processor time on a busy
-//! machine, and so is not run here. Some never end but by a clock, as `node/src/vm/metering.rs` tells; others end by their fuel
+//! machine, and so is not run here. Some never end but by a clock, as `node/engine/src/metering.rs` tells; others end by their fuel
 //! some seconds later. The reason is where the time goes, as far as it is known.
 //!
 //! The gate runs a part of the probes, each in one place. `.ci/probes` runs all of them in both places and both builds: with
@@ -21,8 +21,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use libvms::vm::message::{Call, FileAnswer, FileReply, FileRequest, Load, Outcome, Report, Request, Thrown};
-use libvms::vm::{Sandbox, Worker, WorkerError};
+use libvms::engine::message::{
+    Call, FileAnswer, FileReply, FileRequest, Load, Outcome, Report, Request, Thrown,
+};
+use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 
 use crate::harness::{confine, signal};

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use libvms::vm::message::{
+use libvms::engine::message::{
     Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
-use libvms::vm::{Ending, Sandbox, Worker, WorkerError};
+use libvms::engine::{Ending, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
@@ -166,7 +166,7 @@ fn memory_can_be_used_up_to_its_limit_and_given_back_in_a_process() {
 
 /// What a worker says to native code that tries something.
 #[cfg(debug_assertions)]
-fn attempt(attempt: libvms::vm::Attempt) -> Result<Report, WorkerError> {
+fn attempt(attempt: libvms::engine::Attempt) -> Result<Report, WorkerError> {
     let mut worker = worker(Limits::default());
     load(&mut worker, "exports.f = () => 1").expect("a good script");
     worker.attempt(attempt)?;
@@ -176,8 +176,8 @@ fn attempt(attempt: libvms::vm::Attempt) -> Result<Report, WorkerError> {
 #[cfg(debug_assertions)]
 #[test]
 fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
-    use libvms::vm::Attempt;
-    use libvms::vm::message::Console;
+    use libvms::engine::Attempt;
+    use libvms::engine::message::Console;
     let nothing = Console { level: "error".into(), text: "no error".into() };
     assert_eq!(attempt(Attempt::Nothing).expect("it lives"), Report::Console(nothing));
     let mut victim = victim();
@@ -212,7 +212,7 @@ fn victim() -> Process {
 #[cfg(debug_assertions)]
 #[test]
 fn a_worker_that_says_nonsense_is_ended() {
-    use libvms::vm::Attempt;
+    use libvms::engine::Attempt;
     for bytes in [&[0xff; 8][..], &[1, 0, 0, 0, 0xff], &[0, 0, 0, 0]] {
         let said = attempt(Attempt::Say(bytes.into()));
         assert!(matches!(said, Err(WorkerError::Nonsense(_))), "{said:?}");
@@ -222,7 +222,7 @@ fn a_worker_that_says_nonsense_is_ended() {
 #[cfg(debug_assertions)]
 #[test]
 fn memory_of_a_worker_is_bounded_and_its_panic_is_its_own() {
-    use libvms::vm::Attempt;
+    use libvms::engine::Attempt;
     let line = attempt(Attempt::ExhaustMemory).expect("it lives");
     assert!(matches!(&line, Report::Console(line) if line.text.contains("memory")), "{line:?}");
     let ended = attempt(Attempt::Panic);
@@ -247,11 +247,11 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
             answer.expect("an answer").json.expect("a number")
         };
         assert_eq!(fine(call("fine").await), "1");
-        libvms::vm::panic_in_calls_of(Some("met_a_defect"));
+        libvms::engine::panic_in_calls_of(Some("met_a_defect"));
         // Those that were sent ahead are not lost, and get the blocks that follow.
         let (before, bad, after) =
             futures::future::join3(call("fine"), call("met_a_defect"), call("fine")).await;
-        libvms::vm::panic_in_calls_of(None);
+        libvms::engine::panic_in_calls_of(None);
         assert_eq!(bad, Err(CallError::Defect));
         assert_eq!((fine(before), fine(after)), ("2".into(), "3".into()));
         assert!(matches!(call("met_a_defect").await, Err(CallError::Suspended { .. })));

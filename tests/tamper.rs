@@ -275,7 +275,7 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
         });
         verify(&place.data())
     };
-    let api = libvms::vm::engine().api;
+    let api = libvms::engine::identity().api;
     let later_api = format!("api {} instead of {api}", api + 1);
     for ((code, report), why) in [
         (later(|init| init.engine.name = "other".into()), "name `other` instead of `quickjs-ng`"),

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use libvms::engine::Sandbox;
 use libvms::host::{Deployment, Vm};
 use libvms::rpc::{ClientOptions, RpcClient, RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms::verifier::{Verdict, Verifier};
-use libvms::vm::Sandbox;
 use libvms_protocol::entry::Limits;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ const PERSISTED: &str = include_str!("../../examples/persisted-counter.js");
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 fn main() {
     // Scripts run in processes of their own, as `vms` runs them; each is this program again.
-    libvms::vm::run_if_worker();
+    libvms::engine::run_if_worker();
     let calls = std::env::var("VMS_BENCH_CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(measure(calls));

@@ -44,7 +44,7 @@ const LATENCY_CALLS: u64 = 5_000;
 
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 fn main() {
-    libvms::vm::run_if_worker();
+    libvms::engine::run_if_worker();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "audit") {

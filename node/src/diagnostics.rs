@@ -10,8 +10,8 @@ use std::time::Instant;
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
 
-use crate::vm::message::Console;
-use crate::vm::{SCRIPT, place_in};
+use crate::engine::message::Console;
+use crate::engine::{SCRIPT, place_in};
 
 /// Lines that may be told at once ...
 const LINES_BURST: f64 = 100.0;

@@ -17,8 +17,8 @@ use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
 use crate::diagnostics::{self, Moment, Operator, ScriptStack};
-use crate::vm::message::{self, Load, LoadFailure, Loaded, Report, Request};
-use crate::vm::{Worker, WorkerError};
+use crate::engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
+use crate::engine::{Worker, WorkerError};
 
 /// How many calls a driver should keep in flight: enough that the worker never waits for its driver.
 pub const CALLS_IN_FLIGHT: usize = 64;

@@ -47,9 +47,9 @@ use store::HostStore;
 use suspension::Suspensions;
 
 use crate::diagnostics::{Diagnostics, Operator};
+use crate::engine::Sandbox;
 use crate::execution::ExecutionError;
 use crate::storage::{CoreView, Durability};
-use crate::vm::Sandbox;
 
 /// Calls that may wait at a time; more are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;

@@ -5,13 +5,13 @@
 //! crate `libvms_protocol`; this crate has what needs a machine.
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Verifier`] to audit one.
-//! Scripts run in locked-down processes, which are that program again: it calls [`vm::run_if_worker`] first in its
-//! `main`, or chooses [`vm::Sandbox::Off`]. Without either no script runs.
+//! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
+//! `main`, or chooses [`engine::Sandbox::Off`]. Without either no script runs.
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive
 //! verifier    one audit            replay      the log executed again and judged
-//! execution   a script at work     vm          QuickJS
+//! execution   a script at work     engine      QuickJS
 //! archive     what it has written  storage     durable cores
 //! call_log    reading a log        rpc         server and client
 //! watcher     audits for ever      net         replication with peers
@@ -32,11 +32,11 @@ pub mod storage;
 pub mod stored;
 pub mod telemetry;
 pub mod verifier;
-pub mod vm;
 pub mod watcher;
 
 pub use archive::FilesArchive;
 pub use call_log::CallLog;
 pub use host::Vm;
+pub use libvms_engine as engine;
 pub use verifier::Verifier;
 pub use watcher::Watcher;

@@ -32,11 +32,11 @@ use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use crate::engine::{Sandbox, WorkerError};
 use crate::net::{CoreEvent, Network};
 use crate::replay::Settings;
 use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{DataDirectory, SharedReplica, StorageError};
-use crate::vm::{Sandbox, WorkerError};
 
 pub use event::Event;
 use evidence::Claims;

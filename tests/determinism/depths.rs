@@ -2,7 +2,7 @@
 //! builds, whatever the environment.
 //!
 //! `depths.js` has the recursions. `snapshots/depths.txt` says how deep each comes with a stack of [`STACK`] bytes, and what ends
-//! it: the numbers are a part of what an engine is, as `libvms::vm::engine` says. The gate compares each with that file, where
+//! it: the numbers are a part of what an engine is, as `libvms::engine::identity` says. The gate compares each with that file, where
 //! it runs. The long form (`.ci/depths`) executes all of them in the surroundings of the differential test and in the other
 //! build, with many sizes of the stack, and each depth about the limit.
 
@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libvms::vm::message::{Call, Load, Outcome, Report, Request};
-use libvms::vm::{Sandbox, Worker};
+use libvms::engine::message::{Call, Load, Outcome, Report, Request};
+use libvms::engine::{Sandbox, Worker};
 use libvms_protocol::entry::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

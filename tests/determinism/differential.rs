@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use libvms::vm::Sandbox;
+use libvms::engine::Sandbox;
 use libvms_hypercore::tree::Roots;
 use libvms_protocol::entry::{Entry, Format};
 use serde::{Deserialize, Serialize};

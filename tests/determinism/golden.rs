@@ -2,7 +2,7 @@
 //!
 //! `fixtures/logs/VERSION/` holds what this file makes of `fixtures/logs/everything.js`, with fixed keys and a fixed
 //! clock; `fixtures/logs/VERSION-v1/` the same in the first format, which is not written any more and must be read. `.ci/golden` makes it again for the version at hand; where the bytes differ, old logs give other results
-//! than they did, and the engine's identity must say so (`node/src/vm/identity.rs`).
+//! than they did, and the engine's identity must say so (`node/engine/src/identity.rs`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -168,7 +168,7 @@ fn golden_logs_replay_for_ever() {
 fn is_of_our_engine(release: &Path) -> bool {
     let log = libvms::storage::Core::open_read_only(&release.join("log")).expect("a golden log");
     match Entry::decode(&log.block(0).expect("block 0")) {
-        Ok(Entry::Init(init)) => init.engine == libvms::vm::engine(),
+        Ok(Entry::Init(init)) => init.engine == libvms::engine::identity(),
         other => panic!("{other:?}"),
     }
 }

@@ -42,7 +42,7 @@ impl Recording {
             blobs: key(BLOBS).public_key(),
             auth: Auth::Debug,
             at: START,
-            engine: libvms::vm::engine(),
+            engine: libvms::engine::identity(),
             limits,
         };
         let store = Blocks::default();

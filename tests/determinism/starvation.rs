@@ -4,8 +4,8 @@
 //! and each use made, for the first time in a full heap, with more and more room until it succeeds; all of them must then be what they are
 //! in a heap that never was full. `VMS_STARVATION=ROOMS` tries more amounts of room.
 
-use libvms::vm::message::{Call, Load, Outcome, Report, Request};
-use libvms::vm::{Sandbox, Worker};
+use libvms::engine::message::{Call, Load, Outcome, Report, Request};
+use libvms::engine::{Sandbox, Worker};
 use libvms_protocol::entry::Limits;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use libvms::vm::Sandbox;
+use libvms::engine::Sandbox;
 use serde::Serialize;
 
 use crate::harness::Process;

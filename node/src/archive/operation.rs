@@ -7,7 +7,7 @@ use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
 use libvms_protocol::audit::ArchiveCore;
 
 use super::{Archive, ArchiveError, ArchiveStore, of_drive};
-use crate::vm::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
+use crate::engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
 
 /// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into a script's.
 const ITEMS_MAX: usize = 10_000;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use libvms::vm::{self, Sandbox};
+use libvms::engine::{self, Sandbox};
 
 use super::error::advised;
 
@@ -41,7 +41,7 @@ impl SandboxArguments {
         }
         .choose();
         if let Some(seconds) = self.call_time {
-            vm::limit_call_time(Duration::from_secs(seconds));
+            engine::limit_call_time(Duration::from_secs(seconds));
         }
         Ok(())
     }

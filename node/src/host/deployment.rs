@@ -25,12 +25,12 @@ use super::recovery;
 use super::store::HostStore;
 use crate::archive::{Archive, ArchiveError};
 use crate::diagnostics::{Operator, ScriptStack};
+use crate::engine;
+use crate::engine::message::{self, LoadFailure};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
 use crate::storage::layout::{BLOBS, FILES, LOG};
 use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
-use crate::vm;
-use crate::vm::message::{self, LoadFailure};
 
 /// Says that the cores beside it are ours to remove.
 const UNFINISHED: &str = "unfinished";
@@ -156,7 +156,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
         blobs: blobs.key(),
         auth: Auth::Debug,
         at: now(),
-        engine: vm::engine(),
+        engine: engine::identity(),
         limits: deployment.limits.with_load(),
     }
 }
@@ -204,7 +204,8 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
         LoadError::Execution(error) => HostError::Execution(error),
         LoadError::Script(mut failure) => {
             let hint = hint_for(&failure, code);
-            failure.position = failure.position.map(|position| position.replacen(vm::SCRIPT, file, 1).into());
+            failure.position =
+                failure.position.map(|position| position.replacen(engine::SCRIPT, file, 1).into());
             let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
             let stack = stack.map(|stack| stack.named(file));
             HostError::Script { why: LoadError::Script(failure).to_string(), stack, hint }

@@ -29,9 +29,9 @@ use super::limit;
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
+use crate::engine::WorkerError;
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished, Used};
 use crate::replay::Stop;
-use crate::vm::WorkerError;
 
 /// How often the heap is built again after one death of a worker, if the new worker dies as well.
 const REBUILDS_MAX: u32 = 3;

@@ -8,10 +8,10 @@ use libvms_protocol::entry::{Entry, FilesHead, Init};
 use super::heads::{Heads, Logged};
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
+use crate::engine::Sandbox;
 use crate::execution::ExecutionError;
 use crate::replay::{Counts, Replay, Settings, Stop};
 use crate::storage::{ReadCore, Scratch, StorageError};
-use crate::vm::Sandbox;
 
 /// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
 #[derive(Debug)]

@@ -1,0 +1,85 @@
+//! Compiles the engine so that it counts how deep it is, see [`depth`].
+//!
+//! The engine's source is the package `rquickjs-sys` that the workspace depends on, of which cargo has a copy wherever
+//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`], [`lazy`] and [`memory`] say what changes in it, and
+//! the result is linked in the place of what the package itself has compiled. A link in which both would be used fails, for each
+//! function would be there twice; one without ours fails, because `src/depth.rs` asks for functions that only ours
+//! has.
+
+#[path = "build/depth.rs"]
+mod depth;
+#[path = "build/lazy.rs"]
+mod lazy;
+#[path = "build/memory.rs"]
+mod memory;
+#[path = "build/source.rs"]
+mod source;
+#[path = "build/text.rs"]
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use text::Text;
+
+/// A file of the engine and what changes in it.
+type File = (&'static str, fn(&mut Text));
+
+const FILES: [File; 2] = [("quickjs.c", quickjs), ("libregexp.c", depth::count_patterns)];
+
+/// What both of them include, and find beside themselves.
+const HEADER: File = ("cutils.h", memory::end_buffers);
+
+/// The rest of it.
+const AS_DELIVERED: [&str; 2] = ["dtoa.c", "libunicode.c"];
+
+fn main() {
+    for file in
+        ["build.rs", "build/depth.rs", "build/lazy.rs", "build/memory.rs", "build/source.rs", "build/text.rs"]
+    {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let source = source::directory(&out);
+    let mut compiler = cc::Build::new();
+    for (name, change) in FILES {
+        compiler.file(changed(&source, &out, name, change));
+    }
+    changed(&source, &out, HEADER.0, HEADER.1);
+    for name in AS_DELIVERED {
+        compiler.file(source.join(name));
+    }
+    compiler
+        .include(&source)
+        // As `rquickjs-sys` is compiled with its feature `disable-assertions`.
+        .define("_GNU_SOURCE", None)
+        .define("NDEBUG", None)
+        .warnings(false)
+        .debug(false)
+        // No frame is laid over the end of the stack without touching it.
+        .flag_if_supported("-fstack-clash-protection");
+    // An engine that is not optimised is of no use to anybody, least of all in tests.
+    if !matches!(env::var("OPT_LEVEL").as_deref(), Ok("2" | "3")) {
+        compiler.opt_level(2);
+    }
+    compiler.compile("vms_engine");
+}
+
+fn quickjs(text: &mut Text) {
+    depth::count(text);
+    lazy::keep(text);
+    memory::end(text);
+}
+
+/// Writes the changed copy of one file.
+fn changed(source: &Path, out: &Path, name: &'static str, change: fn(&mut Text)) -> PathBuf {
+    let path = source.join(name);
+    let original =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    let mut text = Text::new(name, original);
+    change(&mut text);
+    let copy = out.join(name);
+    fs::write(&copy, text.into_string())
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", copy.display()));
+    copy
+}

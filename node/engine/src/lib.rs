@@ -1,0 +1,84 @@
+//! Scripts, metered and locked up: QuickJS without clock, chance, files or network of its own.
+//!
+//! Its public interface is that of the crate `libvms`, as `libvms::engine`; for itself this crate promises no stability. All
+//! of LibVMS that is unsafe or written in C is here, but for what a program asks of the system about itself.
+//!
+//! Start from [`Worker`]: it takes [`message::Request`]s and gives [`message::Report`]s, so that the engine can
+//! live in a thread or in a process of its own without its user seeing a difference. Which of them it is says
+//! [`Sandbox`]; a program that wants processes calls [`run_if_worker`] first.
+//!
+//! ```text
+//! worker      the thread or process beside us, and the messages in and out
+//! isolation   which of them it is
+//! sandbox     the process from inside, and how it is locked
+//! serve       what a script's thread does, there as here
+//! ipc         the messages as bytes on the socket between the two
+//! spawner     starts worker processes, from a thread that lives as long as the program
+//! system      the system calls that nobody else wraps
+//! engine      one script: load it, call it, say how that ended
+//! meter       fuel and output, and the stop that a script cannot prevent
+//! metering    fuel for built-ins that the engine does not count
+//! context     what we reach inside the engine: its compilers and the counter to its next question
+//! depth       how deep the engine is, and the stack that it needs
+//! bridge      what the prelude asks of us: time, chance, files, console
+//! prelude/    what a script finds beside the language, in JavaScript
+//! stack       where a script threw
+//! integer     fuel for long integers, told from the memory that holds them
+//! allocator, math, random     what must not depend on the machine
+//! identity    all that a result depends on, by name and version
+//! ```
+//!
+//! One thing does depend on the machine: the sign of a NaN that arithmetic makes, which x86-64 sets and ARM does not. It can be
+//! read through two views of one buffer (`new Uint8Array(new Float64Array([0 / 0]).buffer)[7]`, or a `DataView`) and by no other
+//! means, JSON among them. The engine stores into such arrays in its own code, where there is nothing to exchange. A script that
+//! shows these bytes is not deterministic between such machines.
+
+mod allocator;
+mod bridge;
+mod context;
+mod depth;
+mod engine;
+mod error;
+mod identity;
+mod integer;
+#[cfg(target_os = "linux")]
+mod ipc;
+mod isolation;
+mod math;
+pub mod message;
+mod meter;
+mod metering;
+mod parameters;
+mod prelude;
+mod random;
+mod sandbox;
+mod serve;
+#[cfg(target_os = "linux")]
+mod spawner;
+mod stack;
+#[cfg(target_os = "linux")]
+mod system;
+mod trial;
+mod worker;
+
+pub use error::{Ending, STACK_BYTES_MAX, WorkerError};
+pub use identity::identity;
+#[cfg(all(target_os = "linux", debug_assertions))]
+#[doc(hidden)]
+pub use ipc::Attempt;
+pub use isolation::{Sandbox, run_workers_with};
+pub use sandbox::run_if_worker;
+pub use stack::{SCRIPT, place_in};
+#[doc(hidden)]
+pub use trial::{metered_and_plain, outcomes_metered_and_plain};
+#[cfg(all(target_os = "linux", debug_assertions))]
+#[doc(hidden)]
+pub use worker::panic_in_calls_of;
+pub use worker::{Worker, limit_call_time};
+
+#[cfg(test)]
+mod closed;
+#[cfg(test)]
+mod sweep;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! A worker process from inside, and how it is locked.
+//!
+//! Start from [`run_if_worker`], which a program calls first in its `main` so that the same program can be started again as
+//! a worker. Whoever breaks out of the engine in such a process finds nothing but one socket to the host, whose messages
+//! the host bounds and checks.
+//!
+//! ```text
+//! child       what a worker process does, from its first line to its end
+//! lockdown    what it gives up before it sees a script
+//! attempt     what native code might try; for tests, in debug builds only
+//! ```
+//!
+//! A worker process has one socket, a pipe for last words, an empty environment and these system calls: read and
+//! write, memory that is not executable, futexes, and its own end. The kernel kills it for any other.
+
+#[cfg(all(target_os = "linux", debug_assertions))]
+mod attempt;
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod lockdown;
+
+#[cfg(target_os = "linux")]
+use super::{isolation, spawner};
+
+/// To be called before anything else in `main`: if this process was started as a worker, it runs the worker and never
+/// returns; if not, it returns at once, and the program can have worker processes.
+///
+/// ```no_run
+/// // The first line of main:
+/// libvms::engine::run_if_worker();
+/// ```
+pub fn run_if_worker() {
+    #[cfg(target_os = "linux")]
+    {
+        if let Some(parent) = spawner::parent_of_worker() {
+            child::run(parent);
+        }
+        isolation::run_workers_with(spawner::THIS_PROGRAM.as_ref());
+    }
+}

@@ -1,0 +1,105 @@
+//! The script's end of the socket: requests in, reports out, and files in between.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::outgoing::Outgoing;
+use crate::bridge::Port;
+use crate::ipc::{Frames, FromWorker, ToWorker};
+use crate::message::{Console, FileReply, FileRequest, Report, Request};
+
+/// Reads and writes for the script's thread.
+pub(super) struct Link {
+    socket: Arc<File>,
+    incoming: RefCell<Frames>,
+    /// Requests that came while a file was waited for: the driver sends ahead.
+    waiting: RefCell<VecDeque<Request>>,
+    outgoing: Arc<Outgoing>,
+}
+
+impl Link {
+    pub(super) fn new(socket: Arc<File>, incoming: Frames, outgoing: Arc<Outgoing>) -> Self {
+        Self { socket, incoming: RefCell::new(incoming), waiting: RefCell::default(), outgoing }
+    }
+
+    /// Tells the driver something, now or with what follows. Whether the driver is still there.
+    pub(super) fn say(&self, message: &FromWorker) -> bool {
+        self.outgoing.push(message).is_ok()
+    }
+
+    /// Sends what has been said. A driver that is gone is noticed by the next read.
+    pub(super) fn flush(&self) {
+        let _gone = self.outgoing.flush();
+    }
+
+    /// Waits for the next request; `None` if none will come.
+    pub(super) fn next_request(&self) -> Option<Request> {
+        if let Some(request) = self.waiting.borrow_mut().pop_front() {
+            self.outgoing.hurry();
+            return Some(request);
+        }
+        loop {
+            match self.next_message()? {
+                ToWorker::Request(request) => return Some(request),
+                #[cfg(debug_assertions)]
+                ToWorker::Attempt(attempt) => self.attempt(attempt),
+                ToWorker::Start(_) | ToWorker::Reply(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for the answer about a file.
+    fn next_reply(&self) -> Option<FileReply> {
+        self.flush();
+        loop {
+            match self.next_message()? {
+                ToWorker::Reply(reply) => return Some(reply),
+                ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
+                #[cfg(debug_assertions)]
+                ToWorker::Attempt(attempt) => self.attempt(attempt),
+                ToWorker::Start(_) => return None,
+            }
+        }
+    }
+
+    /// The next message of the driver. Before waiting for it, all that was said goes out.
+    fn next_message(&self) -> Option<ToWorker> {
+        let mut incoming = self.incoming.borrow_mut();
+        loop {
+            if let Some(message) = incoming.next().ok()? {
+                self.outgoing.hurry();
+                return Some(message);
+            }
+            self.flush();
+            if incoming.fill(|buffer| (&*self.socket).read(buffer)).ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn attempt(&self, attempt: crate::ipc::Attempt) {
+        let line = Console { level: "error".into(), text: attempt.make() };
+        self.say(&FromWorker::Report(Report::Console(line)));
+        self.flush();
+    }
+}
+
+/// The link as the engine's bridge sees it.
+pub(super) struct FilePort(pub(super) Rc<Link>);
+
+impl Port for FilePort {
+    fn file(&self, request: FileRequest) -> Option<FileReply> {
+        self.0.say(&FromWorker::Report(Report::File(request)));
+        self.0.next_reply()
+    }
+
+    fn console(&self, line: Console) {
+        // Nobody to hear it is no reason to fail.
+        let _unheard = self.0.say(&FromWorker::Report(Report::Console(line)));
+    }
+}

@@ -1,0 +1,128 @@
+//! How long a worker process may leave its driver waiting: the clock behind the fault `killed`.
+//!
+//! Fuel ends whatever the engine counts, at the same place everywhere. A built-in that never counts, or native code
+//! that has broken out, is ended by this clock, at no place that a replay could find; so it is set far above what any
+//! fuel lasts. Only time spent waiting is measured: a driver that is slow itself takes nothing from its worker. Nor does
+//! a machine that sleeps, or a driver that was stopped for a while: a wait that took far longer than it was to take says
+//! nothing about the worker.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use libvms_protocol::entry::Limits;
+
+/// For a call that may use no fuel at all: a machine under load is slow to start anything.
+const BASE: Duration = Duration::from_secs(10);
+/// Twenty times as long as an idle machine computes for it.
+const PER_UNIT_OF_FUEL: Duration = Duration::from_millis(20);
+/// However much fuel: nobody waits longer than a day.
+const MOST: Duration = Duration::from_hours(24);
+/// For a process that has not said yet that it is there.
+const START: Duration = Duration::from_secs(60);
+
+/// What was chosen for the whole program, in milliseconds; 0 if nothing was.
+static CHOSEN: AtomicU64 = AtomicU64::new(0);
+
+/// Ends calls after this time from now on, whatever fuel they have, in all workers that start later. For a host or
+/// auditor with a better idea of its machine than the default of ten seconds and twenty milliseconds for each unit of
+/// fuel. Calls of workers on threads ([`crate::Sandbox::Off`]) cannot be ended at all.
+pub fn limit_call_time(to: Duration) {
+    let milliseconds = u64::try_from(to.min(MOST).as_millis()).unwrap_or(u64::MAX);
+    CHOSEN.store(milliseconds.max(1), Ordering::Release);
+}
+
+/// What is left of a driver's patience with the request in hand.
+#[derive(Debug)]
+pub(super) struct Patience {
+    /// For the request in hand.
+    most: Duration,
+    /// For each request after it.
+    later: Duration,
+    waited: Duration,
+}
+
+impl Patience {
+    /// With a process that is starting.
+    pub(super) fn at_start() -> Self {
+        Self { most: START, later: START, waited: Duration::ZERO }
+    }
+
+    /// With requests under such limits, the first of which loads the script.
+    pub(super) fn with(limits: &Limits) -> Self {
+        let chosen = CHOSEN.load(Ordering::Acquire);
+        let most = |fuel| if chosen == 0 { by_fuel(fuel) } else { Duration::from_millis(chosen) };
+        Self { most: most(limits.load_fuel()), later: most(limits.fuel), waited: Duration::ZERO }
+    }
+
+    /// How long to wait before looking at the clock again.
+    pub(super) fn tick(&self) -> Duration {
+        (self.most / 8).clamp(Duration::from_millis(1), Duration::from_secs(1))
+    }
+
+    /// So much time has passed in a wait of a tick.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.waited = self.waited.saturating_add(time.min(2 * self.tick()));
+    }
+
+    /// A request is over: the next one has all the time again.
+    pub(super) fn renew(&mut self) {
+        self.most = self.later;
+        self.waited = Duration::ZERO;
+    }
+
+    /// How long it was, if it is over.
+    pub(super) fn end(&self) -> Option<Duration> {
+        (self.waited >= self.most).then_some(self.waited)
+    }
+}
+
+fn by_fuel(fuel: u64) -> Duration {
+    let units = u32::try_from(fuel).unwrap_or(u32::MAX);
+    BASE.saturating_add(PER_UNIT_OF_FUEL.saturating_mul(units)).min(MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_seconds(seconds: u64) -> Patience {
+        let most = Duration::from_secs(seconds);
+        Patience { most, later: most, waited: Duration::ZERO }
+    }
+
+    #[test]
+    fn patience_grows_with_fuel_up_to_a_day() {
+        let most = |fuel| by_fuel(fuel).as_secs();
+        assert_eq!((most(0), most(1_000), most(60_000)), (10, 30, 1_210));
+        assert_eq!(most(u64::MAX), 86_400);
+    }
+
+    #[test]
+    fn loading_has_its_own_time() {
+        let limits = Limits { fuel: 1_000, load: Some(10_000), ..Limits::default() };
+        let mut patience = Patience::with(&limits);
+        assert_eq!(patience.most.as_secs(), 210);
+        patience.renew();
+        assert_eq!(patience.most.as_secs(), 30);
+    }
+
+    #[test]
+    fn patience_ends_when_all_of_it_was_waited_for_one_request() {
+        let mut patience = with_seconds(2);
+        let wait = |patience: &mut Patience, ticks| {
+            (0..ticks).for_each(|_| patience.wait(patience.tick()));
+            patience.end()
+        };
+        assert_eq!(wait(&mut patience, 7), None);
+        patience.renew();
+        assert_eq!(wait(&mut patience, 7), None);
+        assert_eq!(wait(&mut patience, 1), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_hour_in_which_nobody_could_wait_is_no_wait() {
+        let mut patience = with_seconds(30);
+        patience.wait(Duration::from_secs(3_600));
+        assert_eq!((patience.end(), patience.waited), (None, Duration::from_secs(2)));
+    }
+}

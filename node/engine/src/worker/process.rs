@@ -1,0 +1,245 @@
+//! A script's engine in a process of its own: the driver's side.
+//!
+//! What comes from the process is hostile: whoever breaks out of the engine can write what he likes into the socket.
+//! A frame has a bound, what is no message is the end of the worker, and a worker that ends is an error of its driver
+//! and nothing more. The driver never blocks on a write alone: requests wait in memory while the process is busy
+//! sending, or both would wait for each other. And it does not wait for ever: see [`Patience`].
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::Once;
+use std::time::Instant;
+
+use libvms_protocol::entry::Limits;
+use tracing::{debug, error, warn};
+
+use super::patience::Patience;
+use crate::error::{Ending, WorkerError};
+use crate::ipc::{EXIT_PANICKED, FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
+use crate::message::{FileReply, Report, Request};
+use crate::spawner::{self, Spawned};
+use crate::system;
+
+/// Requests that go out together: a write costs as much as a short call, but the worker should not run dry.
+const BATCH_REQUESTS: usize = 32;
+/// Bytes that go out together.
+const BATCH_BYTES: usize = 32 * 1024;
+/// Bytes of the first frame of a worker.
+const READY_BYTES_MAX: usize = 1024;
+/// Bytes of a dead worker's last words that go into our log.
+const LAST_WORDS_BYTES_MAX: u64 = 2048;
+
+/// A worker process. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct ProcessWorker {
+    process: Child,
+    socket: UnixStream,
+    incoming: Frames,
+    outgoing: Vec<u8>,
+    /// Requests in `outgoing` that came after the last write.
+    unsent: usize,
+    patience: Patience,
+}
+
+impl ProcessWorker {
+    /// Starts a process and waits until it is locked down.
+    pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
+        let Spawned { process, socket } = spawner::spawn()?;
+        let incoming = Frames::new(READY_BYTES_MAX);
+        let patience = Patience::at_start();
+        let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, patience };
+        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
+        worker.say(&ToWorker::Start(limits))?;
+        match worker.next_message()? {
+            FromWorker::Ready { missing } if missing.is_empty() => {}
+            FromWorker::Ready { missing } => {
+                let missing: Vec<_> = missing.into_iter().map(|guard| guard.name()).collect();
+                warn_once(&missing.join(", "));
+            }
+            FromWorker::Report(_) => return Err(worker.refuse("a report before it was ready")),
+        }
+        worker.incoming.set_frame_bytes_max(frame_bytes_max(&limits));
+        worker.patience = Patience::with(&limits);
+        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
+        Ok(worker)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
+        #[cfg(debug_assertions)]
+        if let Request::Call(call) = &request
+            && super::panic::is_panicking(&call.method)
+        {
+            self.attempt(crate::ipc::Attempt::Panic)?;
+        }
+        self.say(&ToWorker::Request(request))
+    }
+
+    pub(super) fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
+        self.say(&ToWorker::Reply(reply))
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn attempt(&mut self, attempt: crate::ipc::Attempt) -> Result<(), WorkerError> {
+        self.say(&ToWorker::Attempt(attempt))
+    }
+
+    pub(super) fn receive(&mut self) -> Result<Report, WorkerError> {
+        match self.next_message()? {
+            FromWorker::Report(report) => {
+                if matches!(report, Report::Loaded(_) | Report::Done(_)) {
+                    self.patience.renew();
+                }
+                Ok(report)
+            }
+            FromWorker::Ready { .. } => Err(self.refuse("a second greeting")),
+        }
+    }
+
+    /// Takes a message, and sends what the socket takes if there is a batch of them.
+    fn say(&mut self, message: &ToWorker) -> Result<(), WorkerError> {
+        encode(message, &mut self.outgoing)
+            .map_err(|_| WorkerError::Start(ErrorKind::FileTooLarge.into()))?;
+        self.unsent += 1;
+        if self.unsent >= BATCH_REQUESTS || self.outgoing.len() >= BATCH_BYTES {
+            return self.write_now();
+        }
+        Ok(())
+    }
+
+    fn next_message(&mut self) -> Result<FromWorker, WorkerError> {
+        loop {
+            match self.incoming.next() {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => self.exchange()?,
+                Err(FrameError::TooLong) => {
+                    return Err(self.refuse("a longer message than its heap can hold"));
+                }
+                Err(FrameError::Malformed) => return Err(self.refuse("what is no message")),
+            }
+        }
+    }
+
+    /// Sends all that is waiting and reads once, in the order in which the socket allows it.
+    fn exchange(&mut self) -> Result<(), WorkerError> {
+        self.write_now()?;
+        while !self.outgoing.is_empty() {
+            self.check_patience()?;
+            let begun = Instant::now();
+            let ready = system::wait_ready(self.socket.as_fd(), self.patience.tick());
+            self.patience.wait(begun.elapsed());
+            let (can_read, can_write) = ready.map_err(WorkerError::Start)?;
+            if can_read {
+                return self.read();
+            }
+            if can_write {
+                self.write_now()?;
+            }
+        }
+        self.read()
+    }
+
+    fn read(&mut self) -> Result<(), WorkerError> {
+        loop {
+            self.check_patience()?;
+            let begun = Instant::now();
+            let read = self.incoming.fill(|buffer| self.socket.read(buffer));
+            self.patience.wait(begun.elapsed());
+            match read {
+                Ok(0) => return Err(self.ended()),
+                Ok(_) => return Ok(()),
+                // The time of one tick is over; or a signal came.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => return Err(self.ended()),
+            }
+        }
+    }
+
+    fn check_patience(&mut self) -> Result<(), WorkerError> {
+        match self.patience.end() {
+            None => Ok(()),
+            Some(waited) => {
+                let _ended = self.ended();
+                Err(WorkerError::Overdue { waited })
+            }
+        }
+    }
+
+    fn write_now(&mut self) -> Result<(), WorkerError> {
+        self.unsent = 0;
+        let mut sent = 0;
+        while sent < self.outgoing.len() {
+            match system::send_now(self.socket.as_fd(), &self.outgoing[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What it has said before its end can still be read; the end itself comes after that.
+                Err(_) => {
+                    self.outgoing.clear();
+                    return Ok(());
+                }
+            }
+        }
+        self.outgoing.drain(..sent);
+        self.outgoing.shrink_to(self.outgoing.len().max(2 * BATCH_BYTES));
+        Ok(())
+    }
+
+    /// Ends a worker that is none of ours any more.
+    fn refuse(&mut self, what: &'static str) -> WorkerError {
+        let _ended = self.ended();
+        WorkerError::Nonsense(what)
+    }
+
+    /// Sees the process to its end and says what that was. A process that has ended is not changed by being killed.
+    fn ended(&mut self) -> WorkerError {
+        let _may_have_ended = self.process.kill();
+        let ending = self.process.wait().map_or(Ending::Unknown, Ending::from);
+        self.log_last_words(ending);
+        WorkerError::Ended(ending)
+    }
+
+    /// The pipe holds what the process has written to it, and no more than a pipe can.
+    fn log_last_words(&mut self, ending: Ending) {
+        let Some(pipe) = self.process.stderr.take() else { return };
+        let mut words = vec![];
+        let _as_far_as_it_goes = pipe.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut words);
+        if ending == Ending::Panicked {
+            let words = String::from_utf8_lossy(&words);
+            error!(%words, "a worker panicked: please report this defect");
+        } else if !words.is_empty() {
+            debug!(%ending, words = ?String::from_utf8_lossy(&words), "a worker's last words");
+        }
+    }
+}
+
+impl Drop for ProcessWorker {
+    fn drop(&mut self) {
+        let _may_have_ended = self.process.kill();
+        let _may_have_ended = self.process.wait();
+    }
+}
+
+impl From<ExitStatus> for Ending {
+    fn from(status: ExitStatus) -> Self {
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => Self::Killed(signal),
+            (None, Some(EXIT_PANICKED)) => Self::Panicked,
+            (None, Some(code)) => Self::Exited(code),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+fn warn_once(missing: &str) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        warn!("scripts run in a process that is not fully locked: this system lacks {missing}")
+    });
+}

@@ -1,0 +1,82 @@
+//! A script's engine on a thread of the driver's own process.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use libvms_protocol::entry::Limits;
+use tracing::error;
+
+use crate::bridge::Port;
+use crate::engine::Engine;
+use crate::error::{Ending, WorkerError};
+use crate::message::{Console, FileReply, FileRequest, Report, Request};
+use crate::serve::{serve, stack_bytes};
+
+/// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
+/// hand has used up its fuel.
+#[derive(Debug)]
+pub(super) struct ThreadWorker {
+    requests: Sender<Request>,
+    replies: Sender<FileReply>,
+    reports: Receiver<Report>,
+    /// Until its end was seen.
+    thread: Option<JoinHandle<()>>,
+    /// What that was.
+    ending: Ending,
+}
+
+impl ThreadWorker {
+    pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
+        let (requests, incoming) = channel();
+        let (replies, file_replies) = channel();
+        let (outgoing, reports) = channel();
+        let port = Channels { reports: outgoing.clone(), replies: file_replies };
+        let run = move || match Engine::new(limits, Box::new(port)) {
+            Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
+            Err(error) => error!(%error, "the engine does not start"),
+        };
+        let builder = thread::Builder::new().name("script".into()).stack_size(stack_bytes(&limits));
+        let thread = Some(builder.spawn(run)?);
+        Ok(Self { requests, replies, reports, thread, ending: Ending::Unknown })
+    }
+
+    pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
+        self.requests.send(request).map_err(|_| self.ended())
+    }
+
+    pub(super) fn receive(&mut self) -> Result<Report, WorkerError> {
+        self.reports.recv().map_err(|_| self.ended())
+    }
+
+    pub(super) fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
+        self.replies.send(reply).map_err(|_| self.ended())
+    }
+
+    /// The thread has let go of its channels: it ends, or has ended. A panic was told on the console.
+    fn ended(&mut self) -> WorkerError {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            self.ending = Ending::Panicked;
+        }
+        WorkerError::Ended(self.ending)
+    }
+}
+
+/// The worker's side of the channels.
+struct Channels {
+    reports: Sender<Report>,
+    replies: Receiver<FileReply>,
+}
+
+impl Port for Channels {
+    fn file(&self, request: FileRequest) -> Option<FileReply> {
+        self.reports.send(Report::File(request)).ok()?;
+        self.replies.recv().ok()
+    }
+
+    fn console(&self, line: Console) {
+        // Nobody to hear it is no reason to fail.
+        let _unheard = self.reports.send(Report::Console(line));
+    }
+}
