@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
-use libvms_hyperswarm::dht::{Address, Command, Message, Request, Response, Target};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Request, Response, Target};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use serde_json::json;
 
 use super::insider::Insider;

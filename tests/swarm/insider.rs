@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use libvms::net::SecretStream;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::{self, Address, Socket};
+use libvms_hyperswarm::dht_rpc::{self, Address, Socket};
 use libvms_hyperswarm::swarm::node::{Event, Settings, Transmit};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode};
 use libvms_hyperswarm::udx;
@@ -40,7 +40,7 @@ impl Insider {
         let local = sockets[&Socket::Server].local_addr().expect("an address");
         let nodes = bootstrap.iter().map(|node| Address::try_from(*node).expect("IPv4")).collect();
         let settings = Settings {
-            dht: dht::Settings::new(nodes, local.port()),
+            dht: dht_rpc::Settings::new(nodes, local.port()),
             swarm: libvms_hyperswarm::swarm::Settings::default(),
             streams: udx::Settings::default(),
             local_addresses: vec![],

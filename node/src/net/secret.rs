@@ -8,8 +8,8 @@ mod shaken;
 
 use libvms_hypercore::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
 use libvms_hypercore::wire::{HandshakeHash, Role};
-use libvms_hyperswarm::dht;
-use libvms_hyperswarm::dht::noise::StreamKeys;
+use libvms_hyperswarm::hyperdht;
+use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use thiserror::Error;
 
 use keyed::Keyed;
@@ -51,7 +51,7 @@ pub enum SecretError {
     Cipher(#[from] std::io::Error),
     /// A message of a stream whose handshake took place elsewhere is not what it should be.
     #[error(transparent)]
-    Keyed(#[from] dht::secret::SecretError),
+    Keyed(#[from] hyperdht::secret::SecretError),
     /// There are no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),

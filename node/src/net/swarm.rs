@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use libvms_hyperswarm::dht::noise::StreamKeys;
-use libvms_hyperswarm::dht::{Address, Socket};
+use libvms_hyperswarm::dht_rpc::{Address, Socket};
+use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
 use libvms_hyperswarm::udx;
@@ -284,7 +284,7 @@ impl Driver {
             }
             Event::Refreshed { topic, announced } => self.refreshed(topic, announced, network),
             Event::Bootstrapped { nodes } => self.looked_around(nodes, network),
-            Event::StandingChanged(standing) => info!(?standing, "this node's standing in the DHT changed"),
+            Event::StatusChanged(standing) => info!(?standing, "this node's standing in the DHT changed"),
             Event::OpenSocket(number) => match socket::bind(self.bind) {
                 Ok(socket) => self.add(Socket::Puncher(number), socket),
                 Err(error) => debug!(%error, "no socket to punch a hole with"),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hyperswarm::dht::{
+use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Settings, Socket,
     Target,
 };

@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, Mode};
-use libvms_hyperswarm::dht::noise::Initiator;
-use libvms_hyperswarm::dht::payload::HandshakePayload;
-use libvms_hyperswarm::dht::record::peer_target;
-use libvms_hyperswarm::dht::{self, Address, Command, Message, Request, Socket};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::noise::Initiator;
+use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
+use libvms_hyperswarm::hyperdht::record::peer_target;
+use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};
@@ -42,11 +42,11 @@ fn address(number: u8) -> Address {
 impl Bench {
     fn new(is_guest: bool) -> Self {
         let mode = match is_guest {
-            true => dht::Mode::Ephemeral,
-            false => dht::Mode::Persistent { address: Some(address(0)) },
+            true => dht_rpc::Mode::Ephemeral,
+            false => dht_rpc::Mode::Persistent { address: Some(address(0)) },
         };
         let settings = Settings {
-            dht: dht::Settings { mode, ..dht::Settings::new(vec![address(1), address(2)], 49_737) },
+            dht: dht_rpc::Settings { mode, ..dht_rpc::Settings::new(vec![address(1), address(2)], 49_737) },
             swarm: swarm::Settings::default(),
             streams: udx::Settings { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: None },
             local_addresses: vec![],

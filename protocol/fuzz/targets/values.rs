@@ -4,11 +4,11 @@
 use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hyperswarm::dht::announce::Announcement;
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope};
-use libvms_hyperswarm::dht::holepunch::{HolepunchPayload, PunchSecrets};
-use libvms_hyperswarm::dht::payload::HandshakePayload;
-use libvms_hyperswarm::dht::record::LookupReply;
+use libvms_hyperswarm::hyperdht::announce::Announcement;
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope};
+use libvms_hyperswarm::hyperdht::holepunch::payload::{HolepunchPayload, PunchSecrets};
+use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
+use libvms_hyperswarm::hyperdht::record::LookupReply;
 
 fn check<T: PartialEq + Debug, E>(
     bytes: &[u8],

@@ -2,7 +2,7 @@
 //!
 //! Protocols are those of the JavaScript packages `udx-native`, `dht-rpc`, `hyperdht` and `hyperswarm`, whose nodes and
 //! ours find and reach each other. A stream carries bytes over datagrams ([`udx`]); nodes of the table keep who announced
-//! a topic, and help two peers behind routers to meet ([`dht`]); a swarm keeps connections to those who share a topic
+//! a topic ([`dht_rpc`]), and help two peers behind routers to meet ([`hyperdht`]); a swarm keeps connections to those who share a topic
 //! ([`swarm`]).
 //!
 //! Nothing here does I/O, reads a clock, draws random numbers or starts a thread.
@@ -13,6 +13,8 @@
 
 pub mod udx;
 
-pub mod dht;
+pub mod dht_rpc;
+
+pub mod hyperdht;
 
 pub mod swarm;

@@ -14,7 +14,7 @@ mod topic;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::dht::Address;
+use crate::dht_rpc::Address;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Random;
 use libvms_hypercore::wire::Role;

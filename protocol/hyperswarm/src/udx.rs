@@ -7,8 +7,8 @@
 //! reads, `receiving.rs` bounds what is held, `sending.rs` believes only what can be true.
 //!
 //! `stream.rs` is one stream, `transmitter.rs` decides what goes out when, from `sending.rs` (what is there to send),
-//! `loss.rs` (what was lost), `congestion.rs` and `rate.rs` (what the path carries), `pacer.rs`, `round_trip.rs` and
-//! `mtu.rs`. `linger.rs` answers for streams that are gone.
+//! `loss.rs` (what was lost), `congestion.rs` and `rate.rs` (what the path carries), `pacer.rs`, `rtt.rs` and
+//! `mtu.rs`. `time_wait.rs` answers for streams that are gone.
 //!
 //! Where the reference leaves it to the sender we differ from it so: a packet is believed only if it comes from the remote's
 //! address; the window that we advertise is the room that there is; what comes within one poll is acknowledged together, and
@@ -18,17 +18,17 @@
 mod congestion;
 mod endpoint;
 mod event;
-mod linger;
 mod loss;
 mod mtu;
 mod pacer;
 pub mod packet;
 mod rate;
-mod receiving;
-mod round_trip;
-mod sending;
+mod receive_buffer;
+mod rtt;
+mod send_buffer;
 mod sequence;
 mod stream;
+mod time_wait;
 mod transmitter;
 
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ impl Path {
 pub enum Firewall {
     /// They are dropped.
     Closed,
-    /// The first tells who the remote may be ([`Event::Knocked`]). It and others on its path are taken, within the
+    /// The first tells who the remote may be ([`Event::IncomingPath`]). It and others on its path are taken, within the
     /// bounds of any stream, and acknowledged when the stream is connected to that path.
     Open,
 }

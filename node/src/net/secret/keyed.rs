@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use libvms_hypercore::wire::{HandshakeHash, Role};
-use libvms_hyperswarm::dht::noise::StreamKeys;
-use libvms_hyperswarm::dht::secret::{RANDOM_BYTES, SecretStream};
+use libvms_hyperswarm::hyperdht::noise::StreamKeys;
+use libvms_hyperswarm::hyperdht::secret::{RANDOM_BYTES, SecretStream};
 
 use super::SecretError;
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use libvms_hypercore::identity::SecretKey;
-use libvms_hyperswarm::dht::node::Mode;
-use libvms_hyperswarm::dht::{self, Address};
+use libvms_hyperswarm::dht_rpc::node::Mode;
+use libvms_hyperswarm::dht_rpc::{self, Address};
 use thiserror::Error;
 use tracing::warn;
 
@@ -114,13 +114,13 @@ impl SwarmOptions {
         addresses
     }
 
-    pub(super) fn settings(&self, bootstrap: Vec<Address>, local: SocketAddr) -> dht::Settings {
+    pub(super) fn settings(&self, bootstrap: Vec<Address>, local: SocketAddr) -> dht_rpc::Settings {
         let mode = match self.mode {
             SwarmMode::Adaptive => Mode::Adaptive,
             SwarmMode::Persistent { public } => {
                 Mode::Persistent { address: public.map(|ip| Address::new(ip, local.port())) }
             }
         };
-        dht::Settings { mode, ..dht::Settings::new(bootstrap, local.port()) }
+        dht_rpc::Settings { mode, ..dht_rpc::Settings::new(bootstrap, local.port()) }
     }
 }

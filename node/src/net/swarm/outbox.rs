@@ -3,7 +3,7 @@
 //! A [`Run`] is what the system can take in one call: datagrams in a row from the same socket to the same address, of the
 //! same size but for a shorter last one. A transfer is little else; what else there is are runs of one.
 
-use libvms_hyperswarm::dht::Socket;
+use libvms_hyperswarm::dht_rpc::Socket;
 use libvms_hyperswarm::swarm::node::Transmit;
 
 /// The longest run. IP has no room for more in what the system cuts up, headers included.

@@ -7,7 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use libvms_hyperswarm::dht::Address;
+use libvms_hyperswarm::dht_rpc::Address;
 use quinn_udp::{RecvMeta, UdpSocketState};
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -146,7 +146,7 @@ fn outward() -> Option<IpAddr> {
 mod tests {
     use std::time::Duration;
 
-    use libvms_hyperswarm::dht::Socket;
+    use libvms_hyperswarm::dht_rpc::Socket;
     use libvms_hyperswarm::swarm::node::Transmit;
 
     use super::super::inbox::Inbox;

@@ -18,9 +18,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Action, ConnectionId, Roles, Swarm, TopicKey};
-use crate::dht::hyperdht::{self, DialId, HyperDht, PunchId, Welcome};
-use crate::dht::node::QueryId;
-use crate::dht::{self, Address, Socket, Target};
+use crate::dht_rpc::node::QueryId;
+use crate::dht_rpc::{self, Address, Socket, Target};
+use crate::hyperdht::node::{self as hyperdht, AcceptPolicy, DialId, HyperDht, PunchId};
 use crate::udx::{self, Endpoint, Path, Received};
 use connections::Connections;
 pub use event::{Closed, DialFailure, Event, Transmit};
@@ -34,7 +34,7 @@ const INCOMING_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How it takes part in the DHT.
-    pub dht: dht::Settings,
+    pub dht: dht_rpc::Settings,
     /// How many connections it makes.
     pub swarm: super::Settings,
     /// How its streams work.
@@ -62,7 +62,7 @@ pub struct SwarmNode {
     /// Lookups of topics.
     lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
     /// Lookups of topics that are announced later.
-    glances: BTreeMap<QueryId, TopicKey>,
+    prelookups: BTreeMap<QueryId, TopicKey>,
     /// Withdrawals of announcements.
     withdrawals: Vec<QueryId>,
     server: Server,
@@ -109,7 +109,7 @@ impl SwarmNode {
             dials: BTreeMap::new(),
             punches: BTreeMap::new(),
             lookups: BTreeMap::new(),
-            glances: BTreeMap::new(),
+            prelookups: BTreeMap::new(),
             withdrawals: vec![],
             server: Server::Off,
             datagrams: VecDeque::new(),
@@ -163,7 +163,7 @@ impl SwarmNode {
     pub fn ban(&mut self, now: Duration, peer: PublicKey) {
         self.swarm.ban(peer);
         let banned = self.swarm.banned_peers().copied().collect();
-        self.dht.set_welcome(&self.key.public_key(), Welcome::AllBut(banned));
+        self.dht.set_accept_policy(&self.key.public_key(), AcceptPolicy::AllBut(banned));
         self.drive(now);
     }
 
@@ -309,7 +309,7 @@ impl SwarmNode {
     fn drive(&mut self, now: Duration) {
         loop {
             if let Some(action) = self.swarm.poll() {
-                self.obey(now, action);
+                self.run_action(now, action);
             } else if let Some(event) = self.dht.poll() {
                 self.take(now, event);
             } else if let Some((stream, event)) = self.streams.poll_event() {
@@ -320,7 +320,7 @@ impl SwarmNode {
         }
     }
 
-    fn obey(&mut self, now: Duration, action: Action) {
+    fn run_action(&mut self, now: Duration, action: Action) {
         match action {
             Action::Refresh { topic, roles } => self.refresh(now, topic, roles),
             Action::Unannounce { topic } => {
@@ -350,7 +350,7 @@ impl SwarmNode {
                 self.finish_shut_down();
             }
             hyperdht::Event::Found { query, reply, .. } => {
-                let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.glances.get(&query));
+                let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.prelookups.get(&query));
                 if let Some(topic) = topic {
                     for peer in reply.peers {
                         self.swarm.found(millis(now), topic, peer.public_key, &peer.relays);
@@ -359,22 +359,22 @@ impl SwarmNode {
             }
             hyperdht::Event::QueryDone { query, result } => {
                 self.withdrawals.retain(|withdrawal| *withdrawal != query);
-                self.glances.remove(&query);
+                self.prelookups.remove(&query);
                 self.finish_shut_down();
                 if let Some((topic, roles)) = self.lookups.remove(&query) {
                     self.refreshed(now, topic, roles, result.ok());
                 }
             }
             hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
-            hyperdht::Event::StandingChanged(standing) => {
-                self.events.push_back(Event::StandingChanged(standing));
+            hyperdht::Event::StatusChanged(standing) => {
+                self.events.push_back(Event::StatusChanged(standing));
             }
         }
     }
 
     fn stream_event(&mut self, now: Duration, stream: u32, event: udx::Event) {
         let Some(id) = self.connections.of_stream(stream) else {
-            if let udx::Event::Knocked(path) = event
+            if let udx::Event::IncomingPath(path) = event
                 && let Some(dial) = self.dials.values_mut().find(|dial| dial.stream == stream)
             {
                 dial.knocked = Some(path);
@@ -383,7 +383,7 @@ impl SwarmNode {
         };
         match event {
             // The number of our stream stood encrypted in the handshake: whoever has it is the peer.
-            udx::Event::Knocked(path) => self.begin(now, id, path),
+            udx::Event::IncomingPath(path) => self.begin(now, id, path),
             udx::Event::Connected => self.prove(now, id),
             udx::Event::Readable => self.events.push_back(Event::Readable(id)),
             udx::Event::Writable => self.events.push_back(Event::Writable(id)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::TopicKey;
-use crate::dht::Address;
+use crate::dht_rpc::Address;
 
 /// A connection that lasted so many milliseconds was a good one: the count of attempts starts anew.
 const GOOD_MS: u64 = 15_000;

@@ -11,11 +11,11 @@
 //! made, `Cruise` goes around eight phases of which one probes for more and one gives back, and `Shrink` empties the
 //! path for 200 ms when the shortest round trip was not seen for ten seconds.
 
-mod peak;
+mod max_filter;
 
 use super::pacer::scale;
 use super::rate::RateSample;
-use peak::Peak;
+use max_filter::WindowedMax;
 
 /// Bytes of a full packet, for windows that are counted in packets.
 const PACKET_BYTES: u64 = 1200;
@@ -74,8 +74,8 @@ pub(super) struct Arrival {
 pub(super) struct Congestion {
     state: State,
     window: u64,
-    rate: Peak,
-    heap: Peak,
+    rate: WindowedMax,
+    heap: WindowedMax,
     shortest_us: u64,
     shortest_at: u64,
     /// Rounds so far, and the count of delivered bytes that ends the present one.
@@ -98,8 +98,8 @@ impl Congestion {
         Self {
             state: State::Startup,
             window: WINDOW_START,
-            rate: Peak::default(),
-            heap: Peak::default(),
+            rate: WindowedMax::default(),
+            heap: WindowedMax::default(),
             shortest_us: u64::MAX,
             shortest_at: now,
             round: 0,
@@ -213,8 +213,8 @@ impl Congestion {
     /// Whether the shortest round trip known so far has become too old to be believed.
     fn take_round_trip(&mut self, arrival: &Arrival) -> bool {
         let is_stale = arrival.now > self.shortest_at + SHORTEST_KEPT_US;
-        if let Some(round_trip) = arrival.round_trip_us.filter(|&us| us <= self.shortest_us || is_stale) {
-            (self.shortest_us, self.shortest_at) = (round_trip, arrival.now);
+        if let Some(rtt) = arrival.round_trip_us.filter(|&us| us <= self.shortest_us || is_stale) {
+            (self.shortest_us, self.shortest_at) = (rtt, arrival.now);
         }
         is_stale
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::linger::Lingering;
 use super::packet::Packet;
 use super::stream::Stream;
+use super::time_wait::TimeWait;
 use super::{Event, Firewall, Path, Settings, Statistics, UdxError};
 
 /// What became of a datagram.
@@ -53,7 +53,7 @@ pub enum Received {
 pub struct Endpoint {
     settings: Settings,
     streams: BTreeMap<u32, Slot>,
-    lingering: Lingering,
+    lingering: TimeWait,
     /// Streams that may have something to send, and to tell.
     ready: VecDeque<u32>,
     eventful: VecDeque<u32>,
@@ -75,7 +75,7 @@ impl Endpoint {
         Self {
             settings,
             streams: BTreeMap::new(),
-            lingering: Lingering::default(),
+            lingering: TimeWait::default(),
             ready: VecDeque::new(),
             eventful: VecDeque::new(),
             timeouts: BTreeSet::new(),
@@ -174,8 +174,8 @@ impl Endpoint {
             self.timeouts.remove(&(timeout, id));
         }
         let Some((path, _)) = slot.stream.remote() else { return };
-        let Some(farewell) = slot.stream.farewell() else { return };
-        self.lingering.insert(micros(now), id, path, farewell);
+        let Some(final_ack) = slot.stream.final_ack() else { return };
+        self.lingering.insert(micros(now), id, path, final_ack);
         if !slot.stream.is_finished() {
             self.lingering.answer(id);
         }

@@ -6,7 +6,7 @@ use super::Path;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A packet came for a stream that is not connected and lets them in. Connect it there, or refuse.
-    Knocked(Path),
+    IncomingPath(Path),
     /// The first packet of the remote came: it knows our id, and its address is really its own.
     Connected,
     /// There are bytes to read that were not there before.
@@ -55,7 +55,7 @@ impl Notices {
     /// Takes the next one, in the order in which they make sense.
     pub(super) fn take(&mut self) -> Option<Event> {
         let take = |flag: &mut bool, event| std::mem::take(flag).then_some(event);
-        let knocked = self.knocked.take().map(Event::Knocked);
+        let knocked = self.knocked.take().map(Event::IncomingPath);
         knocked
             .or_else(|| take(&mut self.is_connected, Event::Connected))
             .or_else(|| take(&mut self.is_readable, Event::Readable))

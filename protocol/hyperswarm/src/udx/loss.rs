@@ -1,8 +1,8 @@
 //! Finds lost packets by the time at which they were sent, as RACK does (RFC 8985): when a packet that was sent later has
 //! arrived, and the time has passed in which reordering could explain the gap.
 
-use super::round_trip::RoundTrip;
-use super::sending::{Arrived, Sending};
+use super::rtt::RoundTrip;
+use super::send_buffer::{Arrived, SendBuffer};
 use super::sequence::Sequence;
 
 /// The time for reordering grows by a quarter of the shortest round trip whenever it proves too short, up to a whole.
@@ -46,7 +46,7 @@ impl LossDetector {
     }
 
     /// Takes note of what has arrived.
-    pub(super) fn arrived(&mut self, now: u64, arrived: &Arrived, round_trip: &RoundTrip, has_gap: bool) {
+    pub(super) fn arrived(&mut self, now: u64, arrived: &Arrived, rtt: &RoundTrip, has_gap: bool) {
         let Some((sequence, sent)) = arrived.newest else { return };
         let is_late = arrived.lowest_sent_once.is_some_and(|lowest| lowest < self.highest);
         if arrived.has_been_misjudged || (is_late && self.quarters == 0) {
@@ -56,16 +56,16 @@ impl LossDetector {
         self.beyond_gap = if has_gap { self.beyond_gap + arrived.packets } else { 0 };
         let round_trip_us = now.saturating_sub(sent.departure.sent_at);
         // So quick an answer is to an earlier copy.
-        let is_for_earlier_copy = sent.is_resent && round_trip_us < round_trip.shortest_us();
+        let is_for_earlier_copy = sent.is_resent && round_trip_us < rtt.shortest_us();
         if sent.transmission > self.newest_transmission && !is_for_earlier_copy {
             (self.newest_transmission, self.newest_round_trip_us) = (sent.transmission, round_trip_us);
         }
     }
 
     /// Gives up what is lost. The work is that of the packets given up.
-    pub(super) fn search(&self, now: u64, sending: &mut Sending, round_trip: &RoundTrip) -> Found {
+    pub(super) fn search(&self, now: u64, sending: &mut SendBuffer, rtt: &RoundTrip) -> Found {
         let mut found = Found::default();
-        let patience = self.newest_round_trip_us + self.reordering_us(round_trip);
+        let patience = self.newest_round_trip_us + self.reordering_us(rtt);
         while let Some((sequence, sent)) = sending.oldest_in_flight() {
             if sent.transmission >= self.newest_transmission {
                 break;
@@ -82,11 +82,11 @@ impl LossDetector {
         found
     }
 
-    fn reordering_us(&self, round_trip: &RoundTrip) -> u64 {
+    fn reordering_us(&self, rtt: &RoundTrip) -> u64 {
         if self.quarters == 0 && self.beyond_gap >= PACKETS_BEYOND_GAP {
             return 0;
         }
-        let late_us = self.quarters.max(1) * round_trip.shortest_us() / 4;
-        late_us.min(round_trip.mean_us().unwrap_or(0))
+        let late_us = self.quarters.max(1) * rtt.shortest_us() / 4;
+        late_us.min(rtt.mean_us().unwrap_or(0))
     }
 }

@@ -1,19 +1,19 @@
 //! One stream: an ordered, reliable flow of bytes each way between two peers that know each other's ids and addresses,
 //! and unordered messages beside it. It lives in an [`Endpoint`](super::Endpoint), which owns the public contract.
 
+mod delayed_ack;
 mod output;
-mod owed;
 
 use std::collections::VecDeque;
 
 use super::event::{CloseReason, Event, Notices};
 use super::packet::{Header, Kind, Packet};
-use super::receiving::{Receiving, Taken};
-use super::sending::Sending;
+use super::receive_buffer::{ReceiveBuffer, Taken};
+use super::send_buffer::SendBuffer;
 use super::sequence::Sequence;
 use super::transmitter::Transmitter;
 use super::{Firewall, Path, Settings, Statistics, UdxError};
-use owed::Owed;
+use delayed_ack::DelayedAck;
 
 /// Heartbeats without any answer that are borne. At two seconds each, about as long as data is waited for.
 const HEARTBEATS_MAX: u32 = 6;
@@ -47,9 +47,9 @@ pub(super) struct Stream {
     settings: Settings,
     peer: Peer,
     life: Life,
-    receiving: Receiving,
+    receiving: ReceiveBuffer,
     transmitter: Transmitter,
-    owed: Owed,
+    delayed_ack: DelayedAck,
     /// The window that the remote was last told.
     advertised: u32,
     messages_in: VecDeque<Vec<u8>>,
@@ -71,9 +71,9 @@ impl Stream {
             settings,
             peer: Peer::Awaited { firewall, knocked: None },
             life: Life::Open,
-            receiving: Receiving::new(settings.receive_bytes_max),
-            transmitter: Transmitter::new(now, nowhere, Sending::new(settings.unsent_bytes_max)),
-            owed: Owed::default(),
+            receiving: ReceiveBuffer::new(settings.receive_bytes_max),
+            transmitter: Transmitter::new(now, nowhere, SendBuffer::new(settings.unsent_bytes_max)),
+            delayed_ack: DelayedAck::default(),
             advertised: settings.receive_bytes_max.try_into().unwrap_or(u32::MAX),
             messages_in: VecDeque::new(),
             messages_out: VecDeque::new(),
@@ -152,7 +152,7 @@ impl Stream {
         let (free, all) = (self.receiving.window(), self.settings.receive_bytes_max as u64);
         let is_waiting = u64::from(self.advertised) < all / 2;
         if is_waiting && u64::from(free.saturating_sub(self.advertised)) >= all / 4 {
-            self.owed.at_once();
+            self.delayed_ack.at_once();
         }
         count
     }
@@ -173,7 +173,7 @@ impl Stream {
         self.unanswered_heartbeats = 0;
         let kind = packet.header.kind;
         if kind.has(Kind::HEARTBEAT) {
-            self.owed.at_once();
+            self.delayed_ack.at_once();
             return true;
         }
         if kind.has(Kind::MESSAGE) {
@@ -204,7 +204,7 @@ impl Stream {
         }
         if self.life == Life::Open {
             self.write_next(now, datagram)?;
-        } else if self.life == Life::Finished && self.owed.due_at().is_some() {
+        } else if self.life == Life::Finished && self.delayed_ack.due_at().is_some() {
             self.write_state(Kind::STATE, datagram);
         } else {
             return None;
@@ -219,7 +219,7 @@ impl Stream {
             return None;
         }
         let timeouts = self.transmitter.next_timeout().into_iter();
-        timeouts.chain(self.heartbeat_at()).chain(self.owed.due_at()).min()
+        timeouts.chain(self.heartbeat_at()).chain(self.delayed_ack.due_at()).min()
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -239,7 +239,7 @@ impl Stream {
     }
 
     /// What a stream that has finished answers, and what tells the remote that this one is given up.
-    pub(super) fn farewell(&self) -> Option<Header> {
+    pub(super) fn final_ack(&self) -> Option<Header> {
         match self.life {
             Life::Open => Some(self.header(Kind::DESTROY)),
             Life::Finished => Some(self.header(Kind::STATE)),
@@ -306,9 +306,9 @@ impl Stream {
         match taken {
             Taken::No => {}
             Taken::Yes if !had_gaps && !self.receiving.has_gaps() && !self.receiving.has_ended() => {
-                self.owed.in_time(now);
+                self.delayed_ack.in_time(now);
             }
-            Taken::Yes | Taken::Answered => self.owed.at_once(),
+            Taken::Yes | Taken::Answered => self.delayed_ack.at_once(),
         }
         self.notices.is_readable |= self.receiving.readable_bytes() > readable;
         self.notices.has_remote_ended |= self.receiving.has_ended() && !had_ended;
@@ -322,9 +322,9 @@ impl Stream {
     }
 
     fn forget_received(&mut self) {
-        self.receiving = Receiving::new(self.settings.receive_bytes_max);
+        self.receiving = ReceiveBuffer::new(self.settings.receive_bytes_max);
         self.messages_in.clear();
-        self.owed = Owed::default();
+        self.delayed_ack = DelayedAck::default();
         self.notices = Notices::default();
     }
 

@@ -9,8 +9,8 @@ use super::mtu::Mtu;
 use super::pacer::Pacer;
 use super::packet::{HEADER_BYTES, Packet};
 use super::rate::Delivery;
-use super::round_trip::RoundTrip;
-use super::sending::{Arrived, Sending, Sent};
+use super::rtt::RoundTrip;
+use super::send_buffer::{Arrived, SendBuffer, Sent};
 use super::sequence::Sequence;
 
 /// Retransmission timeouts in a row that are borne; the next one ends the stream. With those of a second, and two
@@ -27,7 +27,7 @@ pub(super) struct TimedOut;
 /// What is known of the path to the remote. Another path starts anew.
 #[derive(Debug)]
 struct PathModel {
-    round_trip: RoundTrip,
+    rtt: RoundTrip,
     congestion: Congestion,
     pacer: Pacer,
     mtu: Mtu,
@@ -50,7 +50,7 @@ struct Timers {
 /// The sending side of a stream that is connected.
 #[derive(Debug)]
 pub(super) struct Transmitter {
-    pub(super) sending: Sending,
+    pub(super) sending: SendBuffer,
     delivery: Delivery,
     loss: LossDetector,
     path: PathModel,
@@ -67,7 +67,7 @@ pub(super) struct Transmitter {
 }
 
 impl Transmitter {
-    pub(super) fn new(now: u64, remote: SocketAddr, sending: Sending) -> Self {
+    pub(super) fn new(now: u64, remote: SocketAddr, sending: SendBuffer) -> Self {
         Self {
             sending,
             delivery: Delivery::default(),
@@ -120,7 +120,7 @@ impl Transmitter {
         }
         if is_due(&mut self.timers.probe_at) {
             self.owes_probe = true;
-            self.timers.retransmit_at = Some(now + self.path.round_trip.timeout_us());
+            self.timers.retransmit_at = Some(now + self.path.rtt.timeout_us());
         }
         if is_due(&mut self.timers.retransmit_at) {
             self.time_out(now)?;
@@ -162,11 +162,11 @@ impl Transmitter {
     }
 
     pub(super) fn timeout_us(&self) -> u64 {
-        self.path.round_trip.timeout_us()
+        self.path.rtt.timeout_us()
     }
 
     pub(super) fn round_trip_us(&self) -> Option<u64> {
-        self.path.round_trip.mean_us()
+        self.path.rtt.mean_us()
     }
 
     /// Bytes of payload in a full packet.
@@ -188,15 +188,15 @@ impl Transmitter {
         let round_trip_us =
             arrived.newest_sent_once.map(|sent| now.saturating_sub(sent.departure.sent_at).max(1));
         if let Some(round_trip_us) = round_trip_us {
-            path.round_trip.sample(now, round_trip_us);
+            path.rtt.sample(now, round_trip_us);
         }
         if arrived.has_probe {
             path.mtu.probe_arrived();
         }
         path.has_answered = true;
         self.delivery.arrived(now, arrived.bytes);
-        let sample = self.delivery.sample(now, &newest.departure, path.round_trip.shortest_us());
-        self.loss.arrived(now, arrived, &path.round_trip, self.sending.has_gap());
+        let sample = self.delivery.sample(now, &newest.departure, path.rtt.shortest_us());
+        self.loss.arrived(now, arrived, &path.rtt, self.sending.has_gap());
         self.search(now);
         let arrival = Arrival {
             now,
@@ -213,7 +213,7 @@ impl Transmitter {
     }
 
     fn search(&mut self, now: u64) {
-        let found = self.loss.search(now, &mut self.sending, &self.path.round_trip);
+        let found = self.loss.search(now, &mut self.sending, &self.path.rtt);
         self.timers.search_at = found.next_at;
         self.lost_bytes += found.lost_bytes;
         if found.has_lost_probe {
@@ -232,7 +232,7 @@ impl Transmitter {
         self.owes_probe = false;
         // The first comes after the timeout, the others after twice that: no further doubling, so that a path that
         // comes back is found soon.
-        let retransmit_at = Some(now + 2 * self.path.round_trip.timeout_us());
+        let retransmit_at = Some(now + 2 * self.path.rtt.timeout_us());
         self.timers = Timers { retransmit_at, ..Timers::default() };
         Ok(())
     }
@@ -242,8 +242,8 @@ impl Transmitter {
             (self.timers.retransmit_at, self.timers.probe_at) = (None, None);
             return;
         }
-        let retransmit_at = now + self.path.round_trip.timeout_us();
-        let probe_at = now + self.path.round_trip.probe_us(self.sending.packets_in_flight());
+        let retransmit_at = now + self.path.rtt.timeout_us();
+        let probe_at = now + self.path.rtt.probe_us(self.sending.packets_in_flight());
         self.timers.retransmit_at = Some(retransmit_at);
         self.timers.probe_at = (probe_at < retransmit_at && self.timeouts == 0).then_some(probe_at);
     }
@@ -304,8 +304,8 @@ impl Transmitter {
         }
         let departure = self.delivery.depart(now, self.sending.bytes_in_flight());
         let sequence = self.sending.cut(payload_bytes_max, padding, departure);
-        let probe_at = now + path.round_trip.probe_us(self.sending.packets_in_flight());
-        let retransmit_at = *self.timers.retransmit_at.get_or_insert(now + path.round_trip.timeout_us());
+        let probe_at = now + path.rtt.probe_us(self.sending.packets_in_flight());
+        let retransmit_at = *self.timers.retransmit_at.get_or_insert(now + path.rtt.timeout_us());
         // After a probe the answer is awaited: another packet is no reason for another probe.
         let may_probe = self.timers.probe_at.is_some() || self.sending.packets_in_flight() == 1;
         self.timers.probe_at =
@@ -327,7 +327,7 @@ impl Transmitter {
 impl PathModel {
     fn new(now: u64, remote: SocketAddr) -> Self {
         Self {
-            round_trip: RoundTrip::default(),
+            rtt: RoundTrip::default(),
             congestion: Congestion::new(now),
             pacer: Pacer::new(now),
             mtu: Mtu::new(remote),

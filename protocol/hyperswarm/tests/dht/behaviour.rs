@@ -1,7 +1,7 @@
 //! `fixtures/swarm/behaviour.json`: what a JavaScript node answers to normal and to odd datagrams. A node of ours, at the
 //! same address and knowing the same nodes, must answer with the same bytes; only tokens are each node's own.
 
-use libvms_hyperswarm::dht::{
+use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Message, Mode, Node, NodeId, Reply, Request, Response, Settings, Socket,
 };
 
@@ -100,7 +100,7 @@ pub(crate) fn response(request: &Request, to: Address, id: Option<NodeId>, close
 fn without_token(bytes: &[u8]) -> Vec<u8> {
     match Message::decode(bytes).expect("a message") {
         Message::Response(response) => {
-            let token = response.token.map(|_| libvms_hyperswarm::dht::Token([0; 32]));
+            let token = response.token.map(|_| libvms_hyperswarm::dht_rpc::Token([0; 32]));
             Response { token, ..response }.encode()
         }
         Message::Request(request) => request.encode(),

@@ -2,13 +2,16 @@
 
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::announce::{Announcement, Destination, Purpose};
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
-use libvms_hyperswarm::dht::holepunch::{HolepunchError, HolepunchPayload, NONCE_BYTES, PunchSecrets};
-use libvms_hyperswarm::dht::payload::{HandshakePayload, PayloadError};
-use libvms_hyperswarm::dht::record::{LookupReply, PeerRecord, peer_target};
-use libvms_hyperswarm::dht::{Address, Command, Message, NodeId, Target, Token, namespaces};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Message, NodeId, Target, Token};
+use libvms_hyperswarm::hyperdht::announce::{Announcement, Destination, Purpose};
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, PayloadError};
+use libvms_hyperswarm::hyperdht::holepunch::payload::{
+    HolepunchError, HolepunchPayload, NONCE_BYTES, PunchSecrets,
+};
+use libvms_hyperswarm::hyperdht::namespaces;
+use libvms_hyperswarm::hyperdht::record::{LookupReply, PeerRecord, peer_target};
 use proptest::prelude::*;
 use serde_json::Value;
 

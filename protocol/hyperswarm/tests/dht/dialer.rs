@@ -1,13 +1,15 @@
 //! Attempts to connect, among relays that lie.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::dialer::{DialAction, DialError, Dialed, Dialer, Way};
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, Mode};
-use libvms_hyperswarm::dht::listener::Reach;
-use libvms_hyperswarm::dht::noise::Responder;
-use libvms_hyperswarm::dht::payload::{HandshakePayload, HolepunchRelays, RelayRoute, UdxStream};
-use libvms_hyperswarm::dht::{Address, Answer, Command, QuerySpec, RequestSpec, Socket};
+use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, QuerySpec, RequestSpec, Socket};
+use libvms_hyperswarm::hyperdht::client::{DialAction, DialError, Dialed, Dialer, Way};
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::handshake_payload::{
+    HandshakePayload, HolepunchRelays, RelayRoute, UdxStream,
+};
+use libvms_hyperswarm::hyperdht::noise::Responder;
+use libvms_hyperswarm::hyperdht::server::Reach;
 use proptest::prelude::*;
 
 use super::codecs::address;

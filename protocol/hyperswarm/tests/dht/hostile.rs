@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use libvms_hypercore::encoding::Writer;
-use libvms_hyperswarm::dht::{
-    Action, Address, Command, ErrorCode, Message, MessageError, NodeId, Patience, QuerySpec, Request,
-    RequestSpec, Socket, Target, Token,
+use libvms_hyperswarm::dht_rpc::{
+    Action, Address, Command, ErrorCode, Message, MessageError, NodeId, QuerySpec, Request, RequestSpec,
+    RetryPolicy, Socket, Target, Token,
 };
 use proptest::prelude::*;
 
@@ -166,7 +166,7 @@ fn large_answers_to_forged_senders_stop_soon() {
         while let Some(action) = lone.node.poll() {
             match action {
                 Action::Request(incoming) => {
-                    let reply = libvms_hyperswarm::dht::Reply::found(Some(vec![1; 1_000]));
+                    let reply = libvms_hyperswarm::dht_rpc::Reply::found(Some(vec![1; 1_000]));
                     lone.node.reply(lone.now, incoming.handle, reply);
                 }
                 Action::Send { bytes, .. } => sent += bytes.len(),
@@ -277,7 +277,8 @@ fn what_is_no_message_has_no_effect() {
 fn thousands_of_requests_are_refused_instead_of_kept() {
     let mut lone = Lone::new(|_| {});
     for number in 0..5_000 {
-        let spec = RequestSpec { patience: Patience::ONCE, ..RequestSpec::new(node(number), Command::PING) };
+        let spec =
+            RequestSpec { patience: RetryPolicy::ONCE, ..RequestSpec::new(node(number), Command::PING) };
         lone.node.start_request(lone.now, spec);
     }
     assert_eq!(lone.sent().len(), 80, "the rate of the first 0.75 seconds");

@@ -1,6 +1,6 @@
 //! What nodes do by themselves: who becomes a part of the network, and who stays a guest.
 
-use libvms_hyperswarm::dht::{Action, Address, Command, Mode, QuerySpec, Standing};
+use libvms_hyperswarm::dht_rpc::{Action, Address, Command, Mode, NodeStatus, QuerySpec};
 
 use super::world::{Wall, World};
 
@@ -21,12 +21,15 @@ fn an_open_node_becomes_persistent_after_twenty_minutes() {
     let index = world.join_as(Mode::Adaptive, Wall::None, &bootstrap, |_| {});
     world.run(10_000);
     // It knows soon that nothing shields it, and is found by nobody yet.
-    assert_eq!(world.hosts[index].node.standing(), Standing { address: None, is_firewalled: false });
+    assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: false });
     world.run(19 * MINUTE);
     assert_eq!(world.hosts[index].node.id(), None);
     world.run(2 * MINUTE);
     let address = world.hosts[index].address;
-    assert_eq!(world.hosts[index].node.standing(), Standing { address: Some(address), is_firewalled: false });
+    assert_eq!(
+        world.hosts[index].node.standing(),
+        NodeStatus { address: Some(address), is_firewalled: false }
+    );
     world.run(MINUTE);
     let target = world.hosts[index].node.id().expect("persistent").into();
     let (outcome, _, _) = world.lookup(3, QuerySpec::new(target, Command::FIND_NODE));
@@ -40,7 +43,7 @@ fn a_node_behind_a_firewall_stays_a_guest_and_finds_what_it_looks_for() {
         settings.persistent_after_ms = MINUTE;
     });
     world.run(30 * MINUTE);
-    assert_eq!(world.hosts[index].node.standing(), Standing { address: None, is_firewalled: true });
+    assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: true });
     let target = world.target();
     let (outcome, _, _) = world.lookup(index, QuerySpec::new(target, Command::FIND_NODE));
     let found: Vec<Address> = outcome.closest.iter().map(|answer| answer.from).collect();
@@ -56,7 +59,7 @@ fn an_ephemeral_node_stays_a_guest_though_it_could_be_reached() {
         settings.persistent_after_ms = MINUTE;
     });
     world.run(10 * MINUTE);
-    assert_eq!(world.hosts[index].node.standing(), Standing { address: None, is_firewalled: false });
+    assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: false });
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn persistent_nodes_that_do_not_know_their_addresses_learn_them_from_each_other(
 #[test]
 fn a_node_that_slept_looks_around_again_and_is_a_guest_again() {
     let (mut world, bootstrap) = network(20);
-    let change = |settings: &mut libvms_hyperswarm::dht::Settings| settings.persistent_after_ms = MINUTE;
+    let change = |settings: &mut libvms_hyperswarm::dht_rpc::Settings| settings.persistent_after_ms = MINUTE;
     let index = world.join_as(Mode::Adaptive, Wall::None, &bootstrap, change);
     world.run(2 * MINUTE);
     assert!(world.hosts[index].node.id().is_some());

@@ -1,12 +1,12 @@
 //! A server that is shaken hands with by the honest, the odd and the hostile.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::listener::{Approach, Heard, Ignored, Listener, Reach};
-use libvms_hyperswarm::dht::noise::{Initiator, StreamKeys};
-use libvms_hyperswarm::dht::payload::{HandshakePayload, UdxStream};
-use libvms_hyperswarm::dht::router::{Arrival, Content, Path};
-use libvms_hyperswarm::dht::{Address, Target};
+use libvms_hyperswarm::dht_rpc::{Address, Target};
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
+use libvms_hyperswarm::hyperdht::noise::{Initiator, StreamKeys};
+use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Path};
+use libvms_hyperswarm::hyperdht::server::{Approach, Heard, Ignored, Listener, Reach};
 use proptest::prelude::*;
 
 use super::codecs::address;
@@ -182,7 +182,7 @@ fn numbers_of_handshakes_are_small_and_used_again() {
 #[test]
 fn a_server_tells_how_it_is_reached() {
     let local: Vec<Address> = vec![address("192.168.0.2:49737")];
-    let route = |last: u8| libvms_hyperswarm::dht::payload::RelayRoute {
+    let route = |last: u8| libvms_hyperswarm::hyperdht::handshake_payload::RelayRoute {
         relay: address(&format!("30.0.0.{last}:1")),
         peer: address("40.0.0.1:5"),
     };

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::command::Firewall;
-use libvms_hyperswarm::dht::dialer::{DialError, Dialed, Way};
-use libvms_hyperswarm::dht::hyperdht::{DialId, Event, HyperDht, PunchId, Welcome};
-use libvms_hyperswarm::dht::listener::{Accepted, Approach};
-use libvms_hyperswarm::dht::node::{Mode, Settings};
-use libvms_hyperswarm::dht::puncher::{PunchError, Punched};
-use libvms_hyperswarm::dht::record::peer_target;
-use libvms_hyperswarm::dht::{Address, Command, Message, Socket, Target};
+use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Socket, Target};
+use libvms_hyperswarm::hyperdht::client::{DialError, Dialed, Way};
+use libvms_hyperswarm::hyperdht::command::Firewall;
+use libvms_hyperswarm::hyperdht::holepunch::puncher::{PunchError, Punched};
+use libvms_hyperswarm::hyperdht::node::{AcceptPolicy, DialId, Event, HyperDht, PunchId};
+use libvms_hyperswarm::hyperdht::record::peer_target;
+use libvms_hyperswarm::hyperdht::server::{Accepted, Approach};
 
 use super::codecs::address;
 
@@ -214,12 +214,12 @@ impl Network {
                     result.expect("the query succeeds");
                     machine.done += 1;
                 }
-                Event::Bootstrapped { .. } | Event::StandingChanged(_) => {}
+                Event::Bootstrapped { .. } | Event::StatusChanged(_) => {}
             }
         }
     }
 
-    fn listen(&mut self, number: usize, key: &SecretKey, welcome: Welcome) {
+    fn listen(&mut self, number: usize, key: &SecretKey, welcome: AcceptPolicy) {
         self.machines[number].dht.listen(self.now, key, welcome);
         self.run(3_000);
     }
@@ -269,7 +269,7 @@ fn assert_match(dialed: &Dialed, accepted: &Accepted) {
 fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
     let mut network = Network::new(12);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     assert_eq!(network.machines[server].relays.len(), 3);
     let dial = network.dial(client, &key(101), &key(100), &[]);
     let started = network.now;
@@ -293,7 +293,7 @@ fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
 fn a_second_connection_needs_no_lookup_and_one_after_everything_has_changed_is_hardly_slower() {
     let mut network = Network::new(16);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let (first, searched) = cost(&mut network, client);
     assert!(searched > 0);
     let (second, searched) = cost(&mut network, client);
@@ -318,7 +318,7 @@ fn a_second_connection_needs_no_lookup_and_one_after_everything_has_changed_is_h
 fn a_server_that_can_be_reached_is_connected_to_directly() {
     let mut network = Network::new(8);
     let client = network.guest();
-    network.listen(3, &key(100), Welcome::Everybody);
+    network.listen(3, &key(100), AcceptPolicy::Everybody);
     let dial = network.dial(client, &key(101), &key(100), &[]);
     let dialed = network.result(client, dial).expect("the peer answers");
     assert_eq!(dialed.way, Way::Connect(Socket::Client, network.machines[3].server));
@@ -337,7 +337,7 @@ fn a_server_that_can_be_reached_is_connected_to_directly() {
 fn a_guest_that_can_be_reached_needs_no_relay_to_be_connected_to() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest_behind(Firewall::Open), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let dial = network.dial(client, &key(101), &key(100), &[]);
     let dialed = network.result(client, dial).expect("the peer answers");
     assert_eq!(dialed.way, Way::Connect(Socket::Client, network.machines[server].server));
@@ -347,7 +347,7 @@ fn a_guest_that_can_be_reached_needs_no_relay_to_be_connected_to() {
 fn a_client_that_can_be_reached_waits_for_the_server() {
     let mut network = Network::new(8);
     let server = network.guest();
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let dial = network.dial(5, &key(101), &key(100), &[]);
     let dialed = network.result(5, dial).expect("the peer answers");
     assert_eq!(dialed.way, Way::Await);
@@ -361,7 +361,7 @@ fn peers_of_a_topic_find_each_other_until_they_leave() {
     let mut network = Network::new(12);
     let topic = Target([0x77; 32]);
     let (first, second) = (network.guest(), network.guest());
-    network.listen(first, &key(100), Welcome::Everybody);
+    network.listen(first, &key(100), AcceptPolicy::Everybody);
     let relays = network.machines[first].relays.clone();
     let now = network.now;
     network.machines[first].dht.announce(now, topic, relays, &key(100));
@@ -388,7 +388,7 @@ fn a_peer_that_does_not_exist_is_not_found_and_one_that_is_gone_does_not_answer(
     let (server, client) = (network.guest(), network.guest());
     let dial = network.dial(client, &key(101), &key(99), &[]);
     assert_eq!(network.result(client, dial), Err(DialError::NotFound));
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     network.machines[server].is_down = true;
     let dial = network.dial(client, &key(101), &key(100), &[]);
     assert_eq!(network.result(client, dial), Err(DialError::NoAnswer));
@@ -398,7 +398,7 @@ fn a_peer_that_does_not_exist_is_not_found_and_one_that_is_gone_does_not_answer(
 fn a_server_that_stops_is_forgotten_by_its_relays() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let now = network.now;
     network.machines[server].dht.stop(now, &key(100).public_key());
     network.run(3_000);
@@ -411,7 +411,7 @@ fn a_server_that_stops_is_forgotten_by_its_relays() {
 fn a_peer_that_is_not_welcome_does_not_learn_that_there_is_a_server() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::AllBut(BTreeSet::from([key(66).public_key()])));
+    network.listen(server, &key(100), AcceptPolicy::AllBut(BTreeSet::from([key(66).public_key()])));
     for (local, is_welcome) in [(key(66), false), (key(100), false), (key(101), true)] {
         let dial = network.dial(client, &local, &key(100), &[]);
         assert_eq!(network.result(client, dial).is_ok(), is_welcome, "{:?}", local.public_key());
@@ -423,7 +423,7 @@ fn a_peer_that_is_not_welcome_does_not_learn_that_there_is_a_server() {
 fn a_server_finds_other_relays_when_its_own_are_lost() {
     let mut network = Network::new(12);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let before = network.machines[server].relays.clone();
     for machine in &mut network.machines {
         machine.is_down = before.contains(&machine.server);
@@ -444,7 +444,7 @@ fn a_server_finds_other_relays_when_its_own_are_lost() {
 fn a_server_is_found_for_hours() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest(), network.guest());
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     for _ in 0..4 {
         network.run(30 * 60_000);
         let dial = network.dial(client, &key(101), &key(100), &[]);
@@ -459,7 +459,7 @@ fn punch(here: Firewall, there: Firewall) -> (Network, Result<Punched, PunchErro
     let mut network = Network::new(12);
     let (server, client) = (network.guest_behind(there), network.guest_behind(here));
     assert_eq!((server, client), (12, 13));
-    network.listen(server, &key(100), Welcome::Everybody);
+    network.listen(server, &key(100), AcceptPolicy::Everybody);
     let dial = network.dial(client, &key(101), &key(100), &[]);
     let dialed = network.result(client, dial).expect("the peer answers");
     let (started, now) = (network.now, network.now);

@@ -2,7 +2,7 @@
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::wire::capability::HandshakeHash;
-use libvms_hyperswarm::dht::noise::{
+use libvms_hyperswarm::hyperdht::noise::{
     FIRST_OVERHEAD_BYTES, Initiator, NoiseError, Responder, SECOND_OVERHEAD_BYTES, StreamKeys,
 };
 use proptest::prelude::*;

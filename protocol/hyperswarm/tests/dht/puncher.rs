@@ -1,9 +1,9 @@
 //! Punching with somebody who lies, guesses or floods. That it works among the honest stands in `network.rs`.
 
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::holepunch::{HolepunchPayload, PunchSecrets};
-use libvms_hyperswarm::dht::puncher::{PunchAction, PunchError, Puncher};
-use libvms_hyperswarm::dht::{Address, Answer, Command, RequestSpec, Socket};
+use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, RequestSpec, Socket};
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::holepunch::payload::{HolepunchPayload, PunchSecrets};
+use libvms_hyperswarm::hyperdht::holepunch::puncher::{PunchAction, PunchError, Puncher};
 use proptest::prelude::*;
 
 use super::codecs::address;

@@ -1,6 +1,6 @@
 //! Queries in a virtual network: what they find, what they store, and how little dead nodes cost them.
 
-use libvms_hyperswarm::dht::{
+use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Commit, QueryError, QueryOutcome, QuerySpec, RequestError, RequestSpec, Target,
 };
 

@@ -1,8 +1,8 @@
 //! Messages between peers that pass through a node: the reference's hops, and abuse.
 
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
-use libvms_hyperswarm::dht::router::{Arrival, Content, Passing, Path, Router, Verdict, Whereabouts};
-use libvms_hyperswarm::dht::{Address, Command, Forward, Message, Reply, Request, Target};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Forward, Message, Reply, Request, Target};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Passing, Path, Router, Verdict, Whereabouts};
 use proptest::prelude::*;
 
 use super::codecs::address;

@@ -3,8 +3,8 @@
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::wire::Role;
 use libvms_hypercore::wire::capability::HandshakeHash;
-use libvms_hyperswarm::dht::noise::StreamKeys;
-use libvms_hyperswarm::dht::secret::{SecretError, SecretStream};
+use libvms_hyperswarm::hyperdht::noise::StreamKeys;
+use libvms_hyperswarm::hyperdht::secret::{SecretError, SecretStream};
 
 use crate::vector::{array, hex, items, read};
 

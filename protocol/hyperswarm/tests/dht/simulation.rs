@@ -1,7 +1,7 @@
 //! Whole networks: they grow, a third of their nodes goes and others come, they fall apart and heal; queries must find
 //! the closest nodes all the same.
 
-use libvms_hyperswarm::dht::{Command, QuerySpec};
+use libvms_hyperswarm::dht_rpc::{Command, QuerySpec};
 
 use super::world::World;
 

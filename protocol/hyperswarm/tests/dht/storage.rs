@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::announce::{Announcement, Destination, Purpose};
-use libvms_hyperswarm::dht::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, peer_target};
-use libvms_hyperswarm::dht::storage::{Asked, Now, Storage};
-use libvms_hyperswarm::dht::{
-    Address, Command, ErrorCode, Message, NodeId, Reply, Target, Token, namespaces,
-};
+use libvms_hyperswarm::dht_rpc::{Address, Command, ErrorCode, Message, NodeId, Reply, Target, Token};
+use libvms_hyperswarm::hyperdht::announce::{Announcement, Destination, Purpose};
+use libvms_hyperswarm::hyperdht::namespaces;
+use libvms_hyperswarm::hyperdht::record::{LOOKUP_RECORDS_MAX, LookupReply, PeerRecord, peer_target};
+use libvms_hyperswarm::hyperdht::record_store::{Asked, Now, Storage};
 
 use super::codecs::address;
 use crate::vector::{hex, items, read};

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use libvms_hypercore::identity::SecretKey;
-use libvms_hyperswarm::dht::Target;
-use libvms_hyperswarm::dht::hyperdht::HyperDht;
-use libvms_hyperswarm::dht::listener::{Listener, Reach};
-use libvms_hyperswarm::dht::node::{Mode, Settings};
-use libvms_hyperswarm::dht::noise::Initiator;
-use libvms_hyperswarm::dht::payload::{HandshakePayload, UdxStream};
-use libvms_hyperswarm::dht::router::{Arrival, Content, Path};
+use libvms_hyperswarm::dht_rpc::Target;
+use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
+use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
+use libvms_hyperswarm::hyperdht::node::HyperDht;
+use libvms_hyperswarm::hyperdht::noise::Initiator;
+use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Path};
+use libvms_hyperswarm::hyperdht::server::{Listener, Reach};
 
 use super::codecs::address;
 

@@ -3,10 +3,10 @@
 use libvms_hypercore::encoding::{Reader, Writer};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::SecretKey;
-use libvms_hyperswarm::dht::mutable::{MutableItem, MutablePut, VALUE_BYTES_MAX};
-use libvms_hyperswarm::dht::record::peer_target;
-use libvms_hyperswarm::dht::storage::{Asked, Now, Storage};
-use libvms_hyperswarm::dht::{Command, ErrorCode, NodeId, Reply, Target, Token};
+use libvms_hyperswarm::dht_rpc::{Command, ErrorCode, NodeId, Reply, Target, Token};
+use libvms_hyperswarm::hyperdht::mutable::{MutableItem, MutablePut, VALUE_BYTES_MAX};
+use libvms_hyperswarm::hyperdht::record::peer_target;
+use libvms_hyperswarm::hyperdht::record_store::{Asked, Now, Storage};
 
 use super::codecs::address;
 

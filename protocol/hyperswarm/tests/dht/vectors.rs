@@ -3,8 +3,8 @@
 use std::net::SocketAddrV4;
 
 use libvms_hypercore::encoding::{Reader, Writer};
-use libvms_hyperswarm::dht::message::MessageError;
-use libvms_hyperswarm::dht::{
+use libvms_hyperswarm::dht_rpc::message::MessageError;
+use libvms_hyperswarm::dht_rpc::{
     Address, Command, ErrorCode, Message, NodeId, Observed, Request, Response, Sampler, Target, Token,
 };
 use serde_json::Value;

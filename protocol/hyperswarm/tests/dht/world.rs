@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use libvms_hyperswarm::dht::{
+use libvms_hyperswarm::dht_rpc::{
     Action, Address, Message, Mode, Node, NodeId, QueryId, QueryOutcome, QuerySpec, Reply, Settings, Target,
 };
 
 use crate::vector::Dice;
 
-pub(crate) type Socket = libvms_hyperswarm::dht::Socket;
+pub(crate) type Socket = libvms_hyperswarm::dht_rpc::Socket;
 
 const SERVER_PORT: u16 = 49_737;
 /// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::command::Firewall;
-use libvms_hyperswarm::dht::envelope::{HandshakeEnvelope, Mode};
-use libvms_hyperswarm::dht::noise::Initiator;
-use libvms_hyperswarm::dht::payload::{HandshakePayload, UdxStream};
-use libvms_hyperswarm::dht::record::peer_target;
-use libvms_hyperswarm::dht::{Address, Command, Message, Request};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Request};
+use libvms_hyperswarm::hyperdht::command::Firewall;
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
+use libvms_hyperswarm::hyperdht::noise::Initiator;
+use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::swarm::TopicKey;
 use libvms_hyperswarm::swarm::node::Closed;
 use libvms_hyperswarm::udx::Packet;

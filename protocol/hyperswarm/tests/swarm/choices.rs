@@ -2,10 +2,10 @@
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::wire::Role;
-use libvms_hyperswarm::dht::Address;
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::dialer::DialError;
-use libvms_hyperswarm::dht::puncher::PunchError;
+use libvms_hyperswarm::dht_rpc::Address;
+use libvms_hyperswarm::hyperdht::client::DialError;
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::holepunch::puncher::PunchError;
 use libvms_hyperswarm::swarm::node::DialFailure;
 use libvms_hyperswarm::swarm::{Action, Admission, ConnectionId, Roles, Settings, Swarm, TopicKey};
 use proptest::prelude::*;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hyperswarm::dht::record::LookupReply;
-use libvms_hyperswarm::dht::{Address, Command, Message, Target};
+use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Target};
+use libvms_hyperswarm::hyperdht::record::LookupReply;
 
 /// One lookup of one host.
 pub(crate) struct Lookup {

@@ -1,7 +1,7 @@
 //! Whole nodes that meet under topics, lose each other, and meet again.
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hyperswarm::dht::hyperdht::HyperDht;
+use libvms_hyperswarm::hyperdht::node::HyperDht;
 use libvms_hyperswarm::swarm::node::{Closed, Settings};
 use libvms_hyperswarm::swarm::{Roles, TopicKey};
 use libvms_hyperswarm::udx::CloseReason;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use libvms_hyperswarm::dht::{Address, Socket};
+use libvms_hyperswarm::dht_rpc::{Address, Socket};
 
 /// How long a router lets answers in.
 const OPEN_MS: u64 = 30_000;

@@ -3,8 +3,8 @@
 //! `SEEDS=100 cargo test -p libvms-protocol --test protocol swarm::routers -- --nocapture` tries more seeds than usual and
 //! prints how long it takes.
 
-use libvms_hyperswarm::dht::command::{Firewall, PeerError};
-use libvms_hyperswarm::dht::puncher::PunchError;
+use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
+use libvms_hyperswarm::hyperdht::holepunch::puncher::PunchError;
 use libvms_hyperswarm::swarm::node::DialFailure;
 use libvms_hyperswarm::swarm::{Roles, TopicKey};
 

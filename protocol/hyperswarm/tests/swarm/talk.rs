@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hyperswarm::dht::noise::StreamKeys;
+use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use libvms_hyperswarm::swarm::node::{Closed, DialFailure, Event};
 use libvms_hyperswarm::swarm::{ConnectionId, SwarmNode, TopicKey};
 
@@ -74,7 +74,7 @@ impl Talks {
             Event::ShutDown => self.is_shut_down = true,
             // The world opens and closes sockets.
             Event::OpenSocket(_) | Event::CloseSocket(_) => {}
-            Event::Bootstrapped { .. } | Event::StandingChanged(_) => {}
+            Event::Bootstrapped { .. } | Event::StatusChanged(_) => {}
         }
     }
 

@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hyperswarm::dht::envelope::{self, HandshakeEnvelope};
-use libvms_hyperswarm::dht::{Address, Message, Mode, Socket, Target};
+use libvms_hyperswarm::dht_rpc::{Address, Message, Mode, Socket, Target};
+use libvms_hyperswarm::hyperdht::envelope::{self, HandshakeEnvelope};
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode, TopicKey};
-use libvms_hyperswarm::{dht, udx};
+use libvms_hyperswarm::{dht_rpc, udx};
 
 use super::lookup::Lookup;
 use super::router::{Ports, Router};
@@ -272,7 +272,7 @@ impl World {
         // The first two nodes are those by which all others begin.
         let bootstrap = self.hosts.iter().take(2).map(|host| host.address).collect();
         let mut settings = Settings {
-            dht: dht::Settings { mode, ..dht::Settings::new(bootstrap, SERVER_PORT) },
+            dht: dht_rpc::Settings { mode, ..dht_rpc::Settings::new(bootstrap, SERVER_PORT) },
             swarm: swarm::Settings::default(),
             streams: udx::Settings { keepalive: Some(Duration::from_secs(5)), ..udx::Settings::default() },
             local_addresses: vec![],

@@ -293,7 +293,7 @@ fn a_stream_that_awaits_its_remote_listens_to_one_stranger_at_a_time() {
     let stranger = Path::of(([203, 0, 113, 9], 1).into());
     endpoint.receive(Duration::ZERO, stranger, &packet(DATA, 5, 0, 0, b"evil"));
     endpoint.receive(Duration::ZERO, path(0), &packet(DATA, 5, 0, 0, b"good"));
-    assert_eq!(endpoint.poll_event(), Some((5, Event::Knocked(stranger))));
+    assert_eq!(endpoint.poll_event(), Some((5, Event::IncomingPath(stranger))));
     endpoint.refuse(5).expect("a stream");
     assert_eq!((events(&mut endpoint), endpoint.readable_bytes(5)), (vec![], 0));
     // What a second stranger has sent is not the remote's either.

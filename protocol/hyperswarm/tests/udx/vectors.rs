@@ -303,7 +303,7 @@ fn data_that_comes_before_the_connection_is_taken_and_acknowledged_then() {
     let mut ours = Player::unconnected(B, Firewall::Open);
     ours.receive(3, &packets(&scenario, "A>B")[0].1);
     assert_eq!((&ours.read[..], ours.sent.len()), (&b"early"[..], 0));
-    assert_eq!(ours.events[0], Event::Knocked(remote()));
+    assert_eq!(ours.events[0], Event::IncomingPath(remote()));
     ours.wait_until(122);
     ours.connect();
     assert_eq!(ours.sent, sent(&scenario, "B>A"));

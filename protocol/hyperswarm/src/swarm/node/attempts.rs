@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::connections::Connection;
 use super::{Closed, Dial, DialFailure, Event, INCOMING_MAX, SwarmNode, millis, number, socket};
-use crate::dht::dialer::{DialError, Dialed, Way};
-use crate::dht::hyperdht::{DialId, PunchId};
-use crate::dht::listener::{Accepted, Approach, FIRST_PACKET_MS};
-use crate::dht::puncher::{PunchError, Punched};
-use crate::dht::{Address, Socket};
+use crate::dht_rpc::{Address, Socket};
+use crate::hyperdht::client::{DialError, Dialed, Way};
+use crate::hyperdht::holepunch::puncher::{PunchError, Punched};
+use crate::hyperdht::node::{DialId, PunchId};
+use crate::hyperdht::server::{Accepted, Approach, FIRST_PACKET_MS};
 use crate::swarm::{Admission, ConnectionId};
 use crate::udx::{Firewall, Path};
 use libvms_hypercore::identity::PublicKey;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::super::ConnectionId;
-use crate::dht::dialer::Dialed;
-use crate::dht::noise::StreamKeys;
-use crate::dht::secret;
+use crate::hyperdht::client::Dialed;
+use crate::hyperdht::noise::StreamKeys;
+use crate::hyperdht::secret;
 use libvms_hypercore::wire::Role;
 use libvms_hypercore::wire::frame::FRAME_PREFIX_BYTES;
 

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::dht::Socket;
-use crate::dht::command::PeerError;
-use crate::dht::dialer::DialError;
-use crate::dht::node::Standing;
-use crate::dht::noise::StreamKeys;
-use crate::dht::puncher::PunchError;
+use crate::dht_rpc::Socket;
+use crate::dht_rpc::node::NodeStatus;
+use crate::hyperdht::client::DialError;
+use crate::hyperdht::command::PeerError;
+use crate::hyperdht::holepunch::puncher::PunchError;
+use crate::hyperdht::noise::StreamKeys;
 use crate::swarm::{ConnectionId, TopicKey};
 use crate::udx::CloseReason;
 use libvms_hypercore::identity::PublicKey;
@@ -76,7 +76,7 @@ pub enum Event {
         nodes: usize,
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
-    StandingChanged(Standing),
+    StatusChanged(NodeStatus),
     /// Open a socket of that number, which is [`Socket::Puncher`] of it.
     OpenSocket(u32),
     /// Close it.

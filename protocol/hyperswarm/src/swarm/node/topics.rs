@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Event, Server, SwarmNode, millis};
-use crate::dht::hyperdht::Welcome;
-use crate::dht::node::QueryOutcome;
-use crate::dht::{Address, Target};
+use crate::dht_rpc::node::QueryOutcome;
+use crate::dht_rpc::{Address, Target};
+use crate::hyperdht::node::AcceptPolicy;
 use crate::swarm::{Roles, TopicKey};
 
 impl SwarmNode {
@@ -18,7 +18,7 @@ impl SwarmNode {
                 self.glance(now, topic, roles);
                 self.server = Server::Starting { waiting: vec![(topic, roles)] };
                 let banned = self.swarm.banned_peers().copied().collect();
-                self.dht.listen(millis(now), &self.key, Welcome::AllBut(banned));
+                self.dht.listen(millis(now), &self.key, AcceptPolicy::AllBut(banned));
             }
             Server::Starting { waiting } => {
                 waiting.push((topic, roles));
@@ -36,7 +36,7 @@ impl SwarmNode {
     pub(super) fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
         if roles.client {
             let query = self.dht.lookup(millis(now), Target(topic));
-            self.glances.insert(query, topic);
+            self.prelookups.insert(query, topic);
         }
     }
 
@@ -50,10 +50,10 @@ impl SwarmNode {
             self.dht.cancel_query(query);
             self.lookups.remove(&query);
         }
-        let glances = self.glances.iter().filter(|(_, other)| *other == topic);
-        for query in glances.map(|(query, _)| *query).collect::<Vec<_>>() {
+        let prelookups = self.prelookups.iter().filter(|(_, other)| *other == topic);
+        for query in prelookups.map(|(query, _)| *query).collect::<Vec<_>>() {
             self.dht.cancel_query(query);
-            self.glances.remove(&query);
+            self.prelookups.remove(&query);
         }
         self.swarm.refreshed(millis(now), topic);
     }

@@ -1,7 +1,7 @@
 //! What a stream writes: the one next datagram, of all that could be said.
 
 use crate::udx::packet::{Header, Kind};
-use crate::udx::sending::Sent;
+use crate::udx::send_buffer::Sent;
 use crate::udx::sequence::Sequence;
 
 use super::Stream;
@@ -32,7 +32,7 @@ impl Stream {
             self.window_heartbeats += u32::from(self.transmitter.is_window_closed());
             self.unanswered_heartbeats += 1;
             self.header(Kind::HEARTBEAT).write(datagram);
-        } else if self.owed.is_due(now) {
+        } else if self.delayed_ack.is_due(now) {
             self.write_state(Kind::STATE, datagram);
         } else {
             return None;
@@ -54,7 +54,7 @@ impl Stream {
         self.transmitter.sending.write_payload(sent, datagram);
         // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
         if !self.receiving.has_gaps() {
-            self.owed.settle();
+            self.delayed_ack.settle();
         }
         self.advertised = header.window;
     }
@@ -67,7 +67,7 @@ impl Stream {
             datagram.extend_from_slice(&start.to_le_bytes());
             datagram.extend_from_slice(&end.to_le_bytes());
         }
-        self.owed.settle();
+        self.delayed_ack.settle();
         self.advertised = header.window;
     }
 

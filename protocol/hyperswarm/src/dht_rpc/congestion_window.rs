@@ -1,0 +1,83 @@
+//! How many requests a node sends at once: [`CongestionWindow`].
+//!
+//! At most 80 in 0.75 seconds and 160 in 3 seconds stay unanswered: an answer makes room again, so a live network is
+//! queried quickly and a dead or hostile one is not flooded. Source of the numbers: npm dht-rpc (`lib/io.js`).
+
+/// How long one slot counts.
+const SLOT_MS: u64 = 750;
+/// Unanswered requests of one slot.
+const SLOT_MAX: u32 = 80;
+/// Unanswered requests of all four slots.
+const TOTAL_MAX: u32 = 160;
+
+/// Counts what was sent in the last four slots.
+#[derive(Debug, Default)]
+pub(crate) struct CongestionWindow {
+    slots: [u32; 4],
+    current: u64,
+}
+
+impl CongestionWindow {
+    /// Whether another request may go out.
+    pub(crate) fn has_room(&mut self, now: u64) -> bool {
+        self.advance(now);
+        self.slots[self.index()] < SLOT_MAX && self.slots.iter().sum::<u32>() < TOTAL_MAX
+    }
+
+    /// A request goes out.
+    pub(crate) fn sent(&mut self, now: u64) {
+        self.advance(now);
+        self.slots[self.index()] += 1;
+    }
+
+    /// An answer came in.
+    pub(crate) fn answered(&mut self, now: u64) {
+        self.advance(now);
+        let index = self.index();
+        self.slots[index] = self.slots[index].saturating_sub(1);
+    }
+
+    /// When the next slot begins, and with it a chance of room.
+    pub(crate) fn next_slot(&self) -> u64 {
+        (self.current + 1) * SLOT_MS
+    }
+
+    fn index(&self) -> usize {
+        (self.current % 4) as usize
+    }
+
+    fn advance(&mut self, now: u64) {
+        let slot = now / SLOT_MS;
+        for _ in 0..slot.saturating_sub(self.current).min(4) {
+            self.current += 1;
+            let index = self.index();
+            self.slots[index] = 0;
+        }
+        self.current = self.current.max(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unanswered_requests_fill_the_window_and_time_or_answers_empty_it() {
+        let mut window = CongestionWindow::default();
+        for _ in 0..80 {
+            assert!(window.has_room(10_000));
+            window.sent(10_000);
+        }
+        assert!(!window.has_room(10_000));
+        window.answered(10_000);
+        assert!(window.has_room(10_000));
+        let next = window.next_slot();
+        for _ in 0..80 {
+            window.sent(next);
+        }
+        assert!(window.has_room(next + SLOT_MS), "159 are unanswered");
+        window.sent(next + SLOT_MS);
+        assert!(!window.has_room(next + SLOT_MS));
+        assert!(window.has_room(next + 4 * SLOT_MS));
+    }
+}

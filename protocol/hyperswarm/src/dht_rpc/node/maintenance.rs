@@ -1,0 +1,338 @@
+//! What a node does by itself: [`Life`].
+//!
+//! ```text
+//! bootstrap     a query for its own id; the first node to answer is asked to send something to the server socket
+//! every 5 s     is it time for one of these?
+//! every 40 s    ask the nodes that were not heard for longest whether they are there
+//! every 5 min   without a query: look for its own id, or for a random one
+//! 20 min        an adaptive node that was there all the time checks whether it is reachable, and becomes persistent
+//! a gap         of 15 s in the ticks: the machine slept; all is to be learned again
+//! ```
+//!
+//! The network check: five nodes are asked through the client socket to answer to the server socket, where nothing can
+//! arrive through a firewall. If enough answers do and agree on the address, there is none.
+
+use crate::dht_rpc::incoming::Socket;
+use crate::dht_rpc::node::client::{Owner, Purpose};
+use crate::dht_rpc::node::{
+    Action, Address, CLOSEST_MAX, Command, Mode, Node, NodeId, Observed, QuerySpec, RequestSpec, RetryPolicy,
+    Sampler, Target,
+};
+
+/// How often a node looks what is to be done.
+const TICK_MS: u64 = 5_000;
+/// A tick that comes so much too late comes after a sleep.
+const SLEEP_MS: u64 = 15_000;
+/// Ticks between two rounds of asking who is there.
+const PING_TICKS: u64 = 8;
+/// Nodes that are asked in a round.
+const PING_COUNT: usize = 5;
+/// A node that queried nothing for so long queries something.
+const REFRESH_MS: u64 = 5 * 60_000;
+/// Ticks between two looks around of a node that knows few.
+const FEW_NODES_TICKS: u64 = 64;
+/// Ticks between two attempts to find anybody at all.
+const NO_NODES_TICKS: u64 = 4;
+/// Hints that a node is gone that are sent between two ticks.
+const HINTS_MAX: usize = 50;
+/// Nodes that a network check asks.
+const CHECK_NODES: usize = 5;
+/// How many of them must answer; of fewer nodes one.
+const CHECK_ANSWERS: usize = 3;
+/// How long a persistent node that does not know its address waits until it asks again.
+const ADDRESS_RETRY_MS: u64 = 60_000;
+/// How many times longer a node must be there after a sleep or a failed check.
+const SETBACK: u64 = 3;
+
+/// Where a node is in its life.
+#[derive(Debug)]
+pub(super) struct Life {
+    next_tick: u64,
+    ticks: u64,
+    bootstrap: Bootstrap,
+    /// When a query was started last.
+    queried_at: u64,
+    refreshes: u64,
+    hints_left: usize,
+    check: Option<Check>,
+    /// When the next network check is due.
+    check_at: u64,
+    is_check_wanted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bootstrap {
+    NotStarted,
+    /// Looking around; whether a node was asked to answer to the server socket.
+    Running {
+        has_probed: bool,
+    },
+    Done,
+}
+
+/// A network check that goes on.
+#[derive(Debug)]
+struct Check {
+    asked: usize,
+    waiting: usize,
+    answered: usize,
+    sampler: Sampler,
+}
+
+impl Life {
+    pub(super) fn new(now: u64, check_at: u64) -> Self {
+        Self {
+            next_tick: now + TICK_MS,
+            ticks: 0,
+            bootstrap: Bootstrap::NotStarted,
+            queried_at: now,
+            refreshes: 0,
+            hints_left: HINTS_MAX,
+            check: None,
+            check_at,
+            is_check_wanted: false,
+        }
+    }
+
+    pub(super) fn next_tick(&self) -> u64 {
+        self.next_tick
+    }
+
+    pub(super) fn query_started(&mut self, now: u64) {
+        self.queried_at = now;
+    }
+
+    pub(super) fn is_bootstrapped(&self) -> bool {
+        self.bootstrap == Bootstrap::Done
+    }
+}
+
+impl Node {
+    /// Looks around for the first time: finds the nodes closest to itself, and whether it can be reached. Ends with
+    /// [`Action::Bootstrapped`].
+    pub fn bootstrap(&mut self, now: u64) {
+        self.life.bootstrap = Bootstrap::Running { has_probed: false };
+        self.begin_query(now, Owner::Bootstrap, QuerySpec::new(self.table.own(), Command::FIND_NODE));
+        self.drive(now);
+    }
+
+    pub(super) fn live(&mut self, now: u64) {
+        if now < self.life.next_tick {
+            return;
+        }
+        if now >= self.life.next_tick + SLEEP_MS {
+            self.wake_up(now);
+        }
+        self.life.next_tick = now + TICK_MS;
+        self.life.ticks += 1;
+        self.life.hints_left = HINTS_MAX;
+        if self.life.ticks.is_multiple_of(PING_TICKS) {
+            self.ping_unheard(now);
+        }
+        self.look_around(now);
+        self.consider_check(now);
+    }
+
+    /// The query that the node began for itself is over.
+    pub(super) fn own_query_ended(&mut self, now: u64, owner: Owner) {
+        if owner == Owner::Bootstrap {
+            self.life.bootstrap = Bootstrap::Done;
+            let nodes = self.table.len();
+            self.actions.push_back(Action::Bootstrapped { nodes });
+            let needs_address = matches!(self.settings.mode, Mode::Persistent { .. }) && self.own.is_none();
+            if std::mem::take(&mut self.life.is_check_wanted) || needs_address {
+                self.start_check(now);
+            }
+        }
+    }
+
+    /// Asks the first node that answers whether something gets through to the server socket.
+    pub(super) fn probe(&mut self, node: Address) {
+        if self.life.bootstrap == (Bootstrap::Running { has_probed: false }) && self.is_firewalled {
+            self.life.bootstrap = Bootstrap::Running { has_probed: true };
+            self.ask(Purpose::Probe, self.nat_test(node));
+        }
+    }
+
+    /// It does: ask more of them, as soon as more are known.
+    pub(super) fn probe_answered(&mut self, now: u64) {
+        if self.life.is_bootstrapped() {
+            self.start_check(now);
+        } else {
+            self.life.is_check_wanted = true;
+        }
+    }
+
+    /// Tells a node that another one that it named is gone.
+    pub(super) fn hint(&mut self, named_by: Address, gone: Address) {
+        if self.life.hints_left > 0 {
+            self.life.hints_left -= 1;
+            let mut value = libvms_hypercore::encoding::Writer::default();
+            gone.encode(&mut value);
+            let spec = RequestSpec::new(named_by, Command::DOWN_HINT);
+            let (value, patience) = (Some(value.finish()), RetryPolicy::ONCE);
+            self.ask(Purpose::Hint, RequestSpec { value, patience, ..spec });
+        }
+    }
+
+    fn ping_unheard(&mut self, now: u64) {
+        for address in self.table.longest_unheard(PING_COUNT, now) {
+            self.ping(Purpose::Alive, address);
+        }
+    }
+
+    /// Queries something where nothing was queried for long.
+    fn look_around(&mut self, now: u64) {
+        let Life { ticks, bootstrap, queried_at, .. } = self.life;
+        if bootstrap != Bootstrap::Done {
+            return;
+        }
+        if self.table.len() == 0 && ticks.is_multiple_of(NO_NODES_TICKS) {
+            return self.bootstrap(now);
+        }
+        // Soon at first, then ever more rarely: nodes that started together find each other without waiting for long.
+        let is_time = ticks.is_multiple_of(FEW_NODES_TICKS) || ticks.is_power_of_two();
+        let has_few = self.table.len() < CLOSEST_MAX;
+        if queried_at + REFRESH_MS <= now || has_few && is_time {
+            self.refresh(now);
+        }
+    }
+
+    /// In turn its own id, so that it knows its neighbours and they know it, and a random one, so that it knows the rest.
+    fn refresh(&mut self, now: u64) {
+        self.life.refreshes += 1;
+        let is_own = self.life.refreshes % 2 == 1;
+        let target = if is_own { self.table.own() } else { Target(self.random.bytes()) };
+        self.begin_query(now, Owner::Refresh, QuerySpec::new(target, Command::FIND_NODE));
+    }
+
+    fn wake_up(&mut self, now: u64) {
+        self.table.forget_times();
+        if self.settings.mode == Mode::Adaptive {
+            self.leave_persistence();
+            self.life.check_at = now + SETBACK * self.settings.persistent_after_ms;
+        }
+        self.bootstrap(now);
+    }
+
+    fn consider_check(&mut self, now: u64) {
+        // A check that could only fail, because nobody has said yet where we are, would set the node back.
+        let knows_host = self.sampler.observed().host().is_some();
+        let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
+        let is_wanted = match self.settings.mode {
+            Mode::Ephemeral => false,
+            Mode::Adaptive => is_due || self.is_at_home_elsewhere(),
+            Mode::Persistent { .. } => is_due,
+        };
+        if is_wanted {
+            self.start_check(now);
+        }
+    }
+
+    /// Whether others see a persistent node at another host than the one it is known under.
+    fn is_at_home_elsewhere(&self) -> bool {
+        let host = self.sampler.observed().host();
+        host.zip(self.own).is_some_and(|(host, own)| host != own.ip())
+    }
+
+    fn start_check(&mut self, now: u64) {
+        if self.life.check.is_some() {
+            return;
+        }
+        if self.is_at_home_elsewhere() {
+            self.leave_persistence();
+        }
+        let mut nodes = self.table.latest(CHECK_NODES);
+        if nodes.len() < CHECK_NODES {
+            nodes.extend(self.settings.bootstrap.iter().take(CHECK_NODES - nodes.len()));
+        }
+        let asked = nodes.into_iter().filter(|node| self.ask(Purpose::Check, self.nat_test(*node))).count();
+        if asked == 0 {
+            return self.check_failed(now);
+        }
+        self.life.check = Some(Check { asked, waiting: asked, answered: 0, sampler: Sampler::default() });
+    }
+
+    /// One of the nodes that were asked has answered to the server socket, or has not.
+    pub(super) fn check_answered(&mut self, now: u64, address: Option<Address>) {
+        let Some(check) = &mut self.life.check else { return };
+        check.waiting -= 1;
+        if let Some(address) = address {
+            check.answered += 1;
+            check.sampler.add(address);
+        }
+        if check.waiting > 0 {
+            return;
+        }
+        let Some(check) = self.life.check.take() else { return };
+        match self.judge(&check) {
+            Some(address) => self.check_passed(now, address),
+            None => self.check_failed(now),
+        }
+    }
+
+    /// The public address of the server socket, if the check shows that it has one.
+    fn judge(&self, check: &Check) -> Option<Address> {
+        let needed = if check.asked < CHECK_NODES { 1 } else { CHECK_ANSWERS };
+        match check.sampler.observed() {
+            Observed::Address(address)
+                if check.answered >= needed
+                    && address.port() == self.settings.server_port
+                    && self.sampler.observed().host() == Some(address.ip()) =>
+            {
+                Some(address)
+            }
+            _ => None,
+        }
+    }
+
+    fn check_passed(&mut self, now: u64, address: Address) {
+        if self.is_firewalled {
+            self.is_firewalled = false;
+            // From now on another socket asks, and others see another port.
+            self.forget_samples();
+        }
+        let is_due = match self.settings.mode {
+            Mode::Ephemeral => false,
+            Mode::Adaptive => self.life.check_at <= now,
+            Mode::Persistent { .. } => true,
+        };
+        if is_due {
+            self.own = Some(address);
+            self.table.rebuild(NodeId::of(&address).into());
+            self.refresh(now);
+        }
+        self.actions.push_back(Action::StatusChanged(self.standing()));
+    }
+
+    fn check_failed(&mut self, now: u64) {
+        self.life.check_at = match self.settings.mode {
+            Mode::Persistent { .. } => now + ADDRESS_RETRY_MS,
+            Mode::Ephemeral | Mode::Adaptive => now + SETBACK * self.settings.persistent_after_ms,
+        };
+    }
+
+    fn leave_persistence(&mut self) {
+        let before = self.standing();
+        self.own = None;
+        self.is_firewalled = true;
+        self.forget_samples();
+        if before != self.standing() {
+            self.actions.push_back(Action::StatusChanged(self.standing()));
+        }
+    }
+
+    fn forget_samples(&mut self) {
+        self.sampler = Sampler::default();
+        self.anonymous_samples = 0;
+        self.table.forget_samples();
+    }
+
+    /// The question for an answer to the server socket. It leaves through the client socket: through the other one it
+    /// would open the firewall that it is to find.
+    fn nat_test(&self, to: Address) -> RequestSpec {
+        let value = Some(self.settings.server_port.to_le_bytes().to_vec());
+        let spec = RequestSpec::new(to, Command::PING_NAT);
+        RequestSpec { value, socket: Some(Socket::Client), patience: RetryPolicy::QUICK, ..spec }
+    }
+}

@@ -1,0 +1,304 @@
+//! The nodes that a node knows: [`Table`].
+//!
+//! 256 rows by the number of leading bits that a node's id has in common with the table's own; a row holds
+//! [`CLOSEST_MAX`] nodes. So a node knows its neighbourhood well and of each far region a sample. A full row takes a
+//! newcomer only when an old node does not answer: old nodes are the ones that stay, and nobody is pushed out by a flood.
+//! No machine gets more than its [`IpQuota`](crate::dht_rpc::ip_quota::IpQuota) of a row or of the table, however many ids it has.
+
+use std::collections::BTreeMap;
+
+use crate::dht_rpc::CLOSEST_MAX;
+use crate::dht_rpc::address::{Address, NodeId, Target};
+use crate::dht_rpc::ip_quota::{OF_TABLE, OF_TWENTY};
+
+/// A node heard so recently is not asked whether it is alive.
+const FRESH_MS: u64 = 60_000;
+/// A node known for so long that a newcomer may challenge it only when it was not heard recently.
+const PROVEN_MS: u64 = 30 * 60_000;
+/// A node that was challenged is left alone for so long.
+const CHALLENGE_PAUSE_MS: u64 = 5_000;
+
+/// The table of one node.
+#[derive(Debug)]
+pub(crate) struct Table {
+    own: Target,
+    rows: BTreeMap<u16, BTreeMap<NodeId, Entry>>,
+    length: usize,
+}
+
+/// A node in the table. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) address: Address,
+    /// When it came into the table.
+    pub(crate) added_at: u64,
+    /// When it last answered.
+    pub(crate) heard_at: u64,
+    /// When it was last asked whether it is alive.
+    pub(crate) challenged_at: u64,
+    /// When it last told us our address.
+    pub(crate) sampled_at: Option<u64>,
+}
+
+/// What becomes of a node that is not in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// There is room.
+    Free,
+    /// If this node of the row does not answer, there is room.
+    Challenge(Address),
+    /// None: the row is full of good nodes, the node's neighbours have their share, or it is the table's own.
+    None,
+}
+
+impl Table {
+    /// An empty table around `own`.
+    pub(crate) fn new(own: Target) -> Self {
+        Self { own, rows: BTreeMap::new(), length: 0 }
+    }
+
+    /// What the table is around.
+    pub(crate) fn own(&self) -> Target {
+        self.own
+    }
+
+    /// How many nodes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The entry of a node.
+    pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
+        self.rows.get_mut(&self.row_of(id))?.get_mut(id)
+    }
+
+    /// Whether the node is in the table.
+    pub(crate) fn contains(&self, id: &NodeId) -> bool {
+        self.rows.get(&self.row_of(id)).is_some_and(|row| row.contains_key(id))
+    }
+
+    /// Whether there is a place for a node that is not in the table yet.
+    pub(crate) fn place_for(&self, id: &NodeId, address: &Address, now: u64) -> Place {
+        let row = self.row_of(id);
+        if row == 256 || !self.has_room(row, address) {
+            return Place::None;
+        }
+        match self.rows.get(&row) {
+            Some(row) if row.len() >= CLOSEST_MAX => weakest(row, now).map_or(Place::None, Place::Challenge),
+            _ => Place::Free,
+        }
+    }
+
+    /// Takes in a node that has just answered, if there is room.
+    pub(crate) fn insert(&mut self, id: NodeId, address: Address, now: u64) -> bool {
+        if self.contains(&id) || self.place_for(&id, &address, now) != Place::Free {
+            return false;
+        }
+        let entry = Entry { address, added_at: now, heard_at: now, challenged_at: 0, sampled_at: None };
+        self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
+        self.length += 1;
+        true
+    }
+
+    /// Removes a node that does not answer.
+    pub(crate) fn remove(&mut self, id: &NodeId) {
+        let row = self.row_of(id);
+        let Some(entries) = self.rows.get_mut(&row) else { return };
+        self.length -= usize::from(entries.remove(id).is_some());
+        if entries.is_empty() {
+            self.rows.remove(&row);
+        }
+    }
+
+    /// The nodes closest to `target`, the closest first, at most `count`.
+    pub(crate) fn closest(&self, target: &Target, count: usize) -> Vec<Address> {
+        // Nodes of the target's own row have more bits in common with it than all others; then come those of the later
+        // rows, which part from it where the table's own id does; then the earlier rows, each farther than the one after.
+        let row = NodeId(self.own.0).distance(target).common_bits();
+        let mut found: Vec<(&NodeId, &Entry)> = Vec::new();
+        found.extend(self.rows.get(&row).into_iter().flatten());
+        if found.len() < count {
+            found.extend(self.rows.range(row + 1..).flat_map(|(_, entries)| entries));
+        }
+        for (_, entries) in self.rows.range(..row).rev() {
+            if found.len() >= count {
+                break;
+            }
+            found.extend(entries);
+        }
+        found.sort_by_cached_key(|(id, _)| id.distance(target));
+        found.into_iter().take(count).map(|(_, entry)| entry.address).collect()
+    }
+
+    /// The nodes that are to be asked whether they are alive: the longest unheard first. Only two when even the first
+    /// of them was heard recently.
+    pub(crate) fn longest_unheard(&self, count: usize, now: u64) -> Vec<Address> {
+        let mut entries: Vec<&Entry> = self.entries().collect();
+        entries.sort_by_key(|entry| entry.heard_at);
+        let is_fresh = entries.first().is_some_and(|entry| entry.heard_at + FRESH_MS > now);
+        entries.iter().take(if is_fresh { 2 } else { count }).map(|entry| entry.address).collect()
+    }
+
+    /// The nodes that came into the table last.
+    pub(crate) fn latest(&self, count: usize) -> Vec<Address> {
+        let mut entries: Vec<&Entry> = self.entries().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.added_at));
+        entries.iter().take(count).map(|entry| entry.address).collect()
+    }
+
+    /// Every node.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+        self.rows.values().flat_map(BTreeMap::values)
+    }
+
+    /// Forgets when nodes were heard, as after a sleep: all of them are to be asked again.
+    pub(crate) fn forget_times(&mut self) {
+        self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.heard_at = 0);
+    }
+
+    /// Forgets which nodes told us our address: all of them may say it again.
+    pub(crate) fn forget_samples(&mut self) {
+        self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.sampled_at = None);
+    }
+
+    /// The same nodes around another id. Of rows that became too full the first to be found stay.
+    pub(crate) fn rebuild(&mut self, own: Target) {
+        let before = std::mem::replace(self, Self::new(own));
+        for (id, entry) in before.rows.into_values().flatten() {
+            if self.place_for(&id, &entry.address, entry.added_at) == Place::Free {
+                self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
+                self.length += 1;
+            }
+        }
+    }
+
+    /// Whether the neighbours of a node leave it room in its row and in the table.
+    fn has_room(&self, row: u16, address: &Address) -> bool {
+        let in_row = self.rows.get(&row).into_iter().flat_map(BTreeMap::values).map(|entry| &entry.address);
+        let in_table = self.entries().map(|entry| &entry.address);
+        OF_TWENTY.has_room(address, in_row) && OF_TABLE.has_room(address, in_table)
+    }
+
+    fn row_of(&self, id: &NodeId) -> u16 {
+        id.distance(&self.own).common_bits()
+    }
+}
+
+/// The node of a full row that a newcomer may challenge: the longest unheard one that was not challenged just now, unless
+/// it is old and was heard recently.
+fn weakest(row: &BTreeMap<NodeId, Entry>, now: u64) -> Option<Address> {
+    let candidates = row.values().filter(|entry| entry.challenged_at + CHALLENGE_PAUSE_MS <= now);
+    let oldest = candidates.min_by_key(|entry| (entry.heard_at, entry.added_at))?;
+    let is_proven = oldest.added_at + PROVEN_MS <= now && oldest.heard_at + FRESH_MS > now;
+    (!is_proven).then_some(oldest.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn node(number: u32) -> (NodeId, Address) {
+        let address = Address::new(Ipv4Addr::from(number), 1);
+        (NodeId::of(&address), address)
+    }
+
+    #[test]
+    fn closest_gives_what_sorting_all_nodes_gives() {
+        let mut table = Table::new(Target([7; 32]));
+        for number in 0..3_000 {
+            let (id, address) = node(number);
+            table.insert(id, address, 1);
+        }
+        let all: Vec<Address> = table.entries().map(|entry| entry.address).collect();
+        assert!(all.len() == table.len() && all.len() < 12 * CLOSEST_MAX);
+        for number in 0..300 {
+            let target = Target(node(number).0.0);
+            let mut sorted = all.clone();
+            sorted.sort_by_key(|address| NodeId::of(address).distance(&target));
+            sorted.truncate(CLOSEST_MAX);
+            assert_eq!(table.closest(&target, CLOSEST_MAX), sorted);
+        }
+    }
+
+    #[test]
+    fn a_full_row_takes_a_newcomer_only_where_a_node_is_gone() {
+        let mut table = Table::new(Target([0; 32]));
+        let far: Vec<(NodeId, Address)> =
+            (0..1_000).map(node).filter(|(id, _)| id.0[0] >= 0x80).take(CLOSEST_MAX + 1).collect();
+        for (number, (id, address)) in far.iter().enumerate() {
+            assert_eq!(table.insert(*id, *address, 10_000 + number as u64), number < CLOSEST_MAX);
+        }
+        let (newcomer, address) = far[CLOSEST_MAX];
+        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[0].1));
+        table.get_mut(&far[0].0).expect("known").challenged_at = 20_000;
+        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[1].1));
+        // Nodes known for long that were heard just now are left alone.
+        let later = 20_000 + PROVEN_MS;
+        for (id, _) in &far[..CLOSEST_MAX] {
+            table.get_mut(id).expect("known").heard_at = later;
+        }
+        assert_eq!(table.place_for(&newcomer, &address, later), Place::None);
+        table.remove(&far[3].0);
+        assert_eq!(table.place_for(&newcomer, &address, later), Place::Free);
+        assert!(table.insert(newcomer, address, later));
+        assert_eq!(table.len(), CLOSEST_MAX);
+    }
+
+    #[test]
+    fn no_flood_of_nodes_grows_the_table_and_its_own_id_has_no_place() {
+        let mut table = Table::new(Target(node(1).0.0));
+        assert_eq!(table.place_for(&node(1).0, &node(1).1, 0), Place::None);
+        for number in 0..20_000 {
+            let (id, address) = node(number);
+            table.insert(id, address, number.into());
+        }
+        assert!(table.len() <= 20 * CLOSEST_MAX);
+        let before = table.len();
+        table.rebuild(Target(node(2).0.0));
+        assert!(table.len() <= before && table.len() > CLOSEST_MAX);
+        assert_eq!(table.entries().count(), table.len());
+    }
+
+    #[test]
+    fn a_crowd_on_one_machine_or_in_one_network_does_not_fill_the_table() {
+        let mut table = Table::new(Target([7; 32]));
+        for port in 1..=20_000 {
+            let address = Address::new([20, 0, 0, 1].into(), port);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        let most_in_a_row = |table: &Table| table.rows.values().map(BTreeMap::len).max();
+        assert_eq!((table.len(), most_in_a_row(&table)), (10, Some(2)));
+        // The rest of its network, from many ports of each.
+        for number in 0..25_400_u32 {
+            let address =
+                Address::new([20, 0, 0, (2 + number % 254) as u8].into(), (1 + number / 254) as u16);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert_eq!((table.len(), most_in_a_row(&table)), (50, Some(10)));
+        // Somebody else has a place in every row that the crowd has been to.
+        for number in 0..2_000 {
+            let address = Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert_eq!(table.rows[&0].len(), CLOSEST_MAX);
+        assert!(table.len() > 120, "{}", table.len());
+        // A node that is gone makes room for a neighbour.
+        let gone = table.entries().find(|entry| entry.address.ip().octets()[0] == 20).expect("one");
+        let gone = gone.address;
+        table.remove(&NodeId::of(&gone));
+        let neighbour = (1..).map(|port| Address::new([20, 0, 0, 255].into(), port));
+        assert!(neighbour.take(64).any(|address| table.insert(NodeId::of(&address), address, 1)));
+    }
+
+    #[test]
+    fn a_test_network_on_one_machine_fills_the_table() {
+        let mut table = Table::new(Target([7; 32]));
+        for port in 1..=2_000 {
+            let address = Address::new([127, 0, 0, 1].into(), port);
+            table.insert(NodeId::of(&address), address, 1);
+        }
+        assert!(table.len() > 6 * CLOSEST_MAX, "{}", table.len());
+    }
+}

@@ -1,0 +1,24 @@
+//! Connections between peers that know each other's public keys, wire-compatible with npm hyperdht 6.
+//!
+//! Nodes of the table ([`dht_rpc`](crate::dht_rpc)) keep signed announcements of peers ([`announce`], [`record_store`]) and
+//! pass messages on between them ([`router`]). A [`server`] that an [`announcer`] makes known and a [`client`] shake
+//! hands ([`noise`]), and a [`holepunch::puncher`] on either side opens firewalls. Start from [`node::HyperDht`],
+//! which joins all of it.
+
+pub mod announce;
+pub mod announcer;
+pub mod client;
+pub mod command;
+pub mod envelope;
+pub mod handshake_payload;
+pub mod holepunch;
+mod known_relays;
+pub mod mutable;
+pub mod namespaces;
+pub mod node;
+pub mod noise;
+pub mod record;
+pub mod record_store;
+pub mod router;
+pub mod secret;
+pub mod server;

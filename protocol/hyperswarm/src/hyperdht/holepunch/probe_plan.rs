@@ -1,0 +1,214 @@
+//! Sending probes so that two firewalls open to each other: [`ProbePlan`].
+//!
+//! ```text
+//! here        there       what
+//! consistent  consistent  one byte to each address every second, ten times
+//! consistent  random      one byte to a random port of the host every 20 ms, 1,750 times
+//! random      consistent  256 sockets, opened within 320 ms; one byte from each in turn every 20 ms, 1,750 in all
+//! random      random      hopeless
+//! ```
+//!
+//! In the two middle cases the birthday paradox does it: 256 open ports on one side, some hundred guesses on the other.
+//! Source: npm hyperdht (`lib/holepuncher.js`).
+
+use crate::dht_rpc::address::Address;
+use crate::hyperdht::command::Firewall;
+use libvms_hypercore::random::Random;
+
+/// A probe that opens our own firewall and dies on the way to the other one, which might take offence.
+pub(crate) const LOW_TTL: u8 = 5;
+
+/// Sockets that a random firewall is approached from.
+pub(crate) const SOCKETS: u32 = 256;
+const _: () = assert!(SOCKETS.is_multiple_of(OPENED_AT_ONCE));
+
+const STEADY_INTERVAL_MS: u64 = 1_000;
+const STEADY_TRIES: u32 = 10;
+const RANDOM_INTERVAL_MS: u64 = 20;
+const RANDOM_TRIES: u32 = 1_750;
+/// Sockets that are opened at once: the sooner all are open, the sooner a guess of the other side hits one. All together
+/// would fill the queue of a small router.
+const OPENED_AT_ONCE: u32 = 16;
+/// Of an address that nobody has verified, every fourth turn: it may be a victim's.
+const UNVERIFIED_TURNS: u32 = 4;
+
+/// An address of the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProbeTarget {
+    /// Where.
+    pub(crate) address: Address,
+    /// Whether somebody who can read the other side's messages receives at that host.
+    pub(crate) is_verified: bool,
+}
+
+/// One byte to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probe {
+    /// From which of the sockets: 0 is the first.
+    pub(crate) socket: u32,
+    /// Where to.
+    pub(crate) to: Address,
+    /// After how many hops it is to die, if not as late as usual.
+    pub(crate) ttl: Option<u8>,
+}
+
+/// A way to send probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProbePlan {
+    kind: Kind,
+    tries: u32,
+    next_at: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Steady(Vec<ProbeTarget>),
+    RandomPorts(Address),
+    ManySockets(Address),
+}
+
+impl ProbePlan {
+    /// How two firewalls are opened that are both known, or none where it is hopeless or where the other side's host has
+    /// to be verified first. The first probe leaves at `starts_at`.
+    pub(crate) fn choose(
+        here: Firewall,
+        there: Firewall,
+        aims: &[ProbeTarget],
+        starts_at: u64,
+    ) -> Option<Self> {
+        let verified = aims.iter().find(|aim| aim.is_verified).map(|aim| aim.address);
+        let kind = match (is_consistent(here)?, is_consistent(there)?) {
+            (true, true) => Kind::Steady(aims.to_vec()),
+            (true, false) => Kind::RandomPorts(verified?),
+            (false, true) => Kind::ManySockets(verified.filter(|address| address.port() != 0)?),
+            (false, false) => return None,
+        };
+        Some(Self { kind, tries: 0, next_at: starts_at })
+    }
+
+    /// Whether it is one of the large ones, of which there may be one at a time only.
+    pub(crate) fn is_large(&self) -> bool {
+        !matches!(self.kind, Kind::Steady(_))
+    }
+
+    /// How many sockets it needs.
+    pub(crate) fn sockets(&self) -> u32 {
+        if matches!(self.kind, Kind::ManySockets(_)) { SOCKETS } else { 1 }
+    }
+
+    /// When the next probes are due; none when it is over.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        let most = if self.is_large() { RANDOM_TRIES } else { STEADY_TRIES };
+        (self.tries < most).then_some(self.next_at)
+    }
+
+    /// When the last probe will have had a while to arrive.
+    pub(crate) fn over_at(&self) -> u64 {
+        let (most, interval) = match self.is_large() {
+            true => (RANDOM_TRIES, RANDOM_INTERVAL_MS),
+            false => (STEADY_TRIES, STEADY_INTERVAL_MS),
+        };
+        self.next_at + u64::from(most - self.tries) * interval + STEADY_INTERVAL_MS
+    }
+
+    /// The probes that are due now.
+    pub(crate) fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
+        if self.next_at().is_none_or(|at| at > now) {
+            return vec![];
+        }
+        let turn = self.tries;
+        let is_opening = matches!(self.kind, Kind::ManySockets(_)) && turn < SOCKETS;
+        self.tries += if is_opening { OPENED_AT_ONCE } else { 1 };
+        self.next_at = now + if self.is_large() { RANDOM_INTERVAL_MS } else { STEADY_INTERVAL_MS };
+        match &self.kind {
+            Kind::Steady(aims) => {
+                let is_due = |aim: &&ProbeTarget| aim.is_verified || turn.is_multiple_of(UNVERIFIED_TURNS);
+                let usable = aims.iter().filter(is_due).filter(|aim| aim.address.port() != 0);
+                usable.map(|aim| Probe { socket: 0, to: aim.address, ttl: None }).collect()
+            }
+            Kind::RandomPorts(host) => {
+                let draw = u16::from_le_bytes(*random.bytes().first_chunk().expect("32 bytes"));
+                let port = 1_000 + draw % (u16::MAX - 1_000 + 1);
+                vec![Probe { socket: 0, to: host.with_port(port), ttl: None }]
+            }
+            Kind::ManySockets(to) => {
+                // The first time around the probes only open the ports here.
+                let ttl = is_opening.then_some(LOW_TTL);
+                (turn..self.tries).map(|turn| Probe { socket: turn % SOCKETS, to: *to, ttl }).collect()
+            }
+        }
+    }
+}
+
+/// Whether all see the same port; none where it is not known.
+fn is_consistent(firewall: Firewall) -> Option<bool> {
+    match firewall {
+        Firewall::Open | Firewall::Consistent => Some(true),
+        Firewall::Random => Some(false),
+        Firewall::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aim(last: u8, is_verified: bool) -> ProbeTarget {
+        ProbeTarget { address: Address::new([20, 0, 0, last].into(), 7), is_verified }
+    }
+
+    fn all(here: Firewall, there: Firewall, aims: &[ProbeTarget]) -> Vec<(u64, Probe)> {
+        let mut barrage = ProbePlan::choose(here, there, aims, 0).expect("there is a way");
+        let mut random = Random::new([1; 32]);
+        let mut sent = vec![];
+        while let Some(now) = barrage.next_at() {
+            sent.extend(barrage.probes(now, &mut random).into_iter().map(|probe| (now, probe)));
+        }
+        sent
+    }
+
+    #[test]
+    fn two_consistent_firewalls_need_ten_bytes_and_strangers_get_fewer() {
+        let sent = all(Firewall::Consistent, Firewall::Open, &[aim(1, true), aim(2, false)]);
+        let to = |last| sent.iter().filter(|(_, probe)| probe.to == aim(last, true).address).count();
+        assert_eq!((to(1), to(2)), (10, 3));
+        assert_eq!(sent.last().map(|(at, _)| *at), Some(9_000));
+        let barrage = ProbePlan::choose(Firewall::Consistent, Firewall::Open, &[aim(1, true)], 5);
+        assert_eq!(barrage.map(|barrage| barrage.over_at()), Some(11_005));
+    }
+
+    #[test]
+    fn a_random_firewall_is_met_with_many_ports_at_a_verified_host_only() {
+        assert_eq!(ProbePlan::choose(Firewall::Consistent, Firewall::Random, &[aim(1, false)], 0), None);
+        let sent = all(Firewall::Consistent, Firewall::Random, &[aim(2, false), aim(1, true)]);
+        assert_eq!(sent.len(), 1_750);
+        assert!(
+            sent.iter()
+                .all(|(_, probe)| probe.to.ip() == aim(1, true).address.ip() && probe.to.port() >= 1_000)
+        );
+        let ports: std::collections::BTreeSet<u16> = sent.iter().map(|(_, probe)| probe.to.port()).collect();
+        assert!(ports.len() > 1_600);
+    }
+
+    #[test]
+    fn from_behind_a_random_firewall_many_sockets_are_opened_first() {
+        let sent = all(Firewall::Random, Firewall::Consistent, &[aim(1, true)]);
+        assert_eq!(sent.len(), 1_750);
+        assert!(sent[..256].iter().all(|(_, probe)| probe.ttl == Some(LOW_TTL)));
+        assert!(sent[256..].iter().all(|(_, probe)| probe.ttl.is_none()));
+        assert_eq!((sent[255].0, sent[256].0), (300, 320), "all are open soon");
+        let sockets: std::collections::BTreeSet<u32> = sent.iter().map(|(_, probe)| probe.socket).collect();
+        assert_eq!(sockets.len(), 256);
+    }
+
+    #[test]
+    fn two_random_firewalls_are_not_tried() {
+        for (here, there) in [
+            (Firewall::Random, Firewall::Random),
+            (Firewall::Unknown, Firewall::Consistent),
+            (Firewall::Consistent, Firewall::Unknown),
+        ] {
+            assert_eq!(ProbePlan::choose(here, there, &[aim(1, true)], 0), None);
+        }
+    }
+}

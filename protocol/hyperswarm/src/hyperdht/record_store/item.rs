@@ -1,0 +1,115 @@
+//! Values that anybody may keep in the network: [`Items`], forgotten after 32 to 64 hours unless they are put again.
+//!
+//! As with records there are two generations. A host that puts more than its share has nothing more stored, and the
+//! rest of the network is served on.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use crate::dht_rpc::address::Target;
+use crate::hyperdht::mutable::MutableItem;
+
+/// A generation is young for two thirds of the 48 hours that the reference keeps an item.
+const GENERATION_MS: u64 = 48 * 60 * 60 * 1000 * 2 / 3;
+
+/// Of one generation: about 10 MB at the longest value.
+const GENERATION_ITEMS_MAX: usize = 8_192;
+
+/// Of both generations, what one host may have.
+const HOST_ITEMS_MAX: usize = 512;
+
+// One host is a small part of everything.
+const _: () = assert!(HOST_ITEMS_MAX * 16 <= GENERATION_ITEMS_MAX);
+
+/// What is kept under a target. The target of an immutable value is its own hash, that of a mutable one the hash of its
+/// owner's key: nobody can find one in the place of the other, so both have one map.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// A value that never changes.
+    Immutable(Vec<u8>),
+    /// A value that its owner replaces.
+    Mutable(MutableItem),
+}
+
+/// The items of one node.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    young: Generation,
+    old: Generation,
+    /// When the young one became young.
+    since: u64,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    items: BTreeMap<Target, (Ipv4Addr, Content)>,
+    hosts: BTreeMap<Ipv4Addr, usize>,
+}
+
+impl Items {
+    /// Forgets what is too old by now.
+    pub(super) fn advance(&mut self, now: u64) {
+        let age = now.saturating_sub(self.since);
+        if age >= 2 * GENERATION_MS {
+            *self = Self { since: now, ..Self::default() };
+        } else if age >= GENERATION_MS {
+            self.since += GENERATION_MS;
+            self.old = std::mem::take(&mut self.young);
+        }
+    }
+
+    pub(super) fn immutable(&self, target: &Target) -> Option<&[u8]> {
+        match self.get(target)? {
+            Content::Immutable(value) => Some(value),
+            Content::Mutable(_) => None,
+        }
+    }
+
+    pub(super) fn mutable(&self, target: &Target) -> Option<&MutableItem> {
+        match self.get(target)? {
+            Content::Mutable(item) => Some(item),
+            Content::Immutable(_) => None,
+        }
+    }
+
+    /// Keeps an item for as long as a new one, in place of the one before. False where the host has its share already:
+    /// then what was there stays.
+    pub(super) fn put(&mut self, target: Target, host: Ipv4Addr, content: Content) -> bool {
+        let of_host = |generation: &Generation| generation.hosts.get(&host).copied().unwrap_or(0);
+        let is_own = self.owner(&target) == Some(host);
+        if of_host(&self.young) + of_host(&self.old) >= HOST_ITEMS_MAX + usize::from(is_own) {
+            return false;
+        }
+        self.young.remove(&target);
+        self.old.remove(&target);
+        if self.young.items.len() >= GENERATION_ITEMS_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.items.insert(target, (host, content));
+        *self.young.hosts.entry(host).or_default() += 1;
+        true
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.young.items.len() + self.old.items.len()
+    }
+
+    fn owner(&self, target: &Target) -> Option<Ipv4Addr> {
+        self.young.items.get(target).or_else(|| self.old.items.get(target)).map(|(host, _)| *host)
+    }
+
+    fn get(&self, target: &Target) -> Option<&Content> {
+        self.young.items.get(target).or_else(|| self.old.items.get(target)).map(|(_, content)| content)
+    }
+}
+
+impl Generation {
+    fn remove(&mut self, target: &Target) {
+        let Some((host, _)) = self.items.remove(target) else { return };
+        let of_host = self.hosts.get_mut(&host).expect("each item's host is counted");
+        *of_host -= 1;
+        if *of_host == 0 {
+            self.hosts.remove(&host);
+        }
+    }
+}
