@@ -18,6 +18,7 @@ mod dice;
 mod documents;
 mod embedding;
 mod errors;
+mod examples;
 mod export;
 mod file_calls;
 mod findings;

@@ -219,10 +219,3 @@ fn read(command: &str, host: &Host) -> String {
     assert!(output.status.success(), "{command}: {}", text(&output.stderr));
     text(&output.stdout).trim_end().to_owned()
 }
-
-#[test]
-fn a_rust_program_can_embed_host_and_auditor() {
-    let output = Process::output(&mut shell("cargo run --quiet --example embed")).expect("bash is there");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), "block 1: 1\nblock 2: 3\nblock 3: 6\nverified 3 calls\n");
-}

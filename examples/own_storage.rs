@@ -1,0 +1,114 @@
+//! A program that hosts a service in a directory of its choice, and keeps a copy of the log in a storage of its own, which it
+//! audits there.
+//!
+//! ```text
+//! cargo run --example own_storage
+//! ```
+//!
+//! What is possible today: a host's own cores are files, in a directory that the program chooses; no other storage can be given to
+//! [`Vm`]. Copies can lie anywhere: whatever is a [`ReadCore`] can be audited and read. The one below stands for a table of a database.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
+use std::ops::Range;
+use std::path::Path;
+
+use libvms::host::{Deployment, Vm};
+use libvms::replay::Settings;
+use libvms::storage::{BlockIterator, CoreView, Durability, ReadCore, StorageError};
+use libvms::verifier::{Audit, Verdict};
+use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::tree::Roots;
+use libvms_protocol::entry::Limits;
+use libvms_protocol::value::Value;
+
+/// A log in a table: one row for each block, and the head that the host has signed over them.
+#[derive(Debug)]
+struct Table {
+    key: PublicKey,
+    rows: Vec<Vec<u8>>,
+    /// The Merkle tree over the rows, which tells whether they are those that the head signs.
+    roots: Roots,
+    head: Option<Checkpoint>,
+}
+
+impl Table {
+    fn new(key: PublicKey) -> Self {
+        Self { key, rows: vec![], roots: Roots::default(), head: None }
+    }
+
+    /// Takes what a log has more than the table: all of it, or nothing where its head does not sign it.
+    fn take(&mut self, log: &CoreView) -> Result<(), Box<dyn Error>> {
+        let new: Vec<Vec<u8>> =
+            (self.length()..log.length()).map(|block| log.block(block)).collect::<Result<_, _>>()?;
+        let head = log.checkpoint().ok_or("the log is empty")?;
+        let mut roots = self.roots.clone();
+        new.iter().for_each(|block| roots.append(block));
+        if (head.length(), head.tree_hash()) != (roots.length(), roots.tree_hash()) {
+            return Err("the blocks are not those that the head signs".into());
+        }
+        // In a database, this is one transaction.
+        self.rows.extend(new);
+        (self.roots, self.head) = (roots, Some(head));
+        Ok(())
+    }
+}
+
+impl ReadCore for Table {
+    fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    fn length(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.head
+    }
+
+    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+        let row = usize::try_from(block).ok().and_then(|block| self.rows.get(block));
+        row.cloned().ok_or_else(|| StorageError::OutOfRange {
+            path: "the table".into(),
+            block,
+            length: self.length(),
+        })
+    }
+
+    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+        Box::new(range.map(|block| self.block(block)))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Scripts run in processes of their own, locked up, which are this program again.
+    libvms::vm::run_if_worker();
+    let directory = tempfile::tempdir()?;
+    tokio::runtime::Runtime::new()?.block_on(serve(&directory.path().join("counter")))
+}
+
+async fn serve(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let code = include_str!("counter.js").to_owned();
+    let deployment = Deployment { code, title: "counter".into(), limits: Limits::default() };
+    let vm = Vm::deploy(directory, deployment, Durability::Sync)?;
+    // The log first, then the two cores of the archive.
+    let [mut log, _files, _blobs] = vm.cores();
+
+    let mut table = Table::new(vm.log_key());
+    let mut audit = Audit::new(table.key(), Settings::default())?;
+    for by in [1, 2, 3] {
+        vm.call(Some("alice".into()), "increment", vec![Value::Integer(by)]).await?;
+        // A call that was answered is in the log. `grown` waits for more of it.
+        log.refresh();
+        table.take(&log)?;
+        // Executes what is new, and nothing twice.
+        audit.advance(&table, table.length(), &mut |_done, _all| {})?;
+        println!("{} rows: {}", table.length(), audit.verdict());
+    }
+    vm.close().await;
+    assert_eq!(*audit.verdict(), Verdict::Agrees);
+    Ok(())
+}
