@@ -1,7 +1,7 @@
 //! Replication over the network: cores that are served and copied, and the peers to do it with.
 //!
-//! Start from [`Network`]. Its rules live in `libvms_protocol`, in machines without I/O; here are the tasks that move
-//! bytes between them and the sockets:
+//! Start from [`Network`]. Its rules live in `libvms_hypercore` and `libvms_hyperswarm`, in machines without I/O; here are the
+//! tasks that move bytes between them and the sockets:
 //!
 //! ```text
 //! socket -> connection (one task each: secret stream, frames, channels) -> core (one task each: Replicator, storage)
