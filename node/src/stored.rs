@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use libvms_hypercore::bee::Header;
 use libvms_hypercore::checkpoint::Checkpoint;
-use libvms_hypercore::drive::manifest::blobs_key;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::manifest::blobs_key;
 use libvms_protocol::entry::Entry;
 
 use crate::storage::layout::{BLOBS, FILES, LOG};

@@ -33,6 +33,7 @@ pub mod random;
 pub mod ranges;
 
 pub mod identity;
+pub mod manifest;
 pub mod tree;
 
 mod bytes;

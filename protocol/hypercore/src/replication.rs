@@ -9,25 +9,25 @@
 //! `heads.rs` compares whole heads; `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all
 //! of it counts with.
 
-mod answer;
-mod check;
 mod download;
+mod equivocation;
 mod evidence;
-mod heads;
-mod help;
+mod hedging;
 mod peer;
+mod prove;
 mod store;
 mod upload;
+mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-pub use answer::{Refusal, answer};
-pub use check::{CheckError, Head, Upgrade, Verified, check, check_head};
 use evidence::Reported;
 pub use evidence::{Evidence, HeadProof};
 pub use peer::{PeerFault, PeerId};
+pub use prove::{Refusal, answer};
 pub use store::Store;
+pub use verify::{CheckError, Head, Upgrade, Verified, check, check_head};
 
 use crate::encoding::UINT_MAX;
 use crate::identity::PublicKey;
@@ -204,36 +204,36 @@ impl Replicator {
 
     /// Fetches these blocks too.
     pub fn download(&mut self, now: u64, blocks: Range<u64>, store: &impl Store) {
-        self.look(store);
+        self.refresh(store);
         self.selection.insert(blocks.clone());
         let known = blocks.start..blocks.end.min(self.covered);
         if !known.is_empty() {
             self.wanted.insert(known);
         }
-        self.ask_everybody(now, store);
+        self.schedule_requests(now, store);
     }
 
     /// A channel with a peer is open on both sides.
     pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
-        self.look(store);
+        self.refresh(store);
         self.remove_peer(id);
         self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
-        self.greet(id);
-        self.ask_everybody(now, store);
+        self.send_initial_sync(id);
+        self.schedule_requests(now, store);
     }
 
     /// A channel with a peer is closed. What it still owed is asked of others.
     pub fn peer_closed(&mut self, now: u64, id: PeerId, store: &impl Store) {
         self.remove_peer(id);
-        self.ask_everybody(now, store);
+        self.schedule_requests(now, store);
     }
 
     /// Our core has grown, or what we were to store is stored.
     pub fn local_changed(&mut self, now: u64, store: &impl Store) {
         let length_before = self.length;
-        self.look(store);
+        self.refresh(store);
         self.announce(now, store, self.length != length_before);
-        self.ask_everybody(now, store);
+        self.schedule_requests(now, store);
     }
 
     /// All that was handed out for this peer has been written.
@@ -250,12 +250,12 @@ impl Replicator {
 
     /// More of a long message from this peer has come: it is at work, and may be given more time.
     pub fn receiving(&mut self, now: u64, id: PeerId) {
-        self.with(id, |peer| peer.heard_at = now);
+        self.with_peer(id, |peer| peer.heard_at = now);
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: u64, store: &impl Store) {
-        self.look(store);
+        self.refresh(store);
         self.expire(now);
         if self.help_deadline().is_some_and(|deadline| deadline <= now) {
             self.help(now, store);
@@ -266,7 +266,7 @@ impl Replicator {
         let waiting: Vec<PeerId> =
             self.peers.iter().filter(|(_, peer)| !peer.wants.is_empty()).map(|(&id, _)| id).collect();
         waiting.into_iter().for_each(|id| self.serve_or_fault(now, id, store));
-        self.ask_everybody(now, store);
+        self.schedule_requests(now, store);
     }
 
     /// Takes a message that a peer sent.
@@ -283,11 +283,11 @@ impl Replicator {
         if !self.peers.contains_key(&id) {
             return Err(PeerFault::Unknown);
         }
-        self.look(store);
+        self.refresh(store);
         let result = self.handle(now, id, message, store);
         if result.is_err() {
             self.remove_peer(id);
-            self.ask_everybody(now, store);
+            self.schedule_requests(now, store);
         }
         result
     }
@@ -302,7 +302,7 @@ impl Replicator {
         match message {
             Message::Sync(sync) => self.receive_sync(now, id, sync, store),
             Message::Request(request) => return self.receive_request(now, id, request, store),
-            Message::Cancel(Cancel { request }) => self.with(id, |peer| peer.requests.cancel(request)),
+            Message::Cancel(Cancel { request }) => self.with_peer(id, |peer| peer.requests.cancel(request)),
             Message::Data(data) => return self.receive_data(now, id, data, store),
             Message::NoData(NoData { request, .. }) => return self.receive_no_data(now, id, request, store),
             Message::Want(region) => self.receive_want(now, id, region, store),
@@ -323,7 +323,7 @@ impl Replicator {
             peer.upgrade_refused = None;
         }
         let is_changed = length_before != Some(sync.length);
-        self.look_into_claims(now, id, sync, length_before);
+        self.check_claims(now, id, sync, length_before);
         // Its upgrades wait until it sees its own length acknowledged.
         if is_changed && sync.fork == 0 && sync.length < self.length {
             self.send_sync(id, store);
@@ -334,7 +334,7 @@ impl Replicator {
     }
 
     /// A fork, or a log that went back: worth a report and the question for the signed head, once each.
-    fn look_into_claims(&mut self, now: u64, id: PeerId, sync: Sync, length_before: Option<u64>) {
+    fn check_claims(&mut self, now: u64, id: PeerId, sync: Sync, length_before: Option<u64>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let shrunk_from = length_before.filter(|&before| before > sync.length);
         if sync.fork == 0 && shrunk_from.is_none() {
@@ -357,7 +357,7 @@ impl Replicator {
     }
 
     /// Reads length and contiguous length anew, and wants what is new.
-    fn look(&mut self, store: &impl Store) {
+    fn refresh(&mut self, store: &impl Store) {
         let length_before = self.length;
         self.length = store.length().min(UINT_MAX);
         self.contiguous = store.contiguous_length().min(self.length);
@@ -391,7 +391,7 @@ impl Replicator {
         self.actions.push_back(Action::Fault { peer: id, why });
     }
 
-    fn with(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
+    fn with_peer(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
         if let Some(peer) = self.peers.get_mut(&id) {
             change(peer);
         }

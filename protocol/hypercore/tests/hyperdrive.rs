@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use libvms_hypercore::bee::{Blocks, Cache, Header, NoBlock, NodeBlock};
-use libvms_hypercore::drive::manifest::{Manifest, blobs_key, signable};
 use libvms_hypercore::drive::{
     Batch, Drive, DriveError, DriveLength, FileEntry, Folder, Found, Metadata, Options, Path, Writer,
     Written, content,
 };
 use libvms_hypercore::hash::blake2b;
+use libvms_hypercore::manifest::{Manifest, blobs_key, signable};
 use libvms_hypercore::tree::Roots;
 use proptest::prelude::*;
 use serde::Deserialize;

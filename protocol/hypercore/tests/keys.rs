@@ -1,8 +1,9 @@
 //! `fixtures/keys.json`: constants, keys of cores with and without a manifest, and the names of files.
 
-use libvms_hypercore::drive::{Manifest, Path, PathError};
+use libvms_hypercore::drive::{Path, PathError};
 use libvms_hypercore::hash::namespace;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::manifest::Manifest;
 
 use crate::vector::{array, hex, items, read};
 

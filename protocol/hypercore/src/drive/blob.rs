@@ -2,9 +2,9 @@
 
 use super::DriveError;
 use super::entry::BlobId;
-use super::manifest::take_number;
 use crate::bee::Blocks;
 use crate::limits::BLOB_BLOCK_BYTES;
+use crate::manifest::take_number;
 
 /// Blocks of one content: 64 GiB of full ones. A writer may make empty blocks, so that a content of few bytes can claim
 /// any number of them.

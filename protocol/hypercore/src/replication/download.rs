@@ -1,12 +1,12 @@
 //! What to ask of whom, longer heads and blocks, and what becomes of the answers.
 
-use super::check::{CheckError, Verified, check};
 use super::evidence::Evidence;
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::Store;
 use super::upload::is_congested;
+use super::verify::{CheckError, Verified, check};
 use super::{Action, Download, Replicator, span};
-use crate::drive::manifest::key_of as manifest_key;
+use crate::manifest::key_of as manifest_key;
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -33,7 +33,7 @@ pub(super) struct Asking {
 }
 
 impl Replicator {
-    pub(super) fn ask_everybody(&mut self, now: u64, store: &impl Store) {
+    pub(super) fn schedule_requests(&mut self, now: u64, store: &impl Store) {
         self.is_behind = false;
         self.ask_for_upgrade(now, store);
         let ids: Vec<PeerId> =
@@ -168,7 +168,7 @@ impl Replicator {
                 Request { id: number, fork, upgrade, ..Request::default() }
             }
         };
-        self.with(id, |peer| {
+        self.with_peer(id, |peer| {
             peer.pending.insert(number, Pending { asked, sent_at: now });
         });
         self.send(id, Message::Request(request));
@@ -198,7 +198,7 @@ impl Replicator {
             Asked::Head { .. } => self.take_head(now, id, &data, store)?,
             Asked::Block { .. } | Asked::Upgrade { .. } => self.take_proof(now, id, asked, data, store)?,
         }
-        self.with(id, |peer| peer.answered(now, window_max));
+        self.with_peer(id, |peer| peer.answered(now, window_max));
         self.ask_for_upgrade(now, store);
         self.ask_for_blocks(now, id, store);
         Ok(())
@@ -221,7 +221,7 @@ impl Replicator {
             Ok(Verified { upgrade: Some(upgrade), .. }) if self.settings.download == Download::Heads => {
                 let theirs = upgrade.head;
                 self.upgrade_from = None;
-                self.with(id, |peer| {
+                self.with_peer(id, |peer| {
                     peer.compared_length = theirs.length();
                     peer.upgrade_refused = peer.same_fork().map(|sync| sync.length);
                 });
@@ -239,7 +239,7 @@ impl Replicator {
                     self.upgraded = upgrade.head.length();
                     // Its head is ours now.
                     let length = self.upgraded;
-                    self.with(id, |peer| peer.compared_length = length);
+                    self.with_peer(id, |peer| peer.compared_length = length);
                 }
                 self.actions.push_back(Action::Store(verified));
                 Ok(())
@@ -250,7 +250,7 @@ impl Replicator {
                     (CheckError::Stale, _) => Ok(()),
                     // A head that does not grow out of ours may be the signed head of another log: have it shown.
                     (CheckError::WrongSignature { .. }, Asked::Upgrade { .. }) if self.length > 0 => {
-                        self.with(id, |peer| peer.suspected = Some(why));
+                        self.with_peer(id, |peer| peer.suspected = Some(why));
                         self.ask_for_head(now, id, 0, self.length);
                         Ok(())
                     }
@@ -282,7 +282,7 @@ impl Replicator {
             _ if count > UNHELPFUL_MAX => return Err(PeerFault::Unhelpful { count }),
             _ => {}
         }
-        self.ask_everybody(now, store);
+        self.schedule_requests(now, store);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{CheckError, Head, check_head};
 use super::peer::PeerId;
+use super::verify::{CheckError, Head, check_head};
 use crate::checkpoint::Checkpoint;
 use crate::identity::PublicKey;
 use crate::wire::message::{Data, DataUpgrade};

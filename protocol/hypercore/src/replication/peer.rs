@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use super::check::CheckError;
+use super::verify::CheckError;
 use crate::checkpoint::Checkpoint;
 use crate::ranges::Ranges;
 use crate::wire::message::{Request, Sync};

@@ -1,7 +1,7 @@
 //! Serving a peer: telling it what is here, answering what it asks.
 
-use super::answer::{Refusal, answer};
 use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
+use super::prove::{Refusal, answer};
 use super::store::Store;
 use super::{Replicator, span};
 use crate::ranges::Ranges;
@@ -41,9 +41,9 @@ pub(super) fn is_congested(peer: &Peer) -> bool {
 
 impl Replicator {
     /// The first words to a peer: our state, and the blocks that we have without a gap.
-    pub(super) fn greet(&mut self, id: PeerId) {
+    pub(super) fn send_initial_sync(&mut self, id: PeerId) {
         let sync = Sync { length: self.length, can_upgrade: true, ..state() };
-        self.with(id, |peer| peer.told = Some(sync));
+        self.with_peer(id, |peer| peer.told = Some(sync));
         self.send(id, Message::Sync(sync));
         self.announce_contiguous(id);
     }
@@ -212,7 +212,7 @@ impl Replicator {
 
     pub(super) fn receive_unwant(&mut self, id: PeerId, region: Region) {
         let Some(blocks) = span(region.start, region.length) else { return };
-        self.with(id, |peer| {
+        self.with_peer(id, |peer| {
             peer.informed.remove(&(blocks.start - blocks.start % REGION_BLOCKS));
         });
     }
@@ -221,7 +221,7 @@ impl Replicator {
     fn answer_want(&mut self, now: u64, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
         let end = end.min(self.length);
         if start < end && end > self.contiguous {
-            self.with(id, |peer| peer.region_searched(now));
+            self.with_peer(id, |peer| peer.region_searched(now));
         }
         let message = if start >= end {
             None
@@ -234,7 +234,7 @@ impl Replicator {
             bitfield(store, start, end)
         };
         let Some(message) = message else { return };
-        self.with(id, |peer| peer.unsent_bytes += cost(&message));
+        self.with_peer(id, |peer| peer.unsent_bytes += cost(&message));
         self.send(id, message);
     }
 }

@@ -24,9 +24,9 @@
 //! ```
 //!
 //! An Abandoned channel waits for the late answer, which it swallows; only then is its number free.
-//! `table` keeps numbers and states, `parse` reads frames, `outbox` writes them.
+//! `table` keeps numbers and states, `parse` reads frames, `writer` writes them.
 
-mod outbox;
+mod frame_writer;
 mod parse;
 mod table;
 
@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 
 use thiserror::Error;
 
-use self::outbox::Outbox;
+use self::frame_writer::FrameWriter;
 use self::parse::{Item, for_each_item};
 use self::table::{Answer, State, Table};
 use super::frame::PLAINTEXT_BYTES_MAX;
@@ -189,7 +189,7 @@ pub struct Mux {
     limits: Limits,
     aliases: Vec<(String, String)>,
     table: Table,
-    outbox: Outbox,
+    writer: FrameWriter,
     events: VecDeque<Event>,
 }
 
@@ -209,7 +209,7 @@ impl Mux {
     pub fn open(&mut self, name: Name, handshake: &[u8]) -> Channel {
         let Some(channel) = self.table.first_requested(&name) else {
             let (channel, number) = self.table.insert_opening(name.clone());
-            self.outbox.open(number, &name, handshake);
+            self.writer.open(number, &name, handshake);
             return channel;
         };
         self.take_back_request(channel);
@@ -234,7 +234,7 @@ impl Mux {
     pub fn reject(&mut self, channel: Channel) {
         if self.table.state(channel) == Some(State::Requested) {
             let number = self.table.remove_requested(channel);
-            self.outbox.reject(number);
+            self.writer.reject(number);
         }
     }
 
@@ -244,7 +244,7 @@ impl Mux {
             Some(State::Requested) => self.reject(channel),
             Some(State::Opening | State::Open) => {
                 let number = self.table.close(channel);
-                self.outbox.close(number);
+                self.writer.close(number);
             }
             Some(State::Abandoned) | None => {}
         }
@@ -261,10 +261,10 @@ impl Mux {
             return Err(SendError::NotOpen);
         }
         let number = self.table.local_number(channel).ok_or(SendError::NotOpen)?;
-        if body.len() > PLAINTEXT_BYTES_MAX - outbox::PREFIX_BYTES_MAX {
+        if body.len() > PLAINTEXT_BYTES_MAX - frame_writer::PREFIX_BYTES_MAX {
             return Err(SendError::TooLong(body.len()));
         }
-        self.outbox.message(number, kind, body);
+        self.writer.message(number, kind, body);
         Ok(())
     }
 
@@ -289,12 +289,12 @@ impl Mux {
 
     /// The next frame to be sent: one message, or a batch of what has gathered.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.outbox.next_frame()
+        self.writer.next_frame()
     }
 
     /// Bytes that wait to be sent. Whoever answers requests should wait while there are many.
     pub fn transmit_bytes(&self) -> usize {
-        self.outbox.bytes()
+        self.writer.bytes()
     }
 
     /// Whether much has come in for channels that wait for [`Mux::accept`]: read no more until they are answered.
@@ -326,7 +326,7 @@ impl Mux {
             }
             Answer::Swallowed => Ok(()),
             Answer::Nobody if self.table.requested_count() >= self.limits.requested_max => {
-                self.outbox.reject(number);
+                self.writer.reject(number);
                 self.check_answers()
             }
             Answer::Nobody => {
@@ -354,7 +354,7 @@ impl Mux {
         if self.table.state(channel) == Some(State::Requested) {
             // The remote keeps its number until its Open is answered, even though it has closed the channel.
             self.table.remove_requested(channel);
-            self.outbox.reject(number);
+            self.writer.reject(number);
             self.check_answers()?;
             if self.take_back_request(channel) {
                 return Ok(());
@@ -379,7 +379,7 @@ impl Mux {
 
     fn accept_requested(&mut self, channel: Channel, handshake: &[u8]) -> table::Request {
         let (number, name, theirs) = self.table.accept(channel);
-        self.outbox.open(number, &name, handshake);
+        self.writer.open(number, &name, handshake);
         theirs
     }
 
@@ -412,7 +412,7 @@ impl Mux {
 
     fn check_answers(&self) -> Result<(), MuxError> {
         let maximum = self.limits.answers_max;
-        if self.outbox.control_count() > maximum { Err(MuxError::TooManyAnswers(maximum)) } else { Ok(()) }
+        if self.writer.control_count() > maximum { Err(MuxError::TooManyAnswers(maximum)) } else { Ok(()) }
     }
 }
 

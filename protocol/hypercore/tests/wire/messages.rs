@@ -1,7 +1,7 @@
 //! `messages.json` and `proofs.json`: bodies of messages, both ways.
 
-use libvms_hypercore::drive::Manifest;
 use libvms_hypercore::encoding::{Reader, Writer};
+use libvms_hypercore::manifest::Manifest;
 use libvms_hypercore::wire::message::{Data, Message};
 use serde_json::Value;
 

@@ -29,7 +29,7 @@ pub struct Data {
     pub seek: Option<DataSeek>,
     /// The nodes that lead to a longer length, with the signature.
     pub upgrade: Option<DataUpgrade>,
-    /// The core's manifest as it was sent: its form is checked, its meaning is not (see [`crate::drive::Manifest`]).
+    /// The core's manifest as it was sent: its form is checked, its meaning is not (see [`crate::manifest::Manifest`]).
     pub manifest: Option<Vec<u8>>,
 }
 

@@ -31,13 +31,13 @@ impl Outgoing {
 
 /// The queue of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct FrameWriter {
     queue: VecDeque<Outgoing>,
     bytes: usize,
     control_count: usize,
 }
 
-impl Outbox {
+impl FrameWriter {
     pub(super) fn open(&mut self, number: u64, name: &Name, handshake: &[u8]) {
         let mut writer = Writer::default();
         writer.uint(number).bytes(name.protocol.as_bytes()).bytes(&name.id).raw(handshake);

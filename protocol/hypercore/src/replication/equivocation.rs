@@ -3,11 +3,11 @@
 //! A longer log shows by how it grows whether it is ours. Of all others the head is asked for: now and then of peers
 //! whose log is not longer, at once of those that claim a fork, that have shrunk, or whose head does not grow out of ours.
 
-use super::answer::answer;
-use super::check::{CheckError, Head, check_head};
 use super::evidence::{Evidence, HeadProof};
 use super::peer::{Asked, Peer, PeerFault, PeerId};
+use super::prove::answer;
 use super::store::{Store, roots_at};
+use super::verify::{CheckError, Head, check_head};
 use super::{Download, HEADS_SHOWN_MAX, Replicator};
 use crate::wire::message::{Data, Request, RequestUpgrade, Sync};
 
@@ -26,7 +26,7 @@ impl Replicator {
         let due: Vec<(PeerId, u64)> =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
         for (id, length) in due {
-            self.with(id, |peer| {
+            self.with_peer(id, |peer| {
                 peer.compared_length = length;
                 peer.compare_from = now.saturating_add(COMPARE_INTERVAL_MS);
             });
@@ -97,7 +97,7 @@ impl Replicator {
             None => {
                 let head = check_head(self.key, data).ok().map(|head| head.signed);
                 let shorter = head.filter(|head| head.length() < self.length).map(|head| (head, now));
-                self.with(id, |peer| peer.shorter = shorter);
+                self.with_peer(id, |peer| peer.shorter = shorter);
             }
         }
         suspected.map_or(Ok(()), |why| Err(why.into()))

@@ -182,7 +182,7 @@ pub fn signable(key: &PublicKey, length: u64, fork: u64, tree_hash: &TreeHash) -
 }
 
 /// Takes a number in the form of npm compact-encoding: below `fd` one byte, else the width and that many bytes.
-pub(super) fn take_number(bytes: &mut &[u8]) -> Result<u64, &'static str> {
+pub(crate) fn take_number(bytes: &mut &[u8]) -> Result<u64, &'static str> {
     const CUT: &str = "a number that is cut off";
     let [first] = take(bytes).ok_or(CUT)?;
     let number = match first {
