@@ -17,6 +17,11 @@ pub(crate) fn end(text: &mut Text) {
     end_the_parser(text);
     end_the_passes(text);
     limit(text);
+    // Of all that is made in two pieces, only a bound function was taken for whole before it had the second.
+    for function in ["js_bound_function_finalizer", "js_bound_function_mark"] {
+        let first = "    int i;\n";
+        text.replace_in(function, first, &format!("{first}\n    if (!bf)\n        return;\n"));
+    }
 }
 
 /// Keeps a buffer that could not grow from taking anything more: a shorter piece would fit, behind half an instruction.

@@ -105,6 +105,7 @@ const OPERATIONS: &[&str] = &[
     "(() => { throw { a: 1 } })()",
     "Promise.reject(new RangeError('m'))",
     "Symbol('s')",
+    "((a, b) => a + b).bind(null, 1, 2)()",
 ];
 
 /// What the compiler makes, in pieces that are repeated: before, in the middle, after.
@@ -341,6 +342,32 @@ fn memory_refused_to_the_compiler_is_out_of_memory_and_nothing_else() {
         points += swept.points;
     }
     tell(&format!("compiler: {} programs, {points} points", PROGRAMS.len()));
+}
+
+#[test]
+fn a_program_beyond_a_limit_of_the_compiler_is_a_syntax_error() {
+    let names =
+        |first: char| (0..33_000).map(|number| format!("{first}{number}")).collect::<Vec<_>>().join(",");
+    let programs = [
+        ("'{;}'.repeat(65_600)".to_owned(), "too many scopes"),
+        (format!("'(({}) => {{ var {}; eval(1) }})'", names('a'), names('b')), "too many variables captured"),
+        (
+            format!("'(({}) => {{ var {}; return () => eval(1) }})'", names('a'), names('b')),
+            "too many closure variables used",
+        ),
+    ];
+    for (program, message) in programs {
+        // So many names take more than a call has otherwise.
+        let limits = Limits { fuel: 1 << 40, ..Limits::default() };
+        let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+        let code = format!("exports.f = () => new Function({program}).length\n{AFTER}");
+        engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        let found = outcome(&engine, "f");
+        let Outcome::Threw(thrown) = found else { panic!("no {message}: {found:?}") };
+        assert_eq!(thrown.name, "SyntaxError", "{thrown:?}");
+        assert!(thrown.message.starts_with(message), "{thrown:?}");
+        assert!(matches!(outcome(&engine, "fine"), Outcome::Returned(Some(_))), "{message}");
+    }
 }
 
 #[test]
