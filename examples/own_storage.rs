@@ -85,7 +85,7 @@ impl ReadCore for Table {
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Scripts run in processes of their own, locked up, which are this program again.
-    libvms::vm::run_if_worker();
+    libvms::engine::run_if_worker();
     let directory = tempfile::tempdir()?;
     tokio::runtime::Runtime::new()?.block_on(serve(&directory.path().join("counter")))
 }

@@ -15,12 +15,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libvms::verifier::{AuditReport, Compared, Verdict, Verifier};
-use libvms::{CallLog, vm};
+use libvms::{CallLog, engine};
 use libvms_protocol::entry::Entry;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The scripts of strangers run in processes of their own, locked up, which are this program again.
-    vm::run_if_worker();
+    engine::run_if_worker();
     let directory = std::env::args().nth(1).ok_or("usage: verify_log DIRECTORY")?;
     let directory = Path::new(&directory);
 

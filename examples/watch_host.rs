@@ -23,7 +23,7 @@ use libvms_hypercore::identity::PublicKey;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The scripts of strangers run in processes of their own, locked up, which are this program again.
-    libvms::vm::run_if_worker();
+    libvms::engine::run_if_worker();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, directory] = &arguments[..] else { return Err("usage: watch_host URL DIRECTORY".into()) };
     tokio::runtime::Runtime::new()?.block_on(watch(url, Path::new(directory)))
