@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use libvms::net::{Held, SecretStream};
 use libvms::storage::Core;
-use libvms_hypercore::checkpoint::signable;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::{HeadProof, Store, answer};
+use libvms_hypercore::signed_head::signable;
 use libvms_hypercore::wire::message::{Data, Range, Request, Sync};
 use libvms_hypercore::wire::mux::Limits;
 use libvms_hypercore::wire::session::{Session, SessionEvent};

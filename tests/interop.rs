@@ -82,7 +82,7 @@ fn sent(core: &Core) -> Value {
         json!({ "value": HEXLOWER.encode(&block), "siblings": nodes(&inclusion.siblings) })
     };
     let blocks = core.blocks(0..core.length()).map(|block| block.expect("a whole core"));
-    let head = core.checkpoint().expect("a core with blocks");
+    let head = core.signed_head().expect("a core with blocks");
     json!({
         "key": HEXLOWER.encode(&core.key().0),
         "length": head.length(),

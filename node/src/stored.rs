@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use libvms_hypercore::bee::Header;
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::manifest::blobs_key;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::entry::Entry;
 
 use crate::storage::layout::{BLOBS, FILES, LOG};
@@ -115,8 +115,8 @@ impl ReadCore for StoredCore {
         self.core().length()
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.core().checkpoint()
+    fn signed_head(&self) -> Option<SignedHead> {
+        self.core().signed_head()
     }
 
     fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {

@@ -12,8 +12,8 @@ mod remote;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
 use libvms_protocol::audit::{ArchiveCore, Finding};
 use libvms_protocol::entry::{Entry, FilesHead};
@@ -42,7 +42,7 @@ pub struct AuditReport {
     /// The log's key.
     pub log: PublicKey,
     /// The signed head that the audit is about.
-    pub checkpoint: Checkpoint,
+    pub signed_head: SignedHead,
     /// Entries of the log that are here: fewer than the head counts where a copy is not complete.
     pub entries: u64,
     /// What was executed.
@@ -255,8 +255,8 @@ impl Verifier {
         let archive = self.open_archive()?;
         let log = stored::open_log(&self.directory)?;
         let empty = || VerifyError::Empty { path: self.directory.join(LOG) };
-        let checkpoint = log.checkpoint().filter(|_| log.length() > 0).ok_or_else(empty)?;
-        self.authenticate(&log, &checkpoint)?;
+        let signed_head = log.signed_head().filter(|_| log.length() > 0).ok_or_else(empty)?;
+        self.authenticate(&log, &signed_head)?;
         self.refuse_a_mix_up(&log, &archive)?;
         let (is_own_place, is_own, beyond) = match &log {
             StoredCore::Own(log) => (true, log.secret_key().is_some(), self.beyond(log)?),
@@ -283,12 +283,12 @@ impl Verifier {
         let judged = if is_own_place { audit.conclude() } else { audit.verdict().clone() };
         Ok(AuditReport {
             log: log.key(),
-            checkpoint,
+            signed_head,
             entries,
             counts,
             files,
             published,
-            verdict: doubt_incomplete(judged, entries, &checkpoint),
+            verdict: doubt_incomplete(judged, entries, &signed_head),
             is_own,
             beyond,
         })
@@ -336,13 +336,13 @@ impl Verifier {
     }
 
     /// Whether the blocks are those that the head binds: only then is what they say the host's word.
-    fn authenticate(&self, log: &StoredCore, checkpoint: &Checkpoint) -> Result<(), VerifyError> {
+    fn authenticate(&self, log: &StoredCore, signed_head: &SignedHead) -> Result<(), VerifyError> {
         let mut roots = Roots::default();
         for block in log.blocks(0..log.length()) {
             roots.append(&block?);
         }
         // Of a copy that is not complete each block was checked against its own record of what it has verified.
-        if log.length() < checkpoint.length() || roots.tree_hash() == checkpoint.tree_hash() {
+        if log.length() < signed_head.length() || roots.tree_hash() == signed_head.tree_hash() {
             return Ok(());
         }
         let StoredCore::Own(log) = log else {
@@ -352,20 +352,20 @@ impl Verifier {
             let proof = log.inclusion(*block);
             !log.block(*block).is_ok_and(|bytes| proof.is_ok_and(|proof| proof.verify(&bytes).is_ok()))
         };
-        let block = (0..checkpoint.length()).find(damaged).unwrap_or_default();
+        let block = (0..signed_head.length()).find(damaged).unwrap_or_default();
         Err(VerifyError::Damaged { path: self.directory.join(LOG), block })
     }
 }
 
 /// A verdict about a part of a log, whose blocks no signed head binds by themselves: it accuses nobody.
-fn doubt_incomplete(verdict: Verdict, entries: u64, checkpoint: &Checkpoint) -> Verdict {
+fn doubt_incomplete(verdict: Verdict, entries: u64, signed_head: &SignedHead) -> Verdict {
     match verdict {
-        Verdict::Diverges(Finding { block, violation }) if entries < checkpoint.length() => {
+        Verdict::Diverges(Finding { block, violation }) if entries < signed_head.length() => {
             Verdict::CannotVerify {
                 block,
                 why: format!(
                     "{violation}; but only {entries} of {} entries are here, and their signature is over all of them",
-                    checkpoint.length()
+                    signed_head.length()
                 ),
             }
         }

@@ -2,9 +2,9 @@
 
 use data_encoding::HEXLOWER;
 use libvms_hypercore::bee::{Cache, Header, Level, NodeBlock, Writer};
-use libvms_hypercore::checkpoint::{Checkpoint, signable};
 use libvms_hypercore::drive::{self, DriveLength, Options, Path};
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::signed_head::{SignedHead, signable};
 use libvms_hypercore::tree::{Roots, TreeHash};
 use libvms_protocol::entry::{
     Auth, Call, CallEntry, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format, Init,
@@ -113,15 +113,15 @@ fn every_entry_in_the_document_is_what_the_code_writes() {
 }
 
 #[test]
-fn the_checkpoint_in_the_document_is_what_the_code_signs() {
+fn the_signed_head_in_the_document_is_what_the_code_signs() {
     let mut roots = Roots::default();
     roots.append(b"first");
     roots.append(b"second");
     let key = SecretKey::from_seed(&[0x44; 32]);
-    let checkpoint = Checkpoint::sign(&key, roots.length(), roots.tree_hash());
-    let signed = signable(checkpoint.length(), checkpoint.fork(), &checkpoint.tree_hash());
-    let bytes = [signed.as_slice(), &checkpoint.signature().0].concat();
-    assert_eq!(HEXLOWER.encode(&example("checkpoint")), HEXLOWER.encode(&bytes));
+    let signed_head = SignedHead::sign(&key, roots.length(), roots.tree_hash());
+    let signed = signable(signed_head.length(), signed_head.fork(), &signed_head.tree_hash());
+    let bytes = [signed.as_slice(), &signed_head.signature().0].concat();
+    assert_eq!(HEXLOWER.encode(&example("signed head")), HEXLOWER.encode(&bytes));
 }
 
 #[test]

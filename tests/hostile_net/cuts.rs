@@ -140,7 +140,7 @@ impl Source {
     /// What is on disk is what was written.
     fn assert_copied_to(&self, directory: &Path) {
         let copy = Replica::open(directory, self.core.key()).expect("a copy");
-        assert_eq!((copy.length(), copy.checkpoint()), (self.core.length(), self.core.checkpoint()));
+        assert_eq!((copy.length(), copy.signed_head()), (self.core.length(), self.core.signed_head()));
         for block in 0..copy.length() {
             assert!(copy.block(block).expect("stored") == self.core.block(block).expect("stored"), "{block}");
         }

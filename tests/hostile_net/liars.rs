@@ -212,7 +212,7 @@ fn download(name: &str, claim: u64, lie: Lie) -> Metrics {
         }
         network.connect(address);
         reach(&copy, LENGTH).await;
-        assert_eq!(copy.checkpoint(), core.checkpoint(), "{name}");
+        assert_eq!(copy.signed_head(), core.signed_head(), "{name}");
         for block in 0..LENGTH {
             assert_eq!(copy.block(block).expect("stored"), core.block(block).expect("stored"), "{name}");
         }

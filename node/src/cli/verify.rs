@@ -106,10 +106,10 @@ fn exit(report: &AuditReport) -> Exit {
 }
 
 fn text(report: &AuditReport) -> String {
-    let AuditReport { log, checkpoint, entries, counts, .. } = report;
-    let subject = match *entries < checkpoint.length() {
-        true => format!("log {log}, {entries} of {} entries", checkpoint.length()),
-        false => format!("log {log}, {} entries", checkpoint.length()),
+    let AuditReport { log, signed_head, entries, counts, .. } = report;
+    let subject = match *entries < signed_head.length() {
+        true => format!("log {log}, {entries} of {} entries", signed_head.length()),
+        false => format!("log {log}, {} entries", signed_head.length()),
     };
     let verdict = match &report.verdict {
         Verdict::Agrees => format!("agrees: {} calls{}", counts.calls, reservations(report)),
@@ -150,7 +150,7 @@ fn reservations(report: &AuditReport) -> String {
 fn as_json(report: &AuditReport) -> Value {
     let mut object = json!({
         "log": report.log.to_string(),
-        "length": report.checkpoint.length(),
+        "length": report.signed_head.length(),
         "entries": report.entries,
         "calls": report.counts.calls,
         "killed": report.counts.killed,

@@ -1,7 +1,7 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
 use libvms_protocol::entry::{Entry, FilesHead, Init};
 
@@ -23,7 +23,7 @@ pub struct Audit {
     /// What was seen of the published archive: the db core, the blobs core.
     published: [Seen; 2],
     /// The head of the archive that the verdict is about.
-    archive_head: Option<Checkpoint>,
+    archive_head: Option<SignedHead>,
 }
 
 /// What was seen of one published core.
@@ -89,7 +89,7 @@ impl Audit {
             return Ok(());
         };
         let seen = &mut self.published[which as usize];
-        let head = published.checkpoint();
+        let head = published.signed_head();
         head.into_iter().for_each(|head| seen.heads.take(head));
         let logged = archive.store();
         let wrong_head = seen.heads.judge(which, logged.logged(which));
@@ -114,18 +114,18 @@ impl Audit {
     }
 
     /// Takes a signed head of a published core that was seen in an earlier run.
-    pub fn recall_archive_head(&mut self, which: ArchiveCore, head: Checkpoint) {
+    pub fn recall_archive_head(&mut self, which: ArchiveCore, head: SignedHead) {
         self.published[which as usize].heads.take(head);
     }
 
     /// The shortest signed head of a published core that the log does not account for yet. That is no deviation: the
     /// log may be on its way.
-    pub fn unexplained(&self, which: ArchiveCore) -> Option<&Checkpoint> {
+    pub fn unexplained(&self, which: ArchiveCore) -> Option<&SignedHead> {
         self.published[which as usize].heads.unexplained()
     }
 
     /// The signed head of the archive that the verdict is about, if it is about one.
-    pub fn archive_head(&self) -> Option<&Checkpoint> {
+    pub fn archive_head(&self) -> Option<&SignedHead> {
         self.archive_head.as_ref()
     }
 

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use libvms_hypercore::checkpoint::Checkpoint;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
 
@@ -20,13 +20,13 @@ const WAITING_MAX: usize = 64;
 /// The heads of one core that were seen and not judged yet, shorter ones first.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    waiting: VecDeque<Checkpoint>,
+    waiting: VecDeque<SignedHead>,
     longest: u64,
 }
 
 impl Heads {
     /// Takes the latest head that is known. One that was taken before changes nothing.
-    pub(super) fn take(&mut self, head: Checkpoint) {
+    pub(super) fn take(&mut self, head: SignedHead) {
         if head.length() > self.longest && self.waiting.len() < WAITING_MAX {
             self.longest = head.length();
             self.waiting.push_back(head);
@@ -34,13 +34,13 @@ impl Heads {
     }
 
     /// The shortest head that the log does not account for yet: the first to be judged.
-    pub(super) fn unexplained(&self) -> Option<&Checkpoint> {
+    pub(super) fn unexplained(&self) -> Option<&SignedHead> {
         self.waiting.front()
     }
 
     /// Judges all heads that the log has reached. `logged` is what the logged calls left the core with, in order. Gives
     /// the first head that none of them left.
-    pub(super) fn judge(&mut self, core: ArchiveCore, logged: &[Logged]) -> Option<(Checkpoint, Violation)> {
+    pub(super) fn judge(&mut self, core: ArchiveCore, logged: &[Logged]) -> Option<(SignedHead, Violation)> {
         let reached = logged.last().map_or(0, |(length, _)| *length);
         while let Some(head) = self.waiting.front().copied().filter(|head| head.length() <= reached) {
             self.waiting.pop_front();
@@ -74,8 +74,8 @@ mod tests {
         lengths.iter().map(|length| (*length, HASH)).collect()
     }
 
-    fn head(length: u64) -> Checkpoint {
-        Checkpoint::sign(&SecretKey::from_seed(&[1; 32]), length, HASH)
+    fn head(length: u64) -> SignedHead {
+        SignedHead::sign(&SecretKey::from_seed(&[1; 32]), length, HASH)
     }
 
     #[test]

@@ -53,11 +53,11 @@ pub async fn verify_remote(
         }
         published = (Some(files.length()), Some(blobs.length()));
     }
-    let checkpoint =
-        log.checkpoint().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
+    let signed_head =
+        log.signed_head().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
     Ok(AuditReport {
         log: log.key(),
-        checkpoint,
+        signed_head,
         entries: length,
         counts: audit.counts(),
         files: audit.files(),

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::ArchiveCore;
 
 use super::event::Event;
@@ -48,7 +48,7 @@ struct Withheld {
 /// A core of the archive with a signed head that is ahead of the log.
 #[derive(Clone, Debug)]
 struct Ahead {
-    head: Checkpoint,
+    head: SignedHead,
     /// Entries of the log that were here then.
     entries: u64,
     /// When it was first seen beside a log of which all is here.
@@ -152,7 +152,7 @@ impl Followed {
             return Ok(None);
         };
         let entries = self.log.length();
-        let is_behind = self.log.checkpoint().is_some_and(|known| known.length() > entries);
+        let is_behind = self.log.signed_head().is_some_and(|known| known.length() > entries);
         let ahead = match &mut self.ahead[which as usize] {
             // Blocks of the log that are on their way may explain it, as long as they come.
             Some(ahead) if ahead.head == head && !(is_behind && ahead.entries < entries) => ahead,
@@ -173,7 +173,7 @@ impl Followed {
             now.saturating_sub(ahead.since) / 1000
         );
         let report =
-            report::write_ahead(&self.directory, which, &head, self.log.checkpoint().as_ref(), &why)?;
+            report::write_ahead(&self.directory, which, &head, self.log.signed_head().as_ref(), &why)?;
         ahead.report = Some(report.clone());
         let (core, class) = (which.name(), report::ARCHIVE_LONGER);
         Ok(Some(Event::Evidence { core, class, is_signed: false, why, report: Some(report) }))

@@ -1,17 +1,17 @@
 //! What a host convicts itself with.
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::replication::HeadProof;
+use libvms_hypercore::signed_head::SignedHead;
 
 /// What the host's key has signed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof<'a> {
     /// One signed head that our hosts never sign.
-    Fork(&'a Checkpoint),
+    Fork(&'a SignedHead),
     /// Two signed heads, and how each of them grew out of the length at which they differ.
     Equivocation([&'a HeadProof; 2]),
     /// A head that is shorter than one that was seen. Every honest host has signed such.
-    Shorter(&'a Checkpoint),
+    Shorter(&'a SignedHead),
 }
 
 impl Proof<'_> {

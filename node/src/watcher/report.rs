@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
-use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::HeadProof;
+use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::{Node, TreeHash};
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::{Entry, Format};
@@ -131,7 +131,7 @@ pub(super) fn write(
         "verdict": verdict.name(),
         "block": block,
         "finding": what,
-        "head": log.checkpoint().as_ref().map(head_json),
+        "head": log.signed_head().as_ref().map(head_json),
         "entry": entry(log, block),
         "archiveHead": audit.archive_head().map(head_json),
         "entries": audit.archive_head().map(|_| entries_around(log, block)),
@@ -145,8 +145,8 @@ pub(super) fn write(
 pub(super) fn write_ahead(
     directory: &Path,
     which: ArchiveCore,
-    head: &Checkpoint,
-    log: Option<&Checkpoint>,
+    head: &SignedHead,
+    log: Option<&SignedHead>,
     why: &str,
 ) -> Result<PathBuf, StorageError> {
     let report = json!({
@@ -161,12 +161,12 @@ pub(super) fn write_ahead(
 }
 
 /// A head that [`write_ahead`] has kept.
-pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<Checkpoint> {
+pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedHead> {
     let text = fs::read(evidence_path(directory, which.name(), ARCHIVE_LONGER)).ok()?;
     let report: Value = serde_json::from_slice(&text).ok()?;
     let head = &report["archiveHead"];
     let bytes = |name: &str| HEXLOWER.decode(head[name].as_str()?.as_bytes()).ok();
-    let claim = UnverifiedCheckpoint {
+    let claim = UnverifiedHead {
         key: head["core"].as_str()?.parse().ok()?,
         length: head["length"].as_u64()?,
         fork: head["fork"].as_u64()?,
@@ -233,7 +233,7 @@ fn head_proof_json(shown: &HeadProof) -> Value {
     })
 }
 
-fn head_json(head: &Checkpoint) -> Value {
+fn head_json(head: &SignedHead) -> Value {
     json!({
         "core": head.key().to_string(),
         "length": head.length(),

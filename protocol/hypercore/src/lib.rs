@@ -2,7 +2,7 @@
 //!
 //! Formats and protocol are those of the JavaScript packages `hypercore` 11, `hyperbee` 2 and `hyperdrive` 13; golden bytes
 //! that these wrote are under `fixtures/`. A core is a list of blocks under a Merkle tree ([`tree`]) whose head its owner
-//! signs ([`checkpoint`]). A drive is a key-value tree ([`bee`]) of names in one core and their contents in another
+//! signs ([`signed_head`]). A drive is a key-value tree ([`bee`]) of names in one core and their contents in another
 //! ([`drive`]). Peers exchange cores ([`replication`]) by messages ([`wire`]).
 //!
 //! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and verdicts go out.
@@ -11,14 +11,14 @@
 //! The modules stand in the order in which they rest on each other.
 //!
 //! ```
-//! use libvms_hypercore::checkpoint::Checkpoint;
+//! use libvms_hypercore::signed_head::SignedHead;
 //! use libvms_hypercore::identity::SecretKey;
 //! use libvms_hypercore::tree::Roots;
 //!
 //! let key = SecretKey::from_seed(&[7; 32]);
 //! let mut roots = Roots::default();
 //! roots.append(b"the first block");
-//! let head = Checkpoint::sign(&key, roots.length(), roots.tree_hash());
+//! let head = SignedHead::sign(&key, roots.length(), roots.tree_hash());
 //! assert_eq!(head.length(), 1);
 //! ```
 
@@ -37,7 +37,7 @@ pub mod manifest;
 pub mod tree;
 
 mod bytes;
-pub mod checkpoint;
+pub mod signed_head;
 
 pub mod bee;
 pub mod drive;

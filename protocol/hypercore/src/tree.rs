@@ -2,7 +2,7 @@
 //!
 //! Nodes are numbered in the flat order ([`index`]): block `n` is leaf `2n`, and a parent stands halfway between
 //! its children. A log of any length is a few complete subtrees, its [`Roots`]; their hash is the log's tree hash,
-//! which a host signs (see [`crate::checkpoint`]). An [`Inclusion`] leads from one block to the roots.
+//! which a host signs (see [`crate::signed_head`]). An [`Inclusion`] leads from one block to the roots.
 
 pub mod hash;
 pub mod inclusion;

@@ -1,7 +1,7 @@
 //! Golden files of a kind, and the heads in them.
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
 use serde_json::Value;
 
@@ -26,10 +26,10 @@ pub(crate) fn check_heads(name: &str, seed: &Value, blocks: &[Vec<u8>], heads: &
     for block in blocks {
         roots.append(block);
         let Some(head) = expected.next_if(|head| number(&head["length"]) == roots.length()) else { continue };
-        let checkpoint = Checkpoint::sign(&key, roots.length(), roots.tree_hash());
+        let signed_head = SignedHead::sign(&key, roots.length(), roots.tree_hash());
         assert_eq!(number(&head["byteLength"]), roots.byte_length(), "{name}");
         assert_eq!(head["treeHash"], roots.tree_hash().to_string(), "{name} at {}", roots.length());
-        assert_eq!(hex(&head["signature"]), checkpoint.signature().0, "{name} at {}", roots.length());
+        assert_eq!(hex(&head["signature"]), signed_head.signature().0, "{name} at {}", roots.length());
     }
     assert!(expected.next().is_none(), "{name}: heads that were not reached");
 }

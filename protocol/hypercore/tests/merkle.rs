@@ -1,6 +1,6 @@
 //! `fixtures/merkle.json`: a log of 17 blocks, step by step.
 
-use libvms_hypercore::checkpoint::signable;
+use libvms_hypercore::signed_head::signable;
 use libvms_hypercore::tree::{Node, Roots, index};
 use serde_json::{Value, json};
 

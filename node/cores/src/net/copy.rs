@@ -67,7 +67,7 @@ pub async fn complete(
     length: u64,
     progress: impl FnMut(u64, u64),
 ) -> Result<u64, CopyError> {
-    let wanted = || copy.checkpoint().map_or(1, |head| head.length()).max(length).max(1);
+    let wanted = || copy.signed_head().map_or(1, |head| head.length()).max(length).max(1);
     wait(copy, PATIENCE, wanted, progress).await
 }
 

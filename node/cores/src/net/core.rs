@@ -537,14 +537,14 @@ impl Store for Held {
     fn length(&self) -> u64 {
         match self {
             Self::Own(view) => view.length(),
-            Self::Copy(replica) => replica.checkpoint().map_or(0, |head| head.length()),
+            Self::Copy(replica) => replica.signed_head().map_or(0, |head| head.length()),
         }
     }
 
     fn signature(&self) -> Option<Signature> {
         match self {
-            Self::Own(view) => view.checkpoint().map(|head| head.signature()),
-            Self::Copy(replica) => replica.checkpoint().map(|head| head.signature()),
+            Self::Own(view) => view.signed_head().map(|head| head.signature()),
+            Self::Copy(replica) => replica.signed_head().map(|head| head.signature()),
         }
     }
 

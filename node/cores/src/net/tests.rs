@@ -72,7 +72,7 @@ async fn a_copy_is_completed_follows_and_serves_others() {
         core.append(&[vec![live; 1000]]).expect("a disk");
         wait_for(&last, 5001 + u64::from(live)).await;
     }
-    assert_eq!(last.checkpoint(), core.checkpoint());
+    assert_eq!(last.signed_head(), core.signed_head());
     for block in [0, 1, 4999, 5000, 5049] {
         assert_eq!(last.block(block).expect("stored"), core.block(block).expect("stored"));
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hypercore::{Hypercore, HypercoreBuilder};
-use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::{Inclusion, Node, Roots, index};
 use tokio::sync::watch;
 
@@ -39,10 +39,10 @@ const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_
 ///
 /// let path = directory.path().join("log");
 /// let mut core = Core::create(&path, SecretKey::from_seed(&[7; 32]), Durability::Sync)?;
-/// let checkpoint = core.append(&["first", "second"])?;
-/// assert_eq!((checkpoint.length(), core.block(1)?), (2, b"second".to_vec()));
+/// let signed_head = core.append(&["first", "second"])?;
+/// assert_eq!((signed_head.length(), core.block(1)?), (2, b"second".to_vec()));
 /// drop(core);
-/// assert_eq!(Core::open_read_only(&path)?.checkpoint(), Some(checkpoint));
+/// assert_eq!(Core::open_read_only(&path)?.signed_head(), Some(signed_head));
 /// # Ok(())
 /// # }
 /// ```
@@ -53,7 +53,7 @@ pub struct Core {
     hypercore: Option<Hypercore>,
     key: PublicKey,
     secret_key: Option<SecretKey>,
-    checkpoint: Option<Checkpoint>,
+    signed_head: Option<SignedHead>,
     /// For whoever reads along.
     head: watch::Sender<Head>,
     is_poisoned: bool,
@@ -137,8 +137,8 @@ impl Core {
     }
 
     /// The signed head, or `None` while the core is empty.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        self.checkpoint
+    pub fn signed_head(&self) -> Option<SignedHead> {
+        self.signed_head
     }
 
     /// The roots of the tree over all blocks.
@@ -158,7 +158,7 @@ impl Core {
     /// than [`BLOCK_BYTES_MAX`] bytes; [`StorageError::Empty`] when nothing is added to a core without blocks. These
     /// change nothing. After any other error, such as [`StorageError::Io`] from a full disk, the blocks may be stored or
     /// not: the core refuses further appends as [`StorageError::Poisoned`], and opening it again finds out.
-    pub fn append(&mut self, blocks: &[impl AsRef<[u8]>]) -> Result<Checkpoint, StorageError> {
+    pub fn append(&mut self, blocks: &[impl AsRef<[u8]>]) -> Result<SignedHead, StorageError> {
         let path = || self.journal.path().to_owned();
         let (Some(hypercore), Some(secret_key)) = (&self.hypercore, &self.secret_key) else {
             return Err(StorageError::ReadOnly { path: path() });
@@ -167,18 +167,18 @@ impl Core {
             return Err(StorageError::Poisoned { path: path() });
         }
         if blocks.is_empty() {
-            return self.checkpoint.ok_or_else(|| StorageError::Empty { path: path() });
+            return self.signed_head.ok_or_else(|| StorageError::Empty { path: path() });
         }
         check_sizes(self.journal.path(), blocks)?;
         self.is_poisoned = true;
         at_once(hypercore.append_batch(blocks))
             .map_err(|error| StorageError::hypercore(self.journal.path(), error))?;
-        let (roots, checkpoint) = self.head_after(secret_key)?;
-        self.head.send_replace(Head { roots: roots.clone(), checkpoint: Some(checkpoint) });
+        let (roots, signed_head) = self.head_after(secret_key)?;
+        self.head.send_replace(Head { roots: roots.clone(), signed_head: Some(signed_head) });
         self.reader.roots = roots;
-        self.checkpoint = Some(checkpoint);
+        self.signed_head = Some(signed_head);
         self.is_poisoned = false;
-        Ok(checkpoint)
+        Ok(signed_head)
     }
 
     /// Reads block number `block`.
@@ -195,7 +195,7 @@ impl Core {
         self.reader.blocks(range)
     }
 
-    /// The proof that a block is in the core as its checkpoint signs it.
+    /// The proof that a block is in the core as its signed head signs it.
     ///
     /// # Errors
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`]; [`StorageError::Io`].
@@ -365,20 +365,15 @@ impl Core {
         let journal = Arc::new(Journal::new(files, oplog, durability, flush_bytes));
         let damaged = |why: &str| StorageError::damaged(journal.path(), why);
         let roots = Reader::read_roots(&journal, length)?;
-        let claim = |signature| UnverifiedCheckpoint {
-            key,
-            length,
-            fork: 0,
-            tree_hash: roots.tree_hash(),
-            signature,
-        };
-        let checkpoint = signature.map(|signature| claim(signature).verify()).transpose();
-        let checkpoint = checkpoint.map_err(|error| damaged(&error.to_string()))?;
+        let claim =
+            |signature| UnverifiedHead { key, length, fork: 0, tree_hash: roots.tree_hash(), signature };
+        let signed_head = signature.map(|signature| claim(signature).verify()).transpose();
+        let signed_head = signed_head.map_err(|error| damaged(&error.to_string()))?;
         let data_bytes = journal.data().length().map_err(StorageError::io(journal.path()))?;
         if data_bytes < roots.byte_length() {
             return Err(damaged("its data is shorter than its tree says"));
         }
-        let head = watch::Sender::new(Head { roots: roots.clone(), checkpoint });
+        let head = watch::Sender::new(Head { roots: roots.clone(), signed_head });
         let reader = Reader::new(Arc::clone(&journal), roots);
         Ok(Self {
             journal,
@@ -386,7 +381,7 @@ impl Core {
             hypercore: None,
             key,
             secret_key,
-            checkpoint,
+            signed_head,
             head,
             is_poisoned: false,
             is_settled: false,
@@ -399,17 +394,17 @@ impl Core {
     }
 
     /// The roots and the head after an append, from what was written to the oplog.
-    fn head_after(&self, secret_key: &SecretKey) -> Result<(Roots, Checkpoint), StorageError> {
+    fn head_after(&self, secret_key: &SecretKey) -> Result<(Roots, SignedHead), StorageError> {
         let damaged =
             || StorageError::damaged(self.journal.path(), "an append did not lead to the tree expected");
         let entry = self.journal.take_entry().ok_or_else(damaged)?;
         let roots = roots_after(&self.reader.roots, &entry).ok_or_else(damaged)?;
         // Signing is cheaper than verifying, and gives the same signature when the library signed the same tree.
-        let checkpoint = Checkpoint::sign(secret_key, roots.length(), roots.tree_hash());
-        if checkpoint.signature() != entry.signature {
+        let signed_head = SignedHead::sign(secret_key, roots.length(), roots.tree_hash());
+        if signed_head.signature() != entry.signature {
             return Err(damaged());
         }
-        Ok((roots, checkpoint))
+        Ok((roots, signed_head))
     }
 }
 

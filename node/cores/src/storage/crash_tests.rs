@@ -174,8 +174,8 @@ impl Run {
             let mut core = world.open(durability);
             for append in 0..[5, 14, 1, 3, 19][session] {
                 let count = [1, 1, 3, 1, 7, 2][append % 6];
-                let checkpoint = core.append(&blocks(core.length(), count)).expect("appended");
-                acknowledged.push((world.steps().len(), checkpoint.length()));
+                let signed_head = core.append(&blocks(core.length(), count)).expect("appended");
+                acknowledged.push((world.steps().len(), signed_head.length()));
             }
         }
         let length = acknowledged.last().expect("appended").1;
@@ -219,7 +219,7 @@ impl Run {
         let hash = self.hashes[core.length() as usize];
         assert_eq!(core.roots().expect("in memory").tree_hash(), hash);
         assert_eq!(
-            core.checkpoint().map(|head| (head.length(), head.tree_hash())).unwrap_or((0, hash)).1,
+            core.signed_head().map(|head| (head.length(), head.tree_hash())).unwrap_or((0, hash)).1,
             hash
         );
     }
@@ -398,7 +398,7 @@ fn a_full_disk_fails_the_append_and_poisons_the_core() {
         let mut acknowledged = 0;
         let error = loop {
             match core.append(&blocks(core.length(), 2)) {
-                Ok(checkpoint) => acknowledged = checkpoint.length(),
+                Ok(signed_head) => acknowledged = signed_head.length(),
                 Err(error) => break error,
             }
         };

@@ -65,8 +65,8 @@ pub enum StorageError {
         /// The core's directory.
         path: PathBuf,
     },
-    /// A core without blocks has no checkpoint.
-    #[error("the core at `{}` is empty: it has no checkpoint yet", path.display())]
+    /// A core without blocks has no signed head.
+    #[error("the core at `{}` is empty: it has no signed head yet", path.display())]
     Empty {
         /// The core's directory.
         path: PathBuf,

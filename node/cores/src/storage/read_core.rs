@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::Range;
 
 use libvms_hypercore::bee::Blocks;
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 
 use super::{Core, SharedReplica, StorageError};
 
@@ -22,7 +22,7 @@ pub trait ReadCore: fmt::Debug + Send {
     fn length(&self) -> u64;
 
     /// The signed head, which may count blocks that cannot be read yet.
-    fn checkpoint(&self) -> Option<Checkpoint>;
+    fn signed_head(&self) -> Option<SignedHead>;
 
     /// Reads a block.
     ///
@@ -43,8 +43,8 @@ impl ReadCore for Core {
         self.length()
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.checkpoint()
+    fn signed_head(&self) -> Option<SignedHead> {
+        self.signed_head()
     }
 
     fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
@@ -65,8 +65,8 @@ impl ReadCore for SharedReplica {
         self.length()
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.checkpoint()
+    fn signed_head(&self) -> Option<SignedHead> {
+        self.signed_head()
     }
 
     fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {

@@ -28,9 +28,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::ranges::Ranges;
+use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::{Node, Roots, index};
 use tracing::warn;
 
@@ -57,7 +57,7 @@ pub struct Replica {
     data: Arc<File>,
     ends: Arc<File>,
     tree: Arc<File>,
-    head: Option<Checkpoint>,
+    head: Option<SignedHead>,
     /// The tree over the blocks that are here.
     stored: Roots,
     /// Verified nodes that do not lie over stored blocks only: the roots of the head, and what proofs have brought.
@@ -184,7 +184,7 @@ impl Replica {
     }
 
     /// The latest signed head that is known; the blocks that it counts may not all be here.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
+    pub fn signed_head(&self) -> Option<SignedHead> {
         self.head
     }
 
@@ -267,7 +267,7 @@ impl Replica {
     }
 
     /// Takes a newer signed head with the roots that it signs. An older or equal one changes nothing.
-    pub fn set_head(&mut self, head: Checkpoint, roots: &Roots) {
+    pub fn set_head(&mut self, head: SignedHead, roots: &Roots) {
         if self.head.is_some_and(|known| known.length() >= head.length()) {
             return;
         }
@@ -405,8 +405,7 @@ impl Replica {
         if let Some((length, signature)) = slot.head {
             let roots = Roots::from_nodes(length, slot.roots).ok_or_else(impossible)?;
             let key = self.key;
-            let claim =
-                UnverifiedCheckpoint { key, length, fork: 0, tree_hash: roots.tree_hash(), signature };
+            let claim = UnverifiedHead { key, length, fork: 0, tree_hash: roots.tree_hash(), signature };
             let head = claim.verify().map_err(|error| damaged(&error.to_string()))?;
             head_roots = Some((head, roots));
         }

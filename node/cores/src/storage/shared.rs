@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use tokio::sync::watch;
 
 use super::{Replica, StorageError};
@@ -59,8 +59,8 @@ impl SharedReplica {
     }
 
     /// The latest signed head that is known.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        self.lock().checkpoint()
+    pub fn signed_head(&self) -> Option<SignedHead> {
+        self.lock().signed_head()
     }
 
     /// Reads a block. One that was stored and cannot be read is lost from now on, until it is added again.

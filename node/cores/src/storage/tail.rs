@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use libvms_hypercore::checkpoint::UnverifiedCheckpoint;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+use libvms_hypercore::signed_head::UnverifiedHead;
 use libvms_hypercore::tree::{Node, Roots, hash};
 use thiserror::Error;
 
@@ -235,7 +235,7 @@ impl TailCheck<'_> {
     }
 
     fn is_signed(&self, signature: &Signature) -> bool {
-        let claim = UnverifiedCheckpoint {
+        let claim = UnverifiedHead {
             key: self.tail.key,
             length: self.roots.length(),
             fork: 0,

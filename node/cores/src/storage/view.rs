@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots};
 use tokio::sync::watch;
 
@@ -15,7 +15,7 @@ use super::reader::Reader;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) roots: Roots,
-    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) signed_head: Option<SignedHead>,
 }
 
 /// A core as it was at the last [`CoreView::refresh`]. It sees durable blocks only. A clone looks for itself.
@@ -25,13 +25,13 @@ pub struct CoreView {
     reader: Reader,
     key: PublicKey,
     head: watch::Receiver<Head>,
-    checkpoint: Option<Checkpoint>,
+    signed_head: Option<SignedHead>,
 }
 
 impl CoreView {
     pub(super) fn new(journal: Arc<Journal>, key: PublicKey, head: watch::Receiver<Head>) -> Self {
         let reader = Reader::new(Arc::clone(&journal), Roots::default());
-        let mut view = Self { journal, reader, key, head, checkpoint: None };
+        let mut view = Self { journal, reader, key, head, signed_head: None };
         view.refresh();
         view
     }
@@ -47,8 +47,8 @@ impl CoreView {
     }
 
     /// The signed head, or `None` while the core is empty.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
-        self.checkpoint
+    pub fn signed_head(&self) -> Option<SignedHead> {
+        self.signed_head
     }
 
     /// The roots of the tree over all blocks.
@@ -67,7 +67,7 @@ impl CoreView {
     pub fn refresh(&mut self) {
         let head = self.head.borrow_and_update();
         self.reader.roots = head.roots.clone();
-        self.checkpoint = head.checkpoint;
+        self.signed_head = head.signed_head;
     }
 
     /// Reads a block.
@@ -106,13 +106,13 @@ mod tests {
         let key = SecretKey::from_seed(&[5; 32]);
         let mut core = Core::create(directory.path(), key, Durability::Sync).expect("an empty directory");
         let mut view = core.follow();
-        assert_eq!((view.length(), view.checkpoint()), (0, None));
+        assert_eq!((view.length(), view.signed_head()), (0, None));
         for count in 1..200_u64 {
             core.append(&[count.to_string()]).expect("a disk");
             assert_eq!(view.length(), count - 1, "a view sees nothing new by itself");
             assert!(futures::FutureExt::now_or_never(view.grown()).is_some());
             view.refresh();
-            assert_eq!(view.checkpoint(), core.checkpoint());
+            assert_eq!(view.signed_head(), core.signed_head());
             assert_eq!(view.block(count - 1).expect("appended"), count.to_string().into_bytes());
             for index in index::roots(count) {
                 assert!(

@@ -211,7 +211,7 @@ impl Copy {
         let Some(replica) = &self.replica else { return (0, 0) };
         let replica = replica.lock();
         let lost: u64 = replica.lost().iter().map(|range| range.end - range.start).sum();
-        let known = replica.checkpoint().map_or(0, |head| head.length());
+        let known = replica.signed_head().map_or(0, |head| head.length());
         (replica.length() - lost, known.max(replica.length()))
     }
 

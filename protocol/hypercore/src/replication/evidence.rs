@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::peer::PeerId;
 use super::verify::{CheckError, Head, check_head};
-use crate::checkpoint::Checkpoint;
 use crate::identity::PublicKey;
+use crate::signed_head::SignedHead;
 use crate::wire::message::{Data, DataUpgrade};
 
 /// Claims that are reported about one core, and the same of what is signed.
@@ -41,7 +41,7 @@ pub enum Evidence {
         /// Who showed it.
         peer: PeerId,
         /// The head.
-        theirs: Checkpoint,
+        theirs: SignedHead,
     },
     /// The core's key signed a shorter head, which agrees with our log as far as we can tell: an old one, or that of
     /// a log that went back.
@@ -49,7 +49,7 @@ pub enum Evidence {
         /// Who showed it.
         peer: PeerId,
         /// The head.
-        theirs: Checkpoint,
+        theirs: SignedHead,
     },
     /// The core's key signed a longer log than its writer has, of which ours is a part: the writer lost some of it, or
     /// there are two of them.
@@ -57,7 +57,7 @@ pub enum Evidence {
         /// Who showed it.
         peer: PeerId,
         /// The head.
-        theirs: Checkpoint,
+        theirs: SignedHead,
     },
     /// The core's key signed two logs that differ at one length: ours and another one.
     Conflict {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use super::verify::CheckError;
-use crate::checkpoint::Checkpoint;
 use crate::ranges::Ranges;
+use crate::signed_head::SignedHead;
 use crate::wire::message::{Request, Sync};
 
 /// Intervals kept of what a peer has: about 0.2 MB.
@@ -130,7 +130,7 @@ pub(super) struct Peer {
     /// When the next one may be asked for.
     pub(super) compare_from: u64,
     /// The signed head of its log, if that is a shorter part of ours, and when it was shown.
-    pub(super) shorter: Option<(Checkpoint, u64)>,
+    pub(super) shorter: Option<(SignedHead, u64)>,
     /// Regions we asked it about.
     pub(super) asked_regions: BTreeSet<u64>,
     /// It has more than we could keep.

@@ -7,8 +7,8 @@
 use thiserror::Error;
 
 use super::store::{Store, roots_at};
-use crate::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use crate::identity::{PublicKey, Signature};
+use crate::signed_head::{SignedHead, UnverifiedHead};
 use crate::tree::{Hash, Node, Roots, TreeHash, hash, index};
 use crate::wire::message::{Data, DataBlock, DataUpgrade};
 
@@ -33,7 +33,7 @@ pub struct Upgrade {
     /// Blocks in the log before.
     pub start: u64,
     /// The new head, whose signature holds.
-    pub head: Checkpoint,
+    pub head: SignedHead,
     /// Its roots.
     pub roots: Roots,
 }
@@ -113,7 +113,7 @@ pub fn check(key: PublicKey, store: &impl Store, data: Data) -> Result<Verified,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// What is signed.
-    pub signed: Checkpoint,
+    pub signed: SignedHead,
     /// The length asked for: that of the head, or less if the log has grown since.
     pub length: u64,
     /// Hash of the roots at that length.
@@ -243,12 +243,12 @@ impl Growth {
     }
 
     /// The signed head over the roots; with it they are good too.
-    fn head(&mut self, key: PublicKey, fork: u64, upgrade: &DataUpgrade) -> Result<Checkpoint, CheckError> {
+    fn head(&mut self, key: PublicKey, fork: u64, upgrade: &DataUpgrade) -> Result<SignedHead, CheckError> {
         let wrong = CheckError::WrongSignature { length: self.length };
         let tree_hash = self.roots()?.tree_hash();
         let bytes = upgrade.signature.as_slice().try_into().map_err(|_| wrong)?;
         let signature = Signature(bytes);
-        let claim = UnverifiedCheckpoint { key, length: self.length, fork, tree_hash, signature };
+        let claim = UnverifiedHead { key, length: self.length, fork, tree_hash, signature };
         let head = claim.verify().map_err(|_| wrong)?;
         self.bound.extend(self.roots.iter().map(|(node, _)| *node));
         Ok(head)

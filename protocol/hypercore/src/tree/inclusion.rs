@@ -51,7 +51,7 @@ pub enum InclusionError {
 impl Inclusion {
     /// Checks that `data` is block number `self.block` of the log with these roots.
     ///
-    /// The roots are only as good as the checkpoint that their tree hash is compared with.
+    /// The roots are only as good as the signed head that their tree hash is compared with.
     ///
     /// # Errors
     /// Whatever is wrong with the path; see [`InclusionError`].

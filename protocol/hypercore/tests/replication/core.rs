@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::replication::{Store, Verified};
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots, hash, index};
 
 #[derive(Clone, Default)]
 pub(crate) struct Core {
     pub(crate) blocks: BTreeMap<u64, Vec<u8>>,
     pub(crate) nodes: BTreeMap<u64, Node>,
-    pub(crate) head: Option<Checkpoint>,
+    pub(crate) head: Option<SignedHead>,
     contiguous: u64,
 }
 
@@ -54,7 +54,7 @@ impl Core {
             self.blocks.insert(length, block.clone());
             length += 1;
         }
-        self.head = Some(Checkpoint::sign(key, length, self.roots_at(length).tree_hash()));
+        self.head = Some(SignedHead::sign(key, length, self.roots_at(length).tree_hash()));
         self.count();
     }
 

@@ -4,12 +4,12 @@
 
 use std::collections::VecDeque;
 
-use libvms_hypercore::checkpoint::signable;
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::{
     Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
+use libvms_hypercore::signed_head::signable;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::message::{Data, DataUpgrade, NoData, Request};
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use libvms_hypercore::checkpoint::{Checkpoint, UnverifiedCheckpoint};
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::replication::{Refusal, Store, answer, check, check_head};
+use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::index;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::message::{Data, Request};
@@ -43,7 +43,7 @@ fn roots_only(core: &Core, length: u64) -> Core {
     let mut reader = Core::default();
     if length > 0 {
         let roots = core.roots_at(length);
-        reader.head = Some(Checkpoint::sign(&writer(), length, roots.tree_hash()));
+        reader.head = Some(SignedHead::sign(&writer(), length, roots.tree_hash()));
         reader.nodes = roots.nodes().iter().map(|node| (node.index, *node)).collect::<BTreeMap<_, _>>();
     }
     reader
@@ -143,7 +143,7 @@ fn compat_heads_of_the_reference_are_signed_as_ours() {
         let core = core(vector);
         let (length, tree_hash) = (core.length(), core.roots_at(core.length()).tree_hash());
         let signature = Signature(array(&vector["signature"]));
-        let claim = UnverifiedCheckpoint { key, length, fork: 0, tree_hash, signature };
+        let claim = UnverifiedHead { key, length, fork: 0, tree_hash, signature };
         assert_eq!(claim.verify().map(|head| head.length()), Ok(length));
         for case in items(&vector["answers"]).iter().filter(|case| case["data"].is_string()) {
             let data = data(&case["data"]);

@@ -24,8 +24,8 @@ impl Source {
         Self { blocks, roots, key: SecretKey::from_seed(&[3; 32]) }
     }
 
-    pub(super) fn head(&self) -> Checkpoint {
-        Checkpoint::sign(&self.key, self.roots.length(), self.roots.tree_hash())
+    pub(super) fn head(&self) -> SignedHead {
+        SignedHead::sign(&self.key, self.roots.length(), self.roots.tree_hash())
     }
 }
 
@@ -53,7 +53,7 @@ fn blocks_come_in_any_order_and_stay() {
     let mut replica = open();
     check(&replica, &source, 50);
     assert!(!replica.has(65), "what waited in memory is gone");
-    assert_eq!(replica.checkpoint(), Some(source.head()));
+    assert_eq!(replica.signed_head(), Some(source.head()));
     for index in index::roots(100) {
         assert_eq!(replica.node(index).expect("a disk").map(|node| node.index), Some(index));
     }

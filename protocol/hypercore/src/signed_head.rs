@@ -1,7 +1,7 @@
 //! A signed tree head: what a host cannot take back.
 //!
-//! An [`UnverifiedCheckpoint`] is what somebody claims; [`UnverifiedCheckpoint::verify`] is the only way to a
-//! [`Checkpoint`]. The signature is Hypercore's own over a core without a manifest:
+//! An [`UnverifiedHead`] is what somebody claims; [`UnverifiedHead::verify`] is the only way to a
+//! [`SignedHead`]. The signature is Hypercore's own over a core without a manifest:
 //! `TREE || tree hash || u64le(length) || u64le(fork)`.
 
 use thiserror::Error;
@@ -12,7 +12,7 @@ use crate::tree::TreeHash;
 
 /// A claim about a log that nobody has checked yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnverifiedCheckpoint {
+pub struct UnverifiedHead {
     /// The log's key.
     pub key: PublicKey,
     /// Blocks in the log.
@@ -27,11 +27,11 @@ pub struct UnverifiedCheckpoint {
 
 /// A head of a log whose signature holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checkpoint(UnverifiedCheckpoint);
+pub struct SignedHead(UnverifiedHead);
 
 /// Why a claimed head is none.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum CheckpointError {
+pub enum HeadError {
     /// The signature is not that of the log's key over these fields.
     #[error("the signature of the log's head at length {length} is not from key {key}")]
     WrongSignature {
@@ -42,26 +42,26 @@ pub enum CheckpointError {
     },
 }
 
-impl UnverifiedCheckpoint {
+impl UnverifiedHead {
     /// Checks the signature. The fork is not judged here: a head of another fork is signed evidence of a truncation.
     ///
     /// # Errors
-    /// [`CheckpointError::WrongSignature`] when the log's key did not sign exactly this.
-    pub fn verify(self) -> Result<Checkpoint, CheckpointError> {
+    /// [`HeadError::WrongSignature`] when the log's key did not sign exactly this.
+    pub fn verify(self) -> Result<SignedHead, HeadError> {
         let signed = signable(self.length, self.fork, &self.tree_hash);
         if self.key.verifies(&signed, &self.signature) {
-            Ok(Checkpoint(self))
+            Ok(SignedHead(self))
         } else {
-            Err(CheckpointError::WrongSignature { key: self.key, length: self.length })
+            Err(HeadError::WrongSignature { key: self.key, length: self.length })
         }
     }
 }
 
-impl Checkpoint {
+impl SignedHead {
     /// Signs a head. Whoever holds the key decides what the log says; sign each length once.
     pub fn sign(key: &SecretKey, length: u64, tree_hash: TreeHash) -> Self {
         let signature = key.sign(&signable(length, 0, &tree_hash));
-        Self(UnverifiedCheckpoint { key: key.public_key(), length, fork: 0, tree_hash, signature })
+        Self(UnverifiedHead { key: key.public_key(), length, fork: 0, tree_hash, signature })
     }
 
     /// The log's key.
@@ -107,14 +107,14 @@ mod tests {
     #[test]
     fn only_what_was_signed_verifies() {
         let key = SecretKey::from_seed(&[3; 32]);
-        let checkpoint = Checkpoint::sign(&key, 5, TreeHash([9; 32]));
-        let claim = checkpoint.0;
-        assert_eq!(claim.verify(), Ok(checkpoint));
+        let signed_head = SignedHead::sign(&key, 5, TreeHash([9; 32]));
+        let claim = signed_head.0;
+        assert_eq!(claim.verify(), Ok(signed_head));
         let changed = [
-            UnverifiedCheckpoint { length: 6, ..claim },
-            UnverifiedCheckpoint { fork: 1, ..claim },
-            UnverifiedCheckpoint { tree_hash: TreeHash([8; 32]), ..claim },
-            UnverifiedCheckpoint { key: SecretKey::from_seed(&[4; 32]).public_key(), ..claim },
+            UnverifiedHead { length: 6, ..claim },
+            UnverifiedHead { fork: 1, ..claim },
+            UnverifiedHead { tree_hash: TreeHash([8; 32]), ..claim },
+            UnverifiedHead { key: SecretKey::from_seed(&[4; 32]).public_key(), ..claim },
         ];
         for claim in changed {
             assert!(claim.verify().is_err(), "{claim:?}");
