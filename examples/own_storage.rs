@@ -18,8 +18,8 @@ use libvms::host::{Deployment, Vm};
 use libvms::replay::Settings;
 use libvms::storage::{BlockIterator, CoreView, Durability, ReadCore, StorageError};
 use libvms::verifier::{Audit, Verdict};
-use libvms_hypercore::checkpoint::Checkpoint;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
@@ -31,7 +31,7 @@ struct Table {
     rows: Vec<Vec<u8>>,
     /// The Merkle tree over the rows, which tells whether they are those that the head signs.
     roots: Roots,
-    head: Option<Checkpoint>,
+    head: Option<SignedHead>,
 }
 
 impl Table {
@@ -43,7 +43,7 @@ impl Table {
     fn take(&mut self, log: &CoreView) -> Result<(), Box<dyn Error>> {
         let new: Vec<Vec<u8>> =
             (self.length()..log.length()).map(|block| log.block(block)).collect::<Result<_, _>>()?;
-        let head = log.checkpoint().ok_or("the log is empty")?;
+        let head = log.signed_head().ok_or("the log is empty")?;
         let mut roots = self.roots.clone();
         new.iter().for_each(|block| roots.append(block));
         if (head.length(), head.tree_hash()) != (roots.length(), roots.tree_hash()) {
@@ -65,7 +65,7 @@ impl ReadCore for Table {
         self.rows.len() as u64
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
+    fn signed_head(&self) -> Option<SignedHead> {
         self.head
     }
 
