@@ -12,12 +12,13 @@ use circles::{circle, edges};
 use modules::{Crate, Uses};
 
 /// Every crate whose modules are looked at: how others name it, and its first file.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("libvms_hypercore", "../protocol/hypercore/src/lib.rs"),
     ("libvms_hyperswarm", "../protocol/hyperswarm/src/lib.rs"),
     ("libvms_protocol", "../protocol/src/lib.rs"),
     ("libvms_cores", "../node/cores/src/lib.rs"),
     ("libvms_engine", "../node/engine/src/lib.rs"),
+    ("libvms_rpc", "../node/rpc/src/lib.rs"),
     ("libvms", "../node/src/lib.rs"),
     ("vms", "../node/src/main.rs"),
 ];

@@ -1,11 +1,12 @@
 //! `vms repl`: call methods by hand.
 
+mod parse;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 use libvms::printable::Printable;
-use libvms::rpc::repl::{ReplCall, parse};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use super::Exit;
 use super::call::error_text;
 use super::output::Output;
+use parse::{ReplCall, parse};
 
 /// Call methods of a service by hand, with history and completion
 #[derive(Debug, Args)]

@@ -1,0 +1,38 @@
+//! Calling a service, and serving one: JSON-RPC 2.0 over WebSocket and HTTP, as LibVMS and its clients speak it.
+//!
+//! Start from [`RpcServer`] and [`RpcClient`]; a server mounts any number of [`Service`]s. Each of the two stands behind a
+//! feature of its own, `server` and `client`: who only calls builds no HTTP server. Neither knows of the engine.
+//!
+//! [`printable`] makes texts of others fit for a terminal, as the results of calls are.
+
+// One module has an argued exception: `server::system`.
+#![deny(unsafe_code)]
+
+mod authority;
+#[cfg(feature = "client")]
+pub mod client;
+mod error;
+mod escape;
+#[cfg(any(feature = "client", feature = "server"))]
+mod linger;
+pub mod printable;
+#[cfg(any(feature = "client", feature = "server"))]
+mod progress;
+#[cfg(feature = "server")]
+mod server;
+#[cfg(any(feature = "client", feature = "server"))]
+mod stall;
+#[cfg(all(test, feature = "client", feature = "server"))]
+mod tests;
+pub mod url;
+
+pub use authority::AuthorityError;
+#[cfg(feature = "client")]
+pub use client::{ClientError, ClientOptions, RpcClient};
+pub use error::RpcError;
+pub use escape::escaped;
+#[cfg(feature = "server")]
+pub use server::{
+    AllowedOrigin, OriginError, Parameters, RpcCall, RpcOptions, RpcServer, Service, Starting, files, service,
+};
+pub use url::{ServiceUrl, UrlError};

@@ -1,0 +1,276 @@
+//! From a caller's text to the text of the answer, whichever way both travel.
+//!
+//! Start from [`Caller::receive`]. No task, channel or timer stands between a connection and its calls: what is
+//! [`Begun`] is polled by the connection itself.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::value::RawValue;
+
+use super::named;
+use super::places::Charge;
+use super::request::{self, Args, Incoming, Request};
+use super::response::{self, Outcome};
+use super::{RpcCall, RpcOptions, Service};
+use crate::error::RpcError;
+
+/// What callers of the package rpc-websockets ask for the names of all methods.
+const LIST_METHODS: &str = "__listMethods";
+
+/// One caller of one service.
+pub(super) struct Caller {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) user_id: Option<String>,
+    pub(super) options: Arc<RpcOptions>,
+}
+
+impl Caller {
+    /// Hands each call in `text` to the service, in their order, before it returns. `charge` is what they hold.
+    pub(super) fn receive(&self, text: &str, mut charge: Charge) -> Begun {
+        charge.pass_on();
+        Begun { answer: Some(self.answer(text)), charge: Some(charge) }
+    }
+
+    fn answer(&self, text: &str) -> Answer {
+        match request::parse(text, &self.options) {
+            Incoming::One(request) => match self.begin(request) {
+                Handled::Call(call) => Answer::One(call),
+                Handled::Answered(text) => Answer::Ready(text),
+            },
+            Incoming::Batch(requests) => Answer::Batch(self.begin_batch(requests)),
+            Incoming::Refused(error) => Answer::Ready(Some(self.refusal(None, error))),
+        }
+    }
+
+    fn begin_batch(&self, requests: Vec<Request>) -> Batch {
+        let mut batch = Batch {
+            calls: FuturesUnordered::new(),
+            begun: 0,
+            parts: vec![],
+            bytes: 0,
+            bytes_max: self.options.answer_bytes_max,
+        };
+        for (place, request) in requests.into_iter().enumerate() {
+            batch.parts.push(None);
+            match self.begin(request) {
+                Handled::Call(call) => batch.calls.push(Part { place, call }),
+                Handled::Answered(Some(text)) => batch.add(place, text),
+                Handled::Answered(None) => (),
+            }
+        }
+        batch.begun = batch.calls.len();
+        batch
+    }
+
+    fn begin(&self, request: Request) -> Handled {
+        match request {
+            Request::Call { id, method, .. } if method == "handshake" => {
+                Handled::Answered(id.map(|id| self.handshake(&id)))
+            }
+            // What the package rpc-websockets calls it.
+            Request::Call { id, method, .. } if method == LIST_METHODS && !self.lists_methods_itself() => {
+                Handled::Answered(id.map(|id| self.list_methods(&id)))
+            }
+            Request::Call { id, method, args } => {
+                let args = match self.in_places(&method, args) {
+                    Ok(args) => args,
+                    Err(error) => return Handled::Answered(id.map(|id| self.refusal(Some(&id), error))),
+                };
+                let call = RpcCall { user_id: self.user_id.clone(), method, args };
+                Handled::Call(Call {
+                    id,
+                    outcome: self.service.call(call),
+                    bytes_max: self.options.answer_bytes_max,
+                })
+            }
+            Request::Refused { id, error } => Handled::Answered(Some(self.refusal(id.as_deref(), error))),
+            Request::Ignored => Handled::Answered(None),
+        }
+    }
+
+    fn handshake(&self, id: &RawValue) -> String {
+        let members =
+            serde_json::value::to_raw_value(&self.service.handshake()).expect("a JSON object is JSON");
+        response::text(Some(id), &Ok(Some(members)), self.options.answer_bytes_max)
+    }
+
+    fn list_methods(&self, id: &RawValue) -> String {
+        let methods = self.service.handshake().remove("methods").unwrap_or_default();
+        let methods = serde_json::value::to_raw_value(&methods).expect("JSON is JSON");
+        response::text(Some(id), &Ok(Some(methods)), self.options.answer_bytes_max)
+    }
+
+    fn lists_methods_itself(&self) -> bool {
+        let handshake = self.service.handshake();
+        let methods = handshake.get("methods").and_then(|methods| methods.as_array());
+        methods.is_some_and(|methods| methods.iter().any(|method| method == LIST_METHODS))
+    }
+
+    /// The arguments as an array, whichever way they were passed.
+    fn in_places(&self, method: &str, args: Args) -> Result<Box<RawValue>, RpcError> {
+        match args {
+            Args::Places(args) => Ok(args),
+            Args::Names(args) => named::in_places(method, &args, || self.service.parameters(method)),
+        }
+    }
+
+    fn refusal(&self, id: Option<&RawValue>, error: RpcError) -> String {
+        response::text(id, &Err(error), self.options.answer_bytes_max)
+    }
+}
+
+enum Handled {
+    Call(Call),
+    /// Nothing is left to wait for, and perhaps nothing to say.
+    Answered(Option<String>),
+}
+
+/// The answer to one text of a caller, on its way. Gives `None` when the standard wants none.
+///
+/// Dropping it gives up the answer, not the calls: they go on, and what they hold counts until they are over.
+pub(super) struct Begun {
+    answer: Option<Answer>,
+    charge: Option<Charge>,
+}
+
+impl Begun {
+    /// How many calls it counts for until it is done; never none, since even a refusal takes room.
+    pub(super) fn calls(&self) -> usize {
+        self.answer.as_ref().map_or(1, Answer::calls)
+    }
+}
+
+impl Future for Begun {
+    type Output = Option<String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        let text = ready!(Pin::new(answer).poll(cx));
+        self.answer = None;
+        self.charge = None;
+        Poll::Ready(text)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        let charge = self.charge.take();
+        // Without a runtime everything ends, the calls too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                answer.await;
+                drop(charge);
+            });
+        }
+    }
+}
+
+enum Answer {
+    Ready(Option<String>),
+    One(Call),
+    Batch(Batch),
+}
+
+impl Answer {
+    fn calls(&self) -> usize {
+        match self {
+            Self::Ready(_) | Self::One(_) => 1,
+            Self::Batch(batch) => batch.begun.max(1),
+        }
+    }
+}
+
+impl Future for Answer {
+    type Output = Option<String>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        match self.get_mut() {
+            Self::Ready(text) => Poll::Ready(text.take()),
+            Self::One(call) => Pin::new(call).poll(cx),
+            Self::Batch(batch) => Pin::new(batch).poll(cx),
+        }
+    }
+}
+
+/// A call that the service has begun.
+struct Call {
+    /// `None` for a notification.
+    id: Option<Box<RawValue>>,
+    outcome: BoxFuture<'static, Outcome>,
+    bytes_max: usize,
+}
+
+impl Future for Call {
+    type Output = Option<String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let outcome = ready!(self.outcome.as_mut().poll(cx));
+        Poll::Ready(self.id.as_deref().map(|id| response::text(Some(id), &outcome, self.bytes_max)))
+    }
+}
+
+/// The calls of one batch, whose answers leave together, in the order of the requests.
+struct Batch {
+    calls: FuturesUnordered<Part>,
+    begun: usize,
+    /// The answer to each request, where there is one already.
+    parts: Vec<Option<String>>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// A call of a batch.
+struct Part {
+    place: usize,
+    call: Call,
+}
+
+impl Future for Part {
+    type Output = (usize, Option<String>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let text = ready!(Pin::new(&mut self.call).poll(cx));
+        Poll::Ready((self.place, text))
+    }
+}
+
+impl Batch {
+    fn add(&mut self, place: usize, text: String) {
+        // With the `,` or `[` before it.
+        self.bytes += 1 + text.len();
+        self.parts[place] = Some(text);
+        // What is left for those that still run. Errors are short, so a batch ends soon after it is full.
+        let left = self.bytes_max.saturating_sub(self.bytes);
+        for part in &mut self.calls {
+            part.call.bytes_max = left;
+        }
+    }
+}
+
+impl Future for Batch {
+    type Output = Option<String>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let batch = self.get_mut();
+        while let Some((place, answer)) = ready!(batch.calls.poll_next_unpin(cx)) {
+            if let Some(text) = answer {
+                batch.add(place, text);
+            }
+        }
+        if batch.bytes == 0 {
+            return Poll::Ready(None);
+        }
+        let mut texts = String::with_capacity(batch.bytes + 1);
+        for text in batch.parts.drain(..).flatten() {
+            texts.push(if texts.is_empty() { '[' } else { ',' });
+            texts.push_str(&text);
+        }
+        texts.push(']');
+        Poll::Ready(Some(texts))
+    }
+}

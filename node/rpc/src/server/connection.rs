@@ -1,0 +1,95 @@
+//! A connection's life: HTTP first, then perhaps a WebSocket, all in one task.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::future::poll_fn;
+use hyper::body::Bytes;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::caller::Caller;
+use super::http::Http;
+use super::places::Place;
+use super::session::Session;
+use super::shared::Shared;
+use crate::linger::linger;
+use crate::stall::Stall;
+
+/// Bytes of a request's head; more is answered with 431.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+
+type Socket = Stall<TcpStream>;
+
+/// What a connection is told for which there is no place, or no longer.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Connection: close\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 49\r\n\
+    Retry-After: 5\r\n\
+    \r\n\
+    the server has no place left for this connection\n";
+
+/// Serves a caller until either side ends it, or its place is needed.
+pub(super) async fn serve(stream: TcpStream, place: Place, is_proxied: bool, shared: Arc<Shared>) {
+    // Without it an answer that follows another may wait for the caller's delayed acknowledgement. Where it fails, the
+    // connection is already gone.
+    let _either_way = stream.set_nodelay(true);
+    let socket = Stall::new(stream, shared.options.write_timeout, place.progress());
+    let http = Http::new(shared.clone(), place.clone(), is_proxied);
+    let Some((mut socket, upgraded)) = serve_http(socket, http, &place, &shared).await else { return };
+    match upgraded {
+        Some((caller, read)) => {
+            let stopping = shared.stopping.clone().cancelled_owned();
+            Session::new(socket, place, &read, caller, stopping).run().await;
+        }
+        None => linger(&mut socket, shared.options.close_timeout).await,
+    }
+}
+
+/// Says that there is no room, as far as that fits into the socket at once: nobody waits for one connection too many.
+pub(super) fn refuse(stream: &TcpStream) {
+    tracing::debug!("one connection too many");
+    let _either_way = stream.try_write(NO_ROOM);
+}
+
+/// Serves HTTP until the connection ends or becomes somebody's WebSocket; then also what was read of that. `None` where
+/// its place was needed.
+async fn serve_http(
+    socket: Socket,
+    http: Http,
+    place: &Place,
+    shared: &Arc<Shared>,
+) -> Option<(Socket, Option<(Caller, Bytes)>)> {
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.options.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), http);
+    let mut stopping = pin!(shared.stopping.cancelled());
+    let mut is_stopping = false;
+    let mut needed = pin!(place.ended().cancelled());
+    let ended = poll_fn(|cx| {
+        if needed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        connection.poll_without_shutdown(cx).map(Some)
+    })
+    .await;
+    let parts = connection.into_parts();
+    let socket = parts.io.into_inner();
+    let Some(ended) = ended else {
+        if !parts.service.is_answering() {
+            refuse(socket.get_ref());
+        }
+        return None;
+    };
+    let upgraded = ended.ok().and_then(|()| parts.service.into_upgraded());
+    Some((socket, upgraded.map(|caller| (caller, parts.read_buf))))
+}

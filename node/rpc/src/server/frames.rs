@@ -1,0 +1,370 @@
+//! Messages out of a caller's WebSocket (RFC 6455), held in no more memory than was reserved for them.
+//!
+//! Start from [`Frames::poll_next`]. A header's length is bounded and reserved before a byte of the payload is read, and
+//! what a message took is given back with it: a library's buffers stay as large as the largest message that went
+//! through them, for as long as the connection lasts.
+
+use std::io::Cursor;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+use super::places::{Charge, Crowded, Place};
+use crate::stall::PACE;
+
+/// Most requests are far smaller. It is allocated per connection.
+const BUFFER_BYTES: usize = 8 << 10;
+/// The most that a control frame carries.
+const CONTROL_BYTES_MAX: usize = 125;
+
+/// What a caller has sent.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A message, and what is reserved for it.
+    Text(String, Charge),
+    Binary,
+    Ping(Vec<u8>),
+    Pong,
+    /// The caller ends the connection, perhaps with a code that may be sent back.
+    Close(Option<CloseCode>),
+}
+
+/// Why nothing more can be read.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection is gone.
+    Lost,
+    Protocol,
+    TooLong,
+    NotText,
+    TooSlow,
+    /// There is no room for the message.
+    Crowded,
+}
+
+/// The reading half of a caller's WebSocket.
+pub(super) struct Frames {
+    buffer: Box<[u8]>,
+    /// The part of `buffer` that is not looked at yet.
+    start: usize,
+    end: usize,
+    frame: Option<Frame>,
+    /// The message that is being put together, if one is.
+    message: Option<Message>,
+    control: Vec<u8>,
+    reserving: Option<BoxFuture<'static, Result<Charge, Crowded>>>,
+    message_bytes_max: usize,
+    patience: Patience,
+}
+
+/// A frame whose header was read.
+#[derive(Clone, Copy)]
+struct Frame {
+    opcode: OpCode,
+    is_final: bool,
+    mask: [u8; 4],
+    left: usize,
+    done: usize,
+    /// Whether there is room for its payload.
+    is_reserved: bool,
+}
+
+struct Message {
+    is_text: bool,
+    bytes: Vec<u8>,
+    charges: Option<Charge>,
+}
+
+impl Frames {
+    /// Reads what follows `read`, which came behind the request that made the connection a WebSocket.
+    pub(super) fn new(read: &[u8], message_bytes_max: usize, timeout: Duration) -> Self {
+        let mut buffer = vec![0; BUFFER_BYTES.max(read.len())].into_boxed_slice();
+        buffer[..read.len()].copy_from_slice(read);
+        Self {
+            buffer,
+            start: 0,
+            end: read.len(),
+            frame: None,
+            message: None,
+            control: vec![],
+            reserving: None,
+            message_bytes_max,
+            patience: Patience::new(timeout),
+        }
+    }
+
+    /// The next message. Gives up on a caller who begins one and does not go on with it.
+    pub(super) fn poll_next<S: AsyncRead + Unpin>(
+        &mut self,
+        socket: &mut S,
+        place: &Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Received, Broken>> {
+        loop {
+            if let Some(received) = ready!(self.poll_buffered(place, cx))? {
+                self.patience.reset();
+                return Poll::Ready(Ok(received));
+            }
+            ready!(self.poll_fill(socket, cx))?;
+        }
+    }
+
+    /// Lets go of a message that was begun: nobody is going to read on.
+    pub(super) fn give_up(&mut self) {
+        (self.frame, self.message, self.reserving) = (None, None, None);
+    }
+
+    /// Nothing is read for a while, which is no fault of the caller's.
+    pub(super) fn pause(&mut self) {
+        self.patience.pause();
+    }
+
+    /// Takes what is in the buffer; ready with `None` when more is needed.
+    fn poll_buffered(
+        &mut self,
+        place: &Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Received>, Broken>> {
+        loop {
+            let Some(frame) = self.frame else {
+                if !self.read_header()? {
+                    return Poll::Ready(Ok(None));
+                }
+                continue;
+            };
+            if !frame.is_reserved {
+                ready!(self.poll_reserve(frame, place, cx))?;
+                continue;
+            }
+            let received = self.read_payload(frame)?;
+            if received.is_some() || self.frame.is_some() {
+                return Poll::Ready(Ok(received));
+            }
+        }
+    }
+
+    /// Whether a header was read; otherwise the buffer does not hold all of it.
+    fn read_header(&mut self) -> Result<bool, Broken> {
+        let mut cursor = Cursor::new(&self.buffer[self.start..self.end]);
+        let Some((header, bytes)) = FrameHeader::parse(&mut cursor).map_err(|_| Broken::Protocol)? else {
+            return Ok(false);
+        };
+        self.start += usize::try_from(cursor.position()).unwrap_or(0);
+        let mask = header.mask.ok_or(Broken::Protocol)?;
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Broken::Protocol);
+        }
+        let left = usize::try_from(bytes).map_err(|_| Broken::TooLong)?;
+        let FrameHeader { opcode, is_final, .. } = header;
+        let is_reserved = self.check(opcode, is_final, left)?;
+        self.frame = Some(Frame { opcode, is_final, mask, left, done: 0, is_reserved });
+        Ok(true)
+    }
+
+    /// Checks that a frame may stand here. Whether its payload needs no room.
+    fn check(&mut self, opcode: OpCode, is_final: bool, bytes: usize) -> Result<bool, Broken> {
+        match (opcode, &self.message) {
+            (OpCode::Control(Control::Close | Control::Ping | Control::Pong), _) => {
+                self.control.clear();
+                let is_short = bytes <= CONTROL_BYTES_MAX && is_final;
+                if is_short { Ok(true) } else { Err(Broken::Protocol) }
+            }
+            (OpCode::Data(Data::Text | Data::Binary), None) if bytes > self.message_bytes_max => {
+                Err(Broken::TooLong)
+            }
+            (OpCode::Data(Data::Text | Data::Binary), None) => Ok(false),
+            (OpCode::Data(Data::Continue), Some(message)) => {
+                let is_within = bytes <= self.message_bytes_max - message.bytes.len();
+                if is_within { Ok(false) } else { Err(Broken::TooLong) }
+            }
+            _ => Err(Broken::Protocol),
+        }
+    }
+
+    fn poll_reserve(
+        &mut self,
+        frame: Frame,
+        place: &Place,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let charge = match &mut self.reserving {
+            Some(reserving) => ready!(reserving.as_mut().poll(cx)),
+            None => match place.try_reserve(frame.left) {
+                Some(charge) => Ok(charge),
+                None => {
+                    self.patience.pause();
+                    self.reserving = Some(Box::pin(place.reserve(frame.left)));
+                    return self.poll_reserve(frame, place, cx);
+                }
+            },
+        };
+        self.reserving = None;
+        self.begin(frame, charge.map_err(|_| Broken::Crowded)?);
+        Poll::Ready(Ok(()))
+    }
+
+    fn begin(&mut self, frame: Frame, charge: Charge) {
+        let is_text = frame.opcode == OpCode::Data(Data::Text);
+        let message = self.message.get_or_insert(Message { is_text, bytes: vec![], charges: None });
+        match message.bytes.is_empty() {
+            // Most messages are one frame: what grows by doubling takes more than was reserved.
+            true => message.bytes.reserve_exact(frame.left),
+            false => message.bytes.reserve(frame.left),
+        }
+        match &mut message.charges {
+            Some(charges) => charges.join(charge),
+            none => *none = Some(charge),
+        }
+        self.frame = Some(Frame { is_reserved: true, ..frame });
+    }
+
+    /// Takes what the buffer holds of the frame, and gives what is complete with it.
+    fn read_payload(&mut self, mut frame: Frame) -> Result<Option<Received>, Broken> {
+        let bytes = frame.left.min(self.end - self.start);
+        let payload = &mut self.buffer[self.start..self.start + bytes];
+        unmask(payload, frame.mask, frame.done);
+        match (&frame.opcode, &mut self.message) {
+            (OpCode::Data(_), Some(message)) => message.bytes.extend_from_slice(payload),
+            _ => self.control.extend_from_slice(payload),
+        }
+        self.start += bytes;
+        frame.done += bytes;
+        frame.left -= bytes;
+        self.patience.received(bytes);
+        self.frame = (frame.left > 0).then_some(frame);
+        if frame.left > 0 { Ok(None) } else { self.finish(frame) }
+    }
+
+    fn finish(&mut self, frame: Frame) -> Result<Option<Received>, Broken> {
+        let control = match frame.opcode {
+            OpCode::Data(_) => {
+                let complete = self.message.take_if(|_| frame.is_final);
+                return complete.map(Message::finish).transpose();
+            }
+            OpCode::Control(control) => control,
+        };
+        match control {
+            Control::Close => close_code(&self.control).map(|code| Some(Received::Close(code))),
+            Control::Ping => Ok(Some(Received::Ping(std::mem::take(&mut self.control)))),
+            _ => Ok(Some(Received::Pong)),
+        }
+    }
+
+    fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        socket: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let mut room = ReadBuf::new(&mut self.buffer[self.end..]);
+        match Pin::new(socket).poll_read(cx, &mut room) {
+            Poll::Ready(Ok(())) if !room.filled().is_empty() => {
+                self.end += room.filled().len();
+                self.patience.pause();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(_) => Poll::Ready(Err(Broken::Lost)),
+            // Between messages a caller may be silent for as long as it likes.
+            Poll::Pending if self.message.is_none() && self.frame.is_none() && self.end == 0 => Poll::Pending,
+            Poll::Pending => self.patience.poll(cx).map(|()| Err(Broken::TooSlow)),
+        }
+    }
+}
+
+impl Message {
+    fn finish(self) -> Result<Received, Broken> {
+        let Some(charge) = self.charges.filter(|_| self.is_text) else { return Ok(Received::Binary) };
+        let text = String::from_utf8(self.bytes).map_err(|_| Broken::NotText)?;
+        Ok(Received::Text(text, charge))
+    }
+}
+
+/// Takes the mask off a part of a payload that begins `done` bytes behind the payload's beginning, a word at a time.
+fn unmask(part: &mut [u8], mut mask: [u8; 4], done: usize) {
+    mask.rotate_left(done % 4);
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = part.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Broken> {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return if payload.is_empty() { Ok(None) } else { Err(Broken::Protocol) };
+    };
+    let code = CloseCode::from(u16::from_be_bytes(*code));
+    match std::str::from_utf8(reason) {
+        Err(_) => Err(Broken::NotText),
+        Ok(_) if code.is_allowed() => Ok(Some(code)),
+        Ok(_) => Err(Broken::Protocol),
+    }
+}
+
+/// How long a message may take: so long, and longer the more of it has come.
+struct Patience {
+    timeout: Duration,
+    received: usize,
+    /// How long the caller has been waited for, in all and since when.
+    waited: Duration,
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, received: 0, waited: Duration::ZERO, since: None, timer: None }
+    }
+
+    fn received(&mut self, bytes: usize) {
+        self.received += bytes;
+    }
+
+    fn pause(&mut self) {
+        self.waited += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.timer = None;
+    }
+
+    fn reset(&mut self) {
+        (self.received, self.waited, self.since, self.timer) = (0, Duration::ZERO, None, None);
+    }
+
+    /// Ready when the caller has been waited for long enough.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.since.get_or_insert_with(Instant::now);
+        let left = (self.timeout + PACE.time_for(self.received)).saturating_sub(self.waited);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(left)));
+        timer.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_comes_off_wherever_a_part_begins() {
+        let mask = [1, 2, 4, 8];
+        let masked: Vec<u8> = (0..50).map(|place| b'x' ^ mask[place % 4]).collect();
+        for cut in 0..masked.len() {
+            let (mut first, mut second) = (masked[..cut].to_vec(), masked[cut..].to_vec());
+            unmask(&mut first, mask, 0);
+            unmask(&mut second, mask, cut);
+            assert_eq!([first, second].concat(), [b'x'; 50]);
+        }
+    }
+}

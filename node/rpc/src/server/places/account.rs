@@ -1,0 +1,58 @@
+//! What one connection holds.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{FREE_BYTES, GRANULE_BYTES};
+use crate::progress::Progress;
+
+/// What a connection tells of itself without a lock.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) id: u64,
+    /// Everything that is held, free bytes included.
+    pub(super) held: AtomicUsize,
+    /// The part of it that depends on the caller: messages it has not sent, and answers it has not read.
+    pub(super) buffered: AtomicUsize,
+    /// Bytes that cost nothing; none once the connection has left.
+    pub(super) free: AtomicUsize,
+    pub(super) has_spoken: AtomicBool,
+    pub(super) is_busy: AtomicBool,
+    pub(super) heard: Mutex<Instant>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) ended: CancellationToken,
+}
+
+impl Account {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            held: AtomicUsize::new(0),
+            buffered: AtomicUsize::new(0),
+            free: AtomicUsize::new(FREE_BYTES),
+            has_spoken: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            heard: Mutex::new(Instant::now()),
+            progress: Arc::new(Progress::new()),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn due(&self, held: usize) -> usize {
+        held.saturating_sub(self.free.load(Ordering::SeqCst)).next_multiple_of(GRANULE_BYTES)
+    }
+
+    /// So many more bytes depend on the caller. Until there were any, it could make no progress with them.
+    pub(super) fn buffer(&self, bytes: usize) {
+        if self.buffered.fetch_add(bytes, Ordering::SeqCst) == 0 {
+            self.progress.step();
+        }
+    }
+
+    pub(super) fn idle(&self) -> Duration {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}

@@ -1,0 +1,201 @@
+//! A connection's side: its place, and what is held for it.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use libvms_hypercore::address::prefix;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::account::Account;
+use super::state::Waiting;
+use super::{ADDRESS_SHARE, Crowded, Places};
+use crate::progress::Progress;
+
+/// A connection's place. Dropping the last copy of it makes room.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Place {
+    pub(super) taken: Arc<Taken>,
+}
+
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) places: Arc<Places>,
+    pub(super) account: Arc<Account>,
+}
+
+/// Bytes that are held for a connection, until this is dropped. It outlives the connection where a call does.
+#[derive(Debug)]
+pub(in crate::server) struct Charge {
+    pub(super) places: Arc<Places>,
+    pub(super) account: Arc<Account>,
+    pub(super) bytes: usize,
+    pub(super) is_buffered: bool,
+}
+
+/// A message's turn to get room. Dropping it gives the turn up, or the room.
+pub(super) struct Ticket {
+    pub(super) place: Place,
+    pub(super) number: u64,
+    pub(super) bytes: usize,
+    pub(super) granted: oneshot::Receiver<()>,
+    pub(super) is_used: bool,
+}
+
+impl Place {
+    /// The connection has made a complete request, and is busy with it or idle again.
+    pub(in crate::server) fn heard(&self, is_busy: bool) {
+        let account = &self.taken.account;
+        account.has_spoken.store(true, Ordering::SeqCst);
+        account.is_busy.store(is_busy, Ordering::SeqCst);
+        *account.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// The connection speaks for a caller at another address: its proxy says so.
+    pub(in crate::server) fn speaks_for(&self, address: IpAddr) {
+        self.taken.places.lock().move_to(self.taken.account.id, prefix(address));
+    }
+
+    pub(in crate::server) fn progress(&self) -> Arc<Progress> {
+        self.taken.account.progress.clone()
+    }
+
+    /// Cancelled when the place is needed for others.
+    pub(in crate::server) fn ended(&self) -> &CancellationToken {
+        &self.taken.account.ended
+    }
+
+    /// Whether little is left: then nothing more should be asked for.
+    pub(in crate::server) fn is_tight(&self) -> bool {
+        let Taken { places, account } = &*self.taken;
+        let state = places.lock();
+        let Some(entry) = state.accounts.get(&account.id) else { return false };
+        let of_address = entry.address.map_or(0, |address| state.share(address).bytes);
+        let max = places.bytes_max;
+        state.all.bytes > max / 2 || of_address > max / ADDRESS_SHARE / 2
+    }
+
+    /// Bytes of a message that is going to be read, if there is room for them now.
+    pub(in crate::server) fn try_reserve(&self, bytes: usize) -> Option<Charge> {
+        let has_room = self.taken.places.try_take(&self.taken.account, bytes);
+        has_room.then(|| self.charge(bytes))
+    }
+
+    /// Waits until there is room for a message that is going to be read.
+    ///
+    /// # Errors
+    /// Where others go on needing it.
+    pub(in crate::server) fn reserve(
+        &self,
+        bytes: usize,
+    ) -> impl Future<Output = Result<Charge, Crowded>> + Send + use<> {
+        let ready = self.try_reserve(bytes);
+        let place = self.clone();
+        async move {
+            if let Some(charge) = ready {
+                return Ok(charge);
+            }
+            let wait_max = place.taken.places.wait_max;
+            let mut ticket = Ticket::draw(place, bytes);
+            match tokio::time::timeout(wait_max, &mut ticket.granted).await {
+                Ok(Ok(())) => Ok(ticket.redeem()),
+                _ => Err(Crowded { bytes }),
+            }
+        }
+    }
+
+    /// Bytes that exist already.
+    pub(in crate::server) fn hold(&self, bytes: usize) -> Charge {
+        let mut charge = self.charge(0);
+        charge.resize(bytes);
+        charge
+    }
+
+    /// For bytes that are counted as held already.
+    pub(super) fn charge(&self, bytes: usize) -> Charge {
+        let Taken { places, account } = &*self.taken;
+        account.buffer(bytes);
+        Charge { places: places.clone(), account: account.clone(), bytes, is_buffered: true }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.places.lock().leave(self.account.id);
+        self.places.serve_waiting();
+    }
+}
+
+impl Ticket {
+    pub(super) fn draw(place: Place, bytes: usize) -> Self {
+        let (sender, granted) = oneshot::channel();
+        let Taken { places, account } = &*place.taken;
+        let mut state = places.lock();
+        state.last_ticket += 1;
+        let number = state.last_ticket;
+        state.waiting.insert(number, Waiting { account: account.clone(), bytes, granted: sender });
+        drop(state);
+        places.serve_waiting();
+        Self { place, number, bytes, granted, is_used: false }
+    }
+
+    /// What was granted.
+    fn redeem(mut self) -> Charge {
+        self.is_used = true;
+        // The time that it waited was not its own.
+        self.place.taken.account.progress.step();
+        self.place.charge(self.bytes)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let waited = self.place.taken.places.lock().waiting.remove(&self.number);
+        if waited.is_none() && !self.is_used {
+            drop(self.place.charge(self.bytes));
+        }
+    }
+}
+
+impl Charge {
+    /// So many bytes are held now.
+    pub(in crate::server) fn resize(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes > before {
+            self.buffer(bytes - before, true);
+            self.places.give(&self.account, bytes - before);
+        } else if bytes < before {
+            self.buffer(before - bytes, false);
+            self.places.release(&self.account, before - bytes);
+        }
+    }
+
+    /// Adds another charge of the same connection to this one.
+    pub(in crate::server) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// The bytes belong to calls from now on: the caller has no power over how long they are held.
+    pub(in crate::server) fn pass_on(&mut self) {
+        self.buffer(self.bytes, false);
+        self.is_buffered = false;
+    }
+
+    fn buffer(&self, bytes: usize, is_more: bool) {
+        match (self.is_buffered, is_more) {
+            (false, _) => (),
+            (true, true) => self.account.buffer(bytes),
+            (true, false) => {
+                self.account.buffered.fetch_sub(bytes, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}

@@ -1,0 +1,71 @@
+//! The text of an answer. Ids and results are copied as they are, never written anew.
+
+use serde_json::value::RawValue;
+
+use crate::error::RpcError;
+
+/// How a call ended. `Ok(None)` is an `undefined` result.
+pub(super) type Outcome = Result<Option<Box<RawValue>>, RpcError>;
+
+/// The answer to the request `id`, or to one whose id could not be made out.
+///
+/// A result that would make the answer longer than `bytes_max` is replaced by an error.
+pub(super) fn text(id: Option<&RawValue>, outcome: &Outcome, bytes_max: usize) -> String {
+    let id = id.map_or("null", RawValue::get);
+    match outcome {
+        Ok(result) => {
+            let result = result.as_deref().map_or("null", RawValue::get);
+            match result.len() + id.len() + ENVELOPE_BYTES > bytes_max {
+                true => error_text(id, &too_large(result.len()), bytes_max),
+                false => result_text(id, result),
+            }
+        }
+        Err(error) => error_text(id, error, bytes_max),
+    }
+}
+
+/// What an answer has besides its id and its result.
+const ENVELOPE_BYTES: usize = r#"{"jsonrpc":"2.0","id":,"result":}"#.len();
+
+/// What details add to an error, beside themselves.
+const DETAILS_BYTES: usize = r#","details":}}"#.len();
+
+fn result_text(id: &str, result: &str) -> String {
+    let mut text = String::with_capacity(ENVELOPE_BYTES + id.len() + result.len());
+    for part in [r#"{"jsonrpc":"2.0","id":"#, id, r#","result":"#, result, "}"] {
+        text.push_str(part);
+    }
+    text
+}
+
+/// Details that would make the answer longer than `bytes_max` are left out: the rest of the error still tells.
+fn error_text(id: &str, error: &RpcError, bytes_max: usize) -> String {
+    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":"#, error.code);
+    text.push_str(&quoted(&error.message));
+    if let Some(data) = &error.data {
+        text.push_str(r#","data":"#);
+        text.push_str(&quoted(data));
+    }
+    if let Some(details) = &error.details {
+        let details = details.to_string();
+        if text.len() + details.len() + DETAILS_BYTES <= bytes_max {
+            text.push_str(r#","details":"#);
+            text.push_str(&details);
+        }
+    }
+    if let Some(stack) = &error.stack {
+        text.push_str(r#","stack":"#);
+        text.push_str(&quoted(stack));
+    }
+    text.push_str("}}");
+    text
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("any text can be written as JSON")
+}
+
+fn too_large(bytes: usize) -> RpcError {
+    let why = format!("the call was made, but its result of {bytes} bytes does not fit into the answer");
+    RpcError::internal(why)
+}
