@@ -308,13 +308,47 @@ fn every_script_of_the_gate_has_a_paragraph() {
     assert_eq!(told, there.iter().map(String::as_str).collect());
 }
 
+/// The folders of all crates that can be published.
+fn crates() -> Vec<PathBuf> {
+    let workspace = read(&root().join("Cargo.toml"));
+    let members =
+        workspace.split_once("members = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
+    let folders = members.split('"').skip(1).step_by(2).map(|member| root().join(member));
+    folders.filter(|folder| !read(&folder.join("Cargo.toml")).contains("publish = false")).collect()
+}
+
+#[test]
+fn every_crate_says_what_it_is_and_under_which_license() {
+    let license = read(&root().join("LICENSE"));
+    for folder in crates() {
+        let manifest = read(&folder.join("Cargo.toml"));
+        let name = manifest.split('"').nth(1).expect("a name");
+        assert!(read(&folder.join("README.md")).starts_with(&format!("# {name}\n")), "{}", folder.display());
+        assert_eq!(read(&folder.join("LICENSE")), license, "{}", folder.display());
+        for key in ["description", "readme", "keywords", "categories"] {
+            assert!(manifest.contains(&format!("\n{key} = ")), "{name} has no {key}");
+        }
+    }
+}
+
+#[test]
+fn the_code_in_the_readme_of_the_library_is_that_of_an_example() {
+    let page = read(&root().join("node/README.md"));
+    let shown = page.split_once("```rust\n").and_then(|(_, rest)| rest.split_once("```")).expect("code").0;
+    let lines = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let example = lines(&read(&root().join("examples/embed.rs")));
+    assert!(example.contains(lines(shown).trim()), "it is not part of examples/embed.rs");
+}
+
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
     for document in [
         ".ci/README.md",
         "README.md",
         "node/ARCHITECTURE.md",
+        "node/CHANGELOG.md",
         "node/OPERATING.md",
+        "protocol/CHANGELOG.md",
         "protocol/FORMAT.md",
         "fixtures/README.md",
     ] {
