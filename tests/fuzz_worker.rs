@@ -148,7 +148,7 @@ fn attack_service(dice: &mut Dice, round: u64) {
 fn say_to_driver(dice: &mut Dice) {
     #[cfg(debug_assertions)]
     {
-        use libvms::engine::Attempt;
+        use libvms::engine::EscapeAttempt;
         let mut worker = Worker::start_in(Sandbox::Process, LIMITS).expect("a worker");
         let call = Call { method: "f".into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
         let reports = [
@@ -174,10 +174,10 @@ fn say_to_driver(dice: &mut Dice) {
         let frames: Vec<u8> = (0..dice.below(5))
             .flat_map(|_| frame(&Frame::Report(&reports[dice.below(reports.len())])))
             .collect();
-        let _may_have_ended = worker.attempt(Attempt::Say(broken_bytes(dice, frames)));
+        let _may_have_ended = worker.attempt(EscapeAttempt::Say(broken_bytes(dice, frames)));
         let _may_have_ended = worker.send(Request::Call(call));
         // Its end bounds how long anybody waits for the rest of a frame.
-        let _may_have_ended = worker.attempt(Attempt::Panic);
+        let _may_have_ended = worker.attempt(EscapeAttempt::Panic);
         while worker.receive().is_ok() {}
     }
     #[cfg(not(debug_assertions))]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use libvms::engine::message::{
     Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
-use libvms::engine::{Ending, Sandbox, Worker, WorkerError};
+use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
@@ -166,7 +166,7 @@ fn memory_can_be_used_up_to_its_limit_and_given_back_in_a_process() {
 
 /// What a worker says to native code that tries something.
 #[cfg(debug_assertions)]
-fn attempt(attempt: libvms::engine::Attempt) -> Result<Report, WorkerError> {
+fn attempt(attempt: libvms::engine::EscapeAttempt) -> Result<Report, WorkerError> {
     let mut worker = worker(Limits::default());
     load(&mut worker, "exports.f = () => 1").expect("a good script");
     worker.attempt(attempt)?;
@@ -176,26 +176,26 @@ fn attempt(attempt: libvms::engine::Attempt) -> Result<Report, WorkerError> {
 #[cfg(debug_assertions)]
 #[test]
 fn whoever_breaks_out_of_the_engine_finds_nothing_but_his_end() {
-    use libvms::engine::Attempt;
+    use libvms::engine::EscapeAttempt;
     use libvms::engine::message::Console;
     let nothing = Console { level: "error".into(), text: "no error".into() };
-    assert_eq!(attempt(Attempt::Nothing).expect("it lives"), Report::Console(nothing));
+    assert_eq!(attempt(EscapeAttempt::Nothing).expect("it lives"), Report::Console(nothing));
     let mut victim = victim();
     let id = i32::try_from(victim.id()).expect("a process id");
     for forbidden in [
-        Attempt::OpenFile,
-        Attempt::CreateFile,
-        Attempt::Socket,
-        Attempt::Fork,
-        Attempt::Execute,
-        Attempt::Signal(id),
-        Attempt::Signal(i32::try_from(std::process::id()).expect("a process id")),
-        Attempt::Trace(id),
-        Attempt::ReadMemory(id),
-        Attempt::ExecutableMemory,
+        EscapeAttempt::OpenFile,
+        EscapeAttempt::CreateFile,
+        EscapeAttempt::Socket,
+        EscapeAttempt::Fork,
+        EscapeAttempt::Execute,
+        EscapeAttempt::Signal(id),
+        EscapeAttempt::Signal(i32::try_from(std::process::id()).expect("a process id")),
+        EscapeAttempt::Trace(id),
+        EscapeAttempt::ReadMemory(id),
+        EscapeAttempt::ExecutableMemory,
     ] {
         let ended = attempt(forbidden.clone());
-        assert!(matches!(ended, Err(WorkerError::Ended(Ending::Killed(31)))), "{forbidden:?}: {ended:?}");
+        assert!(matches!(ended, Err(WorkerError::Ended(ExitReason::Killed(31)))), "{forbidden:?}: {ended:?}");
     }
     assert!(victim.try_wait().expect("it can be asked").is_none(), "nothing happened to it");
     victim.kill().expect("it runs");
@@ -212,21 +212,21 @@ fn victim() -> Process {
 #[cfg(debug_assertions)]
 #[test]
 fn a_worker_that_says_nonsense_is_ended() {
-    use libvms::engine::Attempt;
+    use libvms::engine::EscapeAttempt;
     for bytes in [&[0xff; 8][..], &[1, 0, 0, 0, 0xff], &[0, 0, 0, 0]] {
-        let said = attempt(Attempt::Say(bytes.into()));
-        assert!(matches!(said, Err(WorkerError::Nonsense(_))), "{said:?}");
+        let said = attempt(EscapeAttempt::Say(bytes.into()));
+        assert!(matches!(said, Err(WorkerError::ProtocolViolation(_))), "{said:?}");
     }
 }
 
 #[cfg(debug_assertions)]
 #[test]
 fn memory_of_a_worker_is_bounded_and_its_panic_is_its_own() {
-    use libvms::engine::Attempt;
-    let line = attempt(Attempt::ExhaustMemory).expect("it lives");
+    use libvms::engine::EscapeAttempt;
+    let line = attempt(EscapeAttempt::ExhaustMemory).expect("it lives");
     assert!(matches!(&line, Report::Console(line) if line.text.contains("memory")), "{line:?}");
-    let ended = attempt(Attempt::Panic);
-    assert!(matches!(ended, Err(WorkerError::Ended(Ending::Panicked))), "{ended:?}");
+    let ended = attempt(EscapeAttempt::Panic);
+    assert!(matches!(ended, Err(WorkerError::Ended(ExitReason::Panicked))), "{ended:?}");
 }
 
 /// A panic of a worker is a defect of ours. It is no outcome of the call, neither `killed` nor any other.
@@ -273,7 +273,7 @@ fn a_killed_worker_is_an_error_of_its_driver() {
         std::thread::sleep(Duration::from_millis(50));
         signal(id, "KILL");
     });
-    assert!(matches!(worker.receive(), Err(WorkerError::Ended(Ending::Killed(9)))));
+    assert!(matches!(worker.receive(), Err(WorkerError::Ended(ExitReason::Killed(9)))));
     killer.join().expect("no panic");
     assert!(worker.receive().is_err());
     assert!(worker.send(call("forever", "[]")).is_ok(), "the end is told by receive");

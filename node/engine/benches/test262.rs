@@ -143,7 +143,7 @@ fn run(case: &Case, name: &str, harness: &Harness, counts: &Mutex<Counts>) {
     for code in case.codes() {
         let start = Instant::now();
         let scripts = [&scripts[..], &[code.as_str()]].concat();
-        let outcomes = libvms_engine::outcomes_metered_and_plain(&scripts, FUEL);
+        let outcomes = libvms_engine::metering_outcomes(&scripts, FUEL);
         if start.elapsed() > LONG {
             eprintln!("{name}: {} s", start.elapsed().as_secs());
         }

@@ -100,7 +100,7 @@ fn main() {
     let mut logarithms = 0.0;
     for (name, code) in PROGRAMS {
         let (pairs, rounds) = pairs_and_rounds();
-        let times = libvms_engine::metered_and_plain(code, pairs, rounds);
+        let times = libvms_engine::metering_overhead(code, pairs, rounds);
         let middle = |of: fn(&[Duration; 2]) -> f64| {
             let mut values: Vec<f64> = times.iter().map(of).collect();
             values.sort_by(f64::total_cmp);

@@ -5,9 +5,9 @@ use std::thread;
 
 use libvms_protocol::entry::Limits;
 
-use super::engine::Engine;
 use super::message::{Call, Load, Outcome, Thrown};
 use super::metering::scripted_places;
+use super::script::Script;
 use super::sweep::Files;
 
 /// Far more than the tests use.
@@ -21,18 +21,18 @@ fn on_a_stack<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-fn engine(code: &str) -> Engine {
-    let engine = Engine::new(PLENTY, Box::new(Files)).expect("an engine");
-    let loaded = engine.load(&Load { code: code.into(), at: 1_772_323_200_000, seed: [1; 32] });
+fn script(code: &str) -> Script {
+    let script = Script::new(PLENTY, Box::new(Files)).expect("an engine");
+    let loaded = script.load(&Load { code: code.into(), at: 1_772_323_200_000, seed: [1; 32] });
     assert!(loaded.is_ok(), "{loaded:?}");
-    engine
+    script
 }
 
-fn call(engine: &Engine, method: &str, caller: Option<&str>) -> Outcome {
+fn call(script: &Script, method: &str, caller: Option<&str>) -> Outcome {
     let user_id = caller.map(str::to_owned);
     let call =
         Call { method: method.into(), args: "[]".into(), user_id, at: 1_772_323_200_000, seed: [2; 32] };
-    engine.call(&call).outcome
+    script.call(&call).outcome
 }
 
 fn json(outcome: Outcome) -> String {
@@ -122,7 +122,7 @@ fn no_hook_of_a_script_sees_anything_of_ours() {
         include_str!("closed/spies.js"),
         results.collect::<Vec<_>>().join(", ")
     );
-    let found = on_a_stack(|| json(call(&engine(&code), "f", None)));
+    let found = on_a_stack(|| json(call(&script(&code), "f", None)));
     let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
     assert_eq!(found["findings"], serde_json::json!([]), "{found:#}");
     assert!(found["made"].as_u64() > Some(5_000), "{found:#}");
@@ -148,7 +148,7 @@ fn no_function_that_a_script_replaces_is_used_by_ours() {
         methods.join("\n")
     );
     on_a_stack(|| {
-        let (clean, poisoned) = (engine(&code), engine(&code));
+        let (clean, poisoned) = (script(&code), script(&code));
         let count: u64 = json(call(&poisoned, "poison", None)).parse().expect("a number");
         assert!(count > 450, "{count}");
         for (index, result) in RESULTS.iter().enumerate() {
@@ -187,10 +187,10 @@ fn nobody_can_say_who_calls_but_the_caller() {
         }
         exports.who = () => System.caller.id";
     on_a_stack(|| {
-        let engine = engine(code);
-        assert_eq!(json(call(&engine, "attack", Some("ann"))), "[\"ann\",true]");
+        let script = script(code);
+        assert_eq!(json(call(&script, "attack", Some("ann"))), "[\"ann\",true]");
         for caller in [Some("ann"), None, Some("bob"), Some("")] {
-            assert_eq!(json(call(&engine, "who", caller)), serde_json::to_string(&caller).expect("JSON"));
+            assert_eq!(json(call(&script, "who", caller)), serde_json::to_string(&caller).expect("JSON"));
         }
     });
 }
@@ -199,7 +199,7 @@ fn nobody_can_say_who_calls_but_the_caller() {
 fn what_is_ours_looks_like_the_languages_own() {
     let code = "exports.f = () => [setTimeout, System.files.readFile, Buffer, Buffer.from, console.log, Date, Math.random,
             Object.getOwnPropertyDescriptor(System, 'caller').get].map(String).filter(text => !text.includes('[native code]'))";
-    on_a_stack(|| assert_eq!(json(call(&engine(code), "f", None)), "[]"));
+    on_a_stack(|| assert_eq!(json(call(&script(code), "f", None)), "[]"));
 }
 
 #[test]
@@ -209,6 +209,6 @@ fn a_getter_among_the_exports_is_no_method() {
         exports.g = () => 1";
     on_a_stack(|| {
         let refused = Thrown::new("TypeError", "f is no function any more");
-        assert_eq!(call(&engine(code), "f", None), Outcome::Threw(refused));
+        assert_eq!(call(&script(code), "f", None), Outcome::Threw(refused));
     });
 }

@@ -1,6 +1,6 @@
 //! What we reach inside the engine's context: its compilers, and the counter to its next question.
 //!
-//! The engine has no interface for either, so this file knows how one version of it lays out a context. [`Inside::of`] compares what
+//! The engine has no interface for either, so this file knows how one version of it lays out a context. [`ContextLayout::of`] compares what
 //! it knows with what can be learned through the engine's own functions, before anything is changed; the version is
 //! pinned in `Cargo.toml` and part of every log.
 //!
@@ -73,9 +73,9 @@ pub(super) struct ContextError(&'static str);
 
 /// The way into a context. It must not be used after the context's end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Inside(NonNull<Context>);
+pub(super) struct ContextLayout(NonNull<Context>);
 
-impl Inside {
+impl ContextLayout {
     /// Compares the layout with what the engine says of this context.
     pub(super) fn of(ctx: &Ctx<'_>) -> Result<Self, ContextError> {
         let inside = Self(ctx.as_raw().cast());

@@ -25,7 +25,7 @@ pub enum WorkerError {
     },
     /// The worker has ended before its work was done.
     #[error("the worker has ended{0}")]
-    Ended(Ending),
+    Ended(ExitReason),
     /// The request in hand did not end in time, and the process was killed. See
     /// [`limit_call_time`](super::limit_call_time).
     #[error("the worker was killed, because a request did not end within {} s", waited.as_secs_f64().round())]
@@ -35,12 +35,12 @@ pub enum WorkerError {
     },
     /// The worker process sent what no worker of ours sends, and was killed.
     #[error("the worker sent {0}")]
-    Nonsense(&'static str),
+    ProtocolViolation(&'static str),
 }
 
 /// What is known of a worker's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExitReason {
     /// Nothing: it was a thread.
     Unknown,
     /// Its process ended by itself with this code.
@@ -55,19 +55,19 @@ impl WorkerError {
     /// Whether only a fault of this program explains it, and neither the script, the machine nor somebody's `kill -9` does.
     pub fn is_bug(&self) -> bool {
         match self {
-            Self::Nonsense(_) => true,
-            Self::Ended(ending) => *ending != Ending::Killed(libc::SIGKILL),
+            Self::ProtocolViolation(_) => true,
+            Self::Ended(ending) => *ending != ExitReason::Killed(libc::SIGKILL),
             Self::Start(_) | Self::Unconfined(_) | Self::Stack { .. } | Self::Overdue { .. } => false,
         }
     }
 
     /// Whether a defect of this program has ended the worker. What it was working on has then no outcome at all.
     pub fn is_defect(&self) -> bool {
-        matches!(self, Self::Ended(Ending::Panicked))
+        matches!(self, Self::Ended(ExitReason::Panicked))
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for ExitReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => Ok(()),

@@ -29,7 +29,7 @@ pub(super) enum ToWorker {
     Request(Request),
     Reply(FileReply),
     #[cfg(debug_assertions)]
-    Attempt(Attempt),
+    EscapeAttempt(EscapeAttempt),
 }
 
 /// What a worker says. Hostile, once it has seen a script.
@@ -74,7 +74,7 @@ impl Guard {
 /// worker to do it and expects the worker's end.
 #[cfg(debug_assertions)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Attempt {
+pub enum EscapeAttempt {
     /// Nothing; comes through.
     Nothing,
     /// Reads a file.

@@ -15,12 +15,12 @@
 //! ipc         the messages as bytes on the socket between the two
 //! spawner     starts worker processes, from a thread that lives as long as the program
 //! system      the system calls that nobody else wraps
-//! engine      one script: load it, call it, say how that ended
+//! script      one script: load it, call it, say how that ended
 //! meter       fuel and output, and the stop that a script cannot prevent
 //! metering    fuel for built-ins that the engine does not count
 //! context     what we reach inside the engine: its compilers and the counter to its next question
 //! depth       how deep the engine is, and the stack that it needs
-//! bridge      what the prelude asks of us: time, chance, files, console
+//! host_functions what the prelude asks of us: time, chance, files, console
 //! prelude/    what a script finds beside the language, in JavaScript
 //! stack       where a script threw
 //! integer     fuel for long integers, told from the memory that holds them
@@ -34,11 +34,10 @@
 //! shows these bytes is not deterministic between such machines.
 
 mod allocator;
-mod bridge;
 mod context;
 mod depth;
-mod engine;
 mod error;
+mod host_functions;
 mod identity;
 mod integer;
 #[cfg(target_os = "linux")]
@@ -52,25 +51,26 @@ mod parameters;
 mod prelude;
 mod random;
 mod sandbox;
+mod script;
 mod serve;
 #[cfg(target_os = "linux")]
 mod spawner;
 mod stack;
 #[cfg(target_os = "linux")]
 mod system;
-mod trial;
+mod test_support;
 mod worker;
 
-pub use error::{Ending, STACK_BYTES_MAX, WorkerError};
+pub use error::{ExitReason, STACK_BYTES_MAX, WorkerError};
 pub use identity::identity;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
-pub use ipc::Attempt;
+pub use ipc::EscapeAttempt;
 pub use isolation::{Sandbox, run_workers_with};
 pub use sandbox::run_if_worker;
 pub use stack::{SCRIPT, place_in};
 #[doc(hidden)]
-pub use trial::{metered_and_plain, outcomes_metered_and_plain};
+pub use test_support::{metering_outcomes, metering_overhead};
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use worker::panic_in_calls_of;

@@ -13,7 +13,7 @@ use libvms_protocol::entry::Limits;
 use libvms_protocol::limits::RESULT_BYTES_MAX;
 use rquickjs::{Ctx, qjs};
 
-use super::context::{Inside, POLLS_PER_QUESTION};
+use super::context::{ContextLayout, POLLS_PER_QUESTION};
 use super::message::Fault;
 
 /// Polls between two questions of the engine, and so the unit of a fuel limit.
@@ -31,7 +31,7 @@ const NO_STACK: usize = 1;
 pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
-    inside: Cell<Option<Inside>>,
+    inside: Cell<Option<ContextLayout>>,
     /// The most steps that are not yet a unit more than the limit of the request in hand.
     steps_max: Cell<u64>,
     steps: Cell<u64>,
@@ -79,7 +79,7 @@ impl Meter {
     }
 
     /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
-    pub(super) fn attach(&self, ctx: &Ctx<'_>, inside: Inside) {
+    pub(super) fn attach(&self, ctx: &Ctx<'_>, inside: ContextLayout) {
         self.inside.set(Some(inside));
         // SAFETY: the context is alive.
         self.engine.set(NonNull::new(unsafe { qjs::JS_GetRuntime(ctx.as_raw().as_ptr()) }));
@@ -224,7 +224,7 @@ impl Meter {
 
     /// Steps since the request began, those that the engine has not told of among them.
     fn used(&self) -> u64 {
-        self.steps.get().saturating_add(self.inside.get().map_or(0, Inside::polls))
+        self.steps.get().saturating_add(self.inside.get().map_or(0, ContextLayout::polls))
     }
 
     /// Why the request was stopped, if it was.

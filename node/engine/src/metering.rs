@@ -15,7 +15,7 @@
 //! builtin     how a built-in comes to ask before it runs
 //! backtrace   how what is thrown pays
 //! compiler    how the compilers of programs and of regular expressions come to ask
-//! program     what a program costs, told from its text
+//! compiler::cost what a program costs, told from its text
 //! ../prelude/exotic.js    built-ins for operands whose size only a script can tell, in JavaScript, which the engine counts
 //! ```
 //!
@@ -55,7 +55,7 @@ mod keys;
 mod object;
 mod operand;
 mod price;
-mod program;
+
 mod search;
 mod table;
 mod text;
@@ -68,7 +68,7 @@ use rquickjs::{Ctx, Exception, Function, Object, Persistent, Value, qjs};
 
 use self::operand::{Operand, Operands};
 use self::table::TABLE;
-use super::context::Inside;
+use super::context::ContextLayout;
 use super::meter::Meter;
 use super::prelude;
 
@@ -129,7 +129,7 @@ impl Metering {
     /// If the engine is not the one that this was written for, or its memory is full.
     pub(super) fn install<'js>(
         ctx: &Ctx<'js>,
-        inside: Inside,
+        inside: ContextLayout,
         meter: Rc<Meter>,
     ) -> rquickjs::Result<Box<Self>> {
         let refused = |error: builtin::LayoutError| Exception::throw_internal(ctx, &error.to_string());

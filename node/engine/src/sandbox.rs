@@ -13,10 +13,10 @@
 //! A worker process has one socket, a pipe for last words, an empty environment and these system calls: read and
 //! write, memory that is not executable, futexes, and its own end. The kernel kills it for any other.
 
-#[cfg(all(target_os = "linux", debug_assertions))]
-mod attempt;
 #[cfg(target_os = "linux")]
 mod child;
+#[cfg(all(target_os = "linux", debug_assertions))]
+mod escape_test;
 #[cfg(target_os = "linux")]
 mod lockdown;
 

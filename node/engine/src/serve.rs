@@ -3,19 +3,19 @@
 use libvms_protocol::entry::Limits;
 
 use super::depth;
-use super::engine::Engine;
 use super::message::{Report, Request};
+use super::script::Script;
 
 /// Takes requests until there are no more, or nobody wants to know.
 pub(super) fn serve(
-    engine: &Engine,
+    script: &Script,
     requests: impl IntoIterator<Item = Request>,
     mut report: impl FnMut(Report) -> bool,
 ) {
     for request in requests {
         let result = match request {
-            Request::Load(load) => Report::Loaded(engine.load(&load)),
-            Request::Call(call) => Report::Done(engine.call(&call)),
+            Request::Load(load) => Report::Loaded(script.load(&load)),
+            Request::Call(call) => Report::Done(script.call(&call)),
         };
         if !report(result) {
             return;

@@ -1,4 +1,4 @@
-//! Every operation of the bridge, stopped at every step and refused memory at every request for it.
+//! Every operation of the host functions, stopped at every step and refused memory at every request for it.
 //!
 //! Wherever a stop comes, the call ends by its fault and by nothing else, and the calls after it are as they would be without
 //! it: no exception is left over, no promise is half settled, and above all nothing of ours panics. The short form takes points
@@ -8,11 +8,11 @@ use std::thread;
 
 use libvms_protocol::entry::Limits;
 
-use super::bridge::Port;
-use super::engine::Engine;
+use super::host_functions::FileService;
 use super::message::{
     Call, Change, Console, Done, Fault, FileAnswer, FileReply, FileRequest, Info, Load, Outcome, Stat, Thrown,
 };
+use super::script::Script;
 
 /// Between two points of the short form. A prime, so that it meets all places of a loop.
 const STRIDE: usize = 61;
@@ -131,7 +131,7 @@ const PROGRAMS: &[(usize, &str, &str, &str)] = &[
     (20, "a?.b$?.[`c${d}`]?.(/e$/g,1n,...f);", "", ""),
 ];
 
-/// What is called after each point: the first throws, the second uses the bridge in both directions.
+/// What is called after each point: the first throws, the second uses host functions in both directions.
 const AFTER: &str = "
     exports.throws = () => { throw new RangeError('after') }
     exports.fine = async () => {
@@ -142,7 +142,7 @@ const AFTER: &str = "
 /// An archive in which little is to be found, and everything may be written.
 pub(super) struct Files;
 
-impl Port for Files {
+impl FileService for Files {
     fn file(&self, request: FileRequest) -> Option<FileReply> {
         let stat = |is_directory| FileAnswer::Stat(Stat { is_directory, size: 7, blocks: 1, offset: 0 });
         let change = |version| Change { version, path: "/a".into(), deleted: version == 2 };
@@ -169,7 +169,7 @@ impl Port for Files {
 
 /// One operation in an engine of its own.
 struct Swept {
-    engine: Engine,
+    script: Script,
     /// What it comes to where nothing is in its way.
     whole: Outcome,
     fine: Outcome,
@@ -189,39 +189,39 @@ impl Swept {
         } else {
             format!("() => ({operation})")
         };
-        let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+        let script = Script::new(limits, Box::new(Files)).expect("an engine");
         let code = format!("exports.f = {function}\n{AFTER}");
-        engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
-        let fine = outcome(&engine, "fine");
+        script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        let fine = outcome(&script, "fine");
         assert!(matches!(fine, Outcome::Returned(Some(_))), "{fine:?}");
         // Twice: what the engine makes when it is first used is made by then.
-        outcome(&engine, "throws");
-        outcome(&engine, "f");
-        let whole = outcome(&engine, "f");
+        outcome(&script, "throws");
+        outcome(&script, "f");
+        let whole = outcome(&script, "f");
         let name = format!("{operation}{}", if is_caught { ", caught" } else { "" });
-        Self { engine, whole, fine, name, is_compiled: false, points: 0 }
+        Self { script, whole, fine, name, is_compiled: false, points: 0 }
     }
 
     /// Calls it, and then others that must not notice.
-    fn take(&mut self, prepare: impl FnOnce(&Engine), restore: impl FnOnce(&Engine)) -> Outcome {
-        prepare(&self.engine);
-        let found = outcome(&self.engine, "f");
-        restore(&self.engine);
+    fn take(&mut self, prepare: impl FnOnce(&Script), restore: impl FnOnce(&Script)) -> Outcome {
+        prepare(&self.script);
+        let found = outcome(&self.script, "f");
+        restore(&self.script);
         self.points += 1;
-        let after = outcome(&self.engine, "throws");
+        let after = outcome(&self.script, "throws");
         assert_eq!(after, threw("RangeError", "after"), "after {} as {found:?}", self.name);
-        assert_eq!(outcome(&self.engine, "fine"), self.fine, "after {} as {found:?}", self.name);
+        assert_eq!(outcome(&self.script, "fine"), self.fine, "after {} as {found:?}", self.name);
         found
     }
 
     /// Stops it at each step.
     fn sweep_fuel(&mut self, stride: usize) {
-        let (meter, most) = (self.engine.meter.clone(), self.engine.meter.steps_max());
-        outcome(&self.engine, "f");
+        let (meter, most) = (self.script.meter.clone(), self.script.meter.steps_max());
+        outcome(&self.script, "f");
         let steps = meter.last_steps.get();
         for left in (0..=steps + 1).step_by(stride) {
-            let prepare = |engine: &Engine| engine.meter.head_start.set(most - left);
-            let found = self.take(prepare, |engine| engine.meter.head_start.set(0));
+            let prepare = |script: &Script| script.meter.head_start.set(most - left);
+            let found = self.take(prepare, |script| script.meter.head_start.set(0));
             let expected = if left < steps { Outcome::Fault(Fault::Fuel) } else { self.whole.clone() };
             assert_eq!(found, expected, "{} after {left} of {steps} steps", self.name);
         }
@@ -229,17 +229,17 @@ impl Swept {
 
     /// Refuses each of its requests for memory, alone and with all that follow.
     fn sweep_requests(&mut self, stride: usize) {
-        let refusal = self.engine.memory.refusal.clone();
+        let refusal = self.script.memory.refusal.clone();
         refusal.requests.set(0);
-        outcome(&self.engine, "f");
+        outcome(&self.script, "f");
         let requests = refusal.requests.get();
         for first in (0..requests).step_by(stride) {
             for count in [1, u64::MAX] {
-                let prepare = |engine: &Engine| {
-                    engine.memory.refusal.requests.set(0);
-                    engine.memory.refusal.refused.set(Some((first, count)));
+                let prepare = |script: &Script| {
+                    script.memory.refusal.requests.set(0);
+                    script.memory.refusal.refused.set(Some((first, count)));
                 };
-                let found = self.take(prepare, |engine| engine.memory.refusal.refused.set(None));
+                let found = self.take(prepare, |script| script.memory.refusal.refused.set(None));
                 self.assert_no_fault(&found, first);
             }
         }
@@ -248,9 +248,9 @@ impl Swept {
     /// Gives it a little more memory each time, until it is enough.
     fn sweep_memory(&mut self, stride: usize) {
         for more in (0..MEMORY_MAX).step_by(MEMORY_STRIDE as usize * stride) {
-            let used = self.engine.memory.used();
+            let used = self.script.memory.used();
             let found =
-                self.take(|engine| limit_memory(engine, used + more), |engine| limit_memory(engine, MEMORY));
+                self.take(|script| limit_memory(script, used + more), |script| limit_memory(script, MEMORY));
             self.assert_no_fault(&found, more);
             if found == self.whole {
                 return;
@@ -269,13 +269,13 @@ impl Swept {
     }
 }
 
-fn limit_memory(engine: &Engine, bytes: u64) {
-    let _before = engine.memory.limit(bytes);
+fn limit_memory(script: &Script, bytes: u64) {
+    let _before = script.memory.limit(bytes);
 }
 
-fn outcome(engine: &Engine, method: &str) -> Outcome {
+fn outcome(script: &Script, method: &str) -> Outcome {
     let call = Call { method: method.into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
-    let Done { outcome, .. } = engine.call(&call);
+    let Done { outcome, .. } = script.call(&call);
     outcome
 }
 
@@ -359,14 +359,14 @@ fn a_program_beyond_a_limit_of_the_compiler_is_a_syntax_error() {
     for (program, message) in programs {
         // So many names take more than a call has otherwise.
         let limits = Limits { fuel: 1 << 40, ..Limits::default() };
-        let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+        let script = Script::new(limits, Box::new(Files)).expect("an engine");
         let code = format!("exports.f = () => new Function({program}).length\n{AFTER}");
-        engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
-        let found = outcome(&engine, "f");
+        script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        let found = outcome(&script, "f");
         let Outcome::Threw(thrown) = found else { panic!("no {message}: {found:?}") };
         assert_eq!(thrown.name, "SyntaxError", "{thrown:?}");
         assert!(thrown.message.starts_with(message), "{thrown:?}");
-        assert!(matches!(outcome(&engine, "fine"), Outcome::Returned(Some(_))), "{message}");
+        assert!(matches!(outcome(&script, "fine"), Outcome::Returned(Some(_))), "{message}");
     }
 }
 
@@ -378,13 +378,13 @@ fn any_limit_of_output_ends_a_write_and_nothing_else() {
         let whole = Swept::new(operation, false, Limits::default()).whole;
         for output in 0..60 {
             let limits = Limits { output, ..Limits::default() };
-            let engine = Engine::new(limits, Box::new(Files)).expect("an engine");
+            let script = Script::new(limits, Box::new(Files)).expect("an engine");
             let code = format!("exports.f = () => ({operation})\n{AFTER}");
-            engine.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
-            let found = outcome(&engine, "f");
+            script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+            let found = outcome(&script, "f");
             let is_right = found == Outcome::Fault(Fault::Output) || found == whole;
             assert!(is_right, "{operation} with {output} bytes: {found:?}");
-            assert_eq!(outcome(&engine, "throws"), threw("RangeError", "after"));
+            assert_eq!(outcome(&script, "throws"), threw("RangeError", "after"));
             points += 1;
         }
     }

@@ -6,19 +6,19 @@
 
 #[cfg(all(target_os = "linux", debug_assertions))]
 mod panic;
-mod patience;
 #[cfg(target_os = "linux")]
 mod process;
 mod thread;
+mod watchdog;
 
 use libvms_protocol::entry::Limits;
 
 #[cfg(all(target_os = "linux", debug_assertions))]
 pub use panic::panic_in_calls_of;
-pub use patience::limit_call_time;
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
 use thread::ThreadWorker;
+pub use watchdog::limit_call_time;
 
 use super::error::{STACK_BYTES_MAX, WorkerError};
 use super::isolation::Sandbox;
@@ -30,12 +30,12 @@ use super::message::{FileReply, Report, Request};
 /// the call in hand has used up its fuel.
 #[derive(Debug)]
 pub struct Worker {
-    place: Place,
+    backend: Backend,
 }
 
 /// Where the engine lives.
 #[derive(Debug)]
-enum Place {
+enum Backend {
     Thread(ThreadWorker),
     #[cfg(target_os = "linux")]
     Process(Box<ProcessWorker>),
@@ -51,7 +51,7 @@ impl Worker {
         Self::start_in(Sandbox::current(), limits)
     }
 
-    /// As [`Worker::start`], in a place of the caller's choice.
+    /// As [`Worker::start`], in the backend of the caller's choice.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -59,12 +59,12 @@ impl Worker {
         if limits.stack > STACK_BYTES_MAX {
             return Err(WorkerError::Stack { asked: limits.stack });
         }
-        let place = match sandbox.available()? {
+        let backend = match sandbox.available()? {
             #[cfg(target_os = "linux")]
-            Sandbox::Process => Place::Process(Box::new(ProcessWorker::start(limits)?)),
-            _ => Place::Thread(ThreadWorker::start(limits)?),
+            Sandbox::Process => Backend::Process(Box::new(ProcessWorker::start(limits)?)),
+            _ => Backend::Thread(ThreadWorker::start(limits)?),
         };
-        Ok(Self { place })
+        Ok(Self { backend })
     }
 
     /// Asks for something. Several requests may be under way; they are taken in order. Sends without waiting, at the
@@ -73,10 +73,10 @@ impl Worker {
     /// # Errors
     /// Where the worker has ended.
     pub fn send(&mut self, request: Request) -> Result<(), WorkerError> {
-        match &mut self.place {
-            Place::Thread(worker) => worker.send(request),
+        match &mut self.backend {
+            Backend::Thread(worker) => worker.send(request),
             #[cfg(target_os = "linux")]
-            Place::Process(worker) => worker.send(request),
+            Backend::Process(worker) => worker.send(request),
         }
     }
 
@@ -85,10 +85,10 @@ impl Worker {
     /// # Errors
     /// Where the worker has ended, or says what makes no sense.
     pub fn receive(&mut self) -> Result<Report, WorkerError> {
-        match &mut self.place {
-            Place::Thread(worker) => worker.receive(),
+        match &mut self.backend {
+            Backend::Thread(worker) => worker.receive(),
             #[cfg(target_os = "linux")]
-            Place::Process(worker) => worker.receive(),
+            Backend::Process(worker) => worker.receive(),
         }
     }
 
@@ -97,19 +97,19 @@ impl Worker {
     /// # Errors
     /// Where the worker has ended.
     pub fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
-        match &mut self.place {
-            Place::Thread(worker) => worker.answer(reply),
+        match &mut self.backend {
+            Backend::Thread(worker) => worker.answer(reply),
             #[cfg(target_os = "linux")]
-            Place::Process(worker) => worker.answer(reply),
+            Backend::Process(worker) => worker.answer(reply),
         }
     }
 
     /// The id of the worker's process; `None` for a thread.
     pub fn process_id(&self) -> Option<u32> {
-        match &self.place {
-            Place::Thread(_) => None,
+        match &self.backend {
+            Backend::Thread(_) => None,
             #[cfg(target_os = "linux")]
-            Place::Process(worker) => Some(worker.id()),
+            Backend::Process(worker) => Some(worker.id()),
         }
     }
 
@@ -120,10 +120,10 @@ impl Worker {
     /// Where the worker has ended.
     #[cfg(all(target_os = "linux", debug_assertions))]
     #[doc(hidden)]
-    pub fn attempt(&mut self, attempt: super::ipc::Attempt) -> Result<(), WorkerError> {
-        match &mut self.place {
-            Place::Thread(_) => Ok(()),
-            Place::Process(worker) => worker.attempt(attempt),
+    pub fn attempt(&mut self, attempt: super::ipc::EscapeAttempt) -> Result<(), WorkerError> {
+        match &mut self.backend {
+            Backend::Thread(_) => Ok(()),
+            Backend::Process(worker) => worker.attempt(attempt),
         }
     }
 }

@@ -9,9 +9,11 @@ use std::sync::OnceLock;
 
 use rquickjs::qjs;
 
-use super::super::context::{CompilePattern, Evaluate, Inside};
+use super::super::context::{CompilePattern, ContextLayout, Evaluate};
 use super::operand::Operands;
-use super::{Metering, builtin, program, text};
+mod cost;
+
+use super::{Metering, builtin, text};
 
 /// Steps for any program, however short.
 const STEPS_PER_PROGRAM: u64 = 64;
@@ -20,7 +22,7 @@ const STEPS_PER_PROGRAM: u64 = 64;
 static ORIGINALS: OnceLock<(CompilePattern, Evaluate)> = OnceLock::new();
 
 /// Makes the compilers of a context ask.
-pub(super) fn exchange(inside: Inside) {
+pub(super) fn exchange(inside: ContextLayout) {
     let originals = inside.exchange_compilers(compile_pattern, evaluate);
     let _the_same_in_all_contexts = ORIGINALS.set(originals);
 }
@@ -79,11 +81,11 @@ impl Metering {
         if !self.pay(STEPS_PER_PROGRAM.saturating_add(text.len() as u64)) {
             return false;
         }
-        let cost = program::cost(text);
+        let cost = cost::cost(text);
         let names = self.names_max.get();
         self.names_max.set(names.max(cost.names));
         // A direct eval sees all names around it: they are handed over one by one, and each word is looked for among them.
-        let handed_over = if is_direct { program::handed_over(names, cost.words) } else { 0 };
-        self.pay(cost.steps.saturating_add(handed_over))
+        let eval_scope_cost = if is_direct { cost::eval_scope_cost(names, cost.words) } else { 0 };
+        self.pay(cost.steps.saturating_add(eval_scope_cost))
     }
 }

@@ -5,9 +5,9 @@ use std::thread;
 use libvms_protocol::entry::Limits;
 
 use super::table::TABLE;
-use crate::bridge::Port;
-use crate::engine::{Builtins, Engine};
+use crate::host_functions::FileService;
 use crate::message::{Call, Console, Done, Fault, FileReply, FileRequest, Load, Outcome};
+use crate::script::{Builtins, Script};
 
 /// Far more than the tests use.
 const PLENTY: Limits =
@@ -15,7 +15,7 @@ const PLENTY: Limits =
 
 struct Nobody;
 
-impl Port for Nobody {
+impl FileService for Nobody {
     fn file(&self, _: FileRequest) -> Option<FileReply> {
         None
     }
@@ -26,7 +26,7 @@ impl Port for Nobody {
 fn calls(code: &str, limits: Limits, builtins: Builtins, args: &[&str]) -> Vec<Done> {
     let (code, args) = (code.to_owned(), args.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
     let run = move || {
-        let engine = Engine::with(limits, Box::new(Nobody), builtins).expect("an engine");
+        let engine = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
         engine.load(&Load { code, at: 0, seed: [0; 32] }).expect("a good script");
         let call = |args| Call { method: "f".into(), args, user_id: None, at: 0, seed: [0; 32] };
         args.into_iter().map(|args| engine.call(&call(args))).collect()

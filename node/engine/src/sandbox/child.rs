@@ -21,8 +21,8 @@ use link::Link;
 use outgoing::Outgoing;
 
 use super::lockdown::Lockdown;
-use crate::engine::Engine;
 use crate::ipc::{EXIT_PANICKED, Frames, FromWorker, ToWorker};
+use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
 use crate::system;
 
@@ -92,7 +92,7 @@ fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
 fn execute(limits: Limits, lockdown: Lockdown, link: Link) {
     let link = Rc::new(link);
     // Before the lock is closed: what the engine asks of the system when it starts, it asks no more.
-    let engine = match Engine::new(limits, Box::new(link::FilePort(link.clone()))) {
+    let engine = match Script::new(limits, Box::new(link::FilePort(link.clone()))) {
         Ok(engine) => engine,
         Err(error) => return last_words(&format!("the engine does not start: {error}")),
     };

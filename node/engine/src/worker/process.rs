@@ -3,7 +3,7 @@
 //! What comes from the process is hostile: whoever breaks out of the engine can write what he likes into the socket.
 //! A frame has a bound, what is no message is the end of the worker, and a worker that ends is an error of its driver
 //! and nothing more. The driver never blocks on a write alone: requests wait in memory while the process is busy
-//! sending, or both would wait for each other. And it does not wait for ever: see [`Patience`].
+//! sending, or both would wait for each other. And it does not wait for ever: see [`Watchdog`].
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -16,8 +16,8 @@ use std::time::Instant;
 use libvms_protocol::entry::Limits;
 use tracing::{debug, error, warn};
 
-use super::patience::Patience;
-use crate::error::{Ending, WorkerError};
+use super::watchdog::Watchdog;
+use crate::error::{ExitReason, WorkerError};
 use crate::ipc::{EXIT_PANICKED, FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
 use crate::message::{FileReply, Report, Request};
 use crate::spawner::{self, Spawned};
@@ -41,7 +41,7 @@ pub(super) struct ProcessWorker {
     outgoing: Vec<u8>,
     /// Requests in `outgoing` that came after the last write.
     unsent: usize,
-    patience: Patience,
+    watchdog: Watchdog,
 }
 
 impl ProcessWorker {
@@ -49,10 +49,10 @@ impl ProcessWorker {
     pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
         let Spawned { process, socket } = spawner::spawn()?;
         let incoming = Frames::new(READY_BYTES_MAX);
-        let patience = Patience::at_start();
-        let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, patience };
-        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
-        worker.say(&ToWorker::Start(limits))?;
+        let watchdog = Watchdog::at_start();
+        let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, watchdog };
+        worker.socket.set_read_timeout(Some(worker.watchdog.tick()))?;
+        worker.enqueue(&ToWorker::Start(limits))?;
         match worker.next_message()? {
             FromWorker::Ready { missing } if missing.is_empty() => {}
             FromWorker::Ready { missing } => {
@@ -62,8 +62,8 @@ impl ProcessWorker {
             FromWorker::Report(_) => return Err(worker.refuse("a report before it was ready")),
         }
         worker.incoming.set_frame_bytes_max(frame_bytes_max(&limits));
-        worker.patience = Patience::with(&limits);
-        worker.socket.set_read_timeout(Some(worker.patience.tick()))?;
+        worker.watchdog = Watchdog::with(&limits);
+        worker.socket.set_read_timeout(Some(worker.watchdog.tick()))?;
         Ok(worker)
     }
 
@@ -76,25 +76,25 @@ impl ProcessWorker {
         if let Request::Call(call) = &request
             && super::panic::is_panicking(&call.method)
         {
-            self.attempt(crate::ipc::Attempt::Panic)?;
+            self.attempt(crate::ipc::EscapeAttempt::Panic)?;
         }
-        self.say(&ToWorker::Request(request))
+        self.enqueue(&ToWorker::Request(request))
     }
 
     pub(super) fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
-        self.say(&ToWorker::Reply(reply))
+        self.enqueue(&ToWorker::Reply(reply))
     }
 
     #[cfg(debug_assertions)]
-    pub(super) fn attempt(&mut self, attempt: crate::ipc::Attempt) -> Result<(), WorkerError> {
-        self.say(&ToWorker::Attempt(attempt))
+    pub(super) fn attempt(&mut self, attempt: crate::ipc::EscapeAttempt) -> Result<(), WorkerError> {
+        self.enqueue(&ToWorker::EscapeAttempt(attempt))
     }
 
     pub(super) fn receive(&mut self) -> Result<Report, WorkerError> {
         match self.next_message()? {
             FromWorker::Report(report) => {
                 if matches!(report, Report::Loaded(_) | Report::Done(_)) {
-                    self.patience.renew();
+                    self.watchdog.renew();
                 }
                 Ok(report)
             }
@@ -103,7 +103,7 @@ impl ProcessWorker {
     }
 
     /// Takes a message, and sends what the socket takes if there is a batch of them.
-    fn say(&mut self, message: &ToWorker) -> Result<(), WorkerError> {
+    fn enqueue(&mut self, message: &ToWorker) -> Result<(), WorkerError> {
         encode(message, &mut self.outgoing)
             .map_err(|_| WorkerError::Start(ErrorKind::FileTooLarge.into()))?;
         self.unsent += 1;
@@ -130,10 +130,10 @@ impl ProcessWorker {
     fn exchange(&mut self) -> Result<(), WorkerError> {
         self.write_now()?;
         while !self.outgoing.is_empty() {
-            self.check_patience()?;
+            self.check_watchdog()?;
             let begun = Instant::now();
-            let ready = system::wait_ready(self.socket.as_fd(), self.patience.tick());
-            self.patience.wait(begun.elapsed());
+            let ready = system::wait_ready(self.socket.as_fd(), self.watchdog.tick());
+            self.watchdog.wait(begun.elapsed());
             let (can_read, can_write) = ready.map_err(WorkerError::Start)?;
             if can_read {
                 return self.read();
@@ -147,10 +147,10 @@ impl ProcessWorker {
 
     fn read(&mut self) -> Result<(), WorkerError> {
         loop {
-            self.check_patience()?;
+            self.check_watchdog()?;
             let begun = Instant::now();
             let read = self.incoming.fill(|buffer| self.socket.read(buffer));
-            self.patience.wait(begun.elapsed());
+            self.watchdog.wait(begun.elapsed());
             match read {
                 Ok(0) => return Err(self.ended()),
                 Ok(_) => return Ok(()),
@@ -161,8 +161,8 @@ impl ProcessWorker {
         }
     }
 
-    fn check_patience(&mut self) -> Result<(), WorkerError> {
-        match self.patience.end() {
+    fn check_watchdog(&mut self) -> Result<(), WorkerError> {
+        match self.watchdog.end() {
             None => Ok(()),
             Some(waited) => {
                 let _ended = self.ended();
@@ -194,23 +194,23 @@ impl ProcessWorker {
     /// Ends a worker that is none of ours any more.
     fn refuse(&mut self, what: &'static str) -> WorkerError {
         let _ended = self.ended();
-        WorkerError::Nonsense(what)
+        WorkerError::ProtocolViolation(what)
     }
 
     /// Sees the process to its end and says what that was. A process that has ended is not changed by being killed.
     fn ended(&mut self) -> WorkerError {
         let _may_have_ended = self.process.kill();
-        let ending = self.process.wait().map_or(Ending::Unknown, Ending::from);
-        self.log_last_words(ending);
+        let ending = self.process.wait().map_or(ExitReason::Unknown, ExitReason::from);
+        self.log_stderr(ending);
         WorkerError::Ended(ending)
     }
 
     /// The pipe holds what the process has written to it, and no more than a pipe can.
-    fn log_last_words(&mut self, ending: Ending) {
+    fn log_stderr(&mut self, ending: ExitReason) {
         let Some(pipe) = self.process.stderr.take() else { return };
         let mut words = vec![];
         let _as_far_as_it_goes = pipe.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut words);
-        if ending == Ending::Panicked {
+        if ending == ExitReason::Panicked {
             let words = String::from_utf8_lossy(&words);
             error!(%words, "a worker panicked: please report this defect");
         } else if !words.is_empty() {
@@ -226,7 +226,7 @@ impl Drop for ProcessWorker {
     }
 }
 
-impl From<ExitStatus> for Ending {
+impl From<ExitStatus> for ExitReason {
     fn from(status: ExitStatus) -> Self {
         match (status.signal(), status.code()) {
             (Some(signal), _) => Self::Killed(signal),

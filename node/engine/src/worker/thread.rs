@@ -6,10 +6,10 @@ use std::thread::{self, JoinHandle};
 use libvms_protocol::entry::Limits;
 use tracing::error;
 
-use crate::bridge::Port;
-use crate::engine::Engine;
-use crate::error::{Ending, WorkerError};
+use crate::error::{ExitReason, WorkerError};
+use crate::host_functions::FileService;
 use crate::message::{Console, FileReply, FileRequest, Report, Request};
+use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
 
 /// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
@@ -22,7 +22,7 @@ pub(super) struct ThreadWorker {
     /// Until its end was seen.
     thread: Option<JoinHandle<()>>,
     /// What that was.
-    ending: Ending,
+    ending: ExitReason,
 }
 
 impl ThreadWorker {
@@ -31,13 +31,13 @@ impl ThreadWorker {
         let (replies, file_replies) = channel();
         let (outgoing, reports) = channel();
         let port = Channels { reports: outgoing.clone(), replies: file_replies };
-        let run = move || match Engine::new(limits, Box::new(port)) {
+        let run = move || match Script::new(limits, Box::new(port)) {
             Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
             Err(error) => error!(%error, "the engine does not start"),
         };
         let builder = thread::Builder::new().name("script".into()).stack_size(stack_bytes(&limits));
         let thread = Some(builder.spawn(run)?);
-        Ok(Self { requests, replies, reports, thread, ending: Ending::Unknown })
+        Ok(Self { requests, replies, reports, thread, ending: ExitReason::Unknown })
     }
 
     pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
@@ -57,7 +57,7 @@ impl ThreadWorker {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            self.ending = Ending::Panicked;
+            self.ending = ExitReason::Panicked;
         }
         WorkerError::Ended(self.ending)
     }
@@ -69,7 +69,7 @@ struct Channels {
     replies: Receiver<FileReply>,
 }
 
-impl Port for Channels {
+impl FileService for Channels {
     fn file(&self, request: FileRequest) -> Option<FileReply> {
         self.reports.send(Report::File(request)).ok()?;
         self.replies.recv().ok()

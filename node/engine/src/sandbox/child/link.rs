@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::outgoing::Outgoing;
-use crate::bridge::Port;
+use crate::host_functions::FileService;
 use crate::ipc::{Frames, FromWorker, ToWorker};
 use crate::message::{Console, FileReply, FileRequest, Report, Request};
 
@@ -46,7 +46,7 @@ impl Link {
             match self.next_message()? {
                 ToWorker::Request(request) => return Some(request),
                 #[cfg(debug_assertions)]
-                ToWorker::Attempt(attempt) => self.attempt(attempt),
+                ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
                 ToWorker::Start(_) | ToWorker::Reply(_) => return None,
             }
         }
@@ -60,7 +60,7 @@ impl Link {
                 ToWorker::Reply(reply) => return Some(reply),
                 ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
                 #[cfg(debug_assertions)]
-                ToWorker::Attempt(attempt) => self.attempt(attempt),
+                ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
                 ToWorker::Start(_) => return None,
             }
         }
@@ -82,17 +82,17 @@ impl Link {
     }
 
     #[cfg(debug_assertions)]
-    fn attempt(&self, attempt: crate::ipc::Attempt) {
+    fn attempt(&self, attempt: crate::ipc::EscapeAttempt) {
         let line = Console { level: "error".into(), text: attempt.make() };
         self.say(&FromWorker::Report(Report::Console(line)));
         self.flush();
     }
 }
 
-/// The link as the engine's bridge sees it.
+/// The link as the script's host functions see it.
 pub(super) struct FilePort(pub(super) Rc<Link>);
 
-impl Port for FilePort {
+impl FileService for FilePort {
     fn file(&self, request: FileRequest) -> Option<FileReply> {
         self.0.say(&FromWorker::Report(Report::File(request)));
         self.0.next_reply()

@@ -4,9 +4,9 @@
 
 use std::io;
 
-use crate::ipc::Attempt;
+use crate::ipc::EscapeAttempt;
 
-impl Attempt {
+impl EscapeAttempt {
     /// Does it. Comes back only where nothing prevents it, with the error that the kernel gave.
     pub(super) fn make(&self) -> String {
         // SAFETY: whatever this does to the process is what the test wants to see.

@@ -24,7 +24,7 @@ mod lexer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::frame::{Frame, Frames, Sort};
+use self::frame::{Frame, Frames, ScopeKind};
 use self::lexer::{Lexer, Slash, Token};
 
 /// Bytes that are read ahead in a step.
@@ -37,14 +37,14 @@ const AHEAD_DEPTH_MAX: u64 = 256;
 const CLASS_NAMES: u64 = 4;
 
 /// Steps for compiling a program, and how many names it may declare.
-pub(super) fn cost(text: &[u8]) -> Cost {
+pub(super) fn cost(text: &[u8]) -> CompileCost {
     let mut reader = Reader::new(text);
     while reader.read_token() {}
     reader.finish()
 }
 
 /// Steps for handing over so many names to a direct `eval`, and looking for so many words among them.
-pub(super) fn handed_over(names: u64, words: u64) -> u64 {
+pub(super) fn eval_scope_cost(names: u64, words: u64) -> u64 {
     /// Handing one over takes as long as comparing so many.
     const COMPARED_PER_NAME: u64 = 16;
     frame::steps(names.saturating_mul(words.saturating_add(COMPARED_PER_NAME)), 0)
@@ -52,7 +52,7 @@ pub(super) fn handed_over(names: u64, words: u64) -> u64 {
 
 /// What a program costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(super) struct CompileCost {
     /// Beside one step for each byte.
     pub(super) steps: u64,
     /// Names that it may declare.
@@ -118,7 +118,7 @@ enum Declares {
 
 /// The last token, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
+enum PrevToken {
     Start,
     Declaring(Declares),
     /// `function`; whether a statement begins with it.
@@ -169,7 +169,7 @@ struct Reader<'a> {
     ended: Option<Parameters>,
     /// An arrow's parameters, before its body.
     arrow: Option<Parameters>,
-    last: Last,
+    last: PrevToken,
     words: u64,
     names: u64,
     steps: u64,
@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
             parameters: vec![],
             ended: None,
             arrow: None,
-            last: Last::Start,
+            last: PrevToken::Start,
             words: 0,
             names: 0,
             steps: 0,
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         if !is_body && token != Token::Arrow {
             self.return_parameters();
             if let Some(parameters) = self.arrow.take() {
-                self.open_frame(Sort::Expression, parameters);
+                self.open_frame(ScopeKind::Expression, parameters);
             }
         }
         self.last = match token {
@@ -220,9 +220,9 @@ impl<'a> Reader<'a> {
             Token::Number(length) => {
                 let digits = length as u64 / DIGITS_PER_STEP;
                 self.pay(digits.saturating_mul(digits));
-                Last::Operand
+                PrevToken::Operand
             }
-            Token::Literal => Last::Operand,
+            Token::Literal => PrevToken::Operand,
             Token::Template => self.open(Kind::Template, true),
             Token::Open(b'(') => self.open_parentheses(),
             Token::Open(b'[') => self.open(Kind::Square, true),
@@ -230,21 +230,21 @@ impl<'a> Reader<'a> {
             Token::Close(_) => self.close(),
             Token::Comma => {
                 self.end_expressions();
-                Last::Comma
+                PrevToken::Comma
             }
             Token::Semicolon => {
                 self.end_expressions();
                 self.bracket().declares = Declares::Nothing;
-                Last::Semicolon
+                PrevToken::Semicolon
             }
-            Token::Colon if self.last == Last::Key => Last::Operator,
-            Token::Colon => Last::Colon,
-            Token::Dot => Last::Dot,
+            Token::Colon if self.last == PrevToken::Key => PrevToken::Operator,
+            Token::Colon => PrevToken::Colon,
+            Token::Dot => PrevToken::Dot,
             Token::Arrow => self.arrow(),
-            Token::Step => Last::Operand,
+            Token::Step => PrevToken::Operand,
             // `function*`
-            Token::Star if matches!(self.last, Last::Function(_)) => self.last,
-            Token::Ellipsis | Token::Star | Token::Operator => Last::Operator,
+            Token::Star if matches!(self.last, PrevToken::Function(_)) => self.last,
+            Token::Ellipsis | Token::Star | Token::Operator => PrevToken::Operator,
         };
         true
     }
@@ -252,17 +252,17 @@ impl<'a> Reader<'a> {
     /// What a `/` would be now.
     fn slash(&self) -> Slash {
         match self.last {
-            Last::FunctionName
-            | Last::Name(_)
-            | Last::Operand
-            | Last::Dot
-            | Last::Key
-            | Last::End(Kind::Object) => Slash::Divides,
-            Last::Parentheses => match &self.ended {
+            PrevToken::FunctionName
+            | PrevToken::Name(_)
+            | PrevToken::Operand
+            | PrevToken::Dot
+            | PrevToken::Key
+            | PrevToken::End(Kind::Object) => Slash::Divides,
+            PrevToken::Parentheses => match &self.ended {
                 Some(Parameters { head: Head::Statement, .. }) => Slash::BeginsPattern,
                 _ => Slash::Divides,
             },
-            Last::PerhapsKeyword | Last::End(Kind::Braces | Kind::Class) => Slash::Unknown,
+            PrevToken::PerhapsKeyword | PrevToken::End(Kind::Braces | Kind::Class) => Slash::Unknown,
             _ => Slash::BeginsPattern,
         }
     }
@@ -270,52 +270,54 @@ impl<'a> Reader<'a> {
     /// A declaration may end with its line, unless it ends with a comma. And where nothing joins two operands, an expression has
     /// ended with the first.
     fn end_line(&mut self, next: Token<'_>) {
-        if !self.lexer.is_new_line || self.last == Last::Comma {
+        if !self.lexer.is_new_line || self.last == PrevToken::Comma {
             return;
         }
         let bracket = self.bracket();
         if bracket.declares != Declares::Nothing {
             bracket.declares = Declares::Perhaps;
         }
-        let is_operand =
-            matches!(self.last, Last::Name(_) | Last::Operand | Last::Parentheses | Last::End(_));
+        let is_operand = matches!(
+            self.last,
+            PrevToken::Name(_) | PrevToken::Operand | PrevToken::Parentheses | PrevToken::End(_)
+        );
         let joins = [&b"in"[..], b"instanceof", b"of", b"as"];
         if is_operand && matches!(next, Token::Word(word) if !joins.contains(&word)) {
             self.end_expressions();
         }
     }
 
-    fn word(&mut self, word: &'a [u8]) -> Last {
-        if self.last == Last::Dot {
-            return Last::Operand;
+    fn word(&mut self, word: &'a [u8]) -> PrevToken {
+        if self.last == PrevToken::Dot {
+            return PrevToken::Operand;
         }
         if self.is_key() {
-            return Last::Key;
+            return PrevToken::Key;
         }
         match word {
             b"var" => return self.declaration(Declares::Variables),
             b"const" => return self.declaration(Declares::Constants),
-            b"function" => return Last::Function(self.is_at_statement()),
+            b"function" => return PrevToken::Function(self.is_at_statement()),
             b"class" => {
                 self.declare(CLASS_NAMES);
                 self.bracket().is_class_near = true;
-                return Last::Class;
+                return PrevToken::Class;
             }
-            b"if" | b"for" | b"while" | b"switch" => return self.statement(Last::Head(Head::Statement)),
+            b"if" | b"for" | b"while" | b"switch" => return self.statement(PrevToken::Head(Head::Statement)),
             b"with" => {
                 self.declare(1);
-                return self.statement(Last::Head(Head::Statement));
+                return self.statement(PrevToken::Head(Head::Statement));
             }
-            b"catch" => return Last::Head(Head::Catch),
+            b"catch" => return PrevToken::Head(Head::Catch),
             b"break" | b"continue" | b"return" => {
                 self.pay(self.brackets.len() as u64);
-                return self.statement(Last::BeforeOperand);
+                return self.statement(PrevToken::BeforeOperand);
             }
-            b"throw" => return self.statement(Last::BeforeOperand),
-            b"do" | b"try" => return self.statement(Last::BeforeStatement),
-            b"else" | b"finally" => return Last::BeforeStatement,
+            b"throw" => return self.statement(PrevToken::BeforeOperand),
+            b"do" | b"try" => return self.statement(PrevToken::BeforeStatement),
+            b"else" | b"finally" => return PrevToken::BeforeStatement,
             b"case" | b"extends" | b"typeof" | b"in" | b"instanceof" | b"new" | b"void" | b"delete" => {
-                return Last::BeforeOperand;
+                return PrevToken::BeforeOperand;
             }
             _ => {}
         }
@@ -326,38 +328,38 @@ impl<'a> Reader<'a> {
                     self.declare(CLASS_NAMES);
                 }
                 self.end_expressions();
-                Last::Declaring(Declares::Constants)
+                PrevToken::Declaring(Declares::Constants)
             }
-            b"let" => Last::Declaring(Declares::Perhaps),
-            b"await" if matches!(self.last, Last::Head(_)) => self.last,
+            b"let" => PrevToken::Declaring(Declares::Perhaps),
+            b"await" if matches!(self.last, PrevToken::Head(_)) => self.last,
             b"static" | b"async" | b"await" | b"yield" | b"of" | b"get" | b"set" | b"using" | b"default" => {
-                Last::PerhapsKeyword
+                PrevToken::PerhapsKeyword
             }
-            b"this" | b"super" | b"null" | b"true" | b"false" => Last::Operand,
+            b"this" | b"super" | b"null" | b"true" | b"false" => PrevToken::Operand,
             _ => self.name(id),
         }
     }
 
     /// What may be declared here, or used.
-    fn name(&mut self, id: u32) -> Last {
+    fn name(&mut self, id: u32) -> PrevToken {
         let depth = self.brackets.len();
         let bracket = *self.bracket();
         let declares = match self.last {
-            Last::Declaring(declares) => {
+            PrevToken::Declaring(declares) => {
                 self.bracket().declares = declares;
                 declares
             }
-            Last::Comma => bracket.declares,
-            Last::Function(is_statement) => {
+            PrevToken::Comma => bracket.declares,
+            PrevToken::Function(is_statement) => {
                 self.declare(1);
                 if is_statement && self.frames.is_outermost(depth) {
                     self.frames.declared_for_certain(id);
                 }
-                return Last::FunctionName;
+                return PrevToken::FunctionName;
             }
             _ => Declares::Nothing,
         };
-        if declares != Declares::Nothing || bracket.is_pattern || self.last == Last::Class {
+        if declares != Declares::Nothing || bracket.is_pattern || self.last == PrevToken::Class {
             self.declare(1);
         }
         let is_certain = match declares {
@@ -368,20 +370,20 @@ impl<'a> Reader<'a> {
         if is_certain {
             self.frames.declared_for_certain(id);
         }
-        let is_parameter =
-            matches!(bracket.kind, Kind::Parentheses(_)) && matches!(self.last, Last::Open | Last::Comma);
+        let is_parameter = matches!(bracket.kind, Kind::Parentheses(_))
+            && matches!(self.last, PrevToken::Open | PrevToken::Comma);
         if let Some(parameters) = self.parameters.last_mut().filter(|_| is_parameter) {
             parameters.push(id);
         }
-        Last::Name(id)
+        PrevToken::Name(id)
     }
 
-    fn private_name(&mut self, name: &'a [u8]) -> Last {
-        if self.last != Last::Dot {
+    fn private_name(&mut self, name: &'a [u8]) -> PrevToken {
+        if self.last != PrevToken::Dot {
             self.declare(1);
         }
         self.use_word(name);
-        Last::Operand
+        PrevToken::Operand
     }
 
     fn use_word(&mut self, word: &'a [u8]) -> u32 {
@@ -392,12 +394,12 @@ impl<'a> Reader<'a> {
         id
     }
 
-    fn declaration(&mut self, declares: Declares) -> Last {
-        self.statement(Last::Declaring(declares))
+    fn declaration(&mut self, declares: Declares) -> PrevToken {
+        self.statement(PrevToken::Declaring(declares))
     }
 
     /// A word that only a statement begins with.
-    fn statement(&mut self, last: Last) -> Last {
+    fn statement(&mut self, last: PrevToken) -> PrevToken {
         self.end_expressions();
         last
     }
@@ -410,7 +412,7 @@ impl<'a> Reader<'a> {
     /// Whether the word is followed by a colon in an object literal, and so is no name of anything.
     fn is_key(&mut self) -> bool {
         self.bracket().kind == Kind::Object
-            && matches!(self.last, Last::Open | Last::Comma)
+            && matches!(self.last, PrevToken::Open | PrevToken::Comma)
             && self.lexer.rest().trim_ascii_start().starts_with(b":")
     }
 
@@ -425,17 +427,17 @@ impl<'a> Reader<'a> {
         let is_new_line = self.lexer.is_new_line;
         let is_in_braces = matches!(self.bracket().kind, Kind::Block | Kind::Braces);
         match self.last {
-            Last::Start | Last::Semicolon | Last::End(_) => is_in_braces,
-            Last::Open => is_in_braces,
-            Last::Operand | Last::Name(_) => is_in_braces && is_new_line,
+            PrevToken::Start | PrevToken::Semicolon | PrevToken::End(_) => is_in_braces,
+            PrevToken::Open => is_in_braces,
+            PrevToken::Operand | PrevToken::Name(_) => is_in_braces && is_new_line,
             _ => false,
         }
     }
 
-    fn open_parentheses(&mut self) -> Last {
+    fn open_parentheses(&mut self) -> PrevToken {
         let head = match self.last {
-            Last::Head(head) => head,
-            Last::Function(_) | Last::FunctionName => Head::Function,
+            PrevToken::Head(head) => head,
+            PrevToken::Function(_) | PrevToken::FunctionName => Head::Function,
             _ => Head::Other,
         };
         self.parameters.push(vec![]);
@@ -443,9 +445,9 @@ impl<'a> Reader<'a> {
         self.open(Kind::Parentheses(head), true)
     }
 
-    fn open_braces(&mut self) -> Last {
+    fn open_braces(&mut self) -> PrevToken {
         if let Some(parameters) = self.arrow.take() {
-            return self.open_function(Sort::Certain, parameters);
+            return self.open_function(ScopeKind::Certain, parameters);
         }
         if let Some(parameters) = self.ended.take() {
             return self.open_after_parentheses(parameters);
@@ -454,26 +456,26 @@ impl<'a> Reader<'a> {
         let last = self.last;
         let bracket = self.bracket();
         // After `extends` comes an object literal, and then the class.
-        if bracket.is_class_near && last != Last::BeforeOperand {
+        if bracket.is_class_near && last != PrevToken::BeforeOperand {
             bracket.is_class_near = false;
             return self.open_class();
         }
         let is_in_expression = matches!(bracket.kind, Kind::Parentheses(_) | Kind::Square | Kind::Template);
         match last {
-            Last::PerhapsKeyword => self.open_function(Sort::Perhaps, Parameters::none(self.words)),
-            Last::Start | Last::Semicolon | Last::BeforeStatement | Last::End(_) => {
+            PrevToken::PerhapsKeyword => self.open_function(ScopeKind::Perhaps, Parameters::none(self.words)),
+            PrevToken::Start | PrevToken::Semicolon | PrevToken::BeforeStatement | PrevToken::End(_) => {
                 self.open(Kind::Block, false)
             }
-            Last::BeforeOperand if is_new_line => self.open(Kind::Braces, true),
-            Last::BeforeOperand | Last::Comma | Last::Operator | Last::Declaring(_) => {
+            PrevToken::BeforeOperand if is_new_line => self.open(Kind::Braces, true),
+            PrevToken::BeforeOperand | PrevToken::Comma | PrevToken::Operator | PrevToken::Declaring(_) => {
                 self.open(Kind::Object, true)
             }
-            Last::Open if is_in_expression => self.open(Kind::Object, true),
+            PrevToken::Open if is_in_expression => self.open(Kind::Object, true),
             _ => self.open(Kind::Braces, true),
         }
     }
 
-    fn open_after_parentheses(&mut self, parameters: Parameters) -> Last {
+    fn open_after_parentheses(&mut self, parameters: Parameters) -> PrevToken {
         let is_method = matches!(self.bracket().kind, Kind::Object | Kind::Class);
         match parameters.head {
             Head::Statement | Head::Catch => {
@@ -483,45 +485,45 @@ impl<'a> Reader<'a> {
                 self.frames.use_all(parameters.used);
                 self.open(Kind::Block, false)
             }
-            Head::Function => self.open_function(Sort::Certain, parameters),
+            Head::Function => self.open_function(ScopeKind::Certain, parameters),
             Head::Other if std::mem::take(&mut self.bracket().is_class_near) => {
                 self.frames.use_all(parameters.used);
                 self.open_class()
             }
-            Head::Other if is_method => self.open_function(Sort::Certain, parameters),
-            Head::Other => self.open_function(Sort::Perhaps, parameters),
+            Head::Other if is_method => self.open_function(ScopeKind::Certain, parameters),
+            Head::Other => self.open_function(ScopeKind::Perhaps, parameters),
         }
     }
 
-    fn open_function(&mut self, sort: Sort, parameters: Parameters) -> Last {
-        let last = self.open(Kind::Braces, sort == Sort::Perhaps);
+    fn open_function(&mut self, sort: ScopeKind, parameters: Parameters) -> PrevToken {
+        let last = self.open(Kind::Braces, sort == ScopeKind::Perhaps);
         self.open_frame(sort, parameters);
         last
     }
 
-    fn open_class(&mut self) -> Last {
+    fn open_class(&mut self) -> PrevToken {
         let last = self.open(Kind::Class, true);
-        self.open_frame(Sort::Perhaps, Parameters::none(self.words));
+        self.open_frame(ScopeKind::Perhaps, Parameters::none(self.words));
         last
     }
 
-    fn open_frame(&mut self, sort: Sort, parameters: Parameters) {
+    fn open_frame(&mut self, sort: ScopeKind, parameters: Parameters) {
         let Parameters { words, names, certain, used, .. } = parameters;
         self.names += names;
         self.frames.open(Frame::new(sort, self.brackets.len(), words, names), used);
-        if sort != Sort::Perhaps {
+        if sort != ScopeKind::Perhaps {
             certain.into_iter().for_each(|id| self.frames.declared_for_certain(id));
         }
     }
 
-    fn open(&mut self, kind: Kind, is_read_ahead: bool) -> Last {
+    fn open(&mut self, kind: Kind, is_read_ahead: bool) -> PrevToken {
         let outer = *self.bracket();
         let begins_pattern = match self.last {
-            Last::Declaring(declares) => {
+            PrevToken::Declaring(declares) => {
                 self.bracket().declares = declares;
                 true
             }
-            Last::Comma => outer.declares != Declares::Nothing,
+            PrevToken::Comma => outer.declares != Declares::Nothing,
             _ => false,
         };
         self.brackets.push(Bracket {
@@ -533,16 +535,16 @@ impl<'a> Reader<'a> {
             declares: Declares::Nothing,
             is_class_near: false,
         });
-        Last::Open
+        PrevToken::Open
     }
 
-    fn close(&mut self) -> Last {
+    fn close(&mut self) -> PrevToken {
         self.end_expressions();
         if self.brackets.len() == 1 {
-            return Last::End(Kind::Braces);
+            return PrevToken::End(Kind::Braces);
         }
         self.end_frame();
-        let Some(bracket) = self.brackets.pop() else { return Last::Operand };
+        let Some(bracket) = self.brackets.pop() else { return PrevToken::Operand };
         if bracket.is_read_ahead {
             self.ahead += (self.lexer.position() - bracket.start) as u64;
         }
@@ -552,17 +554,17 @@ impl<'a> Reader<'a> {
                 let certain = self.parameters.pop().unwrap_or_default();
                 let used = self.frames.close_set();
                 self.ended = Some(Parameters { head, words, names, certain, used });
-                Last::Parentheses
+                PrevToken::Parentheses
             }
-            Kind::Square => Last::Operand,
+            Kind::Square => PrevToken::Operand,
             Kind::Template => match self.lexer.template() {
                 Token::Template => {
-                    self.last = Last::Operand;
+                    self.last = PrevToken::Operand;
                     self.open(Kind::Template, true)
                 }
-                _ => Last::Operand,
+                _ => PrevToken::Operand,
             },
-            kind => Last::End(kind),
+            kind => PrevToken::End(kind),
         }
     }
 
@@ -573,9 +575,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn arrow(&mut self) -> Last {
+    fn arrow(&mut self) -> PrevToken {
         let single = match self.last {
-            Last::Name(id) => vec![id],
+            PrevToken::Name(id) => vec![id],
             _ => vec![],
         };
         self.arrow = Some(self.ended.take().unwrap_or_else(|| Parameters {
@@ -583,7 +585,7 @@ impl<'a> Reader<'a> {
             certain: single,
             ..Parameters::none(self.words)
         }));
-        Last::Operator
+        PrevToken::Operator
     }
 
     /// Ends the arrow functions whose expressions end here.
@@ -607,7 +609,7 @@ impl<'a> Reader<'a> {
         self.steps = self.steps.saturating_add(steps);
     }
 
-    fn finish(mut self) -> Cost {
+    fn finish(mut self) -> CompileCost {
         self.return_parameters();
         self.count_rest();
         let end = self.lexer.position() as u64;
@@ -615,7 +617,7 @@ impl<'a> Reader<'a> {
             self.brackets.iter().skip(1).map(|bracket| end.saturating_sub(bracket.start as u64)).sum();
         self.pay(self.ahead.saturating_add(open) / AHEAD_BYTES_PER_STEP);
         let Self { frames, steps, names, words, .. } = self;
-        Cost { steps: steps.saturating_add(frames.finish(words)), names, words }
+        CompileCost { steps: steps.saturating_add(frames.finish(words)), names, words }
     }
 
     /// What could not be read: each word may be looked for among all, in as many functions as there may be.

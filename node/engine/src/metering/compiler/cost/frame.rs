@@ -12,7 +12,7 @@ const OWN_NAMES: u64 = 8;
 /// One function.
 #[derive(Debug)]
 pub(super) struct Frame {
-    sort: Sort,
+    sort: ScopeKind,
     /// Brackets that are open in its body.
     depth: usize,
     /// Words before it.
@@ -24,7 +24,7 @@ pub(super) struct Frame {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum ScopeKind {
     /// A function with braces.
     Certain,
     /// Braces that may be a function's, or a class, which the engine takes for one in part.
@@ -42,19 +42,19 @@ pub(super) struct Frames {
 }
 
 impl Frame {
-    pub(super) fn new(sort: Sort, depth: usize, words: u64, names: u64) -> Self {
+    pub(super) fn new(sort: ScopeKind, depth: usize, words: u64, names: u64) -> Self {
         Self { sort, depth, words, names: names + OWN_NAMES, certain: vec![] }
     }
 
     pub(super) fn is_expression_at(&self, depth: usize) -> bool {
-        self.sort == Sort::Expression && self.depth == depth
+        self.sort == ScopeKind::Expression && self.depth == depth
     }
 }
 
 impl Frames {
     /// With the program itself.
     pub(super) fn new() -> Self {
-        Self { open: vec![Frame::new(Sort::Certain, 1, 0, 0)], used: vec![BTreeSet::new()], steps: 0 }
+        Self { open: vec![Frame::new(ScopeKind::Certain, 1, 0, 0)], used: vec![BTreeSet::new()], steps: 0 }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -105,7 +105,7 @@ impl Frames {
     pub(super) fn close(&mut self, words: u64) {
         let Some(frame) = self.open.pop() else { return };
         let mut used = self.used.pop().unwrap_or_default();
-        if frame.sort != Sort::Perhaps {
+        if frame.sort != ScopeKind::Perhaps {
             frame.certain.iter().for_each(|id| {
                 used.remove(id);
             });
@@ -116,7 +116,7 @@ impl Frames {
         let outer = looked_up.saturating_mul(used.len() as u64);
         self.steps = self.steps.saturating_add(steps(names, outer));
         if let Some(around) = self.open.last_mut() {
-            if frame.sort == Sort::Perhaps {
+            if frame.sort == ScopeKind::Perhaps {
                 around.names += frame.names;
             }
             self.use_all(used);

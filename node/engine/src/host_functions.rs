@@ -31,7 +31,7 @@ const STEPS_PER_ITEM: u64 = 50;
 const BYTES_PER_STEP: usize = 16;
 
 /// Where a worker's questions go.
-pub(super) trait Port {
+pub(super) trait FileService {
     /// Asks the driver. `None` if there is no driver any more.
     fn file(&self, request: FileRequest) -> Option<FileReply>;
     /// Passes on a line of the console.
@@ -39,9 +39,9 @@ pub(super) trait Port {
 }
 
 /// Serves the prelude during one request at a time.
-pub(super) struct Bridge {
+pub(super) struct HostFunctions {
     meter: Rc<Meter>,
-    port: Box<dyn Port>,
+    port: Box<dyn FileService>,
     now: Cell<f64>,
     random: RefCell<Random>,
     /// Who calls. Here, and not in the prelude: no function that a script might get hold of can change it.
@@ -51,8 +51,8 @@ pub(super) struct Bridge {
     panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
-impl Bridge {
-    pub(super) fn new(meter: Rc<Meter>, port: Box<dyn Port>) -> Self {
+impl HostFunctions {
+    pub(super) fn new(meter: Rc<Meter>, port: Box<dyn FileService>) -> Self {
         let random = RefCell::new(Random::new(&[0; 32]));
         let (now, console_bytes) = (Cell::new(0.0), Cell::new(0));
         Self {
@@ -84,7 +84,7 @@ impl Bridge {
 
     /// The object through which the prelude reaches us.
     pub(super) fn object<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Object<'js>> {
-        let host = Host { object: Object::new(ctx.clone())?, bridge: self.clone() };
+        let host = Host { object: Object::new(ctx.clone())?, functions: self.clone() };
         self.define_basics(&host)?;
         self.define_texts(&host)?;
         self.define_files(&host)?;
@@ -92,32 +92,32 @@ impl Bridge {
     }
 
     fn define_basics(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
-        let bridge = || self.clone();
-        let this = bridge();
+        let functions = || self.clone();
+        let this = functions();
         host.define("now", move || this.now.get())?;
-        let this = bridge();
+        let this = functions();
         host.define("advance", move |time: f64| this.now.set(time.max(this.now.get())))?;
-        let this = bridge();
+        let this = functions();
         host.define("random", move || this.random.borrow_mut().next())?;
-        let this = bridge();
+        let this = functions();
         host.define("caller", move || Nullable(this.caller.borrow().clone()))?;
-        let this = bridge();
+        let this = functions();
         host.define("console", move |Text(level): Text, Text(text): Text| this.console(level, text))
     }
 
     fn define_texts(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
-        let bridge = || self.clone();
-        let this = bridge();
+        let functions = || self.clone();
+        let this = functions();
         host.define("toBytes", move |ctx: Ctx<'_>, Text(text): Text, Text(encoding): Text| {
             this.to_bytes(&ctx, text, &encoding)
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("toText", move |ctx: Ctx<'_>, bytes: Octets<'_>, Text(encoding): Text| {
             this.to_text(&ctx, &bytes, &encoding)
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("toNumbers", move |ctx: Ctx<'_>, bytes: Octets<'_>| this.to_numbers(&ctx, &bytes))?;
-        let this = bridge();
+        let this = functions();
         host.define("isEqual", move |ctx: Ctx<'_>, one: Octets<'_>, other: Octets<'_>| {
             this.is_equal(&ctx, &one, &other)
         })?;
@@ -125,41 +125,41 @@ impl Bridge {
     }
 
     fn define_files(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
-        let bridge = || self.clone();
-        let this = bridge();
+        let functions = || self.clone();
+        let this = functions();
         host.define("info", move |ctx: Ctx<'_>| this.ask(&ctx, FileRequest::Info))?;
-        let this = bridge();
+        let this = functions();
         host.define("stat", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::Stat { path })
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("read", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::Read { path })
         })?;
-        let this = bridge();
+        let this = functions();
         let list =
             move |ctx: Ctx<'_>, Text(path): Text, recursive: bool, offset: f64, limit: f64, reverse: bool| {
                 let (offset, limit) = (count(offset).unwrap_or(0), count(limit));
                 this.ask(&ctx, FileRequest::List { path, recursive, offset, limit, reverse })
             };
         host.define("list", list)?;
-        let this = bridge();
+        let this = functions();
         host.define("write", move |ctx: Ctx<'_>, Text(path): Text, content: Octets<'_>| {
             this.write(&ctx, path, &content)
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("makeDirectory", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::MakeDirectory { path })
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("remove", move |ctx: Ctx<'_>, Text(path): Text| {
             this.ask(&ctx, FileRequest::Remove { path })
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("removeDirectory", move |ctx: Ctx<'_>, Text(path): Text, recursive: bool| {
             this.ask(&ctx, FileRequest::RemoveDirectory { path, recursive })
         })?;
-        let this = bridge();
+        let this = functions();
         host.define("history", move |ctx: Ctx<'_>, start: f64, end: f64, reverse: bool, limit: f64| {
             let (start, end, limit) = (count(start), count(end), count(limit));
             this.ask(&ctx, FileRequest::History { start, end, reverse, limit })
@@ -245,12 +245,12 @@ impl Bridge {
 /// The object through which the prelude reaches us, while it is made.
 struct Host<'js> {
     object: Object<'js>,
-    bridge: Rc<Bridge>,
+    functions: Rc<HostFunctions>,
 }
 
 impl<'js> Host<'js> {
     fn define<P, F: IntoJsFunc<'js, P> + 'js>(&self, name: &str, function: F) -> Result<()> {
-        let guarded = Guarded { function, bridge: self.bridge.clone() };
+        let guarded = Guarded { function, functions: self.functions.clone() };
         self.object.set(name, Function::new(self.object.ctx().clone(), guarded)?.with_name(name)?)
     }
 }
@@ -260,7 +260,7 @@ impl<'js> Host<'js> {
 /// The binding would keep the panic as well, but only until something throws, which may be in another call, or never.
 struct Guarded<F> {
     function: F,
-    bridge: Rc<Bridge>,
+    functions: Rc<HostFunctions>,
 }
 
 impl<'js, P, F: IntoJsFunc<'js, P>> IntoJsFunc<'js, P> for Guarded<F> {
@@ -271,8 +271,8 @@ impl<'js, P, F: IntoJsFunc<'js, P>> IntoJsFunc<'js, P> for Guarded<F> {
     fn call<'a>(&self, params: Params<'a, 'js>) -> Result<Value<'js>> {
         let ctx = params.ctx().clone();
         panic::catch_unwind(AssertUnwindSafe(|| self.function.call(params))).unwrap_or_else(|panic| {
-            self.bridge.panic.replace(Some(panic));
-            self.bridge.meter.stop(Fault::Fuel);
+            self.functions.panic.replace(Some(panic));
+            self.functions.meter.stop(Fault::Fuel);
             Err(stopped(&ctx))
         })
     }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use libvms_protocol::entry::Limits;
 
-use super::bridge::Port;
-use super::engine::{Builtins, Engine};
+use super::host_functions::FileService;
 use super::message::{Call, Console, FileReply, FileRequest, Load, Outcome};
+use super::script::{Builtins, Script};
 
 struct Nobody;
 
-impl Port for Nobody {
+impl FileService for Nobody {
     fn file(&self, _: FileRequest) -> Option<FileReply> {
         None
     }
@@ -28,7 +28,7 @@ impl Port for Nobody {
 /// If a call does anything but return.
 #[doc(hidden)]
 #[must_use]
-pub fn metered_and_plain(code: &str, pairs: usize, rounds: usize) -> Vec<[Duration; 2]> {
+pub fn metering_overhead(code: &str, pairs: usize, rounds: usize) -> Vec<[Duration; 2]> {
     let code = code.to_owned();
     let measure = move || (0..pairs).map(|pair| best_of_pair(&code, pair, rounds)).collect();
     let builder = thread::Builder::new().stack_size(16 << 20);
@@ -38,10 +38,10 @@ pub fn metered_and_plain(code: &str, pairs: usize, rounds: usize) -> Vec<[Durati
 fn best_of_pair(code: &str, pair: usize, rounds: usize) -> [Duration; 2] {
     let make = |builtins| {
         let limits = Limits { fuel: 1 << 40, ..Limits::default() };
-        let engine = Engine::with(limits, Box::new(Nobody), builtins).expect("an engine");
-        engine.load(&Load { code: code.to_owned(), at: 0, seed: [0; 32] }).expect("a good script");
-        time(&engine);
-        engine
+        let script = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
+        script.load(&Load { code: code.to_owned(), at: 0, seed: [0; 32] }).expect("a good script");
+        time(&script);
+        script
     };
     // Whoever comes second finds more of the memory used and the caches warm: so they change.
     let [one, other] = if pair.is_multiple_of(2) {
@@ -61,10 +61,10 @@ fn best_of_pair(code: &str, pair: usize, rounds: usize) -> [Duration; 2] {
     best
 }
 
-fn time(engine: &Engine) -> Duration {
+fn time(script: &Script) -> Duration {
     let call = call_of("run");
     let start = Instant::now();
-    let done = engine.call(&call);
+    let done = script.call(&call);
     assert!(matches!(done.outcome, Outcome::Returned(_)), "{done:?}");
     start.elapsed()
 }
@@ -78,16 +78,16 @@ fn time(engine: &Engine) -> Duration {
 /// If the engine cannot be made.
 #[doc(hidden)]
 #[must_use]
-pub fn outcomes_metered_and_plain(scripts: &[&str], fuel: u64) -> [Outcome; 2] {
+pub fn metering_outcomes(scripts: &[&str], fuel: u64) -> [Outcome; 2] {
     [Builtins::Metered, Builtins::Plain].map(|builtins| {
         let limits = Limits { fuel, ..Limits::default() };
-        let engine = Engine::with(limits, Box::new(Nobody), builtins).expect("an engine");
+        let script = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
         for code in scripts {
-            if let Err(failure) = engine.load(&Load { code: (*code).to_owned(), at: 0, seed: [0; 32] }) {
+            if let Err(failure) = script.load(&Load { code: (*code).to_owned(), at: 0, seed: [0; 32] }) {
                 return failure.outcome;
             }
         }
-        engine.call(&call_of("answer")).outcome
+        script.call(&call_of("answer")).outcome
     })
 }
 

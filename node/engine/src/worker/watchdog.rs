@@ -31,9 +31,9 @@ pub fn limit_call_time(to: Duration) {
     CHOSEN.store(milliseconds.max(1), Ordering::Release);
 }
 
-/// What is left of a driver's patience with the request in hand.
+/// What is left of a driver's watchdog with the request in hand.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Watchdog {
     /// For the request in hand.
     most: Duration,
     /// For each request after it.
@@ -41,7 +41,7 @@ pub(super) struct Patience {
     waited: Duration,
 }
 
-impl Patience {
+impl Watchdog {
     /// With a process that is starting.
     pub(super) fn at_start() -> Self {
         Self { most: START, later: START, waited: Duration::ZERO }
@@ -85,13 +85,13 @@ fn by_fuel(fuel: u64) -> Duration {
 mod tests {
     use super::*;
 
-    fn with_seconds(seconds: u64) -> Patience {
+    fn with_seconds(seconds: u64) -> Watchdog {
         let most = Duration::from_secs(seconds);
-        Patience { most, later: most, waited: Duration::ZERO }
+        Watchdog { most, later: most, waited: Duration::ZERO }
     }
 
     #[test]
-    fn patience_grows_with_fuel_up_to_a_day() {
+    fn the_watchdog_waits_longer_with_fuel_up_to_a_day() {
         let most = |fuel| by_fuel(fuel).as_secs();
         assert_eq!((most(0), most(1_000), most(60_000)), (10, 30, 1_210));
         assert_eq!(most(u64::MAX), 86_400);
@@ -100,29 +100,29 @@ mod tests {
     #[test]
     fn loading_has_its_own_time() {
         let limits = Limits { fuel: 1_000, load: Some(10_000), ..Limits::default() };
-        let mut patience = Patience::with(&limits);
-        assert_eq!(patience.most.as_secs(), 210);
-        patience.renew();
-        assert_eq!(patience.most.as_secs(), 30);
+        let mut watchdog = Watchdog::with(&limits);
+        assert_eq!(watchdog.most.as_secs(), 210);
+        watchdog.renew();
+        assert_eq!(watchdog.most.as_secs(), 30);
     }
 
     #[test]
-    fn patience_ends_when_all_of_it_was_waited_for_one_request() {
-        let mut patience = with_seconds(2);
-        let wait = |patience: &mut Patience, ticks| {
-            (0..ticks).for_each(|_| patience.wait(patience.tick()));
-            patience.end()
+    fn the_watchdog_bites_when_all_of_it_was_waited_for_one_request() {
+        let mut watchdog = with_seconds(2);
+        let wait = |watchdog: &mut Watchdog, ticks| {
+            (0..ticks).for_each(|_| watchdog.wait(watchdog.tick()));
+            watchdog.end()
         };
-        assert_eq!(wait(&mut patience, 7), None);
-        patience.renew();
-        assert_eq!(wait(&mut patience, 7), None);
-        assert_eq!(wait(&mut patience, 1), Some(Duration::from_secs(2)));
+        assert_eq!(wait(&mut watchdog, 7), None);
+        watchdog.renew();
+        assert_eq!(wait(&mut watchdog, 7), None);
+        assert_eq!(wait(&mut watchdog, 1), Some(Duration::from_secs(2)));
     }
 
     #[test]
     fn an_hour_in_which_nobody_could_wait_is_no_wait() {
-        let mut patience = with_seconds(30);
-        patience.wait(Duration::from_secs(3_600));
-        assert_eq!((patience.end(), patience.waited), (None, Duration::from_secs(2)));
+        let mut watchdog = with_seconds(30);
+        watchdog.wait(Duration::from_secs(3_600));
+        assert_eq!((watchdog.end(), watchdog.waited), (None, Duration::from_secs(2)));
     }
 }

@@ -15,9 +15,9 @@ use rquickjs::promise::PromiseState;
 use rquickjs::{Context, Ctx, Exception, FromJs, Function, Object, Persistent, Promise, Runtime, Value};
 
 use super::allocator::Accounted;
-use super::bridge::{Bridge, Port};
-use super::context::{ContextError, Inside};
+use super::context::{ContextError, ContextLayout};
 use super::depth;
+use super::host_functions::{FileService, HostFunctions};
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
@@ -33,7 +33,7 @@ const JSON_BYTES_PER_STEP: usize = 2;
 const STEPS_PER_JOB: u64 = 8;
 
 /// A script's world, from its loading to the end of its heap.
-pub(super) struct Engine {
+pub(super) struct Script {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
     hooks: Hooks,
     metering: Option<Box<Metering>>,
@@ -41,7 +41,7 @@ pub(super) struct Engine {
     _runtime: Runtime,
     pub(super) memory: Accounted,
     pub(super) meter: Rc<Meter>,
-    bridge: Rc<Bridge>,
+    functions: Rc<HostFunctions>,
     limits: Limits,
     /// The script's frames of the last error that was described.
     stack: RefCell<Option<String>>,
@@ -74,29 +74,33 @@ enum Stop {
     Fault,
 }
 
-impl Engine {
+impl Script {
     /// An engine with nothing in it but the language and the prelude.
     ///
     /// # Errors
     /// Only where the prelude itself is broken.
-    pub(super) fn new(limits: Limits, port: Box<dyn Port>) -> rquickjs::Result<Self> {
+    pub(super) fn new(limits: Limits, port: Box<dyn FileService>) -> rquickjs::Result<Self> {
         Self::with(limits, port, Builtins::Metered)
     }
 
     /// The same, with or without the metering of built-ins.
-    pub(super) fn with(limits: Limits, port: Box<dyn Port>, builtins: Builtins) -> rquickjs::Result<Self> {
+    pub(super) fn with(
+        limits: Limits,
+        port: Box<dyn FileService>,
+        builtins: Builtins,
+    ) -> rquickjs::Result<Self> {
         let meter = Rc::new(Meter::new(limits));
-        let bridge = Rc::new(Bridge::new(meter.clone(), port));
+        let functions = Rc::new(HostFunctions::new(meter.clone(), port));
         let memory = Accounted::new(meter.clone());
         let runtime = Runtime::new_with_alloc(memory.clone())?;
         let question = meter.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
         let context = Context::full(&runtime)?;
-        let hooks = context.with(|ctx| Hooks::install(&ctx, &bridge))?;
+        let hooks = context.with(|ctx| Hooks::install(&ctx, &functions))?;
         let metering = context.with(|ctx| {
             depth::verify(&ctx)?.map_err(|error| Exception::throw_internal(&ctx, &error.to_string()))?;
             let refused = |error: ContextError| Exception::throw_internal(&ctx, &error.to_string());
-            let inside = Inside::of(&ctx).map_err(refused)?;
+            let inside = ContextLayout::of(&ctx).map_err(refused)?;
             let metering = match builtins {
                 Builtins::Metered => Some(Metering::install(&ctx, inside, meter.clone())?),
                 Builtins::Plain => None,
@@ -107,7 +111,7 @@ impl Engine {
         // Only now: what the prelude needs is there whatever the limit.
         memory.limit(limits.memory);
         let stack = RefCell::default();
-        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, bridge, limits, stack })
+        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, functions, limits, stack })
     }
 
     /// Evaluates the script.
@@ -160,7 +164,7 @@ impl Engine {
     }
 
     fn begin(&self, at: u64, seed: &[u8; 32], caller: Option<&str>, fuel: u64) {
-        self.bridge.begin(at, seed, caller);
+        self.functions.begin(at, seed, caller);
         self.meter.begin(fuel);
         self.stack.take();
         if let Some(metering) = &self.metering {
@@ -182,7 +186,7 @@ impl Engine {
             .context
             .with(|ctx| self.hooks.drop_timers.clone().restore(&ctx).and_then(|drop| drop.call::<_, ()>(())));
         self.memory.limit(limit);
-        self.bridge.resume_panic();
+        self.functions.resume_panic();
         dropped.expect("nothing stands in the way of our own code");
     }
 
@@ -330,16 +334,16 @@ impl Engine {
     }
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for Script {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("memory", &self.memory.used()).finish_non_exhaustive()
+        formatter.debug_struct("Script").field("memory", &self.memory.used()).finish_non_exhaustive()
     }
 }
 
 impl Hooks {
     /// Evaluates the prelude, part by part; each part is a function of the parts that it needs.
-    fn install<'js>(ctx: &Ctx<'js>, bridge: &Rc<Bridge>) -> rquickjs::Result<Self> {
-        let (global, host) = (ctx.globals(), bridge.object(ctx)?);
+    fn install<'js>(ctx: &Ctx<'js>, functions: &Rc<HostFunctions>) -> rquickjs::Result<Self> {
+        let (global, host) = (ctx.globals(), functions.object(ctx)?);
         let part = |source: &str| prelude::part(ctx, source);
         part(include_str!("prelude/sites.js"))?.call::<_, ()>((global.clone(),))?;
         part(include_str!("prelude/clock.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
