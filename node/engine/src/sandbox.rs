@@ -28,7 +28,7 @@ use super::{isolation, spawner};
 ///
 /// ```no_run
 /// // The first line of main:
-/// libvms::engine::run_if_worker();
+/// libvms_engine::run_if_worker();
 /// ```
 pub fn run_if_worker() {
     #[cfg(target_os = "linux")]

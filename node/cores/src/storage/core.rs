@@ -34,7 +34,7 @@ const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
-/// use libvms::storage::{Core, Durability};
+/// use libvms_cores::storage::{Core, Durability};
 /// use libvms_hypercore::identity::SecretKey;
 ///
 /// let path = directory.path().join("log");

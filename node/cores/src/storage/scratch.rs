@@ -15,8 +15,8 @@ use super::StorageError;
 /// Takes eight bytes of memory per block, and a buffer.
 ///
 /// ```
-/// # fn main() -> Result<(), libvms::storage::StorageError> {
-/// let mut scratch = libvms::storage::Scratch::new()?;
+/// # fn main() -> Result<(), libvms_cores::storage::StorageError> {
+/// let mut scratch = libvms_cores::storage::Scratch::new()?;
 /// scratch.append(b"first")?;
 /// assert_eq!((scratch.length(), scratch.block(0)?), (1, b"first".to_vec()));
 /// # Ok(())
