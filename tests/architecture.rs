@@ -4,30 +4,40 @@
 
 mod circles;
 mod modules;
+mod table;
 mod tokens;
 
 use std::path::{Path, PathBuf};
 
 use circles::{circle, edges};
 use modules::{Crate, Uses};
+use table::{Row, dependencies, rows};
 
-/// Every crate whose modules are looked at: how others name it, and its first file.
-const CRATES: [(&str, &str); 8] = [
-    ("libvms_hypercore", "../protocol/hypercore/src/lib.rs"),
-    ("libvms_hyperswarm", "../protocol/hyperswarm/src/lib.rs"),
-    ("libvms_protocol", "../protocol/src/lib.rs"),
-    ("libvms_cores", "../node/cores/src/lib.rs"),
-    ("libvms_engine", "../node/engine/src/lib.rs"),
-    ("libvms_rpc", "../node/rpc/src/lib.rs"),
-    ("libvms", "../node/src/lib.rs"),
-    ("vms", "../node/src/main.rs"),
-];
+/// The workspace.
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The crates, as `node/ARCHITECTURE.md` has them.
+fn crates() -> Vec<Row> {
+    let page = std::fs::read_to_string(top().join("node/ARCHITECTURE.md")).expect("the page is there");
+    rows(&page)
+}
 
 fn read() -> Uses {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = top();
     let read = |path: &Path| std::fs::read_to_string(directory.join(path)).ok();
-    let crates = CRATES.map(|(name, root)| Crate { name, root: PathBuf::from(root) });
-    Uses::read(&crates, &read)
+    let rows = crates();
+    let names: Vec<String> = rows.iter().map(|row| row.name.replace('-', "_")).collect();
+    let roots: Vec<Crate<'_>> =
+        std::iter::zip(&rows, &names).map(|(row, name)| Crate { name, root: root(row) }).collect();
+    Uses::read(&roots, &read)
+}
+
+/// The first file of a crate.
+fn root(row: &Row) -> PathBuf {
+    let file = if row.name == "vms" { "src/main.rs" } else { "src/lib.rs" };
+    Path::new(&row.folder).join(file)
 }
 
 /// Lines that are shown of one module's use of another.
@@ -62,8 +72,17 @@ fn no_modules_side_by_side_use_each_other() {
     assert!(circles.is_empty(), "modules use each other in a circle\n{}", circles.join("\n"));
 }
 
-// Here belongs the test that each edge between crates and between their uppermost modules (`edges(&uses)[""]`, and
-// `edges(&uses)["libvms"]`) stands in the diagram of `node/ARCHITECTURE.md`, once there is one to read.
+#[test]
+fn crates_depend_on_each_other_as_the_page_says() {
+    let crates = crates();
+    assert_eq!(crates.len(), 8, "{crates:?}");
+    for row in &crates {
+        let manifest =
+            std::fs::read_to_string(top().join(&row.folder).join("Cargo.toml")).expect("a manifest");
+        assert!(manifest.contains(&format!("\nname = \"{}\"\n", row.name)), "{row:?}");
+        assert_eq!(dependencies(&manifest), row.dependencies, "{}: see node/ARCHITECTURE.md", row.name);
+    }
+}
 
 fn example(files: &[(&str, &str)]) -> Uses {
     let read = |path: &Path| {

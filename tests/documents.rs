@@ -14,7 +14,7 @@ use crate::watch::{Watching, directory};
 const UNPRINTED: &str = "log";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn read(path: &Path) -> String {

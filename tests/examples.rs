@@ -16,7 +16,7 @@ use crate::tamper::rewrite;
 fn program(name: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--example", name, "--"]).env("VMS_NO_SWARM", "1");
-    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
     cargo
 }
 

@@ -14,7 +14,7 @@ const CODE: &str = "exports.coded = () => { throw Object.assign(new Error('m'), 
 
 /// The golden log of this release in the first format.
 fn first_format() -> std::path::PathBuf {
-    let name = concat!("../fixtures/logs/", env!("CARGO_PKG_VERSION"), "-v1");
+    let name = concat!("../../fixtures/logs/", env!("CARGO_PKG_VERSION"), "-v1");
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn variable(name: &str, otherwise: u64) -> u64 {
 
 /// An example script of the repository.
 pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
 }
 
 /// How long a test waits for a port that something else has taken.

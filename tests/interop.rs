@@ -21,7 +21,7 @@ use crate::harness::{Host, Place, Process, example, program, run, text, vms};
 
 /// Runs a script of `interop/`, and gives what it prints.
 fn node(script: &str, argument: &Value) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop").join(script);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop").join(script);
     let mut node = packages::node();
     node.arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut node = Process::start(&mut node).expect("node starts");

@@ -53,7 +53,7 @@ fn grouped(number: u64) -> String {
 
 #[test]
 fn the_table_tells_every_limit_as_it_is() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/OPERATING.md"))
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node/OPERATING.md"))
         .expect("it is there");
     for Limit { name, number, option } in all() {
         let start = format!("| `{name}` | {} ", grouped(number));

@@ -49,7 +49,7 @@ fn serve_script(laboratory: &Laboratory, place: Place, script: &Path) -> (Progra
 
 /// A program of stock Hyperswarm.
 fn swarm_js(mode: &str, arguments: &[&str]) -> Command {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nat/swarm.js");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/nat/swarm.js");
     let mut node = packages::node();
     node.arg(script).arg(mode).args(laboratory::BOOTSTRAP).args(arguments);
     node

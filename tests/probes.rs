@@ -58,7 +58,7 @@ struct Run {
 #[test]
 fn every_attack_ends_by_its_limits_and_as_ever() {
     confine();
-    let expected = read("../tests/snapshots/probes.txt");
+    let expected = read("../../tests/snapshots/probes.txt");
     let expected: BTreeMap<&str, &str> =
         expected.lines().filter_map(|line| line.split_once(" => ")).collect();
     let chosen = chosen();
@@ -77,7 +77,7 @@ fn every_attack_ends_by_its_limits_and_as_ever() {
 
 #[test]
 fn every_outcome_that_is_expected_has_its_probe() {
-    let expected = read("../tests/snapshots/probes.txt");
+    let expected = read("../../tests/snapshots/probes.txt");
     let expected = expected.lines().filter_map(|line| line.split_once(" => ")).map(|(name, _)| name);
     let probes = all();
     let names = probes.iter().filter(|probe| probe.stays.is_none()).map(|probe| probe.name.as_str());
@@ -127,7 +127,7 @@ fn read(path: &str) -> String {
 
 /// All probes, file by file.
 fn all() -> Vec<Probe> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/probes");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/probes");
     let entries = std::fs::read_dir(folder).expect("a folder of probes");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.sort();

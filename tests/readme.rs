@@ -15,7 +15,7 @@ use crate::harness::{Host, Place, Process, VMS, run, text, vms};
 use crate::tamper::rewrite;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn readme() -> String {

@@ -53,7 +53,7 @@ impl JsPeer {
 
     /// Any script of `interop/` that does what it is told.
     pub(crate) fn run(script: &str, kind: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop").join(script);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop").join(script);
         let mut node = packages::node();
         let directory = tempfile::tempdir().expect("a temporary directory");
         node.arg(script).arg(kind).arg(directory.path());

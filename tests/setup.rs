@@ -36,7 +36,7 @@ fn look(commands: &[(&str, &str)], options: &[&str]) -> (bool, String) {
         std::fs::write(&path, format!("#!/bin/sh\necho '{version}'\n")).expect("a writable directory");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("ours");
     }
-    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/setup");
+    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/setup");
     let mut command = Command::new("/bin/bash");
     command.arg(setup).arg("--look").args(options);
     // The build folder of the made-up machine holds no Node.js, and its home no Rust.
@@ -115,7 +115,7 @@ fn setup_asks_for_no_javascript_to_run_a_host() {
 
 #[test]
 fn setup_refuses_options_that_it_does_not_have() {
-    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/setup");
+    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/setup");
     let output = Process::output(Command::new("bash").arg(setup).arg("--test")).expect("bash is there");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("unknown option --test"), "{}", text(&output.stderr));

@@ -9,6 +9,7 @@ mod published;
 
 use std::borrow::Cow;
 
+use libvms_cores::storage::StorageError;
 use libvms_hypercore::bee::{BeeError, Blocks, Cache, Header};
 use libvms_hypercore::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
 use libvms_hypercore::identity::PublicKey;
@@ -16,8 +17,6 @@ use libvms_hypercore::tree::Roots;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::{FilesChange, FilesHead, FilesLengths};
 use thiserror::Error;
-
-use crate::storage::StorageError;
 
 pub use published::{ArchiveEntry, FilesArchive, PublishedError};
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 
+use libvms_cores::storage::{ReadCore, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Entry, EntryError, Format};
 use thiserror::Error;
 
-use crate::storage::{ReadCore, StorageError};
 use crate::stored;
 
 /// A call log. It is only read; a host may be using it.

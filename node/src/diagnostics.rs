@@ -7,11 +7,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use libvms_engine::message::Console;
+use libvms_engine::{SCRIPT, place_in};
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
-
-use crate::engine::message::Console;
-use crate::engine::{SCRIPT, place_in};
 
 /// Lines that may be told at once ...
 const LINES_BURST: f64 = 100.0;

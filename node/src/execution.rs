@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use libvms_engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
+use libvms_engine::{Worker, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
@@ -17,8 +19,6 @@ use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
 use crate::diagnostics::{self, Moment, Operator, ScriptStack};
-use crate::engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
-use crate::engine::{Worker, WorkerError};
 
 /// How many calls a driver should keep in flight: enough that the worker never waits for its driver.
 pub const CALLS_IN_FLIGHT: usize = 64;

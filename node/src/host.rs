@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use libvms_cores::storage::{CoreView, Durability};
+use libvms_engine::Sandbox;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Fault, Init, Thrown};
 use libvms_protocol::limits;
@@ -47,9 +49,7 @@ use store::HostStore;
 use suspension::Suspensions;
 
 use crate::diagnostics::{Diagnostics, Operator};
-use crate::engine::Sandbox;
 use crate::execution::ExecutionError;
-use crate::storage::{CoreView, Durability};
 
 /// Calls that may wait at a time; more are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;

@@ -2,7 +2,7 @@
 //!
 //! A host executes a script's exported functions and writes each call with its result to a signed append-only log; an
 //! auditor executes the same calls and finds where the host deviated. What both must agree on to the bit is in the
-//! crate `libvms_protocol`; this crate has what needs a machine.
+//! crate [`libvms_protocol`](protocol); this crate has what needs a machine.
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Verifier`] to audit one.
 //! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
@@ -10,14 +10,18 @@
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive
-//! verifier    one audit            replay      the log executed again and judged
-//! execution   a script at work     engine      QuickJS
-//! archive     what it has written  storage     durable cores
-//! call_log    reading a log        rpc         server and client
-//! watcher     audits for ever      net         replication with peers
-//! printable   text of others       telemetry   what the program says of itself
-//! diagnostics what a script says and throws, for its operator
+//! verifier    one audit                   replay      the log executed again and judged
+//! execution   a script at work            archive     what it has written
+//! call_log    reading a log               stored      what a directory has
+//! watcher     audits for ever             diagnostics what a script says and throws, for its operator
 //! ```
+//!
+//! The rest is in crates of its own, each of which stands here under a short name, so that a program depends on one:
+//! [`engine`] (`libvms-engine`) runs scripts, [`storage`] and [`net`] (`libvms-cores`) keep cores and exchange them with peers,
+//! [`rpc`] (`libvms-rpc`) serves callers, [`printable`] shows what strangers have written, and [`protocol`] (`libvms-protocol`)
+//! says what a log must say.
+
+#![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod call_log;
@@ -26,7 +30,6 @@ pub mod execution;
 pub mod host;
 pub mod replay;
 pub mod stored;
-pub mod telemetry;
 pub mod verifier;
 pub mod watcher;
 
@@ -35,6 +38,7 @@ pub use call_log::CallLog;
 pub use host::Vm;
 pub use libvms_cores::{net, storage};
 pub use libvms_engine as engine;
+pub use libvms_protocol as protocol;
 pub use libvms_rpc as rpc;
 pub use libvms_rpc::printable;
 pub use verifier::Verifier;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use libvms_engine::WorkerError;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
@@ -14,7 +15,6 @@ use libvms_protocol::entry::{
 use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveStore};
-use crate::engine::{self, WorkerError};
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Script};
 
 /// A log being executed again.
@@ -210,7 +210,7 @@ impl<S: ArchiveStore> Replay<S> {
     /// Whether we have what it takes to judge this log.
     fn check_means(&self, init: &Init) -> Result<(), Stop> {
         // First of all: with another engine, nothing that is found later could be held against the host.
-        if let Some(differences) = init.engine.differences(&engine::identity()) {
+        if let Some(differences) = init.engine.differences(&libvms_engine::identity()) {
             let why = format!("the log was made with another engine than this program has: {differences}");
             return Err(cannot_verify(0, why));
         }

@@ -11,14 +11,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_cores::storage::{BlockIterator, Core, ReadCore, Replica, SharedReplica, StorageError};
 use libvms_hypercore::bee::Header;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::manifest::blobs_key;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::entry::Entry;
-
-use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{BlockIterator, Core, ReadCore, Replica, SharedReplica, StorageError};
 
 /// A core on disk, opened for reading.
 #[derive(Debug)]

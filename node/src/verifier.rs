@@ -12,6 +12,9 @@ mod remote;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use libvms_cores::net::CopyError;
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_cores::storage::{Core, DataDirectory, ReadCore, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -20,10 +23,7 @@ use libvms_protocol::entry::{Entry, FilesHead};
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
-use crate::net::CopyError;
 use crate::replay::{Counts, Settings};
-use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{Core, DataDirectory, ReadCore, StorageError};
 use crate::stored::{self, StoredCore};
 
 pub use audit::Audit;

@@ -27,16 +27,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use libvms_cores::net::{CoreEvent, Network};
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_cores::storage::{DataDirectory, SharedReplica, StorageError};
+use libvms_engine::{Sandbox, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::engine::{Sandbox, WorkerError};
-use crate::net::{CoreEvent, Network};
 use crate::replay::Settings;
-use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{DataDirectory, SharedReplica, StorageError};
 
 pub use event::Event;
 use evidence::Claims;

@@ -208,11 +208,7 @@ impl<'a> Reader<'a> {
 
     /// The place of the token before.
     fn place(&self) -> String {
-        format!(
-            "{}:{}",
-            self.file.display().to_string().trim_start_matches("../"),
-            self.tokens[self.at - 1].line
-        )
+        format!("{}:{}", self.file.display(), self.tokens[self.at - 1].line)
     }
 
     /// Whether the attribute that begins here is for tests alone.

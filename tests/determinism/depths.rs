@@ -28,7 +28,7 @@ const STACK: u64 = 128 << 10;
 const LIMITS: Limits = Limits { fuel: 1 << 40, memory: 512 << 20, stack: STACK, output: 1 << 20, load: None };
 
 /// Where the expected depths stand.
-const EXPECTED: &str = "../tests/snapshots/depths.txt";
+const EXPECTED: &str = "../../tests/snapshots/depths.txt";
 
 const TASK: &str = "VMS_DEPTHS_TASK";
 const EXECUTION: &str = "determinism::depths::execute_the_recursions_of_a_task";

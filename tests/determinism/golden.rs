@@ -19,7 +19,7 @@ const FORMATS: [Format; 2] = [Format::V1, Format::V2];
 const FILES: [&str; 4] = ["oplog", "data", "tree", "bitfield"];
 
 fn logs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/logs")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/logs")
 }
 
 fn of_this_release(format: Format) -> PathBuf {

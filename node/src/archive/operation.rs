@@ -3,11 +3,11 @@
 //! Directories are implicit: the root is always there, another one while something is in it. So making one only checks
 //! that it could be there, and reading one that is not there finds nothing in it.
 
+use libvms_engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
 use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
 use libvms_protocol::audit::ArchiveCore;
 
 use super::{Archive, ArchiveError, ArchiveStore, of_drive};
-use crate::engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
 
 /// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into a script's.
 const ITEMS_MAX: usize = 10_000;

@@ -2,12 +2,12 @@
 
 use std::path::Path as FilePath;
 
+use libvms_cores::storage::{ReadCore, StorageError};
 use libvms_hypercore::bee::{BeeError, Cache};
 use libvms_hypercore::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
 use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 
-use crate::storage::{ReadCore, StorageError};
 use crate::stored;
 
 /// A files archive. It is only read; a host may be using it.

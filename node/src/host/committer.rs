@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use libvms_cores::storage::{Core, StorageError};
 use tracing::error;
 
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
-use crate::storage::{Core, StorageError};
 
 /// Entries in one append at the most, so that the first caller does not wait for the ten-thousandth.
 const ENTRIES_PER_APPEND: usize = 4096;

@@ -16,6 +16,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_cores::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
+use libvms_engine::message::{self, LoadFailure};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Format, Init, Limits, Outcome, Thrown};
 
@@ -25,12 +28,8 @@ use super::recovery;
 use super::store::HostStore;
 use crate::archive::{Archive, ArchiveError};
 use crate::diagnostics::{Operator, ScriptStack};
-use crate::engine;
-use crate::engine::message::{self, LoadFailure};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{Replay, Settings, Stop};
-use crate::storage::layout::{BLOBS, FILES, LOG};
-use crate::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 
 /// Says that the cores beside it are ours to remove.
 const UNFINISHED: &str = "unfinished";
@@ -156,7 +155,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
         blobs: blobs.key(),
         auth: Auth::Debug,
         at: now(),
-        engine: engine::identity(),
+        engine: libvms_engine::identity(),
         limits: deployment.limits.with_load(),
     }
 }
@@ -205,7 +204,7 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
         LoadError::Script(mut failure) => {
             let hint = hint_for(&failure, code);
             failure.position =
-                failure.position.map(|position| position.replacen(engine::SCRIPT, file, 1).into());
+                failure.position.map(|position| position.replacen(libvms_engine::SCRIPT, file, 1).into());
             let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
             let stack = stack.map(|stack| stack.named(file));
             HostError::Script { why: LoadError::Script(failure).to_string(), stack, hint }

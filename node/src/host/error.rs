@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use libvms_cores::storage::StorageError;
 use libvms_protocol::entry::EntryError;
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
 use crate::replay::Stop;
-use crate::storage::StorageError;
 
 /// Why a service is not hosted.
 #[derive(Debug, Error)]

@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use libvms_engine::WorkerError;
 use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Limits, Outcome};
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
@@ -29,7 +30,6 @@ use super::limit;
 use super::store::HostStore;
 use super::{Answer, CallError, Reply, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
-use crate::engine::WorkerError;
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished, Used};
 use crate::replay::Stop;
 

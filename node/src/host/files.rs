@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
+use libvms_cores::storage::CoreView;
 use libvms_hypercore::bee::{Blocks, Cache};
 use libvms_hypercore::drive::{BlobId, Drive, DriveError, Folder, Path};
 use libvms_hypercore::limits::BLOB_BLOCK_BYTES;
+use libvms_rpc::files::{File, Files, ListLimit, Listed, Listing};
 
 use super::committer::ArchiveLengths;
 use super::store::{HostStore, PublishedCore};
 use crate::archive::ArchiveError;
-use crate::rpc::files::{File, Files, ListLimit, Listed, Listing};
-use crate::storage::CoreView;
 
 /// Blocks of the tree that one request keeps decoded: more than the depth of any tree, and what a page of names shares.
 const CACHED_BLOCKS: usize = 1_024;

@@ -5,14 +5,14 @@
 //! ([`Guard`]): heads that its own key signed, and that are no part of what it has, end it. Nothing else does, so that no
 //! stranger can.
 
+use libvms_cores::net::{CoreEvent, Held, Network};
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::Vm;
-use crate::net::{CoreEvent, Held, Network};
-use crate::storage::layout::{BLOBS, FILES, LOG};
 
 /// Listens for what speaks against the cores of services.
 #[derive(Debug)]

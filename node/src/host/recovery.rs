@@ -7,13 +7,13 @@
 
 use std::path::Path;
 
+use libvms_cores::storage::{Core, StorageError, Tail};
 use libvms_protocol::entry::{Entry, EntryError};
 use tracing::warn;
 
 use super::error::HostError;
 use super::store::HostStore;
 use crate::replay::Replay;
-use crate::storage::{Core, StorageError, Tail};
 
 /// Executes the entries of a tail behind those of the log. Gives how many there are; they are not in the log yet.
 pub(super) fn replay_tail(

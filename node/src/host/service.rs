@@ -6,12 +6,12 @@ use futures::future::BoxFuture;
 use libvms_protocol::entry::call::SCRIPT_ERROR_CODE;
 use libvms_protocol::entry::{Auth, Thrown};
 use libvms_protocol::value::Value;
+use libvms_rpc::files::Files;
+use libvms_rpc::{Parameters, RpcCall, RpcError, Service};
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
 
 use super::{Answer, CallError, Vm};
-use crate::rpc::files::Files;
-use crate::rpc::{Parameters, RpcCall, RpcError, Service};
 
 impl Service for Vm {
     fn handshake(&self) -> Map<String, serde_json::Value> {

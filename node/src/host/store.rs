@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use libvms_cores::storage::{Core, CoreView, StorageError, TreeCheck};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
 
 use crate::archive::{ArchiveError, ArchiveStore};
-use crate::storage::{Core, CoreView, StorageError, TreeCheck};
 
 /// The two cores of a host's archive. Clones share them.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
+use libvms_cores::storage::{ReadCore, Scratch, StorageError};
+use libvms_engine::Sandbox;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
@@ -8,10 +10,8 @@ use libvms_protocol::entry::{Entry, FilesHead, Init};
 use super::heads::{Heads, Logged};
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
-use crate::engine::Sandbox;
 use crate::execution::ExecutionError;
 use crate::replay::{Counts, Replay, Settings, Stop};
-use crate::storage::{ReadCore, Scratch, StorageError};
 
 /// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
 #[derive(Debug)]

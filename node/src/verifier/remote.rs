@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use libvms_cores::net::{CopyError, Network, complete};
+use libvms_cores::storage::SharedReplica;
+use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
 use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError};
-use crate::net::{CopyError, Network, complete};
 use crate::replay::Settings;
-use crate::storage::SharedReplica;
-use crate::storage::layout::{BLOBS, FILES, LOG};
 
 /// How long the archive may be behind the log, or the log behind the archive. What comes late accuses nobody.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);

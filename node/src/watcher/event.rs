@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use libvms_cores::storage::layout::LOG;
 use libvms_hypercore::identity::PublicKey;
 
 use super::report::FoundOut;
-use crate::storage::layout::LOG;
 use crate::verifier::Verdict;
 
 /// What a watcher has to tell about one host.

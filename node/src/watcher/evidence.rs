@@ -10,13 +10,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libvms_cores::storage::StorageError;
 use libvms_hypercore::replication::Evidence;
 use tokio::time::Instant;
 
 use super::event::Event;
 use super::proof::Proof;
 use super::report;
-use crate::storage::StorageError;
 
 /// Judges what is shown of one core, and keeps what convicts.
 ///

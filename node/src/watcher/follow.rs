@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::ArchiveCore;
@@ -12,7 +13,6 @@ use libvms_protocol::audit::ArchiveCore;
 use super::event::Event;
 use super::report::{self, State};
 use crate::replay::Settings;
-use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
 /// How long a head of the archive may be ahead of the log before that is told, in milliseconds.

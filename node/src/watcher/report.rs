@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
+use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::HeadProof;
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
@@ -23,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::proof::Proof;
-use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::{Audit, Verdict, VerifyError};
 
 /// What a head of the archive is called that the log does not account for.

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::PublicKey;
 
 use super::event::Event;
 use super::follow::Followed;
 use crate::replay::Settings;
-use crate::storage::{SharedReplica, StorageError};
 use crate::verifier::VerifyError;
 
 /// How long to wait for something new before looking anyway.

@@ -15,14 +15,14 @@ use libvms::watcher::Watcher;
 use serde_json::json;
 use tokio::time::{Instant, interval_at};
 
-use super::Exit;
-use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
-use super::output::Output;
-use super::peer::{PeerName, connect_peers};
-use super::sandbox::SandboxArguments;
-use super::seeking::{News, Seeking};
-use super::stop::asked_to_stop;
-use super::target::Target;
+use crate::exit::Exit;
+use crate::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
+use crate::output::Output;
+use crate::peer::{PeerName, connect_peers};
+use crate::sandbox::SandboxArguments;
+use crate::seeking::{News, Seeking};
+use crate::stop::asked_to_stop;
+use crate::target::Target;
 use teller::{SUMMARY_INTERVAL, Teller, short, time};
 
 /// Follow hosts and execute what they log as it comes
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     arguments.sandbox.choose()?;
-    super::runtime()?.block_on(watch(arguments, output))
+    crate::runtime()?.block_on(watch(arguments, output))
 }
 
 async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {

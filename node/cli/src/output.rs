@@ -9,8 +9,8 @@ use libvms::printable::{Printable, PrintableJson, PrintableLines};
 use libvms::rpc::ClientError;
 use serde_json::{Value, json};
 
-use super::Exit;
 use super::error::{Advised, NobodyToAsk};
+use super::exit::Exit;
 
 /// Where a command's data goes, and in which form.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ use libvms::net::{Network, Standing};
 use libvms::storage::DataDirectory;
 use tokio::time::{Instant, interval, interval_at};
 
-use super::Exit;
-use super::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
-use super::output::Output;
-use super::peer::{PeerName, connect_peers};
-use super::seeking::Seeking;
-use super::stop::asked_to_stop;
-use super::target::Target;
+use crate::exit::Exit;
+use crate::network::{NetworkArguments, listen, network_events, tell_at_end, tell_seeking};
+use crate::output::Output;
+use crate::peer::{PeerName, connect_peers};
+use crate::seeking::Seeking;
+use crate::stop::asked_to_stop;
+use crate::target::Target;
 use copying::Copying;
 
 /// How often it is looked whether copies are complete.
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    super::runtime()?.block_on(replicate(arguments, output))
+    crate::runtime()?.block_on(replicate(arguments, output))
 }
 
 async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {

@@ -14,10 +14,10 @@ use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::super::Exit;
-use super::super::output::Output;
-use super::super::seeking::News;
 use super::super::watch::teller::time;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::seeking::News;
 
 /// What cores tell, with the key of each.
 type Events = mpsc::UnboundedReceiver<(PublicKey, CoreEvent)>;

@@ -1,5 +1,7 @@
 //! `vms files`: what is in a files archive.
 
+mod export;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -9,11 +11,11 @@ use libvms::printable::Printable;
 use libvms_hypercore::drive::{Folder, Path};
 use serde_json::json;
 
-use super::Exit;
-use super::copy::{self, PeerArguments, Wanted};
-use super::export::{CONTENT_BYTES_MAX, export};
-use super::output::Output;
-use super::target::{directory, is_elsewhere};
+use crate::copy::{self, PeerArguments, Wanted};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::target::{directory, is_elsewhere};
+use export::{CONTENT_BYTES_MAX, export};
 
 /// Look at the files that a service has written
 #[derive(Debug, Args)]

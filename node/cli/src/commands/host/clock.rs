@@ -10,7 +10,7 @@ use libvms::Vm;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::output::Output;
+use crate::output::Output;
 
 /// How often the clock is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -14,9 +14,9 @@ use rustyline::history::FileHistory;
 use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
 use serde_json::value::RawValue;
 
-use super::Exit;
 use super::call::error_text;
-use super::output::Output;
+use crate::exit::Exit;
+use crate::output::Output;
 use parse::{ReplCall, parse};
 
 /// Call methods of a service by hand, with history and completion
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { url, user } = arguments;
-    let runtime = super::runtime()?;
+    let runtime = crate::runtime()?;
     let client = match runtime.block_on(connect(&url, user)) {
         Ok(client) => client,
         Err(error) => return Ok(super::call::failed(&error, output)),

@@ -14,8 +14,9 @@ use libvms::storage::StorageError;
 use libvms_hypercore::drive::Folder;
 use serde_json::json;
 
-use super::output::Output;
-use super::{Exit, progress};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::progress;
 
 /// Bytes of one file that we are willing to hold in memory.
 pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;

@@ -10,10 +10,10 @@ use libvms_protocol::entry::{
 };
 use serde_json::{Value, json};
 
-use super::Exit;
-use super::copy::{self, PeerArguments};
-use super::output::Output;
-use super::target::{directory, is_elsewhere};
+use crate::copy::{self, PeerArguments};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::target::{directory, is_elsewhere};
 
 /// Show the entries of a call log
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use self::lines::Lines;
-use crate::printable::Escaping;
+use libvms::printable::Escaping;
 
 /// How long the end of the program waits for its log to be read.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,9 +24,9 @@ static LINES: OnceLock<Lines> = OnceLock::new();
 /// `VMS_LOG` overrides it in the syntax of `tracing`'s filters. Arguments, results and keys are never logged; what a
 /// script itself says, by its console and by the errors that it throws, is.
 ///
-/// An event is one line, whatever others have put into it: see [`printable`](crate::printable). Does nothing when a
+/// An event is one line, whatever others have put into it: see [`printable`](libvms::printable). Does nothing when a
 /// log has been started already. A thread of its own writes: [`flush`] waits for it.
-pub fn start(verbosity: u8) {
+pub(crate) fn start(verbosity: u8) {
     let level = match verbosity {
         0 => "warn",
         1 => "info",
@@ -47,7 +47,7 @@ pub fn start(verbosity: u8) {
 }
 
 /// Waits, for a second at most, until what was said is written.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(lines) = LINES.get() {
         lines.flush(PATIENCE);
     }

@@ -8,11 +8,12 @@ use libvms::verifier::{AuditReport, Compared, Verdict, Verifier, VerifyError, ve
 use libvms_protocol::audit::ArchiveCore;
 use serde_json::{Value, json};
 
-use super::copy::{PeerArguments, Temporary, check_local};
-use super::output::{Output, message};
-use super::sandbox::SandboxArguments;
-use super::target::{Target, directory, is_elsewhere};
-use super::{Exit, progress};
+use crate::copy::{PeerArguments, Temporary, check_local};
+use crate::exit::Exit;
+use crate::output::{Output, message};
+use crate::progress;
+use crate::sandbox::SandboxArguments;
+use crate::target::{Target, directory, is_elsewhere};
 
 /// Execute a log again and compare everything it says
 ///
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     }
     let bar = progress::bar("verifying");
     let audited = if is_elsewhere {
-        super::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
+        crate::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
     } else {
         match directory(&arguments.target) {
             Ok(directory) => Verifier::of_directory(directory).run(&mut progress::report(&bar)),

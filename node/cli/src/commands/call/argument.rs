@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use libvms_protocol::limits::ARGUMENTS_BYTES_MAX;
 use serde_json::value::RawValue;
 
-use super::error::advised;
+use crate::error::advised;
 
 /// Reads all arguments of a call, in their order: each as JSON, and what is not JSON as text.
 ///

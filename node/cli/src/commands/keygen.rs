@@ -10,8 +10,8 @@ use data_encoding::HEXLOWER;
 use libvms_hypercore::identity::SecretKey;
 use serde_json::json;
 
-use super::Exit;
-use super::output::Output;
+use crate::exit::Exit;
+use crate::output::Output;
 
 /// Make a key pair: the secret half goes into a file, the public half is printed
 #[derive(Debug, Args)]

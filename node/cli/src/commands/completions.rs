@@ -3,8 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Exit;
-use super::output::Output;
+use crate::exit::Exit;
+use crate::output::Output;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! `vms call`: one call of a hosted service.
 
+mod argument;
+
 use clap::Args;
 use libvms::printable::{Printable, PrintableJson};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
@@ -7,9 +9,8 @@ use libvms_protocol::entry::call::is_own_code;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Exit;
-use super::argument;
-use super::output::{Output, of_client};
+use crate::exit::Exit;
+use crate::output::{Output, of_client};
 
 /// Call a method and print its result as JSON
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let Arguments { url, method, args, user } = arguments;
     let args = argument::read_all(args)?;
-    let called = super::runtime()?.block_on(async {
+    let called = crate::runtime()?.block_on(async {
         let client = RpcClient::connect(&url, ClientOptions { user, ..ClientOptions::default() }).await?;
         let result = client.call(&method, &args).await;
         client.close().await;

@@ -93,7 +93,7 @@ fn write(mut to: impl io::Write, lines: &Receiver<Vec<u8>>, waiting: &Waiting) {
         if dropped > 0 {
             let _told = writeln!(
                 to,
-                " WARN libvms::telemetry: lines were dropped, since stderr was not read: {dropped}"
+                " WARN crate::telemetry: lines were dropped, since stderr was not read: {dropped}"
             );
         }
         counts = waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,7 @@
 //! `vms host`: serve scripts.
 
+mod clock;
+
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -22,13 +24,14 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::error::advised;
-use super::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
-use super::output::{Output, method_list};
-use super::peer::{PeerName, connect_peers};
-use super::sandbox::SandboxArguments;
-use super::stop::asked_to_stop;
-use super::{Exit, clock, progress};
+use crate::error::advised;
+use crate::exit::Exit;
+use crate::network::{NetworkArguments, listen, network_events, tell, tell_at_end};
+use crate::output::{Output, method_list};
+use crate::peer::{PeerName, connect_peers};
+use crate::progress;
+use crate::sandbox::SandboxArguments;
+use crate::stop::asked_to_stop;
 
 /// Run a script and serve its exported functions
 ///
@@ -161,7 +164,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         ));
     }
     let services = services(&arguments)?;
-    super::runtime()?.block_on(async {
+    crate::runtime()?.block_on(async {
         // Before the logs are replayed: callers are asked to come back, and not told that there is nothing.
         let server = listen_for_callers(&arguments, output).await?;
         let hosted = start_all(services, &server, &arguments)?;

@@ -12,8 +12,8 @@ use libvms::watcher::Event;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
-use super::super::Exit;
-use super::super::output::Output;
+use crate::exit::Exit;
+use crate::output::Output;
 
 /// How often people hear how far the audits are.
 pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ impl<'a> Teller<'a> {
 }
 
 /// Now, for people and logs.
-pub(in crate::cli) fn time() -> String {
+pub(crate) fn time() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 

@@ -7,10 +7,10 @@ use clap::Args;
 use libvms::net::{Bootstrap, Network, NetworkOptions, SwarmMode, SwarmOptions};
 use serde_json::json;
 
-use super::Exit;
-use super::network::{network_events, tell, tell_at_end};
-use super::output::Output;
-use super::stop::asked_to_stop;
+use crate::exit::Exit;
+use crate::network::{network_events, tell, tell_at_end};
+use crate::output::Output;
+use crate::stop::asked_to_stop;
 
 /// The port that hyperdht's own nodes listen on.
 const PORT: u16 = 49_737;
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    super::runtime()?.block_on(serve(arguments, output))
+    crate::runtime()?.block_on(serve(arguments, output))
 }
 
 async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {

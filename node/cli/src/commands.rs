@@ -1,39 +1,21 @@
-//! The command line: one file per command.
-//!
-//! Arguments become settings, settings become a call of the library, and what that returns is printed in one place,
-//! [`output`]: data on stdout, messages on stderr, with `--json` one object per line. The exit code is one enum,
-//! [`Exit`].
+//! The commands, one file each. Start from [`main`].
 
-mod argument;
 mod bootstrap;
 mod call;
-mod clock;
 mod completions;
-mod copy;
-mod error;
-mod export;
 mod files;
 mod host;
 mod keygen;
 mod log;
-mod network;
-mod output;
-mod peer;
-mod progress;
 mod repl;
 mod replicate;
-mod sandbox;
-mod seeking;
-mod stop;
-mod target;
 mod verify;
 mod watch;
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
-use output::Output;
+use crate::exit::Exit;
+use crate::output::Output;
 
 /// Host, call and verify JavaScript services that nobody has to trust their operator for
 #[derive(Debug, Parser)]
@@ -70,33 +52,9 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// How a command ended, for whoever started it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// Done, or the audit agrees.
-    Done = 0,
-    /// The host deviated, or the call failed.
-    Diverges = 1,
-    /// What the arguments name cannot be used: files, a disk, an address. Clap uses the same code for arguments that it
-    /// does not understand.
-    Usage = 2,
-    /// Nothing can be said, nobody is there to ask, or not all of it could be had.
-    CannotVerify = 3,
-    /// The script gives different results under conditions that must not matter.
-    NotDeterministic = 4,
-    /// A bug of ours, and nothing else.
-    Failed = 70,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
 pub(crate) fn main() -> Exit {
     let Arguments { json, verbose, command } = Arguments::parse();
-    libvms::telemetry::start(verbose);
+    crate::telemetry::start(verbose);
     let output = Output::new(json, verbose > 0);
     let ended = match command {
         Command::Host(arguments) => host::run(arguments, &output),
@@ -112,10 +70,4 @@ pub(crate) fn main() -> Exit {
         Command::Completions(arguments) => completions::run(arguments, &output),
     };
     ended.unwrap_or_else(|error| output.failure(&error))
-}
-
-/// A runtime for commands that talk to somebody.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    use anyhow::Context;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
