@@ -180,7 +180,7 @@ fn an_archive_that_nobody_gives_is_not_agreed_with() {
     run(async {
         let log = Core::open(&place.data().join("log"), Durability::Relaxed).expect("a core");
         let network = libvms::net::Network::new(libvms::net::NetworkOptions::default());
-        network.hold(libvms::net::Held::Own(log.follow()), None);
+        network.add_core(libvms::net::SharedCore::Writer(log.follow()), None);
         let address = network.listen(crate::watch::LOCAL.into()).await.expect("a port");
         let (key, peer) = (log.key().url(), format!("--peer={address}"));
         let output = vms(["verify", &key, &peer]);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use libvms::net::{Held, SecretStream};
+use libvms::net::{SecretStream, SharedCore};
 use libvms::storage::Core;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::{HeadProof, Store, answer};
@@ -18,13 +18,13 @@ use tokio::sync::watch;
 /// What the peer shows as the core, and on which fork.
 #[derive(Clone)]
 pub(crate) struct Shown {
-    pub(crate) core: Held,
+    pub(crate) core: SharedCore,
     pub(crate) fork: u64,
 }
 
 impl Shown {
     pub(crate) fn of(core: &Core, fork: u64) -> Self {
-        Self { core: Held::Own(core.follow()), fork }
+        Self { core: SharedCore::Writer(core.follow()), fork }
     }
 
     fn sync(&self, remote_length: u64) -> Message {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use serde_json::json;
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ async fn peer_of(data: &Path) -> (Network, String) {
     let network = Network::new(NetworkOptions::default());
     for name in ["log", "files", "blobs"] {
         let core = Core::open_read_only(&data.join(name)).expect("a core");
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
     }
     let address = network.listen(LOCAL.into()).await.expect("a port");
     (network, address.to_string())

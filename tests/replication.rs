@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use data_encoding::HEXLOWER;
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::Node;
@@ -200,7 +200,7 @@ impl Serving {
         let mut core = Core::create(directory.path(), key, Durability::Relaxed).expect("an empty directory");
         core.append(blocks).expect("a disk");
         let network = Network::new(NetworkOptions::default());
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
         let address = network.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         Self { network, address, core, _directory: directory }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use serde_json::{Value as Json, json};
 
@@ -118,8 +118,8 @@ impl Served {
         let open = |name: &str| Core::open(&data.join(name), Durability::Relaxed).expect("a core");
         let (log, archive) = (open("log"), [open("files"), open("blobs")]);
         let network = Network::new(NetworkOptions::default());
-        network.hold(Held::Own(log.follow()), None);
-        archive.iter().for_each(|core| network.hold(Held::Own(core.follow()), None));
+        network.add_core(SharedCore::Writer(log.follow()), None);
+        archive.iter().for_each(|core| network.add_core(SharedCore::Writer(core.follow()), None));
         let address = listen(&network, address).await;
         Self { network, address, log, archive }
     }

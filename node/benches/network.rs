@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use libvms::host::{Deployment, Vm};
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::replay::Settings;
 use libvms::storage::{Core, Durability};
 use libvms::verifier::{Verdict, verify_remote};
@@ -94,7 +94,7 @@ impl RustServer {
         let directory = directory();
         let core = written(directory.path(), count, bytes);
         let network = Network::new(NetworkOptions::default());
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
         let address = network.listen(local()).await.expect("a free port");
         Self { network, address, key: core.key(), _core: core, _directory: directory }
     }
@@ -254,7 +254,7 @@ fn deploy(directory: &Path) -> Vm {
 
 async fn serve(vm: &Vm) -> (Network, SocketAddr) {
     let network = Network::new(NetworkOptions::default());
-    vm.cores().into_iter().for_each(|core| network.hold(Held::Own(core), None));
+    vm.cores().into_iter().for_each(|core| network.add_core(SharedCore::Writer(core), None));
     let address = network.listen(local()).await.expect("a free port");
     (network, address)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Network, NetworkOptions};
+use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability, Replica};
 use libvms_hypercore::identity::SecretKey;
 
@@ -118,7 +118,7 @@ impl Source {
             sizes.into_iter().enumerate().map(|(number, bytes)| vec![number as u8; bytes]).collect();
         core.append(&blocks).expect("a disk");
         let network = Network::new(NetworkOptions::default());
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
         let address = network.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         Self { core, network, address, _directory: directory }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Metrics, Network, NetworkOptions};
+use libvms::net::{Metrics, Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::answer;
@@ -24,7 +24,7 @@ use crate::harness::run;
 const LENGTH: u64 = 60;
 
 /// What a liar says where an honest peer would answer a request with `Data`.
-type Lie = fn(&Held, Request, Data) -> Vec<Message>;
+type Lie = fn(&SharedCore, Request, Data) -> Vec<Message>;
 
 /// A peer that serves a core, and lies to whoever connects.
 struct Liar {
@@ -33,12 +33,12 @@ struct Liar {
 }
 
 impl Liar {
-    fn start(truth: Held, claim: u64, lie: Lie) -> Self {
+    fn start(truth: SharedCore, claim: u64, lie: Lie) -> Self {
         Self::start_under(truth.key(), truth, claim, lie)
     }
 
     /// Serves something under the key of something else.
-    fn start_under(key: PublicKey, truth: Held, claim: u64, lie: Lie) -> Self {
+    fn start_under(key: PublicKey, truth: SharedCore, claim: u64, lie: Lie) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let lies = Arc::new(AtomicUsize::new(0));
@@ -64,7 +64,7 @@ impl Liar {
 fn serve(
     mut peer: Peer,
     core: PublicKey,
-    truth: &Held,
+    truth: &SharedCore,
     claim: u64,
     lie: Lie,
     lies: &AtomicUsize,
@@ -107,7 +107,7 @@ fn changed(mut data: Data, change: impl FnOnce(&mut Data)) -> Vec<Message> {
 }
 
 /// A true proof, of the block behind the one that was asked for.
-fn of_the_next(truth: &Held, request: Request) -> Option<Data> {
+fn of_the_next(truth: &SharedCore, request: Request) -> Option<Data> {
     let node = request.block?;
     let block = Some(RequestNode { index: (node.index + 1) % LENGTH, ..node });
     answer(truth, &Request { block, ..request }).ok()
@@ -198,10 +198,10 @@ fn download(name: &str, claim: u64, lie: Lie) -> Metrics {
     let (home, place) =
         (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let core = core(home.path());
-    let liar = Liar::start(Held::Own(core.follow()), claim, lie);
+    let liar = Liar::start(SharedCore::Writer(core.follow()), claim, lie);
     run(async {
         let honest = Network::new(NetworkOptions::default());
-        honest.hold(Held::Own(core.follow()), None);
+        honest.add_core(SharedCore::Writer(core.follow()), None);
         let address = honest.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let network =
             Network::new(NetworkOptions { reconnect_delay: Duration::from_millis(20), ..Default::default() });
@@ -332,7 +332,7 @@ fn a_replicator_with_a_liar_among_its_peers_copies_and_serves_the_truth() {
     // The liars know nothing of the log but its key: their truth is another log under their own.
     let home = tempfile::tempdir().expect("a directory");
     let core = core(home.path());
-    let liars = lies.map(|lie| Liar::start_under(siege.log, Held::Own(core.follow()), LENGTH, lie));
+    let liars = lies.map(|lie| Liar::start_under(siege.log, SharedCore::Writer(core.follow()), LENGTH, lie));
     let directory = tempfile::tempdir().expect("a directory");
     let (log, place) = (siege.log.url(), directory.path().display().to_string());
     let peers = liars.iter().map(|liar| liar.address).chain([siege.address]);

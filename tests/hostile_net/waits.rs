@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use libvms::net::{Held, Metrics, Network, NetworkOptions};
+use libvms::net::{Metrics, Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::wire::message::{Message, Request, RequestNode};
@@ -30,7 +30,7 @@ impl Served {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let core = core(directory.path(), blocks);
         let network = Network::new(options);
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
         let address = network.listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
         Self { network, address, key: core.key(), _core: core, _directory: directory }
     }

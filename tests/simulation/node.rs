@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use libvms::net::Held;
+use libvms::net::SharedCore;
 use libvms::replay::Settings;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watcher::{Event, EvidenceJudge, Followed};
@@ -22,7 +22,7 @@ const SYNC_INTERVAL_MS: u64 = 1000;
 /// A core at a node.
 pub(super) struct NodeCore {
     pub(super) key: PublicKey,
-    pub(super) held: Held,
+    pub(super) held: SharedCore,
     pub(super) replicator: Replicator,
     pub(super) judge: EvidenceJudge,
     pub(super) sync_at: Option<u64>,
@@ -43,7 +43,7 @@ impl Node {
         let cores = views
             .into_iter()
             .zip(CORES)
-            .map(|(view, name)| NodeCore::new(Held::Own(view), directory, name, Download::Nothing));
+            .map(|(view, name)| NodeCore::new(SharedCore::Writer(view), directory, name, Download::Nothing));
         Self { cores: cores.collect(), watcher: None, look_at: None, directory: directory.into() }
     }
 
@@ -60,7 +60,7 @@ impl Node {
     fn copy(&mut self, name: &'static str, key: PublicKey) -> SharedReplica {
         let replica = Replica::open(&self.directory.join(name), key).expect("what a crash leaves");
         let copy = SharedReplica::new(replica);
-        let held = Held::Copy(copy.clone());
+        let held = SharedCore::Replica(copy.clone());
         self.cores.push(NodeCore::new(held, &self.directory, name, Download::All));
         copy
     }
@@ -72,7 +72,7 @@ impl Node {
     /// Stores what a peer has brought for a core.
     pub(super) fn store(&mut self, core: usize, verified: Verified, now: u64, dice: &mut Dice) {
         let core = &mut self.cores[core];
-        let Held::Copy(copy) = &core.held else { panic!("a host downloads nothing") };
+        let SharedCore::Replica(copy) = &core.held else { panic!("a host downloads nothing") };
         let stored = copy.change(|replica| {
             replica.add_nodes(&verified.nodes);
             if let Some(upgrade) = &verified.upgrade {
@@ -100,7 +100,7 @@ impl Node {
                 self.watcher = Some(watcher);
             }
             None if self.cores.len() == 1 => {
-                let Held::Copy(log) = &self.cores[0].held else { return events };
+                let SharedCore::Replica(log) = &self.cores[0].held else { return events };
                 if let Some(Ok(Entry::Init(init))) = log.block(0).ok().map(|block| Entry::decode(&block)) {
                     self.copy(CORES[1], init.files);
                     self.copy(CORES[2], init.blobs);
@@ -124,14 +124,14 @@ impl Node {
     pub(super) fn sync(&mut self, core: usize) {
         let core = &mut self.cores[core];
         core.sync_at = None;
-        if let Held::Copy(copy) = &core.held {
+        if let SharedCore::Replica(copy) = &core.held {
             copy.change(Replica::sync).expect("a disk");
         }
     }
 }
 
 impl NodeCore {
-    fn new(held: Held, directory: &Path, name: &'static str, download: Download) -> Self {
+    fn new(held: SharedCore, directory: &Path, name: &'static str, download: Download) -> Self {
         let settings = Replication { download, ..Replication::default() };
         let key = held.key();
         let judge = EvidenceJudge::new(directory.into(), name);
@@ -145,7 +145,7 @@ impl NodeCore {
 
     /// Sees what was appended to an own core.
     pub(super) fn refresh(&mut self, now: u64) {
-        if let Held::Own(view) = &mut self.held {
+        if let SharedCore::Writer(view) = &mut self.held {
             view.refresh();
             self.replicator.local_changed(now, &self.held);
         }

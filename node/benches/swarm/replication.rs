@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use libvms::net::{Held, Network, NetworkEvent, NetworkOptions, SwarmOptions};
+use libvms::net::{Network, NetworkEvent, NetworkOptions, SharedCore, SwarmOptions};
 use libvms::storage::Core;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl RustServer {
         let core = written(directory.path(), count, bytes);
         let network = Network::new(NetworkOptions::default());
         let mut events = network.events();
-        network.hold(Held::Own(core.follow()), None);
+        network.add_core(SharedCore::Writer(core.follow()), None);
         dht.join(&network).await;
         loop {
             match events.recv().await.expect("few events") {

@@ -35,19 +35,19 @@
 //! much of it has a tenth of that time. What a peer owes for 2 s is asked of others that have
 //! nothing else to do, and after 10 s without a sign it loses all it owes. All of that is in [`NetworkOptions`].
 
+mod admission;
+mod byte_budget;
 mod connection;
 mod copy;
-mod core;
+mod core_task;
 mod dial;
 mod event;
-mod in_hand;
-mod link;
 mod metrics;
 mod network;
 mod options;
-mod place;
+mod outbound;
 mod registry;
-mod secret;
+mod secret_stream;
 mod shared;
 mod standing;
 mod swarm;
@@ -57,13 +57,13 @@ mod tcp;
 mod tests;
 mod trouble;
 
-pub use self::core::{CoreEvent, Held};
+pub use self::core_task::{CoreEvent, SharedCore};
 pub use copy::{CopyError, begin, complete};
 pub use dial::Whereabouts;
 pub use event::{ConnectionKind, NetworkEvent, RemotePeer};
 pub use metrics::{Closed, Metrics};
 pub use network::{Network, NetworkError};
 pub use options::NetworkOptions;
-pub use secret::{SecretError, SecretStream};
+pub use secret_stream::{SecretError, SecretStream};
 pub use standing::{Listening, Standing};
 pub use swarm::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions, SwarmStatus, SwarmTopic};

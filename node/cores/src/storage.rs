@@ -2,7 +2,7 @@
 //!
 //! Start from [`Core`]; a process first takes its [`DataDirectory`]. The crate `hypercore` builds the tree, signs and
 //! encodes; what it wants written goes through our own synchronous `journal`, which brings it to disk in an order that
-//! survives a crash at any moment, and blocks are read without it. A [`Scratch`] is a core for one run, without files
+//! survives a crash at any moment, and blocks are read without it. A [`TempCore`] is a core for one run, without files
 //! that anybody sees.
 
 mod core;
@@ -18,11 +18,11 @@ mod oplog;
 mod read_core;
 mod reader;
 mod replica;
-mod scratch;
 mod shared;
 mod tail;
 #[cfg(test)]
 mod tail_tests;
+mod temp_core;
 #[cfg(test)]
 mod tests;
 mod tree_check;
@@ -33,9 +33,9 @@ pub use directory::DataDirectory;
 pub use error::StorageError;
 pub use read_core::{BlockIterator, ReadCore};
 pub use replica::{EARLY_BYTES_MAX, Flush, Replica};
-pub use scratch::Scratch;
 pub use shared::SharedReplica;
 pub use tail::{Tail, TailBlocks, TailCheck, TailError};
+pub use temp_core::TempCore;
 pub use tree_check::TreeCheck;
 pub use view::CoreView;
 

@@ -5,7 +5,7 @@
 //! ([`Guard`]): heads that its own key signed, and that are no part of what it has, end it. Nothing else does, so that no
 //! stranger can.
 
-use libvms_cores::net::{CoreEvent, Held, Network};
+use libvms_cores::net::{CoreEvent, Network, SharedCore};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
@@ -69,7 +69,7 @@ impl Guard {
             let (events, receiver) = mpsc::unbounded_channel();
             let (log, key) = (vm.log_key(), view.key());
             let ours = view.clone();
-            network.hold(Held::Own(view), Some(events));
+            network.add_core(SharedCore::Writer(view), Some(events));
             let contradict = move |is_other, theirs| {
                 let mut ours = ours.clone();
                 ours.refresh();

@@ -1,6 +1,6 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
-use libvms_cores::storage::{ReadCore, Scratch, StorageError};
+use libvms_cores::storage::{ReadCore, StorageError, TempCore};
 use libvms_engine::Sandbox;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
@@ -18,7 +18,7 @@ use crate::replay::{Counts, Replay, Settings, Stop};
 pub struct Audit {
     log: PublicKey,
     settings: Settings,
-    replay: Replay<ScratchStore>,
+    replay: Replay<TempCoreStore>,
     verdict: Verdict,
     /// What was seen of the published archive: the db core, the blobs core.
     published: [Seen; 2],
@@ -201,7 +201,7 @@ impl Seen {
     /// The first block that is not what the calls wrote, among those that are new.
     fn compare_blocks(
         &mut self,
-        logged: &ScratchStore,
+        logged: &TempCoreStore,
         which: ArchiveCore,
         published: &dyn ReadCore,
     ) -> Result<Option<u64>, VerifyError> {
@@ -217,13 +217,14 @@ impl Seen {
     }
 }
 
-fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<ScratchStore>, VerifyError> {
-    let store = ScratchStore { files: Scratch::new()?, blobs: Scratch::new()?, logged: Default::default() };
+fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<TempCoreStore>, VerifyError> {
+    let store =
+        TempCoreStore { files: TempCore::new()?, blobs: TempCore::new()?, logged: Default::default() };
     Ok(Replay::new(log, store, settings))
 }
 
 fn push_all(
-    replay: &mut Replay<ScratchStore>,
+    replay: &mut Replay<TempCoreStore>,
     log: &dyn ReadCore,
     length: u64,
     progress: &mut dyn FnMut(u64, u64),
@@ -257,15 +258,15 @@ fn author(log: &dyn ReadCore, length: u64, core: ArchiveCore, index: u64) -> Res
 
 /// The auditor's own archive, in temporary files.
 #[derive(Debug)]
-struct ScratchStore {
-    files: Scratch,
-    blobs: Scratch,
+struct TempCoreStore {
+    files: TempCore,
+    blobs: TempCore,
     /// What the calls left each core with, in order.
     logged: [Vec<Logged>; 2],
 }
 
-impl ScratchStore {
-    fn core(&self, core: ArchiveCore) -> &Scratch {
+impl TempCoreStore {
+    fn core(&self, core: ArchiveCore) -> &TempCore {
         match core {
             ArchiveCore::Files => &self.files,
             ArchiveCore::Blobs => &self.blobs,
@@ -277,7 +278,7 @@ impl ScratchStore {
     }
 }
 
-impl ArchiveStore for ScratchStore {
+impl ArchiveStore for TempCoreStore {
     fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
         Ok(self.core(core).block(index)?)
     }

@@ -1,8 +1,8 @@
 //! One connection: the task between a socket and the cores.
 
 mod error;
-mod pace;
-mod unwritten;
+mod progress;
+mod write_buffer;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -18,15 +18,15 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep_until, timeout};
 
-use self::pace::Pace;
-use self::unwritten::Unwritten;
-use super::core::Input;
-use super::in_hand::InHand;
-use super::link::{LinkEnd, Outgoing, Outlet};
+use self::progress::ProgressTimer;
+use self::write_buffer::WriteBuffer;
+use super::admission::{FREE_BYTES, QuotaExceeded};
+use super::byte_budget::ByteBudget;
+use super::core_task::Input;
 use super::metrics::Counters;
 use super::options::NetworkOptions;
-use super::place::{Crowded, FREE_BYTES};
-use super::secret::SecretStream;
+use super::outbound::{LinkEnd, OutboundMessage, OutboundReceiver};
+use super::secret_stream::SecretStream;
 use super::shared::Context;
 
 pub(super) use error::ConnectionError;
@@ -37,7 +37,7 @@ const READ_BYTES: usize = 64 * 1024;
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
 /// By how much patience shrinks in a crowd; also, how often in that time peers are looked at.
-const HURRY: u32 = 10;
+const PRESSURE_DIVISOR: u32 = 10;
 
 /// Runs a connection over TCP to its end.
 pub(super) async fn run_tcp(socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {
@@ -58,7 +58,7 @@ pub(super) async fn run(
     timeout(patience, shaking).await.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
     let role = stream.role();
     let hash = stream.handshake_hash().expect("the handshake is over");
-    let (outlet, ends) = Outlet::new();
+    let (outlet, ends) = OutboundReceiver::new();
     let mut connection = Connection {
         stream,
         session: Session::new(role, hash, Limits::default()),
@@ -66,11 +66,11 @@ pub(super) async fn run(
         peers: BTreeMap::new(),
         outlet,
         ends,
-        in_hand: InHand::new(),
-        unwritten: Unwritten::default(),
+        in_hand: ByteBudget::new(),
+        unwritten: WriteBuffer::default(),
         unflushed: vec![],
-        heard: Pace::new(),
-        written: Pace::new(),
+        heard: ProgressTimer::new(),
+        written: ProgressTimer::new(),
     };
     let ended = connection.serve(reader, writer).await;
     connection.close_peers().await;
@@ -112,14 +112,14 @@ struct Connection {
     context: Context,
     /// Cores whose channel is open.
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
-    outlet: Outlet,
+    outlet: OutboundReceiver,
     ends: mpsc::Receiver<LinkEnd>,
-    in_hand: InHand,
-    unwritten: Unwritten,
+    in_hand: ByteBudget,
+    unwritten: WriteBuffer,
     /// Cores that have handed out something that is on its way.
     unflushed: Vec<PublicKey>,
-    heard: Pace,
-    written: Pace,
+    heard: ProgressTimer,
+    written: ProgressTimer,
 }
 
 impl Connection {
@@ -129,11 +129,12 @@ impl Connection {
         mut writer: impl AsyncWrite + Unpin,
     ) -> Result<(), ConnectionError> {
         let NetworkOptions { idle_timeout, keep_alive_interval, write_timeout, .. } = self.context.options;
-        let mut looks = interval((idle_timeout.min(write_timeout) / HURRY).max(Duration::from_millis(1)));
+        let mut looks =
+            interval((idle_timeout.min(write_timeout) / PRESSURE_DIVISOR).max(Duration::from_millis(1)));
         let mut cores = self.context.registry.changes();
         let mut buffer = vec![0; READ_BYTES];
         self.open_cores()?;
-        self.take_in().await?;
+        self.read_frames().await?;
         loop {
             self.encrypt()?;
             if self.unwritten.is_empty() {
@@ -173,21 +174,21 @@ impl Connection {
                         return Ok(()); // The network shuts down.
                     }
                     self.open_cores()?;
-                    self.take_in().await?;
+                    self.read_frames().await?;
                 }
                 () = sleep_until(self.written.deadline(keep_alive_interval)), if !is_writing => {
                     self.stream.send(vec![]);
                     self.written.done();
                 }
-                _ = looks.tick() => self.check_patience()?,
+                _ = looks.tick() => self.check_timeouts()?,
             }
         }
     }
 
     /// Whether the peer gets on. Who takes much memory where little is left has less time.
-    fn check_patience(&self) -> Result<(), ConnectionError> {
+    fn check_timeouts(&self) -> Result<(), ConnectionError> {
         let NetworkOptions { idle_timeout, write_timeout, .. } = self.context.options;
-        let hurry = if self.context.place.is_in_the_way() { HURRY } else { 1 };
+        let hurry = if self.context.place.is_over_soft_limit() { PRESSURE_DIVISOR } else { 1 };
         if !self.unwritten.is_empty() && self.written.rest() >= write_timeout / hurry {
             return Err(ConnectionError::Stalled(write_timeout / hurry));
         }
@@ -201,7 +202,7 @@ impl Connection {
     async fn read(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         self.context.counters.bytes_in.add(bytes.len() as u64);
         self.stream.receive(bytes)?;
-        if self.take_in().await? {
+        if self.read_frames().await? {
             self.heard.done();
         } else if self.heard.moved(bytes.len()) {
             for (peer, inputs) in self.peers.values() {
@@ -212,7 +213,7 @@ impl Connection {
     }
 
     /// Tells how much memory this connection takes, of which all together may take so much.
-    fn account(&mut self) -> Result<(), Crowded> {
+    fn account(&mut self) -> Result<(), QuotaExceeded> {
         let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.in_hand.bytes();
         let outgoing = self.outlet.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
         self.context.place.hold(incoming + outgoing)
@@ -224,7 +225,7 @@ impl Connection {
     }
 
     /// Hands on what has come. Whether any message has.
-    async fn take_in(&mut self) -> Result<bool, ConnectionError> {
+    async fn read_frames(&mut self) -> Result<bool, ConnectionError> {
         let mut has_come = false;
         while let Some(frame) = self.stream.poll_message()? {
             has_come = true;
@@ -290,7 +291,7 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, Outgoing { core, message }: &Outgoing) {
+    fn send(&mut self, OutboundMessage { core, message }: &OutboundMessage) {
         // The channel may have closed meanwhile; then nobody waits for the message.
         if self.session.send(core, message).is_ok() && !self.unflushed.contains(core) {
             self.unflushed.push(*core);

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{CoreEvent, Held, Network};
+use super::{CoreEvent, Network, SharedCore};
 use crate::storage::{Replica, SharedReplica, StorageError};
 
 /// How long peers may give nothing before a copy is given up.
@@ -52,7 +52,7 @@ impl Network {
         events: Option<mpsc::UnboundedSender<CoreEvent>>,
     ) -> Result<SharedReplica, StorageError> {
         let replica = SharedReplica::new(Replica::open(directory, key)?);
-        self.hold(Held::Copy(replica.clone()), events);
+        self.add_core(SharedCore::Replica(replica.clone()), events);
         Ok(replica)
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         let parts = async {
             while parts_left.get() > 0 {
                 sleep(Duration::from_millis(100)).await;
-                copy.part_came();
+                copy.chunk_arrived();
                 parts_left.set(parts_left.get() - 1);
             }
         };

@@ -52,13 +52,13 @@ enum Ended {
 /// Connects, and again whenever the connection has ended, until the network stops.
 pub(super) async fn keep_connected(whereabouts: Arc<dyn Whereabouts>, shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
-    let mut pace = Pace::new(shared.options.reconnect_delay);
+    let mut backoff = Backoff::new(shared.options.reconnect_delay);
     loop {
         let ended = tokio::select! {
             () = stopped(&mut stop) => return,
             ended = attempt(&*whereabouts, &shared) => ended,
         };
-        let delay = pace.delay_after(ended, Instant::now());
+        let delay = backoff.delay_after(ended, Instant::now());
         tokio::select! {
             () = stopped(&mut stop) => return,
             () = tokio::time::sleep(delay) => {}
@@ -71,7 +71,7 @@ async fn attempt(whereabouts: &dyn Whereabouts, shared: &Arc<Shared>) -> Ended {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
         let Ok(Ok(socket)) = connecting.await else { continue };
         shared.counters.opened.add(1);
-        let ended = run(socket, address, Role::Initiator, shared.places.chosen(), shared.clone()).await;
+        let ended = run(socket, address, Role::Initiator, shared.admission.chosen(), shared.clone()).await;
         return match ended {
             Some(error) if error.is_lasting() => Ended::Lastingly,
             _ => Ended::InOrder,
@@ -82,14 +82,14 @@ async fn attempt(whereabouts: &dyn Whereabouts, shared: &Arc<Shared>) -> Ended {
 
 /// How long to wait between attempts.
 #[derive(Debug)]
-struct Pace {
+struct Backoff {
     least: Duration,
     /// The wait after the last attempt of a peer that does not get on with us.
     delay: Duration,
     absent_since: Option<Instant>,
 }
 
-impl Pace {
+impl Backoff {
     fn new(least: Duration) -> Self {
         Self { least, delay: least, absent_since: None }
     }
@@ -122,22 +122,23 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_away_is_looked_for_less_and_less_but_for_ever() {
-        let (mut pace, start) = (Pace::new(LEAST), Instant::now());
+        let (mut backoff, start) = (Backoff::new(LEAST), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         let delays = [0, 1, 10, 100, 1_000, 1_000_000];
-        let delays = delays.map(|seconds| pace.delay_after(Ended::Absent, after(seconds)).as_millis());
+        let delays = delays.map(|seconds| backoff.delay_after(Ended::Absent, after(seconds)).as_millis());
         assert_eq!(delays, [250, 250, 1_000, 10_000, 30_000, 30_000]);
-        assert_eq!(pace.delay_after(Ended::InOrder, after(1_000_001)), LEAST);
-        assert_eq!(pace.delay_after(Ended::Absent, after(1_000_002)), LEAST, "away anew");
+        assert_eq!(backoff.delay_after(Ended::InOrder, after(1_000_001)), LEAST);
+        assert_eq!(backoff.delay_after(Ended::Absent, after(1_000_002)), LEAST, "away anew");
     }
 
     #[test]
     fn a_peer_that_throws_us_out_is_asked_less_and_less() {
-        let (mut pace, now) = (Pace::new(LEAST), Instant::now());
-        let delays: Vec<_> = (0..10).map(|_| pace.delay_after(Ended::Lastingly, now).as_millis()).collect();
+        let (mut backoff, now) = (Backoff::new(LEAST), Instant::now());
+        let delays: Vec<_> =
+            (0..10).map(|_| backoff.delay_after(Ended::Lastingly, now).as_millis()).collect();
         assert_eq!(delays[..4], [500, 1_000, 2_000, 4_000]);
         assert_eq!(delays[9], 60_000);
-        assert_eq!(pace.delay_after(Ended::InOrder, now), LEAST);
-        assert_eq!(pace.delay_after(Ended::Lastingly, now), 2 * LEAST);
+        assert_eq!(backoff.delay_after(Ended::InOrder, now), LEAST);
+        assert_eq!(backoff.delay_after(Ended::Lastingly, now), 2 * LEAST);
     }
 }

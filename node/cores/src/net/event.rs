@@ -95,21 +95,21 @@ impl Events {
     }
 
     /// What tells that this peer came, and went.
-    pub(super) fn presence(&self, peer: RemotePeer) -> Presence {
-        Presence { events: self.clone(), peer, is_there: false, reason: Reason::Ended }
+    pub(super) fn presence(&self, peer: RemotePeer) -> PresenceGuard {
+        PresenceGuard { events: self.clone(), peer, is_there: false, reason: Reason::Ended }
     }
 }
 
 /// Tells when a peer comes and when it goes, also when its connection is cut by a shutdown.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct PresenceGuard {
     events: Events,
     peer: RemotePeer,
     is_there: bool,
     reason: Reason,
 }
 
-impl Presence {
+impl PresenceGuard {
     /// Something authentic has come.
     pub(super) fn arrived(&mut self) {
         if !std::mem::replace(&mut self.is_there, true) {
@@ -125,7 +125,7 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for PresenceGuard {
     fn drop(&mut self) {
         if self.is_there {
             let (peer, reason) = (self.peer.clone(), self.reason.name());

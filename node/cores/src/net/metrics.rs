@@ -97,7 +97,7 @@ pub(super) enum Reason {
     Handshake,
     Idle,
     Stalled,
-    Crowded,
+    QuotaExceeded,
     Malformed,
     Faulty,
 }
@@ -113,7 +113,7 @@ impl Reason {
             Self::Handshake => "handshake",
             Self::Idle => "idle",
             Self::Stalled => "stalled",
-            Self::Crowded => "crowded",
+            Self::QuotaExceeded => "crowded",
             Self::Malformed => "malformed",
             Self::Faulty => "faulty",
         }
@@ -133,7 +133,7 @@ impl Counters {
             handshake: of(Reason::Handshake),
             idle: of(Reason::Idle),
             stalled: of(Reason::Stalled),
-            crowded: of(Reason::Crowded),
+            crowded: of(Reason::QuotaExceeded),
             malformed: of(Reason::Malformed),
             faulty: of(Reason::Faulty),
         };

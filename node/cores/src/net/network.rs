@@ -9,12 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::core::{self, CoreEvent, Held};
+use super::admission::Admission;
+use super::core_task::{self, CoreEvent, SharedCore};
 use super::dial::{Whereabouts, keep_connected};
 use super::event::{Events, NetworkEvent};
 use super::metrics::Metrics;
 use super::options::NetworkOptions;
-use super::place::Places;
 use super::registry::Registry;
 use super::shared::Shared;
 use super::swarm::{Swarm, SwarmOptions, SwarmStatus};
@@ -51,7 +51,7 @@ impl Network {
     /// A network without cores and peers.
     pub fn new(options: NetworkOptions) -> Self {
         let shared = Shared {
-            places: Places::new(&options),
+            admission: Admission::new(&options),
             options,
             registry: Arc::new(Registry::new()),
             counters: Arc::default(),
@@ -69,14 +69,14 @@ impl Network {
     /// Holds a core: serves it, and where it is a copy, completes it. `events` hears what there is to tell about it.
     ///
     /// Must be called within a Tokio runtime. A core that is held already stays as it is.
-    pub fn hold(&self, held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>) {
+    pub fn add_core(&self, held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>) {
         let registry = &self.shared.registry;
         if registry.get(&held.key()).is_none() {
-            let settings = core::Settings {
+            let settings = core_task::Settings {
                 request_timeout: self.shared.options.request_timeout,
                 counters: self.shared.counters.clone(),
             };
-            let handle = core::start(held, events, settings, &mut lock(&self.cores));
+            let handle = core_task::start(held, events, settings, &mut lock(&self.cores));
             registry.insert(handle);
         }
     }
@@ -130,7 +130,7 @@ impl Network {
 
     /// What has happened so far.
     pub fn metrics(&self) -> Metrics {
-        let (connections, buffered_bytes) = self.shared.places.used();
+        let (connections, buffered_bytes) = self.shared.admission.used();
         self.shared.counters.snapshot(connections, buffered_bytes)
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use libvms_hypercore::identity::PublicKey;
 use tokio::sync::watch;
 
-use super::core::CoreHandle;
+use super::core_task::CoreHandle;
 use super::sync::lock;
 
 /// The cores that connections find.

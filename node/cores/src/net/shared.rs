@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::event::{Events, Presence, RemotePeer};
+use super::admission::{Admission, ConnectionPermit};
+use super::event::{Events, PresenceGuard, RemotePeer};
 use super::metrics::{Counters, Reason};
 use super::options::NetworkOptions;
-use super::place::{Place, Places};
 use super::registry::Registry;
 
 /// What all connections of a network share.
@@ -15,7 +15,7 @@ use super::registry::Registry;
 pub(super) struct Shared {
     pub(super) options: NetworkOptions,
     pub(super) registry: Arc<Registry>,
-    pub(super) places: Arc<Places>,
+    pub(super) admission: Arc<Admission>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Events,
     pub(super) stop: watch::Sender<bool>,
@@ -27,14 +27,14 @@ pub(super) struct Context {
     pub(super) options: NetworkOptions,
     pub(super) registry: Arc<Registry>,
     pub(super) counters: Arc<Counters>,
-    pub(super) place: Place,
+    pub(super) place: ConnectionPermit,
     /// What tells others that the peer is there.
-    pub(super) presence: Presence,
+    pub(super) presence: PresenceGuard,
 }
 
 impl Shared {
     /// What a connection needs.
-    pub(super) fn context(&self, place: Place, peer: RemotePeer) -> Context {
+    pub(super) fn context(&self, place: ConnectionPermit, peer: RemotePeer) -> Context {
         let Self { options, registry, counters, events, .. } = self;
         Context {
             options: options.clone(),
@@ -46,18 +46,18 @@ impl Shared {
     }
 
     /// What counts its end.
-    pub(super) fn closing(&self) -> Closing {
-        Closing { reason: Reason::Ended, counters: self.counters.clone() }
+    pub(super) fn closing(&self) -> ConnectionGuard {
+        ConnectionGuard { reason: Reason::Ended, counters: self.counters.clone() }
     }
 }
 
 /// Counts the end of a connection, also of one that is cut by a shutdown.
-pub(super) struct Closing {
+pub(super) struct ConnectionGuard {
     pub(super) reason: Reason,
     counters: Arc<Counters>,
 }
 
-impl Drop for Closing {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.counters.closed(self.reason);
     }

@@ -8,11 +8,11 @@
 //!
 //! The machine stands behind a mutex that nobody holds while waiting. Whoever gives it something wakes the driver.
 
-mod inbox;
 mod options;
-mod outbox;
+mod reachability;
+mod recv_batch;
+mod send_batch;
 mod socket;
-mod solitude;
 mod status;
 mod stream;
 
@@ -34,15 +34,15 @@ use tracing::{debug, info, warn};
 
 use super::connection;
 use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
-use super::secret::SecretStream;
+use super::secret_stream::SecretStream;
 use super::shared::{Shared as Network, stopped};
-use inbox::Inbox;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
-use outbox::Outbox;
+use reachability::UnreachablePeers;
+use recv_batch::Inbox;
+use send_batch::Outbox;
 use socket::DatagramSocket;
-use solitude::Solitude;
 pub use status::{SwarmStatus, SwarmTopic};
-use stream::{Ends, Stream};
+use stream::{Stream, StreamWakers};
 
 /// Datagrams that leave before others are let in.
 const SENT_AT_ONCE: usize = 128;
@@ -65,7 +65,7 @@ pub(super) struct Swarm {
 struct Machine {
     node: SwarmNode,
     /// The connections that somebody reads and writes.
-    ends: BTreeMap<ConnectionId, Ends>,
+    ends: BTreeMap<ConnectionId, StreamWakers>,
     open: BTreeMap<ConnectionId, RemotePeer>,
     /// How many nodes keep the announcement of each topic; also after the leave that is taken at the end, to be told then.
     announced: BTreeMap<TopicKey, usize>,
@@ -109,7 +109,7 @@ impl Swarm {
             reading: BTreeMap::new(),
             bind: options.bind,
             joined: BTreeSet::new(),
-            solitude: Solitude::default(),
+            solitude: UnreachablePeers::default(),
             is_first,
             has_company: None,
         };
@@ -170,7 +170,7 @@ pub(super) struct Driver {
     reading: BTreeMap<Socket, tokio::task::AbortHandle>,
     bind: std::net::IpAddr,
     joined: BTreeSet<TopicKey>,
-    solitude: Solitude,
+    solitude: UnreachablePeers,
     /// Nobody was named to begin with: this node waits until it is found.
     is_first: bool,
     /// Whether any node of the DHT was known when it was looked around last.
@@ -267,13 +267,13 @@ impl Driver {
         match event {
             Event::Begun { connection, keys } => self.begin(connection, keys, network, connections),
             Event::Opened { connection, remote } => self.opened(connection, remote),
-            Event::Readable(id) => self.with_ends(id, Ends::wake_reader),
-            Event::Writable(id) => self.with_ends(id, Ends::wake_writer),
-            Event::RemoteEnded(id) => self.with_ends(id, Ends::remote_ended),
+            Event::Readable(id) => self.with_ends(id, StreamWakers::wake_reader),
+            Event::Writable(id) => self.with_ends(id, StreamWakers::wake_writer),
+            Event::RemoteEnded(id) => self.with_ends(id, StreamWakers::remote_ended),
             Event::Closed { connection, why } => {
                 debug!(?why, "a connection of the swarm is over");
                 self.swarm.lock().open.remove(&connection);
-                self.with_ends(connection, Ends::closed);
+                self.with_ends(connection, StreamWakers::closed);
             }
             Event::DialFailed { peer, why } => {
                 debug!(%peer, %why, "a peer cannot be reached");
@@ -337,7 +337,7 @@ impl Driver {
         let (swarm, network) = (self.swarm.clone(), network.clone());
         // Whoever was found under a topic is a stranger, whoever dialled whom.
         let Some(peer) = swarm.lock().peer(id) else { return };
-        let Some(place) = network.places.admit(peer.address.ip()) else {
+        let Some(place) = network.admission.admit(peer.address.ip()) else {
             network.counters.refused.add(1);
             return;
         };
@@ -366,7 +366,7 @@ impl Driver {
         }
     }
 
-    fn with_ends(&self, id: ConnectionId, act: impl FnOnce(&mut Ends)) {
+    fn with_ends(&self, id: ConnectionId, act: impl FnOnce(&mut StreamWakers)) {
         if let Some(ends) = self.swarm.lock().ends.get_mut(&id) {
             act(ends);
         }

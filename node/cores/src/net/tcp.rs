@@ -9,9 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use super::admission::ConnectionPermit;
 use super::connection::{self, ConnectionError};
 use super::event::{ConnectionKind, RemotePeer};
-use super::place::Place;
 use super::shared::{Shared, stopped};
 
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -22,7 +22,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, address)) => match shared.places.admit(address.ip()) {
+                Ok((socket, address)) => match shared.admission.admit(address.ip()) {
                     Some(place) => {
                         shared.counters.accepted.add(1);
                         let ended = run(socket, address, Role::Responder, place, shared.clone());
@@ -49,7 +49,7 @@ pub(super) async fn run(
     socket: TcpStream,
     address: SocketAddr,
     role: Role,
-    place: Place,
+    place: ConnectionPermit,
     shared: Arc<Shared>,
 ) -> Option<ConnectionError> {
     debug!(%address, ?role, "connected");

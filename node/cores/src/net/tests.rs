@@ -7,7 +7,7 @@ use std::time::Duration;
 use libvms_hypercore::identity::SecretKey;
 use tempfile::TempDir;
 
-use super::{Held, Network, NetworkOptions};
+use super::{Network, NetworkOptions, SharedCore};
 use crate::storage::{Core, Durability, Replica, SharedReplica};
 
 const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -24,7 +24,7 @@ fn core(directory: &Path, blocks: &[Vec<u8>]) -> Core {
 /// A network that serves a core, and where.
 async fn serve(core: &Core) -> (Network, SocketAddr) {
     let network = Network::new(NetworkOptions::default());
-    network.hold(Held::Own(core.follow()), None);
+    network.add_core(SharedCore::Writer(core.follow()), None);
     let address = network.listen(LOCAL.into()).await.expect("a port");
     (network, address)
 }
@@ -33,7 +33,7 @@ async fn serve(core: &Core) -> (Network, SocketAddr) {
 fn copy_from(address: SocketAddr, directory: &TempDir, core: &Core) -> (Network, SharedReplica) {
     let replica = Replica::open(directory.path(), core.key()).expect("an empty directory");
     let (network, copy) = (Network::new(NetworkOptions::default()), SharedReplica::new(replica));
-    network.hold(Held::Copy(copy.clone()), None);
+    network.add_core(SharedCore::Replica(copy.clone()), None);
     network.connect(address);
     (network, copy)
 }
@@ -108,7 +108,7 @@ async fn a_host_that_goes_and_comes_back_is_found_again() {
     host.shutdown().await;
     core.append(&blocks(5, 10)).expect("a disk");
     let host = Network::new(NetworkOptions::default());
-    host.hold(Held::Own(core.follow()), None);
+    host.add_core(SharedCore::Writer(core.follow()), None);
     host.listen(address).await.expect("the same port");
     wait_for(&copy, 15).await;
     watcher.shutdown().await;
@@ -121,7 +121,7 @@ async fn strangers_end_their_own_connections_only() {
     let (home, place) = (temporary(), temporary());
     let core = core(home.path(), &blocks(2000, 2000));
     let host = Network::new(NetworkOptions { connections_per_address_max: 40, ..NetworkOptions::default() });
-    host.hold(Held::Own(core.follow()), None);
+    host.add_core(SharedCore::Writer(core.follow()), None);
     let address = host.listen(LOCAL.into()).await.expect("a port");
     let mut silent = vec![];
     for stranger in 0..60_u8 {

@@ -13,7 +13,7 @@ use libvms_hypercore::tree::{Inclusion, Node, Roots, index};
 use tokio::sync::watch;
 
 use super::create::{self, OPLOG_BYTES_MAX};
-use super::journal::{FLUSH_BYTES, Files, Journal, at_once};
+use super::journal::{FLUSH_BYTES, Files, Journal, now_or_never};
 use super::oplog::{Entry, Oplog};
 use super::reader::Reader;
 use super::tail::{self, Tail};
@@ -171,7 +171,7 @@ impl Core {
         }
         check_sizes(self.journal.path(), blocks)?;
         self.is_poisoned = true;
-        at_once(hypercore.append_batch(blocks))
+        now_or_never(hypercore.append_batch(blocks))
             .map_err(|error| StorageError::hypercore(self.journal.path(), error))?;
         let (roots, signed_head) = self.head_after(secret_key)?;
         self.head.send_replace(Head { roots: roots.clone(), signed_head: Some(signed_head) });
@@ -208,7 +208,7 @@ impl Core {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn settle(&mut self) -> Result<(), StorageError> {
-        self.journal.mend(self.byte_length())?;
+        self.journal.repair(self.byte_length())?;
         self.is_settled = true;
         Ok(())
     }
@@ -420,7 +420,7 @@ impl fmt::Debug for Core {
 
 fn open_hypercore(journal: &Arc<Journal>) -> Result<Hypercore, hypercore::HypercoreError> {
     let storage = journal.storage()?;
-    at_once(HypercoreBuilder::new(storage).open(true).build())
+    now_or_never(HypercoreBuilder::new(storage).open(true).build())
 }
 
 fn check_sizes(path: &Path, blocks: &[impl AsRef<[u8]>]) -> Result<(), StorageError> {

@@ -17,7 +17,7 @@ use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
 
 use super::directory::{create_directory, sync_directory};
 use super::file::Medium;
-use super::journal::{Files, at_once};
+use super::journal::{Files, now_or_never};
 use super::oplog::{ENTRIES_START, Oplog, OplogError};
 use super::{Durability, StorageError};
 
@@ -200,7 +200,7 @@ pub(super) fn header(directory: &Path, key: &SecretKey) -> Result<Vec<u8>, Stora
         let storage = Storage::open(create, false).await?;
         HypercoreBuilder::new(storage).key_pair(key_pair).build().await
     };
-    at_once(build).map_err(|error: HypercoreError| StorageError::hypercore(directory, error))?;
+    now_or_never(build).map_err(|error: HypercoreError| StorageError::hypercore(directory, error))?;
     let bytes = std::mem::take(&mut *oplog.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(bytes)
 }

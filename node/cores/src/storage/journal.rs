@@ -65,7 +65,7 @@ pub(super) struct Journal {
 #[derive(Debug)]
 struct State {
     /// The oplog as the crate reads it when it opens; empty afterwards.
-    image: Vec<u8>,
+    oplog_image: Vec<u8>,
     /// Nodes of the entries on disk.
     recent: BTreeMap<u64, Node>,
     /// The newest entry, until [`Journal::take_entry`].
@@ -84,7 +84,7 @@ struct State {
 impl Journal {
     pub(super) fn new(files: Files, oplog: Oplog, durability: Durability, flush_bytes: u64) -> Self {
         let state = State {
-            image: oplog.image(),
+            oplog_image: oplog.oplog_image(),
             slot: oplog.slot,
             header_bit: oplog.header_bit,
             end: oplog.end(),
@@ -104,10 +104,10 @@ impl Journal {
 
     /// Cuts off what is not whole, and what lies behind the `byte_length` bytes of all blocks; makes durable what an earlier
     /// process may have written without.
-    pub(super) fn mend(&self, byte_length: u64) -> Result<(), StorageError> {
+    pub(super) fn repair(&self, byte_length: u64) -> Result<(), StorageError> {
         let end = self.state().end;
         let files = &self.files;
-        let mend = || -> io::Result<()> {
+        let repair = || -> io::Result<()> {
             // The oplog first: while it claims more, the data must not be cut.
             for (file, end) in [(&files.oplog, end), (&files.data, byte_length)] {
                 if file.length()? > end {
@@ -116,7 +116,7 @@ impl Journal {
             }
             self.sync(&[&*files.data, &*files.tree, &*files.bitfield, &*files.oplog])
         };
-        mend().map_err(StorageError::io(self.path()))
+        repair().map_err(StorageError::io(self.path()))
     }
 
     /// Where the next entry goes in the oplog.
@@ -173,7 +173,7 @@ impl Journal {
                 Arc::new(JournalStore { journal: Arc::clone(&journal), store });
             Box::pin(std::future::ready(Ok(store))) as BoxFuture<_>
         };
-        at_once(Storage::open(create, false))
+        now_or_never(Storage::open(create, false))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,9 +297,9 @@ impl Journal {
         match store {
             Store::Oplog => {
                 // The crate reads it once, and whole.
-                let image = std::mem::take(&mut self.state().image);
-                if (offset, length) == (0, image.len() as u64) {
-                    Ok(image)
+                let oplog_image = std::mem::take(&mut self.state().oplog_image);
+                if (offset, length) == (0, oplog_image.len() as u64) {
+                    Ok(oplog_image)
                 } else {
                     Err(unexpected("a part").into())
                 }
@@ -358,14 +358,14 @@ impl RandomAccess for JournalStore {
     /// What the crate asks for when it opens: the oplog to read, and a bitfield that is empty to it.
     fn len(&self) -> u64 {
         match self.store {
-            Store::Oplog => self.journal.state().image.len() as u64,
+            Store::Oplog => self.journal.state().oplog_image.len() as u64,
             Store::Tree | Store::Data | Store::Bitfield => 0,
         }
     }
 }
 
 /// Runs a future of the crate, which waits for nothing but our stores.
-pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("our stores answer at once")
 }
 

@@ -125,11 +125,11 @@ impl Oplog {
     }
 
     /// The oplog as the crate may see it: the current header in slot 0, an empty slot 1, the whole entries.
-    pub(super) fn image(&self) -> Vec<u8> {
-        let mut image = frame(&self.header.bytes, 0);
-        image.resize(ENTRIES_START as usize, 0);
-        image.extend_from_slice(&self.entry_bytes);
-        image
+    pub(super) fn oplog_image(&self) -> Vec<u8> {
+        let mut oplog_image = frame(&self.header.bytes, 0);
+        oplog_image.resize(ENTRIES_START as usize, 0);
+        oplog_image.extend_from_slice(&self.entry_bytes);
+        oplog_image
     }
 
     fn read_entries(&mut self, area: &[u8]) -> Result<(), OplogError> {

@@ -17,7 +17,7 @@
 #[cfg(test)]
 mod damage_tests;
 mod head;
-mod mend;
+mod repair;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +37,7 @@ use tracing::warn;
 use super::StorageError;
 use super::directory::{create_directory, sync_directory};
 use head::{Heads, Slot};
-use mend::{Content, Mended, is_block_of, node_bytes, node_from};
+use repair::{Content, Mended, is_block_of, node_bytes, node_from};
 
 pub use head::Flush;
 
@@ -91,7 +91,7 @@ impl Replica {
         match head::read(directory)? {
             Heads::Newest(slot) => {
                 let roots = replica.resume(slot)?;
-                replica.mend(&roots)?;
+                replica.repair(&roots)?;
             }
             Heads::None => sync_directory(directory).map_err(io)?,
             Heads::Damaged => replica.damage.push("its head was damaged: all of it is fetched again".into()),
@@ -436,9 +436,9 @@ impl Replica {
     }
 
     /// Takes what of the blocks that should be here is, after what can be is mended.
-    fn mend(&mut self, roots: &Roots) -> Result<(), StorageError> {
+    fn repair(&mut self, roots: &Roots) -> Result<(), StorageError> {
         let content = Content { data: &self.data, ends: &self.ends, tree: &self.tree };
-        let Mended { stored, mut damage } = content.mend(roots).map_err(StorageError::io(&self.path))?;
+        let Mended { stored, mut damage } = content.repair(roots).map_err(StorageError::io(&self.path))?;
         let head = self.ahead.split_off(&0);
         self.stored = stored;
         // What is over blocks that are gone is known from the head alone.

@@ -116,7 +116,7 @@ impl SharedReplica {
     }
 
     /// A part of a long block has come; nothing is here yet that could be read.
-    pub fn part_came(&self) {
+    pub fn chunk_arrived(&self) {
         self.parts.send_replace(());
     }
 

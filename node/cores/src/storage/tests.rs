@@ -79,7 +79,7 @@ fn a_core_is_what_was_appended_to_it() {
 fn a_core_can_move_between_threads() {
     fn is_send<T: Send>() {}
     is_send::<Core>();
-    is_send::<super::Scratch>();
+    is_send::<super::TempCore>();
 }
 
 #[test]

@@ -201,14 +201,14 @@ fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
 
 /// An answer that counts until it is read.
 fn held(answer: String, place: &Place) -> Answer {
-    struct Held(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
-    impl AsRef<[u8]> for Held {
+    struct SharedCore(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
+    impl AsRef<[u8]> for SharedCore {
         fn as_ref(&self) -> &[u8] {
             self.0.as_bytes()
         }
     }
     let charge = place.hold(answer.len());
-    with_bytes(StatusCode::OK, "application/json", Bytes::from_owner(Held(answer, charge)))
+    with_bytes(StatusCode::OK, "application/json", Bytes::from_owner(SharedCore(answer, charge)))
 }
 
 /// The first subprotocol that the caller offers: one who offers any must be told one, and all are JSON-RPC here.

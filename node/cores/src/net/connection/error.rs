@@ -7,10 +7,10 @@ use libvms_hypercore::replication::PeerFault;
 use libvms_hypercore::wire::session::SessionError;
 use thiserror::Error;
 
-use crate::net::link::LinkEnd;
+use crate::net::admission::QuotaExceeded;
 use crate::net::metrics::Reason;
-use crate::net::place::Crowded;
-use crate::net::secret::SecretError;
+use crate::net::outbound::LinkEnd;
+use crate::net::secret_stream::SecretError;
 
 #[derive(Debug, Error)]
 pub(in crate::net) enum ConnectionError {
@@ -31,7 +31,7 @@ pub(in crate::net) enum ConnectionError {
     #[error("next to nothing was taken of what was written for {0:?}")]
     Stalled(Duration),
     #[error(transparent)]
-    Crowded(#[from] Crowded),
+    QuotaExceeded(#[from] QuotaExceeded),
     #[error("a copy was opened anew: what its peers have is asked again")]
     Anew,
 }
@@ -54,7 +54,7 @@ impl ConnectionError {
             Self::HandshakeTimeout(_) | Self::Refused => Reason::Handshake,
             Self::Idle(_) => Reason::Idle,
             Self::Stalled(_) => Reason::Stalled,
-            Self::Crowded(_) => Reason::Crowded,
+            Self::QuotaExceeded(_) => Reason::QuotaExceeded,
             Self::Anew => Reason::Ended,
         }
     }

@@ -1,7 +1,7 @@
 //! UDP sockets as the swarm needs them: [`DatagramSocket`].
 //!
 //! Most of what a transfer costs are system calls, so many datagrams go with each: one takes a [`Run`] that the system cuts
-//! up, and one fills an [`Inbox`](super::inbox::Inbox) with what it has joined.
+//! up, and one fills an [`Inbox`](super::recv_batch::Inbox) with what it has joined.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 
 use super::SwarmOptions;
 use super::address;
-use super::outbox::Run;
+use super::send_batch::GsoBatch;
 
 /// What the system holds for a socket until it is read. With less, a fast sender overruns it.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
@@ -83,7 +83,7 @@ impl DatagramSocket {
     }
 
     /// Sends datagrams that may pass so many routers. One that cannot be sent is lost, as others are on the way.
-    pub(super) async fn send(&self, run: &Run<'_>) {
+    pub(super) async fn send(&self, run: &GsoBatch<'_>) {
         let ttl = run.transmit.ttl;
         // With more routers than wanted it would do harm where it arrives: it was not to.
         if ttl.is_some_and(|ttl| self.socket.set_ttl(ttl.into()).is_err()) {
@@ -101,7 +101,7 @@ impl DatagramSocket {
     }
 
     /// What stopped a run may concern only one of its datagrams, or that they go together.
-    async fn send_one_by_one(&self, run: &Run<'_>, why: &io::Error) {
+    async fn send_one_by_one(&self, run: &GsoBatch<'_>, why: &io::Error) {
         let mut has_sent = false;
         for datagram in run.datagrams() {
             has_sent |= self.transmit(run.transmit.to, datagram, datagram.len()).await.is_ok();
@@ -149,8 +149,8 @@ mod tests {
     use libvms_hyperswarm::dht_rpc::Socket;
     use libvms_hyperswarm::swarm::node::Transmit;
 
-    use super::super::inbox::Inbox;
-    use super::super::outbox::Outbox;
+    use super::super::recv_batch::Inbox;
+    use super::super::send_batch::Outbox;
     use super::*;
 
     fn socket() -> DatagramSocket {

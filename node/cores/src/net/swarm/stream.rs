@@ -12,14 +12,14 @@ use super::Swarm;
 
 /// Who waits for a connection, and how far it is.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct StreamWakers {
     reader: Option<Waker>,
     writer: Option<Waker>,
     has_remote_ended: bool,
     is_closed: bool,
 }
 
-impl Ends {
+impl StreamWakers {
     pub(super) fn wake_reader(&mut self) {
         self.reader.take().into_iter().for_each(Waker::wake);
     }
@@ -60,7 +60,7 @@ pub(super) struct Writer(Arc<Owned>);
 
 impl Stream {
     pub(super) fn new(swarm: Arc<Swarm>, id: ConnectionId) -> Self {
-        swarm.lock().ends.insert(id, Ends::default());
+        swarm.lock().ends.insert(id, StreamWakers::default());
         Self(Arc::new(Owned { swarm, id }))
     }
 

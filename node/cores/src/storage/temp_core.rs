@@ -16,14 +16,14 @@ use super::StorageError;
 ///
 /// ```
 /// # fn main() -> Result<(), libvms_cores::storage::StorageError> {
-/// let mut scratch = libvms_cores::storage::Scratch::new()?;
+/// let mut scratch = libvms_cores::storage::TempCore::new()?;
 /// scratch.append(b"first")?;
 /// assert_eq!((scratch.length(), scratch.block(0)?), (1, b"first".to_vec()));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Scratch {
+pub struct TempCore {
     path: PathBuf,
     file: File,
     /// Where each block ends.
@@ -36,7 +36,7 @@ pub struct Scratch {
 /// Writes smaller than this wait for others.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-impl Scratch {
+impl TempCore {
     /// An empty core in the system's directory for temporary files, under a random name that is removed at once.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn blocks_come_back_from_the_buffer_and_from_the_file() {
-        let mut scratch = Scratch::new().expect("a temporary file");
+        let mut scratch = TempCore::new().expect("a temporary file");
         let sizes = [0, 1, BUFFER_BYTES - 1, 1, BUFFER_BYTES, BUFFER_BYTES + 1, 0, 3, 8 << 20, 5];
         let blocks: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, size)| vec![i as u8; *size]).collect();
         let mut roots = Roots::default();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn blocks_behind_the_end_are_refused_and_no_file_stays() {
-        let scratch = Scratch::new().expect("a temporary file");
+        let scratch = TempCore::new().expect("a temporary file");
         assert!(matches!(scratch.block(0), Err(StorageError::OutOfRange { block: 0, length: 0, .. })));
         assert!(matches!(scratch.block(u64::MAX), Err(StorageError::OutOfRange { .. })));
         assert!(!scratch.path.exists());

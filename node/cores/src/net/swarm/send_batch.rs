@@ -32,7 +32,7 @@ impl Queued {
 
 /// Datagrams that go out together.
 #[derive(Debug)]
-pub(super) struct Run<'a> {
+pub(super) struct GsoBatch<'a> {
     pub(super) transmit: &'a Transmit,
     pub(super) bytes: &'a [u8],
     /// The size of each datagram but the last, which may be shorter.
@@ -41,7 +41,7 @@ pub(super) struct Run<'a> {
     pub(super) count: usize,
 }
 
-impl<'a> Run<'a> {
+impl<'a> GsoBatch<'a> {
     /// One by one.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
         self.bytes.chunks(self.datagram_bytes.max(1))
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     /// The datagrams from `place` on that can go out together, at most `count_max`.
-    pub(super) fn run(&self, place: usize, count_max: usize) -> Option<Run<'_>> {
+    pub(super) fn run(&self, place: usize, count_max: usize) -> Option<GsoBatch<'_>> {
         let (first, others) = self.queued.get(place..)?.split_first()?;
         let mut last = first;
         let mut count = 1;
@@ -88,7 +88,7 @@ impl Outbox {
             (last, count) = (next, count + 1);
         }
         let bytes = &self.bytes[first.start..last.end];
-        Some(Run { transmit: &first.transmit, bytes, datagram_bytes: first.len(), count })
+        Some(GsoBatch { transmit: &first.transmit, bytes, datagram_bytes: first.len(), count })
     }
 }
 

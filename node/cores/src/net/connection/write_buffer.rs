@@ -1,16 +1,16 @@
-//! Encrypted bytes on their way to the socket: [`Unwritten`].
+//! Encrypted bytes on their way to the socket: [`WriteBuffer`].
 
 /// Room that is kept for the next bytes. A long message must not make a connection large for the rest of its life.
 const KEPT_BYTES: usize = 512 * 1024;
 
 /// Bytes that the socket has not taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Unwritten {
+pub(super) struct WriteBuffer {
     bytes: Vec<u8>,
     written: usize,
 }
 
-impl Unwritten {
+impl WriteBuffer {
     /// What is to be written next.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.bytes[self.written..]
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_as_they_went_in_and_room_is_given_back() {
-        let mut unwritten = Unwritten::default();
+        let mut unwritten = WriteBuffer::default();
         let all: Vec<u8> = (0..4_000_000_u32).map(|byte| byte as u8).collect();
         let (mut out, mut chunks) = (vec![], all.chunks(700_000));
         loop {

@@ -3,8 +3,8 @@
 //! Over TCP it begins with a handshake (`shaken.rs`); peers that met through the DHT have shaken hands there, and their
 //! stream begins with the keys of that handshake (`keyed.rs`).
 
-mod keyed;
-mod shaken;
+mod noise_ik;
+mod noise_xx;
 
 use libvms_hypercore::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
 use libvms_hypercore::wire::{HandshakeHash, Role};
@@ -12,8 +12,8 @@ use libvms_hyperswarm::hyperdht;
 use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use thiserror::Error;
 
-use keyed::Keyed;
-use shaken::Shaken;
+use noise_ik::Keyed;
+use noise_xx::Shaken;
 
 /// One side of an encrypted stream. Bytes of the socket go in with [`SecretStream::receive`]; messages come out, and
 /// what is to be written.
@@ -33,7 +33,7 @@ pub enum SecretError {
     #[error(transparent)]
     Frame(#[from] FrameTooLong),
     /// What should be a handshake is longer than any.
-    #[error("what should be a handshake has more than {} bytes", shaken::HANDSHAKE_BYTES_MAX)]
+    #[error("what should be a handshake has more than {} bytes", noise_xx::HANDSHAKE_BYTES_MAX)]
     LongHandshake,
     /// A frame of a handshake has a length of its own.
     #[error("a frame of {length} bytes, where {expected} bytes of a handshake belong")]

@@ -49,7 +49,7 @@ impl Content<'_> {
     ///
     /// # Errors
     /// Where a file cannot be read or written. What is damaged is no error.
-    pub(super) fn mend(&self, roots: &Roots) -> std::io::Result<Mended> {
+    pub(super) fn repair(&self, roots: &Roots) -> std::io::Result<Mended> {
         let sizes = self.check_tree(roots)?;
         let mut damage = vec![];
         let stored = match sizes {

@@ -16,9 +16,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::in_hand::Room;
-use super::link::{Link, LinkEnd, Outgoing};
+use super::byte_budget::Room;
 use super::metrics::Counters;
+use super::outbound::{LinkEnd, OutboundMessage, OutboundSender};
 use super::trouble::Trouble;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
@@ -34,11 +34,11 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// What is held of a core.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each core, not one for each message")]
-pub enum Held {
+pub enum SharedCore {
     /// All of it, by its writer.
-    Own(CoreView),
+    Writer(CoreView),
     /// A copy, which is to grow.
-    Copy(SharedReplica),
+    Replica(SharedReplica),
 }
 
 /// What a core has to tell whoever asked for its copy.
@@ -74,7 +74,7 @@ pub enum CoreEvent {
 #[derive(Debug)]
 pub(super) enum Input {
     /// A peer has opened a channel, and its capability holds.
-    Opened { peer: PeerId, link: Link },
+    Opened { peer: PeerId, link: OutboundSender },
     /// A peer has sent a message. `_room` is given back when it has been dealt with.
     Message { peer: PeerId, message: Box<Message>, _room: Room },
     /// More of a long message of a peer is there.
@@ -101,7 +101,7 @@ pub(super) struct CoreHandle {
 
 /// Starts a core's task. It ends when all handles are gone, with everything on disk.
 pub(super) fn start(
-    held: Held,
+    held: SharedCore,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
     settings: Settings,
     tasks: &mut tokio::task::JoinSet<()>,
@@ -113,9 +113,9 @@ pub(super) fn start(
 }
 
 struct CoreTask {
-    held: Held,
+    held: SharedCore,
     replicator: Replicator,
-    links: BTreeMap<PeerId, Link>,
+    links: BTreeMap<PeerId, OutboundSender>,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
     start: Instant,
     counters: Arc<Counters>,
@@ -138,17 +138,17 @@ struct CoreTask {
 type Flushing = JoinHandle<Result<(), StorageError>>;
 
 impl CoreTask {
-    fn new(held: Held, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
+    fn new(held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
         let download = match &held {
-            Held::Own(_) => Download::Heads,
-            Held::Copy(_) => Download::All,
+            SharedCore::Writer(_) => Download::Heads,
+            SharedCore::Replica(_) => Download::All,
         };
         let request_timeout_ms = settings.request_timeout.as_millis() as u64;
         let machine =
             replication::Settings { download, request_timeout_ms, ..replication::Settings::default() };
         let losses = match &held {
-            Held::Own(_) => None,
-            Held::Copy(copy) => Some(copy.losses()),
+            SharedCore::Writer(_) => None,
+            SharedCore::Replica(copy) => Some(copy.losses()),
         };
         let mut task = Self {
             replicator: Replicator::new(held.key(), machine.clone()),
@@ -224,8 +224,8 @@ impl CoreTask {
             }
             Input::Progress { peer } => {
                 self.replicator.receiving(now, peer);
-                if let Held::Copy(copy) = &self.held {
-                    copy.part_came();
+                if let SharedCore::Replica(copy) = &self.held {
+                    copy.chunk_arrived();
                 }
             }
             Input::Message { peer, message, .. } => {
@@ -239,7 +239,7 @@ impl CoreTask {
                 self.replicator.peer_closed(now, peer, &self.held);
             }
         }
-        self.act();
+        self.run_actions();
     }
 
     /// Takes note of who is there while nothing can be stored.
@@ -259,16 +259,16 @@ impl CoreTask {
             self.begin_flush();
         }
         self.replicator.tick(self.now(), &self.held);
-        self.act();
+        self.run_actions();
     }
 
     fn local_changed(&mut self) {
         self.replicator.local_changed(self.now(), &self.held);
-        self.act();
+        self.run_actions();
     }
 
     /// Does what the replicator wants done.
-    fn act(&mut self) {
+    fn run_actions(&mut self) {
         while let Some(action) = self.replicator.poll() {
             match action {
                 Action::Send { peer, message } => self.send(peer, message),
@@ -282,7 +282,7 @@ impl CoreTask {
     fn send(&self, peer: PeerId, message: Message) {
         self.count(&message);
         if let Some(link) = self.links.get(&peer) {
-            link.send(Outgoing { core: self.held.key(), message: Box::new(message) });
+            link.send(OutboundMessage { core: self.held.key(), message: Box::new(message) });
         }
     }
 
@@ -318,7 +318,7 @@ impl CoreTask {
     }
 
     fn is_own_tree_damaged(&mut self) -> bool {
-        let Held::Copy(replica) = &self.held else { return false };
+        let SharedCore::Replica(replica) = &self.held else { return false };
         let is_sound = replica.lock().is_sound();
         self.checked_at = Some(Instant::now());
         // What cannot be read is not sound either.
@@ -334,7 +334,7 @@ impl CoreTask {
     }
 
     fn store(&mut self, verified: Verified) {
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         if self.trouble.is_some() {
             return;
         }
@@ -367,7 +367,7 @@ impl CoreTask {
 
     /// Asks for blocks again that came too early, once what was before them is stored.
     fn ask_again(&mut self) {
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         if self.dropped.is_empty() || replica.lock().early_bytes() > EARLY_BYTES_MAX / 2 {
             return;
         }
@@ -381,7 +381,7 @@ impl CoreTask {
     /// Brings what was downloaded to disk, while peers are served: a disk can take longer than they have patience.
     fn begin_flush(&mut self) {
         self.sync_at = None;
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         match &self.flushing {
             // One at a time.
             Some(_) => self.sync_at = Some(Instant::now() + SYNC_INTERVAL),
@@ -407,7 +407,7 @@ impl CoreTask {
         if let Some(flushing) = self.flushing.take() {
             self.flushed(flushing.await);
         }
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         let synced = if self.trouble.is_some() { Ok(()) } else { replica.lock().sync() };
         if let Err(error) = synced {
             error!(core = %self.held.key(), %error, "a copy cannot be stored");
@@ -437,7 +437,7 @@ impl CoreTask {
 
     /// Tries to go on with what is on disk.
     fn retry(&mut self) {
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         // A flush that is under way is over soon.
         let Some(trouble) = self.trouble.as_mut().filter(|_| self.flushing.is_none()) else { return };
         if let Err(error) = replica.reopen() {
@@ -459,19 +459,19 @@ impl CoreTask {
     }
 
     fn tell_damage(&self) {
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         let damage = replica.lock().damage().to_vec();
         damage.into_iter().for_each(|why| self.tell(CoreEvent::Damaged { why }));
     }
 
     /// Asks for blocks again that are lost.
     fn fetch_lost(&mut self) {
-        let Held::Copy(replica) = &self.held else { return };
+        let SharedCore::Replica(replica) = &self.held else { return };
         let lost = replica.lock().lost();
         for blocks in lost {
             self.replicator.download(self.now(), blocks, &self.held);
         }
-        self.act();
+        self.run_actions();
     }
 
     fn tell(&self, event: CoreEvent) {
@@ -502,24 +502,24 @@ async fn loss(losses: &mut Option<watch::Receiver<()>>) {
     std::future::pending().await
 }
 
-impl Held {
+impl SharedCore {
     /// The core's key.
     pub fn key(&self) -> PublicKey {
         match self {
-            Self::Own(view) => view.key(),
-            Self::Copy(replica) => replica.key(),
+            Self::Writer(view) => view.key(),
+            Self::Replica(replica) => replica.key(),
         }
     }
 
     async fn grown(&mut self) {
         match self {
-            Self::Own(view) => view.grown().await,
-            Self::Copy(_) => std::future::pending().await,
+            Self::Writer(view) => view.grown().await,
+            Self::Replica(_) => std::future::pending().await,
         }
     }
 
     fn refresh(&mut self) {
-        if let Self::Own(view) = self {
+        if let Self::Writer(view) = self {
             view.refresh();
         }
     }
@@ -533,47 +533,47 @@ fn readable<T>(read: Result<Option<T>, StorageError>) -> Option<T> {
     })
 }
 
-impl Store for Held {
+impl Store for SharedCore {
     fn length(&self) -> u64 {
         match self {
-            Self::Own(view) => view.length(),
-            Self::Copy(replica) => replica.signed_head().map_or(0, |head| head.length()),
+            Self::Writer(view) => view.length(),
+            Self::Replica(replica) => replica.signed_head().map_or(0, |head| head.length()),
         }
     }
 
     fn signature(&self) -> Option<Signature> {
         match self {
-            Self::Own(view) => view.signed_head().map(|head| head.signature()),
-            Self::Copy(replica) => replica.signed_head().map(|head| head.signature()),
+            Self::Writer(view) => view.signed_head().map(|head| head.signature()),
+            Self::Replica(replica) => replica.signed_head().map(|head| head.signature()),
         }
     }
 
     fn contiguous_length(&self) -> u64 {
         match self {
-            Self::Own(view) => view.length(),
-            Self::Copy(replica) => replica.length(),
+            Self::Writer(view) => view.length(),
+            Self::Replica(replica) => replica.length(),
         }
     }
 
     fn has(&self, block: u64) -> bool {
         match self {
-            Self::Own(view) => block < view.length(),
-            Self::Copy(replica) => replica.lock().has(block),
+            Self::Writer(view) => block < view.length(),
+            Self::Replica(replica) => replica.lock().has(block),
         }
     }
 
     fn block(&self, block: u64) -> Option<Vec<u8>> {
         match self {
-            Self::Own(view) => readable(view.block(block).map(Some)),
-            Self::Copy(replica) if self.has(block) => readable(replica.block(block).map(Some)),
-            Self::Copy(_) => None,
+            Self::Writer(view) => readable(view.block(block).map(Some)),
+            Self::Replica(replica) if self.has(block) => readable(replica.block(block).map(Some)),
+            Self::Replica(_) => None,
         }
     }
 
     fn node(&self, index: u64) -> Option<Node> {
         match self {
-            Self::Own(view) => readable(view.node(index)),
-            Self::Copy(replica) => readable(replica.lock().node(index)),
+            Self::Writer(view) => readable(view.node(index)),
+            Self::Replica(replica) => readable(replica.lock().node(index)),
         }
     }
 }

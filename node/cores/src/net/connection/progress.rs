@@ -9,12 +9,12 @@ const PROGRESS_BYTES: usize = 64 * 1024;
 
 /// When something was last got done in one direction.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ProgressTimer {
     since: Instant,
     bytes: usize,
 }
 
-impl Pace {
+impl ProgressTimer {
     pub(super) fn new() -> Self {
         Self { since: Instant::now(), bytes: 0 }
     }

@@ -1,4 +1,4 @@
-//! Messages of one connection on their way to cores: [`InHand`] bounds how much memory they take.
+//! Messages of one connection on their way to cores: [`ByteBudget`] bounds how much memory they take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 
 /// What one connection has handed to cores and they have not dealt with yet.
 #[derive(Debug)]
-pub(super) struct InHand {
+pub(super) struct ByteBudget {
     room: Arc<Semaphore>,
     bytes: Arc<AtomicUsize>,
 }
@@ -19,16 +19,16 @@ pub(super) struct InHand {
 #[derive(Debug)]
 pub(super) struct Room {
     _permit: OwnedSemaphorePermit,
-    _taken: Taken,
+    _taken: BytePermit,
 }
 
 #[derive(Debug)]
-struct Taken {
+struct BytePermit {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
-impl InHand {
+impl ByteBudget {
     pub(super) fn new() -> Self {
         Self { room: Arc::new(Semaphore::new(BYTES_MAX)), bytes: Arc::default() }
     }
@@ -41,14 +41,14 @@ impl InHand {
     /// Waits until there is room for a message.
     pub(super) async fn room_for(&self, bytes: usize) -> Room {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let taken = Taken { bytes, all: self.bytes.clone() };
+        let taken = BytePermit { bytes, all: self.bytes.clone() };
         let permits = bytes.min(BYTES_MAX) as u32;
         let permit = self.room.clone().acquire_many_owned(permits).await;
         Room { _permit: permit.expect("nobody closes it"), _taken: taken }
     }
 }
 
-impl Drop for Taken {
+impl Drop for BytePermit {
     fn drop(&mut self) {
         self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_message_waits_for_room_and_a_long_one_until_it_is_alone() {
-        let in_hand = InHand::new();
+        let in_hand = ByteBudget::new();
         let take = |bytes| in_hand.room_for(bytes).now_or_never();
         let half = take(BYTES_MAX / 2).expect("room");
         assert!(take(BYTES_MAX / 2 + 1).is_none());

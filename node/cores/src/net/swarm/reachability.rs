@@ -1,4 +1,4 @@
-//! Says to whoever runs a node that peers are there and none can be reached, and why: [`Solitude`].
+//! Says to whoever runs a node that peers are there and none can be reached, and why: [`UnreachablePeers`].
 //!
 //! A single attempt that fails is nothing to talk about: peers go, and firewalls open at the second try. When all fail for
 //! a while, silence would look like a service that is down.
@@ -20,12 +20,12 @@ const PEERS_MAX: usize = 64;
 
 /// The peers that could not be reached, for as long as no other could.
 #[derive(Debug, Default)]
-pub(super) struct Solitude {
+pub(super) struct UnreachablePeers {
     speak_at: Option<Instant>,
     failures: BTreeMap<PublicKey, DialFailure>,
 }
 
-impl Solitude {
+impl UnreachablePeers {
     /// A peer could not be reached.
     pub(super) fn failed(&mut self, now: Instant, peer: PublicKey, why: DialFailure) {
         self.speak_at.get_or_insert(now + PATIENCE);
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn failures_are_told_after_a_while_of_them_and_not_all_the_time() {
-        let (mut solitude, now) = (Solitude::default(), Instant::now());
+        let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
         assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER).len()), (None, 0));
         solitude.failed(now, PublicKey([1; 32]), BUSY);
         solitude.failed(now + PATIENCE / 2, PublicKey([1; 32]), DialFailure::Silent);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn whoever_was_reached_ends_the_count_and_strangers_do_not_fill_the_memory() {
-        let (mut solitude, now) = (Solitude::default(), Instant::now());
+        let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
         for peer in 0..=u8::MAX {
             solitude.failed(now, PublicKey([peer; 32]), BUSY);
         }

@@ -1,4 +1,4 @@
-//! The way from cores to a connection: a [`Link`] for each core, and the [`Outlet`] at which they end.
+//! The way from cores to a connection: a [`OutboundSender`] for each core, and the [`OutboundReceiver`] at which they end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 /// The way from a core to the connection of one of its peers.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    outbox: mpsc::UnboundedSender<Outgoing>,
+pub(super) struct OutboundSender {
+    outbox: mpsc::UnboundedSender<OutboundMessage>,
     /// Bytes of messages that are in the channel.
     bytes: Arc<AtomicUsize>,
     /// Why the connection is to end. It overtakes messages: a peer at fault may not read any.
@@ -29,21 +29,21 @@ pub(super) enum LinkEnd {
 
 /// The other end of all links to one connection.
 #[derive(Debug)]
-pub(super) struct Outlet {
-    outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    link: Link,
+pub(super) struct OutboundReceiver {
+    outgoing: mpsc::UnboundedReceiver<OutboundMessage>,
+    link: OutboundSender,
 }
 
 /// A message of a core for a connection. The replicator bounds what it hands out before it is told of a flush.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutboundMessage {
     pub(super) core: PublicKey,
     pub(super) message: Box<Message>,
 }
 
-impl Link {
+impl OutboundSender {
     /// Hands out a message, to be sent as soon as the socket takes it.
-    pub(super) fn send(&self, outgoing: Outgoing) {
+    pub(super) fn send(&self, outgoing: OutboundMessage) {
         self.bytes.fetch_add(outgoing.message.memory_bytes(), Ordering::Relaxed);
         // A connection that has ended says so with an input of its own.
         let _gone = self.outbox.send(outgoing);
@@ -56,14 +56,14 @@ impl Link {
     }
 }
 
-impl Outlet {
+impl OutboundReceiver {
     /// An outlet, and where it is heard that the peer is at fault.
     pub(super) fn new() -> (Self, mpsc::Receiver<LinkEnd>) {
         let ((outbox, outgoing), (end, ends)) = (mpsc::unbounded_channel(), mpsc::channel(1));
-        (Self { outgoing, link: Link { outbox, bytes: Arc::default(), end } }, ends)
+        (Self { outgoing, link: OutboundSender { outbox, bytes: Arc::default(), end } }, ends)
     }
 
-    pub(super) fn link(&self) -> Link {
+    pub(super) fn link(&self) -> OutboundSender {
         self.link.clone()
     }
 
@@ -73,18 +73,18 @@ impl Outlet {
     }
 
     /// The next message.
-    pub(super) async fn next(&mut self) -> Outgoing {
+    pub(super) async fn next(&mut self) -> OutboundMessage {
         let outgoing = self.outgoing.recv().await.expect("we hold a sender ourselves");
         self.taken(outgoing)
     }
 
     /// The next message if one waits.
-    pub(super) fn try_next(&mut self) -> Option<Outgoing> {
+    pub(super) fn try_next(&mut self) -> Option<OutboundMessage> {
         let outgoing = self.outgoing.try_recv().ok()?;
         Some(self.taken(outgoing))
     }
 
-    fn taken(&self, outgoing: Outgoing) -> Outgoing {
+    fn taken(&self, outgoing: OutboundMessage) -> OutboundMessage {
         self.link.bytes.fetch_sub(outgoing.message.memory_bytes(), Ordering::Relaxed);
         outgoing
     }
