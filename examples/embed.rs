@@ -6,9 +6,9 @@
 
 use std::error::Error;
 
+use libvms::audit::{Auditor, Verdict};
 use libvms::host::{Deployment, Vm};
 use libvms::storage::Durability;
-use libvms::verifier::{Verdict, Verifier};
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
 
@@ -32,7 +32,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     }
     vm.close().await;
 
-    let report = Verifier::of_directory(directory.path()).run(&mut |_done, _all| {})?;
+    let report = Auditor::of_directory(directory.path()).run(&mut |_done, _all| {})?;
     assert_eq!(report.verdict, Verdict::Agrees);
     println!("verified {} calls", report.counts.calls);
     Ok(())

@@ -14,10 +14,10 @@ use std::error::Error;
 use std::ops::Range;
 use std::path::Path;
 
+use libvms::audit::{Audit, Verdict};
 use libvms::host::{Deployment, Vm};
-use libvms::replay::Settings;
+use libvms::replay::AuditOptions;
 use libvms::storage::{BlockIterator, CoreView, Durability, ReadCore, StorageError};
-use libvms::verifier::{Audit, Verdict};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -98,7 +98,7 @@ async fn serve(directory: &Path) -> Result<(), Box<dyn Error>> {
     let [mut log, _files, _blobs] = vm.cores();
 
     let mut table = Table::new(vm.log_key());
-    let mut audit = Audit::new(table.key(), Settings::default())?;
+    let mut audit = Audit::new(table.key(), AuditOptions::default())?;
     for by in [1, 2, 3] {
         vm.call(Some("alice".into()), "increment", vec![Value::Integer(by)]).await?;
         // A call that was answered is in the log. `grown` waits for more of it.

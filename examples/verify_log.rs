@@ -5,7 +5,7 @@
 //! cargo run --example verify_log -- counter.vms
 //! ```
 //!
-//! The directory is only read, and its host may be using it. `libvms::verifier::verify_remote` does the same for a log that peers
+//! The directory is only read, and its host may be using it. `libvms::audit::verify_remote` does the same for a log that peers
 //! have.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
@@ -14,7 +14,7 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use libvms::verifier::{AuditReport, Compared, Verdict, Verifier};
+use libvms::audit::{AuditReport, Auditor, Compared, Verdict};
 use libvms::{CallLog, engine};
 use libvms_protocol::entry::Entry;
 
@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
 
-    let report = Verifier::of_directory(directory).run(&mut |_done, _all| {})?;
+    let report = Auditor::of_directory(directory).run(&mut |_done, _all| {})?;
     println!("{}", report.verdict);
     println!("{}", seen(&report));
     Ok(match report.verdict {

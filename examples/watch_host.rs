@@ -16,9 +16,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libvms::net::{Network, NetworkOptions};
-use libvms::replay::Settings;
+use libvms::replay::AuditOptions;
 use libvms::rpc::{ClientOptions, RpcClient};
-use libvms::watcher::{Event, Watcher};
+use libvms::watch::{Event, Watcher};
 use libvms_hypercore::identity::PublicKey;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -36,7 +36,7 @@ async fn watch(url: &str, directory: &Path) -> Result<ExitCode, Box<dyn Error>> 
     addresses.into_iter().for_each(|address| network.connect(address));
 
     // The limits that we grant a log: one that asks for more cannot be verified.
-    let (mut watcher, mut events) = Watcher::new(directory, network, Settings::default())?;
+    let (mut watcher, mut events) = Watcher::new(directory, network, AuditOptions::default())?;
     watcher.follow(log)?;
     let mut has_deviated = false;
     loop {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use libvms::audit::{Auditor, Verdict};
 use libvms::engine::{Sandbox, Worker};
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Network, NetworkOptions};
-use libvms::replay::Settings;
+use libvms::replay::AuditOptions;
 use libvms::storage::Durability;
-use libvms::verifier::{Verdict, Verifier};
-use libvms::watcher::Watcher;
+use libvms::watch::Watcher;
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
@@ -73,9 +73,9 @@ fn without_workers() {
     assert_helps(&Vm::deploy(&new, counter(), Durability::Sync).expect_err("nothing is deployed"));
     assert!(!new.exists(), "nothing was made");
     assert_helps(&Vm::open(&data, Durability::Sync, &mut |_, _| {}).expect_err("nothing is opened"));
-    assert_helps(&Verifier::of_directory(&data).run(&mut |_, _| {}).expect_err("nothing is verified"));
+    assert_helps(&Auditor::of_directory(&data).run(&mut |_, _| {}).expect_err("nothing is verified"));
     let network = Arc::new(Network::new(NetworkOptions::default()));
-    assert_helps(&Watcher::new(&new, network, Settings::default()).expect_err("nothing is watched"));
+    assert_helps(&Watcher::new(&new, network, AuditOptions::default()).expect_err("nothing is watched"));
     assert!(!new.exists(), "nothing was made");
     assert_helps(&Worker::start(Limits::default()).expect_err("no worker"));
     // A choice that was made by name holds; it is the default that nobody can rely on here.
@@ -93,7 +93,7 @@ fn a_program_that_chose_so_runs_scripts_unconfined() {
 fn unconfined_by_choice() {
     let Some((data, new)) = told_directory() else { return };
     Sandbox::Off.choose();
-    let report = Verifier::of_directory(&data).run(&mut |_, _| {}).expect("it is verified");
+    let report = Auditor::of_directory(&data).run(&mut |_, _| {}).expect("it is verified");
     assert_eq!(report.verdict, Verdict::Agrees);
     run(async {
         let vm = Vm::deploy(&new, counter(), Durability::Relaxed).expect("it is deployed");

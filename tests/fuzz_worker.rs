@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use libvms::audit::{Auditor, Verdict};
 use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown};
 use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
-use libvms::verifier::{Verdict, Verifier};
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
 use serde::Serialize;
@@ -139,7 +139,7 @@ fn attack_service(dice: &mut Dice, round: u64) {
     });
     // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
     let audit =
-        |_| Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
+        |_| Auditor::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
     let verdict = (0..AUDITS_MAX).map(audit).find(|verdict| !matches!(verdict, Verdict::CannotVerify { .. }));
     assert_eq!(verdict, Some(Verdict::Agrees));
 }

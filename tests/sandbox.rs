@@ -233,9 +233,9 @@ fn memory_of_a_worker_is_bounded_and_its_panic_is_its_own() {
 #[cfg(debug_assertions)]
 #[test]
 fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
+    use libvms::audit::{Auditor, Verdict};
     use libvms::host::{CallError, Deployment, Vm};
     use libvms::storage::Durability;
-    use libvms::verifier::{Verdict, Verifier};
     confine();
     let place = tempfile::tempdir().expect("a temporary directory");
     let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
@@ -243,7 +243,7 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
     let vm = Vm::deploy(place.path(), deployment, Durability::Relaxed).expect("a good script");
     let call = |method: &str| vm.call(None, method, vec![]);
     run(async {
-        let fine = |answer: Result<libvms::host::Answer, CallError>| {
+        let fine = |answer: Result<libvms::host::CallResponse, CallError>| {
             answer.expect("an answer").json.expect("a number")
         };
         assert_eq!(fine(call("fine").await), "1");
@@ -254,12 +254,12 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
         libvms::engine::panic_in_calls_of(None);
         assert_eq!(bad, Err(CallError::Defect));
         assert_eq!((fine(before), fine(after)), ("2".into(), "3".into()));
-        assert!(matches!(call("met_a_defect").await, Err(CallError::Suspended { .. })));
+        assert!(matches!(call("met_a_defect").await, Err(CallError::Quarantined { .. })));
         assert_eq!(fine(call("fine").await), "4");
         vm.close().await;
     });
     assert_eq!(vm.log_length(), 5, "the first entry, and one for each call that had an outcome");
-    let audit = Verifier::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited");
+    let audit = Auditor::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited");
     assert_eq!(audit.verdict, Verdict::Agrees);
 }
 
@@ -353,7 +353,7 @@ fn a_host_without_sandbox_has_no_workers() {
     place.assert_agrees();
 }
 
-/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor grants, since each of
+/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor limits_max, since each of
 /// the steps that are counted takes a microsecond.
 fn counting() -> Place {
     Place::new(
@@ -434,11 +434,11 @@ fn a_method_that_had_to_be_killed_is_refused_while_others_go_on() {
         let (outcomes, honest) = tokio::join!(futures::future::join_all(attack), honest);
         assert_eq!(honest, json!(2));
         let names: Vec<&str> = outcomes.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, [&["Fault"][..], &["Suspended"; 19]].concat());
+        assert_eq!(names, [&["Fault"][..], &["Quarantined"; 19]].concat());
         // Later ones are told when to come again, at once.
         let begun = Instant::now();
         let (name, message) = client.error("forever", json!([])).await;
-        assert_eq!(name, "Suspended");
+        assert_eq!(name, "Quarantined");
         assert!(begun.elapsed() < Duration::from_secs(2), "it was executed");
         let seconds = message.split_whitespace().find_map(|word| word.parse::<u64>().ok());
         assert!(seconds.is_some_and(|seconds| seconds > 10), "{message}");
@@ -461,7 +461,7 @@ fn a_stopped_worker_is_killed_in_time_and_its_call_with_it() {
         let worker = only_worker_of(&host);
         signal(worker, "STOP");
         assert_eq!(client.error("increment", json!([])).await.0, "Fault");
-        assert_eq!(client.error("increment", json!([])).await.0, "Suspended");
+        assert_eq!(client.error("increment", json!([])).await.0, "Quarantined");
         assert!(!is_alive(worker));
         client.call("write", json!(["text"])).await;
     });

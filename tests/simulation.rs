@@ -13,8 +13,8 @@ mod link;
 mod node;
 mod world;
 
-use libvms::verifier::Verdict;
-use libvms::watcher::Event;
+use libvms::audit::Verdict;
+use libvms::watch::Event;
 
 use cheats::{Cheat, Expected};
 use node::NodeCore;

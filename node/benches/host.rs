@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use libvms::audit::{Auditor, Verdict};
 use libvms::engine::Sandbox;
 use libvms::host::{Deployment, Vm};
 use libvms::rpc::{ClientOptions, RpcClient, RpcOptions, RpcServer};
 use libvms::storage::Durability;
-use libvms::verifier::{Verdict, Verifier};
 use libvms_protocol::entry::Limits;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ async fn web_socket(url: &str, connections: u64, calls: u64) -> u64 {
 
 fn audit(directory: &Path) -> u64 {
     let start = Instant::now();
-    let report = Verifier::of_directory(directory).run(&mut |_done, _all| {}).expect("a good log");
+    let report = Auditor::of_directory(directory).run(&mut |_done, _all| {}).expect("a good log");
     assert_eq!(report.verdict, Verdict::Agrees);
     rate(report.counts.calls, start)
 }

@@ -23,12 +23,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use libvms::audit::{Verdict, verify_remote};
 use libvms::host::{Deployment, Vm};
 use libvms::net::{Network, NetworkOptions, SharedCore};
-use libvms::replay::Settings;
+use libvms::replay::AuditOptions;
 use libvms::storage::{Core, Durability};
-use libvms::verifier::{Verdict, verify_remote};
-use libvms::watcher::{Event, Watcher};
+use libvms::watch::{Event, Watcher};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Limits;
 use serde_json::{Value, json};
@@ -152,7 +152,7 @@ async fn latency(calls: u64) -> Value {
     let (network, address) = serve(&vm).await;
     let watching = Arc::new(Network::new(NetworkOptions::default()));
     let (mut watcher, mut events) =
-        Watcher::new(watched.path(), watching.clone(), Settings::default()).expect("a new directory");
+        Watcher::new(watched.path(), watching.clone(), AuditOptions::default()).expect("a new directory");
     watcher.follow(vm.log_key()).expect("a new copy");
     watching.connect(address);
     let agreed = |event: Option<(PublicKey, Event)>| match event.expect("the watcher goes on").1 {
@@ -236,7 +236,7 @@ async fn cold_audit(address: &str, log: &str) -> Value {
     network.connect(address.parse().expect("an address"));
     let start = Instant::now();
     let log = log.parse().expect("a key");
-    let report = verify_remote(&network, copies.path(), log, 1, Settings::default(), |_, _| {}).await;
+    let report = verify_remote(&network, copies.path(), log, 1, AuditOptions::default(), |_, _| {}).await;
     let report = report.expect("a log that can be had");
     assert_eq!(report.verdict, Verdict::Agrees);
     let seconds = start.elapsed().as_secs_f64();

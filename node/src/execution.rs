@@ -37,7 +37,7 @@ pub struct Execution<S> {
 
 /// A call that is over.
 #[derive(Debug)]
-pub struct Finished {
+pub struct ExecutedCall {
     /// The block that the call has, or will have, in the log.
     pub block: u64,
     /// How it ended, as the log says it.
@@ -212,7 +212,7 @@ impl<S: ArchiveStore> Execution<S> {
     ///
     /// # Panics
     /// If no call is in flight.
-    pub fn finish(&mut self) -> Result<Finished, ExecutionError> {
+    pub fn finish(&mut self) -> Result<ExecutedCall, ExecutionError> {
         let (block, method) = self.in_flight.pop_front().expect("the driver counts the calls that it sends");
         let moment = Moment { block, method: Some(&method) };
         let done = match self.next_report(moment)? {
@@ -236,7 +236,7 @@ impl<S: ArchiveStore> Execution<S> {
             }
             _ => {}
         }
-        Ok(Finished { block, outcome: outcome.in_format(self.format), fuel, used, stack })
+        Ok(ExecutedCall { block, outcome: outcome.in_format(self.format), fuel, used, stack })
     }
 
     fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {

@@ -16,10 +16,10 @@ mod executor;
 mod files;
 mod guard;
 mod limit;
+mod quarantine;
 mod recovery;
 mod service;
 mod store;
-mod suspension;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,11 +42,11 @@ use committer::ArchiveLengths;
 pub use deployment::Deployment;
 use deployment::{Ready, Service};
 pub use error::HostError;
-use executor::{Executor, Job};
+use executor::{Executor, QueuedCall};
 use files::Shown;
 pub use guard::{Contradiction, Guard};
+use quarantine::Quarantine;
 use store::HostStore;
-use suspension::Suspensions;
 
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::ExecutionError;
@@ -68,13 +68,13 @@ pub struct Vm {
     store: HostStore,
     addresses: Mutex<Vec<String>>,
     shared: Arc<Shared>,
-    jobs: Mutex<Option<Sender<Job>>>,
+    jobs: Mutex<Option<Sender<QueuedCall>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A call that is durable in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CallResponse {
     /// The block of the log that holds the call.
     pub block: u64,
     /// The logged result as JSON text, members sorted by name; `None` for `undefined`.
@@ -115,14 +115,10 @@ pub enum CallError {
         /// What is wrong, for people.
         why: String,
     },
-    /// A call of this method had to be killed a while ago, which has cost all callers; so calls of it are refused for
-    /// ten times as long. Nothing was executed.
-    #[error(
-        "calls of `{}` are refused for {} more seconds, because a call of it had to be killed",
-        method,
-        seconds(*remaining)
-    )]
-    Suspended {
+    /// An earlier call of this method had to be killed, which has cost all callers: calls of it are refused for ten times as
+    /// long. Nothing was executed.
+    #[error("method `{}` is quarantined for {} s: an earlier call had to be killed", method, seconds(*remaining))]
+    Quarantined {
         /// Which method.
         method: String,
         /// When to try again.
@@ -162,7 +158,7 @@ struct Shared {
     /// When the latest call was dated, in milliseconds since 1970.
     latest_at: AtomicU64,
     failure: watch::Sender<Option<Failure>>,
-    suspensions: Mutex<Suspensions>,
+    quarantine: Mutex<Quarantine>,
 }
 
 impl Vm {
@@ -281,7 +277,7 @@ impl Vm {
         user_id: Option<String>,
         method: &str,
         args: Vec<Value>,
-    ) -> impl Future<Output = Result<Answer, CallError>> + Send + use<> {
+    ) -> impl Future<Output = Result<CallResponse, CallError>> + Send + use<> {
         let admitted = self.admit(user_id, method, args);
         let shared = self.shared.clone();
         async move { admitted?.await.unwrap_or_else(|_| Err(shared.end())) }
@@ -292,7 +288,7 @@ impl Vm {
         user_id: Option<String>,
         method: &str,
         args: Vec<Value>,
-    ) -> Result<oneshot::Receiver<Result<Answer, CallError>>, CallError> {
+    ) -> Result<oneshot::Receiver<Result<CallResponse, CallError>>, CallError> {
         if method == "init" || !self.methods.iter().any(|known| known == method) {
             return Err(CallError::MethodNotFound);
         }
@@ -304,10 +300,10 @@ impl Vm {
             );
             return Err(CallError::InvalidArguments { why });
         }
-        self.shared.check_suspended(method)?;
-        let place = Place::take(&self.shared)?;
+        self.shared.check_quarantine(method)?;
+        let place = QueuePermit::take(&self.shared)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { user_id, method: method.into(), args, reply: Reply { sender: reply, place } };
+        let job = QueuedCall { user_id, method: method.into(), args, reply: Reply { sender: reply, place } };
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         match jobs.as_ref().map(|jobs| jobs.send(job)) {
             Some(Ok(())) => Ok(answer),
@@ -416,7 +412,7 @@ impl Shared {
             acknowledged: Mutex::new(archive),
             latest_at: AtomicU64::new(latest_at),
             failure: watch::Sender::new(None),
-            suspensions: Mutex::default(),
+            quarantine: Mutex::default(),
         }
     }
 
@@ -433,16 +429,16 @@ impl Shared {
         });
     }
 
-    /// Refuses a call of a suspended method.
-    fn check_suspended(&self, method: &str) -> Result<(), CallError> {
-        match self.suspensions().remaining(Instant::now(), method) {
+    /// Refuses a call of a quarantined method.
+    fn check_quarantine(&self, method: &str) -> Result<(), CallError> {
+        match self.quarantine().remaining(Instant::now(), method) {
             None => Ok(()),
-            Some(remaining) => Err(CallError::Suspended { method: method.into(), remaining }),
+            Some(remaining) => Err(CallError::Quarantined { method: method.into(), remaining }),
         }
     }
 
-    fn suspensions(&self) -> MutexGuard<'_, Suspensions> {
-        self.suspensions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn quarantine(&self) -> MutexGuard<'_, Quarantine> {
+        self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why a call's answer never came.
@@ -457,13 +453,13 @@ impl Shared {
 /// The way back to a caller. Dropping it tells the caller that the call will not be answered.
 #[derive(Debug)]
 struct Reply {
-    sender: oneshot::Sender<Result<Answer, CallError>>,
-    place: Place,
+    sender: oneshot::Sender<Result<CallResponse, CallError>>,
+    place: QueuePermit,
 }
 
 impl Reply {
     /// A caller that has gone away has given up its answer, not its call.
-    fn send(self, answer: Result<Answer, CallError>) {
+    fn send(self, answer: Result<CallResponse, CallError>) {
         let Self { sender, place } = self;
         // First: whoever is answered may call again at once, and must find the place free.
         drop(place);
@@ -473,11 +469,11 @@ impl Reply {
 
 /// A place in the queue. It belongs to the call, not to the caller: callers that come and go must not fill the queue.
 #[derive(Debug)]
-struct Place {
+struct QueuePermit {
     shared: Arc<Shared>,
 }
 
-impl Place {
+impl QueuePermit {
     fn take(shared: &Arc<Shared>) -> Result<Self, CallError> {
         let taken = shared.waiting.fetch_add(1, Ordering::AcqRel);
         let place = Self { shared: shared.clone() };
@@ -485,7 +481,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,19 +1,19 @@
-//! LibVMS: host and verify JavaScript services that nobody has to trust their operator for.
+//! Hosts JavaScript services whose users can check every result, and audits such hosts.
 //!
 //! A host executes a script's exported functions and writes each call with its result to a signed append-only log; an
 //! auditor executes the same calls and finds where the host deviated. What both must agree on to the bit is in the
 //! crate [`libvms_protocol`](protocol); this crate has what needs a machine.
 //!
-//! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Verifier`] to audit one.
+//! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Auditor`] to audit one.
 //! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
 //! `main`, or chooses [`engine::Sandbox::Off`]. Without either no script runs.
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive
-//! verifier    one audit                   replay      the log executed again and judged
+//! audit       one audit                   replay      the log executed again and judged
 //! execution   a script at work            archive     what it has written
 //! call_log    reading a log               stored      what a directory has
-//! watcher     audits for ever             diagnostics what a script says and throws, for its operator
+//! watch       audits for ever             diagnostics what a script says and throws, for its operator
 //! ```
 //!
 //! The rest is in crates of its own, each of which stands here under a short name, so that a program depends on one:
@@ -24,16 +24,17 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod audit;
 pub mod call_log;
 pub mod diagnostics;
 pub mod execution;
 pub mod host;
 pub mod replay;
 pub mod stored;
-pub mod verifier;
-pub mod watcher;
+pub mod watch;
 
 pub use archive::FilesArchive;
+pub use audit::Auditor;
 pub use call_log::CallLog;
 pub use host::Vm;
 pub use libvms_cores::{net, storage};
@@ -41,5 +42,4 @@ pub use libvms_engine as engine;
 pub use libvms_protocol as protocol;
 pub use libvms_rpc as rpc;
 pub use libvms_rpc::printable;
-pub use verifier::Verifier;
-pub use watcher::Watcher;
+pub use watch::Watcher;

@@ -1,7 +1,7 @@
 //! Executing a log again, entry by entry, and judging it.
 //!
 //! [`Replay`] is given the blocks of a log in order. It stops at the first one that is not what an honest host would
-//! have written, or about which it can say nothing ([`Stop`]). The host replays its own log when it starts, and goes
+//! have written, or about which it can say nothing ([`ReplayError`]). The host replays its own log when it starts, and goes
 //! on from there; an auditor replays somebody else's.
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Sc
 #[derive(Debug)]
 pub struct Replay<S> {
     log: PublicKey,
-    settings: Settings,
+    settings: AuditOptions,
     order: Order,
     next_block: u64,
     script: Option<Init>,
@@ -30,11 +30,11 @@ pub struct Replay<S> {
     counts: Counts,
 }
 
-/// What an auditor grants.
+/// What an auditor limits_max.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct AuditOptions {
     /// The most that a log may ask for.
-    pub grants: Limits,
+    pub limits_max: Limits,
 }
 
 /// What a replay has seen.
@@ -48,13 +48,13 @@ pub struct Counts {
 
 /// Why a replay went no further.
 #[derive(Debug, Error)]
-pub enum Stop {
+pub enum ReplayError {
     /// The host deviated.
     #[error("block {}: {}", .0.block, .0.violation)]
-    Diverges(Finding),
+    Diverged(Finding),
     /// Nothing can be said from here on.
     #[error("block {block}: {why}")]
-    CannotVerify {
+    Unverifiable {
         /// The block where knowledge ends.
         block: u64,
         /// Why.
@@ -63,7 +63,7 @@ pub enum Stop {
     /// A call, or loading the script, did not end here in time. Another machine may be quicker, or the host has logged
     /// what never ends: the clock cannot tell.
     #[error("block {block}: {error}")]
-    Overdue {
+    TimedOut {
         /// The block of the call.
         block: u64,
         /// How it was ended.
@@ -71,7 +71,7 @@ pub enum Stop {
     },
     /// The replay itself failed.
     #[error(transparent)]
-    Failed(#[from] ExecutionError),
+    Execution(#[from] ExecutionError),
 }
 
 #[derive(Debug)]
@@ -83,17 +83,18 @@ enum State<S> {
     Over,
 }
 
-impl Default for Settings {
+impl Default for AuditOptions {
     /// Grants far more than a log has by default, and far less than the machine has.
     fn default() -> Self {
-        let grants = Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
-        Self { grants: grants.with_load() }
+        let limits_max =
+            Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
+        Self { limits_max: limits_max.with_load() }
     }
 }
 
 impl<S: ArchiveStore> Replay<S> {
     /// A replay of `log` from its first block. `store` takes what the calls write.
-    pub fn new(log: PublicKey, store: S, settings: Settings) -> Self {
+    pub fn new(log: PublicKey, store: S, settings: AuditOptions) -> Self {
         Self {
             log,
             settings,
@@ -110,7 +111,7 @@ impl<S: ArchiveStore> Replay<S> {
     ///
     /// # Errors
     /// At the first block that stops the replay. Nothing can be pushed after it.
-    pub fn push(&mut self, block: &[u8]) -> Result<(), Stop> {
+    pub fn push(&mut self, block: &[u8]) -> Result<(), ReplayError> {
         let number = self.next_block;
         self.next_block += 1;
         let taken = self.take(number, block);
@@ -126,7 +127,7 @@ impl<S: ArchiveStore> Replay<S> {
     ///
     /// # Errors
     /// As [`Replay::push`].
-    pub fn settle(&mut self) -> Result<(), Stop> {
+    pub fn settle(&mut self) -> Result<(), ReplayError> {
         while !self.awaited.is_empty() {
             self.judge_oldest()?;
         }
@@ -165,7 +166,7 @@ impl<S: ArchiveStore> Replay<S> {
     ///
     /// # Errors
     /// As [`Replay::push`]. `None` if there was no block.
-    pub fn into_execution(mut self) -> Result<Option<Execution<S>>, Stop> {
+    pub fn into_execution(mut self) -> Result<Option<Execution<S>>, ReplayError> {
         self.settle()?;
         match self.state {
             State::Running(execution) => Ok(Some(*execution)),
@@ -173,7 +174,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn take(&mut self, number: u64, block: &[u8]) -> Result<(), Stop> {
+    fn take(&mut self, number: u64, block: &[u8]) -> Result<(), ReplayError> {
         // Whoever named an archive, or any other core, by mistake must not read of a host's deviation.
         if number == 0 && !Entry::is_named(block) {
             return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
@@ -195,7 +196,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn deploy(&mut self, init: Init) -> Result<(), Stop> {
+    fn deploy(&mut self, init: Init) -> Result<(), ReplayError> {
         self.check_means(&init)?;
         let State::Start(store) = std::mem::replace(&mut self.state, State::Over) else {
             unreachable!("the order of entries admits init at block 0 only");
@@ -208,7 +209,7 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     /// Whether we have what it takes to judge this log.
-    fn check_means(&self, init: &Init) -> Result<(), Stop> {
+    fn check_means(&self, init: &Init) -> Result<(), ReplayError> {
         // First of all: with another engine, nothing that is found later could be held against the host.
         if let Some(differences) = init.engine.differences(&libvms_engine::identity()) {
             let why = format!("the log was made with another engine than this program has: {differences}");
@@ -217,16 +218,18 @@ impl<S: ArchiveStore> Replay<S> {
         if init.auth == Auth::Signed {
             return Err(cannot_verify(0, "this version cannot check signed calls"));
         }
-        match exceeding(&init.limits, &self.settings.grants) {
+        match exceeding(&init.limits, &self.settings.limits_max) {
             Some((what, asked, granted)) => Err(cannot_verify(
                 0,
-                format!("the log asks for {what} {asked}, more than the {granted} that this auditor grants"),
+                format!(
+                    "the log asks for {what} {asked}, more than the {granted} that this auditor limits_max"
+                ),
             )),
             None => Ok(()),
         }
     }
 
-    fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), Stop> {
+    fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), ReplayError> {
         let limits = init.limits;
         let script = Script { format: init.v, code: &init.code, limits, at: self.order.latest_at() };
         match Execution::load(self.log, block, script, archive) {
@@ -242,7 +245,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn call(&mut self, number: u64, entry: CallEntry) -> Result<(), Stop> {
+    fn call(&mut self, number: u64, entry: CallEntry) -> Result<(), ReplayError> {
         let outcome = entry.result.outcome().map_err(|error| malformed(number, error))?;
         self.counts.calls += 1;
         if entry.oracles.is_some() {
@@ -260,14 +263,14 @@ impl<S: ArchiveStore> Replay<S> {
         Ok(())
     }
 
-    fn execute(&mut self, number: u64, call: &Call) -> Result<(), Stop> {
+    fn execute(&mut self, number: u64, call: &Call) -> Result<(), ReplayError> {
         match &mut self.state {
             State::Running(execution) => Ok(execution.send(number, call)?),
             _ => Err(cannot_verify(number, "an earlier block stopped this replay")),
         }
     }
 
-    fn judge_oldest(&mut self) -> Result<(), Stop> {
+    fn judge_oldest(&mut self) -> Result<(), ReplayError> {
         let (State::Running(execution), Some((block, logged))) = (&mut self.state, self.awaited.pop_front())
         else {
             return Ok(());
@@ -288,7 +291,7 @@ impl<S: ArchiveStore> Replay<S> {
         })
     }
 
-    fn epoch(&mut self, number: u64, epoch: &Epoch) -> Result<(), Stop> {
+    fn epoch(&mut self, number: u64, epoch: &Epoch) -> Result<(), ReplayError> {
         self.settle()?;
         let (Some(init), State::Running(execution)) =
             (self.script.clone(), std::mem::replace(&mut self.state, State::Over))
@@ -318,28 +321,28 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
     limits.into_iter().find(|(_, asked, granted)| asked > granted)
 }
 
-fn of_execution(block: u64, error: ExecutionError) -> Stop {
+fn of_execution(block: u64, error: ExecutionError) -> ReplayError {
     match error {
-        ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => Stop::Overdue { block, error },
-        error => Stop::Failed(error),
+        ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => ReplayError::TimedOut { block, error },
+        error => ReplayError::Execution(error),
     }
 }
 
-fn of_entry(block: u64, error: EntryError) -> Stop {
+fn of_entry(block: u64, error: EntryError) -> ReplayError {
     match error {
         EntryError::Unknown { .. } => cannot_verify(block, error),
         EntryError::Malformed { .. } | EntryError::TooLarge { .. } => malformed(block, error),
     }
 }
 
-fn malformed(block: u64, why: impl ToString) -> Stop {
+fn malformed(block: u64, why: impl ToString) -> ReplayError {
     diverges(block, Violation::MalformedEntry { why: why.to_string() })
 }
 
-fn diverges(block: u64, violation: Violation) -> Stop {
-    Stop::Diverges(Finding { block, violation })
+fn diverges(block: u64, violation: Violation) -> ReplayError {
+    ReplayError::Diverged(Finding { block, violation })
 }
 
-fn cannot_verify(block: u64, why: impl ToString) -> Stop {
-    Stop::CannotVerify { block, why: why.to_string() }
+fn cannot_verify(block: u64, why: impl ToString) -> ReplayError {
+    ReplayError::Unverifiable { block, why: why.to_string() }
 }

@@ -1,8 +1,8 @@
 //! What a cheating host does in the simulation. It executes calls of which nobody hears, and changes what they have
 //! left before it shows it: so nothing but the change can give it away.
 
-use libvms::verifier::Verdict;
-use libvms::watcher::Event;
+use libvms::audit::Verdict;
+use libvms::watch::Event;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::Finding;
 use libvms_protocol::entry::{CallEntry, Entry, Fault, Outcome, Thrown};

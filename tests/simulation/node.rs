@@ -5,9 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use libvms::net::SharedCore;
-use libvms::replay::Settings;
+use libvms::replay::AuditOptions;
 use libvms::storage::{CoreView, Replica, SharedReplica};
-use libvms::watcher::{Event, EvidenceJudge, Followed};
+use libvms::watch::{Event, EvidenceLog, Followed};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::{Download, Replicator, Settings as Replication, Store, Verified};
 use libvms_protocol::audit::ArchiveCore;
@@ -24,7 +24,7 @@ pub(super) struct NodeCore {
     pub(super) key: PublicKey,
     pub(super) held: SharedCore,
     pub(super) replicator: Replicator,
-    pub(super) judge: EvidenceJudge,
+    pub(super) judge: EvidenceLog,
     pub(super) sync_at: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl Node {
         let mut node = Self { cores: vec![], watcher: None, look_at: Some(0), directory: directory.into() };
         let copy = node.copy(CORES[0], log);
         node.watcher = watches.then(|| {
-            Followed::new(directory.into(), copy, Settings::default()).expect("room for working files")
+            Followed::new(directory.into(), copy, AuditOptions::default()).expect("room for working files")
         });
         node
     }
@@ -134,7 +134,7 @@ impl NodeCore {
     fn new(held: SharedCore, directory: &Path, name: &'static str, download: Download) -> Self {
         let settings = Replication { download, ..Replication::default() };
         let key = held.key();
-        let judge = EvidenceJudge::new(directory.into(), name);
+        let judge = EvidenceLog::new(directory.into(), name);
         Self { key, replicator: Replicator::new(key, settings), held, judge, sync_at: None }
     }
 

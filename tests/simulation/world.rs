@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use libvms::watcher::Event;
+use libvms::watch::Event;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::{Action, PeerId};
 use libvms_hypercore::wire::Message;

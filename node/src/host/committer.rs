@@ -14,7 +14,7 @@ use libvms_cores::storage::{Core, StorageError};
 use tracing::error;
 
 use super::store::HostStore;
-use super::{Answer, CallError, Reply, Shared};
+use super::{CallError, CallResponse, Reply, Shared};
 
 /// Entries in one append at the most, so that the first caller does not wait for the ten-thousandth.
 const ENTRIES_PER_APPEND: usize = 4096;
@@ -25,14 +25,14 @@ const WAITING_CALLS_MAX: usize = 4096;
 
 /// An executed call on its way to the disk.
 #[derive(Debug)]
-pub(super) struct Commit {
+pub(super) struct PendingCommit {
     /// The entry's bytes.
     pub(super) entry: Vec<u8>,
     /// Lengths of the archive's cores after the call.
     pub(super) archive: ArchiveLengths,
     /// Who waits for it, and what it will be told.
     pub(super) reply: Reply,
-    pub(super) answer: Result<Answer, CallError>,
+    pub(super) answer: Result<CallResponse, CallError>,
 }
 
 /// How far the archive may be published.
@@ -47,7 +47,7 @@ pub(super) fn start(
     log: Core,
     store: HostStore,
     shared: Arc<Shared>,
-) -> std::io::Result<(SyncSender<Commit>, thread::JoinHandle<()>)> {
+) -> std::io::Result<(SyncSender<PendingCommit>, thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(WAITING_CALLS_MAX);
     let committer = Committer { log, store, shared };
     let thread = thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
@@ -61,7 +61,7 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(mut self, commits: &Receiver<Commit>) {
+    fn run(mut self, commits: &Receiver<PendingCommit>) {
         while let Some(group) = next_group(commits) {
             // Somebody else writes this log, as it seems: what is not signed yet must not be.
             if self.shared.failure.borrow().is_some() {
@@ -78,7 +78,7 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, group: Vec<Commit>) -> Result<(), StorageError> {
+    fn commit(&mut self, group: Vec<PendingCommit>) -> Result<(), StorageError> {
         let entries: Vec<&[u8]> = group.iter().map(|commit| commit.entry.as_slice()).collect();
         self.log.append(&entries)?;
         self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
@@ -98,7 +98,7 @@ impl Committer {
     }
 
     /// Contents before names: whoever sees a name must be able to read what it leads to. Only as calls have left them:
-    /// an auditor takes a signed length from the midst of a call for an unlogged write (see `verifier/heads.rs`).
+    /// an auditor takes a signed length from the midst of a call for an unlogged write (see `audit/pending_heads.rs`).
     fn publish(&self, archive: ArchiveLengths) -> Result<(), StorageError> {
         self.store.blobs.publish(archive.blobs)?;
         self.store.files.publish(archive.files)
@@ -106,7 +106,7 @@ impl Committer {
 }
 
 /// Waits for a call, then takes all that have come meanwhile. `None` when there will be no more.
-fn next_group(commits: &Receiver<Commit>) -> Option<Vec<Commit>> {
+fn next_group(commits: &Receiver<PendingCommit>) -> Option<Vec<PendingCommit>> {
     let first = commits.recv().ok()?;
     let mut bytes = first.entry.len();
     let mut group = vec![first];

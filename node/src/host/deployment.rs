@@ -29,7 +29,7 @@ use super::store::HostStore;
 use crate::archive::{Archive, ArchiveError};
 use crate::diagnostics::{Operator, ScriptStack};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
-use crate::replay::{Replay, Settings, Stop};
+use crate::replay::{AuditOptions, Replay, ReplayError};
 
 /// Says that the cores beside it are ours to remove.
 const UNFINISHED: &str = "unfinished";
@@ -301,13 +301,15 @@ fn replay(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Execution<HostStore>, Init, u64, u64), HostError> {
     let failed = |stop| match stop {
-        Stop::Failed(ExecutionError::Archive(ArchiveError::Storage(error))) => damaged(directory, error),
+        ReplayError::Execution(ExecutionError::Archive(ArchiveError::Storage(error))) => {
+            damaged(directory, error)
+        }
         stop => HostError::SelfCheck { path: directory.into(), stop },
     };
     // We granted these limits when we deployed.
     let most = u64::MAX;
-    let grants = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
-    let mut replay = Replay::new(log.key(), store.clone(), Settings { grants });
+    let limits_max = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
+    let mut replay = Replay::new(log.key(), store.clone(), AuditOptions { limits_max });
     let mut tree = TreeCheck::default();
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
         let block = block.and_then(|block| tree.push(log, &block).map(|()| block));

@@ -8,7 +8,7 @@ use libvms_protocol::entry::EntryError;
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
-use crate::replay::Stop;
+use crate::replay::ReplayError;
 
 /// Why a service is not hosted.
 #[derive(Debug, Error)]
@@ -96,7 +96,7 @@ pub enum HostError {
         /// The data directory.
         path: PathBuf,
         /// Where the replay stopped, and why.
-        stop: Stop,
+        stop: ReplayError,
     },
     /// The archive holds blocks that no logged call has written.
     #[error("the {core} core in {} has {surplus} blocks more than the logged calls wrote", path.display())]
@@ -166,7 +166,9 @@ impl HostError {
     /// Whether only a fault of this program explains it.
     pub fn is_bug(&self) -> bool {
         match self {
-            Self::Execution(error) | Self::SelfCheck { stop: Stop::Failed(error), .. } => error.is_bug(),
+            Self::Execution(error) | Self::SelfCheck { stop: ReplayError::Execution(error), .. } => {
+                error.is_bug()
+            }
             _ => false,
         }
     }

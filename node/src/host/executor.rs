@@ -4,10 +4,10 @@
 //! log, in a new worker, and repeats the calls that were on their way, now one at a time. A call in which a worker
 //! dies again, or that does not end in time, is the one at fault: it is logged as `killed`, which every replay skips,
 //! and the heap is built without it. So nobody's call is lost for another's fault. What all that may cost is bounded:
-//! see [`super::suspension`].
+//! see [`super::quarantine`].
 //!
 //! A worker that panics has met a defect of this program, which must not become what a call has come to: such a call is
-//! refused, with the same suspension, and leaves no entry.
+//! refused, with the same quarantine, and leaves no entry.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -23,15 +23,15 @@ use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
 use super::clock::now;
-use super::committer::{ArchiveLengths, Commit};
+use super::committer::{ArchiveLengths, PendingCommit};
 use super::deployment;
 use super::error::HostError;
 use super::limit;
 use super::store::HostStore;
-use super::{Answer, CallError, Reply, Shared};
+use super::{CallError, CallResponse, Reply, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
-use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, Finished, Used};
-use crate::replay::Stop;
+use crate::execution::{CALLS_IN_FLIGHT, ExecutedCall, Execution, ExecutionError, Used};
+use crate::replay::ReplayError;
 
 /// How often the heap is built again after one death of a worker, if the new worker dies as well.
 const REBUILDS_MAX: u32 = 3;
@@ -40,7 +40,7 @@ const COMMITTED_POLL: Duration = Duration::from_millis(1);
 
 /// A call that was let in.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct QueuedCall {
     pub(super) user_id: Option<String>,
     pub(super) method: String,
     pub(super) args: Vec<Value>,
@@ -57,12 +57,12 @@ pub(super) struct Executor {
     limits: Limits,
     next_block: u64,
     latest_at: u64,
-    running: VecDeque<Running>,
+    running: VecDeque<InFlightCall>,
     /// Calls at the front of `running` in one of which a worker has died, or that wait behind it. Each runs alone.
     suspects: usize,
 }
 
-struct Running {
+struct InFlightCall {
     call: Call,
     reply: Reply,
 }
@@ -72,7 +72,7 @@ enum Recovery {
     /// All calls are on their way again.
     Again,
     /// The oldest call has ended it, and this is what will be logged.
-    Killed(Box<Finished>),
+    Killed(Box<ExecutedCall>),
     /// The oldest call has met a defect of ours, and was refused.
     Refused,
 }
@@ -80,7 +80,7 @@ enum Recovery {
 /// Whether to go on.
 enum Next {
     Finish,
-    Stop,
+    ReplayError,
 }
 
 impl Executor {
@@ -110,7 +110,7 @@ impl Executor {
     }
 
     /// Runs until no more calls can come, or the VM is closing: then the call in hand is finished, and no other.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, commits: &SyncSender<Commit>) {
+    pub(super) fn run(mut self, jobs: &Receiver<QueuedCall>, commits: &SyncSender<PendingCommit>) {
         while let Next::Finish = self.fill(jobs) {
             let Some(commit) = self.finish() else { return };
             if let Some(commit) = commit
@@ -125,47 +125,47 @@ impl Executor {
     }
 
     /// Sends waiting calls ahead, and waits for one if there is nothing to do.
-    fn fill(&mut self, jobs: &Receiver<Job>) -> Next {
+    fn fill(&mut self, jobs: &Receiver<QueuedCall>) -> Next {
         while self.suspects == 0 && self.running.len() < self.in_flight_max() {
             let job = match jobs.try_recv() {
                 Ok(job) => job,
                 Err(TryRecvError::Empty) if self.running.is_empty() => match jobs.recv() {
                     Ok(job) => job,
-                    Err(_) => return Next::Stop,
+                    Err(_) => return Next::ReplayError,
                 },
                 Err(_) => break,
             };
             if self.shared.is_closing() {
-                return Next::Stop;
+                return Next::ReplayError;
             }
-            match self.shared.check_suspended(&job.method) {
+            match self.shared.check_quarantine(&job.method) {
                 Err(refused) => job.reply.send(Err(refused)),
                 Ok(()) if self.send(job) => {}
-                Ok(()) => return Next::Stop,
+                Ok(()) => return Next::ReplayError,
             }
         }
-        if self.running.is_empty() { Next::Stop } else { Next::Finish }
+        if self.running.is_empty() { Next::ReplayError } else { Next::Finish }
     }
 
     /// While there is a debt of quiet time, whose fault a death is must be known.
     fn in_flight_max(&self) -> usize {
-        if self.shared.suspensions().is_quiet(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
+        if self.shared.quarantine().is_clear(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
     }
 
-    fn send(&mut self, job: Job) -> bool {
+    fn send(&mut self, job: QueuedCall) -> bool {
         // Time never goes back in a log, whatever the machine's clock does.
         self.latest_at = self.latest_at.max(now());
         self.shared.latest_at.store(self.latest_at, Ordering::Release);
-        let Job { user_id, method, args, reply } = job;
+        let QueuedCall { user_id, method, args, reply } = job;
         let call = Call { user_id, method_name: method, args, at: self.latest_at, nonce: None, sig: None };
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
-        self.running.push_back(Running { call, reply });
+        self.running.push_back(InFlightCall { call, reply });
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
     /// Waits for the end of the oldest call; gives nothing to commit where that was refused. `None` where the service has failed.
-    fn finish(&mut self) -> Option<Option<Commit>> {
+    fn finish(&mut self) -> Option<Option<PendingCommit>> {
         let finished = loop {
             let begun = Instant::now();
             match self.execution.finish() {
@@ -187,12 +187,12 @@ impl Executor {
         self.commit(running, &finished).map(Some)
     }
 
-    fn commit(&self, running: Running, finished: &Finished) -> Option<Commit> {
+    fn commit(&self, running: InFlightCall, finished: &ExecutedCall) -> Option<PendingCommit> {
         let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
         let answer = self.answer(finished);
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
-        Some(Commit { entry, archive, reply: running.reply, answer })
+        Some(PendingCommit { entry, archive, reply: running.reply, answer })
     }
 
     /// Goes on with a new worker, without the oldest call if the old worker died of it. `None` where the service has
@@ -204,7 +204,7 @@ impl Executor {
         self.wait_for_commits(block)?;
         self.execution = self.rebuild()?;
         self.execution.tell(self.operator.clone());
-        self.shared.suspensions().charge(Instant::now(), begun.elapsed());
+        self.shared.quarantine().add_cost(Instant::now(), begun.elapsed());
         self.suspects = self.running.len();
         if !is_at_fault {
             self.send_suspect()?;
@@ -219,7 +219,7 @@ impl Executor {
             _ => None,
         };
         let (outcome, used) = (Outcome::Fault(Fault::Killed), Used { time, ..Used::default() });
-        Some(Recovery::Killed(Box::new(Finished { block, outcome, fuel: 0, used, stack: None })))
+        Some(Recovery::Killed(Box::new(ExecutedCall { block, outcome, fuel: 0, used, stack: None })))
     }
 
     /// Refuses the oldest call. Those behind it move up: no block of the log stays empty.
@@ -237,7 +237,7 @@ impl Executor {
     /// Whether the oldest call is known to be what the worker died of: the clock ended it, or it ran alone and this
     /// was not the first death for a long time, which may be chance.
     fn is_at_fault(&self, ended: &WorkerError) -> bool {
-        let is_known = self.suspects > 0 || !self.shared.suspensions().is_quiet(Instant::now());
+        let is_known = self.suspects > 0 || !self.shared.quarantine().is_clear(Instant::now());
         matches!(ended, WorkerError::Overdue { .. }) || is_known
     }
 
@@ -245,11 +245,11 @@ impl Executor {
     fn suspend(&mut self) -> Option<()> {
         let killed = self.running.pop_front()?;
         let method = &killed.call.method_name;
-        self.shared.suspensions().suspend(method);
-        warn!(?method, "calls of this method are refused for a while");
+        self.shared.quarantine().isolate(method);
+        warn!(?method, "this method is quarantined: a call of it had to be killed");
         let mut others = VecDeque::new();
         for running in self.running.drain(..) {
-            match self.shared.check_suspended(&running.call.method_name) {
+            match self.shared.check_quarantine(&running.call.method_name) {
                 Ok(()) => others.push_back(running),
                 Err(refused) => {
                     // Those behind it move up: no block of the log stays empty.
@@ -270,10 +270,13 @@ impl Executor {
         for _ in 1..REBUILDS_MAX {
             match deployment::rebuild(&self.directory, &self.store) {
                 Ok(execution) => return Some(execution),
-                Err(HostError::SelfCheck { stop: stop @ Stop::Overdue { .. }, .. }) => {
+                Err(HostError::SelfCheck { stop: stop @ ReplayError::TimedOut { .. }, .. }) => {
                     warn!(%stop, "a worker died while the heap was built");
                 }
-                Err(HostError::SelfCheck { stop: Stop::Failed(ExecutionError::Worker(ended)), .. }) => {
+                Err(HostError::SelfCheck {
+                    stop: ReplayError::Execution(ExecutionError::Worker(ended)),
+                    ..
+                }) => {
                     warn!(%ended, "a worker died while the heap was built");
                 }
                 Err(error) => return self.failed(&error, error.is_bug()),
@@ -308,10 +311,10 @@ impl Executor {
     /// text says. A caller that checks its answer against the log must find the same value there. Only of a fault, of
     /// which the log has no more than the name, the caller hears more, and where the operator wants it of an error's
     /// place.
-    fn answer(&self, finished: &Finished) -> Result<Answer, CallError> {
+    fn answer(&self, finished: &ExecutedCall) -> Result<CallResponse, CallError> {
         match &finished.outcome {
             Outcome::Returned { value, .. } => {
-                Ok(Answer { block: finished.block, json: value.as_ref().map(Value::to_json) })
+                Ok(CallResponse { block: finished.block, json: value.as_ref().map(Value::to_json) })
             }
             Outcome::Threw(thrown) => {
                 let Diagnostics { file, show_stacks } = self.operator.diagnostics();

@@ -6,10 +6,10 @@
 use libvms_protocol::entry::{Fault, Limits, Thrown};
 use libvms_protocol::limits::RESULT_BYTES_MAX;
 
-use crate::execution::Finished;
+use crate::execution::ExecutedCall;
 
 /// Why a call was stopped.
-pub(super) fn why(fault: Fault, finished: &Finished, limits: &Limits) -> String {
+pub(super) fn why(fault: Fault, finished: &ExecutedCall, limits: &Limits) -> String {
     let used = &finished.used;
     match fault {
         Fault::Fuel => format!(

@@ -11,7 +11,7 @@ use libvms_rpc::{Parameters, RpcCall, RpcError, Service};
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
 
-use super::{Answer, CallError, Vm};
+use super::{CallError, CallResponse, Vm};
 
 impl Service for Vm {
     fn handshake(&self) -> Map<String, serde_json::Value> {
@@ -62,7 +62,7 @@ fn read_args(args: &RawValue) -> Result<Vec<Value>, RpcError> {
     }
 }
 
-fn raw(answer: Answer) -> Result<Option<Box<RawValue>>, RpcError> {
+fn raw(answer: CallResponse) -> Result<Option<Box<RawValue>>, RpcError> {
     let raw = answer.json.map(RawValue::from_string).transpose();
     raw.map_err(|error| RpcError::of_script("InternalError".into(), error.to_string()))
 }
@@ -80,7 +80,7 @@ fn of_call(error: CallError) -> RpcError {
         CallError::InvalidArguments { why } => RpcError::invalid_params(why),
         CallError::Stopped { .. } => RpcError::of_script("Fault".into(), error.to_string()),
         CallError::Defect => RpcError::internal(error.to_string()),
-        CallError::Suspended { .. } => RpcError::of_script("Suspended".into(), error.to_string()),
+        CallError::Quarantined { .. } => RpcError::of_script("Quarantined".into(), error.to_string()),
         CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
             RpcError::of_script("Error".into(), error.to_string())
         }

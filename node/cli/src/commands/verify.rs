@@ -2,9 +2,9 @@
 
 use clap::Args;
 use indicatif::ProgressBar;
+use libvms::audit::{AuditReport, Auditor, Compared, Verdict, VerifyError, verify_remote};
 use libvms::printable::Printable;
-use libvms::replay::Settings;
-use libvms::verifier::{AuditReport, Compared, Verdict, Verifier, VerifyError, verify_remote};
+use libvms::replay::AuditOptions;
 use libvms_protocol::audit::ArchiveCore;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         crate::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
     } else {
         match directory(&arguments.target) {
-            Ok(directory) => Verifier::of_directory(directory).run(&mut progress::report(&bar)),
+            Ok(directory) => Auditor::of_directory(directory).run(&mut progress::report(&bar)),
             Err(error) => Err(no_target(&error)),
         }
     };
@@ -74,7 +74,7 @@ async fn verify_elsewhere(
     let directory = Temporary::new()?;
     let network = arguments.peers.network(&addresses).await?;
     let report = move |done, all| progress::report(&bar)(done, all);
-    let audited = verify_remote(&network, &directory.0, log, length, Settings::default(), report).await;
+    let audited = verify_remote(&network, &directory.0, log, length, AuditOptions::default(), report).await;
     network.shutdown().await;
     Ok(audited)
 }

@@ -10,8 +10,8 @@ use anyhow::Context;
 use clap::Args;
 use libvms::net::{Network, Standing};
 use libvms::printable::Printable;
-use libvms::replay::Settings;
-use libvms::watcher::Watcher;
+use libvms::replay::AuditOptions;
+use libvms::watch::Watcher;
 use serde_json::json;
 use tokio::time::{Instant, interval_at};
 
@@ -66,7 +66,7 @@ async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let network = Arc::new(Network::new(arguments.network.options()));
     let happenings = network.events();
     let directory = &arguments.dir;
-    let watcher = Watcher::new(directory, network.clone(), Settings::default());
+    let watcher = Watcher::new(directory, network.clone(), AuditOptions::default());
     let (mut watcher, mut events) =
         watcher.with_context(|| format!("cannot watch in {}", directory.display()))?;
     let mut seeking = Seeking::start(&arguments.targets, directory, &network)?;

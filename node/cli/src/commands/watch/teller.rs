@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use libvms::audit::Verdict;
 use libvms::printable::Printable;
-use libvms::verifier::Verdict;
-use libvms::watcher::Event;
+use libvms::watch::Event;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 

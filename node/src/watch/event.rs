@@ -6,7 +6,7 @@ use libvms_cores::storage::layout::LOG;
 use libvms_hypercore::identity::PublicKey;
 
 use super::report::FoundOut;
-use crate::verifier::Verdict;
+use crate::audit::Verdict;
 
 /// What a watcher has to tell about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use libvms_protocol::audit::ArchiveCore;
 use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError};
-use crate::replay::Settings;
+use crate::replay::AuditOptions;
 
 /// How long the archive may be behind the log, or the log behind the archive. What comes late accuses nobody.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ pub async fn verify_remote(
     directory: &Path,
     log: PublicKey,
     length: u64,
-    settings: Settings,
+    settings: AuditOptions,
     mut progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<AuditReport, VerifyError> {
     let log = network.copy(&directory.join(LOG), log)?;

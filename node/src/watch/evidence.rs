@@ -22,7 +22,7 @@ use super::report;
 ///
 /// Each kind is told and kept once: a host can sign any number of heads, and a peer can claim any number of forks.
 #[derive(Debug)]
-pub struct EvidenceJudge {
+pub struct EvidenceLog {
     directory: PathBuf,
     core: &'static str,
     told: BTreeSet<(&'static str, bool)>,
@@ -33,14 +33,14 @@ const FORK: &str = "fork";
 const EQUIVOCATION: &str = "equivocation";
 const TRUNCATION: &str = "truncation";
 
-impl EvidenceJudge {
+impl EvidenceLog {
     /// A judge of the core `core` (`log`, `files` or `blobs`) of a host whose reports are in `directory`.
     pub fn new(directory: PathBuf, core: &'static str) -> Self {
         Self { directory, core, told: BTreeSet::new() }
     }
 
     /// What was kept in an earlier run: a host stays convicted when the watcher starts again.
-    pub fn recall(&mut self) -> Vec<Event> {
+    pub fn load(&mut self) -> Vec<Event> {
         let kept = |class| {
             if let Some((report, why)) = report::find_evidence(&self.directory, self.core, class) {
                 return Some(self.event(class, true, why, Some(report)));
@@ -62,7 +62,7 @@ impl EvidenceJudge {
     /// # Errors
     /// Where the report cannot be written. The evidence is judged again when it is shown again.
     pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
-        let Verdict { class, proof, why } = Verdict::of(evidence, self.core);
+        let Assessment { class, proof, why } = Assessment::of(evidence, self.core);
         let is_signed = proof.is_some_and(|proof| proof.convicts());
         if !self.told.insert((class, is_signed)) {
             return Ok(None);
@@ -130,13 +130,13 @@ impl Claims {
     }
 }
 
-struct Verdict<'a> {
+struct Assessment<'a> {
     class: &'static str,
     proof: Option<Proof<'a>>,
     why: String,
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> Assessment<'a> {
     fn of(evidence: &'a Evidence, core: &str) -> Self {
         match evidence {
             Evidence::ForkClaimed { fork, length, .. } => Self {

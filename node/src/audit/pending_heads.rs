@@ -14,17 +14,17 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
 
-/// Heads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
+/// PendingHeads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
 const WAITING_MAX: usize = 64;
 
 /// The heads of one core that were seen and not judged yet, shorter ones first.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub(super) struct PendingHeads {
     waiting: VecDeque<SignedHead>,
     longest: u64,
 }
 
-impl Heads {
+impl PendingHeads {
     /// Takes the latest head that is known. One that was taken before changes nothing.
     pub(super) fn take(&mut self, head: SignedHead) {
         if head.length() > self.longest && self.waiting.len() < WAITING_MAX {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_head_is_judged_when_the_log_has_reached_it_and_not_before() {
-        let mut heads = Heads::default();
+        let mut heads = PendingHeads::default();
         heads.take(head(4));
         heads.take(head(6));
         heads.take(head(5));
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn heads_that_the_log_accounts_for_later_are_forgotten() {
-        let mut heads = Heads::default();
+        let mut heads = PendingHeads::default();
         (1..200).for_each(|length| heads.take(head(length)));
         let lengths = lengths(&(1..=200).collect::<Vec<u64>>());
         for logged in 0..lengths.len() {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_head_of_a_logged_length_with_other_content_is_found() {
-        let mut heads = Heads::default();
+        let mut heads = PendingHeads::default();
         heads.take(head(4));
         assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 3])), None, "nothing excludes it yet");
         let logged = [(1, HASH), (3, HASH), (4, TreeHash([1; 32]))];

@@ -1,21 +1,21 @@
-//! What a worker's death costs, and how that is kept to a share of the host's time.
+//! A circuit breaker for each method: what a worker's death costs is kept to a share of the host's time.
 //!
 //! A death costs all callers the time until the heap is built again out of the log. A caller who knows a call that
 //! kills its worker must not be able to make each of its calls cost that. So every death adds [`QUIET_PER_COST`] times
 //! its cost to one *debt* of quiet time, which passes with the clock:
 //!
-//! - A call that had to be killed suspends its method until the debt that it has made has passed. Calls of a suspended
+//! - A call that had to be killed quarantines its method until the debt that it has made has passed. Calls of a quarantined
 //!   method are refused without being executed or logged; other methods go on.
 //! - While there is debt, calls run one at a time: whose fault a death is, is then known at once, and nobody gets a
 //!   second try.
 //!
 //! Therefore a death without a culprit happens only without debt, and a death with one only in a method that is not
-//! suspended. Since one method's suspension starts where the debt of the others ends, the debt is never more than that
+//! quarantined. Since one method's quarantine starts where the debt of the others ends, the debt is never more than that
 //! of one death for each method and of one without a culprit; as it passes no faster than time does, all deaths in any
 //! time `T` together cost at most `T / QUIET_PER_COST`, and the cost of one death for each method and two more. A test
 //! plays against it.
 //!
-//! Nothing of this is in the log: suspensions end with the process, whose start replays the log anyway.
+//! Nothing of this is in the log: a quarantine ends with the process, whose start replays the log anyway.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,29 +25,29 @@ const QUIET_PER_COST: u32 = 10;
 
 /// The debt of one service.
 #[derive(Debug, Default)]
-pub(super) struct Suspensions {
+pub(super) struct Quarantine {
     quiet_from: Option<Instant>,
     /// Only methods of the script: there are as many as it exports.
     methods: BTreeMap<String, Instant>,
 }
 
-impl Suspensions {
+impl Quarantine {
     /// A worker has died, and it took this long until calls went on.
-    pub(super) fn charge(&mut self, now: Instant, cost: Duration) {
+    pub(super) fn add_cost(&mut self, now: Instant, cost: Duration) {
         let begin = self.quiet_from.unwrap_or(now).max(now);
         // A cost beyond all calendars is one that nobody will see the end of.
         self.quiet_from = begin.checked_add(cost.saturating_mul(QUIET_PER_COST)).or(Some(begin));
     }
 
     /// A call of this method had to be killed, and what that cost has been charged.
-    pub(super) fn suspend(&mut self, method: &str) {
+    pub(super) fn isolate(&mut self, method: &str) {
         if let Some(until) = self.quiet_from {
             self.methods.insert(method.into(), until);
         }
     }
 
     /// Whether no debt is left.
-    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+    pub(super) fn is_clear(&self, now: Instant) -> bool {
         self.quiet_from.is_none_or(|quiet_from| quiet_from <= now)
     }
 
@@ -65,50 +65,50 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_method_is_suspended_ten_times_as_long_as_its_call_has_cost() {
-        let (mut suspensions, start) = (Suspensions::default(), Instant::now());
-        assert!(suspensions.is_quiet(start));
-        suspensions.charge(start, SECOND);
-        suspensions.suspend("bad");
-        assert_eq!(suspensions.remaining(start, "bad"), Some(10 * SECOND));
-        assert_eq!(suspensions.remaining(start, "good"), None);
-        assert!(!suspensions.is_quiet(start + 9 * SECOND));
-        assert_eq!(suspensions.remaining(start + 10 * SECOND, "bad"), None);
-        assert!(suspensions.is_quiet(start + 10 * SECOND));
+    fn a_method_is_quarantined_ten_times_as_long_as_its_call_has_cost() {
+        let (mut quarantine, start) = (Quarantine::default(), Instant::now());
+        assert!(quarantine.is_clear(start));
+        quarantine.add_cost(start, SECOND);
+        quarantine.isolate("bad");
+        assert_eq!(quarantine.remaining(start, "bad"), Some(10 * SECOND));
+        assert_eq!(quarantine.remaining(start, "good"), None);
+        assert!(!quarantine.is_clear(start + 9 * SECOND));
+        assert_eq!(quarantine.remaining(start + 10 * SECOND, "bad"), None);
+        assert!(quarantine.is_clear(start + 10 * SECOND));
     }
 
     #[test]
-    fn another_method_is_suspended_after_the_first_and_not_beside_it() {
-        let (mut suspensions, start) = (Suspensions::default(), Instant::now());
+    fn another_method_is_quarantined_after_the_first_and_not_beside_it() {
+        let (mut quarantine, start) = (Quarantine::default(), Instant::now());
         for (method, expected) in [("one", 10), ("two", 20), ("three", 30)] {
-            suspensions.charge(start, SECOND);
-            suspensions.suspend(method);
-            assert_eq!(suspensions.remaining(start, method), Some(expected * SECOND));
+            quarantine.add_cost(start, SECOND);
+            quarantine.isolate(method);
+            assert_eq!(quarantine.remaining(start, method), Some(expected * SECOND));
         }
-        assert_eq!(suspensions.remaining(start, "one"), Some(10 * SECOND));
+        assert_eq!(quarantine.remaining(start, "one"), Some(10 * SECOND));
     }
 
     #[test]
     fn a_cost_without_end_does_no_harm() {
-        let mut suspensions = Suspensions::default();
-        suspensions.charge(Instant::now(), Duration::MAX);
-        suspensions.charge(Instant::now(), SECOND);
+        let mut quarantine = Quarantine::default();
+        quarantine.add_cost(Instant::now(), Duration::MAX);
+        quarantine.add_cost(Instant::now(), SECOND);
     }
 
-    /// A caller who kills a worker whenever he is let: with each method that is not suspended, and once without being
+    /// A caller who kills a worker whenever he is let: with each method that is not quarantined, and once without being
     /// found out whenever there is no debt.
     #[test]
     fn whoever_kills_workers_as_often_as_he_can_gets_a_tenth_of_the_time() {
         for methods in [1_u32, 2, 7, 50] {
-            let (mut suspensions, start) = (Suspensions::default(), Instant::now());
+            let (mut quarantine, start) = (Quarantine::default(), Instant::now());
             let (end, mut now, mut lost) = (start + 100_000 * SECOND, start, Duration::ZERO);
             let (mut dice, mut largest) = (u64::from(methods), Duration::ZERO);
             let names: Vec<String> = (0..methods).map(|number| number.to_string()).collect();
             while now < end {
                 dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let cost = Duration::from_millis(100 + (dice >> 33) % 10_000);
-                let victim = names.iter().find(|name| suspensions.remaining(now, name).is_none());
-                let is_found_out = !suspensions.is_quiet(now);
+                let victim = names.iter().find(|name| quarantine.remaining(now, name).is_none());
+                let is_found_out = !quarantine.is_clear(now);
                 if victim.is_none() && is_found_out {
                     now += Duration::from_millis(100);
                     continue;
@@ -116,9 +116,9 @@ mod tests {
                 now += cost;
                 lost += cost;
                 largest = largest.max(cost);
-                suspensions.charge(now, cost);
+                quarantine.add_cost(now, cost);
                 if let Some(method) = victim.filter(|_| is_found_out) {
-                    suspensions.suspend(method);
+                    quarantine.isolate(method);
                 }
             }
             let bound = (now - start) / QUIET_PER_COST + largest * (methods + 2);

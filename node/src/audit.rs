@@ -1,12 +1,12 @@
 //! One audit: is what a host has published what its script gives?
 //!
-//! [`Verifier`] checks three things in turn: that the log's blocks are those that its signed head binds; that
+//! [`Auditor`] checks three things in turn: that the log's blocks are those that its signed head binds; that
 //! executing the calls again gives every logged outcome; and that the published archive is what the calls wrote. It
 //! needs no byte of the archive for the first two, and trusts nothing that it has not computed itself. [`Audit`] does
 //! the second and the third, on a log that may still be growing.
 
-mod audit;
-mod heads;
+mod incremental;
+mod pending_heads;
 mod remote;
 
 use std::fmt;
@@ -23,17 +23,17 @@ use libvms_protocol::entry::{Entry, FilesHead};
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
-use crate::replay::{Counts, Settings};
+use crate::replay::{AuditOptions, Counts};
 use crate::stored::{self, StoredCore};
 
-pub use audit::Audit;
+pub use incremental::Audit;
 pub use remote::verify_remote;
 
 /// An audit of the service in a data directory. The directory is only read; a host may be using it.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct Auditor {
     directory: PathBuf,
-    settings: Settings,
+    settings: AuditOptions,
 }
 
 /// What an audit has found.
@@ -234,15 +234,15 @@ pub enum VerifyError {
     },
 }
 
-impl Verifier {
+impl Auditor {
     /// An audit of the service in `directory`.
     pub fn of_directory(directory: &Path) -> Self {
-        Self { directory: directory.into(), settings: Settings::default() }
+        Self { directory: directory.into(), settings: AuditOptions::default() }
     }
 
     /// Grants other limits than the default.
     #[must_use]
-    pub fn with_settings(self, settings: Settings) -> Self {
+    pub fn with_settings(self, settings: AuditOptions) -> Self {
         Self { settings, ..self }
     }
 

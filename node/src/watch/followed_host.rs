@@ -12,8 +12,8 @@ use libvms_protocol::audit::ArchiveCore;
 
 use super::event::Event;
 use super::report::{self, State};
-use crate::replay::Settings;
-use crate::verifier::{Audit, Verdict, VerifyError};
+use crate::audit::{Audit, Verdict, VerifyError};
+use crate::replay::AuditOptions;
 
 /// How long a head of the archive may be ahead of the log before that is told, in milliseconds.
 pub const SUSPICION_DELAY_MS: u64 = 10_000;
@@ -65,7 +65,7 @@ impl Followed {
     ///
     /// # Errors
     /// Where there is no room for working files.
-    pub fn new(directory: PathBuf, log: SharedReplica, settings: Settings) -> Result<Self, VerifyError> {
+    pub fn new(directory: PathBuf, log: SharedReplica, settings: AuditOptions) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
         let told = None;
         let mut followed =

@@ -15,7 +15,7 @@
 
 mod event;
 mod evidence;
-mod follow;
+mod followed_host;
 mod proof;
 mod report;
 mod thread;
@@ -36,12 +36,12 @@ use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::replay::Settings;
+use crate::replay::AuditOptions;
 
 pub use event::Event;
 use evidence::Claims;
-pub use evidence::EvidenceJudge;
-pub use follow::{Followed, SUSPICION_DELAY_MS};
+pub use evidence::EvidenceLog;
+pub use followed_host::{Followed, SUSPICION_DELAY_MS};
 pub use report::FoundOut;
 use thread::{Thread, Wakers, Work};
 
@@ -53,7 +53,7 @@ pub type Events = mpsc::UnboundedReceiver<(PublicKey, Event)>;
 pub struct Watcher {
     directory: DataDirectory,
     network: Arc<Network>,
-    settings: Settings,
+    settings: AuditOptions,
     events: mpsc::UnboundedSender<(PublicKey, Event)>,
     followed: Vec<Thread>,
     logs: BTreeSet<PublicKey>,
@@ -81,7 +81,7 @@ impl Watcher {
     pub fn new(
         directory: &Path,
         network: Arc<Network>,
-        settings: Settings,
+        settings: AuditOptions,
     ) -> Result<(Self, Events), WatcherError> {
         Sandbox::check()?;
         let directory = DataDirectory::lock(directory)?;
@@ -107,7 +107,7 @@ impl Watcher {
         let tell = move |event| {
             let _nobody_listens = events.send((log, event));
         };
-        let place = Place {
+        let place = HostStore {
             directory: directory.clone(),
             network: self.network.clone(),
             wakers: wakers.clone(),
@@ -148,7 +148,7 @@ impl Watcher {
 }
 
 /// Where the copies of one host's cores are, how they are kept complete, and who is told what comes of it.
-struct Place {
+struct HostStore {
     directory: PathBuf,
     network: Arc<Network>,
     wakers: Wakers,
@@ -157,7 +157,7 @@ struct Place {
     held: Mutex<BTreeMap<&'static str, SharedReplica>>,
 }
 
-impl Place {
+impl HostStore {
     fn hold(&self, name: &'static str, key: PublicKey) -> Result<SharedReplica, StorageError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(replica) = held.get(name) {
@@ -173,10 +173,10 @@ impl Place {
     /// Turns what the network tells about a core into events.
     fn listen_to(&self, name: &'static str) -> mpsc::UnboundedSender<CoreEvent> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let mut judge = EvidenceJudge::new(self.directory.clone(), name);
+        let mut judge = EvidenceLog::new(self.directory.clone(), name);
         let tell = self.tell.clone();
         tokio::spawn(async move {
-            judge.recall().into_iter().for_each(&*tell);
+            judge.load().into_iter().for_each(&*tell);
             let mut claims = Claims::default();
             loop {
                 let evidence = tokio::select! {
@@ -215,7 +215,7 @@ const REPORT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Judges what was shown, as soon as the disk takes a report of it: nobody may show it again.
 async fn judge_at_last(
-    judge: &mut EvidenceJudge,
+    judge: &mut EvidenceLog,
     evidence: &Evidence,
     tell: &(dyn Fn(Event) + Send + Sync),
 ) -> Option<Event> {

@@ -13,9 +13,9 @@ use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::PublicKey;
 
 use super::event::Event;
-use super::follow::Followed;
-use crate::replay::Settings;
-use crate::verifier::VerifyError;
+use super::followed_host::Followed;
+use crate::audit::VerifyError;
+use crate::replay::AuditOptions;
 
 /// How long to wait for something new before looking anyway.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub(super) struct Work {
     /// One message whenever one of the cores has grown, or the watcher ends.
     pub(super) grown: Receiver<()>,
     pub(super) is_stopped: Arc<AtomicBool>,
-    pub(super) settings: Settings,
+    pub(super) settings: AuditOptions,
 }
 
 /// A running thread, and the tasks that wake it.

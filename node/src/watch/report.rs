@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::proof::Proof;
-use crate::verifier::{Audit, Verdict, VerifyError};
+use crate::audit::{Audit, Verdict, VerifyError};
 
 /// What a head of the archive is called that the log does not account for.
 pub(super) const ARCHIVE_LONGER: &str = "archive-longer";

@@ -7,17 +7,17 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
 use libvms_protocol::entry::{Entry, FilesHead, Init};
 
-use super::heads::{Heads, Logged};
+use super::pending_heads::{Logged, PendingHeads};
 use super::{Verdict, VerifyError};
 use crate::archive::{ArchiveError, ArchiveStore};
 use crate::execution::ExecutionError;
-use crate::replay::{Counts, Replay, Settings, Stop};
+use crate::replay::{AuditOptions, Counts, Replay, ReplayError};
 
 /// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
 #[derive(Debug)]
 pub struct Audit {
     log: PublicKey,
-    settings: Settings,
+    settings: AuditOptions,
     replay: Replay<TempCoreStore>,
     verdict: Verdict,
     /// What was seen of the published archive: the db core, the blobs core.
@@ -31,7 +31,7 @@ pub struct Audit {
 struct Seen {
     /// Blocks that were compared.
     compared: u64,
-    heads: Heads,
+    heads: PendingHeads,
 }
 
 impl Audit {
@@ -39,7 +39,7 @@ impl Audit {
     ///
     /// # Errors
     /// Where there is no room for working files, or scripts cannot be confined here: see [`Sandbox`].
-    pub fn new(log: PublicKey, settings: Settings) -> Result<Self, VerifyError> {
+    pub fn new(log: PublicKey, settings: AuditOptions) -> Result<Self, VerifyError> {
         Sandbox::check().map_err(ExecutionError::from)?;
         let replay = new_replay(log, settings)?;
         let (published, archive_head) = (Default::default(), None);
@@ -64,10 +64,12 @@ impl Audit {
         let stop = push_all(&mut self.replay, log, length, progress)?;
         self.verdict = match stop {
             None => Verdict::Agrees,
-            Some(Stop::Diverges(finding)) => self.doubt(log, finding)?,
-            Some(Stop::CannotVerify { block, why }) => Verdict::CannotVerify { block, why },
-            Some(Stop::Overdue { block, error }) => Verdict::CannotVerify { block, why: error.to_string() },
-            Some(Stop::Failed(error)) => return Err(error.into()),
+            Some(ReplayError::Diverged(finding)) => self.confirm_perturbed(log, finding)?,
+            Some(ReplayError::Unverifiable { block, why }) => Verdict::CannotVerify { block, why },
+            Some(ReplayError::TimedOut { block, error }) => {
+                Verdict::CannotVerify { block, why: error.to_string() }
+            }
+            Some(ReplayError::Execution(error)) => return Err(error.into()),
         };
         Ok(())
     }
@@ -107,7 +109,7 @@ impl Audit {
                 (None, None) => return Ok(()),
             },
         };
-        let block = author(log, self.replay.next_block(), which, index)?;
+        let block = entry_that_wrote(log, self.replay.next_block(), which, index)?;
         self.verdict = Verdict::Diverges(Finding { block, violation });
         self.archive_head = head;
         Ok(())
@@ -184,12 +186,12 @@ impl Audit {
 
     /// Executes again before anybody is accused: if our own answer is another then, we cannot tell. With the same limits: each is
     /// counted, the stack among them, and a script that catches what a limit does to it has one answer for each limit.
-    fn doubt(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
+    fn confirm_perturbed(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
         let mut replay = new_replay(self.log, self.settings)?;
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
-            Some(Stop::Diverges(same)) if same == finding => Ok(Verdict::Diverges(finding)),
-            Some(Stop::Failed(error)) => Err(error.into()),
-            Some(Stop::Overdue { block, error }) => {
+            Some(ReplayError::Diverged(same)) if same == finding => Ok(Verdict::Diverges(finding)),
+            Some(ReplayError::Execution(error)) => Err(error.into()),
+            Some(ReplayError::TimedOut { block, error }) => {
                 Ok(Verdict::CannotVerify { block, why: error.to_string() })
             }
             _ => Ok(Verdict::NotDeterministic { block: finding.block, why: finding.violation.to_string() }),
@@ -217,7 +219,7 @@ impl Seen {
     }
 }
 
-fn new_replay(log: PublicKey, settings: Settings) -> Result<Replay<TempCoreStore>, VerifyError> {
+fn new_replay(log: PublicKey, settings: AuditOptions) -> Result<Replay<TempCoreStore>, VerifyError> {
     let store =
         TempCoreStore { files: TempCore::new()?, blobs: TempCore::new()?, logged: Default::default() };
     Ok(Replay::new(log, store, settings))
@@ -228,7 +230,7 @@ fn push_all(
     log: &dyn ReadCore,
     length: u64,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Stop>, VerifyError> {
+) -> Result<Option<ReplayError>, VerifyError> {
     for block in log.blocks(replay.next_block()..length) {
         if let Err(stop) = replay.push(&block?) {
             return Ok(Some(stop));
@@ -239,7 +241,12 @@ fn push_all(
 }
 
 /// The block of the log that wrote a block of the archive; the block after the last one if none did.
-fn author(log: &dyn ReadCore, length: u64, core: ArchiveCore, index: u64) -> Result<u64, VerifyError> {
+fn entry_that_wrote(
+    log: &dyn ReadCore,
+    length: u64,
+    core: ArchiveCore,
+    index: u64,
+) -> Result<u64, VerifyError> {
     for (number, block) in (0..).zip(log.blocks(0..length)) {
         let wrote = match Entry::decode(&block?) {
             Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == 0,
