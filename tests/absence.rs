@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, free_port, program, run, text, vms};
+use crate::harness::{Host, TestService, free_port, program, run, text, vms};
 use crate::watch::{Watching, directory};
 
 /// A port of this machine on which nobody listens.
@@ -46,7 +46,7 @@ fn key_of(host: &Host) -> String {
 
 #[test]
 fn a_watcher_finds_a_host_again_that_has_ended_or_was_killed() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let (_kept, watched) = directory();
     run(async {
         let host = place.host();
@@ -72,7 +72,7 @@ fn a_watcher_finds_a_host_again_that_has_ended_or_was_killed() {
 
 #[test]
 fn a_host_whose_port_for_peers_is_taken_says_so_and_is_found() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let (_kept, watched) = directory();
     run(async {
         let host = place.host();
@@ -98,7 +98,7 @@ fn a_host_whose_port_for_peers_is_taken_says_so_and_is_found() {
 
 #[test]
 fn a_port_for_peers_that_was_chosen_is_used_and_0_takes_a_free_one() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let kept = place.host().peer_address();
     let free = format!("127.0.0.1:{}", free_port());
     assert_eq!(place.host_with(&["--peer-listen", &free]).peer_address().to_string(), free);
@@ -109,7 +109,7 @@ fn a_port_for_peers_that_was_chosen_is_used_and_0_takes_a_free_one() {
 
 #[test]
 fn a_replicator_finds_a_host_again() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let (_kept, copies) = directory();
     run(async {
         let host = place.host();
@@ -131,7 +131,7 @@ fn a_replicator_finds_a_host_again() {
 
 #[test]
 fn a_host_that_is_away_at_the_start_is_waited_for() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let ((_kept, watched), (_kept_too, copies)) = (directory(), directory());
     let port = free_port();
     run(async {
@@ -154,7 +154,7 @@ fn a_host_that_is_away_at_the_start_is_waited_for() {
 
 #[test]
 fn what_is_held_of_a_host_that_is_away_is_audited_and_served() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let ((_kept, watched), (_kept_too, copies)) = (directory(), directory());
     run(async {
         let host = place.host();
@@ -182,7 +182,7 @@ fn what_is_held_of_a_host_that_is_away_is_audited_and_served() {
 
 #[test]
 fn a_host_that_is_away_keeps_nobody_from_the_others() {
-    let (place, other) = (Place::of_example("counter.js"), Place::of_example("counter.js"));
+    let (place, other) = (TestService::of_example("counter.js"), TestService::of_example("counter.js"));
     let (_kept, watched) = directory();
     run(async {
         let (host, other) = (place.host(), other.host());
@@ -202,7 +202,7 @@ fn a_host_that_is_away_keeps_nobody_from_the_others() {
 
 #[test]
 fn a_service_that_is_deployed_anew_is_followed_beside_the_old_one() {
-    let (place, anew) = (Place::of_example("counter.js"), Place::of_example("counter.js"));
+    let (place, anew) = (TestService::of_example("counter.js"), TestService::of_example("counter.js"));
     let (_kept, watched) = directory();
     run(async {
         let host = place.host();
@@ -224,7 +224,7 @@ fn a_service_that_is_deployed_anew_is_followed_beside_the_old_one() {
 
 #[test]
 fn whoever_answers_as_no_service_is_waited_for() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let (_kept, watched) = directory();
     run(async {
         // A service at another path, and a program that hangs up on everybody.
@@ -260,7 +260,7 @@ fn what_can_be_no_target_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_peer_whose_name_is_unknown_keeps_nobody_from_the_others() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let (_kept, watched) = directory();
     run(async {
         let host = place.host();

@@ -138,7 +138,7 @@ fn convicted(unlogged: &[&str], class: &str) {
 }
 
 /// Entries that a real host of the same log adds: two calls that write, one after the other.
-fn honest_continuation(place: &crate::harness::Place) -> Vec<Vec<u8>> {
+fn honest_continuation(place: &crate::harness::TestService) -> Vec<Vec<u8>> {
     let copied = tempfile::tempdir().expect("a directory");
     crate::violations::copy(&place.data(), copied.path());
     run(async {

@@ -10,7 +10,7 @@ use libvms_protocol::entry::{Entry, Limits, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Place, confine, run, text, vms};
+use crate::harness::{TestService, confine, run, text, vms};
 
 /// Results and errors that JavaScript's own text says otherwise than the log can.
 const TRICKS: &str = r"
@@ -78,7 +78,7 @@ fn answered(answer: &str) -> (Json, String) {
 
 #[test]
 fn every_answer_is_what_the_log_holds() {
-    let place = Place::new(TRICKS);
+    let place = TestService::new(TRICKS);
     let mut answers = vec![];
     run(async {
         let host = place.host();
@@ -150,7 +150,7 @@ fn the_rust_api_answers_what_the_log_holds() {
 
 #[test]
 fn what_was_acknowledged_is_in_the_archive_that_readers_open() {
-    let place = Place::new(TRICKS);
+    let place = TestService::new(TRICKS);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -184,7 +184,7 @@ fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
 
 #[test]
 fn a_killed_host_has_in_its_archive_what_it_acknowledged() {
-    let place = Place::new(TRICKS);
+    let place = TestService::new(TRICKS);
     for round in 0..5 {
         run(async {
             let host = place.host();

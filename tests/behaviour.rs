@@ -3,11 +3,11 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Host, Place, example, program, run};
+use crate::harness::{Client, Host, TestService, example, program, run};
 
 #[test]
 fn the_handshake_lists_functions_only_and_hides_init() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.init = () => {}; exports.a = () => 1; exports.b = async () => 2; exports.c = 'text'; exports.d = {}",
     );
     run(async {
@@ -27,7 +27,7 @@ fn the_handshake_lists_functions_only_and_hides_init() {
 
 #[test]
 fn calls_never_interleave_even_when_they_await_timers() {
-    let place = Place::new(
+    let place = TestService::new(
         "let inside = 0, most = 0
         exports.enter = async () => {
             most = Math.max(most, ++inside)
@@ -50,7 +50,7 @@ fn calls_never_interleave_even_when_they_await_timers() {
 
 #[test]
 fn the_user_of_the_url_is_the_caller() {
-    let place = Place::new("exports.who = () => System.caller.id");
+    let place = TestService::new("exports.who = () => System.caller.id");
     run(async {
         let host = place.host();
         assert_eq!(host.client().await.call("who", json!([])).await, json!(null));
@@ -65,7 +65,7 @@ fn the_user_of_the_url_is_the_caller() {
 
 #[test]
 fn missing_arguments_take_their_defaults() {
-    let place = Place::new("exports.f = (a = 1, b = 'two', ...rest) => [a, b, rest]");
+    let place = TestService::new("exports.f = (a = 1, b = 'two', ...rest) => [a, b, rest]");
     run(async {
         let client = place.host();
         let client = client.client().await;
@@ -78,7 +78,7 @@ fn missing_arguments_take_their_defaults() {
 
 #[test]
 fn sync_and_async_methods_answer_alike() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.now = () => ({ a: [1, 'x', null, true] }); exports.later = async () => ({ a: [1, 'x', null, true] })
         exports.nothing = () => {}; exports.laterNothing = async () => {}",
     );
@@ -114,7 +114,7 @@ fn one_server_carries_several_services() {
 
 #[test]
 fn a_counter_in_memory_goes_on_after_a_restart() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     for expected in 1..4 {
         run(async {
             let host = place.host();
@@ -127,7 +127,7 @@ fn a_counter_in_memory_goes_on_after_a_restart() {
 
 #[test]
 fn a_script_with_init_verifies() {
-    let place = Place::of_example("persisted-counter.js");
+    let place = TestService::of_example("persisted-counter.js");
     run(async {
         let host = place.host();
         assert_eq!(host.client().await.call("increment", json!([])).await, json!(1));
@@ -142,7 +142,7 @@ fn a_script_with_init_verifies() {
 
 #[test]
 fn what_a_script_throws_is_logged_faithfully() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.error = () => { throw new Error('m') }; exports.text = () => { throw 'text' }
         exports.nothing = () => { throw null }; exports.later = async () => { throw new RangeError('far') }
         exports.own = () => { throw Object.assign(new Error('x'), { name: 'Mine' }) }",
@@ -170,7 +170,7 @@ fn what_a_script_throws_is_logged_faithfully() {
 
 #[test]
 fn time_and_chance_verify() {
-    let place = Place::new(
+    let place = TestService::new(
         "const loaded = [Date.now(), Math.random()]
         exports.get = () => [loaded, Date.now(), new Date().toISOString(), Math.random(), Math.random()]",
     );
@@ -193,7 +193,7 @@ fn time_and_chance_verify() {
 
 #[test]
 fn a_call_that_throws_keeps_none_of_its_files() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.good = () => System.files.writeFile('/a', 'kept')
         exports.bad = async () => { await System.files.writeFile('/a', 'lost'); await System.files.writeFile('/b', 'lost'); throw new Error('no') }
         exports.read = async () => [await System.files.readFile('/a'), await System.files.readdir('/')]",
@@ -211,7 +211,7 @@ fn a_call_that_throws_keeps_none_of_its_files() {
 
 #[test]
 fn a_thousand_calls_wait_and_the_next_is_refused() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.slow = () => { for (let i = 0; i < 15e5; i++); return 'slow' }; exports.quick = () => 'quick'",
     );
     run(async {
@@ -247,7 +247,7 @@ fn a_thousand_calls_wait_and_the_next_is_refused() {
 
 #[test]
 fn arguments_may_be_passed_by_name() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.add = (a, b = 10, /* the last */ c = 100) => a + b + c
         exports.method = { async twice(of) { return of * 2 } }.twice
         exports.seen = function (first, second) { return [first === undefined, second, arguments.length] }
@@ -290,7 +290,7 @@ fn arguments_may_be_passed_by_name() {
 
 #[test]
 fn a_method_of_the_script_lists_methods_its_own_way() {
-    let place = Place::new("exports.__listMethods = () => 'mine'");
+    let place = TestService::new("exports.__listMethods = () => 'mine'");
     run(async {
         let host = place.host();
         assert_eq!(host.client().await.call("__listMethods", json!([])).await, json!("mine"));
@@ -303,7 +303,7 @@ fn thousands_of_pipelined_answers_keep_their_order() {
     use tokio_tungstenite::tungstenite::Message;
 
     const COUNT: usize = 3_000;
-    let place = Place::new(
+    let place = TestService::new(
         "let calls = 0; exports.count = () => ++calls; exports.fail = () => { throw new Error('no') }",
     );
     run(async {

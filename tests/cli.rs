@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, Process, VMS, example, program, run, signal, text, vms};
+use crate::harness::{Host, Process, TestService, VMS, example, program, run, signal, text, vms};
 
 /// Arguments of a command, its exit code, and what stdout and stderr must hold.
 fn ends(arguments: &[&str], code: i32, stdout: &str, stderr: &str) {
@@ -65,7 +65,7 @@ fn exit_codes_tell_apart_what_happened() {
 #[test]
 fn calls_print_json_and_fail_with_one() {
     let place =
-        Place::new("exports.f = (...args) => args; exports.g = () => { throw new RangeError('far') }");
+        TestService::new("exports.f = (...args) => args; exports.g = () => { throw new RangeError('far') }");
     let host = place.host();
     let url = host.url();
     ends(
@@ -83,7 +83,7 @@ fn calls_print_json_and_fail_with_one() {
 
 #[test]
 fn a_broken_script_leaves_nothing_behind_and_says_where_it_breaks() {
-    let place = Place::new("let a = 1\nthrow new TypeError('here')");
+    let place = TestService::new("let a = 1\nthrow new TypeError('here')");
     let stderr = refused(&place);
     assert!(stderr.contains("TypeError: here") && stderr.contains("script.js:2:"), "{stderr}");
     for (script, why) in [
@@ -99,7 +99,7 @@ fn a_broken_script_leaves_nothing_behind_and_says_where_it_breaks() {
 }
 
 /// What a host says that does not start.
-fn refused(place: &Place) -> String {
+fn refused(place: &TestService) -> String {
     let mut command = program();
     match Host::try_start(command.arg("host").arg(place.script()).arg("--dir").arg(place.data())) {
         Ok(_) => panic!("the host has started"),
@@ -109,7 +109,7 @@ fn refused(place: &Place) -> String {
 
 #[test]
 fn a_changed_script_is_another_service() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     assert!(place.host().terminate().success());
     fs::write(place.script(), "exports.f = () => 2").expect("writable");
     assert!(refused(&place).contains("not the script that was deployed"));
@@ -118,7 +118,7 @@ fn a_changed_script_is_another_service() {
 
 #[test]
 fn a_directory_alone_goes_on_with_its_service() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     run(async {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;
@@ -130,7 +130,8 @@ fn a_directory_alone_goes_on_with_its_service() {
 
 #[test]
 fn the_log_is_shown_for_people_and_for_programs() {
-    let place = Place::new("exports.f = (x) => x; exports.g = () => { throw new Error('no\\u001b[31m') }");
+    let place =
+        TestService::new("exports.f = (x) => x; exports.g = () => { throw new Error('no\\u001b[31m') }");
     run(async {
         let host = place.host();
         let client = host.client_of("bob\u{1b}").await;
@@ -151,7 +152,7 @@ fn the_log_is_shown_for_people_and_for_programs() {
 
 #[test]
 fn files_are_listed_printed_and_exported_at_any_version() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -181,7 +182,7 @@ fn files_are_listed_printed_and_exported_at_any_version() {
 
 #[test]
 fn the_host_never_logs_what_callers_say() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.f = (secret) => secret + '-result'; exports.g = () => { throw new Error('error-text') }",
     );
     let mut command = program();
@@ -214,7 +215,7 @@ fn the_host_never_logs_what_callers_say() {
 
 #[test]
 fn a_full_disk_stops_the_host_and_loses_nothing() {
-    let place = Place::new("let n = 0; exports.f = (text) => ++n");
+    let place = TestService::new("let n = 0; exports.f = (text) => ++n");
     // Files of this process may grow to 256 KiB; beyond that, writing fails as on a full disk.
     let limited = format!("trap '' XFSZ; ulimit -f 512; exec {VMS} \"$@\"");
     let acknowledged = run(async {
@@ -246,7 +247,7 @@ fn a_full_disk_stops_the_host_and_loses_nothing() {
 
 #[test]
 fn a_directory_that_cannot_be_written_is_named_and_can_still_be_audited() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     assert!(place.host().terminate().success());
     // Root may write anywhere: a file in the way of the lock stops it as well.
     let lock = place.data().join("lock");
@@ -258,7 +259,7 @@ fn a_directory_that_cannot_be_written_is_named_and_can_still_be_audited() {
 
 #[test]
 fn a_damaged_log_is_nobodys_deviation() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     run(async {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;
@@ -276,7 +277,7 @@ fn a_damaged_log_is_nobodys_deviation() {
 
 #[test]
 fn logs_and_files_are_shown_by_url_and_by_key() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -333,7 +334,7 @@ fn keys_are_made_once_and_kept_to_their_owner() {
 #[test]
 fn the_repl_reads_calls_from_a_pipe() {
     use std::io::Write;
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let host = place.host();
     let home = tempfile::tempdir().expect("a temporary directory");
     let mut command = program();

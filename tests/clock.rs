@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Client, Place, program, run};
+use crate::harness::{Client, TestService, program, run};
 
 const SHIM: &str = r#"
 #define _GNU_SOURCE
@@ -95,7 +95,7 @@ impl Clock {
         self.shift_by(seconds - real_now());
     }
 
-    fn host(&self, place: &Place) -> ShiftedHost {
+    fn host(&self, place: &TestService) -> ShiftedHost {
         let mut process = program()
             .arg("host")
             .arg(place.script())
@@ -178,7 +178,7 @@ impl Drop for ShiftedHost {
 
 #[test]
 fn a_clock_before_1970_serves_as_any_other() {
-    let (place, clock) = (Place::new(SCRIPT), Clock::new());
+    let (place, clock) = (TestService::new(SCRIPT), Clock::new());
     clock.set(-86_400 * 365);
     let mut host = clock.host(&place);
     let said = host.says("before 1970");
@@ -205,7 +205,7 @@ fn clocks_at_their_ends_serve_as_any_other() {
         (9_007_199_254_800, Some(8_640_000_000_000_000), "Fri, 31 Dec 9999 23:59:59 GMT"),
         (1 << 53, Some(8_640_000_000_000_000), "Fri, 31 Dec 9999 23:59:59 GMT"),
     ] {
-        let (place, clock) = (Place::new(SCRIPT), Clock::new());
+        let (place, clock) = (TestService::new(SCRIPT), Clock::new());
         clock.set(seconds);
         let host = clock.host(&place);
         run(async {
@@ -222,7 +222,7 @@ fn clocks_at_their_ends_serve_as_any_other() {
 
 #[test]
 fn an_operator_is_told_that_time_stands_still() {
-    let (place, clock) = (Place::new(SCRIPT), Clock::new());
+    let (place, clock) = (TestService::new(SCRIPT), Clock::new());
     // 2090; then it is set right, and the host starts again.
     clock.set(3_800_000_000);
     let host = clock.host(&place);

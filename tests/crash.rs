@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Host, Place, processor_time, run, variable};
+use crate::harness::{Host, TestService, processor_time, run, variable};
 
 const SCRIPT: &str = "let calls = 0
 exports.add = async (id) => {
@@ -28,7 +28,7 @@ type Acknowledged = Arc<Mutex<BTreeMap<String, u64>>>;
 fn a_host_that_is_killed_loses_nothing_that_it_acknowledged() {
     let crashes = variable("VMS_CRASHES", 20);
     let mut dice = variable("VMS_SEED", 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     let acknowledged = Acknowledged::default();
     for crash in 0..crashes {
         run(load_and_kill(&place, &acknowledged, crash, draw(&mut dice)));
@@ -48,7 +48,7 @@ fn a_host_that_is_killed_loses_nothing_that_it_acknowledged() {
 }
 
 /// Eight clients call at once; after a random time, from the moment of start on, the host is killed.
-async fn load_and_kill(place: &Place, acknowledged: &Acknowledged, crash: u64, draw: u64) {
+async fn load_and_kill(place: &TestService, acknowledged: &Acknowledged, crash: u64, draw: u64) {
     let host = place.host();
     let url = host.url().to_owned();
     let mut clients = tokio::task::JoinSet::new();
@@ -72,7 +72,7 @@ async fn call_until_killed(url: String, name: String, acknowledged: Acknowledged
 }
 
 /// Every acknowledged call is in the log once, in the place that its result says, and the log verifies.
-fn check(place: &Place, acknowledged: &Acknowledged, crash: u64) {
+fn check(place: &TestService, acknowledged: &Acknowledged, crash: u64) {
     let mut logged: BTreeMap<String, u64> = BTreeMap::new();
     for entry in place.log().iter().filter(|entry| entry["methodName"] == "add") {
         let id = entry["args"][0].as_str().expect("an id").to_owned();
@@ -89,7 +89,7 @@ fn check(place: &Place, acknowledged: &Acknowledged, crash: u64) {
 #[test]
 fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
     for signal in ["TERM", "INT"] {
-        let place = Place::new(
+        let place = TestService::new(
             "let started = 0; exports.slow = () => { started++; for (let i = 0; i < 15e5; i++); return started }",
         );
         run(async {
@@ -113,7 +113,7 @@ fn a_call_in_hand_is_finished_when_the_host_is_asked_to_stop() {
 #[test]
 fn whoever_will_not_wait_for_a_call_ends_the_host_with_a_second_signal() {
     // Of all that is slow, few things take long for little fuel: so nothing else ends this call soon.
-    let place = Place::new(
+    let place = TestService::new(
         "let chain = null
         exports.grow = () => { for (let i = 0; i < 3000; i++) chain = { __proto__: chain, i }; return 1 }
         exports.hang = () => { for (;;) chain.absent }",
@@ -144,7 +144,7 @@ fn whoever_will_not_wait_for_a_call_ends_the_host_with_a_second_signal() {
 
 #[test]
 fn a_second_host_cannot_take_a_directory_in_use() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let host = place.host();
     let mut command = crate::harness::program();
     let second = Host::try_start(command.arg("host").arg(place.script()).arg("--dir").arg(place.data()));

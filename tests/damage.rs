@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, program, run, text, verify, vms};
+use crate::harness::{Host, TestService, program, run, text, verify, vms};
 use crate::tamper::rewrite;
 use crate::violations::copy;
 
@@ -16,13 +16,13 @@ exports.inc = (by = 1) => n += by
 exports.save = async (text) => { await System.files.writeFile('/f', text + n); return n }";
 
 /// Calls after which the host was killed: the last ones give nothing that a replay could tell apart from others.
-fn killed(calls: u64) -> Place {
+fn killed(calls: u64) -> TestService {
     killed_after(calls, |call| call % 3)
 }
 
 /// Calls of the kind that `kind` gives for each: 0 counts, 1 writes a file, 2 only changes the heap.
-fn killed_after(calls: u64, kind: fn(u64) -> u64) -> Place {
-    let place = Place::new(SCRIPT);
+fn killed_after(calls: u64, kind: fn(u64) -> u64) -> TestService {
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -38,7 +38,7 @@ fn killed_after(calls: u64, kind: fn(u64) -> u64) -> Place {
     place
 }
 
-fn copied(place: &Place) -> tempfile::TempDir {
+fn copied(place: &TestService) -> tempfile::TempDir {
     let to = tempfile::tempdir().expect("a directory");
     copy(&place.data(), to.path());
     to
@@ -149,7 +149,7 @@ fn half_of_a_write_that_nobody_was_told_of_is_given_up() {
 
 #[test]
 fn a_deployment_that_the_oplog_lost_is_taken_back_in() {
-    let place = Place::new("exports.init = () => {}; exports.f = () => 1");
+    let place = TestService::new("exports.init = () => {}; exports.f = () => 1");
     run(async { place.host().kill() });
     change(&place.data().join("log/oplog"), |bytes| bytes.truncate(bytes.len() - 1));
     assert_eq!(start(&place.data()), Ok(2));
@@ -237,7 +237,7 @@ fn a_slip_of_an_operator_accuses_nobody() {
         change(&data.join("log/oplog"), |bytes| bytes.truncate(bytes.len() - 1))
     });
     slip("an empty directory", |data| std::fs::remove_dir_all(data).expect("removed"));
-    let alone = Place::new(SCRIPT);
+    let alone = TestService::new(SCRIPT);
     run(async { assert!(alone.host().terminate().success()) });
     ["files", "blobs"]
         .iter()
@@ -249,7 +249,7 @@ fn a_slip_of_an_operator_accuses_nobody() {
 
 #[test]
 fn what_cannot_be_used_and_what_cannot_be_reached_have_their_codes() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
     let nobody = format!("ws://{port}/");
     let key = "ab".repeat(32);

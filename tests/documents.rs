@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::{Place, program, run, text, vms};
+use crate::harness::{TestService, program, run, text, vms};
 use crate::watch::{Watching, directory};
 
 /// An event that the sources can word, and that no command prints: a log that a target names is told as `following` or
@@ -254,7 +254,7 @@ fn found(directory: &Path) -> BTreeSet<String> {
 
 #[test]
 fn the_page_has_every_file_of_hosts_watchers_and_replicators() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let (_kept, watched) = directory();
     let replicated = watched.with_file_name("replicated");
     run(async {

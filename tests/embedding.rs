@@ -14,7 +14,7 @@ use libvms::watch::Watcher;
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Place, Process, run, text};
+use crate::harness::{Process, TestService, run, text};
 
 /// What the process of a test is told.
 const DIRECTORY: &str = "VMS_TEST_DIRECTORY";
@@ -29,8 +29,8 @@ fn alone(test: &str, directory: &Path) {
 }
 
 /// A place with a service in `data`, and nothing in `new`.
-fn deployed() -> Place {
-    let place = Place::of_example("counter.js");
+fn deployed() -> TestService {
+    let place = TestService::of_example("counter.js");
     run(async {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;

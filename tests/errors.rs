@@ -6,7 +6,7 @@ use std::path::Path;
 use libvms::rpc::{ClientError, RpcError};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Host, Place, program, run, text, vms};
+use crate::harness::{Client, Host, TestService, program, run, text, vms};
 
 const CODED: &str = "exports.coded = (code, data) => { throw Object.assign(new RangeError('m'), { code, data }) }
     exports.plain = () => { throw new Error('m') }
@@ -22,7 +22,7 @@ async fn error(client: &Client, method: &str, args: Value) -> RpcError {
 
 #[test]
 fn an_errors_code_and_data_reach_caller_and_log() {
-    let place = Place::new(CODED);
+    let place = TestService::new(CODED);
     let details = json!({ "field": "age", "of": [1, null, 0.5] });
     let cases = [
         (json!([42, details]), 42, Some(details.clone()), json!({ "code": 42, "details": details })),
@@ -84,7 +84,7 @@ exports.forged = () => { const error = new Error('a\\nWARN script: b'); error.st
 
 #[test]
 fn the_operator_is_told_where_a_call_threw_and_callers_are_not() {
-    let place = Place::new(THROWING);
+    let place = TestService::new(THROWING);
     let script = place.script().display().to_string();
     let stderr = run(async {
         let host = place.host();
@@ -117,7 +117,7 @@ fn the_operator_is_told_where_a_call_threw_and_callers_are_not() {
 
 #[test]
 fn callers_are_told_the_stack_where_the_host_shows_it() {
-    let place = Place::new(THROWING);
+    let place = TestService::new(THROWING);
     let script = place.script().display().to_string();
     run(async {
         let host = place.host_with(&["--show-stacks"]);
@@ -140,7 +140,7 @@ fn callers_are_told_the_stack_where_the_host_shows_it() {
 
 #[test]
 fn what_a_script_sees_of_its_stack_names_no_file_of_the_host() {
-    let place = Place::new("exports.f = () => new Error('x').stack");
+    let place = TestService::new("exports.f = () => new Error('x').stack");
     let stack = run(async { place.host().client().await.call("f", json!([])).await });
     let stack = stack.as_str().expect("a text").to_owned();
     assert!(
@@ -155,7 +155,7 @@ exports.f = () => { console.log('said'); console.error('failed', { a: 1 }); cons
 
 #[test]
 fn a_script_is_heard_once_and_as_loud_as_it_speaks() {
-    let place = Place::new(TALKING);
+    let place = TestService::new(TALKING);
     let call = |options: &[&str]| {
         run(async {
             let host = place.host_with(options);
@@ -192,7 +192,7 @@ fn a_script_is_heard_once_and_as_loud_as_it_speaks() {
 
 #[test]
 fn callers_cannot_flood_the_operator() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.f = (n) => { throw new Error('x'.repeat(n)) }
         exports.g = () => { for (let n = 0; n < 2000; n++) console.error('y'.repeat(20)) }",
     );
@@ -214,7 +214,7 @@ fn callers_cannot_flood_the_operator() {
 
 #[test]
 fn callers_are_answered_though_nobody_reads_stderr() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.loud = () => { for (let n = 0; n < 99; n++) console.error('y'.repeat(990)) }
         exports.f = () => { throw new Error('x') }
         exports.one = () => 1",
@@ -247,7 +247,7 @@ fn refused(script: &Path, data: &Path) -> (String, Value) {
 
 #[test]
 fn a_deployment_that_fails_says_where() {
-    let place = Place::new("");
+    let place = TestService::new("");
     let script = place.script().display().to_string();
     for (code, why, frame) in [
         (
@@ -294,7 +294,7 @@ exports.told = () => { try { f() } catch (error) { return error.stack.split('\\n
 
 #[test]
 fn an_endless_recursion_and_a_full_heap_have_a_place_and_name_their_limit() {
-    let place = Place::new(ENDLESS);
+    let place = TestService::new(ENDLESS);
     let script = place.script().display().to_string();
     let stderr = run(async {
         let host = place.host_with(&["--memory", "32000000"]);

@@ -8,7 +8,7 @@ use libvms_protocol::entry::{Entry, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::json;
 
-use crate::harness::{Place, Process, example, run, text, verify};
+use crate::harness::{Process, TestService, example, run, text, verify};
 use crate::interop::packages;
 use crate::tamper::rewrite;
 
@@ -72,7 +72,7 @@ fn a_rust_program_can_audit_a_log_in_a_storage_of_its_own() {
 
 #[test]
 fn a_rust_program_can_call_a_service() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let host = place.host();
     let said = printed(program("call").arg(host.url()));
     let expected =
@@ -85,7 +85,7 @@ fn a_rust_program_can_call_a_service() {
 
 #[test]
 fn a_rust_program_can_verify_a_log() {
-    let place = Place::of_example("persisted-counter.js");
+    let place = TestService::of_example("persisted-counter.js");
     run(async {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;
@@ -107,7 +107,7 @@ fn a_rust_program_can_verify_a_log() {
 
 #[test]
 fn a_rust_program_can_watch_a_host() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let directory = tempfile::tempdir().expect("a directory");
     run(async {
         let host = place.host();
@@ -122,7 +122,7 @@ fn a_rust_program_can_watch_a_host() {
 
 #[test]
 fn a_rust_program_can_keep_copies() {
-    let place = Place::of_example("persisted-counter.js");
+    let place = TestService::of_example("persisted-counter.js");
     let directory = tempfile::tempdir().expect("a directory");
     run(async {
         let host = place.host();
@@ -142,7 +142,7 @@ fn a_rust_program_can_keep_copies() {
 
 #[test]
 fn a_javascript_program_can_read_the_files() {
-    let place = Place::of_example("persisted-counter.js");
+    let place = TestService::of_example("persisted-counter.js");
     run(async {
         let host = place.host();
         host.client().await.call("increment", json!([])).await;

@@ -8,14 +8,14 @@ use libvms_hypercore::bee::{Batch, Cache, Header};
 use libvms_hypercore::drive::{BlobId, FileEntry};
 use serde_json::{Value, json};
 
-use crate::harness::{Place, VMS, run, text, vms};
+use crate::harness::{TestService, VMS, run, text, vms};
 use crate::tamper::rewrite;
 
 const SCRIPT: &str = "exports.write = (path, content) => System.files.writeFile(path, content)";
 
 /// A host's directory with these files.
-fn written(names: &[&str]) -> Place {
-    let place = Place::new(SCRIPT);
+fn written(names: &[&str]) -> TestService {
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -27,7 +27,7 @@ fn written(names: &[&str]) -> Place {
     place
 }
 
-fn export(place: &Place, more: &[&str]) -> (Output, std::path::PathBuf) {
+fn export(place: &TestService, more: &[&str]) -> (Output, std::path::PathBuf) {
     let to = place.data().with_file_name("exported");
     let (data, to_text) = (place.data().display().to_string(), to.display().to_string());
     (vms([&["files", "export", &data, &to_text], more].concat()), to)
@@ -93,7 +93,7 @@ fn names_that_a_disk_cannot_hold_keep_back_no_others() {
 }
 
 /// Puts into an archive what no script can write.
-fn smuggle(place: &Place, entries: &[(&str, FileEntry)]) {
+fn smuggle(place: &TestService, entries: &[(&str, FileEntry)]) {
     // It stands in an empty core only.
     let header = Header::of_drive(&[0; 32]);
     rewrite(&place.data().join("files"), |blocks| {
@@ -186,7 +186,7 @@ fn contents_that_a_copy_does_not_have_are_named() {
 
 #[test]
 fn a_full_disk_leaves_no_half_of_a_file() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Place, run};
+use crate::harness::{TestService, run};
 
 const SCRIPT: &str = "exports.init = async () => {
       for (const name of ['b', 'a', 'c', 'd/x', 'd/y', 'é']) await System.files.writeFile('/f/' + name, name)
@@ -18,7 +18,7 @@ const SCRIPT: &str = "exports.init = async () => {
 
 #[test]
 fn a_part_of_a_folder_is_read() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -64,7 +64,7 @@ fn a_part_of_a_folder_is_read() {
 
 #[test]
 fn passing_many_names_by_is_paid_for() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.init = async () => { for (let n = 0; n < 3000; n++) await System.files.writeFile('/' + n, '') }
         exports.some = async (times, options) => { for (; times > 0; times--) await System.files.readdir('/', options) }",
     );
@@ -82,7 +82,7 @@ fn passing_many_names_by_is_paid_for() {
 
 #[test]
 fn options_that_a_call_does_not_have_are_refused() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     let cases = [
         ("getInfo", json!([{ "x": 1 }]), "getInfo: there is no option \"x\"; it has none"),
         ("stat", json!(["/f", { "recursive": true }]), "stat: there is no option \"recursive\"; it has none"),
@@ -132,7 +132,7 @@ fn options_that_a_call_does_not_have_are_refused() {
 
 #[test]
 fn a_wrong_type_is_said_with_its_argument() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     let cases = [
         ("readFile()", "readFile: path must be a text, not undefined"),
         ("readFile(5)", "readFile: path must be a text, not the number 5"),

@@ -149,7 +149,7 @@ fn a_watcher_that_found_nothing_ends_with_0() {
 
 #[test]
 fn people_hear_of_changes_at_once_and_of_batches_only_if_they_want_to() {
-    let place = crate::harness::Place::of_example("counter.js");
+    let place = crate::harness::TestService::of_example("counter.js");
     let ((_kept, quiet), (_kept_too, verbose)) = (directory(), directory());
     run(async {
         let host = place.host();

@@ -5,7 +5,7 @@ use std::path::Path;
 use libvms_protocol::entry::{CallEntry, Entry, Format, Init, Limits, Outcome};
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, program, run, verify, vms};
+use crate::harness::{Host, TestService, program, run, verify, vms};
 use crate::tamper::rewrite;
 use crate::violations::copy;
 
@@ -26,7 +26,7 @@ fn log(directory: &Path) -> Vec<Value> {
 
 #[test]
 fn a_new_log_pins_loading_fuel_and_says_where_calls_began() {
-    let place = Place::new(CODE);
+    let place = TestService::new(CODE);
     run(async {
         let host = place.host_with(&["--fuel", "77"]);
         let client = host.client().await;
@@ -68,7 +68,7 @@ fn a_log_of_the_first_format_is_continued_as_one() {
 
 /// What an audit says of a log whose blocks were changed by its host.
 fn verdict_of(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Value {
-    let place = Place::new(CODE);
+    let place = TestService::new(CODE);
     run(async {
         let host = place.host();
         host.client().await.call("save", ["a"]).await;

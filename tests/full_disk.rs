@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::{Place, VMS, program, run, text, variable};
+use crate::harness::{TestService, VMS, program, run, text, variable};
 use crate::watch::{Watching, directory};
 
 /// Mounts a small disk at `$0` for the program that follows, and for nobody else.
@@ -64,7 +64,7 @@ fn fill(disk: &Path) -> PathBuf {
 }
 
 fn through_a_full_disk(command: &str, fill_first: bool) {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let (_kept, disk) = directory();
     let Some(mut program) = on_small_disk(&disk) else { return };
     run(async {

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::cheater::{self, Shown};
-use crate::harness::{Host, Place, program, run};
+use crate::harness::{Host, TestService, program, run};
 use crate::tamper::rewrite;
 use crate::violations::{copy, cut};
 use crate::watch::{LOCAL, Watching, directory};
@@ -22,14 +22,14 @@ async fn increment(host: &Host, times: u64) {
     }
 }
 
-fn command(place: &Place, more: &[&str]) -> Command {
+fn command(place: &TestService, more: &[&str]) -> Command {
     let mut command = program();
     command.arg("host").arg(place.script()).arg("--dir").arg(place.data()).args(more);
     command
 }
 
 /// Starts a host that must refuse to; gives what it says.
-fn refuses(place: &Place, port: u16, more: &[&str]) -> String {
+fn refuses(place: &TestService, port: u16, more: &[&str]) -> String {
     let start = Instant::now();
     let refused = Host::try_start_at(&mut command(place, more), port).err().expect("it refuses");
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
@@ -37,13 +37,13 @@ fn refuses(place: &Place, port: u16, more: &[&str]) -> String {
     refused
 }
 
-fn length(place: &Place) -> u64 {
+fn length(place: &TestService) -> u64 {
     Core::open_read_only(&place.data().join("log")).expect("a log").length()
 }
 
 /// A host that has served some calls, and a backup of its directory from before the last ones.
-fn backed_up() -> (Place, tempfile::TempDir, PathBuf) {
-    let place = Place::of_example("counter.js");
+fn backed_up() -> (TestService, tempfile::TempDir, PathBuf) {
+    let place = TestService::of_example("counter.js");
     let backup = tempfile::tempdir().expect("a temporary directory");
     let path = backup.path().join("backup");
     run(async {
@@ -58,7 +58,7 @@ fn backed_up() -> (Place, tempfile::TempDir, PathBuf) {
     (place, backup, path)
 }
 
-fn restore(place: &Place, backup: &Path) {
+fn restore(place: &TestService, backup: &Path) {
     std::fs::remove_dir_all(place.data()).expect("ours");
     copy(backup, &place.data());
 }
@@ -99,7 +99,7 @@ fn a_restored_backup_is_not_continued_while_a_peer_has_more() {
 
 #[test]
 fn a_restored_backup_is_not_continued_while_a_watcher_has_more() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let ((_kept, watched), (kept, _)) = (directory(), directory());
     let backup = kept.path().join("backup");
     run(async {
@@ -166,7 +166,7 @@ fn a_peer_that_comes_later_ends_a_host_before_it_signs_more() {
 
 #[test]
 fn an_archive_that_is_longer_elsewhere_is_enough() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let theirs = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = place.host();

@@ -74,11 +74,11 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// A temporary place with a script and its data directory.
-pub(crate) struct Place {
+pub(crate) struct TestService {
     directory: TempDir,
 }
 
-impl Place {
+impl TestService {
     pub(crate) fn new(script: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(directory.path().join("script.js"), script).expect("a writable directory");

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::harness::{Client, Place, run};
+use crate::harness::{Client, TestService, run};
 
 /// A script with a hostile method, and one that must go on working.
-fn with(method: &str) -> Place {
-    Place::new(&format!("let calls = 0; exports.count = () => ++calls; exports.attack = {method}"))
+fn with(method: &str) -> TestService {
+    TestService::new(&format!("let calls = 0; exports.count = () => ++calls; exports.attack = {method}"))
 }
 
 /// Calls the hostile method three times, with honest calls of others around it; then audits.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::harness::{Host, Place, memory, run, variable};
+use crate::harness::{Host, TestService, memory, run, variable};
 
 const SCRIPT: &str = "let calls = 0
 exports.count = () => ++calls
@@ -92,7 +92,7 @@ fn peak(host: &Host, before: u64) -> u64 {
 
 #[test]
 fn half_sent_bodies_are_bounded_and_given_back() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let to = address(&host);
@@ -125,7 +125,7 @@ fn half_sent_bodies_are_bounded_and_given_back() {
 
 #[test]
 fn half_sent_messages_are_bounded_and_given_back() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let to = address(&host);
@@ -186,7 +186,7 @@ async fn ask_for_much(from: &str, to: SocketAddr) -> Option<TcpStream> {
 
 #[test]
 fn answers_that_nobody_reads_are_bounded() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let to = address(&host);
@@ -203,7 +203,7 @@ fn answers_that_nobody_reads_are_bounded() {
 
 #[test]
 fn many_who_read_no_answers_are_bounded() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let to = address(&host);
@@ -228,7 +228,7 @@ fn many_who_read_no_answers_are_bounded() {
 
 #[test]
 fn silent_connections_keep_nobody_out() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let to = address(&host);

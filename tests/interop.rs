@@ -17,7 +17,7 @@ use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::Node;
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, Process, example, program, run, text, vms};
+use crate::harness::{Host, Process, TestService, example, program, run, text, vms};
 
 /// Runs a script of `interop/`, and gives what it prints.
 fn node(script: &str, argument: &Value) -> Value {
@@ -44,8 +44,8 @@ const WRITER: &str = "exports.init = () => System.files.writeFile('/init', 'firs
     exports.lose = async () => { await System.files.writeFile('/lost', 'x'); throw new Error('no') }";
 
 /// A host that has served every kind of call, and has stopped.
-fn written() -> Place {
-    let place = Place::new(WRITER);
+fn written() -> TestService {
+    let place = TestService::new(WRITER);
     let calls = [
         ("echo", json!([])),
         ("echo", json!([1, "ü", null, { "a": [true, 1.5] }])),
@@ -99,12 +99,12 @@ fn nodes(nodes: &[Node]) -> Value {
         .collect()
 }
 
-fn sent_from(place: &Place, core: &str) -> Value {
+fn sent_from(place: &TestService, core: &str) -> Value {
     sent(&Core::open_read_only(&place.data().join(core)).expect("a core of the host"))
 }
 
 /// What `vms files` prints.
-fn files(command: &str, place: &Place, argument: &str, version: u64, more: &[&str]) -> Vec<u8> {
+fn files(command: &str, place: &TestService, argument: &str, version: u64, more: &[&str]) -> Vec<u8> {
     let (data, version) = (place.data().display().to_string(), version.to_string());
     let output = vms(["files", command, &data, argument, "--at", &version].iter().chain(more));
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -112,7 +112,7 @@ fn files(command: &str, place: &Place, argument: &str, version: u64, more: &[&st
 }
 
 /// The members `path` of what `vms files ls` lists, with the rest.
-fn list(place: &Place, folder: &str, version: u64, more: &[&str]) -> BTreeMap<String, Value> {
+fn list(place: &TestService, folder: &str, version: u64, more: &[&str]) -> BTreeMap<String, Value> {
     let lines = files("ls", place, folder, version, &[&["--json"], more].concat());
     let line = |line| -> Value { serde_json::from_str(line).expect("a JSON line") };
     let path = |line: Value| (line["path"].as_str().expect("a path").to_owned(), line);
@@ -139,7 +139,7 @@ fn npm_reads_the_log_and_every_version_of_the_files() {
     assert_eq!(read["history"], history(&place, versions.len() as u64));
 }
 
-fn assert_same_files(place: &Place, version: u64, found: &Value) {
+fn assert_same_files(place: &TestService, version: u64, found: &Value) {
     let ours = list(place, "/", version, &["--recursive"]).into_iter().map(|(path, line)| {
         let content = files("cat", place, &path, version, &[]);
         assert_eq!(line["size"], json!(content.len()));
@@ -149,7 +149,7 @@ fn assert_same_files(place: &Place, version: u64, found: &Value) {
     assert_eq!(&json!(ours.collect::<BTreeMap<_, _>>()), found, "version {version}");
 }
 
-fn assert_same_folders(place: &Place, version: u64, found: &Value) {
+fn assert_same_folders(place: &TestService, version: u64, found: &Value) {
     for (folder, names) in found.as_object().expect("folders") {
         let lines = list(place, folder, version, &[]);
         let ours = lines.iter().filter(|(path, _)| !is_overlooked(path, &lines)).map(|(path, _)| path);
@@ -169,7 +169,7 @@ fn is_overlooked(path: &str, lines: &BTreeMap<String, Value>) -> bool {
 }
 
 /// What each version has changed, from the lists of all versions.
-fn history(place: &Place, latest: u64) -> Value {
+fn history(place: &TestService, latest: u64) -> Value {
     let mut changes = vec![];
     let mut before = BTreeMap::new();
     for version in 1..=latest {
@@ -249,7 +249,7 @@ fn npm_signs_the_same_blocks_alike() {
 
 #[test]
 fn the_npm_client_calls_a_service() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.init = () => {}
         exports.echo = (...args) => args; exports.nothing = () => {}; exports.who = () => System.caller.id
         exports.later = async (ms) => { await new Promise(resolve => setTimeout(resolve, ms)); return 'done' }
@@ -314,7 +314,7 @@ fn the_npm_client_calls_two_services_of_one_server() {
 
 #[test]
 fn the_native_part_of_the_npm_client_is_understood() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     let host = place.host();
     let address = host.url().strip_prefix("ws://").and_then(|url| url.strip_suffix('/')).expect("a URL");
     let mut stream = TcpStream::connect(address).expect("the host listens");
@@ -332,7 +332,7 @@ fn the_native_part_of_the_npm_client_is_understood() {
 
 #[test]
 fn fetch_calls_a_service() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.add = (a, b) => a + b; exports.fail = () => { throw new TypeError('no') }
         exports.who = () => System.caller.id",
     );

@@ -6,7 +6,7 @@ use libvms_protocol::entry::Limits;
 use libvms_protocol::limits;
 use serde_json::{Value, json};
 
-use crate::harness::{Place, run, text, vms};
+use crate::harness::{TestService, run, text, vms};
 
 /// A limit as people meet it.
 struct Limit {
@@ -81,7 +81,7 @@ fn the_help_has_an_option_for_every_limit_that_moves() {
 
 /// Calls `f` of a service, and gives what the caller hears.
 fn heard(script: &str, options: &[&str], args: Value) -> String {
-    let place = Place::new(script);
+    let place = TestService::new(script);
     let (_, message) = run(async {
         let host = place.host_with(options);
         let heard = host.client().await.error("f", args).await;
@@ -157,7 +157,7 @@ fn whoever_meets_a_limit_hears_which_and_what_moves_it() {
 
 #[test]
 fn a_script_that_is_too_long_is_told_so() {
-    let place = Place::new(&format!("// {}", "x".repeat(limits::CODE_BYTES_MAX)));
+    let place = TestService::new(&format!("// {}", "x".repeat(limits::CODE_BYTES_MAX)));
     let output =
         vms(["host".as_ref(), place.script().as_os_str(), "--dir".as_ref(), place.data().as_os_str()]);
     let message = text(&output.stderr);
@@ -167,7 +167,7 @@ fn a_script_that_is_too_long_is_told_so() {
 /// What is below a limit is let through: a file of nearly all the output, made in any way.
 #[test]
 fn files_up_to_the_limit_of_output_are_written() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.plain = () => System.files.writeFile('/b', new Uint8Array(16777000))
         exports.alloc = () => System.files.writeFile('/b', Buffer.alloc(15e6))
         exports.filled = () => System.files.writeFile('/b', Buffer.alloc(15e6, 'x'))

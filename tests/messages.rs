@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, Process, example, program, run, text, vms};
+use crate::harness::{Host, Process, TestService, example, program, run, text, vms};
 
 const KEY: &str = "8a936455602e02758c8c7c30ccb60a02345166c3a57a4512e11d59f652d67b99";
 
@@ -40,7 +40,8 @@ fn says(arguments: &[&str], code: i32, what: &str) {
 
 #[test]
 fn long_arguments_come_from_files_and_from_standard_input() {
-    let place = Place::new("exports.f = (...args) => args.map((arg) => [typeof arg, arg.length ?? arg])");
+    let place =
+        TestService::new("exports.f = (...args) => args.map((arg) => [typeof arg, arg.length ?? arg])");
     let file = |name: &str, content: &[u8]| {
         let path = place.data().with_file_name(name);
         fs::write(&path, content).expect("writable");
@@ -98,7 +99,8 @@ fn long_arguments_come_from_files_and_from_standard_input() {
 
 #[test]
 fn long_values_of_a_log_are_cut_unless_all_is_wanted() {
-    let place = Place::new("exports.f = (...args) => args[0]; exports.g = (x) => { throw new Error(x) }");
+    let place =
+        TestService::new("exports.f = (...args) => args[0]; exports.g = (x) => { throw new Error(x) }");
     let long = "é".repeat(5_000);
     run(async {
         let host = place.host();
@@ -134,7 +136,7 @@ fn long_values_of_a_log_are_cut_unless_all_is_wanted() {
 
 #[test]
 fn the_help_calls_methods_that_the_examples_have() {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let host = place.host();
     let methods = host.announced[0]["methods"].as_array().expect("a list").clone();
     let help = vms(["--help"]);
@@ -202,7 +204,7 @@ fn errors_of_the_system_are_said_once() {
 
 #[test]
 fn a_failed_deployment_leaves_nothing() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     let (script, data) = (place.script().display().to_string(), place.data().join("a/b"));
     let data = data.display().to_string();
     let title = "x".repeat(100_000);
@@ -302,7 +304,7 @@ fn a_url_that_cannot_be_read_is_refused_with_the_reason() {
 
 #[test]
 fn a_script_with_a_name_that_needs_escapes_is_served() {
-    let place = Place::new("");
+    let place = TestService::new("");
     let scripts = ["my script.js", "b.js"].map(|name| place.script().with_file_name(name));
     scripts.iter().for_each(|script| fs::write(script, "exports.f = () => 7").expect("writable"));
     let mut command = program();
@@ -314,7 +316,7 @@ fn a_script_with_a_name_that_needs_escapes_is_served() {
 
 #[test]
 fn an_origin_that_no_page_has_is_refused_at_the_start() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     let (script, data) = (place.script().display().to_string(), place.data().display().to_string());
     for (origin, why) in [
         ("https://example.com/app", "leave out `/app`"),
@@ -337,7 +339,7 @@ fn an_origin_that_no_page_has_is_refused_at_the_start() {
 
 #[test]
 fn the_operator_hears_of_each_refused_origin_once() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     let mut command = program();
     command.arg("host").arg(place.script()).arg("--dir").arg(place.data());
     command.args(["--port", "0", "--json", "--allow-origin", "HTTPS://Example.com:443/"]);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use laboratory::{Laboratory, Place};
+use laboratory::{Laboratory, TestService};
 use program::Program;
 
 use crate::harness::{VMS, example};
@@ -22,7 +22,7 @@ use crate::interop::packages;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A host in one place is watched from another. How the watcher reached it, as it says itself.
-fn watched(host: Place, watcher: Place) -> Option<String> {
+fn watched(host: TestService, watcher: TestService) -> Option<String> {
     let laboratory = Laboratory::new()?;
     let (_host, key) = serve(&laboratory, host);
     let mut watcher = laboratory.start(watcher, Command::new(VMS).args(["watch", &key, "--dir", "watched"]));
@@ -31,11 +31,11 @@ fn watched(host: Place, watcher: Place) -> Option<String> {
 }
 
 /// Starts a host, which is there when this returns. Its key.
-fn serve(laboratory: &Laboratory, place: Place) -> (Program, String) {
+fn serve(laboratory: &Laboratory, place: TestService) -> (Program, String) {
     serve_script(laboratory, place, &example("counter.js"))
 }
 
-fn serve_script(laboratory: &Laboratory, place: Place, script: &Path) -> (Program, String) {
+fn serve_script(laboratory: &Laboratory, place: TestService, script: &Path) -> (Program, String) {
     let mut host = laboratory
         .start(place, Command::new(VMS).arg("host").arg(script).args(["--dir", "d", "--port", "0"]));
     let said = host.line(PATIENCE, &["\"event\":\"serving\""]);
@@ -56,7 +56,7 @@ fn swarm_js(mode: &str, arguments: &[&str]) -> Command {
 }
 
 /// Stock Hyperswarm fetches the log of a host. How the host says it was reached.
-fn fetched_by_js(host: Place, reader: Place) -> Option<String> {
+fn fetched_by_js(host: TestService, reader: TestService) -> Option<String> {
     let laboratory = Laboratory::new()?;
     let (mut host, key) = serve(&laboratory, host);
     let mut reader = laboratory.start(reader, &mut swarm_js("fetch", &[&key]));
@@ -65,7 +65,7 @@ fn fetched_by_js(host: Place, reader: Place) -> Option<String> {
 }
 
 /// A replicator of ours copies a core that stock Hyperswarm serves. How it says it reached it.
-fn served_by_js(server: Place, replicator: Place) -> Option<String> {
+fn served_by_js(server: TestService, replicator: TestService) -> Option<String> {
     let laboratory = Laboratory::new()?;
     let mut server = laboratory.start(server, &mut swarm_js("serve", &[]));
     let said = server.line(PATIENCE, &["\"event\":\"serving\""]);
@@ -88,33 +88,33 @@ const PUNCHED: &[&str] = &["kind=Punched"];
 /// Reached at an address of the public segment. In its first moments, or for longer, a peer there does not know yet that
 /// nothing is in front of it: then a hole is punched all the same, and the kind depends on who was quicker.
 const PUBLIC: &[&str] = &["address=20.7.0."];
-/// The addresses of private networks are those of `Place::home`.
+/// The addresses of private networks are those of `TestService::home`.
 const LOCAL: &[&str] = &["kind=Direct", "address=192.168.1."];
 
 #[test]
 fn routers_that_keep_ports_open_to_each_other() {
-    assert_was(watched(Place::steady(1), Place::steady(2)), PUNCHED);
+    assert_was(watched(TestService::steady(1), TestService::steady(2)), PUNCHED);
 }
 
 #[test]
 fn a_host_behind_a_router_with_a_port_for_each_remote_is_reached() {
-    assert_was(watched(Place::random(1), Place::steady(2)), PUNCHED);
+    assert_was(watched(TestService::random(1), TestService::steady(2)), PUNCHED);
 }
 
 #[test]
 fn a_watcher_behind_a_router_with_a_port_for_each_remote_gets_through() {
-    assert_was(watched(Place::steady(1), Place::random(2)), PUNCHED);
+    assert_was(watched(TestService::steady(1), TestService::random(2)), PUNCHED);
 }
 
 #[test]
 fn peers_behind_the_same_router_meet_at_their_local_addresses() {
-    assert_was(watched(Place::random(1), Place::random(1)), LOCAL);
+    assert_was(watched(TestService::random(1), TestService::random(1)), LOCAL);
 }
 
 #[test]
 fn peers_without_routers_are_reached_and_reach_others() {
-    assert_was(watched(Place::Public, Place::random(1)), PUBLIC);
-    assert_was(watched(Place::random(1), Place::Public), PUBLIC);
+    assert_was(watched(TestService::Public, TestService::random(1)), PUBLIC);
+    assert_was(watched(TestService::random(1), TestService::Public), PUBLIC);
 }
 
 /// Were the probes of a stream sent in fragments, or were they all that it sends, nothing would arrive.
@@ -126,18 +126,18 @@ fn a_stream_finds_the_size_that_its_path_carries() {
     // All of it is in the log's first entry, which needs hundreds of datagrams.
     let code = format!("exports.f = () => 1 // {}", "x".repeat(500_000));
     std::fs::write(&script, code).expect("room on the disk");
-    let (_host, key) = serve_script(&laboratory, Place::Narrow, &script);
+    let (_host, key) = serve_script(&laboratory, TestService::Narrow, &script);
     let mut watch = Command::new(VMS);
-    let mut watcher = laboratory.start(Place::Public, watch.args(["watch", &key, "--dir", "watched"]));
+    let mut watcher = laboratory.start(TestService::Public, watch.args(["watch", &key, "--dir", "watched"]));
     watcher.line(PATIENCE, &["\"event\":\"agrees\",\"length\":1"]);
 }
 
 #[test]
 fn a_watcher_says_why_a_host_that_was_found_cannot_be_reached() {
     let Some(laboratory) = Laboratory::new() else { return };
-    let (_host, key) = serve(&laboratory, Place::random(1));
+    let (_host, key) = serve(&laboratory, TestService::random(1));
     let mut watcher =
-        laboratory.start(Place::random(2), Command::new(VMS).args(["watch", &key, "--dir", "watched"]));
+        laboratory.start(TestService::random(2), Command::new(VMS).args(["watch", &key, "--dir", "watched"]));
     let said = watcher.line(PATIENCE, &["WARN", "found a peer that cannot be reached"]);
     assert!(said.contains("no way through Random here and Random there"), "{said}");
     let said = watcher.line(PATIENCE, &["\"event\":\"unreachable\""]);
@@ -146,22 +146,22 @@ fn a_watcher_says_why_a_host_that_was_found_cannot_be_reached() {
 
 #[test]
 fn stock_hyperswarm_reaches_a_host_through_routers() {
-    assert_was(fetched_by_js(Place::steady(1), Place::steady(2)), PUNCHED);
-    assert_was(fetched_by_js(Place::steady(1), Place::random(2)), PUNCHED);
-    assert_was(fetched_by_js(Place::random(1), Place::steady(2)), PUNCHED);
+    assert_was(fetched_by_js(TestService::steady(1), TestService::steady(2)), PUNCHED);
+    assert_was(fetched_by_js(TestService::steady(1), TestService::random(2)), PUNCHED);
+    assert_was(fetched_by_js(TestService::random(1), TestService::steady(2)), PUNCHED);
 }
 
 #[test]
 fn stock_hyperswarm_is_reached_through_routers() {
-    assert_was(served_by_js(Place::steady(1), Place::steady(2)), PUNCHED);
-    assert_was(served_by_js(Place::steady(1), Place::random(2)), PUNCHED);
-    assert_was(served_by_js(Place::random(1), Place::steady(2)), PUNCHED);
+    assert_was(served_by_js(TestService::steady(1), TestService::steady(2)), PUNCHED);
+    assert_was(served_by_js(TestService::steady(1), TestService::random(2)), PUNCHED);
+    assert_was(served_by_js(TestService::random(1), TestService::steady(2)), PUNCHED);
 }
 
 #[test]
 fn stock_hyperswarm_and_a_host_meet_without_holes_where_they_can() {
-    assert_was(fetched_by_js(Place::steady(1), Place::steady(1)), LOCAL);
-    assert_was(served_by_js(Place::steady(1), Place::steady(1)), LOCAL);
-    assert_was(fetched_by_js(Place::Public, Place::steady(1)), PUBLIC);
-    assert_was(served_by_js(Place::Public, Place::steady(1)), PUBLIC);
+    assert_was(fetched_by_js(TestService::steady(1), TestService::steady(1)), LOCAL);
+    assert_was(served_by_js(TestService::steady(1), TestService::steady(1)), LOCAL);
+    assert_was(fetched_by_js(TestService::Public, TestService::steady(1)), PUBLIC);
+    assert_was(served_by_js(TestService::Public, TestService::steady(1)), PUBLIC);
 }

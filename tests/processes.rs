@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, Process, text};
+use crate::harness::{Process, TestService, text};
 
 /// How the process of a test is to end, and where it writes whom it has started.
 const ENDING: &str = "VMS_TEST_ENDING";
@@ -39,7 +39,7 @@ fn no_process_outlives_the_test_that_started_it() {
 #[ignore = "a part of the test above"]
 fn a_test_that_ends_in_some_way() {
     let (Ok(ending), Ok(report)) = (std::env::var(ENDING), std::env::var(REPORT)) else { return };
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let host = place.host();
     // A test's thread ends before what it has started may have to.
     let start = || Process::start(Command::new("sleep").arg("1000").stdin(Stdio::null()));

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Place, program, run, text, vms};
+use crate::harness::{Host, TestService, program, run, text, vms};
 
 const SCRIPT: &str = "exports.write = (path, content) => System.files.writeFile(path, content)
 exports.fill = (path, count) => System.files.writeFile(path, '0123456789'.repeat(count))
@@ -60,7 +60,7 @@ fn address(host: &Host) -> String {
 
 #[test]
 fn what_was_answered_is_read_without_a_trace() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -85,7 +85,7 @@ fn what_was_answered_is_read_without_a_trace() {
 
 #[test]
 fn a_browser_is_told_to_run_nothing() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -122,7 +122,7 @@ fn a_browser_is_told_to_run_nothing() {
 
 #[test]
 fn parts_and_versions_are_asked_for() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -178,7 +178,7 @@ fn parts_and_versions_are_asked_for() {
 
 #[test]
 fn folders_are_listed_page_by_page() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -230,7 +230,7 @@ fn folders_are_listed_page_by_page() {
 
 #[test]
 fn names_are_read_in_one_way_only() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -270,7 +270,7 @@ fn names_are_read_in_one_way_only() {
 
 #[test]
 fn files_are_only_read_and_only_by_welcome_pages() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host_with(&["--allow-origin", "https://example.com"]);
         host.client().await.call("write", json!(["/a", "x"])).await;
@@ -300,7 +300,7 @@ fn files_are_only_read_and_only_by_welcome_pages() {
 
 #[test]
 fn each_service_shows_its_own_files() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     // A script of this name is served where the files of a service at `/` would be.
     let directory = place.data();
     std::fs::create_dir(&directory).expect("writable");
@@ -325,7 +325,7 @@ fn each_service_shows_its_own_files() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_large_file_is_never_in_memory_as_a_whole() {
-    let place = Place::new(SCRIPT);
+    let place = TestService::new(SCRIPT);
     run(async {
         let host = place.host_with(&["--output", "80000000", "--memory", "300000000", "--fuel", "100000"]);
         host.client().await.call("fill", json!(["/big", 2_000_000])).await;

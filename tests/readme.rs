@@ -11,7 +11,7 @@ use libvms_protocol::entry::{Entry, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::json;
 
-use crate::harness::{Host, Place, Process, VMS, run, text, vms};
+use crate::harness::{Host, Process, TestService, VMS, run, text, vms};
 use crate::tamper::rewrite;
 
 fn root() -> PathBuf {
@@ -102,7 +102,7 @@ impl Started {
 
 #[test]
 fn the_commands_of_the_readme_print_what_it_shows() {
-    let place = Place::new("");
+    let place = TestService::new("");
     let data = place.data();
     let (start, shown) = command_with(" host ");
     let mut host = Started::by(&start, shown.lines().count(), &data);
@@ -191,7 +191,7 @@ fn every_command_of_the_readme_is_run_by_a_test() {
 
 #[test]
 fn the_script_of_the_readme_runs() {
-    let place = Place::new(&blocks("js")[0]);
+    let place = TestService::new(&blocks("js")[0]);
     run(async {
         let host = place.host();
         let client = host.client_of("bob").await;

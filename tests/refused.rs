@@ -4,10 +4,10 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::harness::{Place, program, text, vms};
+use crate::harness::{TestService, program, text, vms};
 
 /// What a host says that does not start; it must leave nothing behind but its lock.
-fn refused(place: &Place, options: &[&str]) -> String {
+fn refused(place: &TestService, options: &[&str]) -> String {
     let mut host = program();
     host.arg("host").arg(place.script()).arg("--dir").arg(place.data()).args(["--port", "0"]).args(options);
     let output = host.output().expect("vms starts");
@@ -23,7 +23,7 @@ fn assert_says(said: &str, parts: &[&str]) {
 
 #[test]
 fn a_service_without_methods_is_refused_and_leaves_nothing() {
-    let place = Place::new("");
+    let place = TestService::new("");
     for (script, found) in [
         ("", "it exports nothing"),
         ("function add (a, b) { return a + b }", "it exports nothing"),
@@ -49,7 +49,7 @@ fn a_service_without_methods_is_refused_and_leaves_nothing() {
 
 #[test]
 fn classes_are_no_methods() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports.A = class {}; exports.B = class B extends Array {}; exports.C = Object.freeze(class { static m () {} })
         exports.Map = Map; exports.Promise = Promise; exports.F = Float64Array
         exports.plain = function () { return 1 }; exports.frozen = Object.freeze(function () { return 2 }); exports.arrow = () => 3
@@ -63,7 +63,7 @@ fn classes_are_no_methods() {
 
 #[test]
 fn names_of_methods_can_be_told_apart() {
-    let place = Place::new(
+    let place = TestService::new(
         "exports['two words'] = () => 1; exports.a = () => 1; exports['b,c'] = () => 1; exports['\\n'] = () => 1; exports[''] = () => 1; exports['\"'] = () => 1; exports.größe = () => 1; exports.$_ = () => 1",
     );
     let mut host = program();
@@ -79,7 +79,7 @@ fn names_of_methods_can_be_told_apart() {
 
 #[test]
 fn scripts_of_other_module_systems_get_a_hint() {
-    let place = Place::new("");
+    let place = TestService::new("");
     for (script, hint) in [
         ("export const add = (a, b) => a + b", "exports.name = "),
         ("const x = 1\n\nexport default () => x", "exports.name = "),
@@ -99,7 +99,7 @@ fn scripts_of_other_module_systems_get_a_hint() {
 
 #[test]
 fn options_of_a_new_service_are_refused_for_an_old_one() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     drop(place.host_with(&["--title", "mine", "--fuel", "500"]));
     for (options, deployed) in [
         (["--title", "yours"], "mine"),
@@ -121,7 +121,7 @@ fn options_of_a_new_service_are_refused_for_an_old_one() {
 
 #[test]
 fn options_that_have_no_effect_are_refused() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     drop(place.host());
     let (script, data) = (place.script().display().to_string(), place.data().display().to_string());
     let other = place.script().with_file_name("other.js");

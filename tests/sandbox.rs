@@ -10,7 +10,7 @@ use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Client, Host, Place, Process, children, confine, program, run, signal};
+use crate::harness::{Client, Host, Process, TestService, children, confine, program, run, signal};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -325,7 +325,7 @@ fn both_sides_may_have_more_to_say_than_the_socket_holds() {
 
 #[test]
 fn workers_end_with_a_host_that_is_killed() {
-    let place = Place::new("exports.f = () => 1; exports.forever = () => { for (;;) {} }");
+    let place = TestService::new("exports.f = () => 1; exports.forever = () => { for (;;) {} }");
     let host = place.host_with(&["--fuel", "1000000000"]);
     let workers = workers_of(host.id());
     assert_eq!(workers.len(), 1, "{workers:?}");
@@ -345,7 +345,7 @@ fn workers_end_with_a_host_that_is_killed() {
 
 #[test]
 fn a_host_without_sandbox_has_no_workers() {
-    let place = Place::new("exports.f = () => 1");
+    let place = TestService::new("exports.f = () => 1");
     let host = place.host_with(&["--sandbox", "off"]);
     assert!(workers_of(host.id()).is_empty());
     run(async { assert_eq!(host.client().await.call("f", json!([])).await, json!(1)) });
@@ -355,8 +355,8 @@ fn a_host_without_sandbox_has_no_workers() {
 
 /// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor limits_max, since each of
 /// the steps that are counted takes a microsecond.
-fn counting() -> Place {
-    Place::new(
+fn counting() -> TestService {
+    TestService::new(
         "let n = 0
         exports.increment = () => ++n
         exports.write = text => System.files.writeFile('/f', text)
@@ -494,7 +494,7 @@ fn what_does_not_end_in_time_here_accuses_nobody() {
 
 #[test]
 fn a_worker_that_dies_is_nothing_to_the_other_service_of_its_host() {
-    let place = Place::new("exports.f = () => 1; exports.spin = () => { for (;;) {} }");
+    let place = TestService::new("exports.f = () => 1; exports.spin = () => { for (;;) {} }");
     let other = place.data().with_file_name("other.js");
     std::fs::write(&other, "let n = 0; exports.increment = () => ++n").expect("a writable directory");
     let mut command = program();

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Place, Process, program, signal};
+use crate::harness::{Client, Process, TestService, program, signal};
 use crate::replication::JsPeer;
 
 /// Longer than anything here takes on a busy machine.
@@ -95,7 +95,7 @@ impl Dht {
         Running::start(&self.bootstrap, arguments)
     }
 
-    fn host(&self, place: &Place) -> Hosting {
+    fn host(&self, place: &TestService) -> Hosting {
         let (script, data) = (place.script(), place.data());
         let paths = [&script, &data].map(|path| path.to_str().expect("UTF-8"));
         let mut running = self.vms(&["host", paths[0], "--dir", paths[1], "--port", "0"]);

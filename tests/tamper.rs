@@ -11,11 +11,11 @@ use libvms_protocol::entry::{CallEntry, Entry, FilesChange, FilesLengths, Outcom
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Place, run, verify};
+use crate::harness::{TestService, run, verify};
 
 /// A service that shows every kind of outcome, and eight calls of it.
-pub(crate) fn honest() -> Place {
-    let place = Place::new(
+pub(crate) fn honest() -> TestService {
+    let place = TestService::new(
         "let n = 0
         exports.inc = (by = 1) => n += by
         exports.fail = () => { throw new Error('no ' + n) }
@@ -64,7 +64,7 @@ fn cheat_log(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Json {
     audit(&place)
 }
 
-fn audit(place: &Place) -> Json {
+fn audit(place: &TestService) -> Json {
     let (code, report) = verify(&place.data());
     assert_eq!((code, &report["verdict"]), (1, &json!("diverges")), "{report}");
     report
@@ -217,7 +217,7 @@ fn a_script_that_does_not_load_is_found() {
 }
 
 /// As it would be for an operator who put an old log beside a newer archive: the next entry may explain it.
-fn assert_ahead(place: &Place) {
+fn assert_ahead(place: &TestService) {
     let (code, report) = verify(&place.data());
     assert_eq!((code, &report["verdict"]), (3, &json!("cannot-verify")), "{report}");
     let why = report["why"].as_str().expect("a reason");

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::harness::{Place, Process, program, run, text, vms};
+use crate::harness::{Process, TestService, program, run, text, vms};
 
 /// Clears the screen in two ways, turns the direction of reading, hides, and forges a line.
 const NASTY: &str = "a\u{1b}[2J\u{9b}2J\u{202e}\u{200b}\u{7f}\u{0}\r\n\u{2028}error: b'";
@@ -172,7 +172,7 @@ fn logs_and_files_show_what_callers_wrote() {
     let script = "exports.f = (x) => { throw Object.assign(new Error(x), { name: x }) }\n\
                   exports.write = (name) => System.files.writeFile(name, 'x')\n\
                   exports.echo = (x) => x";
-    let place = Place::new(script);
+    let place = TestService::new(script);
     run(async {
         let host = place.host_with(&["--title", &title()]);
         let client = host.client_of(NASTY).await;
@@ -210,7 +210,7 @@ fn logs_and_files_show_what_callers_wrote() {
 
 #[test]
 fn a_host_shows_names_and_errors_of_its_script() {
-    let place = Place::new(&format!("exports.init = () => {{ throw new Error({}) }}", json!(NASTY)));
+    let place = TestService::new(&format!("exports.init = () => {{ throw new Error({}) }}", json!(NASTY)));
     let (script, data) = (place.script().display().to_string(), place.data().display().to_string());
     let output = vms(["host", &script, "--dir", &data, "--title", &title(), "--port", "0"]);
     assert_eq!(output.status.code(), Some(2));

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 
 use crate::cheater::{self, Shown};
-use crate::harness::{Place, run, vms};
+use crate::harness::{TestService, run, vms};
 use crate::tamper::{honest, rewrite};
 use crate::watch::{Served, Watching, directory};
 
@@ -110,7 +110,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of a host's data directory, which is gone with the first half.
-fn copy_of(place: &Place) -> (tempfile::TempDir, PathBuf) {
+fn copy_of(place: &TestService) -> (tempfile::TempDir, PathBuf) {
     let copied = tempfile::tempdir().expect("a temporary directory");
     copy(&place.data(), copied.path());
     let path = copied.path().to_owned();
@@ -247,8 +247,8 @@ fn an_archive_that_differs_from_the_logged_hashes_is_found_when_it_is_published(
 }
 
 /// A service whose calls each write two files, and the rest of its cores after the first call.
-fn two_files_per_call() -> (Place, [Vec<Vec<u8>>; 3]) {
-    let place = Place::new(
+fn two_files_per_call() -> (TestService, [Vec<Vec<u8>>; 3]) {
+    let place = TestService::new(
         "exports.both = async (text) => {
             await System.files.writeFile('/a', text)
             await System.files.writeFile('/b', text)

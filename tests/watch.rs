@@ -10,7 +10,7 @@ use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, PORT_WAIT_MAX, Place, Process, program, run, text, vms};
+use crate::harness::{Host, PORT_WAIT_MAX, Process, TestService, program, run, text, vms};
 use crate::tamper::{honest, rewrite};
 
 pub(crate) const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -152,7 +152,7 @@ pub(crate) fn directory() -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn an_honest_host_is_followed_live_through_restarts_of_either_side() {
-    let place = Place::of_example("persisted-counter.js");
+    let place = TestService::of_example("persisted-counter.js");
     let (_kept, watched) = directory();
     run(async {
         let host = place.host();
@@ -181,7 +181,7 @@ fn an_honest_host_is_followed_live_through_restarts_of_either_side() {
 
 #[test]
 fn a_watcher_serves_its_copies_to_others() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let ((_kept, first), (_kept_too, second)) = (directory(), directory());
     run(async {
         let host = place.host();
@@ -202,7 +202,7 @@ fn a_watcher_serves_its_copies_to_others() {
 
 #[test]
 fn one_watcher_follows_many_hosts_and_goes_on_after_a_finding() {
-    let (cheating, fair) = (honest(), Place::of_example("counter.js"));
+    let (cheating, fair) = (honest(), TestService::of_example("counter.js"));
     rewrite(&cheating.data().join("log"), |blocks| blocks.swap(1, 2));
     let (_kept, watched) = directory();
     run(async {
@@ -232,7 +232,7 @@ fn a_host_that_nobody_reaches_is_waited_for() {
 
 #[test]
 fn a_service_is_verified_by_its_url_and_by_its_key_at_a_replicator() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let copies = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = place.host();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Host, Place, program, run, text, variable, verify, vms};
+use crate::harness::{Host, TestService, program, run, text, variable, verify, vms};
 use crate::watch::{Watching, directory};
 
 fn key(host: &Host, member: &str) -> String {
@@ -14,8 +14,8 @@ fn key(host: &Host, member: &str) -> String {
 }
 
 /// A host whose calls have left files of several blocks.
-fn hosting() -> (Place, Host) {
-    let place = Place::of_example("files.js");
+fn hosting() -> (TestService, Host) {
+    let place = TestService::of_example("files.js");
     let host = place.host();
     run(async {
         let client = host.client().await;

@@ -31,7 +31,7 @@ static LABORATORIES: AtomicU32 = AtomicU32::new(0);
 
 /// Where a peer is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum TestService {
     /// In the public network.
     Public,
     /// In the public network, at the end of a link that carries no datagram of full size, and does not say so.
@@ -49,7 +49,7 @@ pub(super) enum Nat {
     Random,
 }
 
-impl Place {
+impl TestService {
     pub(super) fn steady(router: u8) -> Self {
         Self::Home { router, nat: Nat::Steady }
     }
@@ -99,7 +99,7 @@ impl Laboratory {
     }
 
     /// Starts a program in a place, with a directory of its own, that is to join the network.
-    pub(super) fn start(&self, place: Place, command: &mut Command) -> Program {
+    pub(super) fn start(&self, place: TestService, command: &mut Command) -> Program {
         let namespace = self.peer(place).unwrap_or_else(|why| panic!("no network for a peer: {why}"));
         let directory = tempfile::tempdir().expect("a temporary directory");
         if command.get_program() == VMS {
@@ -137,22 +137,22 @@ impl Laboratory {
     }
 
     /// A namespace for a peer, and the router in front of it.
-    fn peer(&self, place: Place) -> Result<String, String> {
+    fn peer(&self, place: TestService) -> Result<String, String> {
         let number = self.peers.get() + 1;
         self.peers.set(number);
         let peer = self.namespace(&format!("peer{number}"))?;
         let (network, address, gateway) = match place {
-            Place::Public | Place::Narrow => {
+            TestService::Public | TestService::Narrow => {
                 (format!("{}-public", self.name), format!("20.7.0.{}", 50 + number), None)
             }
-            Place::Home { router, nat } => {
+            TestService::Home { router, nat } => {
                 let gateway = Some(format!("192.168.{router}.1"));
                 (self.router(router, nat)?, format!("192.168.{router}.{}", 1 + number), gateway)
             }
         };
         ip(&format!("link add end netns {peer} type veth peer name peer{number} netns {network}"))?;
         ip(&format!("-n {network} link set peer{number} master bridge up"))?;
-        if matches!(place, Place::Narrow) {
+        if matches!(place, TestService::Narrow) {
             // The bridge drops what is too long for one of its ports, without a word to the sender.
             ip(&format!("-n {network} link set peer{number} mtu {NARROW_BYTES}"))?;
             ip(&format!("-n {network} link set bridge mtu 1500"))?;

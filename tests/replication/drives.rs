@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{JsPeer, address, key};
-use crate::harness::{Client, Host, Place, program, run, text};
+use crate::harness::{Client, Host, TestService, program, run, text};
 
 /// Files by their path.
 type Files = BTreeMap<String, String>;
@@ -55,7 +55,7 @@ fn open(peer: &mut JsPeer, host: &Host) {
 
 #[test]
 fn a_hyperdrive_lists_reads_and_checks_out_every_version_while_calls_go_on() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     run(async {
         let host = place.host();
         let client = host.client().await;
@@ -107,7 +107,7 @@ fn an_ordinary_hyperdrive_is_refused_with_the_reason() {
 
 #[test]
 fn a_hyperdrive_is_mirrored_while_calls_go_on() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     run(async {
         let host = place.host();
         let client = host.client().await;

@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::{JsPeer, address, hashes_on_disk, key, length_on_disk};
-use crate::harness::{Place, run};
+use crate::harness::{TestService, run};
 
 /// Copies a log that has entries already, then sees each new one, then many at once.
 fn follow(mut peer: JsPeer) {
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     run(async {
         let host = place.host();
         let client = host.client().await;

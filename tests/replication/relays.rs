@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{JsPeer, Replicating, address, hashes_on_disk, key, length_on_disk};
-use crate::harness::{Host, Place, run, text, vms};
+use crate::harness::{Host, TestService, run, text, vms};
 use crate::watch::Watching;
 
 /// Waits until a store has copied a host's log and archive from those it is connected to.
@@ -21,7 +21,7 @@ fn keys(host: &Host) -> (String, String) {
 
 #[test]
 fn what_javascript_holds_is_enough_to_watch_and_to_audit_a_host_that_is_gone() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let watched = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = place.host();
@@ -52,7 +52,7 @@ fn what_javascript_holds_is_enough_to_watch_and_to_audit_a_host_that_is_gone() {
 
 #[test]
 fn calls_reach_a_watcher_live_through_a_replicator_and_javascript() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let directory = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = place.host();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{JsPeer, Replicating, Serving, address, hashes, key};
-use crate::harness::{Host, Place, run};
+use crate::harness::{Host, TestService, run};
 
 fn blocks(count: u8, bytes: usize) -> Vec<Vec<u8>> {
     (0..count).map(|block| vec![block; bytes]).collect()
@@ -23,7 +23,7 @@ fn reader(serving: &Serving) -> (JsPeer, String) {
 
 #[test]
 fn a_reject_is_no_end_an_open_that_follows_is_answered() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     run(async {
         let host: Host = place.host();
         host.client().await.call("write", json!(["/a", "x"])).await;
@@ -40,7 +40,7 @@ fn a_reject_is_no_end_an_open_that_follows_is_answered() {
 
 #[test]
 fn a_second_core_joins_late_on_the_same_connection() {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let copies = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = place.host();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Dht, Running, local, ports};
-use crate::harness::{Place, program};
+use crate::harness::{TestService, program};
 
 /// How many peers each of the nodes knows under a topic, the closest first; `None` where it serves no topics.
 fn records(dht: &mut Dht, topic: &str) -> Vec<Option<u64>> {
@@ -24,7 +24,7 @@ fn topic(announced: &Value) -> &str {
 #[test]
 fn a_host_is_announced_at_the_twenty_closest_nodes_and_withdrawn_at_its_end() {
     let mut dht = Dht::javascript(26);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let mut host = dht.host(&place);
     let announced = host.running.until_announced(3);
     for announced in &announced {
@@ -50,7 +50,7 @@ fn a_host_is_announced_at_the_twenty_closest_nodes_and_withdrawn_at_its_end() {
 #[test]
 fn nodes_that_are_gone_cost_a_watcher_less_than_two_seconds() {
     let mut dht = Dht::javascript(12);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let mut host = dht.host(&place);
     host.running.until_announced(3);
     // One that was never there, and some that others still have in their tables.
@@ -94,7 +94,7 @@ fn a_program_is_told_whether_there_is_a_network() {
 #[test]
 fn a_program_is_told_who_comes_and_goes() {
     let dht = Dht::rust(2);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut host = dht.host(&place);
     let mut watching = dht.watch(&host.log(), directory.path());
@@ -122,7 +122,7 @@ fn whoever_looks_for_somebody_is_told_that_nobody_is_there() {
 #[test]
 fn others_reach_a_host_at_the_port_that_was_asked_for() {
     let dht = Dht::rust(2);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let taken = UdpSocket::bind("0.0.0.0:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let (script, data) = (place.script(), place.data());

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::insider::Insider;
 use super::{Dht, Hosting, Running, local};
 use crate::dice::Dice;
-use crate::harness::{Place, memory, processor_time, run, variable};
+use crate::harness::{TestService, memory, processor_time, run, variable};
 
 const PEER_HANDSHAKE: Command = Command::External(0);
 const PEER_HOLEPUNCH: Command = Command::External(1);
@@ -30,14 +30,14 @@ struct Siege {
     targets: Vec<SocketAddr>,
     attackers: Vec<UdpSocket>,
     length: u64,
-    _place: Place,
+    _place: TestService,
     _directory: tempfile::TempDir,
 }
 
 impl Siege {
     fn new() -> Self {
         let dht = Dht::rust(3);
-        let place = Place::of_example("counter.js");
+        let place = TestService::of_example("counter.js");
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut host = dht.host(&place);
         host.running.until_announced(3);

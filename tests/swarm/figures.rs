@@ -10,7 +10,7 @@ use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
 use super::{Dht, PATIENCE};
-use crate::harness::{Place, run, variable};
+use crate::harness::{TestService, run, variable};
 
 /// One newcomer that has nothing but a key, until it has a block.
 async fn first_block(bootstrap: &[SocketAddr], log: PublicKey) -> Duration {
@@ -53,7 +53,7 @@ fn measure(name: &str, dht: &Dht, log: PublicKey) -> Value {
 #[ignore = "a measurement"]
 fn first_blocks_come_soon_after_joining() {
     let mut dht = Dht::javascript(12);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let mut host = dht.host(&place);
     host.running.until_announced(3);
     let log = host.log().parse().expect("a key");
@@ -70,7 +70,7 @@ fn first_blocks_come_soon_after_joining() {
     drop((dht, host));
 
     let dht = Dht::rust(3);
-    let mut host = dht.host(&Place::of_example("counter.js"));
+    let mut host = dht.host(&TestService::of_example("counter.js"));
     host.running.until_announced(3);
     measure("3 nodes of ours", &dht, host.log().parse().expect("a key"));
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::Dht;
-use crate::harness::{Place, program, run, text};
+use crate::harness::{TestService, program, run, text};
 use crate::replication::{hashes_on_disk, length_on_disk};
 
 /// A stock client and one of ours find a host; then both find what the stock one holds, without the host.
 fn find_each_other(dht: &Dht) {
-    let place = Place::of_example("files.js");
+    let place = TestService::of_example("files.js");
     let directory = tempfile::tempdir().expect("a temporary directory");
     run(async {
         let host = dht.host(&place);

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Dht, Hosting, Running};
-use crate::harness::{Place, run};
+use crate::harness::{TestService, run};
 use crate::replication::{JsPeer, length_on_disk, tcp};
 
 async fn increment(host: &Hosting, times: usize) {
@@ -29,7 +29,7 @@ fn wait_for_copy(replicating: &mut Running, host: &Hosting, data: &Path) {
 #[test]
 fn a_stock_client_finds_a_host_again_after_each_restart() {
     let dht = Dht::rust(3);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     run(async {
         let host = dht.host(&place);
         let log = host.log();
@@ -53,7 +53,7 @@ fn a_stock_client_finds_a_host_again_after_each_restart() {
 #[test]
 fn a_watcher_finds_a_host_again_at_another_address_and_a_copy_when_it_is_gone_for_good() {
     let dht = Dht::rust(3);
-    let place = Place::of_example("counter.js");
+    let place = TestService::of_example("counter.js");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| directory.path().join(name);
     run(async {

@@ -3,7 +3,7 @@
 //! Start from [`RpcClient::connect`]. One task, the `link`, owns the socket.
 
 mod link;
-mod outbox;
+mod write_queue;
 
 use std::fmt;
 use std::io;
@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::RpcError;
 use super::escape::with_user;
 use super::progress::Progress;
-use super::stall::Stall;
 use super::url::{ServiceUrl, UrlError};
+use super::write_timeout::WriteTimeout;
 use link::{Command, Link, LinkEnd};
 
 /// Requests wait for each other up to this size, then the first of them are written.
@@ -273,7 +273,7 @@ async fn open(url: &str, place: &ServiceUrl, options: &ClientOptions) -> Result<
     let stream = dial(place).await?;
     // A failure shows with the first byte.
     let _either_way = stream.set_nodelay(true);
-    let stream = Stall::new(stream, options.write_timeout, Arc::new(Progress::new()));
+    let stream = WriteTimeout::new(stream, options.write_timeout, Arc::new(Progress::new()));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)

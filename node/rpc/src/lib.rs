@@ -14,17 +14,17 @@ pub mod client;
 mod error;
 mod escape;
 #[cfg(any(feature = "client", feature = "server"))]
-mod linger;
+mod lingering_close;
 pub mod printable;
 #[cfg(any(feature = "client", feature = "server"))]
 mod progress;
 #[cfg(feature = "server")]
 mod server;
-#[cfg(any(feature = "client", feature = "server"))]
-mod stall;
 #[cfg(all(test, feature = "client", feature = "server"))]
 mod tests;
 pub mod url;
+#[cfg(any(feature = "client", feature = "server"))]
+mod write_timeout;
 
 pub use authority::AuthorityError;
 #[cfg(feature = "client")]

@@ -5,9 +5,9 @@
 //! in memory is counted in `places`. What is read with GET is in [`files`].
 
 mod body;
-mod caller;
 mod connection;
 mod cost;
+mod dispatcher;
 mod encoding;
 pub mod files;
 mod forwarded;
@@ -227,7 +227,7 @@ impl Accepting {
         let is_proxied = options.trust_proxy.contains(&address);
         let place = loop {
             match places.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
-                Admission::Place(place) => break place,
+                Admission::Admitted(place) => break place,
                 Admission::Full => return connection::refuse(&stream),
                 // Further newcomers wait with the system.
                 Admission::Wait(left) => tokio::select! {

@@ -57,8 +57,8 @@ pub(super) struct Executor {
     limits: Limits,
     next_block: u64,
     latest_at: u64,
-    running: VecDeque<InFlightCall>,
-    /// Calls at the front of `running` in one of which a worker has died, or that wait behind it. Each runs alone.
+    in_flight: VecDeque<InFlightCall>,
+    /// Calls at the front of `in_flight` in one of which a worker has died, or that wait behind it. Each runs alone.
     suspects: usize,
 }
 
@@ -104,7 +104,7 @@ impl Executor {
             limits,
             next_block,
             latest_at,
-            running,
+            in_flight: running,
             suspects: 0,
         }
     }
@@ -126,10 +126,10 @@ impl Executor {
 
     /// Sends waiting calls ahead, and waits for one if there is nothing to do.
     fn fill(&mut self, jobs: &Receiver<QueuedCall>) -> Next {
-        while self.suspects == 0 && self.running.len() < self.in_flight_max() {
+        while self.suspects == 0 && self.in_flight.len() < self.in_flight_max() {
             let job = match jobs.try_recv() {
                 Ok(job) => job,
-                Err(TryRecvError::Empty) if self.running.is_empty() => match jobs.recv() {
+                Err(TryRecvError::Empty) if self.in_flight.is_empty() => match jobs.recv() {
                     Ok(job) => job,
                     Err(_) => return Next::ReplayError,
                 },
@@ -144,7 +144,7 @@ impl Executor {
                 Ok(()) => return Next::ReplayError,
             }
         }
-        if self.running.is_empty() { Next::ReplayError } else { Next::Finish }
+        if self.in_flight.is_empty() { Next::ReplayError } else { Next::Finish }
     }
 
     /// While there is a debt of quiet time, whose fault a death is must be known.
@@ -160,7 +160,7 @@ impl Executor {
         let call = Call { user_id, method_name: method, args, at: self.latest_at, nonce: None, sig: None };
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
-        self.running.push_back(InFlightCall { call, reply });
+        self.in_flight.push_back(InFlightCall { call, reply });
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
@@ -179,7 +179,7 @@ impl Executor {
             }
         };
         debug!(block = finished.block, fuel = finished.fuel, "call executed");
-        let running = self.running.pop_front()?;
+        let running = self.in_flight.pop_front()?;
         if self.suspects > 0 {
             self.suspects -= 1;
             self.send_suspect()?;
@@ -198,19 +198,19 @@ impl Executor {
     /// Goes on with a new worker, without the oldest call if the old worker died of it. `None` where the service has
     /// failed. `begun` is when the oldest call was waited for.
     fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Recovery> {
-        let block = self.next_block - self.running.len() as u64;
+        let block = self.next_block - self.in_flight.len() as u64;
         warn!(%ended, block, "a worker died; the heap is built again");
         let is_at_fault = self.is_at_fault(ended);
         self.wait_for_commits(block)?;
         self.execution = self.rebuild()?;
         self.execution.tell(self.operator.clone());
         self.shared.quarantine().add_cost(Instant::now(), begun.elapsed());
-        self.suspects = self.running.len();
+        self.suspects = self.in_flight.len();
         if !is_at_fault {
             self.send_suspect()?;
             return Some(Recovery::Again);
         }
-        self.suspend()?;
+        self.isolate()?;
         if ended.is_defect() {
             return self.refuse(block);
         }
@@ -224,11 +224,11 @@ impl Executor {
 
     /// Refuses the oldest call. Those behind it move up: no block of the log stays empty.
     fn refuse(&mut self, block: u64) -> Option<Recovery> {
-        let refused = self.running.pop_front()?;
+        let refused = self.in_flight.pop_front()?;
         let method = &refused.call.method_name;
         error!(block, ?method, "a call has met a defect of this program: it is refused, and not logged");
         self.next_block -= 1;
-        self.suspects = self.running.len();
+        self.suspects = self.in_flight.len();
         refused.reply.send(Err(CallError::Defect));
         self.send_suspect()?;
         Some(Recovery::Refused)
@@ -241,14 +241,14 @@ impl Executor {
         matches!(ended, WorkerError::Overdue { .. }) || is_known
     }
 
-    /// Suspends the method of the oldest call, and refuses the other calls of it that were on their way.
-    fn suspend(&mut self) -> Option<()> {
-        let killed = self.running.pop_front()?;
+    /// Puts the method of the oldest call into quarantine, and refuses the other calls of it that were on their way.
+    fn isolate(&mut self) -> Option<()> {
+        let killed = self.in_flight.pop_front()?;
         let method = &killed.call.method_name;
         self.shared.quarantine().isolate(method);
         warn!(?method, "this method is quarantined: a call of it had to be killed");
         let mut others = VecDeque::new();
-        for running in self.running.drain(..) {
+        for running in self.in_flight.drain(..) {
             match self.shared.check_quarantine(&running.call.method_name) {
                 Ok(()) => others.push_back(running),
                 Err(refused) => {
@@ -258,9 +258,9 @@ impl Executor {
                 }
             }
         }
-        self.running = others;
-        self.running.push_front(killed);
-        self.suspects = self.running.len();
+        self.in_flight = others;
+        self.in_flight.push_front(killed);
+        self.suspects = self.in_flight.len();
         Some(())
     }
 
@@ -299,8 +299,8 @@ impl Executor {
 
     /// Sends the first suspect, if there is one, and no other.
     fn send_suspect(&mut self) -> Option<()> {
-        let block = self.next_block - self.running.len() as u64;
-        let Some(suspect) = self.running.front().filter(|_| self.suspects > 0) else { return Some(()) };
+        let block = self.next_block - self.in_flight.len() as u64;
+        let Some(suspect) = self.in_flight.front().filter(|_| self.suspects > 0) else { return Some(()) };
         match self.execution.send(block, &suspect.call) {
             Ok(()) => Some(()),
             Err(error) => self.failed(&error, error.is_bug()),

@@ -19,13 +19,13 @@ use tokio::time::Interval;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::outbox::Outbox;
+use super::write_queue::WriteQueue;
 use super::{ClientError, ClientOptions, WRITE_BUFFER_BYTES};
 use crate::RpcError;
-use crate::linger::linger;
-use crate::stall::Stall;
+use crate::lingering_close::linger;
+use crate::write_timeout::WriteTimeout;
 
-pub(super) type Socket = WebSocketStream<Stall<TcpStream>>;
+pub(super) type Socket = WebSocketStream<WriteTimeout<TcpStream>>;
 
 type Answer = oneshot::Sender<Result<Option<Box<RawValue>>, ClientError>>;
 
@@ -55,10 +55,10 @@ pub(super) struct Link {
     socket: Socket,
     commands: mpsc::Receiver<Command>,
     waiting: HashMap<u64, Answer>,
-    outbox: Outbox,
+    write_queue: WriteQueue,
     pings: Interval,
     was_heard: bool,
-    silences: u32,
+    missed_pongs: u32,
     close_timeout: Duration,
     end: Arc<OnceLock<LinkEnd>>,
 }
@@ -75,10 +75,10 @@ impl Link {
             socket,
             commands,
             waiting: HashMap::new(),
-            outbox: Outbox::default(),
+            write_queue: WriteQueue::default(),
             pings: tokio::time::interval_at(tokio::time::Instant::now() + period, period),
             was_heard: true,
-            silences: 0,
+            missed_pongs: 0,
             close_timeout: options.close_timeout,
             end,
         }
@@ -117,7 +117,7 @@ impl Link {
 
     /// What the socket does not take waits with the callers, not here.
     fn has_room(&self) -> bool {
-        self.outbox.bytes() < WRITE_BUFFER_BYTES
+        self.write_queue.bytes() < WRITE_BUFFER_BYTES
     }
 
     /// Takes commands until there is none or no room; tells whether it was for want of room.
@@ -126,7 +126,7 @@ impl Link {
             match self.commands.poll_recv(cx) {
                 Poll::Ready(Some(Command::Call { id, text, answer })) => {
                     self.waiting.insert(id, answer);
-                    self.outbox.push(Message::text(text));
+                    self.write_queue.push(Message::text(text));
                 }
                 Poll::Ready(Some(Command::Close) | None) => return ControlFlow::Break(LinkEnd::Closed),
                 // Not asked again before the next wake: it may also mean that this task has had its share of time.
@@ -137,7 +137,7 @@ impl Link {
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Step<()> {
-        match self.outbox.poll_flush(&mut self.socket, cx) {
+        match self.write_queue.poll_flush(&mut self.socket, cx) {
             Poll::Ready(Err(error)) => lost(error.to_string()),
             Poll::Ready(Ok(())) | Poll::Pending => ControlFlow::Continue(()),
         }
@@ -189,12 +189,12 @@ impl Link {
         while self.pings.poll_tick(cx).is_ready() {
             self.waiting.retain(|_, waiting| !waiting.is_closed());
             let was_heard = std::mem::take(&mut self.was_heard);
-            self.silences = if was_heard { 0 } else { self.silences + 1 };
-            if self.silences > SILENCES_MAX {
+            self.missed_pongs = if was_heard { 0 } else { self.missed_pongs + 1 };
+            if self.missed_pongs > SILENCES_MAX {
                 return lost("the server is silent".into());
             }
-            if !was_heard && self.outbox.is_flushed() {
-                self.outbox.push(Message::Ping(Bytes::new()));
+            if !was_heard && self.write_queue.is_flushed() {
+                self.write_queue.push(Message::Ping(Bytes::new()));
             }
         }
         ControlFlow::Continue(())

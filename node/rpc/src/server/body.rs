@@ -7,8 +7,8 @@ use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 
 use super::RpcOptions;
-use super::places::{Charge, Crowded, Place};
-use crate::stall::PACE;
+use super::places::{Charge, ConnectionPermit, Crowded};
+use crate::write_timeout::PACE;
 
 /// What is reserved at a time where nobody has said how long the body is.
 const STEP_BYTES: usize = 64 << 10;
@@ -41,7 +41,7 @@ impl BodyError {
 pub(super) async fn read(
     mut body: Incoming,
     options: &RpcOptions,
-    place: &Place,
+    place: &ConnectionPermit,
 ) -> Result<(Vec<u8>, Charge), BodyError> {
     let bytes_max = options.message_bytes_max;
     let declared = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));

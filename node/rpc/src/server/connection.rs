@@ -10,18 +10,18 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::caller::Caller;
+use super::dispatcher::Dispatcher;
 use super::http::Http;
-use super::places::Place;
+use super::places::ConnectionPermit;
 use super::session::Session;
 use super::shared::Shared;
-use crate::linger::linger;
-use crate::stall::Stall;
+use crate::lingering_close::linger;
+use crate::write_timeout::WriteTimeout;
 
 /// Bytes of a request's head; more is answered with 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
-type Socket = Stall<TcpStream>;
+type Socket = WriteTimeout<TcpStream>;
 
 /// What a connection is told for which there is no place, or no longer.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -33,11 +33,11 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     the server has no place left for this connection\n";
 
 /// Serves a caller until either side ends it, or its place is needed.
-pub(super) async fn serve(stream: TcpStream, place: Place, is_proxied: bool, shared: Arc<Shared>) {
+pub(super) async fn serve(stream: TcpStream, place: ConnectionPermit, is_proxied: bool, shared: Arc<Shared>) {
     // Without it an answer that follows another may wait for the caller's delayed acknowledgement. Where it fails, the
     // connection is already gone.
     let _either_way = stream.set_nodelay(true);
-    let socket = Stall::new(stream, shared.options.write_timeout, place.progress());
+    let socket = WriteTimeout::new(stream, shared.options.write_timeout, place.progress());
     let http = Http::new(shared.clone(), place.clone(), is_proxied);
     let Some((mut socket, upgraded)) = serve_http(socket, http, &place, &shared).await else { return };
     match upgraded {
@@ -60,9 +60,9 @@ pub(super) fn refuse(stream: &TcpStream) {
 async fn serve_http(
     socket: Socket,
     http: Http,
-    place: &Place,
+    place: &ConnectionPermit,
     shared: &Arc<Shared>,
-) -> Option<(Socket, Option<(Caller, Bytes)>)> {
+) -> Option<(Socket, Option<(Dispatcher, Bytes)>)> {
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.options.header_timeout)

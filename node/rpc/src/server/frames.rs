@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::places::{Charge, Crowded, Place};
-use crate::stall::PACE;
+use super::places::{Charge, ConnectionPermit, Crowded};
+use crate::write_timeout::PACE;
 
 /// Most requests are far smaller. It is allocated per connection.
 const BUFFER_BYTES: usize = 8 << 10;
@@ -103,7 +103,7 @@ impl Frames {
     pub(super) fn poll_next<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
-        place: &Place,
+        place: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Received, Broken>> {
         loop {
@@ -128,7 +128,7 @@ impl Frames {
     /// Takes what is in the buffer; ready with `None` when more is needed.
     fn poll_buffered(
         &mut self,
-        place: &Place,
+        place: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Received>, Broken>> {
         loop {
@@ -190,7 +190,7 @@ impl Frames {
     fn poll_reserve(
         &mut self,
         frame: Frame,
-        place: &Place,
+        place: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
         let charge = match &mut self.reserving {

@@ -14,14 +14,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::body::{self, BodyError};
-use super::caller::Caller;
 use super::cost;
+use super::dispatcher::Dispatcher;
 use super::encoding::{self, EncodingError};
 use super::files::{self, Body};
 use super::forwarded;
 use super::mounts::NoService;
 use super::origin::Refusal;
-use super::places::{Charge, Place};
+use super::places::{Charge, ConnectionPermit};
 use super::query;
 use super::shared::Shared;
 
@@ -31,7 +31,7 @@ type Answer = Response<Body>;
 #[derive(Clone)]
 pub(super) struct Http {
     shared: Arc<Shared>,
-    place: Place,
+    place: ConnectionPermit,
     /// Whether the connection comes from a proxy that is trusted to say for whom.
     is_proxied: bool,
     /// Whether an answer is, or may be, on its way.
@@ -39,11 +39,11 @@ pub(super) struct Http {
     /// What the latest list of files takes, until there is another answer.
     listed: Arc<Mutex<Option<Charge>>>,
     /// Who the connection belongs to once it is a WebSocket.
-    upgraded: Arc<Mutex<Option<Caller>>>,
+    upgraded: Arc<Mutex<Option<Dispatcher>>>,
 }
 
 impl Http {
-    pub(super) fn new(shared: Arc<Shared>, place: Place, is_proxied: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, place: ConnectionPermit, is_proxied: bool) -> Self {
         Self {
             shared,
             place,
@@ -60,7 +60,7 @@ impl Http {
     }
 
     /// The caller whose WebSocket the connection has become; `None` when it has stayed with HTTP.
-    pub(super) fn into_upgraded(self) -> Option<Caller> {
+    pub(super) fn into_upgraded(self) -> Option<Dispatcher> {
         self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -94,7 +94,7 @@ impl Http {
             Ok(user_id) => user_id,
             Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
         };
-        let caller = Caller { service, user_id, options: self.shared.options.clone() };
+        let caller = Dispatcher { service, user_id, options: self.shared.options.clone() };
         match *request.method() {
             Method::POST => match encoding::check(request.headers()) {
                 Ok(()) => self.post(caller, request.into_body()).await,
@@ -128,7 +128,7 @@ impl Http {
         answer
     }
 
-    async fn post(&self, caller: Caller, body: Incoming) -> Answer {
+    async fn post(&self, caller: Dispatcher, body: Incoming) -> Answer {
         let (body, charge) = match body::read(body, &caller.options, &self.place).await {
             Ok(read) => read,
             Err(error @ BodyError::Crowded(_)) => return crowded(&error),
@@ -156,7 +156,7 @@ impl Http {
         }
     }
 
-    fn upgrade(&self, caller: Caller, request: &Request<Incoming>) -> Answer {
+    fn upgrade(&self, caller: Dispatcher, request: &Request<Incoming>) -> Answer {
         match create_response_with_body(request, Body::default) {
             Ok(mut response) => {
                 if let Some(protocol) = subprotocol(request.headers()) {
@@ -200,7 +200,7 @@ fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
 }
 
 /// An answer that counts until it is read.
-fn held(answer: String, place: &Place) -> Answer {
+fn held(answer: String, place: &ConnectionPermit) -> Answer {
     struct SharedCore(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
     impl AsRef<[u8]> for SharedCore {
         fn as_ref(&self) -> &[u8] {

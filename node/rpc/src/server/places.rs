@@ -1,6 +1,6 @@
 //! Who may be connected, and how much memory all callers together can make a server hold: [`Places`].
 //!
-//! Each connection has a [`Place`], each run of bytes that is held for it a [`Charge`]. Half-read messages, calls on their
+//! Each connection has a [`ConnectionPermit`], each run of bytes that is held for it a [`Charge`]. Half-read messages, calls on their
 //! way and unread answers all count, so there is one bound for all callers, whatever they do:
 //!
 //! > `connections_max` × [`FREE_BYTES`], and `callers_bytes_max` beyond that.
@@ -32,7 +32,7 @@ use thiserror::Error;
 use super::RpcOptions;
 use account::Account;
 use place::Taken;
-pub(super) use place::{Charge, Place};
+pub(super) use place::{Charge, ConnectionPermit};
 use state::{Entry, State};
 
 /// Bytes that each connection may hold whatever others do: ordinary messages, and buffers of the HTTP library.
@@ -67,7 +67,7 @@ pub(super) struct Places {
 /// What becomes of a newcomer.
 #[derive(Debug)]
 pub(super) enum Admission {
-    Place(Place),
+    Admitted(ConnectionPermit),
     /// Nobody makes room.
     Full,
     /// Somebody will, who has only just come itself.
@@ -109,7 +109,7 @@ impl Places {
         }
         let entry = Entry { address, has_place: true, is_ended: false, billed: 0, account: account.clone() };
         state.accounts.insert(account.id, entry);
-        Admission::Place(Place { taken: Arc::new(Taken { places: self.clone(), account }) })
+        Admission::Admitted(ConnectionPermit { taken: Arc::new(Taken { places: self.clone(), account }) })
     }
 
     /// How many connections there are.

@@ -17,12 +17,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::RpcOptions;
-use super::caller::{Begun, Caller};
 use super::cost;
+use super::dispatcher::{Dispatcher, PendingResponse};
 use super::frames::{Broken, Frames, Received};
 use super::outgoing::Outgoing;
-use super::places::{Charge, Crowded, Place};
-use crate::linger::linger;
+use super::places::{Charge, ConnectionPermit, Crowded};
+use crate::lingering_close::linger;
 
 /// Pings in a row that a caller may leave unanswered: a bad link loses one now and then.
 const SILENCES_MAX: u32 = 2;
@@ -33,8 +33,8 @@ const ANSWER_BYTES_EXPECTED: usize = 1 << 20;
 /// A caller's WebSocket.
 pub(super) struct Session<S> {
     socket: S,
-    place: Place,
-    caller: Caller,
+    place: ConnectionPermit,
+    caller: Dispatcher,
     frames: Frames,
     /// A message that waits until there is room for what its calls hold.
     waiting: Option<(String, BoxFuture<'static, Result<Charge, Crowded>>)>,
@@ -55,7 +55,7 @@ pub(super) struct Session<S> {
     /// Whether there was a sign of life since the last tick of `pings`.
     was_heard: bool,
     /// Pings in a row that came back to nothing.
-    silences: u32,
+    missed_pongs: u32,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     is_stopping: bool,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -80,9 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// A session on a socket that has just become a WebSocket; `read` came behind the request that made it one.
     pub(super) fn new(
         socket: S,
-        place: Place,
+        place: ConnectionPermit,
         read: &[u8],
-        caller: Caller,
+        caller: Dispatcher,
         stopping: WaitForCancellationFutureOwned,
     ) -> Self {
         let options = &caller.options;
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             patience: None,
             pings: tokio::time::interval_at(tokio::time::Instant::now() + period, period),
             was_heard: true,
-            silences: 0,
+            missed_pongs: 0,
             stopping: Box::pin(stopping),
             is_stopping: false,
             ended: Box::pin(place.ended().clone().cancelled_owned()),
@@ -319,8 +319,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         while self.pings.poll_tick(cx).is_ready() {
             let was_heard = std::mem::take(&mut self.was_heard);
             // Whom we do not listen to can give no sign of life.
-            self.silences = if was_heard || !self.may_read() { 0 } else { self.silences + 1 };
-            if self.silences > SILENCES_MAX {
+            self.missed_pongs = if was_heard || !self.may_read() { 0 } else { self.missed_pongs + 1 };
+            if self.missed_pongs > SILENCES_MAX {
                 return ControlFlow::Break(End::Lost);
             }
             if !was_heard && self.outgoing.is_flushed() {
@@ -349,7 +349,7 @@ struct Weight {
 struct Pending {
     number: u64,
     weight: Weight,
-    answer: Begun,
+    answer: PendingResponse,
 }
 
 impl Future for Pending {

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 
 /// A connection's place. Dropping the last copy of it makes room.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Place {
+pub(in crate::server) struct ConnectionPermit {
     pub(super) taken: Arc<Taken>,
 }
 
@@ -37,14 +37,14 @@ pub(in crate::server) struct Charge {
 
 /// A message's turn to get room. Dropping it gives the turn up, or the room.
 pub(super) struct Ticket {
-    pub(super) place: Place,
+    pub(super) place: ConnectionPermit,
     pub(super) number: u64,
     pub(super) bytes: usize,
     pub(super) granted: oneshot::Receiver<()>,
     pub(super) is_used: bool,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// The connection has made a complete request, and is busy with it or idle again.
     pub(in crate::server) fn heard(&self, is_busy: bool) {
         let account = &self.taken.account;
@@ -129,7 +129,7 @@ impl Drop for Taken {
 }
 
 impl Ticket {
-    pub(super) fn draw(place: Place, bytes: usize) -> Self {
+    pub(super) fn draw(place: ConnectionPermit, bytes: usize) -> Self {
         let (sender, granted) = oneshot::channel();
         let Taken { places, account } = &*place.taken;
         let mut state = places.lock();

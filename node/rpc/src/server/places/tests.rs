@@ -18,9 +18,9 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn admit(places: &Arc<Places>, from: &str) -> Place {
+fn admit(places: &Arc<Places>, from: &str) -> ConnectionPermit {
     match places.admit(Some(address(from)), Duration::ZERO) {
-        Admission::Place(place) => place,
+        Admission::Admitted(place) => place,
         other => panic!("no place: {other:?}"),
     }
 }
@@ -29,7 +29,7 @@ fn bytes(places: &Places) -> usize {
     places.lock().all.bytes
 }
 
-fn is_ended(place: &Place) -> bool {
+fn is_ended(place: &ConnectionPermit) -> bool {
     place.ended().is_cancelled()
 }
 
@@ -88,7 +88,7 @@ fn nobody_loses_its_place_to_its_own_address_before_it_could_speak() {
     assert!(wait <= grace && wait > grace / 2);
     assert!(!silent.iter().any(is_ended));
     let other = places.admit(Some(address("10.0.0.2")), grace);
-    assert!(matches!(other, Admission::Place(_)), "others need not wait for it");
+    assert!(matches!(other, Admission::Admitted(_)), "others need not wait for it");
     assert!(is_ended(&silent[0]));
 }
 
@@ -192,7 +192,7 @@ fn a_proxy_speaks_for_many() {
     let places = places();
     let proxied: Vec<_> = (0..6)
         .map(|_| match places.admit(None, Duration::ZERO) {
-            Admission::Place(place) => place,
+            Admission::Admitted(place) => place,
             other => panic!("no place: {other:?}"),
         })
         .collect();

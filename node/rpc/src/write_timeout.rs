@@ -1,6 +1,6 @@
 //! A socket that gives up on a peer who reads nothing, or next to nothing.
 //!
-//! Start from [`Stall`]. HTTP answers and WebSockets are both written through it.
+//! Start from [`WriteTimeout`]. HTTP answers and WebSockets are both written through it.
 
 use std::io;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ impl Pace {
 /// Fails with `TimedOut` when a write has waited for `timeout` without a single byte being taken, and when what is
 /// written moves more slowly than [`PACE`] for longer than that.
 #[derive(Debug)]
-pub(super) struct Stall<S> {
+pub(super) struct WriteTimeout<S> {
     socket: S,
     timeout: Duration,
     progress: Arc<Progress>,
@@ -47,7 +47,7 @@ struct Waiting {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Stall<S> {
+impl<S> WriteTimeout<S> {
     pub(super) fn new(socket: S, timeout: Duration, progress: Arc<Progress>) -> Self {
         Self { socket, timeout, progress, waiting: None }
     }
@@ -77,7 +77,7 @@ impl<S> Stall<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stall<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.watch(written, cx)

@@ -1,7 +1,7 @@
 //! From a caller's text to the text of the answer, whichever way both travel.
 //!
-//! Start from [`Caller::receive`]. No task, channel or timer stands between a connection and its calls: what is
-//! [`Begun`] is polled by the connection itself.
+//! Start from [`Dispatcher::receive`]. No task, channel or timer stands between a connection and its calls: what is
+//! [`PendingResponse`] is polled by the connection itself.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,27 +22,27 @@ use crate::error::RpcError;
 const LIST_METHODS: &str = "__listMethods";
 
 /// One caller of one service.
-pub(super) struct Caller {
+pub(super) struct Dispatcher {
     pub(super) service: Arc<dyn Service>,
     pub(super) user_id: Option<String>,
     pub(super) options: Arc<RpcOptions>,
 }
 
-impl Caller {
+impl Dispatcher {
     /// Hands each call in `text` to the service, in their order, before it returns. `charge` is what they hold.
-    pub(super) fn receive(&self, text: &str, mut charge: Charge) -> Begun {
+    pub(super) fn receive(&self, text: &str, mut charge: Charge) -> PendingResponse {
         charge.pass_on();
-        Begun { answer: Some(self.answer(text)), charge: Some(charge) }
+        PendingResponse { answer: Some(self.answer(text)), charge: Some(charge) }
     }
 
-    fn answer(&self, text: &str) -> Answer {
+    fn answer(&self, text: &str) -> Dispatched {
         match request::parse(text, &self.options) {
             Incoming::One(request) => match self.begin(request) {
-                Handled::Call(call) => Answer::One(call),
-                Handled::Answered(text) => Answer::Ready(text),
+                Handled::Call(call) => Dispatched::One(call),
+                Handled::Answered(text) => Dispatched::Ready(text),
             },
-            Incoming::Batch(requests) => Answer::Batch(self.begin_batch(requests)),
-            Incoming::Refused(error) => Answer::Ready(Some(self.refusal(None, error))),
+            Incoming::Batch(requests) => Dispatched::Batch(self.begin_batch(requests)),
+            Incoming::Refused(error) => Dispatched::Ready(Some(self.refusal(None, error))),
         }
     }
 
@@ -132,19 +132,19 @@ enum Handled {
 /// The answer to one text of a caller, on its way. Gives `None` when the standard wants none.
 ///
 /// Dropping it gives up the answer, not the calls: they go on, and what they hold counts until they are over.
-pub(super) struct Begun {
-    answer: Option<Answer>,
+pub(super) struct PendingResponse {
+    answer: Option<Dispatched>,
     charge: Option<Charge>,
 }
 
-impl Begun {
+impl PendingResponse {
     /// How many calls it counts for until it is done; never none, since even a refusal takes room.
     pub(super) fn calls(&self) -> usize {
-        self.answer.as_ref().map_or(1, Answer::calls)
+        self.answer.as_ref().map_or(1, Dispatched::calls)
     }
 }
 
-impl Future for Begun {
+impl Future for PendingResponse {
     type Output = Option<String>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
@@ -156,7 +156,7 @@ impl Future for Begun {
     }
 }
 
-impl Drop for Begun {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         let charge = self.charge.take();
@@ -170,13 +170,13 @@ impl Drop for Begun {
     }
 }
 
-enum Answer {
+enum Dispatched {
     Ready(Option<String>),
     One(Call),
     Batch(Batch),
 }
 
-impl Answer {
+impl Dispatched {
     fn calls(&self) -> usize {
         match self {
             Self::Ready(_) | Self::One(_) => 1,
@@ -185,7 +185,7 @@ impl Answer {
     }
 }
 
-impl Future for Answer {
+impl Future for Dispatched {
     type Output = Option<String>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {

@@ -1,6 +1,6 @@
 //! What waits to be written to one WebSocket: many messages leave with one flush, and their bytes are counted.
 //!
-//! Start from [`Outbox`]. The client writes through it.
+//! Start from [`WriteQueue`]. The client writes through it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,13 +11,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// The messages that the socket has not taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct WriteQueue {
     messages: VecDeque<Message>,
     bytes: usize,
     is_flushed: bool,
 }
 
-impl Outbox {
+impl WriteQueue {
     pub(super) fn push(&mut self, message: Message) {
         self.bytes += message.len();
         self.messages.push_back(message);
