@@ -37,6 +37,7 @@ pub trait ArchiveStore {
 
 /// The archive cannot be read or written. Never the script's fault.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ArchiveError {
     /// The store holds another block than the one that the calls wrote.
     #[error("block {block} of the {core} core is not what the logged calls wrote")]

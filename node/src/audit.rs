@@ -178,6 +178,7 @@ impl fmt::Display for Verdict {
 
 /// Why there is no verdict at all.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// A core cannot be read.
     #[error(transparent)]

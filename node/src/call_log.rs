@@ -18,6 +18,7 @@ pub struct CallLog {
 
 /// Why an entry cannot be shown.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CallLogError {
     /// The log cannot be read.
     #[error(transparent)]

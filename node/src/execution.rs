@@ -63,6 +63,7 @@ pub struct Used {
 
 /// Why a script is not running.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The script itself is at fault.
     #[error("{}", of_script(.0))]
@@ -74,6 +75,7 @@ pub enum LoadError {
 
 /// Execution cannot go on. Never the script's fault.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ExecutionError {
     /// The worker is gone.
     #[error(transparent)]

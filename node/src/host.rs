@@ -83,6 +83,7 @@ pub struct CallResponse {
 
 /// Why a call has no result.
 #[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum CallError {
     /// The script threw. The call is in the log.
     #[error("{}: {}", thrown.name, thrown.message)]

@@ -48,6 +48,7 @@ pub struct Counts {
 
 /// Why a replay went no further.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// The host deviated.
     #[error("block {}: {}", .0.block, .0.violation)]

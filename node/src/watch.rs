@@ -61,6 +61,7 @@ pub struct Watcher {
 
 /// A host cannot be followed.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum WatcherError {
     /// Its copy cannot be kept.
     #[error(transparent)]

@@ -18,6 +18,7 @@ pub(super) enum Host {
 
 /// Why a text names no host and port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthorityError {
     /// A name or a password before the host.
     #[error("it names a user before the host")]

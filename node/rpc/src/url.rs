@@ -27,6 +27,7 @@ pub struct ServiceUrl {
 
 /// Why a text is not the URL of a service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UrlError {
     /// It is too long.
     #[error("it has {0} bytes, more than {URL_BYTES_MAX}")]

@@ -32,6 +32,7 @@ pub struct ArchiveEntry {
 
 /// Why an archive cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum PublishedError {
     /// A core cannot be read.
     #[error(transparent)]

@@ -12,6 +12,7 @@ use crate::replay::ReplayError;
 
 /// Why a service is not hosted.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum HostError {
     /// The directory or a core in it cannot be used.
     #[error(transparent)]

@@ -20,6 +20,7 @@ pub enum AllowedOrigin {
 
 /// Why no page can have an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OriginError {
     /// There is no scheme.
     #[error("an origin begins with its scheme, as in https://{0}")]
