@@ -1,11 +1,11 @@
-//! Cores on disk and on the network: what has been signed is kept, served, fetched and checked.
+//! Cores on disk and on the network: signed append-only logs, stored, served, fetched and verified.
 //!
-//! Start from [`storage::Core`] for cores of one's own, from [`net::Network`] to serve and copy them. The rules of both stand in
-//! `libvms_hypercore` and `libvms_hyperswarm`, as machines without I/O; this crate has the files and the sockets. It knows of
-//! no log and of no script, so that who only keeps copies builds no engine.
+//! Start from [`storage::Core`] for your own cores, and from [`net::Network`] to serve and copy cores. The rules of both are
+//! machines without I/O in `libvms_hypercore` and `libvms_hyperswarm`; this crate adds the files and the sockets. It knows
+//! nothing of entries and scripts, so a program that only replicates builds no engine.
 //!
-//! Its public interface is that of the crate `libvms`, as `libvms::storage` and `libvms::net`; for itself this crate promises no
-//! stability.
+//! The public interface is that of the crate `libvms`, as `libvms::storage` and `libvms::net`. This crate by itself promises
+//! no stability.
 
 #![forbid(unsafe_code)]
 

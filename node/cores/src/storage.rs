@@ -1,9 +1,9 @@
 //! Durable cores: signed, append-only lists of blocks on disk, in Hypercore's format.
 //!
-//! Start from [`Core`]; a process first takes its [`DataDirectory`]. The crate `hypercore` builds the tree, signs and
-//! encodes; what it wants written goes through our own synchronous `journal`, which brings it to disk in an order that
-//! survives a crash at any moment, and blocks are read without it. A [`TempCore`] is a core for one run, without files
-//! that anybody sees.
+//! Start from [`Core`]; a process first locks its [`DataDirectory`]. The crate `hypercore` builds the tree, signs and
+//! encodes. Its writes go through our own synchronous write-ahead `journal`, which brings them to disk in an order that
+//! survives a crash at any moment; blocks are read without the crate. A [`TempCore`] is a core for one run, in a file without
+//! a name.
 
 mod core;
 #[cfg(test)]
@@ -42,14 +42,14 @@ pub use view::CoreView;
 /// Whether an append waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// An append returns when it would survive a loss of power.
+    /// An append returns once it would survive a loss of power.
     #[default]
     Sync,
-    /// An append returns when the operating system has it, so that everybody on this machine sees it;
-    /// [`Core::bring_to_disk`] makes it durable later. After a loss of power the core may end earlier, and
-    /// [`Core::open_derived`] finds out where: for what can be made again.
+    /// An append returns once the operating system has it: every process on this machine sees it.
+    /// [`Core::bring_to_disk`] makes it durable later. After a loss of power the core may be shorter, and
+    /// [`Core::open_derived`] finds out where it ends: for data that can be derived again.
     Later,
-    /// An append returns when the operating system has it: it survives the end of the process, but a loss of power may
-    /// lose it or, as the disk keeps no order, leave a core that no longer opens.
+    /// An append returns once the operating system has it: it survives the end of the process. A loss of power may
+    /// lose it or, as the disk keeps no order, leave a core that cannot be opened any more.
     Relaxed,
 }

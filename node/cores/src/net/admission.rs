@@ -1,7 +1,8 @@
-//! Who may connect, and how much memory their connections may take: [`Admission`], and one [`ConnectionPermit`] per connection.
+//! Admission control: how many peers may connect, and how much memory their connections may use.
+//! [`Admission`] issues one [`ConnectionPermit`] per connection.
 //!
-//! Strangers are counted, by address and in all. Peers that we connect to ourselves were chosen by whoever runs us:
-//! strangers cannot take their places, and what they buffer is counted but costs nobody a connection.
+//! Strangers are counted, by address and in total. The operator chose the peers that we connect to: strangers cannot take
+//! their places, and their buffered bytes are counted but disconnect nobody.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,21 +13,21 @@ use thiserror::Error;
 
 use super::options::NetworkOptions;
 
-/// Bytes that a connection may buffer whatever others do: enough for ordinary messages.
+/// Bytes that a connection may always buffer, however much others buffer: enough for ordinary messages.
 pub(super) const FREE_BYTES: usize = 256 * 1024;
-/// The part of all buffered bytes that one address may have.
+/// One address may have 1/`ADDRESS_SHARE` of all buffered bytes.
 const ADDRESS_SHARE: usize = 4;
-/// Changes in what a connection buffers that are not worth telling.
+/// Smaller changes of a connection's buffered bytes are not accounted.
 const GRANULARITY_BYTES: usize = 16 * 1024;
 
-/// Too much waits for slow peers, and this connection is one of those that take more than their due.
+/// The node-wide buffer limit, or the share of one address, is exceeded, and this connection is over its own share.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("{bytes} bytes wait for this peer, and too many for all")]
+#[error("the peer has {bytes} bytes buffered, and the limit of the node or of the peer's address is reached")]
 pub(super) struct QuotaExceeded {
     bytes: usize,
 }
 
-/// All places for connections.
+/// The permits of all connections.
 #[derive(Debug)]
 pub(super) struct Admission {
     connections_max: usize,
@@ -35,11 +36,11 @@ pub(super) struct Admission {
     used: Mutex<Used>,
 }
 
-/// What is in use.
+/// The permits and bytes in use.
 #[derive(Debug, Default)]
 struct Used {
     all: Share,
-    /// Connections that we opened.
+    /// Connections that we opened to chosen peers.
     chosen: usize,
     addresses: BTreeMap<IpAddr, Share>,
 }
@@ -50,11 +51,11 @@ struct Share {
     bytes: usize,
 }
 
-/// A connection's place. Dropping it makes room.
+/// Permission for one connection. Dropping it frees the place and its bytes.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     admission: Arc<Admission>,
-    /// Where a stranger comes from; `None` for a peer that we connect to.
+    /// The address of a stranger; `None` for a peer that we connect to.
     stranger: Option<IpAddr>,
     bytes: usize,
 }
@@ -69,7 +70,7 @@ impl Admission {
         })
     }
 
-    /// A place for a stranger, if there is one.
+    /// Returns a permit for a stranger; `None` when the limit of its address or of the node is reached.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = prefix(address);
         let mut used = self.lock();
@@ -84,29 +85,29 @@ impl Admission {
         Some(ConnectionPermit { admission: self.clone(), stranger: Some(address), bytes: 0 })
     }
 
-    /// A place for a peer that we connect to.
+    /// Returns a permit for a peer that we connect to.
     pub(super) fn chosen(self: &Arc<Self>) -> ConnectionPermit {
         self.lock().chosen += 1;
         ConnectionPermit { admission: self.clone(), stranger: None, bytes: 0 }
     }
 
-    /// How many connections there are, and how many bytes they buffer.
+    /// Returns the number of connections and of the bytes that they buffer.
     pub(super) fn used(&self) -> (usize, usize) {
         let used = self.lock();
         (used.all.connections + used.chosen, used.all.bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
-        // Nothing panics while it holds this; were it so, the counts are still whole.
+        // Nothing panics while it holds this lock; even if something did, the counts are still consistent.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ConnectionPermit {
-    /// The connection buffers so many bytes now.
+    /// Sets the number of bytes that the connection buffers to `bytes`.
     ///
     /// # Errors
-    /// Where these are too many.
+    /// When the connection grows beyond its own share while the limit of the node or of its address is exceeded.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QuotaExceeded> {
         if bytes.abs_diff(self.bytes) < GRANULARITY_BYTES {
             return Ok(());
@@ -121,13 +122,14 @@ impl ConnectionPermit {
         Ok(())
     }
 
-    /// Whether this connection takes more than a little where little is left: then it should get on with it.
+    /// Returns whether this connection exceeds its free share while half of the node's limit is in use.
+    /// Its timeouts shrink then.
     pub(super) fn is_over_soft_limit(&self) -> bool {
         let is_large = self.stranger.is_some() && self.bytes > FREE_BYTES;
         is_large && self.admission.lock().all.bytes > self.admission.buffered_bytes_max / 2
     }
 
-    /// Notes what the connection buffers; gives what all do, and those of its address.
+    /// Records the connection's buffered bytes; returns the total of the node and of the connection's address.
     fn account(&mut self, bytes: usize) -> (usize, usize) {
         let mut used = self.admission.lock();
         let before = std::mem::replace(&mut self.bytes, bytes);
@@ -179,8 +181,9 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    /// Peers that we connect to are not limited.
     #[test]
-    fn strangers_are_limited_by_address_and_in_all_and_chosen_peers_are_not() {
+    fn strangers_are_limited_by_address_and_in_total() {
         let admission = admission();
         let admit = |from: &str| admission.admit(address(from));
         let first = admit("10.0.0.1").expect("room");
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_more_than_there_is_loses_its_connection_and_nobody_else() {
+    fn exceeding_the_buffer_limit_disconnects_only_the_offender() {
         let admission = admission();
         let mut greedy = admission.admit(address("10.0.0.1")).expect("room");
         assert_eq!(greedy.hold(4 * MIB), Ok(()), "a quarter is for one address");

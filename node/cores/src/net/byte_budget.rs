@@ -1,4 +1,4 @@
-//! Messages of one connection on their way to cores: [`ByteBudget`] bounds how much memory they take.
+//! [`ByteBudget`] bounds the memory of one connection's messages on their way to cores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Bytes of messages that may be on their way at once. A longer message travels alone.
 const BYTES_MAX: usize = 1024 * 1024;
 
-/// What one connection has handed to cores and they have not dealt with yet.
+/// The messages that one connection has sent to cores and that the cores have not processed yet.
 #[derive(Debug)]
 pub(super) struct ByteBudget {
     room: Arc<Semaphore>,
     bytes: Arc<AtomicUsize>,
 }
 
-/// What one message takes of it, until this is dropped.
+/// One message's part of the budget; dropping it gives the part back.
 #[derive(Debug)]
 pub(super) struct Room {
     _permit: OwnedSemaphorePermit,
@@ -33,12 +33,12 @@ impl ByteBudget {
         Self { room: Arc::new(Semaphore::new(BYTES_MAX)), bytes: Arc::default() }
     }
 
-    /// Bytes of memory that the messages take.
+    /// Returns the bytes of memory that the messages use.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until there is room for a message.
+    /// Waits until a message of `bytes` fits into the budget.
     pub(super) async fn room_for(&self, bytes: usize) -> Room {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let taken = BytePermit { bytes, all: self.bytes.clone() };

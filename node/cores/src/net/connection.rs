@@ -33,10 +33,10 @@ pub(super) use error::ConnectionError;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Encrypted bytes that wait for the socket before more are made. One message may come on top.
+/// Encrypted bytes that may wait for the socket before encryption pauses. One message may exceed it.
 const WRITE_AHEAD_BYTES: usize = 256 * 1024;
 
-/// By how much patience shrinks in a crowd; also, how often in that time peers are looked at.
+/// Divides timeouts while memory is short; also, how often in one timeout connections are checked.
 const PRESSURE_DIVISOR: u32 = 10;
 
 /// Runs a connection over TCP to its end.
@@ -110,13 +110,13 @@ struct Connection {
     stream: SecretStream,
     session: Session,
     context: Context,
-    /// Cores whose channel is open.
+    /// Cores with an open channel.
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
     outlet: OutboundReceiver,
     ends: mpsc::Receiver<LinkEnd>,
     in_hand: ByteBudget,
     unwritten: WriteBuffer,
-    /// Cores that have handed out something that is on its way.
+    /// Cores whose sent messages are not written yet.
     unflushed: Vec<PublicKey>,
     heard: ProgressTimer,
     written: ProgressTimer,
@@ -159,7 +159,7 @@ impl Connection {
                         self.written.done();
                     }
                 }
-                // What a core has sent comes in bursts: all of it goes into few frames.
+                // A core sends in bursts: a whole burst goes into few frames.
                 outgoing = self.outlet.next(), if self.unwritten.waiting().len() < WRITE_AHEAD_BYTES => {
                     self.send(&outgoing);
                     while self.session.transmit_bytes() < WRITE_AHEAD_BYTES
@@ -185,7 +185,7 @@ impl Connection {
         }
     }
 
-    /// Whether the peer gets on. Who takes much memory where little is left has less time.
+    /// Checks the timeouts. A connection that uses much memory while little is left has less time.
     fn check_timeouts(&self) -> Result<(), ConnectionError> {
         let NetworkOptions { idle_timeout, write_timeout, .. } = self.context.options;
         let hurry = if self.context.place.is_over_soft_limit() { PRESSURE_DIVISOR } else { 1 };
@@ -212,26 +212,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells how much memory this connection takes, of which all together may take so much.
+    /// Reports this connection's memory to its permit, which bounds the sum of all connections.
     fn account(&mut self) -> Result<(), QuotaExceeded> {
         let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.in_hand.bytes();
         let outgoing = self.outlet.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
         self.context.place.hold(incoming + outgoing)
     }
 
-    /// Opens the channels of all cores that are held here.
+    /// Opens a channel for each core that we hold.
     fn open_cores(&mut self) -> Result<(), SessionError> {
         self.context.registry.keys().into_iter().try_for_each(|key| self.session.open(key))
     }
 
-    /// Hands on what has come. Whether any message has.
+    /// Handles the frames received; returns whether there was a complete message.
     async fn read_frames(&mut self) -> Result<bool, ConnectionError> {
         let mut has_come = false;
         while let Some(frame) = self.stream.poll_message()? {
             has_come = true;
             self.context.presence.arrived();
             let received = self.session.receive(&frame);
-            // What it says has been copied; a frame may be long, and handing it on takes its time.
+            // The events own copies. A frame may be long, and handling it takes time.
             drop(frame);
             received?;
             self.account()?;
@@ -253,7 +253,7 @@ impl Connection {
             SessionEvent::Opened { core } => self.opened(core).await,
             SessionEvent::Message { core, message } => self.received(&core, message).await,
             SessionEvent::Closed { core } => self.closed(&core).await,
-            // It may open the core itself a moment later.
+            // The peer may open the core itself a moment later.
             SessionEvent::Rejected { .. } => {}
             SessionEvent::Requested { discovery_key } => match self.context.registry.find(&discovery_key) {
                 Some(core) => self.session.serve(core.key)?,
@@ -298,7 +298,7 @@ impl Connection {
         }
     }
 
-    /// Makes bytes for the socket of what waits, as far as it may.
+    /// Encrypts pending messages into the write buffer, up to its limit.
     fn encrypt(&mut self) -> Result<(), ConnectionError> {
         let was_idle = self.unwritten.is_empty();
         while self.unwritten.waiting().len() < WRITE_AHEAD_BYTES {
@@ -316,7 +316,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Everything is written: the cores may hand out more.
+    /// Tells the cores that everything is written: they may send more.
     async fn flushed(&mut self) {
         for core in std::mem::take(&mut self.unflushed) {
             if let Some((peer, inputs)) = self.peers.get(&core) {

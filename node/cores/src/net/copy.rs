@@ -1,4 +1,4 @@
-//! A whole copy of a core, as long as it is now: what one look at it needs.
+//! A complete copy of a core at its present length, for a program that reads a core once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,40 +11,40 @@ use tokio::time::timeout;
 use super::{CoreEvent, Network, SharedCore};
 use crate::storage::{Replica, SharedReplica, StorageError};
 
-/// How long peers may give nothing before a copy is given up.
+/// How long no peer may deliver anything before the copy is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// There is no whole copy.
+/// The copy is not complete.
 #[derive(Debug, Error)]
 pub enum CopyError {
-    /// Nobody who could be reached has all of it.
-    #[error("no peer gives all blocks of {key}: {known} of {wanted} came")]
+    /// No reachable peer has all blocks.
+    #[error("no reachable peer has all blocks of {key}: received {known} of {wanted}")]
     Unreachable {
-        /// Which core.
+        /// The key of the core.
         key: PublicKey,
-        /// Blocks that are here.
+        /// Blocks that were received.
         known: u64,
-        /// Blocks that were waited for.
+        /// Blocks that were requested.
         wanted: u64,
     },
-    /// The copy cannot be kept.
+    /// The copy cannot be stored.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
 impl Network {
-    /// Begins to copy a core into a directory of its own, and serves what is there.
+    /// Starts to copy a core into a directory of its own, and serves the blocks that it has.
     ///
     /// # Errors
-    /// Where the directory cannot be used.
+    /// When the directory cannot be used.
     pub fn copy(&self, directory: &Path, key: PublicKey) -> Result<SharedReplica, StorageError> {
         self.copy_and_tell(directory, key, None)
     }
 
-    /// As [`Network::copy`]; `events` hears what becomes of the copy.
+    /// Does the same as [`Network::copy`]; `events` receives what happens to the copy.
     ///
     /// # Errors
-    /// Where the directory cannot be used.
+    /// When the directory cannot be used.
     pub fn copy_and_tell(
         &self,
         directory: &Path,
@@ -57,10 +57,11 @@ impl Network {
     }
 }
 
-/// Waits until a copy has all blocks that its signed head counts, and at least `length`; gives how many these are.
-/// `progress` is told how many of how many are here.
+/// Waits until a copy has all blocks that its signed head counts, and at least `length`; returns the number of blocks.
+/// `progress` is called with the number of blocks received and wanted.
 ///
 /// # Errors
+/// [`CopyError::Unreachable`] when no peer has delivered anything for 15 seconds.
 /// [`CopyError::Unreachable`] where nothing has come for 15 seconds.
 pub async fn complete(
     copy: &SharedReplica,
@@ -71,7 +72,7 @@ pub async fn complete(
     wait(copy, PATIENCE, wanted, progress).await
 }
 
-/// Waits until a copy has its first block, which says what it is a copy of.
+/// Waits until a copy has its first block, which says what the core is.
 ///
 /// # Errors
 /// As [`complete`].
@@ -92,7 +93,8 @@ async fn wait(
         if known >= wanted {
             return Ok(wanted);
         }
-        // Each new block earns more patience, and each part of a long one: a long core takes its time, as does a slow path.
+        // Each new block resets the timeout, and so does each part of a long one.
+        // A long core takes time, and so does a slow path.
         let news = async {
             tokio::select! {
                 _ = lengths.changed() => {}
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_block_that_comes_in_parts_is_waited_for_until_they_end() {
+    async fn a_block_in_parts_is_waited_for_until_the_parts_end() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let replica = Replica::open(directory.path(), PublicKey([7; 32])).expect("an empty copy");
         let copy = SharedReplica::new(replica);
@@ -130,7 +132,7 @@ mod tests {
             let ended = wait(&copy, Duration::from_millis(300), || 1, |_, _| {}).await;
             (ended, parts_left.get())
         };
-        // In this order a part counts that comes late, with all else on a busy machine.
+        // `biased` order: a part counts even if it arrives late because the machine is busy.
         let ((), (ended, parts_left)) = tokio::join!(biased; parts, waiting);
         assert!(matches!(ended, Err(CopyError::Unreachable { known: 0, wanted: 1, .. })), "{ended:?}");
         assert_eq!(parts_left, 0);

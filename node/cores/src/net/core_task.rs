@@ -1,4 +1,4 @@
-//! One core on the network: the task that owns its replicator, and what it holds of the core.
+//! One core on the network: the task that owns its replicator and its storage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,84 +22,84 @@ use super::outbound::{LinkEnd, OutboundMessage, OutboundSender};
 use super::trouble::Trouble;
 use crate::storage::{CoreView, EARLY_BYTES_MAX, SharedReplica, StorageError};
 
-/// Inputs that may wait for a core. A connection whose message finds no room waits, and reads nothing meanwhile.
+/// Inputs that may be queued for a core. A connection waits while the queue is full, and reads nothing meanwhile.
 const INPUTS_WAITING: usize = 1024;
-/// Inputs taken at once.
+/// Inputs processed in one batch.
 const INPUTS_AT_ONCE: usize = 256;
-/// How often what was downloaded is brought to disk.
+/// Interval at which downloaded blocks are synced to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a proof that does not verify makes us check our own tree.
+/// How often a proof that does not verify may make us check our own tree.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is held of a core.
+/// A core that the network serves.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each core, not one for each message")]
 pub enum SharedCore {
-    /// All of it, by its writer.
+    /// A whole core, held by its writer.
     Writer(CoreView),
-    /// A copy, which is to grow.
+    /// A copy that the network completes.
     Replica(SharedReplica),
 }
 
-/// What a core has to tell whoever asked for its copy.
+/// An event of a copy, for the program that asked for it.
 #[derive(Clone, Debug)]
 pub enum CoreEvent {
-    /// Something speaks against the core's writer.
+    /// There is evidence against the core's writer.
     Evidence(Box<Evidence>),
-    /// A part of the copy on disk is damaged. What peers give is fetched again.
+    /// A part of the copy on disk is damaged. Its blocks are fetched from peers again.
     Damaged {
-        /// Which part.
+        /// The damaged part, and the reason.
         why: String,
     },
-    /// The copy cannot be stored now. It will be tried again.
+    /// The copy cannot be stored now. Storing is tried again.
     Stalled {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The copy can be stored again.
     Resumed,
-    /// The core is of a kind that cannot be copied, which follows from its key.
+    /// The core's kind, which follows from its key, cannot be copied.
     Foreign {
-        /// Which kind.
+        /// The kind.
         why: String,
     },
     /// The copy cannot be stored, and will not grow any more.
     Failed {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// What comes to a core.
+/// A core's input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A peer has opened a channel, and its capability holds.
+    /// A peer has opened a channel, and its capability is valid.
     Opened { peer: PeerId, link: OutboundSender },
-    /// A peer has sent a message. `_room` is given back when it has been dealt with.
+    /// A peer has sent a message. `_room` is given back when the message was processed.
     Message { peer: PeerId, message: Box<Message>, _room: Room },
-    /// More of a long message of a peer is there.
+    /// More bytes of a peer's long message have arrived.
     Progress { peer: PeerId },
-    /// All that was handed out for a peer has been written.
+    /// Everything sent to a peer has been written.
     Flushed { peer: PeerId },
     /// A peer's channel is closed.
     Closed { peer: PeerId },
 }
 
-/// How a core's task works, and where it counts what it does.
+/// The options of a core's task, and its counters.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) request_timeout: Duration,
     pub(super) counters: Arc<Counters>,
 }
 
-/// The way to a core.
+/// A handle to a core's task.
 #[derive(Clone, Debug)]
 pub(super) struct CoreHandle {
     pub(super) key: PublicKey,
     pub(super) inputs: mpsc::Sender<Input>,
 }
 
-/// Starts a core's task. It ends when all handles are gone, with everything on disk.
+/// Starts a core's task. The task ends when all handles are dropped, with everything on disk.
 pub(super) fn start(
     held: SharedCore,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
@@ -119,19 +119,19 @@ struct CoreTask {
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
     start: Instant,
     counters: Arc<Counters>,
-    /// Blocks that came too early to be kept, to be asked for again.
+    /// Blocks that arrived too early to be kept, to be requested again.
     dropped: Ranges,
     sync_at: Option<Instant>,
-    /// What is being brought to disk.
+    /// The sync to disk in progress.
     flushing: Option<Flushing>,
-    /// Since the copy could not be stored.
+    /// Set while the copy cannot be stored.
     trouble: Option<Trouble>,
-    /// Tells when a block of the copy was found to be lost.
+    /// Notifies when a stored block was found to be lost.
     losses: Option<watch::Receiver<()>>,
-    /// When the copy's tree was last checked because a peer's proof did not fit it.
+    /// When the copy's tree was last checked because a peer's proof did not match it.
     checked_at: Option<Instant>,
     machine: replication::Settings,
-    /// It was told that the core cannot be copied.
+    /// Whether the event that the core cannot be copied was sent.
     is_foreign: bool,
 }
 
@@ -242,7 +242,7 @@ impl CoreTask {
         self.run_actions();
     }
 
-    /// Takes note of who is there while nothing can be stored.
+    /// Records which peers are connected while nothing can be stored.
     fn note(&mut self, input: Input) {
         match input {
             Input::Opened { peer, link } => drop(self.links.insert(peer, link)),
@@ -267,7 +267,7 @@ impl CoreTask {
         self.run_actions();
     }
 
-    /// Does what the replicator wants done.
+    /// Performs the replicator's actions.
     fn run_actions(&mut self) {
         while let Some(action) = self.replicator.poll() {
             match action {
@@ -297,7 +297,7 @@ impl CoreTask {
         }
     }
 
-    /// Ends the connection with a peer at fault; unless our own copy is, which makes good proofs look false.
+    /// Ends the connection to a peer at fault, unless our own copy is damaged: then valid proofs look false.
     fn blame(&mut self, peer: PeerId, why: PeerFault) {
         if why == PeerFault::Invalid(CheckError::HasManifest)
             && !std::mem::replace(&mut self.is_foreign, true)
@@ -312,7 +312,7 @@ impl CoreTask {
         }
     }
 
-    /// A peer that lies all day must not keep us busy.
+    /// Returns whether our tree may be checked again: a peer that lies all day must not keep us busy.
     fn is_check_due(&self) -> bool {
         self.checked_at.is_none_or(|at| at.elapsed() >= CHECK_INTERVAL)
     }
@@ -321,7 +321,7 @@ impl CoreTask {
         let SharedCore::Replica(replica) = &self.held else { return false };
         let is_sound = replica.lock().is_sound();
         self.checked_at = Some(Instant::now());
-        // What cannot be read is not sound either.
+        // A tree that cannot be read is not sound either.
         !is_sound.unwrap_or(false)
     }
 
@@ -365,7 +365,7 @@ impl CoreTask {
         self.replicator.local_changed(self.now(), &self.held);
     }
 
-    /// Asks for blocks again that came too early, once what was before them is stored.
+    /// Requests blocks again that arrived too early, once the blocks before them are stored.
     fn ask_again(&mut self) {
         let SharedCore::Replica(replica) = &self.held else { return };
         if self.dropped.is_empty() || replica.lock().early_bytes() > EARLY_BYTES_MAX / 2 {
@@ -378,7 +378,7 @@ impl CoreTask {
         }
     }
 
-    /// Brings what was downloaded to disk, while peers are served: a disk can take longer than they have patience.
+    /// Starts to sync downloaded blocks to disk while peers are served: a disk can take longer than peers wait.
     fn begin_flush(&mut self) {
         self.sync_at = None;
         let SharedCore::Replica(replica) = &self.held else { return };
@@ -402,7 +402,7 @@ impl CoreTask {
         }
     }
 
-    /// Brings everything to disk.
+    /// Syncs everything to disk.
     async fn finish(mut self) {
         if let Some(flushing) = self.flushing.take() {
             self.flushed(flushing.await);
@@ -419,7 +419,7 @@ impl CoreTask {
         self.suspend(error.to_string(), matches!(error, StorageError::Damaged { .. }));
     }
 
-    /// Stores nothing until the copy was opened anew: after a write that failed nobody knows what is on disk.
+    /// Stops storing until the copy is reopened: after a failed write the state on disk is unknown.
     fn suspend(&mut self, why: String, is_damage: bool) {
         if let Some(trouble) = &mut self.trouble {
             return trouble.goes_on(why);
@@ -435,10 +435,10 @@ impl CoreTask {
         self.trouble = Some(Trouble::new(why, is_damage));
     }
 
-    /// Tries to go on with what is on disk.
+    /// Reopens the copy and goes on with the blocks on disk.
     fn retry(&mut self) {
         let SharedCore::Replica(replica) = &self.held else { return };
-        // A flush that is under way is over soon.
+        // A sync in progress ends soon.
         let Some(trouble) = self.trouble.as_mut().filter(|_| self.flushing.is_none()) else { return };
         if let Err(error) = replica.reopen() {
             trouble.goes_on(error.to_string());
@@ -451,7 +451,7 @@ impl CoreTask {
         self.trouble = None;
         self.dropped.clear();
         self.replicator = Replicator::new(self.held.key(), self.machine.clone());
-        // What they have told was told to the machine before.
+        // The old machine received what these peers said; the new one has to hear it again.
         std::mem::take(&mut self.links).into_values().for_each(|link| link.end(LinkEnd::Anew));
         self.tell_damage();
         self.tell(CoreEvent::Resumed);
@@ -464,7 +464,7 @@ impl CoreTask {
         damage.into_iter().for_each(|why| self.tell(CoreEvent::Damaged { why }));
     }
 
-    /// Asks for blocks again that are lost.
+    /// Requests lost blocks again.
     fn fetch_lost(&mut self) {
         let SharedCore::Replica(replica) = &self.held else { return };
         let lost = replica.lock().lost();
@@ -484,7 +484,7 @@ impl CoreTask {
     }
 }
 
-/// The end of what is under way; never, if nothing is.
+/// Waits until the sync in progress ends; for ever if there is none.
 async fn over(flushing: &mut Option<Flushing>) -> Result<Result<(), StorageError>, JoinError> {
     match flushing {
         Some(flushing) => flushing.await,
@@ -492,7 +492,7 @@ async fn over(flushing: &mut Option<Flushing>) -> Result<Result<(), StorageError
     }
 }
 
-/// A word that a block was found to be lost; never, where there is no copy.
+/// Waits until a block was found to be lost; for ever if there is no copy.
 async fn loss(losses: &mut Option<watch::Receiver<()>>) {
     if let Some(losses) = losses
         && losses.changed().await.is_ok()
@@ -503,7 +503,7 @@ async fn loss(losses: &mut Option<watch::Receiver<()>>) {
 }
 
 impl SharedCore {
-    /// The core's key.
+    /// Returns the core's key.
     pub fn key(&self) -> PublicKey {
         match self {
             Self::Writer(view) => view.key(),
@@ -525,7 +525,7 @@ impl SharedCore {
     }
 }
 
-/// What cannot be read is not there: peers are told so, and the disk's error stands in the log.
+/// Turns a read error into `None`: peers are told that the block is missing, and the log has the error.
 fn readable<T>(read: Result<Option<T>, StorageError>) -> Option<T> {
     read.unwrap_or_else(|error| {
         error!(%error, "a core cannot be read");

@@ -1,4 +1,4 @@
-//! Keeping a connection to a peer that was chosen: where it is asked for anew at each attempt, as it may have moved.
+//! Keeping a connection to a chosen peer. Its addresses are asked for before each attempt, because the peer may have moved.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,25 +13,25 @@ use tokio::time::Instant;
 use super::shared::{Shared, stopped};
 use super::tcp::run;
 
-/// The longest wait before a peer is connected to again that does not get on with us.
+/// The longest delay before reconnecting to a peer that keeps ending connections.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(60);
-/// The longest wait before a peer is looked for again that was not there.
+/// The longest delay before looking again for a peer that was absent.
 const ABSENT_DELAY_MAX: Duration = Duration::from_secs(30);
-/// A peer that is away is looked for after this part of the time that it has been away: it is soon found again after a
+/// An absent peer is looked for again after this part of its absence (1/10): it is soon found again after a
 /// short restart, and costs little while it is away for days.
 const ABSENCE_PART: u32 = 10;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Addresses of one peer that are tried in one attempt. Somebody else may have named them.
+/// Addresses of one peer that are tried in one attempt. A third party may have named them.
 const ADDRESSES_MAX: usize = 16;
 
-/// Knows where a peer is, as far as anybody knows.
+/// A source of a peer's addresses.
 pub trait Whereabouts: fmt::Debug + Send + Sync + 'static {
-    /// The addresses to try, in this order. Asked before each attempt.
+    /// Returns the addresses to try, in this order. Called before each attempt.
     fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>>;
 }
 
-/// An address that was given stays what it is.
+/// A fixed address.
 impl Whereabouts for SocketAddr {
     fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
         Box::pin(ready(vec![*self]))
@@ -41,15 +41,15 @@ impl Whereabouts for SocketAddr {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// Nobody was there.
+    /// The peer was absent.
     Absent,
-    /// There was a connection, and another one makes sense.
+    /// There was a connection, and reconnecting makes sense.
     InOrder,
     /// There was a connection, and another one is likely to end the same way.
     Lastingly,
 }
 
-/// Connects, and again whenever the connection has ended, until the network stops.
+/// Connects, and reconnects whenever the connection has ended, until the network stops.
 pub(super) async fn keep_connected(whereabouts: Arc<dyn Whereabouts>, shared: Arc<Shared>) {
     let mut stop = shared.stop.subscribe();
     let mut backoff = Backoff::new(shared.options.reconnect_delay);
@@ -80,11 +80,11 @@ async fn attempt(whereabouts: &dyn Whereabouts, shared: &Arc<Shared>) -> Ended {
     Ended::Absent
 }
 
-/// How long to wait between attempts.
+/// The delays between attempts (exponential backoff).
 #[derive(Debug)]
 struct Backoff {
     least: Duration,
-    /// The wait after the last attempt of a peer that does not get on with us.
+    /// The last delay for a peer that keeps ending connections.
     delay: Duration,
     absent_since: Option<Instant>,
 }
@@ -121,7 +121,7 @@ mod tests {
     const LEAST: Duration = Duration::from_millis(250);
 
     #[test]
-    fn a_peer_that_is_away_is_looked_for_less_and_less_but_for_ever() {
+    fn an_absent_peer_is_looked_for_less_and_less_but_for_ever() {
         let (mut backoff, start) = (Backoff::new(LEAST), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         let delays = [0, 1, 10, 100, 1_000, 1_000_000];
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_throws_us_out_is_asked_less_and_less() {
+    fn a_peer_that_disconnects_us_is_asked_less_and_less() {
         let (mut backoff, now) = (Backoff::new(LEAST), Instant::now());
         let delays: Vec<_> =
             (0..10).map(|_| backoff.delay_after(Ended::Lastingly, now).as_millis()).collect();

@@ -1,7 +1,7 @@
-//! What happens in a network, told as it happens: [`NetworkEvent`].
+//! The events of a network: [`NetworkEvent`].
 //!
-//! Whoever listens too slowly misses events; nothing waits for listeners. [`Metrics`](super::Metrics) and
-//! [`SwarmStatus`](super::SwarmStatus) are what there is at any moment.
+//! A receiver that lags misses events (as in `tokio::sync::broadcast`); nothing waits for receivers.
+//! [`Metrics`](super::Metrics) and [`SwarmStatus`](super::SwarmStatus) give the state at any moment.
 
 use std::net::SocketAddr;
 
@@ -11,56 +11,56 @@ use tracing::info;
 
 use super::metrics::Reason;
 
-/// Events that are kept for somebody who listens slowly.
+/// Events that are kept for a receiver that lags.
 const KEPT: usize = 1024;
 
-/// Something that has happened in a network. As JSON, `event` says what.
+/// An event of a network. In JSON, the field `event` names its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 pub enum NetworkEvent {
-    /// The first look for nodes of the DHT is over, or a later one that ended differently.
+    /// The first look-up of DHT nodes is complete, or a later one with another result.
     Dht {
-        /// Where our socket listens that others know (UDP).
+        /// The UDP address of our public socket.
         address: SocketAddr,
-        /// Nodes that are known. With none, peers are found only at addresses that are given.
+        /// The number of known nodes. With none, peers are found only at given addresses.
         nodes: usize,
     },
-    /// This node was announced as one to have a core from, or announced again.
+    /// This node was announced as a holder of a core, or announced again.
     Announced {
         /// The discovery key of the core, in hexadecimal.
         topic: String,
-        /// Nodes of the DHT that keep the announcement: 20 or all there are, if all went well.
+        /// The number of DHT nodes that keep the announcement: 20, or all there are, if all went well.
         nodes: usize,
     },
-    /// A peer is there: it has shaken hands, and something authentic has come from it.
+    /// A peer has connected: the handshake is complete, and authenticated data has arrived.
     Connected(RemotePeer),
-    /// A peer was found and could not be connected to, and for a while nobody else could. Attempts go on.
+    /// A peer was found and could not be connected to, and for a while no other peer could. Attempts go on.
     Unreachable {
-        /// Its key in the swarm, in hexadecimal.
+        /// The peer's key in the swarm, in hexadecimal.
         key: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A peer that was there is gone.
+    /// A peer has disconnected.
     Disconnected {
-        /// Who.
+        /// The peer.
         #[serde(flatten)]
         peer: RemotePeer,
-        /// Why, by the name that the counter of it has in [`Closed`](super::Closed).
+        /// The reason, by the name of its counter in [`Closed`](super::Closed).
         reason: &'static str,
     },
 }
 
-/// The other side of a connection.
+/// The remote side of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemotePeer {
-    /// Its key in the swarm, in hexadecimal. Peers over TCP have none that lasts.
+    /// The peer's key in the swarm, in hexadecimal. Peers over TCP have no lasting key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Where it is.
+    /// The peer's address.
     pub address: SocketAddr,
-    /// How it was reached, or reached us.
+    /// How the connection was made.
     pub kind: ConnectionKind,
 }
 
@@ -68,15 +68,15 @@ pub struct RemotePeer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectionKind {
-    /// Over TCP, to an address that was given.
+    /// Over TCP, to a given address.
     Tcp,
-    /// Through the swarm, with nothing in the way.
+    /// Through the swarm, directly.
     Direct,
-    /// Through the swarm and a hole in a firewall.
+    /// Through the swarm, by hole punching.
     Punched,
 }
 
-/// Where events are told.
+/// The sender of events.
 #[derive(Clone, Debug)]
 pub(super) struct Events(broadcast::Sender<NetworkEvent>);
 
@@ -90,17 +90,17 @@ impl Events {
     }
 
     pub(super) fn tell(&self, event: NetworkEvent) {
-        // Nobody has to listen.
+        // There may be no receiver.
         let _unheard = self.0.send(event);
     }
 
-    /// What tells that this peer came, and went.
+    /// Returns a guard that reports when this peer connects and disconnects.
     pub(super) fn presence(&self, peer: RemotePeer) -> PresenceGuard {
         PresenceGuard { events: self.clone(), peer, is_there: false, reason: Reason::Ended }
     }
 }
 
-/// Tells when a peer comes and when it goes, also when its connection is cut by a shutdown.
+/// Reports when a peer connects and disconnects, even if a shutdown cuts the connection.
 #[derive(Debug)]
 pub(super) struct PresenceGuard {
     events: Events,
@@ -110,7 +110,7 @@ pub(super) struct PresenceGuard {
 }
 
 impl PresenceGuard {
-    /// Something authentic has come.
+    /// Reports the peer as connected: authenticated data has arrived.
     pub(super) fn arrived(&mut self) {
         if !std::mem::replace(&mut self.is_there, true) {
             let RemotePeer { address, kind, .. } = &self.peer;
@@ -119,7 +119,7 @@ impl PresenceGuard {
         }
     }
 
-    /// Says why it will be gone.
+    /// Sets the reason of the coming disconnect.
     pub(super) fn leaves(&mut self, reason: Reason) {
         self.reason = reason;
     }

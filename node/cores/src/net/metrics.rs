@@ -1,70 +1,70 @@
-//! What a network has done, in numbers: [`Metrics`], read with [`Network::metrics`](super::Network::metrics).
+//! The counters of a network: [`Metrics`], read with [`Network::metrics`](super::Network::metrics).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Counters since the network began, and two gauges.
+/// Counters since the network was created, and two gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
-    /// Connections that are open now.
+    /// Open connections (gauge).
     pub connections: u64,
-    /// Bytes that are kept for slow peers now.
+    /// Bytes buffered for slow peers (gauge).
     pub buffered_bytes: u64,
     /// Connections that others opened.
     pub accepted: u64,
-    /// Connections that others opened and that found no place.
+    /// Connections that others opened and that were refused because a limit was reached.
     pub refused: u64,
     /// Connections that we opened.
     pub opened: u64,
-    /// How connections have ended.
+    /// Ended connections, by reason.
     pub closed: Closed,
     /// Bytes read from sockets.
     pub bytes_in: u64,
     /// Bytes written to sockets.
     pub bytes_out: u64,
-    /// Verified blocks that came.
+    /// Verified blocks received.
     pub blocks_in: u64,
-    /// Blocks that were handed out.
+    /// Blocks sent.
     pub blocks_out: u64,
     /// Requests of peers that were answered with data.
     pub requests_served: u64,
-    /// Requests of peers that were refused: for what is not here or cannot be.
+    /// Requests of peers that were refused, because the data is missing here or cannot exist.
     pub requests_refused: u64,
-    /// Answers that did not verify, or were not to what was asked. Each has cost its sender the connection.
+    /// Answers that did not verify, or that nobody had requested. Each has cost its sender the connection.
     pub proofs_refused: u64,
 }
 
-/// Connections that have ended, by reason.
+/// Ended connections, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closed {
-    /// By either side, in order.
+    /// Closed by either side, in order.
     pub ended: u64,
-    /// The socket failed: most often the other side is gone.
+    /// The socket failed: most often because the peer is gone.
     pub socket: u64,
-    /// The handshake took too long, or the other side hung up before its end.
+    /// The handshake took too long, or the peer closed the connection during it.
     pub handshake: u64,
-    /// Nothing came for too long.
+    /// The peer sent nothing for too long.
     pub idle: u64,
-    /// What was written was not read.
+    /// The peer did not read.
     pub stalled: u64,
-    /// Too much was kept for this peer when too much was kept for all.
+    /// The peer's buffered bytes exceeded its share while the node's exceeded the limit.
     pub crowded: u64,
-    /// What came is not of the protocol, or not authentic.
+    /// The peer sent bytes that are not of the protocol, or not authentic.
     pub malformed: u64,
-    /// A peer broke the rules of replication: false proofs, endless requests.
+    /// The peer broke the replication protocol: false proofs, endless requests.
     pub faulty: u64,
 }
 
-/// One number of [`Metrics`], counted by many tasks.
+/// One counter of [`Metrics`], incremented by many tasks.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn add(&self, count: u64) {
-        // Nothing is read in the order of these.
+        // No reader depends on the order of these.
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
@@ -73,7 +73,7 @@ impl Counter {
     }
 }
 
-/// What the tasks of a network count.
+/// The counters that a network's tasks increment.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) accepted: Counter,
@@ -105,7 +105,7 @@ pub(super) enum Reason {
 impl Reason {
     const COUNT: usize = 8;
 
-    /// As it is called in [`Closed`].
+    /// Returns the name of the reason's field in [`Closed`].
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ended => "ended",

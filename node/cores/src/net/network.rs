@@ -1,4 +1,4 @@
-//! The sockets, and who may come through them.
+//! [`Network`]: the sockets, the cores that are served, and the connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use super::swarm::{Swarm, SwarmOptions, SwarmStatus};
 use super::sync::lock;
 use super::tcp::accept;
 
-/// There is no network.
+/// The listening socket could not be bound.
 #[derive(Debug, Error)]
 #[error("cannot listen for peers on {address}: {source}")]
 pub struct NetworkError {
@@ -30,15 +30,15 @@ pub struct NetworkError {
 }
 
 impl NetworkError {
-    /// Whether somebody else has the address.
+    /// Returns whether another socket has the address.
     pub fn is_in_use(&self) -> bool {
         self.source.kind() == io::ErrorKind::AddrInUse
     }
 }
 
-/// Cores that are held here, and the connections to those who hold them too.
+/// The cores that this process serves, and the connections to other peers that have them.
 ///
-/// Dropping it cuts all connections; [`Network::shutdown`] brings everything to disk first.
+/// Dropping it cuts all connections; [`Network::shutdown`] syncs everything to disk first.
 #[derive(Debug)]
 pub struct Network {
     shared: Arc<Shared>,
@@ -48,7 +48,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network without cores and peers.
+    /// Returns a network without cores and peers.
     pub fn new(options: NetworkOptions) -> Self {
         let shared = Shared {
             admission: Admission::new(&options),
@@ -66,9 +66,9 @@ impl Network {
         }
     }
 
-    /// Holds a core: serves it, and where it is a copy, completes it. `events` hears what there is to tell about it.
+    /// Serves a core, and completes it if it is a copy. `events` receives the events of the copy.
     ///
-    /// Must be called within a Tokio runtime. A core that is held already stays as it is.
+    /// Must be called within a Tokio runtime. Adding a core again changes nothing.
     pub fn add_core(&self, held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>) {
         let registry = &self.shared.registry;
         if registry.get(&held.key()).is_none() {
@@ -81,10 +81,10 @@ impl Network {
         }
     }
 
-    /// Accepts connections on an address; gives the one that it got.
+    /// Accepts connections on `address`; returns the bound address.
     ///
     /// # Errors
-    /// Where the address cannot be had.
+    /// When the address cannot be bound.
     pub async fn listen(&self, address: SocketAddr) -> Result<SocketAddr, NetworkError> {
         let failed = |source| NetworkError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -93,21 +93,21 @@ impl Network {
         Ok(local)
     }
 
-    /// Keeps a connection to a peer, as long as the network lasts.
+    /// Keeps a connection to a peer at a fixed address, as long as the network lasts.
     pub fn connect(&self, address: SocketAddr) {
         self.connect_to(address);
     }
 
-    /// Keeps a connection to a peer that may move: where it is is asked before each attempt.
+    /// Keeps a connection to a peer that may move: `whereabouts` is asked for addresses before each attempt.
     pub fn connect_to(&self, whereabouts: impl Whereabouts) {
         lock(&self.tasks).spawn(keep_connected(Arc::new(whereabouts), self.shared.clone()));
     }
 
-    /// Meets peers through Hyperswarm: joins the topics of all cores that are held now or later. Gives the address of the
-    /// socket that others know.
+    /// Finds peers through Hyperswarm: joins the topics of all present and future cores. Returns the address of the
+    /// public socket.
     ///
     /// # Errors
-    /// Where there is no such socket.
+    /// When this socket cannot be bound.
     pub async fn join_swarm(&self, options: SwarmOptions) -> Result<SocketAddr, NetworkError> {
         let address = SocketAddr::new(options.bind, options.port);
         let started = Swarm::start(options).await;
@@ -118,17 +118,17 @@ impl Network {
         Ok(address)
     }
 
-    /// How the swarm is doing; `None` without one.
+    /// Returns the state of the swarm; `None` without one.
     pub fn swarm(&self) -> Option<SwarmStatus> {
         lock(&self.swarm).as_ref().map(|swarm| swarm.status())
     }
 
-    /// What happens from now on. Whoever listens too slowly misses some of it.
+    /// Subscribes to events from now on. A receiver that lags misses some.
     pub fn events(&self) -> broadcast::Receiver<NetworkEvent> {
         self.shared.events.subscribe()
     }
 
-    /// What has happened so far.
+    /// Returns the counters so far.
     pub fn metrics(&self) -> Metrics {
         let (connections, buffered_bytes) = self.shared.admission.used();
         self.shared.counters.snapshot(connections, buffered_bytes)

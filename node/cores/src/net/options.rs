@@ -1,30 +1,30 @@
-//! What a network allows its peers.
+//! The limits and timeouts of a network: [`NetworkOptions`].
 
 use std::time::Duration;
 
-/// How many a network lets in, how much it keeps for them, and how long it waits for them.
+/// How many peers may connect, how much is buffered for them, and how long they may take.
 #[derive(Clone, Debug)]
 pub struct NetworkOptions {
-    /// Connections that others may open, in all. More are closed at once. Half of the open files that most systems
-    /// allow a process, so that callers and storage find some too. Those that we open ourselves come on top.
+    /// Connections that others may open, in total. More are closed at once. The default is half of the open files that most
+    /// systems allow a process, which leaves some for callers and storage. Connections that we open ourselves come on top.
     pub connections_max: usize,
-    /// The same from one address (of IPv6: from one /64, which is what one customer has at least).
+    /// The same for one address (an IPv6 /64, the least that one customer has).
     pub connections_per_address_max: usize,
-    /// Bytes that all connections together may keep in memory for peers that send or read slowly. Above it, whoever
-    /// needs more than a little is disconnected, and so is whoever has a quarter of it at one address.
+    /// Bytes that all connections together may buffer for peers that send or read slowly. Above it, a connection that
+    /// needs more than a little is disconnected. So is one whose address has a quarter of it.
     pub buffered_bytes_max: usize,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
-    /// A peer that has sent no whole message for so long, nor 64 KiB of one, is gone: JavaScript peers give a sign of
-    /// life every 5 s.
+    /// A peer that sends no whole message for so long, nor 64 KiB of one, counts as gone. JavaScript peers send a keep-alive
+    /// every 5 s.
     pub idle_timeout: Duration,
-    /// How often we give a sign of life.
+    /// Interval of the keep-alives that we send.
     pub keep_alive_interval: Duration,
-    /// How long a peer may take neither all that waits for it nor 64 KiB of it.
+    /// A peer that reads neither everything pending for it nor 64 KiB of it for so long is disconnected.
     pub write_timeout: Duration,
     /// A peer that owes answers and sends nothing for so long loses its requests to others.
     pub request_timeout: Duration,
-    /// How long to wait before a peer that was asked for is connected to again, at first; it doubles up to a minute.
+    /// The first delay before reconnecting to a chosen peer; it doubles up to a minute.
     pub reconnect_delay: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The way from cores to a connection: a [`OutboundSender`] for each core, and the [`OutboundReceiver`] at which they end.
+//! Messages from cores to a connection: one [`OutboundSender`] per core, and the [`OutboundReceiver`] of the connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,13 @@ use libvms_hypercore::replication::PeerFault;
 use libvms_hypercore::wire::message::Message;
 use tokio::sync::mpsc;
 
-/// The way from a core to the connection of one of its peers.
+/// Sends a core's messages to the connection of one of its peers.
 #[derive(Clone, Debug)]
 pub(super) struct OutboundSender {
     outbox: mpsc::UnboundedSender<OutboundMessage>,
-    /// Bytes of messages that are in the channel.
+    /// Bytes of messages in the channel.
     bytes: Arc<AtomicUsize>,
-    /// Why the connection is to end. It overtakes messages: a peer at fault may not read any.
+    /// The reason to end the connection. It overtakes messages: a peer at fault may not read any.
     end: mpsc::Sender<LinkEnd>,
 }
 
@@ -23,18 +23,18 @@ pub(super) struct OutboundSender {
 pub(super) enum LinkEnd {
     /// The peer is at fault.
     Fault(PeerFault),
-    /// We have to begin anew with it, for a reason of our own.
+    /// The connection must restart, for a reason of our own.
     Anew,
 }
 
-/// The other end of all links to one connection.
+/// The receiver of all senders of one connection.
 #[derive(Debug)]
 pub(super) struct OutboundReceiver {
     outgoing: mpsc::UnboundedReceiver<OutboundMessage>,
     link: OutboundSender,
 }
 
-/// A message of a core for a connection. The replicator bounds what it hands out before it is told of a flush.
+/// A core's message for a connection. The replicator bounds unflushed messages, until it is told of a flush.
 #[derive(Debug)]
 pub(super) struct OutboundMessage {
     pub(super) core: PublicKey,
@@ -42,7 +42,7 @@ pub(super) struct OutboundMessage {
 }
 
 impl OutboundSender {
-    /// Hands out a message, to be sent as soon as the socket takes it.
+    /// Sends a message as soon as the socket takes it.
     pub(super) fn send(&self, outgoing: OutboundMessage) {
         self.bytes.fetch_add(outgoing.message.memory_bytes(), Ordering::Relaxed);
         // A connection that has ended says so with an input of its own.
@@ -57,7 +57,7 @@ impl OutboundSender {
 }
 
 impl OutboundReceiver {
-    /// An outlet, and where it is heard that the peer is at fault.
+    /// Returns a receiver, and the channel that delivers the reason to end the connection.
     pub(super) fn new() -> (Self, mpsc::Receiver<LinkEnd>) {
         let ((outbox, outgoing), (end, ends)) = (mpsc::unbounded_channel(), mpsc::channel(1));
         (Self { outgoing, link: OutboundSender { outbox, bytes: Arc::default(), end } }, ends)
@@ -67,18 +67,18 @@ impl OutboundReceiver {
         self.link.clone()
     }
 
-    /// Bytes of messages that wait.
+    /// Returns the bytes of messages that wait.
     pub(super) fn bytes(&self) -> usize {
         self.link.bytes.load(Ordering::Relaxed)
     }
 
-    /// The next message.
+    /// Waits for the next message.
     pub(super) async fn next(&mut self) -> OutboundMessage {
         let outgoing = self.outgoing.recv().await.expect("we hold a sender ourselves");
         self.taken(outgoing)
     }
 
-    /// The next message if one waits.
+    /// Returns the next message if one waits.
     pub(super) fn try_next(&mut self) -> Option<OutboundMessage> {
         let outgoing = self.outgoing.try_recv().ok()?;
         Some(self.taken(outgoing))

@@ -1,4 +1,4 @@
-//! The cores of a network, as its connections find them.
+//! The cores of a network, where its connections look them up.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::core_task::CoreHandle;
 use super::sync::lock;
 
-/// The cores that connections find.
+/// The cores that connections look up.
 #[derive(Debug)]
 pub(super) struct Registry {
     cores: Mutex<BTreeMap<[u8; 32], CoreHandle>>,
@@ -38,7 +38,7 @@ impl Registry {
         }
     }
 
-    /// Lets go of all cores, so that their tasks end.
+    /// Drops all cores, so that their tasks end.
     pub(super) fn close(&self) {
         lock(&self.changed).take();
         lock(&self.cores).clear();
@@ -56,7 +56,7 @@ impl Registry {
         lock(&self.cores).get(discovery_key).cloned()
     }
 
-    /// Tells when a core was added; an error when there will be no more.
+    /// Returns a receiver that is notified when a core was added, and fails when there will be no more.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.clone()
     }

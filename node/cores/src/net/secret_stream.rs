@@ -1,7 +1,7 @@
-//! The encrypted stream between two peers: [`SecretStream`], which is what npm `@hyperswarm/secret-stream` speaks.
+//! The encrypted stream between two peers: [`SecretStream`], compatible with npm `@hyperswarm/secret-stream`.
 //!
-//! Over TCP it begins with a handshake (`shaken.rs`); peers that met through the DHT have shaken hands there, and their
-//! stream begins with the keys of that handshake (`keyed.rs`).
+//! Over TCP the stream begins with a Noise XX handshake (`noise_xx.rs`). Peers that met through the DHT completed a Noise IK
+//! handshake there, and their stream begins with its keys (`noise_ik.rs`).
 
 mod noise_ik;
 mod noise_xx;
@@ -15,8 +15,8 @@ use thiserror::Error;
 use noise_ik::Keyed;
 use noise_xx::Shaken;
 
-/// One side of an encrypted stream. Bytes of the socket go in with [`SecretStream::receive`]; messages come out, and
-/// what is to be written.
+/// One side of an encrypted stream. Received bytes go in with [`SecretStream::receive`]; messages come out of
+/// [`SecretStream::poll_message`], and bytes to write out of [`SecretStream::transmit`].
 #[derive(Debug)]
 pub struct SecretStream(Kind);
 
@@ -26,58 +26,58 @@ enum Kind {
     Keyed(Box<Keyed>),
 }
 
-/// The remote does not speak the protocol, or not with us. The stream is over.
+/// The remote breaks the protocol, or its keys do not match. The stream is over.
 #[derive(Debug, Error)]
 pub enum SecretError {
-    /// A frame is longer than it may be.
+    /// A frame is too long.
     #[error(transparent)]
     Frame(#[from] FrameTooLong),
-    /// What should be a handshake is longer than any.
-    #[error("what should be a handshake has more than {} bytes", noise_xx::HANDSHAKE_BYTES_MAX)]
+    /// A handshake frame is longer than any can be.
+    #[error("the handshake has more than {} bytes", noise_xx::HANDSHAKE_BYTES_MAX)]
     LongHandshake,
-    /// A frame of a handshake has a length of its own.
-    #[error("a frame of {length} bytes, where {expected} bytes of a handshake belong")]
+    /// A handshake frame has the wrong length.
+    #[error("a handshake frame has {length} bytes instead of {expected}")]
     HandshakeFrame {
         /// Bytes of the frame.
         length: usize,
-        /// Bytes that it should have.
+        /// Bytes that it must have.
         expected: usize,
     },
-    /// The other side begins its encryption with the name of another stream.
-    #[error("the encryption is of another stream")]
+    /// The header of the encryption has the id of another stream.
+    #[error("the encryption header has the id of another stream")]
     OtherStream,
     /// The handshake failed, or a message is not authentic.
-    #[error("the encryption failed: {0}")]
+    #[error("decryption failed: {0}")]
     Cipher(#[from] std::io::Error),
-    /// A message of a stream whose handshake took place elsewhere is not what it should be.
+    /// A message of a stream whose handshake took place in the DHT is not authentic.
     #[error(transparent)]
     Keyed(#[from] hyperdht::secret::SecretError),
-    /// There are no random numbers.
-    #[error("the system gives no random numbers: {0}")]
+    /// The system returned no random numbers.
+    #[error("the system returned no random numbers: {0}")]
     Random(getrandom::Error),
-    /// No handshake can be begun.
-    #[error("no handshake can be begun: {0}")]
+    /// The handshake cannot be started.
+    #[error("cannot start the handshake: {0}")]
     Start(#[from] hypercore_handshake::Error),
 }
 
 impl SecretStream {
-    /// A stream on a connection that we opened (`Role::Initiator`), or accepted.
+    /// Returns a stream for a connection that we opened (`Role::Initiator`) or accepted.
     ///
     /// # Errors
-    /// Where the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn new(role: Role) -> Result<Self, SecretError> {
         Ok(Self(Kind::Shaken(Box::new(Shaken::new(role)?))))
     }
 
-    /// A stream with the keys of a handshake that is over. It is established when the other side's header has come.
+    /// Returns a stream with the keys of a completed handshake. It is established once the remote's header has arrived.
     ///
     /// # Errors
-    /// Where the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn of_keys(keys: StreamKeys) -> Result<Self, SecretError> {
         Ok(Self(Kind::Keyed(Box::new(Keyed::new(keys)?))))
     }
 
-    /// Which side this is.
+    /// Returns the role of this side.
     pub fn role(&self) -> Role {
         match &self.0 {
             Kind::Shaken(shaken) => shaken.role(),
@@ -85,7 +85,7 @@ impl SecretStream {
         }
     }
 
-    /// Whether the handshake is over.
+    /// Returns whether the handshake is complete.
     pub fn is_established(&self) -> bool {
         match &self.0 {
             Kind::Shaken(shaken) => shaken.is_established(),
@@ -93,7 +93,8 @@ impl SecretStream {
         }
     }
 
-    /// The hash of the handshake, once it is over. Only the two sides know that of a handshake in the stream.
+    /// Returns the hash of the handshake, once it is complete.
+    /// Only the two sides know the hash of a handshake in the stream.
     pub fn handshake_hash(&self) -> Option<HandshakeHash> {
         match &self.0 {
             Kind::Shaken(shaken) => shaken.handshake_hash(),
@@ -101,10 +102,10 @@ impl SecretStream {
         }
     }
 
-    /// Takes bytes of the socket, in any pieces.
+    /// Takes bytes from the socket, in pieces of any size.
     ///
     /// # Errors
-    /// Where they are not of this stream.
+    /// When the bytes do not belong to this stream.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
         match &mut self.0 {
             Kind::Shaken(shaken) => shaken.receive(bytes),
@@ -112,10 +113,10 @@ impl SecretStream {
         }
     }
 
-    /// The next message; an empty one is a sign of life.
+    /// Returns the next message; an empty one is a keep-alive.
     ///
     /// # Errors
-    /// Where it is not authentic.
+    /// When the message is not authentic.
     pub fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
         match &mut self.0 {
             Kind::Shaken(shaken) => shaken.poll_message(),
@@ -123,7 +124,7 @@ impl SecretStream {
         }
     }
 
-    /// Bytes of memory that wait here for the rest of a message.
+    /// Returns the bytes of memory used for incomplete messages.
     pub fn memory_bytes(&self) -> usize {
         match &self.0 {
             Kind::Shaken(shaken) => shaken.memory_bytes(),
@@ -131,7 +132,7 @@ impl SecretStream {
         }
     }
 
-    /// Sends a message, after the handshake if that is not over.
+    /// Sends a message, after the handshake if that is not complete.
     ///
     /// # Panics
     /// If it has more than [`PLAINTEXT_BYTES_MAX`] bytes.
@@ -143,10 +144,10 @@ impl SecretStream {
         }
     }
 
-    /// Adds what is to be written to the socket next to `bytes`. Nothing is added when there is nothing.
+    /// Appends the bytes to write to the socket to `bytes`; nothing if there are none.
     ///
     /// # Errors
-    /// Where the stream is over.
+    /// When the stream is over.
     pub fn transmit(&mut self, bytes: &mut Vec<u8>) -> Result<(), SecretError> {
         match &mut self.0 {
             Kind::Shaken(shaken) => shaken.transmit(bytes),

@@ -1,4 +1,4 @@
-//! What all connections of a network share, over TCP and through the swarm.
+//! State shared by all connections of a network, over TCP and through the swarm.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::metrics::{Counters, Reason};
 use super::options::NetworkOptions;
 use super::registry::Registry;
 
-/// What all connections of a network share.
+/// State shared by all connections of a network.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: NetworkOptions,
@@ -21,19 +21,19 @@ pub(super) struct Shared {
     pub(super) stop: watch::Sender<bool>,
 }
 
-/// What a connection shares with others of its network, and its place among them.
+/// A connection's share of the network's state, and its own permit.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) options: NetworkOptions,
     pub(super) registry: Arc<Registry>,
     pub(super) counters: Arc<Counters>,
     pub(super) place: ConnectionPermit,
-    /// What tells others that the peer is there.
+    /// Reports that the peer is connected.
     pub(super) presence: PresenceGuard,
 }
 
 impl Shared {
-    /// What a connection needs.
+    /// Returns the context of a new connection.
     pub(super) fn context(&self, place: ConnectionPermit, peer: RemotePeer) -> Context {
         let Self { options, registry, counters, events, .. } = self;
         Context {
@@ -45,13 +45,13 @@ impl Shared {
         }
     }
 
-    /// What counts its end.
+    /// Returns a guard that counts the end of the connection.
     pub(super) fn closing(&self) -> ConnectionGuard {
         ConnectionGuard { reason: Reason::Ended, counters: self.counters.clone() }
     }
 }
 
-/// Counts the end of a connection, also of one that is cut by a shutdown.
+/// Counts the end of a connection, even if a shutdown cuts it.
 pub(super) struct ConnectionGuard {
     pub(super) reason: Reason,
     counters: Arc<Counters>,
@@ -64,6 +64,6 @@ impl Drop for ConnectionGuard {
 }
 
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says that the network is gone altogether.
+    // An error means that the network was dropped.
     let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }

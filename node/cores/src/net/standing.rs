@@ -1,14 +1,14 @@
-//! What a node keeps of itself in its data directory, so that others find it again after a restart.
+//! A node's own state in its data directory, by which others find the node again after a restart.
 //!
 //! ```text
-//! DIR/peer-port   the TCP port at which peers copy, as a line of text
-//! DIR/had-peers   stands there once a peer has been connected: others may know more of its cores than it does
-//! DIR/swarm.key   the key by which it is known in the DHT, and where it was made; for its owner alone (mode 0600)
+//! DIR/peer-port   the TCP port for peers, as a line of text
+//! DIR/had-peers   exists once a peer has been connected: others may know more of the node's cores than it does
+//! DIR/swarm.key   the node's key in the DHT, and where it was made; readable by its owner alone (mode 0600)
 //! ```
 //!
-//! Two nodes with one key would be one to the DHT: whoever looks for one finds either, and neither finds the other. So the
-//! key belongs to the file in which it was made, on the machine where it was made: a directory that was copied or
-//! restored from a backup gets a new one. A clone of a whole machine, disk and all, is not told apart.
+//! Two nodes with one key would be one node to the DHT: a look-up finds either of them, and neither finds the other.
+//! Therefore the key belongs to the file and the machine where it was made: a directory that was copied or
+//! restored from a backup gets a new one. A clone of a whole machine, disk included, is not detected.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,32 +29,32 @@ const PEERS_FILE: &str = "had-peers";
 /// More than either file ever has.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// What a node keeps of itself.
+/// A node's state in its data directory.
 #[derive(Clone, Debug)]
 pub struct Standing {
     directory: PathBuf,
 }
 
-/// Where a node listens for peers.
+/// The result of [`Standing::listen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listening {
-    /// Where it does.
+    /// The bound address.
     pub address: SocketAddr,
-    /// The port that it had before, where another program has it now.
+    /// The port of the last run, if another program has it now.
     pub instead_of: Option<u16>,
 }
 
 impl Standing {
-    /// What is kept in a data directory that exists.
+    /// Returns the state in a data directory, which must exist.
     pub fn of(directory: &Path) -> Self {
         Self { directory: directory.into() }
     }
 
-    /// Listens at `ip` on the port of the last run; on another one, which is kept, where there was none or another program
-    /// has it.
+    /// Listens at `ip` on the port of the last run. If there was none or another program has it, listens on another port
+    /// and stores that.
     ///
     /// # Errors
-    /// Where the address cannot be had at all.
+    /// When the address cannot be bound on any port.
     pub async fn listen(&self, network: &Network, ip: IpAddr) -> Result<Listening, NetworkError> {
         let mut instead_of = None;
         if let Some(port) = self.port() {
@@ -71,11 +71,11 @@ impl Standing {
         Ok(Listening { address, instead_of })
     }
 
-    /// The key by which the DHT knew this node in the last run; a new one, which is kept, where there was none or it was
-    /// made elsewhere.
+    /// Returns the node's key in the DHT, as in the last run. If there was none or it was made elsewhere, returns a new one
+    /// and stores it.
     ///
     /// # Errors
-    /// Where the system gives no random numbers. What cannot be kept is used for this run, with a warning.
+    /// When the system returns no random numbers. A key that cannot be stored is used for this run, with a warning.
     pub fn swarm_key(&self) -> io::Result<SecretKey> {
         if let Some(seed) = self.seed() {
             return Ok(SecretKey::from_seed(&seed));
@@ -92,12 +92,12 @@ impl Standing {
         Ok(SecretKey::from_seed(&seed))
     }
 
-    /// Whether a peer has ever been connected to this node, or to the one whose directory this is a copy of.
+    /// Returns whether a peer has ever been connected to this node, or to the node whose directory this one was copied from.
     pub fn has_had_peers(&self) -> bool {
         self.directory.join(PEERS_FILE).exists()
     }
 
-    /// Takes note that a peer is connected.
+    /// Records that a peer has been connected.
     pub fn note_peer(&self) {
         if !self.has_had_peers()
             && let Err(error) = self.keep(PEERS_FILE, |_| Ok(String::new()))
@@ -121,7 +121,7 @@ impl Standing {
         bytes("seed")?.try_into().ok()
     }
 
-    /// What a file says, where it is one of ours.
+    /// Returns a file's text and the file, if it is one of ours.
     fn read(&self, name: &str) -> Option<(String, File)> {
         let file = File::open(self.directory.join(name)).ok()?;
         let is_ours = file.metadata().is_ok_and(|data| data.is_file() && data.len() <= FILE_BYTES_MAX);
@@ -129,7 +129,7 @@ impl Standing {
         Some((text, file))
     }
 
-    /// Writes a file whole or not at all, for its owner alone. Its text may depend on the file that it will be.
+    /// Writes a file atomically, for its owner alone. Its text may depend on the new file itself.
     fn keep(&self, name: &str, text: impl FnOnce(&File) -> io::Result<String>) -> io::Result<()> {
         let new = self.directory.join(format!("{name}.new"));
         match fs::remove_file(&new) {
@@ -148,13 +148,13 @@ impl Standing {
     }
 }
 
-/// What tells a file on this machine from its copies: the number that the file system gave it, and the machine's id.
+/// Returns a digest that tells a file on this machine from its copies: its inode number and the machine's id.
 fn place(file: &File) -> io::Result<[u8; 32]> {
     #[cfg(unix)]
     let number = std::os::unix::fs::MetadataExt::ino(&file.metadata()?);
     #[cfg(not(unix))]
     let number = file.metadata()?.len();
-    // Systems without one have no id to tell them apart by.
+    // Systems without this file have no id to distinguish them by.
     let machine = fs::read("/etc/machine-id").unwrap_or_default();
     Ok(blake2b(&[b"libvms/place/1", &number.to_le_bytes(), &machine]))
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_file_is_none() {
+    async fn damaged_files_are_ignored() {
         let directory = tempfile::tempdir().expect("a directory");
         let standing = Standing::of(directory.path());
         for damage in ["", "0", "70000", "x", "\u{0}\u{0}", &"9".repeat(9_999)] {

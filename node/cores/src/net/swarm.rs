@@ -1,4 +1,4 @@
-//! Meeting peers through Hyperswarm: sockets and tasks around a [`SwarmNode`].
+//! Finding peers through Hyperswarm: sockets and tasks around a [`SwarmNode`].
 //!
 //! ```text
 //! reader (one task for each socket)  datagrams -> machine
@@ -6,7 +6,7 @@
 //! connection (one task each)         reads and writes the machine's streams, see stream.rs
 //! ```
 //!
-//! The machine stands behind a mutex that nobody holds while waiting. Whoever gives it something wakes the driver.
+//! The machine is behind a mutex that is never held across an `.await`. A task that gives the machine input wakes the driver.
 
 mod options;
 mod reachability;
@@ -44,14 +44,14 @@ use socket::DatagramSocket;
 pub use status::{SwarmStatus, SwarmTopic};
 use stream::{Stream, StreamWakers};
 
-/// Datagrams that leave before others are let in.
+/// Datagrams sent in a row before other tasks run.
 const SENT_AT_ONCE: usize = 128;
-/// Datagrams that the machine is given before others may have it.
+/// Datagrams given to the machine in a row before others may lock it.
 const RECEIVED_AT_ONCE: usize = 64;
-/// How long the network is told that this node is gone before the process ends.
+/// How long leaving the DHT may take before the process ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What tasks share: the machine, and whom to wake.
+/// The state shared by the tasks: the machine, and the wakers.
 #[derive(Debug)]
 pub(super) struct Swarm {
     machine: Mutex<Machine>,
@@ -64,15 +64,15 @@ pub(super) struct Swarm {
 #[derive(Debug)]
 struct Machine {
     node: SwarmNode,
-    /// The connections that somebody reads and writes.
+    /// The connections that tasks read and write.
     ends: BTreeMap<ConnectionId, StreamWakers>,
     open: BTreeMap<ConnectionId, RemotePeer>,
-    /// How many nodes keep the announcement of each topic; also after the leave that is taken at the end, to be told then.
+    /// How many nodes keep the announcement of each topic. Entries stay after the final leave, for its events.
     announced: BTreeMap<TopicKey, usize>,
 }
 
 impl Machine {
-    /// Who the remote of a connection is.
+    /// Returns the remote peer of a connection.
     fn peer(&self, id: ConnectionId) -> Option<RemotePeer> {
         let (key, is_punched) = self.node.peer(id)?;
         let kind = if is_punched { ConnectionKind::Punched } else { ConnectionKind::Direct };
@@ -81,7 +81,7 @@ impl Machine {
 }
 
 impl Swarm {
-    /// Binds the sockets and prepares the machine; gives what the driver needs.
+    /// Binds the sockets and creates the machine; returns the shared state and the driver.
     pub(super) async fn start(options: SwarmOptions) -> std::io::Result<(Arc<Self>, Driver)> {
         let bootstrap = options.resolve().await;
         let is_first = bootstrap.is_empty();
@@ -118,7 +118,7 @@ impl Swarm {
         Ok((swarm, driver))
     }
 
-    /// How it is doing.
+    /// Returns the swarm's state.
     pub(super) fn status(&self) -> SwarmStatus {
         let machine = self.lock();
         let topics = machine
@@ -133,10 +133,10 @@ impl Swarm {
         }
     }
 
-    /// Gives the machine what waits in a socket.
+    /// Gives the machine the datagrams that wait in a socket.
     fn receive(&self, name: Socket, socket: &DatagramSocket) {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        // An error says that there is nothing now, or that an earlier datagram found nobody: no reason to stop.
+        // An error means that nothing waits, or that an earlier datagram was refused (ICMP): no reason to stop.
         if inbox.refill(socket).is_err() {
             return;
         }
@@ -156,7 +156,7 @@ impl Swarm {
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
-        // Machines panic over nothing that comes from outside; were it so, others would still be served.
+        // Machines never panic on input from outside; even if one did, other connections would still be served.
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,19 +171,19 @@ pub(super) struct Driver {
     bind: std::net::IpAddr,
     joined: BTreeSet<TopicKey>,
     solitude: UnreachablePeers,
-    /// Nobody was named to begin with: this node waits until it is found.
+    /// No bootstrap node was given: this node waits until others find it.
     is_first: bool,
-    /// Whether any node of the DHT was known when it was looked around last.
+    /// Whether any node of the DHT was known at the last look-up.
     has_company: Option<bool>,
 }
 
 impl Driver {
-    /// Where the server socket listens.
+    /// Returns the address of the server socket.
     pub(super) fn local_addr(&self) -> SocketAddr {
         self.swarm.local
     }
 
-    /// Drives the machine until the network stops; then takes leave of the DHT.
+    /// Drives the machine until the network stops, then leaves the DHT.
     pub(super) async fn run(mut self, network: Arc<Network>) {
         let mut stop = network.stop.subscribe();
         let mut cores = network.registry.changes();
@@ -209,12 +209,12 @@ impl Driver {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
             }
         }
-        // What was committed on the way out still has to get through.
+        // Data committed on the way out must still arrive.
         connections.shutdown().await;
         let _late = tokio::time::timeout(FAREWELL_TIMEOUT, self.take_leave()).await;
     }
 
-    /// Is there for others under the discovery keys of all cores.
+    /// Joins the topics of all cores, under their discovery keys.
     fn join_topics(&mut self, network: &Network) {
         for key in network.registry.keys() {
             let topic = key.discovery_key();
@@ -226,7 +226,7 @@ impl Driver {
         }
     }
 
-    /// Does all that the machine wants done, with pauses for what comes in.
+    /// Performs the machine's actions, with pauses for input.
     async fn work(&mut self, network: &Arc<Network>, connections: &mut JoinSet<()>) {
         loop {
             let events: Vec<Event> = {
@@ -244,7 +244,7 @@ impl Driver {
         }
     }
 
-    /// Sends what is to be sent; gives how many datagrams that were.
+    /// Sends the machine's datagrams; returns how many there were.
     async fn send(&mut self) -> usize {
         {
             let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
@@ -277,7 +277,7 @@ impl Driver {
             }
             Event::DialFailed { peer, why } => {
                 debug!(%peer, %why, "a peer cannot be reached");
-                // Of peers that are gone nodes tell for a while; and who has others is not alone.
+                // For a while, nodes still return peers that are gone; and a node with other connections is not unreachable.
                 if self.swarm.lock().open.is_empty() {
                     self.solitude.failed(Instant::now(), peer, why);
                 }
@@ -302,7 +302,7 @@ impl Driver {
         }
     }
 
-    /// Says whether there is a network, if that is news.
+    /// Reports whether there is a network, if that has changed.
     fn looked_around(&mut self, nodes: usize, network: &Network) {
         let has_company = nodes > 0;
         if self.has_company.replace(has_company) == Some(has_company) {
@@ -316,7 +316,7 @@ impl Driver {
         network.events.tell(NetworkEvent::Dht { address: self.swarm.local, nodes });
     }
 
-    /// Says which peers were found and cannot be reached, when it is time.
+    /// Reports peers that were found and cannot be reached, when it is time.
     fn tell_solitude(&mut self, network: &Network) {
         for (peer, why) in self.solitude.speak(Instant::now()) {
             let (key, why) = (peer.to_string(), why.to_string());
@@ -335,7 +335,7 @@ impl Driver {
         let remote_key = keys.remote;
         let Ok(secret) = SecretStream::of_keys(keys) else { return };
         let (swarm, network) = (self.swarm.clone(), network.clone());
-        // Whoever was found under a topic is a stranger, whoever dialled whom.
+        // A peer found under a topic is a stranger, whichever side dialled.
         let Some(peer) = swarm.lock().peer(id) else { return };
         let Some(place) = network.admission.admit(peer.address.ip()) else {
             network.counters.refused.add(1);
@@ -387,7 +387,7 @@ impl Driver {
         while self.readers.try_join_next().is_some() {}
     }
 
-    /// Withdraws what the DHT keeps about this node.
+    /// Withdraws this node's records from the DHT.
     async fn take_leave(&mut self) {
         self.swarm.lock().node.shut_down(self.swarm.now());
         loop {
@@ -414,7 +414,7 @@ impl Driver {
     }
 }
 
-/// Gives the machine what comes in through a socket.
+/// Gives the machine the datagrams that arrive at a socket.
 async fn read(name: Socket, socket: Arc<DatagramSocket>, swarm: Arc<Swarm>) {
     while socket.readable().await.is_ok() {
         swarm.receive(name, &socket);
@@ -422,7 +422,7 @@ async fn read(name: Socket, socket: Arc<DatagramSocket>, swarm: Arc<Swarm>) {
     }
 }
 
-/// The address of this machine in the form of the DHT.
+/// Returns a socket address as an address of the DHT, which is IPv4.
 fn address(address: SocketAddr) -> Option<Address> {
     Address::try_from(address).ok()
 }

@@ -1,4 +1,4 @@
-//! Connections over TCP: those that come in, and how each runs.
+//! Connections over TCP: accepting them, and running each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     connections.shutdown().await;
 }
 
-/// Runs a connection to its end; gives why that came, unless it came in order.
+/// Runs a connection to its end; returns the reason if it ended early.
 pub(super) async fn run(
     socket: TcpStream,
     address: SocketAddr,

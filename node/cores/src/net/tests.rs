@@ -1,4 +1,4 @@
-//! Networks of our own, over real sockets.
+//! Tests of networks over real sockets.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn core(directory: &Path, blocks: &[Vec<u8>]) -> Core {
     core
 }
 
-/// A network that serves a core, and where.
+/// Serves a core; returns its network and address.
 async fn serve(core: &Core) -> (Network, SocketAddr) {
     let network = Network::new(NetworkOptions::default());
     network.add_core(SharedCore::Writer(core.follow()), None);
@@ -29,7 +29,7 @@ async fn serve(core: &Core) -> (Network, SocketAddr) {
     (network, address)
 }
 
-/// A network that copies a core from there, and the copy.
+/// Copies a core from an address; returns the network and the copy.
 fn copy_from(address: SocketAddr, directory: &TempDir, core: &Core) -> (Network, SharedReplica) {
     let replica = Replica::open(directory.path(), core.key()).expect("an empty directory");
     let (network, copy) = (Network::new(NetworkOptions::default()), SharedReplica::new(replica));
@@ -129,7 +129,7 @@ async fn strangers_end_their_own_connections_only() {
         match stranger % 3 {
             0 => silent.push(socket),
             1 => {
-                // Refused or not, it must end: garbage is no handshake.
+                // Refused or not, the connection must end: garbage is no handshake.
                 let _refused = socket.write_all(&[stranger; 5000]).await;
                 let mut rest = vec![];
                 let _ended = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut rest))

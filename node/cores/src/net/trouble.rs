@@ -1,4 +1,4 @@
-//! A copy that cannot be stored for a while, because the disk is full or fails: when to try again, and when to give up.
+//! [`Trouble`]: a copy cannot be stored for a while, because the disk is full or fails. When to retry, and when to give up.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::storage::StorageError;
 
-/// How long to wait before the first attempt; it doubles.
+/// The delay before the first retry; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// The longest wait: room on a disk may come at any time.
+/// The longest delay: a disk can have space at any time.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Attempts after which a disk that is not simply full is given up: half a minute.
+/// Retries after which a disk is given up that fails for another reason than being full: half a minute.
 const ATTEMPTS_MAX: u32 = 10;
 
-/// Why nothing can be stored, and since how many attempts.
+/// Why nothing can be stored, and the number of retries so far.
 #[derive(Debug)]
 pub(super) struct Trouble {
     why: String,
@@ -24,18 +24,18 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Damage is mended by opening the copy: nothing has to be waited for.
+    /// Damage is repaired by reopening the copy: its first retry is immediate.
     pub(super) fn new(why: String, is_damage: bool) -> Self {
         let pause = if is_damage { Duration::ZERO } else { PAUSE_MIN };
         Self { why, attempts: 0, retry_at: Instant::now() + pause, is_given_up: false }
     }
 
-    /// When to try again; `None` after it was given up.
+    /// Returns when to retry; `None` after giving up.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         (!self.is_given_up).then_some(self.retry_at)
     }
 
-    /// Another attempt has failed.
+    /// Records that another retry has failed.
     pub(super) fn goes_on(&mut self, why: String) {
         self.why = why;
         self.attempts += 1;
@@ -43,14 +43,14 @@ impl Trouble {
         self.retry_at = Instant::now() + pause.min(PAUSE_MAX);
     }
 
-    /// Gives up where waiting does not help; then tells why.
+    /// Gives up where waiting does not help, and then returns the reason.
     pub(super) fn is_lasting(&mut self, error: &StorageError) -> Option<String> {
         self.is_given_up = !is_full(error) && self.attempts >= ATTEMPTS_MAX;
         self.is_given_up.then(|| self.why.clone())
     }
 }
 
-/// Whether there is no room: somebody will make some.
+/// Returns whether the disk is full: somebody will free some space.
 fn is_full(error: &StorageError) -> bool {
     let StorageError::Io { source, .. } = error else { return false };
     matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_waited_for_and_a_broken_one_only_for_a_while() {
+    fn a_full_disk_is_waited_for_and_a_broken_one_for_a_while() {
         for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
             assert_eq!(attempts(&error(kind), 1_000_000), None);
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_made_less_and_less_and_damage_is_mended_at_once() {
+    fn retries_become_rarer_and_damage_is_repaired_at_once() {
         let mut trouble = Trouble::new(String::new(), true);
         assert!(trouble.retry_at().is_some_and(|at| at <= Instant::now()));
         for _ in 0..100 {

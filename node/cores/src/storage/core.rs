@@ -20,16 +20,16 @@ use super::tail::{self, Tail};
 use super::view::{CoreView, Head};
 use super::{Durability, StorageError};
 
-/// Blocks in one append.
+/// The most blocks in one append.
 pub const BATCH_BLOCKS_MAX: usize = 1 << 18;
 
-// An entry repeats two nodes per block, of at most 50 bytes each.
+// An oplog entry repeats two nodes per block, of at most 50 bytes each.
 const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_BYTES_MAX);
 
 /// A signed, append-only list of blocks in a directory of its own.
 ///
-/// One process may write to it (see [`super::DataDirectory`]), others may read meanwhile. Blocks are checked against the
-/// tree whenever they are read.
+/// One process may write to it (see [`super::DataDirectory`]); others may read at the same time. Each read checks a block
+/// against the tree.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,12 +49,12 @@ const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_
 pub struct Core {
     journal: Arc<Journal>,
     reader: Reader,
-    /// What appends; a core that was opened for reading has none.
+    /// The appender; `None` in a core that was opened for reading.
     hypercore: Option<Hypercore>,
     key: PublicKey,
     secret_key: Option<SecretKey>,
     signed_head: Option<SignedHead>,
-    /// For whoever reads along.
+    /// Publishes the head to readers in this process.
     head: watch::Sender<Head>,
     is_poisoned: bool,
     /// Whether nothing lies beyond the last append.
@@ -62,28 +62,28 @@ pub struct Core {
 }
 
 impl Core {
-    /// Makes a core without blocks. The directory is made where it is missing.
+    /// Creates a core without blocks, and its directory if it is missing.
     ///
     /// # Errors
-    /// [`StorageError::Exists`] when there is a core already, [`StorageError::Damaged`] when there are files that might
-    /// be one, [`StorageError::Io`].
+    /// [`StorageError::Exists`] when there is a core already; [`StorageError::Damaged`] when there are files that might
+    /// be one; [`StorageError::Io`].
     pub fn create(directory: &Path, key: SecretKey, durability: Durability) -> Result<Self, StorageError> {
         create::create(directory, &key, durability)?;
         Self::open(directory, durability)
     }
 
-    /// Opens a core for appending, and mends what a crash has left.
+    /// Opens a core for appending, and repairs the traces of a crash.
     ///
     /// # Errors
-    /// [`StorageError::NoCore`] when nothing is there, [`StorageError::ReadOnly`] when the secret key is not in the
-    /// files, [`StorageError::Damaged`] when the files contradict each other, [`StorageError::Io`].
+    /// [`StorageError::NoCore`] when there is none; [`StorageError::ReadOnly`] when the secret key is not in the
+    /// files; [`StorageError::Damaged`] when the files contradict each other; [`StorageError::Io`].
     pub fn open(directory: &Path, durability: Durability) -> Result<Self, StorageError> {
         let oplog = create::find(directory)?;
         Self::resume(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
     }
 
-    /// Opens a core for appending, and says what lies beyond the last append that is known to be whole. Nothing there is
-    /// touched until [`Core::settle`], without which nothing can be appended.
+    /// Opens a core for appending, and returns the bytes beyond the last whole append. They stay as they are
+    /// until [`Core::settle`], which must precede an append.
     ///
     /// # Errors
     /// As [`Core::open`].
@@ -95,8 +95,8 @@ impl Core {
         Self::resume_with_tail(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
     }
 
-    /// Opens a core for appending that can be made again from something else: it goes as far as its files are whole, and
-    /// what lies beyond is cut off.
+    /// Opens a core for appending whose data can be derived again from elsewhere. The core goes as far as its files are whole,
+    /// and the rest is cut off.
     ///
     /// # Errors
     /// As [`Core::open`].
@@ -105,59 +105,59 @@ impl Core {
         Self::resume_derived(create::open_files(directory, true)?, oplog, durability, FLUSH_BYTES)
     }
 
-    /// Opens a core for reading, as long as it is now. Writes nothing, and needs no lock: another process may go on
-    /// appending, which this value does not see.
+    /// Opens a core for reading, at its present length. Writes nothing, and needs no lock: another process may
+    /// append meanwhile, which this value does not see.
     ///
     /// # Errors
-    /// [`StorageError::NoCore`] when nothing is there, [`StorageError::Damaged`] when the files contradict each other,
+    /// [`StorageError::NoCore`] when there is none; [`StorageError::Damaged`] when the files contradict each other;
     /// [`StorageError::Io`].
     pub fn open_read_only(directory: &Path) -> Result<Self, StorageError> {
         let oplog = create::find_while_it_grows(directory)?;
         Self::view(create::open_files(directory, false)?, oplog, Durability::Relaxed, FLUSH_BYTES)
     }
 
-    /// The key that the blocks are signed with, the core's name.
+    /// Returns the public key that verifies the blocks' signatures; it names the core.
     pub fn key(&self) -> PublicKey {
         self.key
     }
 
-    /// The private half, where the files hold it.
+    /// Returns the secret key, if the files hold it.
     pub fn secret_key(&self) -> Option<SecretKey> {
         self.secret_key.clone()
     }
 
-    /// Blocks in the core.
+    /// Returns the number of blocks.
     pub fn length(&self) -> u64 {
         self.reader.roots.length()
     }
 
-    /// Bytes in all blocks.
+    /// Returns the number of bytes in all blocks.
     pub fn byte_length(&self) -> u64 {
         self.reader.roots.byte_length()
     }
 
-    /// The signed head, or `None` while the core is empty.
+    /// Returns the signed head, or `None` while the core is empty.
     pub fn signed_head(&self) -> Option<SignedHead> {
         self.signed_head
     }
 
-    /// The roots of the tree over all blocks.
+    /// Returns the roots of the tree over all blocks.
     ///
     /// # Errors
-    /// None at present: the roots are kept in memory.
+    /// It never fails at present: the roots are in memory.
     pub fn roots(&self) -> Result<Roots, StorageError> {
         Ok(self.reader.roots.clone())
     }
 
-    /// Adds blocks at the end, with one signature, and returns the new head. All of them are added, or none.
+    /// Appends blocks with one signature, and returns the new head. All of them are appended, or none.
     ///
-    /// An empty slice adds nothing and returns the present head.
+    /// An empty slice appends nothing and returns the present head.
     ///
     /// # Errors
     /// [`StorageError::ReadOnly`]; [`StorageError::TooLarge`] for more than [`BATCH_BLOCKS_MAX`] blocks or one of more
-    /// than [`BLOCK_BYTES_MAX`] bytes; [`StorageError::Empty`] when nothing is added to a core without blocks. These
+    /// than [`BLOCK_BYTES_MAX`] bytes; [`StorageError::Empty`] when nothing is appended to a core without blocks. These
     /// change nothing. After any other error, such as [`StorageError::Io`] from a full disk, the blocks may be stored or
-    /// not: the core refuses further appends as [`StorageError::Poisoned`], and opening it again finds out.
+    /// not: the core refuses further appends as [`StorageError::Poisoned`], and reopening it finds out.
     pub fn append(&mut self, blocks: &[impl AsRef<[u8]>]) -> Result<SignedHead, StorageError> {
         let path = || self.journal.path().to_owned();
         let (Some(hypercore), Some(secret_key)) = (&self.hypercore, &self.secret_key) else {
@@ -184,18 +184,18 @@ impl Core {
     /// Reads block number `block`.
     ///
     /// # Errors
-    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is not what was stored; [`StorageError::Io`].
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when the block is not the stored one; [`StorageError::Io`].
     pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
         self.reader.block(block)
     }
 
-    /// Reads the blocks of a range one after the other, faster than [`Self::block`] does. Ends after the first error;
-    /// a range that reaches behind the end gives the blocks that are there, then [`StorageError::OutOfRange`].
+    /// Reads the blocks of a range in order, faster than [`Self::block`] does. Ends after the first error;
+    /// a range beyond the end yields the blocks that exist, then [`StorageError::OutOfRange`].
     pub fn blocks(&self, range: Range<u64>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> {
         self.reader.blocks(range)
     }
 
-    /// The proof that a block is in the core as its signed head signs it.
+    /// Returns the proof that a block is in the core as its signed head signs it.
     ///
     /// # Errors
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`]; [`StorageError::Io`].
@@ -203,7 +203,7 @@ impl Core {
         self.reader.inclusion(block)
     }
 
-    /// Cuts off what lies beyond the last whole append.
+    /// Cuts off the bytes beyond the last whole append.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -213,7 +213,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a directory holds a core with blocks, whole or not. It is only read.
+    /// Returns whether a directory holds a core with blocks, whole or not. Only reads.
     ///
     /// # Errors
     /// As [`Core::open_read_only`].
@@ -226,8 +226,8 @@ impl Core {
         Ok(oplog.length() > 0 || data.length().map_err(StorageError::io(directory))? > 0)
     }
 
-    /// Bytes of a core's data beyond its last whole append, and whether its oplog ends in what is no whole entry. It is only
-    /// read, and nobody may be appending.
+    /// Returns the bytes of a core's data beyond its last whole append, and whether its oplog ends in an incomplete entry. Only
+    /// reads, and nobody may be appending.
     ///
     /// # Errors
     /// As [`Core::open_read_only`].
@@ -240,8 +240,8 @@ impl Core {
         Ok(tail.map_or((0, false), |tail| (tail.bytes(), tail.has_broken_entry())))
     }
 
-    /// Appends the first `count` blocks of a tail, and cuts off the rest. Until that is done a crash changes nothing: the
-    /// same bytes are written where they are.
+    /// Appends the first `count` blocks of a tail, and cuts off the rest. A crash meanwhile changes nothing: the
+    /// same bytes are written at the same place.
     ///
     /// # Errors
     /// As [`Core::append`].
@@ -273,14 +273,14 @@ impl Core {
     /// With [`Durability::Later`]: makes older appends durable when that is due, and all of them if `all`.
     ///
     /// # Errors
-    /// [`StorageError::Io`]. Nobody knows then what is on disk: open the core again.
+    /// [`StorageError::Io`]. The state on disk is then unknown: reopen the core.
     pub fn bring_to_disk(&mut self, all: bool) -> Result<(), StorageError> {
         let brought = self.journal.bring_to_disk(all);
         self.is_poisoned |= brought.is_err();
         brought
     }
 
-    /// A node over blocks that are all here; `None` for any other.
+    /// Returns a node over blocks that are all in the core; `None` for any other.
     ///
     /// # Errors
     /// [`StorageError::Damaged`]; [`StorageError::Io`].
@@ -288,12 +288,12 @@ impl Core {
         self.reader.node(index)
     }
 
-    /// A view for another part of this program, which follows as the core grows.
+    /// Returns a view for another part of this program; the view follows as the core grows.
     pub fn follow(&self) -> CoreView {
         CoreView::new(Arc::clone(&self.journal), self.key, self.head.subscribe())
     }
 
-    /// Opens a core for appending out of its files.
+    /// Opens a core for appending from its files.
     pub(super) fn resume(
         files: Files,
         oplog: Oplog,
@@ -309,7 +309,7 @@ impl Core {
         Ok(core)
     }
 
-    /// Opens a core for appending out of its files, and says what lies beyond the last whole append.
+    /// Opens a core for appending from its files, and returns the bytes beyond the last whole append.
     pub(super) fn resume_with_tail(
         files: Files,
         oplog: Oplog,
@@ -329,7 +329,7 @@ impl Core {
         Ok((core, tail))
     }
 
-    /// Opens a core for appending out of its files, as far as they are whole.
+    /// Opens a core for appending from its files, as far as they are whole.
     pub(super) fn resume_derived(
         files: Files,
         mut oplog: Oplog,
@@ -352,7 +352,7 @@ impl Core {
         Ok(())
     }
 
-    /// Opens a core for reading out of its files, and checks that its head is signed and its blocks are there.
+    /// Opens a core for reading from its files, and checks that its head is signed and its blocks exist.
     pub(super) fn view(
         files: Files,
         oplog: Oplog,
@@ -388,12 +388,12 @@ impl Core {
         })
     }
 
-    /// Says what is wrong with this core's files.
+    /// Returns the error that this core's files are damaged.
     pub(super) fn damaged(&self, why: &str) -> StorageError {
         StorageError::damaged(self.journal.path(), why)
     }
 
-    /// The roots and the head after an append, from what was written to the oplog.
+    /// Returns the roots and the head after an append, from the oplog entry that was written.
     fn head_after(&self, secret_key: &SecretKey) -> Result<(Roots, SignedHead), StorageError> {
         let damaged =
             || StorageError::damaged(self.journal.path(), "an append did not lead to the tree expected");
@@ -436,7 +436,7 @@ fn check_sizes(path: &Path, blocks: &[impl AsRef<[u8]>]) -> Result<(), StorageEr
     }
 }
 
-/// Each root of the longer log is a root of the shorter one already, or new in the entry.
+/// Combines the roots after an append: each one is a root of the shorter core already, or new in the entry.
 fn roots_after(before: &Roots, entry: &Entry) -> Option<Roots> {
     if entry.length_before != before.length() {
         return None;

@@ -1,7 +1,7 @@
 //! A core whose every write is recorded, and the disks that a crash at any moment could leave of it.
 //!
 //! Start from [`every_crash_leaves_the_acknowledged_blocks`]. A crash of the process leaves a prefix of the recorded
-//! steps, the last one perhaps in part; a loss of power may also lose, per file, any steps since its last sync.
+//! steps, the last one perhaps partial. A loss of power may also lose, per file, any steps since its last sync.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,7 +35,7 @@ enum Change {
     Sync,
 }
 
-/// One recorded call, and the file that it was for.
+/// One recorded call, and the number of its file.
 type Step = (usize, Change);
 
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Medium for RecordedFile {
     }
 }
 
-/// A recorded disk that cores are opened on.
+/// A recorded disk on which cores are opened.
 struct World {
     file: RecordedFile,
 }
@@ -148,7 +148,7 @@ fn blocks(from: u64, count: u64) -> Vec<Vec<u8>> {
     (from..from + count).map(block).collect()
 }
 
-/// The tree hash of each length.
+/// Returns the tree hash of each length.
 fn tree_hashes(length: u64) -> Vec<TreeHash> {
     let mut roots = Roots::default();
     let mut hashes = vec![roots.tree_hash()];
@@ -159,7 +159,7 @@ fn tree_hashes(length: u64) -> Vec<TreeHash> {
     hashes
 }
 
-/// A run of 42 appends in several sessions, with what was acknowledged after how many steps.
+/// A run of 42 appends in several sessions, and the lengths acknowledged after each number of steps.
 struct Run {
     steps: Vec<Step>,
     acknowledged: Vec<(usize, u64)>,
@@ -179,7 +179,7 @@ impl Run {
             }
         }
         let length = acknowledged.last().expect("appended").1;
-        // Room for what the checks append.
+        // Space for the appends of the checks.
         Self { steps: world.steps(), acknowledged, hashes: tree_hashes(length + 3) }
     }
 
@@ -188,14 +188,14 @@ impl Run {
         self.steps.iter().filter(is_flush).count()
     }
 
-    /// The length that was acknowledged, and the most that was asked for, after some steps.
+    /// Returns the length acknowledged and the length requested after some steps.
     fn lengths(&self, steps: usize) -> (u64, u64) {
         let acknowledged = self.acknowledged.iter().take_while(|(at, _)| *at <= steps);
         let (count, length) = acknowledged.fold((0, 0), |(count, _), (_, length)| (count + 1, *length));
         (length, self.acknowledged.get(count).map_or(length, |(_, length)| *length))
     }
 
-    /// Opens what a crash left, and goes on with it.
+    /// Opens the disk that a crash left, and appends to it.
     fn check(&self, disk: &Disk, steps: usize, crash: &str) {
         let (acknowledged, asked) = self.lengths(steps);
         let world = World::new(disk.clone());
@@ -248,10 +248,10 @@ fn every_crash_leaves_the_acknowledged_blocks() {
     assert!(seen.len() > 500, "only {} disks", seen.len());
 }
 
-/// Disks that a loss of power leaves of a core whose appends are made durable later: what a flush counts is there, and
-/// all that opens is whole.
+/// Covers the disks that a loss of power leaves of a core whose appends are made durable later.
+/// Blocks that a flush counts are there, and each core that opens is whole.
 #[test]
-fn what_is_made_durable_later_opens_after_a_loss_of_power_and_holds_no_wrong_block() {
+fn appends_made_durable_later_open_after_a_loss_of_power() {
     let world = World::new(empty_core());
     let mut core =
         Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
@@ -297,7 +297,7 @@ fn what_is_made_durable_later_opens_after_a_loss_of_power_and_holds_no_wrong_blo
 }
 
 #[test]
-fn an_append_that_is_made_durable_later_waits_for_no_sync() {
+fn an_append_made_durable_later_waits_for_no_sync() {
     let world = World::new(empty_core());
     let mut core =
         Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
@@ -334,7 +334,7 @@ fn check_once(run: &Run, seen: &mut HashSet<u64>, disk: &Disk, steps: usize, cra
     }
 }
 
-/// Everything written so far, and a part of the next write: its beginning, or all but its beginning.
+/// Returns everything written so far, and a part of the next write: its beginning, or all but its beginning.
 fn torn(synced: &Disk, unsynced: &[Vec<Change>; 4], file: usize, change: &Change) -> Vec<Disk> {
     let Change::Write { offset, bytes } = change else { return Vec::new() };
     let mut whole = synced.clone();
@@ -354,7 +354,7 @@ fn torn(synced: &Disk, unsynced: &[Vec<Change>; 4], file: usize, change: &Change
     beginnings.chain(ends).collect()
 }
 
-/// Disks that a loss of power may leave: per file all, none, or some of the steps since its last sync.
+/// Returns the disks that a loss of power may leave: per file all, none, or some of the steps since its last sync.
 fn power_losses(synced: &Disk, unsynced: &[Vec<Change>; 4]) -> Vec<Disk> {
     let mut disks = vec![synced.clone()];
     for (file, changes) in unsynced.iter().enumerate().filter(|(_, changes)| !changes.is_empty()) {
@@ -377,10 +377,10 @@ fn power_losses(synced: &Disk, unsynced: &[Vec<Change>; 4]) -> Vec<Disk> {
     disks
 }
 
-/// None, all, all in the other order, all but one, only one.
+/// Returns none, all, all in reverse order, all but one, only one.
 fn survivors(changes: &[Change]) -> Vec<Vec<&Change>> {
     let mut survivors = vec![vec![], changes.iter().collect(), changes.iter().rev().collect()];
-    // A flush writes a run of nodes after the other; the first and the last stand for all.
+    // A flush writes run after run of nodes; the first and the last stand for all.
     for index in [0, changes.len() - 1] {
         survivors.push(vec![&changes[index]]);
         survivors
@@ -432,7 +432,7 @@ fn an_append_is_durable_by_two_syncs() {
 }
 
 #[test]
-fn a_broken_entry_before_whole_ones_is_damage_not_a_torn_append() {
+fn a_broken_entry_before_whole_ones_is_damage() {
     let world = World::new(empty_core());
     let mut core = Core::resume(world.files(), world.oplog(), Durability::Sync, 1 << 20).expect("a core");
     let mut ends = vec![];

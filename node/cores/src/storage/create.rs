@@ -1,4 +1,4 @@
-//! A core's first moment, and finding out whether there is one.
+//! Creating a core, and finding out whether there is one.
 //!
 //! A core exists from the moment its oplog does: [`create`] writes the oplog under another name and renames it when
 //! everything is durable. A crash before that leaves nothing that counts.
@@ -21,13 +21,13 @@ use super::journal::{Files, now_or_never};
 use super::oplog::{ENTRIES_START, Oplog, OplogError};
 use super::{Durability, StorageError};
 
-/// More than any oplog of ours takes: the entries up to a flush, and the largest one behind them.
+/// More than any oplog of ours has: the entries up to a flush, and the largest one behind them.
 pub(super) const OPLOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The files beside the oplog.
 const OTHER_FILES: [&str; 3] = ["data", "tree", "bitfield"];
 
-/// Makes the files of a core without blocks.
+/// Creates the files of a core without blocks.
 pub(super) fn create(directory: &Path, key: &SecretKey, durability: Durability) -> Result<(), StorageError> {
     match find(directory) {
         Ok(_) => return Err(StorageError::Exists { path: directory.to_owned() }),
@@ -38,12 +38,12 @@ pub(super) fn create(directory: &Path, key: &SecretKey, durability: Durability) 
     write_files(directory, &header, durability).map_err(StorageError::io(directory))
 }
 
-/// Reads what a directory's oplog says. Nobody else may be writing to it.
+/// Reads a directory's oplog. Nobody else may be writing to it.
 pub(super) fn find(directory: &Path) -> Result<Oplog, StorageError> {
     parse(directory, &read_whole(directory)?)
 }
 
-/// Reads what a directory's oplog says up to the first thing in it that is not whole, whatever lies behind.
+/// Reads a directory's oplog up to the first incomplete part, whatever lies behind.
 pub(super) fn find_beginning(directory: &Path) -> Result<Oplog, StorageError> {
     parsed(directory, Oplog::parse_beginning(&read_whole(directory)?))
 }
@@ -55,9 +55,9 @@ fn read_whole(directory: &Path) -> Result<Vec<u8>, StorageError> {
     }
 }
 
-/// Reads what a directory's oplog says, while another process may be appending.
+/// Reads a directory's oplog while another process may be appending.
 ///
-/// An append that is being written looks like one cut short, which is right: it is not acknowledged. A new header,
+/// An append in progress looks like an incomplete one, which is right: it is not acknowledged. A new header,
 /// however, makes the entries obsolete that were read with the old one; then everything is read again.
 pub(super) fn find_while_it_grows(directory: &Path) -> Result<Oplog, StorageError> {
     let Some(file) = open_oplog(directory)? else { return parse(directory, &[]) };
@@ -74,11 +74,11 @@ pub(super) fn find_while_it_grows(directory: &Path) -> Result<Oplog, StorageErro
     }
 }
 
-/// A header changes every few hundred appends: whoever does not find a moment between two in so many tries is reading
-/// from a file that does not work.
+/// A header changes every few hundred appends: a reader that does not hit a moment between two changes in so many tries has
+/// a file that does not work.
 const READS_MAX: u32 = 1000;
 
-/// `None` when the headers changed meanwhile.
+/// Returns `None` when the headers changed meanwhile.
 fn find_at_one_moment(directory: &Path, file: &File) -> Option<Result<Oplog, StorageError>> {
     let before = read_headers(file).ok()?;
     let bytes = match read_oplog(directory, file) {
@@ -147,7 +147,7 @@ pub(super) fn open_files(directory: &Path, is_writable: bool) -> Result<Files, S
     })
 }
 
-/// The whole oplog. [`io::ErrorKind::UnexpectedEof`] when it shrank meanwhile.
+/// Reads the whole oplog. Fails with [`io::ErrorKind::UnexpectedEof`] when it shrank meanwhile.
 fn read_oplog(directory: &Path, file: &dyn Medium) -> Result<Vec<u8>, StorageError> {
     let length = file.length().map_err(StorageError::io(directory))?;
     if length > OPLOG_BYTES_MAX {
@@ -183,7 +183,7 @@ fn write_files(directory: &Path, header: &[u8], durability: Durability) -> io::R
     }
 }
 
-/// The oplog of a core without blocks, as the crate writes it.
+/// Returns the oplog of a core without blocks, as the crate writes it.
 pub(super) fn header(directory: &Path, key: &SecretKey) -> Result<Vec<u8>, StorageError> {
     let secret = SigningKey::from_bytes(&key.seed());
     let key_pair = PartialKeypair { public: secret.verifying_key(), secret: Some(secret) };
@@ -205,7 +205,7 @@ pub(super) fn header(directory: &Path, key: &SecretKey) -> Result<Vec<u8>, Stora
     Ok(bytes)
 }
 
-/// A store that is empty to the crate and keeps what it writes.
+/// A store that is empty to the crate and keeps what the crate writes.
 #[derive(Debug, Default)]
 struct Capture(Mutex<Vec<u8>>);
 

@@ -1,4 +1,4 @@
-//! Directories: making them so that they survive a crash, and holding one for this process alone.
+//! Directories: creating them durably, and locking one for this process alone.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 
 use super::StorageError;
 
-/// A directory that this process alone writes to, for as long as the value lives.
+/// A directory that this process alone writes to, as long as the value lives.
 ///
-/// The lock is one of the operating system on the file `lock` in it: a crash releases it, and the file may stay.
+/// It holds an advisory lock of the operating system on the file `lock` in the directory: a crash releases the lock, and the
+/// file may stay.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     lock: File,
-    /// What taking it has made: directories from the outermost to the directory itself, and the file.
+    /// What locking has created: directories from the outermost to the directory itself, and the lock file.
     made: Made,
 }
 
-/// What was not there before.
+/// Directories and the lock file that did not exist before.
 #[derive(Debug, Default)]
 struct Made {
     directories: Vec<PathBuf>,
@@ -25,42 +26,42 @@ struct Made {
 }
 
 impl DataDirectory {
-    /// Makes the directory, with its parents, where it is missing, and takes it.
+    /// Creates the directory, with its parents, if it is missing, and locks it.
     ///
     /// # Errors
-    /// [`StorageError::InUse`] when another owner holds it; [`StorageError::Io`] when it cannot be made or written.
+    /// [`StorageError::InUse`] when another process holds it; [`StorageError::Io`] when it cannot be created or written.
     pub fn lock(directory: &Path) -> Result<Self, StorageError> {
         let mut made = Made::default();
         let taken = take(directory, &mut made);
         match taken {
             Ok(lock) => Ok(Self { path: directory.to_owned(), lock, made }),
             Err(error) => {
-                made.lock = false; // It is another's now.
+                made.lock = false; // Another owner has it now.
                 made.remove(directory);
                 Err(error)
             }
         }
     }
 
-    /// Lets go of a directory that is not needed after all, and removes what taking it has made: the file `lock`, and the
+    /// Releases a directory that is not needed after all, and removes what locking has created: the file `lock`, and the
     /// directories as far as they are empty.
     pub fn abandon(mut self) {
         std::mem::take(&mut self.made).remove(&self.path);
     }
 
-    /// Whether somebody holds a directory now. It is only read.
+    /// Returns whether a process holds a directory now. Only reads.
     pub fn is_in_use(directory: &Path) -> bool {
         let lock = File::open(directory.join("lock"));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// The directory.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Makes the directory and takes its lock.
+/// Creates the directory and locks it.
 fn take(directory: &Path, made: &mut Made) -> Result<File, StorageError> {
     let path = directory.join("lock");
     loop {
@@ -72,7 +73,7 @@ fn take(directory: &Path, made: &mut Made) -> Result<File, StorageError> {
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match File::options().write(true).open(&path) {
-                    // Its owner has abandoned it in this moment.
+                    // Its owner has abandoned it at this moment.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     opened => opened.map_err(StorageError::io(&path))?,
                 }
@@ -80,7 +81,7 @@ fn take(directory: &Path, made: &mut Made) -> Result<File, StorageError> {
             Err(error) => return Err(StorageError::Io { path, source: error }),
         };
         match file.try_lock() {
-            // A lock on a file that has lost its name keeps nobody away.
+            // A lock on an unlinked file keeps nobody away.
             Ok(()) if !is_at(&file, &path) => made.lock = false,
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => return Err(StorageError::InUse { path: directory.to_owned() }),
@@ -89,7 +90,7 @@ fn take(directory: &Path, made: &mut Made) -> Result<File, StorageError> {
     }
 }
 
-/// Whether an open file is still the one at a path.
+/// Returns whether an open file is still the one at a path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -100,7 +101,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// An open file cannot be removed elsewhere.
+/// Returns `true`: an open file cannot be removed elsewhere.
 #[cfg(not(unix))]
 fn is_at(_file: &File, _path: &Path) -> bool {
     true
@@ -108,7 +109,7 @@ fn is_at(_file: &File, _path: &Path) -> bool {
 
 impl Made {
     fn remove(self, directory: &Path) {
-        // What cannot be removed, because others have put something there meanwhile, may stay.
+        // A directory that cannot be removed, because another process has put something there meanwhile, may stay.
         if self.lock {
             let _stays = fs::remove_file(directory.join("lock"));
         }
@@ -119,20 +120,20 @@ impl Made {
 }
 
 impl Drop for DataDirectory {
-    /// Lets go of the lock by name: closing the file is not enough while a process that was just forked, and has not
-    /// begun its own program yet, holds a copy of it.
+    /// Releases the lock explicitly: closing the file is not enough while a process that was just forked, and has not
+    /// begun its own program yet, holds a copy of the descriptor.
     fn drop(&mut self) {
-        // Should this fail, the lock ends with the last copy.
+        // If this fails, the lock ends with the last copy.
         let _ = self.lock.unlock();
     }
 }
 
-/// Makes a directory with its parents, durably: what is stored in it must not vanish with its name.
+/// Creates a directory with its parents, durably: its content must not vanish with its name.
 pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     make_directory(directory, &mut vec![])
 }
 
-/// As [`create_directory`]; adds to `made` what was made, from the outermost directory on.
+/// Does the same as [`create_directory`]; adds the created directories to `made`, from the outermost on.
 fn make_directory(directory: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_the_lock_in_a_process_just_forked_does_not_keep_it() {
+    fn a_copy_of_the_lock_in_a_forked_process_does_not_keep_it() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let first = DataDirectory::lock(root.path()).expect("free");
         let _copy = first.lock.try_clone().expect("a copy");
@@ -195,7 +196,7 @@ mod tests {
         let path = root.path().join("some/where");
         DataDirectory::lock(&path).expect("free").abandon();
         assert!(!root.path().join("some").exists());
-        // What was there stays, and so does what others have put there.
+        // Files that were there stay, and so do those that others have put there.
         fs::create_dir_all(&path).expect("made");
         fs::write(path.join("lock"), "of somebody").expect("written");
         DataDirectory::lock(&path).expect("free").abandon();
@@ -204,7 +205,7 @@ mod tests {
         fs::write(path.join("a/other"), "").expect("written");
         below.abandon();
         assert!(path.join("a/other").exists() && !path.join("a/b").exists());
-        // One that is not to be had is left as it is.
+        // A directory that cannot be locked is left as it is.
         let first = DataDirectory::lock(&path.join("c")).expect("free");
         assert!(DataDirectory::lock(&path.join("c")).is_err());
         assert!(path.join("c/lock").exists());
@@ -214,7 +215,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_lock_without_a_name_keeps_nobody_away_and_is_not_taken() {
+    fn a_lock_on_an_unlinked_file_keeps_nobody_away() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_below_a_file_can_not_be_made() {
+    fn a_directory_below_a_file_cannot_be_made() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let file = root.path().join("file");
         fs::write(&file, "").expect("written");

@@ -1,4 +1,4 @@
-//! What can go wrong with the files of a core.
+//! [`StorageError`]: why a core's files could not be used.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Why a core or a data directory could not be used. Every variant names the path.
 #[derive(Debug, Error)]
 pub enum StorageError {
-    /// There is nothing here, or only what a creation leaves behind that was cut short before it held anything.
+    /// There is no core here, or only the beginnings of a creation that was interrupted.
     #[error("there is no core at `{}`", path.display())]
     NoCore {
         /// The core's directory.
@@ -21,26 +21,26 @@ pub enum StorageError {
         /// The data directory.
         path: PathBuf,
     },
-    /// A core is to be created where one is already.
+    /// A core cannot be created where one exists.
     #[error("there is a core at `{}` already", path.display())]
     Exists {
         /// The core's directory.
         path: PathBuf,
     },
-    /// The operating system refused: the disk is full, a permission is missing.
+    /// The operating system failed: the disk is full, a permission is missing.
     #[error("cannot use `{}`: {source}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The files are not those of a core that we wrote, or no longer.
+    /// The files are not those of a core that we wrote, or not any more.
     #[error("the core at `{}` is damaged: {why}", path.display())]
     Damaged {
         /// The core's directory.
         path: PathBuf,
-        /// What does not fit.
+        /// The contradiction that was found.
         why: String,
     },
     /// The core ends before the block.
@@ -48,13 +48,13 @@ pub enum StorageError {
     OutOfRange {
         /// The core's directory.
         path: PathBuf,
-        /// The block asked for.
+        /// The requested block.
         block: u64,
-        /// Blocks in the core.
+        /// The number of blocks in the core.
         length: u64,
     },
-    /// An append failed, so that nobody knows how much of it is on disk. Opening the core again finds out.
-    #[error("an earlier write to the core at `{}` failed: open it again", path.display())]
+    /// An append failed, and it is unknown how much of it is on disk. Reopening the core finds out.
+    #[error("an earlier write to the core at `{}` failed: reopen the core", path.display())]
     Poisoned {
         /// The core's directory.
         path: PathBuf,
@@ -71,16 +71,16 @@ pub enum StorageError {
         /// The core's directory.
         path: PathBuf,
     },
-    /// One append holds too much.
-    #[error("an append to the core at `{}` has {amount} {unit}; at most {most} are possible", path.display())]
+    /// One append is too large.
+    #[error("an append to the core at `{}` has {amount} {unit}; the limit is {most}", path.display())]
     TooLarge {
         /// The core's directory.
         path: PathBuf,
-        /// How many were given.
+        /// The amount given.
         amount: usize,
-        /// What was counted: blocks, or bytes in one block.
+        /// The unit: blocks, or bytes in one block.
         unit: &'static str,
-        /// How many are possible.
+        /// The limit.
         most: usize,
     },
 }
@@ -90,7 +90,7 @@ impl StorageError {
         Self::Damaged { path: path.to_owned(), why: why.into() }
     }
 
-    /// Makes the error of a failed system call; for `map_err`.
+    /// Converts the error of a failed system call; for `map_err`.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }

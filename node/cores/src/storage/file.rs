@@ -1,23 +1,23 @@
-//! One file of a core, as the parts above need it: positioned reads and writes, nothing buffered.
+//! One file of a core: positioned reads and writes, unbuffered.
 //!
-//! [`Medium`] is what a test replaces to record, to tear or to refuse writes; on disk it is a [`File`].
+//! Tests replace [`Medium`] to record, to tear or to refuse writes; on disk it is a [`File`].
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// A file of which every part can be read and written at any time.
+/// A file with random access.
 pub(super) trait Medium: Debug + Send + Sync {
-    /// Fills `buffer` with the bytes at `offset`; [`io::ErrorKind::UnexpectedEof`] when there are not that many.
+    /// Fills `buffer` with the bytes at `offset`; fails with [`io::ErrorKind::UnexpectedEof`] if there are not that many.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts the file, or fills it up with zeros.
+    /// Truncates the file, or extends it with zeros.
     fn set_length(&self, length: u64) -> io::Result<()>;
-    /// Bytes in the file.
+    /// Returns the number of bytes in the file.
     fn length(&self) -> io::Result<u64>;
-    /// Returns when everything written before survives a loss of power.
+    /// Returns once everything written before survives a loss of power.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -43,7 +43,7 @@ impl Medium for File {
     }
 }
 
-/// Reads a file from front to back in large pieces, and hands out small ones.
+/// Reads a file from front to back in large pieces, and returns small ones.
 #[derive(Debug)]
 pub(super) struct ReadAhead<'a> {
     medium: &'a dyn Medium,
@@ -59,7 +59,7 @@ impl<'a> ReadAhead<'a> {
         Self { medium, start: 0, buffer: Vec::new() }
     }
 
-    /// The `length` bytes at `offset`. The caller bounds `length` by what the file can hold.
+    /// Returns the `length` bytes at `offset`. The caller bounds `length` by the size of the file.
     pub(super) fn read(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let end = offset.saturating_add(length as u64);
         if offset < self.start || end > self.start + self.buffer.len() as u64 {

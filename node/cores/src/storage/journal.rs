@@ -1,14 +1,14 @@
-//! What `hypercore` writes, put on disk so that a crash at any moment leaves a core that opens again.
+//! The writes of `hypercore`, put on disk so that a crash at any moment leaves a core that opens again.
 //!
 //! Start from [`Journal`]. The crate sees four stores ([`Journal::storage`]); behind them:
 //!
 //! - **data**: written through; with [`Durability::Sync`] durable before the append's oplog entry is written.
 //! - **oplog entries**: each goes behind the ones on disk (after a reopening the crate would overwrite them), with
 //!   the bit of the header that is on disk, and is durable before the append returns. That is the append's commit.
-//! - **tree, bitfield**: the crate writes these back every few appends. They can be made again out of the entries, so
+//! - **tree, bitfield**: the crate writes these back every few appends. They can be derived from the entries, so
 //!   we keep the entries' nodes in memory and write nothing.
-//! - with [`Durability::Later`] nothing is synced but at a flush, which [`Journal::bring_to_disk`] does, not an append: a
-//!   header therefore still counts nothing that is not durable, and what its entries say is checked when they are read.
+//! - with [`Durability::Later`] only a flush syncs, and [`Journal::bring_to_disk`] flushes, not an append: a
+//!   header therefore still counts durable blocks only, and the entries are checked against the data when they are read.
 //! - **oplog header**: kept in memory until the entries on disk are [`Journal::flush_bytes`] long. Then the tree and the
 //!   bitfield are written and made durable, then the header into the slot that is not current, then the entries are
 //!   cut off. Until the new header is whole, the old one and its entries hold; from then on they are obsolete.
@@ -17,7 +17,7 @@
 //! newer header has made obsolete (it does not compare their bit); a partial entry at the end (it loops); appending after
 //! a reopening (it writes over the entries); a failed write (it goes on; [`super::Core`] does not).
 //!
-//! The bitfield says which blocks are here. We never remove one, so it is all ones, which we write for other programs
+//! The bitfield says which blocks exist. We never remove one, so it is all ones, which we write for other programs
 //! and never read; the crate would panic on reading one of more than 32,768 blocks.
 
 use std::collections::BTreeMap;
@@ -34,11 +34,11 @@ use super::file::Medium;
 use super::oplog::{self, ENTRIES_START, Entry, Oplog};
 use super::{Durability, StorageError};
 
-/// When the entries take this much, the tree is written and the oplog cut: the measure of every hypercore program. It
-/// bounds the memory for nodes and the time to open.
+/// When the entries have this many bytes, the tree is written and the oplog cut: the threshold of every Hypercore program.
+/// It bounds the memory for nodes and the time to open.
 pub(super) const FLUSH_BYTES: u64 = 64 * 1024;
 
-/// Bytes of a node in the tree file: size and hash, at 40 times its number.
+/// Bytes of a node in the tree file: size and hash, at 40 times its index.
 const NODE_BYTES: u64 = 40;
 /// Bytes of one page of the bitfield, which is always written whole.
 const PAGE_BYTES: u64 = 4096;
@@ -53,7 +53,7 @@ pub(super) struct Files {
     pub(super) oplog: Box<dyn Medium>,
 }
 
-/// The files of an open core, and what is in memory and not yet in the tree file.
+/// The files of an open core, and the nodes and header in memory that are not on disk yet.
 #[derive(Debug)]
 pub(super) struct Journal {
     files: Files,
@@ -74,7 +74,7 @@ struct State {
     header: Option<Vec<u8>>,
     slot: u8,
     header_bit: u8,
-    /// Where the next entry goes.
+    /// The offset of the next entry.
     end: u64,
     /// Blocks in the core, and how many of them the bitfield file covers.
     length: u64,
@@ -102,8 +102,8 @@ impl Journal {
         Self { files, durability, flush_bytes, state: Mutex::new(state) }
     }
 
-    /// Cuts off what is not whole, and what lies behind the `byte_length` bytes of all blocks; makes durable what an earlier
-    /// process may have written without.
+    /// Cuts off an incomplete entry, and the data beyond the `byte_length` bytes of all blocks.
+    /// Syncs the writes that an earlier process may have left unsynced.
     pub(super) fn repair(&self, byte_length: u64) -> Result<(), StorageError> {
         let end = self.state().end;
         let files = &self.files;
@@ -119,7 +119,7 @@ impl Journal {
         repair().map_err(StorageError::io(self.path()))
     }
 
-    /// Where the next entry goes in the oplog.
+    /// Returns the offset of the next entry in the oplog.
     pub(super) fn end(&self) -> u64 {
         self.state().end
     }
@@ -136,7 +136,7 @@ impl Journal {
         &*self.files.tree
     }
 
-    /// A node of the tree.
+    /// Returns a node of the tree.
     pub(super) fn node(&self, index: u64) -> Result<Node, StorageError> {
         if let Some(node) = self.recent_node(index) {
             return Ok(node);
@@ -146,12 +146,12 @@ impl Journal {
         Ok(node_from_bytes(index, &bytes))
     }
 
-    /// A node that may not be in the tree file yet.
+    /// Returns a node that may not be in the tree file yet.
     pub(super) fn recent_node(&self, index: u64) -> Option<Node> {
         self.state().recent.get(&index).copied()
     }
 
-    /// What an unsuccessful read of the tree or the data means.
+    /// Converts an error of reading the tree or the data: a file that is too short is damage.
     pub(super) fn read_error(&self, error: io::Error) -> StorageError {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             StorageError::damaged(self.path(), "a file is shorter than the oplog says")
@@ -160,12 +160,12 @@ impl Journal {
         }
     }
 
-    /// The entry of the append that just succeeded.
+    /// Returns the entry of the append that just succeeded.
     pub(super) fn take_entry(&self) -> Option<Entry> {
         self.state().entry.take()
     }
 
-    /// The stores that the crate works on.
+    /// Returns the stores that the crate works on.
     pub(super) fn storage(self: &Arc<Self>) -> Result<Storage, hypercore::HypercoreError> {
         let journal = Arc::clone(self);
         let create = move |store| {
@@ -177,7 +177,7 @@ impl Journal {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing below panics while it holds the lock.
+        // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,7 +188,7 @@ impl Journal {
         }
     }
 
-    /// Makes durable what a flush is made of: also where an append does not wait for that.
+    /// Syncs the files of a flush: also where an append does not wait for the disk.
     fn sync_flush(&self, media: &[&dyn Medium]) -> io::Result<()> {
         match self.durability {
             Durability::Sync | Durability::Later => media.iter().try_for_each(|medium| medium.sync()),
@@ -227,14 +227,14 @@ impl Journal {
         self.sync(&[&*self.files.oplog])?;
         state.end += framed.len() as u64;
         state.length = entry.length;
-        // One that was not written in time says less than there is now.
+        // A header that was not written in time is older than this entry.
         state.header = None;
         state.recent.extend(entry.nodes.iter().map(|node| (node.index, *node)));
         state.entry = Some(entry);
         Ok(())
     }
 
-    /// The crate has written a header and wants the entries cut off: now is a good time for it, if there are enough.
+    /// Flushes if there are enough entries: the crate has written a header and wants the entries cut off, a good time for it.
     fn flush_if_due(&self) -> io::Result<()> {
         let mut state = self.state();
         let Some(header) = state.header.take() else { return Ok(()) };
@@ -279,7 +279,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes the slot current that is not. One header is whole at any moment.
+    /// Writes the header into the slot that is not current. One header is whole at any moment.
     fn switch_header(&self, state: &mut State, header: &[u8]) -> io::Result<()> {
         let slot = 1 - state.slot;
         let bit = if slot == 1 { 1 - state.header_bit } else { state.header_bit };
@@ -323,7 +323,7 @@ impl Journal {
 
     fn truncate(&self, store: &Store, length: u64) -> io::Result<()> {
         match store {
-            // Whoever waits for an append does not wait for a flush.
+            // An append does not wait for a flush.
             Store::Oplog if length == ENTRIES_START && self.durability == Durability::Later => Ok(()),
             Store::Oplog if length == ENTRIES_START => self.flush_if_due(),
             _ => Err(unexpected("a truncation")),
@@ -355,7 +355,7 @@ impl RandomAccess for JournalStore {
         ready(self.journal.truncate(&self.store, length).map_err(RandomAccessError::from))
     }
 
-    /// What the crate asks for when it opens: the oplog to read, and a bitfield that is empty to it.
+    /// Returns the lengths that the crate asks for when it opens: of the oplog, and of a bitfield that it sees as empty.
     fn len(&self) -> u64 {
         match self.store {
             Store::Oplog => self.journal.state().oplog_image.len() as u64,
@@ -373,13 +373,13 @@ fn ready<T: Send + 'static>(result: Result<T, RandomAccessError>) -> BoxFuture<R
     Box::pin(std::future::ready(result))
 }
 
-/// The crate does what the version that we pinned does not do.
+/// Returns an error: the crate does something that the pinned version does not do.
 fn unexpected(what: &str) -> io::Error {
     io::Error::other(format!("the hypercore library asked for {what}"))
 }
 
 pub(super) fn node_offset(index: u64) -> u64 {
-    // Numbers of nodes stay below 2^63; a file cannot be so long that a larger product would matter.
+    // Indices of nodes stay below 2^63; a file cannot be so long that a larger product would matter.
     index.saturating_mul(NODE_BYTES)
 }
 

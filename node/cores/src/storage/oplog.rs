@@ -2,7 +2,7 @@
 //!
 //! Start from [`Oplog::parse`]. The crate `hypercore` reads the same bytes, but gives up at a torn tail or header, and
 //! replays entries that a newer header has made obsolete. We therefore read the file ourselves and show the crate
-//! only what is whole and current ([`Oplog::image`]).
+//! only the whole and current parts ([`Oplog::oplog_image`]).
 //!
 //! ```text
 //! 0      header slot 0: leader, header
@@ -17,7 +17,7 @@
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::tree::{Hash, Node};
 
-/// Where the entries begin.
+/// The offset of the entries.
 pub(super) const ENTRIES_START: u64 = 2 * SLOT_BYTES as u64;
 /// Bytes of a header slot.
 pub(super) const SLOT_BYTES: usize = 4096;
@@ -31,25 +31,25 @@ const BIT: u32 = 1;
 const HEADER_START: [u8; 2] = [1, 6];
 /// Manifest version 0, BLAKE2b, one signer, Ed25519.
 const MANIFEST_START: [u8; 4] = [0, 0, 1, 0];
-/// Tree nodes, an upgrade and a bitfield update: what an append writes.
+/// The parts of an append's entry: tree nodes, an upgrade and a bitfield update.
 const ENTRY_OF_APPEND: u8 = 2 | 4 | 8;
 
-/// What an oplog says.
+/// A parsed oplog.
 #[derive(Debug)]
 pub(super) struct Oplog {
     pub(super) header: Header,
-    /// Which slot the header stands in: 0 or 1. Entries carry it as their bit.
+    /// The slot of the header: 0 or 1. Entries carry it as their bit.
     pub(super) slot: u8,
     /// The bit of the header's leader.
     pub(super) header_bit: u8,
     pub(super) entries: Vec<Entry>,
-    /// The entries as they stand in the file.
+    /// The entries as in the file.
     pub(super) entry_bytes: Vec<u8>,
-    /// What stands in the file behind them: nothing, the part of an entry, or more.
+    /// The bytes of the file behind the entries: none, a part of an entry, or more.
     pub(super) remainder: Vec<u8>,
 }
 
-/// What a core is, and its head when the header was written.
+/// The core's keys, and its head when the header was written.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) bytes: Vec<u8>,
@@ -59,7 +59,7 @@ pub(super) struct Header {
     pub(super) signature: Option<Signature>,
 }
 
-/// One append: the nodes it added to the tree, the length it started from and the one it led to.
+/// One append: the nodes it added to the tree, the length before and the length after it.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) nodes: Vec<Node>,
@@ -68,19 +68,19 @@ pub(super) struct Entry {
     pub(super) signature: Signature,
 }
 
-/// Why bytes are no oplog.
+/// Why bytes are not an oplog.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OplogError {
-    /// No header was ever completed, and nothing but the beginning of one is here.
+    /// No header was ever completed; there is at most the beginning of one.
     Unborn,
-    /// Something else is here.
+    /// The bytes are something else.
     Foreign(&'static str),
 }
 
 impl Oplog {
-    /// Reads an oplog, up to the last entry that is whole.
+    /// Parses an oplog, up to the last whole entry.
     ///
-    /// What follows that entry is an append that was cut short before it was acknowledged, or older than the header.
+    /// The bytes behind that entry are an append that was interrupted before it was acknowledged, or older than the header.
     pub(super) fn parse(file: &[u8]) -> Result<Self, OplogError> {
         let oplog = Self::parse_beginning(file)?;
         oplog.refuse_a_hole()?;
@@ -88,7 +88,7 @@ impl Oplog {
         Ok(oplog)
     }
 
-    /// Reads an oplog up to the first thing that is not whole, whatever lies behind: for a reader that then looks into
+    /// Parses an oplog up to the first incomplete part, whatever lies behind: for a reader that then looks into
     /// [`Oplog::remainder`] and into the data, which may know more than the oplog.
     pub(super) fn parse_beginning(file: &[u8]) -> Result<Self, OplogError> {
         let (slot, header_bit, header) = current_header(file)?;
@@ -98,7 +98,7 @@ impl Oplog {
         Ok(oplog)
     }
 
-    /// Forgets all entries but the first `count`.
+    /// Drops all entries but the first `count`.
     pub(super) fn keep(&mut self, count: usize) {
         let mut rest = self.entry_bytes.as_slice();
         for _ in 0..count {
@@ -109,22 +109,22 @@ impl Oplog {
         self.entries.truncate(count);
     }
 
-    /// Blocks in the core.
+    /// Returns the number of blocks in the core.
     pub(super) fn length(&self) -> u64 {
         self.entries.last().map_or(self.header.length, |entry| entry.length)
     }
 
-    /// The signature of the core's head, if it has blocks.
+    /// Returns the signature of the core's head, if it has blocks.
     pub(super) fn signature(&self) -> Option<Signature> {
         self.entries.last().map_or(self.header.signature, |entry| Some(entry.signature))
     }
 
-    /// Where the last whole entry ends in the file.
+    /// Returns the offset of the end of the last whole entry.
     pub(super) fn end(&self) -> u64 {
         ENTRIES_START + self.entry_bytes.len() as u64
     }
 
-    /// The oplog as the crate may see it: the current header in slot 0, an empty slot 1, the whole entries.
+    /// Returns the oplog as the crate may see it: the current header in slot 0, an empty slot 1, the whole entries.
     pub(super) fn oplog_image(&self) -> Vec<u8> {
         let mut oplog_image = frame(&self.header.bytes, 0);
         oplog_image.resize(ENTRIES_START as usize, 0);
@@ -159,7 +159,7 @@ impl Oplog {
         }
     }
 
-    /// A header is written while the entries that it makes obsolete are still there. Where the other header is broken
+    /// A header is written while the entries that it makes obsolete still exist. If the other header is broken
     /// and no entry belongs to this one, the other was lost later, and with it the knowledge of acknowledged appends.
     fn refuse_a_lost_header(&self, file: &[u8]) -> Result<(), OplogError> {
         let other = slot_bytes(file, 1 - self.slot);
@@ -171,14 +171,14 @@ impl Oplog {
     }
 }
 
-/// What is left in an oplog of appends behind its last whole entry.
+/// The remains of appends in an oplog behind its last whole entry.
 #[derive(Debug, Default)]
 pub(super) struct Remains {
     /// Whether there is anything but zeros and entries that a newer header has made obsolete.
     pub(super) is_anything: bool,
-    /// Of the entry at the beginning, which is broken: what could still be read, and may be wrong.
+    /// The readable fields of the broken entry at the beginning; they may be wrong.
     pub(super) broken: Partial,
-    /// Entries behind it that are whole.
+    /// Whole entries behind the broken one.
     pub(super) whole: Vec<Entry>,
 }
 
@@ -191,7 +191,7 @@ pub(super) struct Partial {
 }
 
 impl Remains {
-    /// Looks through what follows the last whole entry of a core with `length` blocks.
+    /// Searches the bytes behind the last whole entry of a core with `length` blocks.
     pub(super) fn find(remainder: &[u8], length: u64) -> Self {
         let mut rest = remainder;
         // A crash after a header was written leaves the entries that it made obsolete.
@@ -200,7 +200,7 @@ impl Remains {
         {
             rest = record.rest;
         }
-        // Zeros at the end are what a system leaves of bytes that it never wrote.
+        // Zeros at the end are bytes that the system never wrote.
         let written = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let is_anything = written > 0;
         let broken = match Record::read(rest) {
@@ -223,7 +223,7 @@ impl Remains {
     }
 }
 
-/// The bytes of a header or entry behind their leader.
+/// Returns a header or entry with its leader.
 pub(super) fn frame(payload: &[u8], bit: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(LEADER_BYTES + payload.len());
     bytes.extend_from_slice(&[0; 4]);
@@ -234,7 +234,7 @@ pub(super) fn frame(payload: &[u8], bit: u8) -> Vec<u8> {
     bytes
 }
 
-/// The payload behind a leader that the crate wrote.
+/// Returns the payload behind a leader that the crate wrote.
 pub(super) fn unframe(bytes: &[u8]) -> Option<&[u8]> {
     Record::read(bytes).map(|record| record.payload)
 }
@@ -256,7 +256,7 @@ fn slot_bytes(file: &[u8], slot: u8) -> &[u8] {
     &bytes[..bytes.len().min(SLOT_BYTES)]
 }
 
-/// Whether the file is what a creation leaves that was cut short: nothing, zeros, or the beginning of a header.
+/// Returns whether the file is that of an interrupted creation: empty, zeros, or the beginning of a header.
 fn is_unborn(file: &[u8]) -> bool {
     let written = file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let Some(header) = file[..written].get(LEADER_BYTES..) else { return true };
@@ -265,7 +265,7 @@ fn is_unborn(file: &[u8]) -> bool {
     begins && fits && written <= SLOT_BYTES
 }
 
-/// A checked leader and what it leads.
+/// A checked leader and its payload.
 struct Record<'a> {
     bit: u8,
     partial: bool,
@@ -274,7 +274,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// `None` when the checksum or the length does not fit.
+    /// Returns `None` when the checksum or the length does not match.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let (checksum, after) = bytes.split_first_chunk::<4>()?;
         let (combined, body) = after.split_first_chunk::<4>()?;
@@ -298,7 +298,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The length that a leader claims, and what lies behind; without a look at the checksum.
+/// Returns the length that a leader claims, and the bytes behind the leader; does not check the checksum.
 fn claimed(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let combined = bytes.get(4..LEADER_BYTES)?.first_chunk::<4>()?;
     let length = (u32::from_le_bytes(*combined) >> 2) as usize;
@@ -332,7 +332,7 @@ impl Header {
     }
 }
 
-/// The seed with the public key behind it, as libsodium keeps secret keys; or nothing. `None` when it is not that.
+/// Parses the seed with the public key behind it, as libsodium stores secret keys; or nothing. `None` for other bytes.
 fn secret_key(bytes: &[u8], public: PublicKey) -> Option<Option<SecretKey>> {
     if bytes.is_empty() {
         return Some(None);
@@ -343,12 +343,12 @@ fn secret_key(bytes: &[u8], public: PublicKey) -> Option<Option<SecretKey>> {
 }
 
 impl Entry {
-    /// Reads the entry of an append; `None` for any other.
+    /// Decodes the entry of an append; `None` for any other.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         fields.expect(&[ENTRY_OF_APPEND])?;
         let count = usize::try_from(fields.number()?).ok()?;
-        // A node takes at least 34 bytes, so that a claimed count allocates no more than the entry itself.
+        // A node has at least 34 bytes, so that a claimed count allocates no more than the entry itself.
         let mut nodes = Vec::with_capacity(count.min(bytes.len() / 34));
         for _ in 0..count {
             nodes.push(Node { index: fields.number()?, size: fields.number()?, hash: Hash(fields.array()?) });
@@ -364,7 +364,7 @@ impl Entry {
         (fits && grows && fields.0.is_empty()).then_some(Self { nodes, length_before, length, signature })
     }
 
-    /// Reads what is left of the entry of an append.
+    /// Decodes the readable part of a broken append entry.
     fn decode_partly(bytes: &[u8]) -> Partial {
         let mut partial = Partial::default();
         let mut fields = Fields(bytes);
@@ -388,7 +388,7 @@ impl Partial {
     }
 }
 
-/// What is left to read of a record in the compact encoding.
+/// The unread rest of a record in the compact encoding.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -406,7 +406,7 @@ impl<'a> Fields<'a> {
         (self.take(bytes.len())? == bytes).then_some(())
     }
 
-    /// A number: up to 252 in one byte, else a byte that says how many follow.
+    /// Reads a number: up to 252 in one byte, else a byte that says how many follow.
     fn number(&mut self) -> Option<u64> {
         Some(match self.array::<1>()?[0] {
             0xfd => u16::from_le_bytes(self.array()?).into(),
@@ -422,7 +422,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// CRC-32 as zlib computes it.
+/// Returns the CRC-32 as zlib computes it.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| CRC_TABLE[((sum ^ u32::from(*byte)) & 0xff) as usize] ^ (sum >> 8))
 }

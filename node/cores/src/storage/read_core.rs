@@ -1,4 +1,4 @@
-//! Reading a core, whether it is a host's own or a copy that was downloaded.
+//! [`ReadCore`]: reading a core, either a host's own or a downloaded copy.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,24 +10,24 @@ use libvms_hypercore::signed_head::SignedHead;
 
 use super::{Core, SharedReplica, StorageError};
 
-/// Blocks in order, each with its own chance to fail.
+/// Blocks in order, each as a result of its own.
 pub type BlockIterator<'a> = Box<dyn Iterator<Item = Result<Vec<u8>, StorageError>> + 'a>;
 
 /// A signed core that can be read.
 pub trait ReadCore: fmt::Debug + Send {
-    /// The core's key.
+    /// Returns the core's key.
     fn key(&self) -> PublicKey;
 
-    /// Blocks that can be read: all from the first on.
+    /// Returns the number of readable blocks: all from the first on.
     fn length(&self) -> u64;
 
-    /// The signed head, which may count blocks that cannot be read yet.
+    /// Returns the signed head, which may count blocks that cannot be read yet.
     fn signed_head(&self) -> Option<SignedHead>;
 
     /// Reads a block.
     ///
     /// # Errors
-    /// Where it is not there or is damaged.
+    /// When the block is missing or damaged.
     fn block(&self, block: u64) -> Result<Vec<u8>, StorageError>;
 
     /// Reads the blocks of a range, in order.

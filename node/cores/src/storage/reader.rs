@@ -1,4 +1,4 @@
-//! Reading blocks and nodes of an open core: where a block lies, and whether what lies there is the block.
+//! [`Reader`] finds the blocks and nodes of an open core, and checks each block against its leaf.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::StorageError;
 use super::file::ReadAhead;
 use super::journal::{Journal, node_from_bytes, node_offset};
 
-/// Reads a core of which `roots` are the roots. Every block read is checked against its leaf.
+/// Reads a core with the tree roots `roots`. Every block read is checked against its leaf.
 #[derive(Debug)]
 pub(super) struct Reader {
     journal: Arc<Journal>,
@@ -18,16 +18,16 @@ pub(super) struct Reader {
     places: Mutex<Places>,
 }
 
-/// What was found out about where blocks lie.
+/// Offsets of blocks found so far.
 #[derive(Debug, Default)]
 struct Places {
-    /// A block and where it starts: the one behind the block that was read last.
+    /// A block and its offset: the one behind the block that was read last.
     next: (u64, u64),
     /// Sizes of nodes from [`CACHED_DEPTH`] on. A complete subtree never changes.
     sizes: HashMap<u64, u64>,
 }
 
-/// With one node in 32, the cache takes about a byte per block, and a place costs at most five reads.
+/// With one node in 32, the cache takes about a byte per block, and finding a block costs at most five reads.
 const CACHED_DEPTH: u32 = 5;
 
 impl Reader {
@@ -79,7 +79,7 @@ impl Reader {
         Ok(Inclusion { block, siblings, roots: self.roots.clone() })
     }
 
-    /// A node over blocks that are all here; `None` for any other.
+    /// Returns a node over blocks that are all in the core; `None` for any other.
     pub(super) fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
         let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
         if last_leaf >= 2 * self.roots.length() { Ok(None) } else { self.journal.node(node).map(Some) }
@@ -104,7 +104,7 @@ impl Reader {
         StorageError::damaged(self.journal.path(), why)
     }
 
-    /// Where a block lies in the data, which holds at least the bytes that the roots count.
+    /// Returns the byte range of a block in the data, which holds at least the bytes that the roots count.
     fn place(&self, block: u64, size: u64) -> Result<Range<u64>, StorageError> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let start =
@@ -119,12 +119,12 @@ impl Reader {
         end.map(|end| start..end).ok_or_else(|| self.damaged("the sizes in its tree do not add up"))
     }
 
-    /// The bytes before a block: of all roots and subtrees to the left of its path.
+    /// Returns the number of bytes before a block: of all roots and subtrees to the left of its path.
     fn start(&self, block: u64, sizes: &mut HashMap<u64, u64>) -> Result<u64, StorageError> {
         let leaf = 2 * block;
         let mut start = 0_u64;
         for root in self.roots.nodes() {
-            // A subtree of depth d spans the numbers from its own minus (2^d - 1) to its own plus (2^d - 1).
+            // A subtree of depth d spans the indices from its own minus (2^d - 1) to its own plus (2^d - 1).
             let mut depth = index::depth(root.index);
             if leaf > root.index + ((1 << depth) - 1) {
                 start = start.wrapping_add(root.size);
@@ -159,12 +159,12 @@ impl Reader {
     }
 }
 
-/// The blocks of a range, read ahead. See [`super::Core::blocks`].
+/// The blocks of a range, with read-ahead. See [`super::Core::blocks`].
 #[derive(Debug)]
 pub(super) struct Blocks<'a> {
     reader: &'a Reader,
     range: Range<u64>,
-    /// Where the next block starts, once the first has been looked up.
+    /// The offset of the next block, once the first has been looked up.
     start: Option<u64>,
     tree: ReadAhead<'a>,
     data: ReadAhead<'a>,

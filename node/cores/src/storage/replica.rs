@@ -1,18 +1,18 @@
-//! A copy of somebody else's core: the blocks from the first one on, and the signed head that they lead to.
+//! A copy of a core that another process writes: the blocks from the first one on, and the signed head that proves them.
 //!
 //! ```text
-//! DIR/head    two slots of 4 KiB, written in turn: key, signed head, how many blocks are here, roots of the head
+//! DIR/head    two slots of 4 KiB, written in turn: key, signed head, number of stored blocks, roots of the head
 //! DIR/data    the blocks, one after another
-//! DIR/ends    where each block ends in data, as u64le
+//! DIR/ends    the offset of each block's end in data, as u64le
 //! DIR/tree    the nodes over these blocks, 40 bytes each, at their index: u64be size, hash
 //! ```
 //!
-//! Blocks are added in order; one that comes early waits in memory. Nothing counts before [`Replica::sync`] has written
-//! a head that says so: after a crash, what lies beyond it is written again. Whoever stores something here has verified
-//! it against the signed head before.
+//! Blocks are stored in order; an early one waits in memory. Nothing counts before [`Replica::sync`] has written
+//! a head that counts it: after a crash, the bytes beyond it are written again. The caller verifies blocks and nodes
+//! against the signed head before it adds them.
 //!
-//! A disk forgets, and people copy half of a directory: what is damaged is built again out of what is not when the copy is
-//! opened (`mend.rs`), and a block that is not what was stored is **lost**: it is not here until it is added again.
+//! Disks lose data, and people copy half of a directory: opening a copy rebuilds damaged files from sound ones
+//! (`repair.rs`). A block that is not the stored one is **lost**: it is missing until it is added again.
 
 #[cfg(test)]
 mod damage_tests;
@@ -43,9 +43,9 @@ pub use head::Flush;
 
 /// Bytes of a node in the tree.
 const NODE_BYTES: u64 = 40;
-/// What a block that waits takes beside its bytes.
+/// Memory of a waiting block beside its bytes.
 const EARLY_BYTES_EACH: usize = 128;
-/// Bytes of memory that blocks may take which wait for earlier ones.
+/// Bytes of memory that blocks may use which wait for earlier ones.
 pub const EARLY_BYTES_MAX: usize = 64 << 20;
 
 /// A copy of a core in a directory of its own.
@@ -58,27 +58,27 @@ pub struct Replica {
     ends: Arc<File>,
     tree: Arc<File>,
     head: Option<SignedHead>,
-    /// The tree over the blocks that are here.
+    /// The tree over the stored blocks.
     stored: Roots,
-    /// Verified nodes that do not lie over stored blocks only: the roots of the head, and what proofs have brought.
+    /// Verified nodes that are not over stored blocks only: the roots of the head, and the nodes of proofs.
     ahead: BTreeMap<u64, Node>,
     early: BTreeMap<u64, Vec<u8>>,
     early_bytes: usize,
-    /// Which write of the head comes next.
+    /// The number of the next write of the head.
     turn: u64,
     is_changed: bool,
     /// Blocks that were stored and are damaged.
     lost: Ranges,
-    /// What was found to be damaged, and what was done about it.
+    /// The damage that was found, and what was done about it.
     damage: Vec<String>,
 }
 
 impl Replica {
-    /// Opens the copy of the core `key` in `directory`, or makes an empty one. Nobody else may be using it.
+    /// Opens the copy of the core `key` in `directory`, or creates an empty one. Nobody else may be using it.
     ///
     /// # Errors
-    /// [`StorageError::Damaged`] when the files are those of another core, or were made up;
-    /// [`StorageError::Io`]. Files that are damaged are mended: see [`Replica::damage`].
+    /// [`StorageError::Damaged`] when the files are those of another core, or were forged;
+    /// [`StorageError::Io`]. Damaged files are repaired: see [`Replica::damage`].
     pub fn open(directory: &Path, key: PublicKey) -> Result<Self, StorageError> {
         let io = |error| StorageError::io(directory)(error);
         create_directory(directory).map_err(io)?;
@@ -102,11 +102,11 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Opens the copy in `directory` for reading, of whichever core it is. Somebody else may be using it: it is read as it
-    /// was brought to disk last.
+    /// Opens the copy in `directory` for reading, of whichever core it is. Another process may be using it: this one reads the
+    /// state of its last sync.
     ///
     /// # Errors
-    /// [`StorageError::NoCore`] where there is none; [`StorageError::Damaged`]; [`StorageError::Io`].
+    /// [`StorageError::NoCore`] when there is none; [`StorageError::Damaged`]; [`StorageError::Io`].
     pub fn read(directory: &Path) -> Result<Self, StorageError> {
         let io = |error| StorageError::io(directory)(error);
         let slot = match head::read(directory) {
@@ -127,7 +127,7 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Whether a directory holds a copy.
+    /// Returns whether a directory holds a copy.
     pub fn is_at(directory: &Path) -> bool {
         directory.join("head").is_file()
     }
@@ -156,59 +156,59 @@ impl Replica {
         })
     }
 
-    /// The directory of the copy.
+    /// Returns the directory of the copy.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was found to be damaged when the copy was opened, and what was done about it, for people.
+    /// Returns the damage that was found when the copy was opened, and what was done about it, for people.
     pub fn damage(&self) -> &[String] {
         &self.damage
     }
 
-    /// Blocks that were stored and are damaged, from low to high. They are not here until they are added again.
+    /// Returns the blocks that were stored and are damaged, from low to high. They are missing until they are added again.
     pub fn lost(&self) -> Vec<Range<u64>> {
         self.lost.iter().collect()
     }
 
-    /// Takes note that a block that was stored is not what it was.
+    /// Records that a stored block is damaged.
     pub fn lose(&mut self, block: u64) {
         if block < self.length() {
             self.lost.insert(block..block + 1);
         }
     }
 
-    /// The core's key.
+    /// Returns the core's key.
     pub fn key(&self) -> PublicKey {
         self.key
     }
 
-    /// The latest signed head that is known; the blocks that it counts may not all be here.
+    /// Returns the latest signed head that is known; not all blocks that it counts may be stored.
     pub fn signed_head(&self) -> Option<SignedHead> {
         self.head
     }
 
-    /// Blocks that are here: all from the first on, without a gap but those that are [`lost`](Self::lost).
+    /// Returns the number of stored blocks: all from the first on, without a gap except [`lost`](Self::lost) ones.
     pub fn length(&self) -> u64 {
         self.stored.length()
     }
 
-    /// Whether a block is here or waits for earlier ones.
+    /// Returns whether a block is stored or waits for earlier ones.
     pub fn has(&self, block: u64) -> bool {
         block < self.length() && !self.lost.contains(block) || self.early.contains_key(&block)
     }
 
-    /// Bytes of memory that blocks take which wait for earlier ones. Whoever downloads stays below [`EARLY_BYTES_MAX`].
+    /// Returns the bytes of memory of blocks that wait for earlier ones. A downloader stays below [`EARLY_BYTES_MAX`].
     pub fn early_bytes(&self) -> usize {
         self.early_bytes
     }
 
-    /// The roots over the blocks that are here.
+    /// Returns the roots over the stored blocks.
     pub fn roots(&self) -> &Roots {
         &self.stored
     }
 
-    /// A node of the tree, as far as it is known.
+    /// Returns a node of the tree, if it is known.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -224,10 +224,10 @@ impl Replica {
         Ok(Some(node_from(index, &bytes)))
     }
 
-    /// Reads a block that is here.
+    /// Reads a stored block.
     ///
     /// # Errors
-    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when it is lost or not what was stored;
+    /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when the block is lost or not the stored one;
     /// [`StorageError::Io`].
     pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
         if block >= self.length() {
@@ -260,13 +260,13 @@ impl Replica {
         }
     }
 
-    /// Where a block begins and ends in the data.
+    /// Returns the offsets of a block's begin and end in the data.
     fn place(&self, block: u64) -> Result<(u64, u64), StorageError> {
         let start = if block == 0 { 0 } else { self.end_of(block - 1)? };
         Ok((start, self.end_of(block)?))
     }
 
-    /// Takes a newer signed head with the roots that it signs. An older or equal one changes nothing.
+    /// Replaces the head by a newer one, with the roots that it signs. An older or equal one changes nothing.
     pub fn set_head(&mut self, head: SignedHead, roots: &Roots) {
         if self.head.is_some_and(|known| known.length() >= head.length()) {
             return;
@@ -276,7 +276,7 @@ impl Replica {
         self.is_changed = true;
     }
 
-    /// Takes verified nodes.
+    /// Adds verified nodes.
     pub fn add_nodes(&mut self, nodes: &[Node]) {
         for node in nodes {
             if !self.is_over_stored(node.index) {
@@ -285,7 +285,7 @@ impl Replica {
         }
     }
 
-    /// Takes a verified block. It is here at once if all earlier ones are, and waits in memory otherwise.
+    /// Adds a verified block. It is stored at once if all earlier ones are, and waits in memory otherwise.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -305,7 +305,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes a block again that was lost.
+    /// Stores a lost block again.
     fn restore(&mut self, block: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let (start, end) = self.place(block)?;
         let leaf = self.node(2 * block)?;
@@ -320,7 +320,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Brings everything to disk.
+    /// Syncs everything to disk.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -328,9 +328,9 @@ impl Replica {
         self.begin_flush().map_or(Ok(()), Flush::run)
     }
 
-    /// What brings everything to disk that is here now, while the replica goes on; `None` if that is done already.
-    /// Carry it out before the next one is begun. When it fails, nobody knows what is on the disk: open the replica
-    /// again.
+    /// Returns the pending sync, which can run while the replica goes on; `None` if everything is synced.
+    /// Run it before the next one is begun. When it fails, the state on disk is unknown: reopen the
+    /// replica.
     pub fn begin_flush(&mut self) -> Option<Flush> {
         if !self.is_changed {
             return None;
@@ -358,7 +358,7 @@ impl Replica {
         for node in &completed {
             self.tree.write_all_at(&node_bytes(node), NODE_BYTES * node.index).map_err(io)?;
         }
-        // Only now: what could not be written to its end is not here.
+        // Only now: a block that could not be written to its end is not stored.
         self.stored = stored;
         for node in &completed {
             self.ahead.remove(&node.index);
@@ -373,7 +373,7 @@ impl Replica {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Whether all blocks below a node are here.
+    /// Returns whether all blocks below a node are stored.
     fn is_over_stored(&self, node: u64) -> bool {
         let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
         last_leaf < 2 * self.length()
@@ -391,7 +391,7 @@ impl Replica {
         }
     }
 
-    /// Takes over what the head says; gives the roots over the blocks that should be here.
+    /// Restores the state of the head; returns the roots over the blocks that should be stored.
     fn resume(&mut self, slot: Slot) -> Result<Roots, StorageError> {
         let damaged = |why: &str| StorageError::damaged(&self.path, why);
         if slot.key != self.key {
@@ -411,7 +411,7 @@ impl Replica {
         }
         let nodes = match (slot.stored_roots, &head_roots) {
             (Some(nodes), _) => nodes,
-            // A head of an earlier version: where it counts what is here, it has the roots as well.
+            // A head of an earlier version: if it counts exactly the stored blocks, its roots are theirs.
             (None, Some((head, roots))) if head.length() == slot.stored => roots.nodes().to_vec(),
             (None, _) => self.read_roots(slot.stored).unwrap_or_default(),
         };
@@ -426,7 +426,7 @@ impl Replica {
         Ok(stored)
     }
 
-    /// Whether the tree and the ends of the blocks are those that were stored. Reads all of them.
+    /// Returns whether the tree and the ends of the blocks are as they were stored. Reads all of them.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -435,13 +435,13 @@ impl Replica {
         Ok(content.check_tree(&self.stored).map_err(StorageError::io(&self.path))? == Some(true))
     }
 
-    /// Takes what of the blocks that should be here is, after what can be is mended.
+    /// Repairs the files, and takes over the blocks that remain.
     fn repair(&mut self, roots: &Roots) -> Result<(), StorageError> {
         let content = Content { data: &self.data, ends: &self.ends, tree: &self.tree };
         let Mended { stored, mut damage } = content.repair(roots).map_err(StorageError::io(&self.path))?;
         let head = self.ahead.split_off(&0);
         self.stored = stored;
-        // What is over blocks that are gone is known from the head alone.
+        // Nodes over missing blocks are known from the head alone.
         self.add_nodes(&head.into_values().collect::<Vec<_>>());
         let data_bytes = self.data.metadata().map_err(StorageError::io(&self.path))?.len();
         if data_bytes < self.stored.byte_length() {
@@ -457,7 +457,7 @@ impl Replica {
         Ok(())
     }
 
-    /// The first block that ends behind this place in the data.
+    /// Returns the first block that ends beyond this offset in the data.
     fn first_behind(&self, place: u64) -> Result<u64, StorageError> {
         let (mut low, mut high) = (0, self.length());
         while low < high {

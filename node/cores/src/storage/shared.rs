@@ -1,4 +1,4 @@
-//! A replica that one part of the program fills while others read.
+//! [`SharedReplica`]: a replica that one part of the program fills while others read.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use super::{Replica, StorageError};
 
-/// Bytes that must find room before a copy goes on after a failure: more than it writes in one second mostly.
+/// Bytes that must be free before a copy resumes after a failure: more than it writes in one second mostly.
 const ROOM_BYTES: usize = 256 << 10;
 
-/// Writes a little, and takes it away again: a disk that is still full should say so before peers send more.
+/// Writes a little, and removes it again: a disk that is still full should fail before peers send more.
 fn try_room(directory: &Path) -> io::Result<()> {
     let path = directory.join("room.new");
     let mut file = File::create(&path)?;
@@ -25,7 +25,7 @@ fn try_room(directory: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// A replica in use by several. Clones share it.
+/// A replica with several users. Clones share it.
 #[derive(Clone, Debug)]
 pub struct SharedReplica {
     key: PublicKey,
@@ -48,22 +48,22 @@ impl SharedReplica {
         }
     }
 
-    /// The core's key.
+    /// Returns the core's key.
     pub fn key(&self) -> PublicKey {
         self.key
     }
 
-    /// Blocks that are here, from the first one on.
+    /// Returns the number of stored blocks, from the first one on.
     pub fn length(&self) -> u64 {
         self.lock().length()
     }
 
-    /// The latest signed head that is known.
+    /// Returns the latest signed head that is known.
     pub fn signed_head(&self) -> Option<SignedHead> {
         self.lock().signed_head()
     }
 
-    /// Reads a block. One that was stored and cannot be read is lost from now on, until it is added again.
+    /// Reads a block. A stored block that cannot be read is lost from now on, until it is added again.
     ///
     /// # Errors
     /// As [`Replica::block`].
@@ -78,17 +78,17 @@ impl SharedReplica {
         read
     }
 
-    /// Whether all blocks that were stored are here, as far as anybody has looked.
+    /// Returns whether no stored block is known to be lost.
     pub fn is_whole(&self) -> bool {
         self.lock().lost().is_empty()
     }
 
-    /// Tells when a block was found to be lost.
+    /// Returns a receiver that is notified when a block was found to be lost.
     pub fn losses(&self) -> watch::Receiver<()> {
         self.losses.subscribe()
     }
 
-    /// Opens the replica anew, as it is on disk: after a write that failed nobody knows what is.
+    /// Reopens the replica from disk: after a failed write the state on disk is unknown.
     ///
     /// # Errors
     /// As [`Replica::open`]; the replica then stays as it was.
@@ -100,27 +100,27 @@ impl SharedReplica {
         Ok(())
     }
 
-    /// Reads the blocks of a range, in order. The replica is free for others between two of them.
+    /// Reads the blocks of a range, in order. Other users can lock the replica between two blocks.
     pub fn blocks(&self, range: Range<u64>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> + '_ {
         range.map(|block| self.block(block))
     }
 
-    /// Tells of each new length of what is here.
+    /// Returns a receiver of each new number of stored blocks.
     pub fn lengths(&self) -> watch::Receiver<u64> {
         self.length.subscribe()
     }
 
-    /// Tells when a part of a block has come that is long enough to come in parts.
+    /// Returns a receiver that is notified of each part of a block that is long enough to arrive in parts.
     pub fn parts(&self) -> watch::Receiver<()> {
         self.parts.subscribe()
     }
 
-    /// A part of a long block has come; nothing is here yet that could be read.
+    /// Records that a part of a long block has arrived; none of it can be read yet.
     pub fn chunk_arrived(&self) {
         self.parts.send_replace(());
     }
 
-    /// Works on the replica, and tells the others if it has grown.
+    /// Changes the replica, and notifies the other users if it has grown.
     pub fn change<T>(&self, change: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.lock();
         let changed = change(&mut replica);
@@ -130,9 +130,9 @@ impl SharedReplica {
         changed
     }
 
-    /// The replica for one look at it. Nobody else can use it meanwhile.
+    /// Locks the replica for one look at it.
     pub fn lock(&self) -> MutexGuard<'_, Replica> {
-        // A replica is whole between any two of its operations, whatever became of whoever did the last one.
+        // A replica is consistent between any two of its operations, even if the thread of the last one panicked.
         self.replica.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

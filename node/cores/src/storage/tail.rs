@@ -1,11 +1,11 @@
-//! What lies beyond the last append that a core's oplog tells whole.
+//! [`Tail`]: the bytes beyond the last whole append in a core's oplog.
 //!
-//! An append is written in this order: its blocks into the data, durable; its entry into the oplog, durable; then whoever
-//! waits is told. So three things leave something beyond the last whole entry: a crash before the entry was whole, whose
-//! blocks nobody was told of; damage to the oplog, whose blocks somebody was told of; and a crash while the data was
-//! written. The first two cannot be told apart, and need not be: blocks that are whole can be appended again. That is safe,
-//! because one key signs one tree in one way: what was shown before is shown again. What is left of the broken entries,
-//! their hashes and signatures, tells whether the blocks are still the ones that were signed ([`TailCheck`]).
+//! An append is written in this order: its blocks into the data, durable; its entry into the oplog, durable; then it is
+//! acknowledged. So three events leave bytes beyond the last whole entry: a crash before the entry was whole, whose
+//! blocks were never acknowledged; damage to the oplog, whose blocks were acknowledged; and a crash while the data was
+//! written. The first two cannot be told apart, and need not be: whole blocks can be appended again. That is safe,
+//! because one key signs one tree in one way: readers see the same head and blocks as before. The remains of the broken
+//! entries, their hashes and signatures, tell whether the blocks are still the ones that were signed ([`TailCheck`]).
 
 use std::sync::Arc;
 
@@ -25,45 +25,45 @@ const READ_BYTES: usize = 128 * 1024;
 /// Bytes that systems bring to disk together.
 const PAGE_BYTES: u64 = 4096;
 
-/// Blocks beyond the last whole append of a core, or what a crash has left of them.
+/// The blocks beyond the last whole append of a core, or what a crash has left of them.
 #[derive(Debug)]
 pub struct Tail {
     journal: Arc<Journal>,
     key: PublicKey,
-    /// The tree below the tail.
+    /// The tree before the tail.
     roots: Roots,
     /// Bytes in the data file.
     end: u64,
     remains: Remains,
 }
 
-/// What is not as any append leaves it. Whoever was told of these blocks must not be told something else.
+/// The tail differs from what an append leaves. Its blocks may have been acknowledged, so others must not replace them.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TailError {
-    /// A signed head counts more blocks than are here.
-    #[error("its oplog tells of {length} blocks, and its data holds only {found}")]
+    /// A signed head counts more blocks than the data holds.
+    #[error("its oplog counts {length} blocks, but its data holds only {found}")]
     Missing {
-        /// Blocks that were signed.
+        /// The number of signed blocks.
         length: u64,
-        /// Blocks that are here.
+        /// The number of blocks in the data.
         found: u64,
     },
-    /// A block is not the one whose hash was kept or signed.
-    #[error("its data and what is left of its oplog disagree about the first {length} blocks")]
+    /// A block does not match its stored or signed hash.
+    #[error("its data and the remains of its oplog disagree about the first {length} blocks")]
     Contradiction {
-        /// Up to where they differ.
+        /// The length up to which they were compared.
         length: u64,
     },
-    /// What follows is no block, and not what a crash leaves of one.
-    #[error("the bytes of its data from {offset} on are no block")]
+    /// The bytes that follow are not a block, and not the remains of one after a crash.
+    #[error("the bytes of its data from offset {offset} on are not a block")]
     NoBlock {
-        /// Where they begin.
+        /// The offset of these bytes.
         offset: u64,
     },
 }
 
 impl Tail {
-    /// What lies beyond `roots`; `None` where there is nothing.
+    /// Returns the tail beyond `roots`; `None` if there is none.
     pub(super) fn find(
         journal: &Arc<Journal>,
         roots: &Roots,
@@ -77,18 +77,18 @@ impl Tail {
         Ok((!is_clean).then_some(tail))
     }
 
-    /// Bytes of the data that no whole entry of the oplog tells of.
+    /// Returns the number of data bytes that no whole oplog entry counts.
     pub fn bytes(&self) -> u64 {
         self.end.saturating_sub(self.roots.byte_length())
     }
 
-    /// Whether the oplog ends in what is no whole entry. It is written after the blocks: they are durable then.
+    /// Returns whether the oplog ends in an incomplete entry. It is written after the blocks: they are durable then.
     pub fn has_broken_entry(&self) -> bool {
         self.remains.is_anything
     }
 
-    /// Whether the data from `offset` on, or all of its last page, is zeros: what a loss of power leaves of bytes that were
-    /// never brought to disk.
+    /// Returns whether the data from `offset` on, or all of its last page, is zeros:
+    /// a loss of power leaves zeros for bytes that were never synced.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -101,18 +101,18 @@ impl Tail {
         Ok(bytes.iter().all(|byte| *byte == 0))
     }
 
-    /// Bytes of the data and of the oplog that whole entries tell of.
+    /// Returns the bytes of the data and of the oplog that whole entries cover.
     pub fn whole_bytes(&self) -> [u64; 2] {
         [self.roots.byte_length(), self.journal.end()]
     }
 
-    /// The blocks. `split` gives the length of the first block in some bytes, or `None` where they hold no whole one.
+    /// Returns the blocks. `split` returns the length of the first block in some bytes, or `None` if they hold no whole one.
     pub fn blocks(&self, split: fn(&[u8]) -> Option<usize>) -> TailBlocks<'_> {
         let (data, at) = (self.journal.data(), self.roots.byte_length());
         TailBlocks { tail: self, data, split, at, buffer: vec![] }
     }
 
-    /// Compares blocks, in order, with what is left of the oplog.
+    /// Compares blocks, in order, with the remains of the oplog.
     pub fn check(&self) -> TailCheck<'_> {
         TailCheck { tail: self, roots: self.roots.clone(), signed: self.roots.length(), contradicted: None }
     }
@@ -130,7 +130,7 @@ pub struct TailBlocks<'a> {
 }
 
 impl TailBlocks<'_> {
-    /// The next block; `None` where no whole one follows.
+    /// Returns the next block; `None` if no whole one follows.
     ///
     /// # Errors
     /// [`StorageError::Io`].
@@ -153,30 +153,30 @@ impl TailBlocks<'_> {
         }
     }
 
-    /// Whether nothing follows.
+    /// Returns whether nothing follows.
     pub fn is_at_end(&self) -> bool {
         self.at >= self.tail.end
     }
 
-    /// Where the next block begins in the data.
+    /// Returns the offset of the next block in the data.
     pub fn offset(&self) -> u64 {
         self.at
     }
 }
 
-/// A comparison of a tail's blocks with the hashes and signatures that are left of the oplog.
+/// A comparison of a tail's blocks with the hashes and signatures that remain in the oplog.
 #[derive(Debug)]
 pub struct TailCheck<'a> {
     tail: &'a Tail,
     roots: Roots,
-    /// Up to this length the blocks are those that were signed.
+    /// Up to this length the blocks are the signed ones.
     signed: u64,
-    /// The first length at which a whole entry, or what is left of a broken one, says something else.
+    /// The first length at which a whole entry, or the remains of a broken one, disagree.
     contradicted: Option<(bool, u64)>,
 }
 
 impl TailCheck<'_> {
-    /// Takes the next block.
+    /// Adds the next block.
     pub fn push(&mut self, block: &[u8]) {
         let Remains { broken, whole, .. } = &self.tail.remains;
         let mut added: Vec<Node> = vec![];
@@ -199,16 +199,16 @@ impl TailCheck<'_> {
         }
     }
 
-    /// Whether the blocks that were taken are all that was signed, as far as anything can tell.
+    /// Checks that the blocks added are all that was signed, as far as anything can tell.
     ///
     /// # Errors
-    /// [`TailError`] with what they are not.
+    /// [`TailError`] with the contradiction.
     pub fn finish(mut self) -> Result<(), TailError> {
         let (Remains { broken, whole, .. }, found) = (&self.tail.remains, self.roots.length());
         if let Some(length) = whole.iter().map(|entry| entry.length).max().filter(|length| *length > found) {
             return Err(TailError::Missing { length, found });
         }
-        // The length that it tells may be what is broken.
+        // The length field may be the broken part.
         if broken.signature.is_some_and(|signature| self.is_signed(&signature)) {
             self.signed = found;
         }
@@ -216,7 +216,7 @@ impl TailCheck<'_> {
             (Some((is_whole, length)), _) if is_whole || length > self.signed => {
                 Err(TailError::Contradiction { length })
             }
-            // Where everything that was found is signed, the length that it tells is what is broken.
+            // If everything that was found is signed, the length field is the broken part.
             (_, Some(length))
                 if length > found && !(self.signed == found && found > self.tail.roots.length()) =>
             {
@@ -246,9 +246,9 @@ impl TailCheck<'_> {
     }
 }
 
-/// How many entries of an oplog tell of blocks that are whole in the data: all before the first that is not.
+/// Returns how many entries of an oplog have their blocks whole in the data: all before the first that does not.
 ///
-/// What a header counts is durable; with [`super::Durability::Later`], what entries tell may have been lost with the power.
+/// Blocks that a header counts are durable; with [`super::Durability::Later`], a loss of power may have lost those of entries.
 pub(super) fn whole_entries(files: &Files, oplog: &Oplog) -> Result<usize, StorageError> {
     let unreadable = |error| StorageError::io(&files.path)(error);
     let mut start = 0_u64;

@@ -1,4 +1,4 @@
-//! Oplogs that are cut, flipped and emptied at each place, and what is found of the blocks that the data still holds.
+//! Oplogs that are cut, flipped and emptied at each place, and the blocks that can be recovered from the data.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{Core, Durability, StorageError, Tail, TailError};
 
 const BLOCKS: u64 = 12;
 
-/// A block that says how long it is.
+/// Returns a block that says how long it is.
 fn block(index: u64) -> Vec<u8> {
     let length = 2 + (index as usize * 7) % 23;
     let mut block = vec![index as u8; length];
@@ -21,7 +21,7 @@ fn split(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= length.max(1)).then_some(length.max(1))
 }
 
-/// A core of twelve blocks in ten appends.
+/// Creates a core of twelve blocks in ten appends.
 fn core(directory: &Path) -> Vec<u8> {
     let key = SecretKey::from_seed(&[3; 32]);
     let mut core = Core::create(directory, key, Durability::Relaxed).expect("an empty directory");
@@ -36,7 +36,7 @@ fn core(directory: &Path) -> Vec<u8> {
     std::fs::read(directory.join("oplog")).expect("readable")
 }
 
-/// What is found in a directory: the blocks that can be had, or why not.
+/// Returns the number of blocks that can be recovered in a directory, or the contradiction.
 fn recover(directory: &Path) -> Result<u64, TailError> {
     let (mut core, tail) = Core::open_with_tail(directory, Durability::Relaxed).expect("a core");
     let Some(tail) = tail else { return Ok(core.length()) };
@@ -82,7 +82,7 @@ fn an_oplog_that_is_cut_anywhere_loses_no_block() {
 }
 
 #[test]
-fn a_bit_that_flips_anywhere_in_the_entries_loses_no_block() {
+fn a_bit_flip_anywhere_in_the_entries_loses_no_block() {
     let directory = tempfile::tempdir().expect("a directory");
     let oplog = core(directory.path());
     for at in (entries_start()..oplog.len()).step_by(11) {
@@ -135,7 +135,7 @@ fn a_signed_block_that_is_gone_is_refused() {
 }
 
 #[test]
-fn half_a_block_that_no_entry_tells_of_is_cut_off() {
+fn half_a_block_without_an_entry_is_cut_off() {
     let directory = tempfile::tempdir().expect("a directory");
     let oplog = core(directory.path());
     with_oplog(&oplog, |path| {
@@ -150,7 +150,7 @@ fn half_a_block_that_no_entry_tells_of_is_cut_off() {
 }
 
 #[test]
-fn what_a_newer_header_has_made_obsolete_is_no_tail() {
+fn entries_made_obsolete_by_a_newer_header_are_no_tail() {
     let directory = tempfile::tempdir().expect("a directory");
     core(directory.path());
     let (_, tail) = Core::open_with_tail(directory.path(), Durability::Relaxed).expect("a core");
@@ -158,7 +158,7 @@ fn what_a_newer_header_has_made_obsolete_is_no_tail() {
 }
 
 #[test]
-fn a_newer_header_that_is_lost_loses_no_block() {
+fn a_lost_newer_header_loses_no_block() {
     let directory = tempfile::tempdir().expect("a directory");
     let key = SecretKey::from_seed(&[3; 32]);
     let mut core = Core::create(directory.path(), key, Durability::Relaxed).expect("an empty directory");

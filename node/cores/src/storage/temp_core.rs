@@ -1,4 +1,4 @@
-//! A core without signatures in a file that nobody else sees: where an auditor replays a log.
+//! A core without signatures in an unlinked temporary file, in which an auditor replays a log.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use libvms_hypercore::tree::Roots;
 
 use super::StorageError;
 
-/// An append-only list of blocks with its tree hash, gone when it is dropped or the process ends.
+/// An append-only list of blocks with its tree hash, deleted when it is dropped or the process ends.
 ///
 /// Takes eight bytes of memory per block, and a buffer.
 ///
@@ -26,31 +26,31 @@ use super::StorageError;
 pub struct TempCore {
     path: PathBuf,
     file: File,
-    /// Where each block ends.
+    /// The offset of each block's end.
     ends: Vec<u64>,
     /// The bytes that are not in the file yet.
     buffer: Vec<u8>,
     roots: Roots,
 }
 
-/// Writes smaller than this wait for others.
+/// Writes smaller than this are buffered.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 impl TempCore {
-    /// An empty core in the system's directory for temporary files, under a random name that is removed at once.
+    /// Creates an empty core in the system's directory for temporary files, under a random name that is removed at once.
     ///
     /// # Errors
-    /// [`StorageError::Io`] when no file can be made there.
+    /// [`StorageError::Io`] when no file can be created there.
     pub fn new() -> Result<Self, StorageError> {
         let directory = std::env::temp_dir();
         let (path, file) = unlinked_file(directory.clone()).map_err(StorageError::io(&directory))?;
         Ok(Self { path, file, ends: Vec::new(), buffer: Vec::new(), roots: Roots::default() })
     }
 
-    /// Adds a block at the end.
+    /// Appends a block.
     ///
     /// # Errors
-    /// [`StorageError::Io`] when the file cannot grow. The block is then not there.
+    /// [`StorageError::Io`] when the file cannot grow. The block is then not appended.
     pub fn append(&mut self, block: &[u8]) -> Result<(), StorageError> {
         if self.buffer.len() + block.len() > BUFFER_BYTES {
             self.write_buffer()?;
@@ -69,7 +69,7 @@ impl TempCore {
     /// Reads block number `block`.
     ///
     /// # Errors
-    /// [`StorageError::OutOfRange`] behind the end; [`StorageError::Io`].
+    /// [`StorageError::OutOfRange`] beyond the end; [`StorageError::Io`].
     pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
         let Range { start, end } = self.byte_range(block)?;
         let buffer_start = self.written_bytes();
@@ -81,12 +81,12 @@ impl TempCore {
         Ok(bytes)
     }
 
-    /// Blocks in the core.
+    /// Returns the number of blocks.
     pub fn length(&self) -> u64 {
         self.roots.length()
     }
 
-    /// The roots of the blocks' tree.
+    /// Returns the roots of the blocks' tree.
     pub fn roots(&self) -> &Roots {
         &self.roots
     }
@@ -103,7 +103,7 @@ impl TempCore {
         Ok(start..*end)
     }
 
-    /// Bytes that are in the file: all but the buffered ones, which are the last.
+    /// Returns the number of bytes in the file: all but the buffered ones, which are the last.
     fn written_bytes(&self) -> u64 {
         self.roots.byte_length() - self.buffer.len() as u64
     }
@@ -118,7 +118,7 @@ impl TempCore {
 fn unlinked_file(directory: PathBuf) -> io::Result<(PathBuf, File)> {
     let chance = getrandom::u64().map_err(io::Error::other)?;
     let path = directory.join(format!("libvms-scratch-{chance:016x}"));
-    // Fails where the name exists, be it as a link that somebody else has put there.
+    // Fails if the name exists, even as a link that somebody else has put there.
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;
     Ok((path, file))

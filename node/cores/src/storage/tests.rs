@@ -1,4 +1,4 @@
-//! Whole cores on a real disk: what is there, what is not, and who else is looking.
+//! Whole cores on a real disk: content, damage, and several readers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -91,7 +91,7 @@ fn ten_thousand_appends_are_there_after_reopening() {
     drop(core);
     let mut core = open(root.path());
     assert_holds(&core, 10_000);
-    // In an order that no cache of the last place helps with.
+    // In an order that no cache of the last offset helps with.
     for index in 0..10_000 {
         let index = index * 7919 % 10_000;
         assert_eq!(core.block(index).expect("in range"), block(index));

@@ -1,4 +1,4 @@
-//! Reading a core while another part of this program appends to it.
+//! [`CoreView`]: reading a core while another part of this program appends to it.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use super::StorageError;
 use super::journal::Journal;
 use super::reader::Reader;
 
-/// Where a core ends: its roots, and what is signed about them.
+/// The head of a core: its roots, and its signed head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) roots: Roots,
     pub(super) signed_head: Option<SignedHead>,
 }
 
-/// A core as it was at the last [`CoreView::refresh`]. It sees durable blocks only. A clone looks for itself.
+/// A core as it was at the last [`CoreView::refresh`]. It sees durable blocks only. A clone refreshes by itself.
 #[derive(Debug)]
 pub struct CoreView {
     journal: Arc<Journal>,
@@ -36,34 +36,34 @@ impl CoreView {
         view
     }
 
-    /// The core's key.
+    /// Returns the core's key.
     pub fn key(&self) -> PublicKey {
         self.key
     }
 
-    /// Blocks in the core.
+    /// Returns the number of blocks.
     pub fn length(&self) -> u64 {
         self.reader.roots.length()
     }
 
-    /// The signed head, or `None` while the core is empty.
+    /// Returns the signed head, or `None` while the core is empty.
     pub fn signed_head(&self) -> Option<SignedHead> {
         self.signed_head
     }
 
-    /// The roots of the tree over all blocks.
+    /// Returns the roots of the tree over all blocks.
     pub fn roots(&self) -> &Roots {
         &self.reader.roots
     }
 
-    /// Waits until the core has grown since the last refresh; never again once its owner is gone.
+    /// Waits until the core has grown since the last refresh; for ever once its owner is dropped.
     pub async fn grown(&mut self) {
         if self.head.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Sees what was appended meanwhile.
+    /// Makes newly appended blocks visible.
     pub fn refresh(&mut self) {
         let head = self.head.borrow_and_update();
         self.reader.roots = head.roots.clone();

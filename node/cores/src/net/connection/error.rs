@@ -1,4 +1,4 @@
-//! Why a connection ended, other than in order.
+//! [`ConnectionError`]: why a connection ended early.
 
 use std::io;
 use std::time::Duration;
@@ -20,19 +20,19 @@ pub(in crate::net) enum ConnectionError {
     Secret(#[from] SecretError),
     #[error(transparent)]
     Session(#[from] SessionError),
-    #[error("the peer broke the rules: {0}")]
+    #[error("the peer broke the replication protocol: {0}")]
     Fault(#[from] PeerFault),
-    #[error("no handshake within {0:?}")]
+    #[error("the handshake was not complete within {0:?}")]
     HandshakeTimeout(Duration),
-    #[error("no sign of life for {0:?}")]
+    #[error("the peer sent no whole message, nor 64 KiB of one, for {0:?}")]
     Idle(Duration),
-    #[error("the other side hung up before the handshake was over")]
+    #[error("the peer closed the connection during the handshake")]
     Refused,
-    #[error("next to nothing was taken of what was written for {0:?}")]
+    #[error("the peer read less than 64 KiB in {0:?}")]
     Stalled(Duration),
     #[error(transparent)]
     QuotaExceeded(#[from] QuotaExceeded),
-    #[error("a copy was opened anew: what its peers have is asked again")]
+    #[error("our copy was reopened: the connection restarts to ask again which blocks the peer has")]
     Anew,
 }
 
@@ -59,12 +59,12 @@ impl ConnectionError {
         }
     }
 
-    /// Whether the peer did what no honest one does.
+    /// Returns whether the peer did something that no honest peer does.
     pub(in crate::net) fn is_misbehaviour(&self) -> bool {
         matches!(self.reason(), Reason::Malformed | Reason::Faulty)
     }
 
-    /// Whether a new connection to the same peer is likely to end the same way.
+    /// Returns whether a new connection to the same peer is likely to end the same way.
     pub(in crate::net) fn is_lasting(&self) -> bool {
         !matches!(self.reason(), Reason::Ended | Reason::Socket | Reason::Idle | Reason::Stalled)
     }

@@ -1,13 +1,13 @@
-//! Telling a slow peer from one that only pretends to be there.
+//! [`ProgressTimer`] tells a slow peer from a peer that only pretends to be there.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes of a message that count as progress before its end: whoever trickles single bytes is taken for dead.
+/// Bytes of a message that count as progress before its end: a peer that trickles single bytes counts as dead.
 const PROGRESS_BYTES: usize = 64 * 1024;
 
-/// When something was last got done in one direction.
+/// The time of the last progress in one direction.
 #[derive(Debug)]
 pub(super) struct ProgressTimer {
     since: Instant,
@@ -19,12 +19,12 @@ impl ProgressTimer {
         Self { since: Instant::now(), bytes: 0 }
     }
 
-    /// Something is whole: a message is there, or all that waited is written.
+    /// Records that something is complete: a message received, or everything pending written.
     pub(super) fn done(&mut self) {
         *self = Self::new();
     }
 
-    /// Some bytes have moved. True when these were enough to count as progress.
+    /// Records that `bytes` have moved; returns whether these were enough to count as progress.
     pub(super) fn moved(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let is_progress = self.bytes >= PROGRESS_BYTES;
@@ -34,12 +34,12 @@ impl ProgressTimer {
         is_progress
     }
 
-    /// For how long nothing has been done.
+    /// Returns the time since the last progress.
     pub(super) fn rest(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// When nothing will have been done for so long.
+    /// Returns the instant at which `patience` has passed without progress.
     pub(super) fn deadline(&self, patience: Duration) -> Instant {
         self.since + patience
     }

@@ -1,6 +1,6 @@
-//! Encrypted bytes on their way to the socket: [`WriteBuffer`].
+//! [`WriteBuffer`]: encrypted bytes on their way to the socket.
 
-/// Room that is kept for the next bytes. A long message must not make a connection large for the rest of its life.
+/// Capacity that is kept for the next bytes. A long message must not keep a connection large for the rest of its life.
 const KEPT_BYTES: usize = 512 * 1024;
 
 /// Bytes that the socket has not taken yet.
@@ -11,7 +11,7 @@ pub(super) struct WriteBuffer {
 }
 
 impl WriteBuffer {
-    /// What is to be written next.
+    /// Returns the bytes to write next.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
@@ -20,7 +20,7 @@ impl WriteBuffer {
         self.waiting().is_empty()
     }
 
-    /// The socket has taken `count` bytes.
+    /// Removes `count` bytes that the socket has taken.
     pub(super) fn wrote(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
@@ -30,9 +30,9 @@ impl WriteBuffer {
         }
     }
 
-    /// Where to add more.
+    /// Returns the buffer to append to.
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
-        // What was written goes when it is the larger part, so that each byte is moved about once.
+        // Written bytes are removed once they are the larger part, so that each byte is moved about once.
         if self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;
@@ -40,7 +40,7 @@ impl WriteBuffer {
         &mut self.bytes
     }
 
-    /// Bytes of memory that it takes.
+    /// Returns the bytes of memory that the buffer uses.
     pub(super) fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_out_as_they_went_in_and_room_is_given_back() {
+    fn bytes_come_out_as_they_went_in_and_capacity_is_given_back() {
         let mut unwritten = WriteBuffer::default();
         let all: Vec<u8> = (0..4_000_000_u32).map(|byte| byte as u8).collect();
         let (mut out, mut chunks) = (vec![], all.chunks(700_000));

@@ -1,4 +1,4 @@
-//! A stream whose handshake took place elsewhere.
+//! A stream whose Noise IK handshake took place in the DHT.
 
 use std::collections::VecDeque;
 
@@ -11,9 +11,9 @@ use super::SecretError;
 #[derive(Debug)]
 pub(super) struct Keyed {
     stream: SecretStream,
-    /// Encrypted, on the way out.
+    /// Encrypted bytes to write.
     sealed: Vec<u8>,
-    /// What is to be sent once the other side has proved that it is there.
+    /// Messages to send once the remote has proved that it is there.
     waiting: Vec<Vec<u8>>,
     received: VecDeque<Vec<u8>>,
     is_established: bool,

@@ -1,6 +1,6 @@
-//! A stream that begins with a handshake of its own: Noise XX, then a secret stream, in frames of 3-byte lengths.
+//! A stream that begins with its own handshake: Noise XX, then a secret stream, in frames with 3-byte lengths.
 //!
-//! Handshake and encryption are the crate `hypercore_handshake`'s, of which only the part without I/O is used: its own
+//! Handshake and encryption are those of the crate `hypercore_handshake`. Only its part without I/O is used: its own
 //! stream panics when a socket fails.
 
 use std::fmt;
@@ -13,34 +13,34 @@ use libvms_hypercore::wire::{HandshakeHash, Role};
 
 use super::SecretError;
 
-/// What a side that was connected to receives before the first message: two messages of Noise, and the header of the
-/// encryption. None has a payload, and `hypercore_handshake` panics over some lengths that are none of these.
+/// Lengths of the frames that a responder receives before the first message: two Noise messages, and the encryption's
+/// header. None has a payload, and `hypercore_handshake` panics on some other lengths.
 const RESPONDER_RECEIVES: [usize; 3] = [32, 64, HEADER_BYTES];
-/// The same for the side that has connected.
+/// The same for the initiator.
 const INITIATOR_RECEIVES: [usize; 2] = [96, HEADER_BYTES];
-/// A stream id, and 24 bytes that begin the encryption.
+/// A stream id, and the 24 bytes that begin the encryption.
 const HEADER_BYTES: usize = 56;
 
-/// A stranger may not make us keep more before the handshake is over.
+/// Limit of the bytes that a stranger can make us keep before the handshake is complete.
 pub(super) const HANDSHAKE_BYTES_MAX: usize = 1024;
 
-/// One side of an encrypted stream. Bytes of the socket go in with [`Shaken::receive`]; messages come out, and
-/// what is to be written.
+/// One side of an encrypted stream. Received bytes go in with [`Shaken::receive`]; messages come out of
+/// [`Shaken::poll_message`], and bytes to write out of [`Shaken::transmit`].
 pub(super) struct Shaken {
     role: Role,
     cipher: Cipher,
     frames: FrameDecoder,
-    /// Frames of the handshake that have come.
+    /// The number of handshake frames received.
     shaken: usize,
     is_established: bool,
     waiting: Vec<Vec<u8>>,
 }
 
 impl Shaken {
-    /// A stream on a connection that we opened (`Role::Initiator`), or accepted.
+    /// Returns a stream for a connection that we opened (`Role::Initiator`) or accepted.
     ///
     /// # Errors
-    /// Where the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub(super) fn new(role: Role) -> Result<Self, SecretError> {
         let pattern = HandshakePattern::XX;
         let cipher = match role {
@@ -59,25 +59,25 @@ impl Shaken {
         })
     }
 
-    /// Which side this is.
+    /// Returns the role of this side.
     pub(super) fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether the handshake is over.
+    /// Returns whether the handshake is complete.
     pub(super) fn is_established(&self) -> bool {
         self.is_established
     }
 
-    /// The hash that only the two sides of this stream know, once the handshake is over.
+    /// Returns the handshake's hash, which only the two sides of this stream know, once the handshake is complete.
     pub(super) fn handshake_hash(&self) -> Option<HandshakeHash> {
         self.cipher.handshake_hash().and_then(|hash| hash.try_into().ok()).map(HandshakeHash)
     }
 
-    /// Takes bytes of the socket, in any pieces.
+    /// Takes bytes from the socket, in pieces of any size.
     ///
     /// # Errors
-    /// Where they are not of this stream.
+    /// When the bytes do not belong to this stream.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<(), SecretError> {
         self.frames.push(bytes);
         while !self.is_established {
@@ -95,15 +95,15 @@ impl Shaken {
         Ok(())
     }
 
-    /// The next message; an empty one is a sign of life.
+    /// Returns the next message; an empty one is a keep-alive.
     ///
     /// # Errors
-    /// Where it is not authentic.
+    /// When the message is not authentic.
     pub(super) fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
         loop {
             match self.cipher.next_decrypted_message()? {
                 Some(CipherEvent::Message(message)) => return Ok(Some(message)),
-                // Payloads are empty in this protocol, and nobody would check what is in them.
+                // Payloads are empty in this protocol, and nobody would check their content.
                 Some(CipherEvent::HandshakePayload(_)) => {}
                 Some(CipherEvent::ErrStuff(error)) => return Err(error.into()),
                 None if self.is_established => match self.frames.take_owned_frame()? {
@@ -115,21 +115,21 @@ impl Shaken {
         }
     }
 
-    /// Bytes of memory that wait here for the rest of a message.
+    /// Returns the bytes of memory used for incomplete messages.
     pub(super) fn memory_bytes(&self) -> usize {
         self.frames.memory_bytes()
     }
 
-    /// Sends a message, after the handshake if that is not over.
+    /// Sends a message, after the handshake if that is not complete.
     pub(super) fn send(&mut self, message: Vec<u8>) {
-        // The cipher would take what comes too early for a payload of the handshake, which is not encrypted for all.
+        // The cipher would treat an early message as a payload of the handshake, which is not encrypted in every message.
         if self.is_established { self.cipher.queue_msg(message) } else { self.waiting.push(message) }
     }
 
-    /// Adds what is to be written to the socket next to `bytes`. Nothing is added when there is nothing.
+    /// Appends the bytes to write to the socket to `bytes`; nothing if there are none.
     ///
     /// # Errors
-    /// Where the stream is over.
+    /// When the stream is over.
     pub(super) fn transmit(&mut self, bytes: &mut Vec<u8>) -> Result<(), SecretError> {
         while let Some(message) = self.cipher.get_next_sendable_message()? {
             bytes.extend_from_slice(&encode_frame(&message)?);
@@ -137,7 +137,7 @@ impl Shaken {
         Ok(())
     }
 
-    /// The cipher takes these lengths, and the name of the stream in the last one, for granted.
+    /// Checks the lengths, and the stream id in the last frame, which the cipher relies on without a check.
     fn check_handshake(&mut self, frame: &[u8]) -> Result<(), SecretError> {
         let lengths: &[usize] = match self.role {
             Role::Initiator => &INITIATOR_RECEIVES,
@@ -156,7 +156,7 @@ impl Shaken {
         }
     }
 
-    /// Lets the cipher work, without taking anything out.
+    /// Lets the cipher work, without taking out its events.
     fn pump(&mut self) -> Result<(), SecretError> {
         if let Some(event) = self.cipher.next_decrypted_message()? {
             debug_assert!(
@@ -167,7 +167,7 @@ impl Shaken {
         Ok(())
     }
 
-    /// The handshake is over: long frames are welcome, and what waited can go.
+    /// Marks the handshake as complete: long frames are accepted, and pending messages can go.
     fn establish(&mut self) {
         self.is_established = true;
         for message in std::mem::take(&mut self.waiting) {
@@ -199,13 +199,13 @@ mod tests {
         frames
     }
 
-    /// Shakes hands with a stream of this role; `change` is given each frame that it is to receive, with its number.
+    /// Performs the handshake with a stream of this role; `change` may alter each frame that it receives, by its number.
     fn shake(role: Role, mut change: impl FnMut(usize, &mut Vec<u8>)) -> Result<Shaken, SecretError> {
         let (mut victim, mut other) = (Shaken::new(role)?, Shaken::new(role.other())?);
         let mut received = 0;
         for _ in 0..4 {
             for frame in transmit(&mut victim) {
-                // What the victim sends is right; the other side may have been confused by what it never sent.
+                // The victim's frames are right; the remote may have been confused by the altered frames it never sent.
                 other.receive(&encode_frame(&frame)?)?;
             }
             for mut frame in transmit(&mut other) {
@@ -245,7 +245,7 @@ mod tests {
                     original.clone_from(&frame);
                 }
             });
-            // A first message is a point that nobody has signed: the error shows at the next one.
+            // The first message is a point that nobody has signed: the error shows at the next one.
             prop_assert!(was_changed && !shaken.is_ok_and(|stream| stream.is_established()));
         }
 
@@ -260,7 +260,7 @@ mod tests {
                     frame[bit / 8] ^= 1 << (bit % 8);
                 }
             });
-            // The last 24 bytes of the header are a nonce: messages show that it is wrong.
+            // The last 24 bytes of the header are a nonce: the first message shows that it is wrong.
             let is_nonce = |stream: &Shaken| stream.is_established() && bit % 448 >= 8 * 32;
             prop_assert!(shaken.is_err() || shaken.as_ref().is_ok_and(|stream| !stream.is_established() || is_nonce(stream)));
         }

@@ -1,4 +1,4 @@
-//! How a network takes part in Hyperswarm.
+//! How a network joins Hyperswarm: [`SwarmOptions`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -11,14 +11,14 @@ use tracing::warn;
 
 use super::address;
 
-/// The nodes that npm hyperdht begins with.
+/// The bootstrap nodes of npm hyperdht.
 const PUBLIC: [&str; 3] = [
     "88.99.3.86@node1.hyperdht.org:49737",
     "142.93.90.113@node2.hyperdht.org:49737",
     "138.68.147.8@node3.hyperdht.org:49737",
 ];
 
-/// A node of the DHT to begin with: `HOST:PORT`, or `IP@HOST:PORT`, where the address spares a look-up.
+/// A bootstrap node: `HOST:PORT`, or `IP@HOST:PORT`, where the address saves a DNS look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
     ip: Option<Ipv4Addr>,
@@ -26,7 +26,7 @@ pub struct Bootstrap {
     port: u16,
 }
 
-/// What should be a node is none.
+/// The text is not a bootstrap node.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0} is not HOST:PORT")]
 pub struct BootstrapError(String);
@@ -49,38 +49,38 @@ impl FromStr for Bootstrap {
     }
 }
 
-/// What part a node takes in the DHT.
+/// A node's role in the DHT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwarmMode {
-    /// It asks, and helps others once it has been there for a while and can be reached from outside.
+    /// The node sends queries; it answers others once it has been online for a while and can be reached from outside.
     Adaptive,
-    /// It helps others from the beginning: whoever runs it vouches that it can be reached.
+    /// The node answers others from the beginning: its operator vouches that it can be reached.
     Persistent {
-        /// Under which address, where that is known; else other nodes tell.
+        /// The public address, if known; otherwise other nodes report it.
         public: Option<Ipv4Addr>,
     },
 }
 
-/// How a network takes part.
+/// How a network joins Hyperswarm.
 #[derive(Clone, Debug)]
 pub struct SwarmOptions {
-    /// Nodes to begin with; empty for a node that waits until others find it.
+    /// Bootstrap nodes; empty for a node that waits until others find it.
     pub bootstrap: Vec<Bootstrap>,
     /// The address to bind to.
     pub bind: IpAddr,
-    /// The port of the socket that others know; 0 for any.
+    /// The port of the public socket; 0 for any.
     pub port: u16,
-    /// Who this node is. Peers use it to tell connections apart, and for nothing else.
+    /// This node's key. Peers use it to tell connections apart, and for nothing else.
     pub key: SecretKey,
-    /// What part it takes in the DHT.
+    /// This node's role in the DHT.
     pub mode: SwarmMode,
 }
 
 impl SwarmOptions {
-    /// A node with a new key.
+    /// Returns options with a new key.
     ///
     /// # Errors
-    /// Where the system gives no random numbers.
+    /// When the system returns no random numbers.
     pub fn new(bootstrap: Vec<Bootstrap>) -> std::io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
@@ -93,12 +93,12 @@ impl SwarmOptions {
         })
     }
 
-    /// The nodes of the public network.
+    /// Returns the bootstrap nodes of the public network.
     pub fn public() -> Vec<Bootstrap> {
         PUBLIC.iter().filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// The addresses of the nodes to begin with. A name that leads nowhere is left out, with a warning.
+    /// Resolves the addresses of the bootstrap nodes. A name that does not resolve is left out, with a warning.
     pub(super) async fn resolve(&self) -> Vec<Address> {
         let mut addresses = vec![];
         for Bootstrap { ip, host, port } in &self.bootstrap {

@@ -1,7 +1,7 @@
-//! Says to whoever runs a node that peers are there and none can be reached, and why: [`UnreachablePeers`].
+//! [`UnreachablePeers`] warns the operator when peers were found but none could be connected to, with the reasons.
 //!
-//! A single attempt that fails is nothing to talk about: peers go, and firewalls open at the second try. When all fail for
-//! a while, silence would look like a service that is down.
+//! A single failed attempt is no reason for a warning: peers go, and firewalls open at the second try. When all attempts fail
+//! for a while, silence would look like a service that is down.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use libvms_hyperswarm::swarm::node::DialFailure;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long a node is alone before that is said.
+/// How long attempts must fail before the warning.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// When it is said again.
+/// The warning is repeated after this time.
 const REPEATED_AFTER: Duration = Duration::from_secs(600);
-/// Peers that are remembered. Anybody can announce as many as they like.
+/// Limit of remembered peers. Anybody can announce as many as they like.
 const PEERS_MAX: usize = 64;
 
-/// The peers that could not be reached, for as long as no other could.
+/// The peers that could not be reached, since the last peer that could.
 #[derive(Debug, Default)]
 pub(super) struct UnreachablePeers {
     speak_at: Option<Instant>,
@@ -26,7 +26,7 @@ pub(super) struct UnreachablePeers {
 }
 
 impl UnreachablePeers {
-    /// A peer could not be reached.
+    /// Records that a peer could not be reached.
     pub(super) fn failed(&mut self, now: Instant, peer: PublicKey, why: DialFailure) {
         self.speak_at.get_or_insert(now + PATIENCE);
         if self.failures.len() < PEERS_MAX || self.failures.contains_key(&peer) {
@@ -34,17 +34,17 @@ impl UnreachablePeers {
         }
     }
 
-    /// A peer was reached.
+    /// Forgets all failures: a peer was reached.
     pub(super) fn ended(&mut self) {
         *self = Self::default();
     }
 
-    /// When [`speak`](Self::speak) has something to say.
+    /// Returns when [`speak`](Self::speak) has a warning to log.
     pub(super) fn speak_at(&self) -> Option<Instant> {
         self.speak_at.filter(|_| !self.failures.is_empty())
     }
 
-    /// Says it when it is time. Which peers it was about, and what is wrong with each.
+    /// Logs the warning when it is time. Returns the peers that it names, and the reason for each.
     pub(super) fn speak(&mut self, now: Instant) -> BTreeMap<PublicKey, DialFailure> {
         if self.speak_at().is_none_or(|at| at > now) {
             return BTreeMap::new();
@@ -65,7 +65,7 @@ mod tests {
     const BUSY: DialFailure = DialFailure::Busy;
 
     #[test]
-    fn failures_are_told_after_a_while_of_them_and_not_all_the_time() {
+    fn failures_are_reported_after_a_while_and_not_all_the_time() {
         let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
         assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER).len()), (None, 0));
         solitude.failed(now, PublicKey([1; 32]), BUSY);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_reached_ends_the_count_and_strangers_do_not_fill_the_memory() {
+    fn a_reached_peer_ends_the_count_and_strangers_fill_no_memory() {
         let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
         for peer in 0..=u8::MAX {
             solitude.failed(now, PublicKey([peer; 32]), BUSY);

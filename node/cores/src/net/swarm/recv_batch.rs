@@ -1,4 +1,4 @@
-//! Datagrams on their way in: an [`Inbox`] holds what one call has taken from a socket.
+//! Datagrams on their way in: an [`Inbox`] holds those received with one system call (`recvmmsg` with GRO).
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -7,12 +7,12 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use super::socket::DatagramSocket;
 
-/// What the system joins datagrams up to. What does not fit is lost with all that is in it.
+/// The system joins datagrams up to this size. A datagram that does not fit is lost, and so is everything joined with it.
 const JOINED_BYTES_MAX: usize = 1 << 16;
-/// The longest datagram of the protocol is 1,500 bytes with its headers; what is longer is not of it.
+/// The longest datagram of the protocol has 1,500 bytes with its headers; longer ones are not of the protocol.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// Room for one call's datagrams. One for all sockets: it is large, and a swarm that punches has hundreds of them.
+/// Buffers for one call's datagrams. All sockets share one: it is large, and a swarm that punches has hundreds of sockets.
 #[derive(Debug)]
 pub(super) struct Inbox {
     bytes: Vec<u8>,
@@ -22,15 +22,15 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        // The system gives memory only to what is written to: where little comes, it costs little.
+        // The system commits memory only where it is written to: with few datagrams the buffers cost little.
         let bytes = vec![0; BATCH_SIZE * JOINED_BYTES_MAX];
         Self { bytes, received: [RecvMeta::default(); BATCH_SIZE], count: 0 }
     }
 
-    /// Takes what waits in a socket, instead of what it held before.
+    /// Replaces the content by the datagrams that wait in a socket.
     ///
     /// # Errors
-    /// Where nothing waits, or an earlier datagram has found nobody.
+    /// When nothing waits, or an earlier datagram was refused (ICMP).
     pub(super) fn refill(&mut self, socket: &DatagramSocket) -> io::Result<()> {
         self.count = 0;
         let mut rooms = self.bytes.chunks_exact_mut(JOINED_BYTES_MAX);
@@ -40,13 +40,13 @@ impl Inbox {
         Ok(())
     }
 
-    /// How many buffers the system has filled.
+    /// Returns how many buffers the system has filled.
     #[cfg(test)]
     pub(super) fn buffers(&self) -> usize {
         self.count
     }
 
-    /// What was taken, one by one, and from whom.
+    /// Returns the datagrams one by one, with their senders.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let joined = self.received[..self.count].iter().zip(self.bytes.chunks_exact(JOINED_BYTES_MAX));
         joined.flat_map(|(received, bytes)| {
@@ -56,9 +56,9 @@ impl Inbox {
     }
 }
 
-/// The datagrams that were joined: all of the same size, but for a shorter last one.
+/// Splits joined datagrams: all have the same size, except a shorter last one.
 fn split(bytes: &[u8], datagram_bytes: usize) -> impl Iterator<Item = &[u8]> {
-    // An empty datagram is of no size, and of no use.
+    // An empty datagram has no size, and no use.
     bytes.chunks(datagram_bytes.max(1)).filter(|datagram| datagram.len() <= DATAGRAM_BYTES_MAX)
 }
 
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_joined_is_split_and_the_last_may_be_odd() {
+    fn joined_datagrams_are_split_and_the_last_may_be_shorter() {
         assert_eq!(sizes(3_001, 1_000), [1_000, 1_000, 1_000, 1]);
         assert_eq!(sizes(2_000, 1_000), [1_000, 1_000]);
         assert_eq!(sizes(999, 1_000), [999]);
     }
 
     #[test]
-    fn empty_datagrams_and_those_that_are_too_long_are_none() {
+    fn empty_and_too_long_datagrams_are_dropped() {
         assert_eq!(sizes(0, 0), [0; 0]);
         assert_eq!(sizes(5, 0).len(), 5, "no size is no reason to panic");
         assert_eq!(sizes(DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MAX), [DATAGRAM_BYTES_MAX]);

@@ -1,15 +1,16 @@
-//! Datagrams on their way out: an [`Outbox`] is filled from the machine and emptied run by run.
+//! Datagrams on their way out: an [`Outbox`] is filled from the machine and emptied batch by batch.
 //!
-//! A [`Run`] is what the system can take in one call: datagrams in a row from the same socket to the same address, of the
-//! same size but for a shorter last one. A transfer is little else; what else there is are runs of one.
+//! A [`GsoBatch`] is as much as one system call can send (Linux UDP GSO): consecutive datagrams from the same socket to the
+//! same address, of the same size except a shorter last one. Most of a transfer is such batches;
+//! other batches have one datagram.
 
 use libvms_hyperswarm::dht_rpc::Socket;
 use libvms_hyperswarm::swarm::node::Transmit;
 
-/// The longest run. IP has no room for more in what the system cuts up, headers included.
+/// The longest batch. IP allows no more for a segmented send, headers included.
 const RUN_BYTES_MAX: usize = 65_000;
 
-/// Datagrams in the order in which they are to leave, in one buffer that is used again.
+/// Datagrams in the order in which they are to leave, in one buffer that is reused.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
@@ -19,7 +20,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 struct Queued {
     transmit: Transmit,
-    /// Where its bytes begin and end.
+    /// Where the datagram's bytes begin and end.
     start: usize,
     end: usize,
 }
@@ -35,21 +36,21 @@ impl Queued {
 pub(super) struct GsoBatch<'a> {
     pub(super) transmit: &'a Transmit,
     pub(super) bytes: &'a [u8],
-    /// The size of each datagram but the last, which may be shorter.
+    /// The size of each datagram; the last one may be shorter.
     pub(super) datagram_bytes: usize,
-    /// How many they are.
+    /// The number of datagrams.
     pub(super) count: usize,
 }
 
 impl<'a> GsoBatch<'a> {
-    /// One by one.
+    /// Returns the datagrams one by one.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
         self.bytes.chunks(self.datagram_bytes.max(1))
     }
 }
 
 impl Outbox {
-    /// Forgets what was in it and takes at most `count_max` datagrams from `poll`, which puts each behind the last.
+    /// Replaces the content by at most `count_max` datagrams from `poll`, which appends each behind the last.
     pub(super) fn refill(
         &mut self,
         count_max: usize,
@@ -64,17 +65,17 @@ impl Outbox {
         }
     }
 
-    /// How many datagrams are in it.
+    /// Returns the number of datagrams.
     pub(super) fn len(&self) -> usize {
         self.queued.len()
     }
 
-    /// The socket from which a datagram leaves.
+    /// Returns the socket from which a datagram leaves.
     pub(super) fn socket(&self, place: usize) -> Option<Socket> {
         Some(self.queued.get(place)?.transmit.socket)
     }
 
-    /// The datagrams from `place` on that can go out together, at most `count_max`.
+    /// Returns the datagrams from `place` on that can go out together, at most `count_max`.
     pub(super) fn run(&self, place: usize, count_max: usize) -> Option<GsoBatch<'_>> {
         let (first, others) = self.queued.get(place..)?.split_first()?;
         let mut last = first;
@@ -102,7 +103,7 @@ mod tests {
         Transmit { socket: Socket::Client, to: SocketAddr::from(([127, 0, 0, 1], port)), ttl: None }
     }
 
-    /// How many datagrams each run has.
+    /// Returns the number of datagrams in each batch.
     fn runs(datagrams: &[(Transmit, usize)], count_max: usize) -> Vec<usize> {
         let mut outbox = Outbox::default();
         let mut left = datagrams.iter();
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_it_from_where_and_how_far_it_may_go_is_the_same_in_a_run() {
+    fn a_batch_has_one_receiver_one_socket_and_one_ttl() {
         let low = Transmit { ttl: Some(5), ..to(1) };
         let server = Transmit { socket: Socket::Server, ..to(1) };
         let all = [to(1), to(1), to(2), to(1), low, low, server, to(1)];
@@ -136,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_no_longer_than_the_system_takes() {
+    fn a_batch_is_no_longer_than_the_system_takes() {
         assert_eq!(runs(&[(to(1), 1472); 100], 64), [44, 44, 12]);
         assert_eq!(runs(&[(to(1), 10); 100], 64), [64, 36]);
         assert_eq!(runs(&[(to(1), 10); 3], 1), [1, 1, 1]);
     }
 
     #[test]
-    fn empty_datagrams_go_alone_and_an_empty_outbox_has_no_run() {
+    fn empty_datagrams_go_alone_and_an_empty_outbox_has_no_batch() {
         assert_eq!(runs(&[0, 0, 9, 0].map(|bytes| (to(1), bytes)), 64), [1, 1, 1, 1]);
         assert_eq!(runs(&[], 64), [0; 0]);
     }

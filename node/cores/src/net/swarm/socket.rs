@@ -1,7 +1,8 @@
-//! UDP sockets as the swarm needs them: [`DatagramSocket`].
+//! UDP sockets of the swarm: [`DatagramSocket`].
 //!
-//! Most of what a transfer costs are system calls, so many datagrams go with each: one takes a [`Run`] that the system cuts
-//! up, and one fills an [`Inbox`](super::recv_batch::Inbox) with what it has joined.
+//! Most of a transfer's cost is system calls, so each call moves many datagrams: a send takes a
+//! [`GsoBatch`] that the system segments, and a receive fills an
+//! [`Inbox`](super::recv_batch::Inbox) with datagrams that the system joined.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,28 +18,30 @@ use super::SwarmOptions;
 use super::address;
 use super::send_batch::GsoBatch;
 
-/// What the system holds for a socket until it is read. With less, a fast sender overruns it.
+/// The kernel's receive buffer. With less, a fast sender overruns it.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
-/// As many routers as the reference lets a datagram pass.
+/// The time to live of datagrams: as many routers as in the reference implementation.
 const TTL: u32 = 64;
 
-/// A socket for many datagrams at a time. It never sends one in fragments: probes of a path's size (`udx::mtu`) would else
-/// learn nothing. One that is too large for the interface fails here, and is as lost as one that is too large further on.
+/// A socket for many datagrams at a time. It never fragments a datagram: probes of the path MTU (`udx::mtu`) would otherwise
+/// learn nothing. A datagram that is too large for the interface fails here,
+/// and is as lost as one that is too large further on.
 #[derive(Debug)]
 pub(super) struct DatagramSocket {
     socket: UdpSocket,
     state: UdpSocketState,
-    /// How many datagrams the system takes at once; one after it has refused. `state` counts as well, but also what it may
-    /// not send to an address at all: who tells us a bad one must not slow down all others.
+    /// How many datagrams the system takes at once; one after it has refused a batch. `state` has such a limit too, but lowers
+    /// it even for datagrams that cannot be sent to an address at all: a peer that names a bad address
+    /// must not slow down all others.
     run_datagrams_max: AtomicUsize,
 }
 
-/// The socket that others know: at the wanted port, or at any if nobody cares.
+/// Binds the public socket: at the wanted port, or at any if none is wanted.
 pub(super) fn bind_server(options: &SwarmOptions) -> io::Result<DatagramSocket> {
     DatagramSocket::bind(SocketAddr::new(options.bind, options.port))
 }
 
-/// A socket at any port.
+/// Binds a socket at any port.
 pub(super) fn bind(ip: IpAddr) -> io::Result<DatagramSocket> {
     DatagramSocket::bind(SocketAddr::new(ip, 0))
 }
@@ -47,9 +50,9 @@ impl DatagramSocket {
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
-        // A system that allows less gives as much as it allows.
+        // A system with a lower limit sets its limit.
         let _less = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-        // Forbids fragments and lets the system join what comes.
+        // Forbids fragmentation, and enables GRO.
         let state = UdpSocketState::new((&socket).into())?;
         let run_datagrams_max = state.max_gso_segments().into();
         Ok(Self { socket: UdpSocket::from_std(socket)?, state, run_datagrams_max })
@@ -59,20 +62,20 @@ impl DatagramSocket {
         self.socket.local_addr()
     }
 
-    /// How many datagrams a run may have.
+    /// Returns how many datagrams a batch may have.
     pub(super) fn run_datagrams_max(&self) -> usize {
         self.run_datagrams_max.load(Ordering::Relaxed)
     }
 
-    /// Waits until something can be taken.
+    /// Waits until a datagram can be received.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
-    /// Takes what waits, some of it joined; tells how many buffers have something.
+    /// Receives the datagrams that wait, some of them joined; returns the number of buffers filled.
     ///
     /// # Errors
-    /// Where nothing waits, or an earlier datagram has found nobody.
+    /// When nothing waits, or an earlier datagram was refused (ICMP).
     pub(super) fn receive(
         &self,
         buffers: &mut [IoSliceMut<'_>],
@@ -82,10 +85,10 @@ impl DatagramSocket {
         socket.try_io(Interest::READABLE, || self.state.recv(socket.into(), buffers, received))
     }
 
-    /// Sends datagrams that may pass so many routers. One that cannot be sent is lost, as others are on the way.
+    /// Sends datagrams with their time to live. One that cannot be sent is lost, as others are on the way.
     pub(super) async fn send(&self, run: &GsoBatch<'_>) {
         let ttl = run.transmit.ttl;
-        // With more routers than wanted it would do harm where it arrives: it was not to.
+        // With a larger time to live it would do harm where it arrives: it was not meant to arrive.
         if ttl.is_some_and(|ttl| self.socket.set_ttl(ttl.into()).is_err()) {
             return;
         }
@@ -100,13 +103,13 @@ impl DatagramSocket {
         }
     }
 
-    /// What stopped a run may concern only one of its datagrams, or that they go together.
+    /// Sends the datagrams singly: the error may concern only one of them, or the batch itself.
     async fn send_one_by_one(&self, run: &GsoBatch<'_>, why: &io::Error) {
         let mut has_sent = false;
         for datagram in run.datagrams() {
             has_sent |= self.transmit(run.transmit.to, datagram, datagram.len()).await.is_ok();
         }
-        // Some network interfaces cannot cut, and only say so when they are to.
+        // Some network interfaces cannot segment, and report that only on a send.
         if has_sent && matches!(why.raw_os_error(), Some(libc::EINVAL | libc::EIO)) {
             self.run_datagrams_max.store(1, Ordering::Relaxed);
         }
@@ -125,7 +128,7 @@ impl DatagramSocket {
     }
 }
 
-/// The address under which machines in the same network reach a socket.
+/// Returns the address at which machines in the same network reach a socket.
 pub(super) fn reachable(local: SocketAddr) -> Option<Address> {
     let ip = match local.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -134,10 +137,10 @@ pub(super) fn reachable(local: SocketAddr) -> Option<Address> {
     address(SocketAddr::new(ip, local.port()))
 }
 
-/// The address of the interface that leads out. Nothing is sent for it.
+/// Returns the address of the interface with the default route. Sends nothing.
 fn outward() -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // An address for documentation: only the choice of a route is wanted.
+    // An address for documentation (RFC 5737): only the choice of a route is wanted.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
@@ -165,7 +168,7 @@ mod tests {
         Transmit { socket: Socket::Client, to, ttl: None }
     }
 
-    /// A datagram that is unlike others, in every place of it.
+    /// Returns a datagram whose bytes all differ from those of the others.
     fn datagram(number: usize, bytes: usize) -> Vec<u8> {
         (0..bytes).map(|place| (number * 31 + place * 7) as u8).collect()
     }
@@ -185,14 +188,14 @@ mod tests {
         }
     }
 
-    /// What came, and what the system said instead.
+    /// The datagrams received, and the errors in between.
     #[derive(Debug, Default)]
     struct Came {
         datagrams: Vec<Vec<u8>>,
         errors: Vec<io::ErrorKind>,
     }
 
-    /// Reads as the swarm does until so many datagrams have come, and makes sure that there are no more.
+    /// Reads as the swarm does until `count` datagrams have arrived, and checks that there are no more.
     async fn receive(socket: &DatagramSocket, from: SocketAddr, count: usize) -> Came {
         let (mut inbox, mut came) = (Inbox::new(), Came::default());
         let reading = async {
@@ -213,14 +216,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn datagrams_of_many_sizes_come_whole_and_in_order_wherever_they_go() {
+    async fn datagrams_of_many_sizes_arrive_whole_and_in_order() {
         let (sender, receivers) = (socket(), [socket(), socket()]);
         let addresses = receivers.each_ref().map(address_of);
         let sizes = [1400, 1400, 1400, 1400, 1400, 20, 1472, 1472, 900, 1, 2048, 900];
         let sent: Vec<(Transmit, Vec<u8>)> = (0..96)
             .map(|number| {
                 let transmit = to(addresses[usize::from(number % 16 >= 9)]);
-                // One is not meant to get far.
+                // One is meant not to get far.
                 let ttl = (number == 40).then_some(5);
                 (Transmit { ttl, ..transmit }, datagram(number, sizes[number % sizes.len()]))
             })
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_at_once_is_joined_and_split_again() {
+    async fn datagrams_sent_at_once_are_joined_and_split_again() {
         let (sender, receiver) = (socket(), socket());
         let sent: Vec<(Transmit, Vec<u8>)> = (0..12)
             .map(|number| (to(address_of(&receiver)), datagram(number, if number < 11 { 1452 } else { 3 })))
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_finds_nobody_is_lost_alone() {
+    async fn a_datagram_to_nobody_is_lost_alone() {
         let (sender, receiver) = (socket(), socket());
         let nobody = address_of(&socket());
         let sent: Vec<(Transmit, Vec<u8>)> = (0..30)
@@ -270,10 +273,10 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn reading_goes_on_after_the_network_has_said_that_nobody_is_there() {
+    async fn reading_goes_on_after_the_network_reported_nobody_there() {
         let (reader, other) = (socket(), socket());
         let nobody = address_of(&socket());
-        // As on systems that tell of it unasked.
+        // As on systems that report it by default.
         reader.state.enable_transport_errors((&reader.socket).into()).expect("Linux has it");
         send(&reader, &[(to(nobody), datagram(1, 100))]).await;
         let sent = [1000, 1000, 7].map(|bytes| (to(address_of(&reader)), datagram(bytes, bytes)));
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_not_be_sent_at_all_is_lost_alone_and_slows_nobody_down() {
+    async fn an_unsendable_datagram_is_lost_alone_and_slows_nobody_down() {
         let (sender, receiver) = (socket(), socket());
         let together = sender.run_datagrams_max();
         let (good, bad) = (address_of(&receiver), SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -304,9 +307,10 @@ mod tests {
         assert_eq!(sender.run_datagrams_max(), together, "it was not for going together");
     }
 
+    /// A system that refuses a batch gets single datagrams.
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_system_that_refuses_a_run_gets_its_datagrams_one_by_one_from_then_on() {
+    async fn a_refused_batch_is_sent_one_by_one_from_then_on() {
         let (sender, receiver) = (socket(), socket());
         // More than any Linux takes.
         sender.run_datagrams_max.store(300, Ordering::Relaxed);

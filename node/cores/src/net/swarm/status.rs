@@ -1,29 +1,29 @@
-//! What there is to say of a swarm at any moment: [`SwarmStatus`].
+//! A swarm's state at any moment: [`SwarmStatus`].
 
 use std::net::SocketAddr;
 
 use crate::net::RemotePeer;
 
-/// How the swarm of a network is doing.
+/// The state of a network's swarm.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SwarmStatus {
-    /// Where the socket listens that others know (UDP).
+    /// The UDP address of the public socket.
     pub address: SocketAddr,
-    /// Nodes of the DHT that are known.
+    /// The number of known DHT nodes.
     pub nodes: usize,
-    /// Topics that were joined.
+    /// The joined topics.
     pub topics: Vec<SwarmTopic>,
-    /// Peers that were met through it and are connected.
+    /// The connected peers that were found through the swarm.
     pub peers: Vec<RemotePeer>,
 }
 
-/// A topic that was joined.
+/// A joined topic.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SwarmTopic {
     /// The discovery key of a core, in hexadecimal.
     pub topic: String,
-    /// Nodes that keep our announcement under it, as of the last time that it was made.
+    /// The number of nodes that keep our announcement under the topic, as of the last announcement.
     pub nodes: usize,
 }

@@ -1,4 +1,4 @@
-//! One connection of the swarm, to be read and written as any other: [`Stream`].
+//! One connection of the swarm as `AsyncRead` and `AsyncWrite`: [`Stream`].
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Swarm;
 
-/// Who waits for a connection, and how far it is.
+/// The wakers of the tasks that wait for a connection, and the connection's state.
 #[derive(Debug, Default)]
 pub(super) struct StreamWakers {
     reader: Option<Waker>,
@@ -40,7 +40,7 @@ impl StreamWakers {
     }
 }
 
-/// A connection. When both halves are dropped it is destroyed.
+/// A connection. It is destroyed when both halves are dropped.
 #[derive(Debug)]
 pub(super) struct Stream(Arc<Owned>);
 
@@ -50,11 +50,11 @@ struct Owned {
     id: ConnectionId,
 }
 
-/// The half that is read.
+/// The read half.
 #[derive(Debug)]
 pub(super) struct Reader(Arc<Owned>);
 
-/// The half that is written.
+/// The write half.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<Owned>);
 

@@ -1,4 +1,4 @@
-//! Every file of a copy, damaged in every way: the copy says so, and is whole again with what is added to it.
+//! Every file of a copy, damaged in every way: the copy reports it, and is whole again once the missing blocks are added.
 
 use std::fs;
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::path::Path;
 use super::tests::{Source, check};
 use super::*;
 
-/// What can happen to a file.
+/// Damage to a file.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
-    /// A bit is flipped in so many 64ths of the file.
+    /// A bit is flipped after so many 64ths of the file.
     Flipped(usize),
     /// The file ends after so many 64ths.
     Cut(usize),
     Deleted,
     Zeroed,
-    /// Something else is there.
+    /// The file has another content.
     Replaced,
 }
 
@@ -46,7 +46,7 @@ impl Damage {
     }
 }
 
-/// A copy of the first `stored` blocks of a source, which knows the head over all.
+/// Returns a copy of the first `stored` blocks of a source; its head counts all.
 fn copy(directory: &Path, source: &Source, stored: u64) -> Replica {
     let mut replica = Replica::open(directory, source.key.public_key()).expect("a directory");
     replica.set_head(source.head(), &source.roots);
@@ -60,7 +60,7 @@ fn copy(directory: &Path, source: &Source, stored: u64) -> Replica {
     replica
 }
 
-/// Adds what is not here, as peers give it.
+/// Adds the missing blocks and nodes, as peers send them.
 fn complete(replica: &mut Replica, source: &Source) {
     replica.set_head(source.head(), &source.roots);
     for block in 0..source.blocks.len() as u64 {
@@ -74,12 +74,12 @@ fn complete(replica: &mut Replica, source: &Source) {
     }
 }
 
-/// In memory where there is such a place: what is synced there costs nothing.
+/// Returns a directory in memory if there is such a place: syncing there costs nothing.
 fn place() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
 }
 
-/// A copy of the first `stored` of 77 blocks, damaged in every way.
+/// Tests a copy of the first `stored` of 77 blocks, damaged in every way.
 fn sweep(stored: u64, befall: &dyn Fn(&Path, Damage)) {
     let (source, sound, whole) = (Source::of(77), place(), place());
     drop(copy(sound.path(), &source, stored));
@@ -130,14 +130,14 @@ fn a_part_of_a_copy_survives_damage_to_any_one_file() {
 }
 
 #[test]
-fn damage_to_two_files_at_once_costs_blocks_and_nothing_else() {
+fn damage_to_two_files_costs_blocks_and_nothing_else() {
     for pair in [["data", "tree"], ["ends", "tree"], ["data", "ends"], ["head", "tree"], ["head", "data"]] {
         sweep(77, &|directory, damage| pair.iter().for_each(|file| damage.befall(&directory.join(file))));
     }
 }
 
 #[test]
-fn damage_is_told() {
+fn damage_is_reported() {
     let source = Source::of(77);
     for (file, word) in [("data", "cut off"), ("ends", "ends"), ("tree", "tree"), ("head", "head")] {
         let directory = place();
@@ -150,7 +150,7 @@ fn damage_is_told() {
 }
 
 #[test]
-fn a_copy_is_read_while_it_grows_and_nothing_is_changed_by_that() {
+fn a_growing_copy_is_read_without_changing_it() {
     let (directory, source) = (place(), Source::of(77));
     assert!(matches!(Replica::read(directory.path()), Err(StorageError::NoCore { .. })));
     let mut replica = copy(directory.path(), &source, 45);

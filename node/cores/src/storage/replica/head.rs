@@ -1,9 +1,9 @@
-//! The head of a replica, in two slots that are written in turn: whichever is torn by a crash, the other one counts.
+//! The head of a replica, in two slots that are written in turn: if a crash tears one, the other one counts.
 //!
 //! ```text
-//! 0    turn u64le            8    key               40   blocks that are here u64le
+//! 0    turn u64le            8    key               40   number of stored blocks u64le
 //! 48   length u64le          56   its signature     120  the roots of that length: size u64le, hash
-//! then                       the roots over the blocks that are here, if there is room (zeros in copies made before)
+//! then                       the roots over the stored blocks, if there is room (zeros in older copies)
 //! last 32 bytes              BLAKE2b-256 of the rest
 //! ```
 
@@ -24,27 +24,27 @@ pub(super) const SLOT_BYTES: usize = 4096;
 /// Roots that fit into a slot. A copy of fewer than 2^49 blocks has fewer, twice.
 const ROOTS_MAX: usize = (SLOT_BYTES - 32 - 120) / 40;
 
-/// What one slot says.
+/// The content of one slot.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Which write it was: the higher one is the newer.
+    /// The number of the write: the higher one is the newer.
     pub(super) turn: u64,
     pub(super) key: PublicKey,
     pub(super) stored: u64,
     pub(super) head: Option<(u64, Signature)>,
     pub(super) roots: Vec<Node>,
-    /// The roots over the blocks that are here, where the slot says.
+    /// The roots over the stored blocks, if the slot has them.
     pub(super) stored_roots: Option<Vec<Node>>,
 }
 
-/// What the file of heads says.
+/// The content of the file of heads.
 #[derive(Debug)]
 pub(super) enum Heads {
     /// Nothing was ever written.
     None,
-    /// What was written is none of ours, or damaged: how much was here is not known any more.
+    /// The content is foreign or damaged: the number of stored blocks is unknown.
     Damaged,
-    /// The newer one of those that are whole.
+    /// The newest whole slot.
     Newest(Slot),
 }
 
@@ -54,13 +54,13 @@ pub(super) fn read(directory: &Path) -> Result<Heads, StorageError> {
     let slots = bytes.chunks_exact(SLOT_BYTES).take(2).filter_map(Slot::parse);
     Ok(match slots.max_by_key(|slot| slot.turn) {
         Some(newest) => Heads::Newest(newest),
-        // One that was being written when the machine stopped, the first of all.
+        // The first head of all, in the middle of a write when the machine stopped.
         None if bytes.len() <= SLOT_BYTES => Heads::None,
         None => Heads::Damaged,
     })
 }
 
-/// Content of a replica on its way to the disk.
+/// The pending sync of a replica.
 #[derive(Debug)]
 #[must_use = "nothing is on the disk before it has run"]
 pub struct Flush {
@@ -71,13 +71,13 @@ pub struct Flush {
 }
 
 impl Flush {
-    /// Waits until it is there.
+    /// Syncs everything, and returns once it is durable.
     ///
     /// # Errors
     /// [`StorageError::Io`].
     pub fn run(self) -> Result<(), StorageError> {
         let io = |error| StorageError::io(&self.path)(error);
-        // What the head counts must be there before the head says so.
+        // The content that the head counts must be durable before the head.
         self.content.iter().try_for_each(|file| file.sync_data()).map_err(io)?;
         self.head_file
             .write_all_at(&self.slot.encode(), (self.slot.turn % 2) * SLOT_BYTES as u64)
@@ -106,7 +106,7 @@ impl Slot {
         slot
     }
 
-    /// `None` unless the slot was written to its end.
+    /// Returns `None` unless the slot was written to its end.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (content, checksum) = bytes.split_at_checked(SLOT_BYTES - 32)?;
         if blake2b(&[content]) != checksum {

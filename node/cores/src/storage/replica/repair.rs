@@ -1,14 +1,14 @@
-//! Finding out what of a copy is damaged, and making it whole again out of what is not.
+//! Finds the damaged files of a copy, and rebuilds them from the sound ones.
 //!
-//! A copy says the same in several ways: its head counts the blocks and holds the roots of the tree over them, the tree
-//! holds the hash and the size of each block, `ends` the sums of these sizes, and `data` the blocks. What contradicts the
-//! head's roots is rebuilt from what agrees with them:
+//! A copy is redundant: its head counts the blocks and holds the roots of the tree over them, the tree
+//! holds the hash and the size of each block, `ends` the sums of these sizes, and `data` the blocks. Files that contradict the
+//! head's roots are rebuilt from files that agree with them:
 //!
 //! ```text
 //! ends damaged      written again from the sizes in the tree
 //! tree damaged      built again over the blocks, if that leads to the same roots
-//! data too short    the blocks behind its end are lost; peers have them
-//! both damaged      what is behind the last sound subtree is given up; peers have it
+//! data too short    the blocks beyond its end are lost; peers have them
+//! both damaged      all beyond the last sound subtree is given up; peers have it
 //! ```
 //!
 //! Blocks are not read here unless the tree is damaged: a copy can be large. Each one is checked when it is read.
@@ -30,12 +30,12 @@ pub(super) struct Content<'a> {
     pub(super) tree: &'a File,
 }
 
-/// What became of a copy.
+/// The result of a repair.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Mended {
-    /// The roots over the blocks that are still here.
+    /// The roots over the remaining blocks.
     pub(super) stored: Roots,
-    /// What was damaged, and what was done about it; empty where all was sound.
+    /// The damage that was found, and what was done about it; empty if all was sound.
     pub(super) damage: Vec<String>,
 }
 
@@ -45,10 +45,10 @@ const READ_BYTES: usize = 1 << 20;
 const BLOCK_BYTES_MAX: u64 = 16 << 20;
 
 impl Content<'_> {
-    /// Makes tree and ends agree with the roots over the blocks that are here.
+    /// Makes tree and ends agree with the roots over the stored blocks.
     ///
     /// # Errors
-    /// Where a file cannot be read or written. What is damaged is no error.
+    /// When a file cannot be read or written. Damage is not an error.
     pub(super) fn repair(&self, roots: &Roots) -> std::io::Result<Mended> {
         let sizes = self.check_tree(roots)?;
         let mut damage = vec![];
@@ -76,12 +76,12 @@ impl Content<'_> {
         Ok(Mended { stored, damage })
     }
 
-    /// Whether the tree leads to these roots; `Some(false)` where it does and the ends do not fit it.
+    /// Returns whether the tree leads to these roots; `Some(false)` if it does and the ends do not match it.
     pub(super) fn check_tree(&self, roots: &Roots) -> std::io::Result<Option<bool>> {
         let length = roots.length();
         let (mut tree, mut ends) = (reader(self.tree)?, reader(self.ends)?);
         let mut built = Roots::default();
-        // Nodes that stand between the blocks that they cover, until the last of these has come.
+        // Nodes that stand between the blocks that they cover, until the last of these was read.
         let mut awaited: BTreeMap<u64, Node> = BTreeMap::new();
         let (mut end, mut fit) = (0_u64, true);
         for number in 0..(2 * length).saturating_sub(1) {
@@ -103,7 +103,7 @@ impl Content<'_> {
         Ok((built == *roots).then_some(fit))
     }
 
-    /// Writes the ends of the first blocks by their sizes in the tree.
+    /// Writes the ends of the first blocks from their sizes in the tree.
     fn write_ends(&self, length: u64) -> std::io::Result<()> {
         let (mut tree, mut end) = (reader(self.tree)?, 0_u64);
         for number in 0..(2 * length).saturating_sub(1) {
@@ -116,7 +116,7 @@ impl Content<'_> {
         self.ends.sync_data()
     }
 
-    /// The roots over as many blocks as lead to the first of these roots.
+    /// Returns the roots over as many blocks as lead to the first of these roots.
     fn sound_roots(&self, roots: &Roots) -> std::io::Result<Roots> {
         let (mut sound, mut built) = (Roots::default(), Roots::default());
         let mut leaves = Leaves::of(*self)?;
@@ -166,7 +166,7 @@ impl<'a> Leaves<'a> {
         Ok(Self { data: reader(content.data)?, data_bytes, ends: reader(content.ends)?, end: 0, block: 0 })
     }
 
-    /// `None` where there is no further block, or its end is none.
+    /// Returns the next leaf; `None` if there is no further block, or its end is impossible.
     fn next_leaf(&mut self) -> std::io::Result<Option<Node>> {
         let Some(end) = next_end(&mut self.ends)? else { return Ok(None) };
         let size = end.checked_sub(self.end).filter(|size| *size <= BLOCK_BYTES_MAX);
@@ -192,7 +192,7 @@ pub(super) fn node_from(index: u64, bytes: &[u8; NODE_BYTES as usize]) -> Node {
     Node { index, size, hash: Hash(digest.try_into().expect("32 bytes")) }
 }
 
-/// Whether a block is the one below this leaf.
+/// Returns whether a block is the one below this leaf.
 pub(super) fn is_block_of(leaf: &Node, bytes: &[u8]) -> bool {
     leaf.size == bytes.len() as u64 && leaf.hash == hash::leaf(bytes)
 }
@@ -212,7 +212,7 @@ fn next_end(ends: &mut impl Read) -> std::io::Result<Option<u64>> {
     Ok(next(ends)?.map(u64::from_le_bytes))
 }
 
-/// The next bytes; `None` at the end of the file.
+/// Returns the next bytes; `None` at the end of the file.
 fn next<const N: usize>(file: &mut impl Read) -> std::io::Result<Option<[u8; N]>> {
     let mut bytes = [0; N];
     match file.read_exact(&mut bytes) {

@@ -1,4 +1,4 @@
-//! What is stored comes back, after a crash as far as it was brought to disk.
+//! Stored blocks can be read again, after a crash as far as they were synced.
 
 use std::fs;
 
