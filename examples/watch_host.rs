@@ -71,9 +71,9 @@ fn tell(event: &Event) {
         Event::Agrees { length } => println!("{length} entries agree"),
         Event::Ended { verdict, report } => println!("{verdict}; see {report:?}"),
         // Signed: the host is convicted. Otherwise somebody says so, or it may be lag.
-        Event::Evidence { core, class, is_signed, why, report } => {
+        Event::Evidence { core, offence, is_signed, why, report } => {
             let what = if *is_signed { "convicted" } else { "suspected" };
-            println!("{what}: {class} in {core}: {why}; see {report:?}");
+            println!("{what}: {offence} in {core}: {why}; see {report:?}");
         }
         Event::Damaged { core, why } => println!("our copy of {core} is damaged: {why}"),
         Event::Stalled { why } => println!("the audit rests: {why}"),

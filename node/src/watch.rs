@@ -16,6 +16,7 @@
 mod event;
 mod evidence;
 mod followed_host;
+mod offence;
 mod proof;
 mod report;
 mod thread;
@@ -42,6 +43,7 @@ pub use event::Event;
 use evidence::Claims;
 pub use evidence::EvidenceLog;
 pub use followed_host::{Followed, SUSPICION_DELAY_MS};
+pub use offence::Offence;
 pub use report::FoundOut;
 use thread::{Thread, Wakers, Work};
 

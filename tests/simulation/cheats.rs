@@ -169,8 +169,8 @@ impl Expected {
                 Self::Finding { block, class },
                 Event::Ended { verdict: Verdict::Diverges(Finding { block: found, violation }), .. },
             ) => found == block && violation.class() == *class,
-            (Self::Evidence { class }, Event::Evidence { class: found, is_signed: true, .. }) => {
-                found == class
+            (Self::Evidence { class }, Event::Evidence { offence, is_signed: true, .. }) => {
+                offence.as_str() == *class
             }
             _ => false,
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use libvms_cores::storage::layout::LOG;
 use libvms_hypercore::identity::PublicKey;
 
+use super::offence::Offence;
 use super::report::FoundOut;
 use crate::audit::Verdict;
 
@@ -35,7 +36,7 @@ pub enum Event {
         /// `log`, `files` or `blobs`.
         core: &'static str,
         /// `fork`, `equivocation`, `truncation`, `archive-longer` or `archive-withheld`.
-        class: &'static str,
+        offence: Offence,
         /// Whether the host's own signatures convict it; otherwise nobody is accused.
         is_signed: bool,
         /// What it is, for people.
@@ -77,9 +78,9 @@ impl Event {
                 block: Some(finding.block),
                 report: name(report),
             }),
-            Self::Evidence { core, class, is_signed: true, report, .. } => Some(FoundOut {
+            Self::Evidence { core, offence, is_signed: true, report, .. } => Some(FoundOut {
                 core: (*core).into(),
-                class: (*class).into(),
+                class: offence.as_str().into(),
                 block: None,
                 report: name(report),
             }),

@@ -15,6 +15,7 @@ use libvms_hypercore::replication::Evidence;
 use tokio::time::Instant;
 
 use super::event::Event;
+use super::offence::Offence;
 use super::proof::Proof;
 use super::report;
 
@@ -25,13 +26,8 @@ use super::report;
 pub struct EvidenceLog {
     directory: PathBuf,
     core: &'static str,
-    told: BTreeSet<(&'static str, bool)>,
+    told: BTreeSet<(Offence, bool)>,
 }
-
-/// The kinds of evidence, as reports for programs carry them.
-const FORK: &str = "fork";
-const EQUIVOCATION: &str = "equivocation";
-const TRUNCATION: &str = "truncation";
 
 impl EvidenceLog {
     /// A judge of the core `core` (`log`, `files` or `blobs`) of a host whose reports are in `directory`.
@@ -41,17 +37,18 @@ impl EvidenceLog {
 
     /// What was kept in an earlier run: a host stays convicted when the watcher starts again.
     pub fn load(&mut self) -> Vec<Event> {
-        let kept = |class| {
-            if let Some((report, why)) = report::find_evidence(&self.directory, self.core, class) {
-                return Some(self.event(class, true, why, Some(report)));
+        let kept = |offence| {
+            if let Some((report, why)) = report::find_evidence(&self.directory, self.core, offence) {
+                return Some(self.event(offence, true, why, Some(report)));
             }
-            let lost = report::kept_finding(&self.directory, self.core, class)?.report.unwrap_or_default();
+            let lost = report::kept_finding(&self.directory, self.core, offence)?.report.unwrap_or_default();
             let why = format!("found in an earlier run; its report {lost} is missing or damaged");
-            Some(self.event(class, true, why, None))
+            Some(self.event(offence, true, why, None))
         };
-        let events: Vec<Event> = [FORK, EQUIVOCATION].into_iter().filter_map(kept).collect();
+        let events: Vec<Event> =
+            [Offence::Fork, Offence::Equivocation].into_iter().filter_map(kept).collect();
         self.told.extend(events.iter().filter_map(|event| match event {
-            Event::Evidence { class, .. } => Some((*class, true)),
+            Event::Evidence { offence, .. } => Some((*offence, true)),
             _ => None,
         }));
         events
@@ -62,26 +59,26 @@ impl EvidenceLog {
     /// # Errors
     /// Where the report cannot be written. The evidence is judged again when it is shown again.
     pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
-        let Assessment { class, proof, why } = Assessment::of(evidence, self.core);
+        let Assessment { offence, proof, why } = Assessment::of(evidence, self.core);
         let is_signed = proof.is_some_and(|proof| proof.convicts());
-        if !self.told.insert((class, is_signed)) {
+        if !self.told.insert((offence, is_signed)) {
             return Ok(None);
         }
         let written = proof
-            .map(|proof| report::write_evidence(&self.directory, self.core, class, &proof, &why))
+            .map(|proof| report::write_evidence(&self.directory, self.core, offence, &proof, &why))
             .transpose();
         if written.is_err() {
-            self.told.remove(&(class, is_signed));
+            self.told.remove(&(offence, is_signed));
         }
-        let event = self.event(class, is_signed, why, written?);
+        let event = self.event(offence, is_signed, why, written?);
         if let Some(finding) = event.finding() {
             report::keep_finding(&self.directory, finding)?;
         }
         Ok(Some(event))
     }
 
-    fn event(&self, class: &'static str, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
-        Event::Evidence { core: self.core, class, is_signed, why, report }
+    fn event(&self, offence: Offence, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
+        Event::Evidence { core: self.core, offence, is_signed, why, report }
     }
 }
 
@@ -131,7 +128,7 @@ impl Claims {
 }
 
 struct Assessment<'a> {
-    class: &'static str,
+    offence: Offence,
     proof: Option<Proof<'a>>,
     why: String,
 }
@@ -140,19 +137,19 @@ impl<'a> Assessment<'a> {
     fn of(evidence: &'a Evidence, core: &str) -> Self {
         match evidence {
             Evidence::ForkClaimed { fork, length, .. } => Self {
-                class: FORK,
+                offence: Offence::Fork,
                 proof: None,
                 why: format!(
                     "a peer says that the {core} core was cut off {fork} times, and has {length} blocks"
                 ),
             },
             Evidence::ShrinkClaimed { before, after, .. } => Self {
-                class: TRUNCATION,
+                offence: Offence::Truncation,
                 proof: None,
                 why: format!("a peer says that the {core} core has {after} blocks, and said {before} before"),
             },
             Evidence::ShorterSigned { theirs, .. } => Self {
-                class: TRUNCATION,
+                offence: Offence::Truncation,
                 proof: Some(Proof::Shorter(theirs)),
                 why: format!(
                     "a peer shows a signed head of {} blocks of the {core} core, and more were signed before: it is an \
@@ -162,7 +159,7 @@ impl<'a> Assessment<'a> {
             },
             // Told to the writer of a core alone, which no watcher is.
             Evidence::LongerSigned { theirs, .. } => Self {
-                class: TRUNCATION,
+                offence: Offence::Truncation,
                 proof: None,
                 why: format!(
                     "a peer has {} blocks of the {core} core, more than its writer",
@@ -170,12 +167,12 @@ impl<'a> Assessment<'a> {
                 ),
             },
             Evidence::ForkSigned { theirs, .. } => Self {
-                class: FORK,
+                offence: Offence::Fork,
                 proof: Some(Proof::Fork(theirs)),
                 why: format!("the host has signed a {core} core that was cut off {} times", theirs.fork()),
             },
             Evidence::Conflict { ours, theirs, .. } => Self {
-                class: EQUIVOCATION,
+                offence: Offence::Equivocation,
                 proof: Some(Proof::Equivocation([ours, theirs])),
                 why: format!(
                     "the host has signed two {core} cores that differ in their first {} blocks",

@@ -11,6 +11,7 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::ArchiveCore;
 
 use super::event::Event;
+use super::offence::Offence;
 use super::report::{self, State};
 use crate::audit::{Audit, Verdict, VerifyError};
 use crate::replay::AuditOptions;
@@ -175,8 +176,8 @@ impl Followed {
         let report =
             report::write_ahead(&self.directory, which, &head, self.log.signed_head().as_ref(), &why)?;
         ahead.report = Some(report.clone());
-        let (core, class) = (which.name(), report::ARCHIVE_LONGER);
-        Ok(Some(Event::Evidence { core, class, is_signed: false, why, report: Some(report) }))
+        let (core, offence) = (which.name(), Offence::ArchiveLonger);
+        Ok(Some(Event::Evidence { core, offence, is_signed: false, why, report: Some(report) }))
     }
 
     /// Tells of an archive that nobody gives, or only in part, as long as that is so: an agreement says nothing about it.
@@ -209,7 +210,7 @@ impl Followed {
              blocks of its {which} core, for {} s",
             now.saturating_sub(withheld.since) / 1000
         );
-        let (core, class) = (which.name(), "archive-withheld");
-        Some(Event::Evidence { core, class, is_signed: false, why, report: None })
+        let (core, offence) = (which.name(), Offence::ArchiveWithheld);
+        Some(Event::Evidence { core, offence, is_signed: false, why, report: None })
     }
 }

@@ -23,11 +23,9 @@ use libvms_protocol::entry::{Entry, Format};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::offence::Offence;
 use super::proof::Proof;
 use crate::audit::{Audit, Verdict, VerifyError};
-
-/// What a head of the archive is called that the log does not account for.
-pub(super) const ARCHIVE_LONGER: &str = "archive-longer";
 
 /// Where an audit stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,9 +99,9 @@ pub(super) fn keep_finding(directory: &Path, finding: FoundOut) -> Result<(), St
 }
 
 /// What was kept of a class of findings about a core in earlier runs.
-pub(super) fn kept_finding(directory: &Path, core: &str, class: &str) -> Option<FoundOut> {
+pub(super) fn kept_finding(directory: &Path, core: &str, offence: Offence) -> Option<FoundOut> {
     let findings = State::read(directory).findings;
-    findings.into_iter().find(|finding| finding.core == core && finding.class == class)
+    findings.into_iter().find(|finding| finding.core == core && finding.class == offence.as_str())
 }
 
 /// Writes a report of a verdict that is no agreement; `None` where there is no entry to report.
@@ -151,18 +149,18 @@ pub(super) fn write_ahead(
 ) -> Result<PathBuf, StorageError> {
     let report = json!({
         "verdict": "cannot-verify",
-        "finding": { "core": which.name(), "class": ARCHIVE_LONGER, "why": why },
+        "finding": { "core": which.name(), "class": Offence::ArchiveLonger.as_str(), "why": why },
         "head": log.map(head_json),
         "archiveHead": head_json(head),
     });
-    let path = evidence_path(directory, which.name(), ARCHIVE_LONGER);
+    let path = evidence_path(directory, which.name(), Offence::ArchiveLonger);
     write_file(&path, &report)?;
     Ok(path)
 }
 
 /// A head that [`write_ahead`] has kept.
 pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedHead> {
-    let text = fs::read(evidence_path(directory, which.name(), ARCHIVE_LONGER)).ok()?;
+    let text = fs::read(evidence_path(directory, which.name(), Offence::ArchiveLonger)).ok()?;
     let report: Value = serde_json::from_slice(&text).ok()?;
     let head = &report["archiveHead"];
     let bytes = |name: &str| HEXLOWER.decode(head[name].as_str()?.as_bytes()).ok();
@@ -178,7 +176,7 @@ pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedH
 
 /// Removes what [`write_ahead`] has kept.
 pub(super) fn forget_ahead(directory: &Path, which: ArchiveCore) -> Result<(), StorageError> {
-    let path = evidence_path(directory, which.name(), ARCHIVE_LONGER);
+    let path = evidence_path(directory, which.name(), Offence::ArchiveLonger);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StorageError::io(&path)(error)),
         _ => Ok(()),
@@ -189,7 +187,7 @@ pub(super) fn forget_ahead(directory: &Path, which: ArchiveCore) -> Result<(), S
 pub(super) fn write_evidence(
     directory: &Path,
     core: &str,
-    class: &str,
+    offence: Offence,
     proof: &Proof<'_>,
     why: &str,
 ) -> Result<PathBuf, StorageError> {
@@ -199,24 +197,24 @@ pub(super) fn write_evidence(
     };
     let report = json!({
         "verdict": if proof.convicts() { "diverges" } else { "cannot-verify" },
-        "finding": { "core": core, "class": class, "why": why },
+        "finding": { "core": core, "class": offence.as_str(), "why": why },
         "heads": heads,
     });
-    let path = evidence_path(directory, core, class);
+    let path = evidence_path(directory, core, offence);
     write_file(&path, &report)?;
     Ok(path)
 }
 
 /// A report that [`write_evidence`] has left: where it is, and why the host was convicted.
-pub(super) fn find_evidence(directory: &Path, core: &str, class: &str) -> Option<(PathBuf, String)> {
-    let path = evidence_path(directory, core, class);
+pub(super) fn find_evidence(directory: &Path, core: &str, offence: Offence) -> Option<(PathBuf, String)> {
+    let path = evidence_path(directory, core, offence);
     let report: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
     let why = report["finding"]["why"].as_str()?.to_owned();
     Some((path, why))
 }
 
-fn evidence_path(directory: &Path, core: &str, class: &str) -> PathBuf {
-    directory.join(format!("report-{core}-{class}.json"))
+fn evidence_path(directory: &Path, core: &str, offence: Offence) -> PathBuf {
+    directory.join(format!("report-{core}-{offence}.json"))
 }
 
 /// A signed head with the nodes that lead to it from the roots of a shorter core, all in the order of hypercore's

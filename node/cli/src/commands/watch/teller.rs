@@ -137,10 +137,12 @@ fn text(event: &Event) -> String {
         Event::Found { title, .. } => format!("is \"{title}\""),
         Event::Agrees { length } => format!("agrees: {}", entries(*length)),
         Event::Ended { verdict, report } => format!("{verdict}{}", see(report)),
-        Event::Evidence { class, is_signed: true, why, report, .. } => {
-            format!("diverges: {class}: {why}{}", see(report))
+        Event::Evidence { offence, is_signed: true, why, report, .. } => {
+            format!("diverges: {offence}: {why}{}", see(report))
         }
-        Event::Evidence { class, why, report, .. } => format!("suspicious: {class}: {why}{}", see(report)),
+        Event::Evidence { offence, why, report, .. } => {
+            format!("suspicious: {offence}: {why}{}", see(report))
+        }
         Event::Damaged { core, why } => {
             format!("our copy of its {core} is damaged: {why}; peers are asked for what is missing")
         }
@@ -157,9 +159,9 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
         }),
         Event::Agrees { length } => json!({ "event": "agrees", "length": length }),
         Event::Ended { verdict, report } => ended(verdict, report.as_deref()),
-        Event::Evidence { core, class, is_signed, why, report } => json!({
+        Event::Evidence { core, offence, is_signed, why, report } => json!({
             "event": if *is_signed { "finding" } else { "suspicion" },
-            "core": core, "class": class, "signed": is_signed, "why": why, "report": report,
+            "core": core, "class": offence.as_str(), "signed": is_signed, "why": why, "report": report,
         }),
         Event::Damaged { core, why } => json!({ "event": "damaged", "core": core, "why": why }),
         Event::Stalled { why } => json!({ "event": "stalled", "why": why }),
