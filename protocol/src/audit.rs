@@ -1,8 +1,8 @@
-//! What an auditor holds against a host: the rules of a log's order, and a replayed outcome against the logged one.
+//! Audit of a host: the rules for the order of a log, and the comparison of a replayed outcome with the logged one.
 //!
-//! [`Order`] takes the entries of one log as they come and says which ones no honest host writes there;
-//! [`compare`] judges one call. Both give a [`Violation`], which names what is wrong and with which values. Nothing
-//! is left out of a comparison: what it leaves out is where a deviation hides.
+//! [`Order`] takes the entries of one log in order and reports those that no honest host writes there;
+//! [`compare`] judges one call. Both return a [`Violation`], which names the fault and its values. A comparison
+//! leaves nothing out: a deviation would hide there.
 
 use std::fmt;
 
@@ -14,110 +14,108 @@ use crate::value::Value;
 /// Something that no honest host does, at one block of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The block of the log. Block 0 is the deployment; the first call is block 1.
+    /// Block of the log. Block 0 is the deployment; the first call is block 1.
     pub block: u64,
-    /// What is wrong there.
+    /// The violation, with its values.
     pub violation: Violation,
 }
 
-/// What is wrong with an entry, or with what a host published beside its log.
+/// A fault of an entry, or of an archive that a host published beside its log.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Violation {
-    /// Not an entry in the format.
+    /// The block is not an entry in the format.
     #[error("{why}")]
     MalformedEntry {
-        /// What is wrong with it.
+        /// The decoder's message.
         why: String,
     },
-    /// An entry that cannot stand where it stands.
+    /// The entry is not allowed at its place in the log.
     #[error("{what}")]
     WrongOrder {
-        /// Which entry, and why not there.
+        /// The entry, and why it is not allowed there.
         what: &'static str,
     },
-    /// The script cannot be loaded, so that no honest host could have deployed it.
+    /// The script cannot be loaded, so no honest host could have deployed it.
     #[error("the script does not load: {why}")]
     Unloadable {
-        /// How loading ended.
+        /// The error with which loading ended.
         why: String,
     },
     /// The time is before that of an earlier entry.
     #[error("time {at} is before {before}, the time of an earlier entry")]
     TimeWentBack {
-        /// Milliseconds since 1970 in this entry.
+        /// Time of this entry, in milliseconds since 1970.
         at: u64,
-        /// The latest time in the entries above.
+        /// The latest time of the earlier entries, in milliseconds since 1970.
         before: u64,
     },
-    /// The call returned something else, or did not return.
+    /// The logged result is not the replayed one: another value, or the replay did not return.
     #[error("{}", self.mismatch())]
     WrongResult(Mismatch),
-    /// The call threw something else, or did not throw.
+    /// The logged error is not the replayed one: another error, or the replay did not throw.
     #[error("{}", self.mismatch())]
     WrongError(Mismatch),
-    /// The call was not stopped, or for another reason.
+    /// The logged fault is not the replayed one: the replay was not stopped, or for another reason.
     #[error("{}", self.mismatch())]
     FalseFault(Mismatch),
-    /// The call left other files.
+    /// The logged archive heads are not the replayed ones.
     #[error("{}", self.mismatch())]
     WrongFiles(Mismatch),
-    /// What the host published as its archive is not what the log says.
-    #[error("block {block} of the published {core} is not what the logged calls wrote")]
+    /// A block of the published archive is not the one that the log implies.
+    #[error("block {block} of the published {core} core differs from what the logged calls wrote")]
     ArchiveDiffers {
-        /// Which core.
+        /// The core.
         core: ArchiveCore,
         /// The first block that differs.
         block: u64,
     },
-    /// A head of the archive was signed over other blocks than the logged calls left it with at that length.
-    #[error(
-        "the {core} core was signed with {length} blocks that are not those that the logged calls left it with"
-    )]
+    /// A head of the archive signs other blocks than the logged calls left there at that length.
+    #[error("the {core} core was signed at length {length} with other blocks than the logged calls wrote")]
     ArchiveHeadDiffers {
-        /// Which core.
+        /// The core.
         core: ArchiveCore,
-        /// Blocks that the head counts.
+        /// Length of the core that the head signs.
         length: u64,
     },
-    /// A head of the archive was signed with more blocks than one call left it with, and fewer than the next. An honest
-    /// host logs a call first, and appends then all that it wrote at once: so these blocks came before their entry, or
+    /// A head of the archive was signed at a length between those that two consecutive calls left. An honest host logs a
+    /// call first and then appends everything it wrote at once: so these blocks were appended before their entry, or
     /// without one.
     #[error(
-        "the {core} core was signed with {published} blocks, but the logged calls left it with {before} and then {after}"
+        "the {core} core was signed with {published} blocks, but the logged calls left it at {before} and then {after}"
     )]
     ArchiveInsideCall {
-        /// Which core.
+        /// The core.
         core: ArchiveCore,
-        /// Blocks that the head counts.
+        /// Length of the core that the head signs.
         published: u64,
-        /// Blocks after the last call that left it with fewer.
+        /// Length after the last call that left it shorter.
         before: u64,
-        /// Blocks after the next call.
+        /// Length after the next call.
         after: u64,
     },
 }
 
-/// A part of an entry that is not what the replay gives.
+/// A part of an entry that differs from the replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// The part, as a path in the entry: `result.res`.
     pub field: &'static str,
     /// What the host logged.
     pub logged: String,
-    /// What the replay gives.
+    /// What the replay computed.
     pub replayed: String,
 }
 
 /// One of the two cores of a files archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveCore {
-    /// Names and versions.
+    /// The files core: names and versions.
     Files,
-    /// Contents.
+    /// The blobs core: contents.
     Blobs,
 }
 
-/// The rules for which entry may follow which.
+/// The rules for which entry may follow which in a log.
 ///
 /// ```
 /// use libvms_protocol::audit::Order;
@@ -126,7 +124,7 @@ pub enum ArchiveCore {
 /// # use libvms_protocol::entry::FilesHead;
 /// # let files = FilesHead { version: 1, hash: TreeHash([0; 32]), blobs: 0, blobs_hash: TreeHash([0; 32]) };
 /// let mut order = Order::default();
-/// // Block 0 must say what is hosted.
+/// // Block 0 must be an init.
 /// assert!(order.next(&Entry::Epoch(Epoch { files })).is_err());
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -137,20 +135,20 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether the script exports `init`, known once it has been loaded.
+    /// Sets whether the script exports `init`, which is known once it has been loaded.
     pub fn script_has_init(&mut self, has_init: bool) {
         self.has_init = has_init;
     }
 
-    /// The latest time in the entries so far, in milliseconds since 1970.
+    /// Returns the latest time in the entries so far, in milliseconds since 1970.
     pub fn latest_at(&self) -> u64 {
         self.latest_at
     }
 
-    /// Takes the next entry of the log.
+    /// Checks the next entry of the log.
     ///
     /// # Errors
-    /// With what is wrong with its place. The entry counts all the same, so that an audit can go on.
+    /// Why the entry is not allowed at this place. It counts all the same, so that an audit can go on.
     pub fn next(&mut self, entry: &Entry) -> Result<(), Violation> {
         let block = self.next_block;
         self.next_block += 1;
@@ -173,7 +171,7 @@ impl Order {
         if at < before { Err(Violation::TimeWentBack { at, before }) } else { Ok(()) }
     }
 
-    /// The host calls `init` once, first, for nobody and without arguments; callers never do.
+    /// Checks a call of `init`: the host makes it once, first, without a user or arguments; callers never do.
     fn init_call(&self, block: u64, CallEntry { call, .. }: &CallEntry) -> Result<(), Violation> {
         let is_init = call.method_name == "init";
         match (block == 1 && self.has_init, is_init) {
@@ -191,10 +189,10 @@ fn wrong_order(what: &'static str) -> Result<(), Violation> {
     Err(Violation::WrongOrder { what })
 }
 
-/// Judges one call. A logged `killed` is not for this function: no replay can tell whether it is true.
+/// Judges one call. Do not pass a logged `killed`: no replay can tell whether it is true.
 ///
 /// # Errors
-/// With the first part of the logged outcome that is not what the replay gives.
+/// The first part of the logged outcome that differs from the replay.
 pub fn compare(logged: &Outcome, replayed: &Outcome) -> Result<(), Violation> {
     let mismatch = |field| Mismatch { field, logged: describe(logged), replayed: describe(replayed) };
     match (logged, replayed) {
@@ -225,7 +223,7 @@ fn compare_thrown(logged: &Thrown, replayed: &Thrown) -> Mismatch {
     first_difference(&parts, logged, replayed)
 }
 
-/// Names the first part in which two results' files differ; they are absent where the call changed nothing.
+/// Returns the first part in which the files of two results differ; files are absent if the call changed nothing.
 pub fn compare_files(logged: Option<&FilesChange>, replayed: Option<&FilesChange>) -> Mismatch {
     type Part = fn(&Option<FilesChange>) -> String;
     fn text(part: Option<impl ToString>) -> String {
@@ -244,10 +242,10 @@ pub fn compare_files(logged: Option<&FilesChange>, replayed: Option<&FilesChange
     first_difference(&parts, &logged.copied(), &replayed.copied())
 }
 
-/// The parts of something that is compared: their names in an entry, and their texts.
+/// The parts of a compared value: their names in an entry, and their texts.
 type Parts<T> = [(&'static str, fn(&T) -> String)];
 
-/// The first of `parts` in which the two differ.
+/// Returns the first of `parts` in which `logged` and `replayed` differ.
 fn first_difference<T>(parts: &Parts<T>, logged: &T, replayed: &T) -> Mismatch {
     let different = parts.iter().find(|(_, part)| part(logged) != part(replayed));
     let (field, part) = different.unwrap_or(&parts[0]);
@@ -263,7 +261,7 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// The beginning of a text: reports are for reading, and a megabyte is not read.
+/// Returns the beginning of a text: reports are for reading, and a megabyte is not read.
 fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 200;
     match text.char_indices().nth(CHARACTERS) {
@@ -273,7 +271,7 @@ fn excerpt(text: &str) -> String {
 }
 
 impl Violation {
-    /// The kind of violation in one word, as reports for programs carry it.
+    /// Returns the kind of violation in one word, for reports that programs read.
     pub fn class(&self) -> &'static str {
         match self {
             Self::MalformedEntry { .. } => "malformed-entry",
@@ -289,7 +287,7 @@ impl Violation {
         }
     }
 
-    /// The part of the entry or of the archive that is wrong.
+    /// Returns the part of the entry or of the archive that is wrong.
     pub fn field(&self) -> &'static str {
         match self {
             Self::MalformedEntry { .. } | Self::WrongOrder { .. } => "entry",
@@ -317,7 +315,7 @@ impl Violation {
 }
 
 impl ArchiveCore {
-    /// `files` or `blobs`, as in the entries.
+    /// Returns `files` or `blobs`, as in the entries.
     pub fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
@@ -348,7 +346,7 @@ mod tests {
         changed(number, version.map(|version| (version, None)))
     }
 
-    /// The files' version after the call, and their lengths before it.
+    /// Returns an outcome with the files' version after the call, and their lengths before it.
     fn changed(number: i64, files: Option<(u64, Option<(u64, u64)>)>) -> Outcome {
         let files = files.map(|(version, from)| FilesChange {
             head: FilesHead { version, hash: TreeHash([1; 32]), blobs: 0, blobs_hash: TreeHash([2; 32]) },

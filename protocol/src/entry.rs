@@ -1,12 +1,12 @@
-//! The call log: one block, one entry, strict DAG-CBOR.
+//! The call log: one block per entry, in strict DAG-CBOR.
 //!
-//! Block 0 is an [`Init`], which pins the script, the engine and the limits; then come [`Call`]s with their
-//! outcomes, and now and then an [`Epoch`], which throws the heap away, or an [`Upgrade`]. [`Entry::encode`] and
-//! [`Entry::decode`] are each other's inverse: every entry has one encoding, and any other is refused, so that
-//! signed bytes cannot be said in two ways.
+//! Block 0 is an [`Init`], which pins the script, the engine and the limits; then follow [`Call`]s with their
+//! outcomes, and now and then an [`Epoch`], which discards the heap, or an [`Upgrade`]. [`Entry::encode`] and
+//! [`Entry::decode`] are inverse: every entry has one encoding, and any other is refused, so that signed bytes have
+//! one meaning and one form.
 //!
-//! A reader tells three things apart ([`EntryError`]): bytes that break the format, which only a dishonest or broken
-//! host writes; an entry over a limit, likewise; and an entry of a later version, which proves nothing.
+//! [`EntryError`] tells three cases apart: bytes that break the format, which only a dishonest or broken host writes;
+//! an entry over a limit, likewise; and an entry of a later version, which proves nothing.
 
 pub mod call;
 pub mod deploy;
@@ -34,46 +34,46 @@ use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Entry {
-    /// What is hosted, and how it runs. Block 0, and no other.
+    /// Block 0, and no other: the service and how it runs.
     Init(Init),
-    /// A call and how it ended.
+    /// A call and its outcome.
     Call(CallEntry),
-    /// The heap is thrown away and the script loaded again; what the archive holds stays.
+    /// The heap is discarded and the script loaded again; the archive stays.
     Epoch(Epoch),
-    /// Another script takes over.
+    /// Another script replaces the current one.
     Upgrade(Upgrade),
 }
 
-/// Why a block is no entry that can be judged.
+/// Why a block is not an entry that can be judged.
 #[derive(Debug, Error)]
 pub enum EntryError {
-    /// Not the one encoding of an entry: no honest host writes this.
+    /// The block is not the canonical encoding of an entry: no honest host writes this.
     #[error("malformed entry: {why}")]
     Malformed {
-        /// What is wrong, for people.
+        /// The decoder's message, for people.
         why: String,
     },
-    /// Larger than a limit allows: no honest host writes this.
-    #[error("malformed entry: {what} has {bytes} bytes, more than {max}")]
+    /// A part is larger than its limit: no honest host writes this.
+    #[error("malformed entry: {what} has {bytes} bytes, the limit is {max}")]
     TooLarge {
-        /// Which part.
+        /// The part.
         what: &'static str,
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
-        /// What is allowed.
+        /// The limit in bytes.
         max: usize,
     },
-    /// Written by a later version of the format, it seems: nothing can be said about it.
-    #[error("this version does not know {what} `{found}`")]
+    /// The entry seems to be written by a later version of the format: it cannot be judged.
+    #[error("unknown {what} `{found}`: the log may be written by a later version")]
     Unknown {
-        /// Which part: `entry type`, `format version` or `fault`.
+        /// The part: `entry type`, `format version` or `fault`.
         what: &'static str,
-        /// What stands there.
+        /// The value found there.
         found: String,
     },
 }
 
-/// What every entry has, read before anything else.
+/// The fields that every entry has, read before all others.
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow, rename = "type")]
@@ -82,10 +82,10 @@ struct Kind<'a> {
 }
 
 impl Entry {
-    /// The bytes of the block.
+    /// Returns the bytes of the block.
     ///
     /// # Errors
-    /// [`EntryError::TooLarge`] when a part is over its limit.
+    /// [`EntryError::TooLarge`] if a part is over its limit.
     pub fn encode(&self) -> Result<Vec<u8>, EntryError> {
         self.check()?;
         let bytes = encode(self);
@@ -93,11 +93,11 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// Reads a block of a log of any version. An `init` says its version itself; for all others, see
+    /// Reads a block of a log of any version. An `init` names its version itself; for all other entries, see
     /// [`Entry::decode_in`].
     ///
     /// # Errors
-    /// See [`EntryError`] for what its kinds say about the host.
+    /// [`EntryError`]; each variant says what it means about the host.
     pub fn decode(block: &[u8]) -> Result<Self, EntryError> {
         within("the entry", block.len(), BLOCK_BYTES_MAX)?;
         let Kind { kind, v } = decode(block)?;
@@ -109,17 +109,17 @@ impl Entry {
         }
         let entry: Self = decode(block)?;
         entry.check()?;
-        // The decoder refuses most of what is not canonical; this leaves no room for the rest.
+        // The decoder refuses most non-canonical encodings; comparing the bytes refuses the rest.
         if entry.encode()? != block {
             return Err(malformed("not in the canonical encoding"));
         }
         Ok(entry)
     }
 
-    /// Reads a block of a log whose block 0 says `format`.
+    /// Reads a block of a log whose block 0 names `format`.
     ///
     /// # Errors
-    /// As [`Entry::decode`]; an entry that holds what its format has no place for, or lacks what it requires, is
+    /// As [`Entry::decode`]. An entry with a field that its format does not have, or without one that it requires, is
     /// malformed.
     pub fn decode_in(block: &[u8], format: Format) -> Result<Self, EntryError> {
         let entry = Self::decode(block)?;
@@ -127,10 +127,10 @@ impl Entry {
         Ok(entry)
     }
 
-    /// Whether the entry may stand in a log whose block 0 says `format`.
+    /// Checks that the entry may be in a log whose block 0 names `format`.
     ///
     /// # Errors
-    /// [`EntryError::Malformed`] where it may not: no honest host writes it there.
+    /// [`EntryError::Malformed`] if it may not: no honest host writes it there.
     pub fn check_format(&self, format: Format) -> Result<(), EntryError> {
         match self {
             Self::Init(entry) if entry.v == format => Ok(()),
@@ -144,15 +144,15 @@ impl Entry {
         }
     }
 
-    /// Whether a block says of itself that it is an entry of some kind, known or not, well-formed or not. A core whose
-    /// first block does not is no call log.
+    /// Returns whether a block claims to be an entry of some kind, known or not, well-formed or not. A core whose first
+    /// block does not is not a call log.
     pub fn is_named(block: &[u8]) -> bool {
         block.len() <= BLOCK_BYTES_MAX && decode::<Kind<'_>>(block).is_ok()
     }
 
-    /// How many bytes the first CBOR item in `bytes` takes, without a look at what it says: entries that stand one after
-    /// another are told apart so. `None` where it does not end there. What cannot begin an item is an item to itself, which
-    /// [`Entry::decode`] refuses.
+    /// Returns the length in bytes of the first CBOR item in `bytes`, without decoding it: this separates entries that
+    /// are stored one after another. `None` if the item does not end within `bytes`. A byte that cannot begin an item
+    /// counts as an item of its own, which [`Entry::decode`] refuses.
     pub fn first_length(bytes: &[u8]) -> Option<usize> {
         let (mut at, mut items_left) = (0_usize, 1_u64);
         while items_left > 0 {
@@ -191,7 +191,7 @@ impl Entry {
     }
 }
 
-/// Seeds `Math.random` for block `block` of a log: neither host nor caller chooses it freely.
+/// Returns the seed of `Math.random` for block `block` of a log: neither host nor caller chooses it freely.
 ///
 /// `blake2b("libvms/seed/1" || log key || u64le(block) || u64le(at))`
 pub fn seed(log: &PublicKey, block: u64, at: u64) -> [u8; 32] {
@@ -342,7 +342,7 @@ mod tests {
         }
     }
 
-    /// A call entry around `result`, written by hand.
+    /// Encodes a call entry around `result`, by hand.
     fn with_result(result: &[u8]) -> Vec<u8> {
         let mut bytes = b"\xa3\x64call\xa4\x62at\x05\x64args\x80\x66userId\xf6\x6amethodName\x61f".to_vec();
         bytes.extend(b"\x64type\x64call\x66result");
@@ -420,7 +420,7 @@ mod tests {
         }
     }
 
-    /// The same entry as a log of format 1 holds it.
+    /// Returns the same entry as a log of format 1 holds it.
     fn in_format_1(entry: Entry) -> Entry {
         match entry {
             Entry::Init(init) => {

@@ -1,12 +1,12 @@
-//! What a host's log must say, and how it is judged: all that every machine of LibVMS must agree on to the bit.
+//! What a host's log must say, and how it is judged: everything that all machines of LibVMS must agree on to the bit.
 //!
-//! A **host** writes each call of a JavaScript service and its outcome to a signed append-only log; a **watcher** executes the
-//! same calls and compares. Here are the entries of that log ([`entry`]), the values in them ([`value`]), their bounds
-//! ([`limits`]), and the comparison of a replayed outcome with the logged one ([`audit`]). Logs and files themselves
-//! are Hypercores, see the crate `libvms_hypercore`.
+//! A **host** writes each call of a JavaScript service and its outcome to a signed append-only log; a **watcher**
+//! executes the same calls and compares. This crate has the entries of that log ([`entry`]), the values in them
+//! ([`value`]), their bounds ([`limits`]), and the comparison of a replayed outcome with the logged one ([`audit`]).
+//! Logs and files themselves are Hypercores, see the crate `libvms_hypercore`.
 //!
-//! Nothing here does I/O, reads a clock, draws random numbers or starts a thread. `FORMAT.md` beside this crate's `Cargo.toml`
-//! shows every record with one worked example.
+//! The crate does no I/O, reads no clock, draws no random numbers and starts no threads. `FORMAT.md` beside its
+//! `Cargo.toml` shows every record with one worked example.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

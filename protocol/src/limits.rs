@@ -1,8 +1,8 @@
-//! Every bound of the log's format, each with its reason; those of cores and drives stand in
+//! Bounds of the log's format, each with its reason. Those of cores and drives are in
 //! [`libvms_hypercore::limits`].
 //!
 //! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid.
-//! What a host may choose per log stands in the log itself (`entry::Limits`); these are the bounds above it.
+//! Limits that a host may choose per log are part of the log (`entry::Limits`); these are the bounds above them.
 
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 
@@ -12,14 +12,14 @@ pub const ARGUMENTS_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the JSON text of one call's result.
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of the name and of the message of a logged error, each. Longer ones are cut by the VM.
+/// Bytes of the name and of the message of a logged error, each. The VM cuts longer ones.
 pub const ERROR_TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Levels of arrays and objects inside one another in a JSON value: deep enough for data, shallow enough that
-/// recursive code cannot run out of stack.
+/// Nesting of arrays and objects in a JSON value: deep enough for data, shallow enough that recursive code cannot
+/// exhaust the stack.
 pub const VALUE_DEPTH_MAX: usize = 100;
 
-/// Bytes of a method's name. Longer names cannot be exported by any script that a person wrote.
+/// Bytes of a method's name. No script that a person wrote exports a longer one.
 pub const METHOD_NAME_BYTES_MAX: usize = 256;
 
 /// Bytes of a caller's name under `auth: "debug"`.

@@ -1,10 +1,10 @@
-//! JSON data as the log holds it: what callers pass and scripts return.
+//! JSON data as the log holds it: the arguments and results of calls.
 //!
 //! A [`Value`] has one DAG-CBOR encoding. Integers within ±2^53 are CBOR integers, all other finite numbers are
-//! 64-bit floats, and the members of an object are sorted, so that equal data gives equal bytes. JSON text that
-//! differs only in white space, in the order of members or in how a number is written becomes the same value.
+//! 64-bit floats, and the members of an object are sorted, so that equal data gives equal bytes. JSON texts that
+//! differ only in white space, in the order of members or in the notation of numbers become the same value.
 //!
-//! Three things of JavaScript have no place here and are mapped when a value is made: negative zero becomes zero
+//! Three things of JavaScript cannot be represented and are mapped when a value is made: negative zero becomes zero
 //! (as `JSON.stringify` does), an integer beyond ±2^53 becomes the nearest float, and of a repeated member the last
 //! one counts (as in `JSON.parse`).
 
@@ -40,7 +40,7 @@ pub enum Value {
     Integer(i64),
     /// Any other finite number.
     Float(f64),
-    /// Text, without lone surrogates.
+    /// Text without lone surrogates.
     Text(String),
     /// Values in order.
     Array(Vec<Self>),
@@ -60,14 +60,14 @@ impl Value {
     /// Reads JSON text.
     ///
     /// # Errors
-    /// Where the text is not JSON, nests deeper than [`limits::VALUE_DEPTH_MAX`], holds a number beyond the range
-    /// of a 64-bit float, or a lone surrogate.
+    /// If the text is not JSON, nests deeper than [`limits::VALUE_DEPTH_MAX`], or holds a number beyond the range of a
+    /// 64-bit float or a lone surrogate.
     pub fn from_json(text: &str) -> Result<Self, ValueError> {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// The value as JSON text, without spaces, members sorted by the bytes of their names, numbers as `JSON.stringify`
-    /// writes them.
+    /// Returns the value as JSON text: without spaces, members sorted by the bytes of their names, numbers as
+    /// `JSON.stringify` writes them.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut text, EcmaScript);
@@ -84,7 +84,7 @@ impl Value {
         Some(if is_integer { Self::Integer(number as i64) } else { Self::Float(number) })
     }
 
-    /// Beyond ±2^53 the nearest float counts, which may be 2^53 itself.
+    /// Converts an integer. Beyond ±2^53 it becomes the nearest float, which may be 2^53 itself.
     fn of_integer(number: i128) -> Self {
         let exact = i128::from(-INTEGER_MAX)..=i128::from(INTEGER_MAX);
         match i64::try_from(number) {
@@ -94,7 +94,7 @@ impl Value {
     }
 }
 
-/// Writes floats as ECMA-262 does (`Number::toString`): people who call a script see what it would print.
+/// Writes floats as ECMA-262 does (`Number::toString`), so that callers see what the script would print.
 struct EcmaScript;
 
 impl Formatter for EcmaScript {
@@ -103,14 +103,14 @@ impl Formatter for EcmaScript {
     }
 }
 
-/// The shortest decimal digits that lead back to the float, laid out as ECMA-262 does.
+/// Returns the shortest decimal digits that read back as the float, laid out as in ECMA-262.
 fn number_text(number: f64) -> String {
     // Rust gives the same digits in another layout: `-1.234e-7`.
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
     let digits = mantissa.replace('.', "");
-    // The decimal point stands behind this many digits.
+    // The decimal point comes after this many digits.
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let count = digits.len() as i32;
     let laid_out = match point {

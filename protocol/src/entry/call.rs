@@ -1,4 +1,4 @@
-//! A call and how it ended.
+//! A call and its outcome.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
@@ -15,29 +15,29 @@ use libvms_hypercore::limits::INTEGER_MAX;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallEntry {
-    /// What was asked.
+    /// The call.
     pub call: Call,
-    /// What the script was told from outside during the call, in the order of its questions.
+    /// The answers that the script got from outside during the call, in the order of its questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oracles: Option<Vec<OracleAnswer>>,
-    /// How it ended.
+    /// The outcome, as the block holds it.
     pub result: CallResult,
 }
 
-/// What a caller asked.
+/// The request of a caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
-    /// Who called; `None` for nobody in particular.
+    /// The caller; `None` for an anonymous one.
     #[serde(deserialize_with = "present")]
     pub user_id: Option<String>,
     /// The exported function.
     pub method_name: String,
-    /// Its arguments.
+    /// The arguments of the function.
     pub args: Vec<Value>,
-    /// When the host executed it, in milliseconds since 1970; never before the entry above.
+    /// When the host executed the call, in milliseconds since 1970; never before the previous entry.
     pub at: u64,
-    /// Grows with each call of the same signed caller, so that a host cannot repeat a call.
+    /// Increases with each call of the same signed caller, so that a host cannot replay a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<u64>,
     /// The caller's signature (see [`Call::sign`]).
@@ -45,17 +45,17 @@ pub struct Call {
     pub sig: Option<Signature>,
 }
 
-/// What an oracle answered.
+/// The answer of an oracle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum OracleAnswer {
-    /// It answered.
+    /// The oracle answered.
     Res(Value),
-    /// It failed.
+    /// The oracle failed.
     Err(Thrown),
 }
 
-/// What stands in an entry's `result`; [`CallResult::outcome`] tells what it means.
+/// The `result` of an entry as it is encoded; [`CallResult::outcome`] interprets it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CallResult {
@@ -69,23 +69,23 @@ pub struct CallResult {
     files: Option<FilesChange>,
 }
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It returned a value (`None` for `undefined`), and may have changed the archive.
+    /// The call returned a value (`None` for `undefined`), and may have changed the archive.
     Returned {
         /// The value.
         value: Option<Value>,
-        /// The archive after the call, if the call changed it.
+        /// The archive after the call; `None` if the call did not change it.
         files: Option<FilesChange>,
     },
-    /// It threw. Nothing that it wrote is kept.
+    /// The call threw. Its writes are discarded.
     Threw(Thrown),
-    /// It was stopped. Nothing that it wrote is kept.
+    /// The call was stopped. Its writes are discarded.
     Fault(Fault),
 }
 
-/// What a script threw.
+/// An error that a script threw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thrown {
@@ -93,47 +93,47 @@ pub struct Thrown {
     pub name: String,
     /// The error's `message`.
     pub message: String,
-    /// The error's own `code`, where it is one that a script may choose: see [`is_own_code`]. Not in format 1.
+    /// The error's own `code`, if it is one that a script may choose: see [`is_own_code`]. Not in format 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// The error's own `data`, where it has a form as JSON. Not in format 1.
+    /// The error's own `data`, if JSON can express it. Not in format 1.
     #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
 }
 
-/// The code of a script's error that has none of its own.
+/// The code of a script's error that has no code of its own.
 pub const SCRIPT_ERROR_CODE: i64 = -32_000;
 
-/// Whether a script may choose this code for its errors: an integer that every JSON reader takes exactly, and none of
-/// those that JSON-RPC 2.0 keeps for itself (section 5.1).
+/// Returns whether a script may choose this code for its errors: an integer that every JSON reader takes exactly, and
+/// outside the range that JSON-RPC 2.0 reserves (section 5.1).
 pub fn is_own_code(code: i64) -> bool {
     code.unsigned_abs() < INTEGER_MAX.unsigned_abs() && !(-32_768..=SCRIPT_ERROR_CODE).contains(&code)
 }
 
-/// Why a call was stopped.
+/// The reason why a call was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It took more steps than its limit. Every replay stops at the same place.
+    /// The call took more steps than its limit. Every replay stops at the same place.
     Fuel,
-    /// It wrote or returned more than its limit. Every replay stops at the same place.
+    /// The call wrote or returned more bytes than its limit. Every replay stops at the same place.
     Output,
-    /// The clock stopped it. No replay can tell, so the call has no effect at all, not even on the heap.
+    /// The host's clock stopped the call. No replay can tell, so the call has no effect at all, not even on the heap.
     Killed,
 }
 
-/// Why a `result` is none.
+/// Why a `result` cannot be interpreted.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum OutcomeError {
-    /// The parts contradict each other: no honest host writes this.
+    /// The fields contradict each other: no honest host writes this.
     #[error("a result holds {0}")]
     Contradictory(&'static str),
-    /// A fault that this version does not know.
+    /// The fault is not known to this version.
     #[error("unknown fault `{0}`")]
     UnknownFault(String),
 }
 
 impl CallEntry {
-    /// An entry of this version.
+    /// Creates an entry in the latest format.
     pub fn new(call: Call, outcome: Outcome) -> Self {
         Self { call, oracles: None, result: outcome.into() }
     }
@@ -145,14 +145,14 @@ impl CallEntry {
 }
 
 impl Thrown {
-    /// An error with neither code nor details of its own.
+    /// Creates an error with neither code nor details of its own.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self { name: name.into(), message: message.into(), code: None, details: None }
     }
 }
 
 impl Outcome {
-    /// What a log of `format` says of this outcome: the part of it that the format has a place for.
+    /// Returns this outcome as a log of `format` holds it: without the fields that the format does not have.
     #[must_use]
     pub fn in_format(self, format: Format) -> Self {
         match (format, self) {
@@ -175,7 +175,8 @@ impl Call {
         self.sig = Some(key.sign(&self.signable(log, nonce)));
     }
 
-    /// Whether the call carries a signature of the caller whom it names. Whether the nonce is new shows only in the log.
+    /// Returns whether the call carries the signature of the caller that it names. Only the log shows whether the nonce
+    /// is new.
     pub fn is_signed(&self, log: &PublicKey) -> bool {
         let caller =
             self.user_id.as_deref().filter(|id| id.len() == 64).and_then(|id| id.parse::<PublicKey>().ok());
@@ -208,15 +209,15 @@ impl Call {
 }
 
 impl CallResult {
-    /// The archive after the call, if the call changed it.
+    /// Returns the archive after the call, if the call changed it.
     pub fn files(&self) -> Option<&FilesChange> {
         self.files.as_ref()
     }
 
-    /// What the parts mean together.
+    /// Interprets the fields together.
     ///
     /// # Errors
-    /// Where they contradict each other or name a fault of a later version.
+    /// If they contradict each other, or name a fault of a later version.
     pub fn outcome(&self) -> Result<Outcome, OutcomeError> {
         let Self { res, err, fault, files } = self;
         match (res, err, fault, files) {
@@ -269,7 +270,7 @@ impl From<Outcome> for CallResult {
 }
 
 impl Fault {
-    /// The word that stands in the log.
+    /// Returns the word that is written to the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fuel => "fuel",

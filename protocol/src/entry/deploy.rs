@@ -1,4 +1,4 @@
-//! Entries about the service itself: what is hosted, and what takes its place.
+//! Entries about the service itself: the deployment, a new epoch, an upgrade.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,82 +8,82 @@ use super::{EntryError, Format, Limits, within};
 use crate::limits;
 use libvms_hypercore::identity::{PublicKey, Signature};
 
-/// What is hosted, and how it runs: block 0 of every log.
+/// Block 0 of every log: the service and how it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Init {
-    /// Version of the format of this log.
+    /// Version of this log's format.
     pub v: Format,
     /// The script.
     pub code: String,
-    /// What people call the service.
+    /// The name of the service for people.
     pub title: String,
     /// Key of the files archive's db core.
     pub files: PublicKey,
     /// Key of the files archive's blobs core.
     pub blobs: PublicKey,
-    /// How callers say who they are.
+    /// How callers are authenticated.
     pub auth: Auth,
-    /// When the service was deployed, in milliseconds since 1970; the time that the script sees while it loads.
+    /// When the service was deployed, in milliseconds since 1970; the script sees this time while it loads.
     pub at: u64,
-    /// What executes the script.
+    /// The engine that executes the script.
     pub engine: Engine,
-    /// What each call may use.
+    /// The limits of each call.
     pub limits: Limits,
 }
 
-/// How callers say who they are.
+/// How callers are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// Any name is taken as given, as LibVMS does: the host can invent callers.
+    /// Any user name is accepted, as in LibVMS: the host can invent callers.
     Debug,
-    /// Callers sign; their name is their key.
+    /// Callers sign; their key is their name.
     Signed,
 }
 
-/// Names an engine exactly enough that two of the same name give the same results. Whoever has another one can say
-/// nothing about a log: see [`Engine::differences`].
+/// Identifies an engine exactly enough that two with equal fields give equal results. With another engine a log cannot
+/// be judged: see [`Engine::differences`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
-    /// For example `quickjs-ng`.
+    /// The engine's name, for example `quickjs-ng`.
     pub name: String,
     /// The engine's own version.
     pub version: String,
-    /// How it was built, as far as a script can tell: words in alphabetical order. Left out where there is nothing
-    /// to say.
+    /// How the engine was built, as far as a script can observe it: words in alphabetical order. Left out if there is
+    /// nothing to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub build: String,
-    /// Version of what is ours: raised when the globals, the way fuel is counted or the way limits are kept change
-    /// what a script can see or where it is stopped.
+    /// Version of LibVMS's own part: raised when a change of the globals, of the fuel counting or of the limits changes
+    /// what a script can observe or where it is stopped.
     pub api: u64,
 }
 
-/// The heap is thrown away and the script loaded again. What the archive holds stays.
+/// The heap is discarded and the script loaded again. The archive stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// The archive as the new heap finds it.
+    /// The archive that the new heap starts with.
     pub files: FilesHead,
 }
 
-/// Another script takes over. Signed by the owner.
+/// Another script replaces the current one. Signed by the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upgrade {
     /// The new script.
     pub code: String,
-    /// What executes it.
+    /// The engine that executes it.
     pub engine: Engine,
-    /// What each call may use from here on.
+    /// The limits of each call from here on.
     pub limits: Limits,
     /// The owner's signature.
     pub sig: Signature,
 }
 
 impl Engine {
-    /// In which parts `other` is another engine than this one, for people. `None` where it is the same.
+    /// Describes for people in which fields `other` differs from this engine. `None` if it is the same.
     pub fn differences(&self, other: &Self) -> Option<String> {
         let parts = [
             ("name", quoted(&self.name), quoted(&other.name)),
@@ -106,7 +106,7 @@ impl Engine {
     }
 }
 
-/// A log may name its engine in any letters; a terminal must not obey them.
+/// Quotes a text of the log: it may hold any characters, and a terminal must not obey them.
 fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
 }

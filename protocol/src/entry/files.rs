@@ -1,10 +1,10 @@
-//! The archive, as entries bind it.
+//! The archive's heads in entries.
 
 use serde::{Deserialize, Serialize};
 
 use libvms_hypercore::tree::TreeHash;
 
-/// The archive at one version. Both hashes together bind all that it holds and ever held.
+/// The heads of the archive's two cores. Both hashes together pin everything that the archive holds and ever held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FilesHead {
@@ -18,13 +18,13 @@ pub struct FilesHead {
     pub blobs_hash: TreeHash,
 }
 
-/// The archive as a call has left it, and where the call began.
+/// The archive after a call, and its lengths before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "LoggedFiles", into = "LoggedFiles")]
 pub struct FilesChange {
     /// The archive after the call.
     pub head: FilesHead,
-    /// The lengths of its cores before the call. Logs of format 1 never say it, all others always do.
+    /// Lengths of the archive's cores before the call. Logs of format 1 never hold them, all others always do.
     pub from: Option<FilesLengths>,
 }
 
@@ -38,7 +38,7 @@ pub struct FilesLengths {
     pub blobs: u64,
 }
 
-/// A [`FilesChange`] as it stands in an entry, all members side by side.
+/// A [`FilesChange`] as it is encoded in an entry, with all members on one level.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LoggedFiles {

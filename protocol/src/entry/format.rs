@@ -10,18 +10,18 @@ use super::Entry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub enum Format {
-    /// Holds none of the fields of later versions.
+    /// The first version, without the fields of later ones.
     V1,
-    /// Pins the fuel for loading, and holds the lengths of the archive before a call that changed it, and an error's
-    /// own code and details.
+    /// Pins the fuel for loading. Holds the lengths of the archive before a call that changed it, and an error's own code
+    /// and details.
     V2,
 }
 
 impl Format {
-    /// The version that new logs have.
+    /// The version of new logs.
     pub const LATEST: Self = Self::V2;
 
-    /// The format of a log, as its block 0 says it; `None` where that is no `init` of a format that is known here.
+    /// Returns the format that block 0 of a log names; `None` if the block is not an `init` of a known format.
     pub fn of_log(block_0: &[u8]) -> Option<Self> {
         match Entry::decode(block_0) {
             Ok(Entry::Init(init)) => Some(init.v),
@@ -29,7 +29,7 @@ impl Format {
         }
     }
 
-    /// The number that stands in the log.
+    /// Returns the number that is written to the log.
     pub const fn version(self) -> u64 {
         match self {
             Self::V1 => 1,

@@ -1,45 +1,45 @@
-//! What one call may use. The limits stand in the log, because a replay must run out of them at the same place.
+//! Limits of one call. They are part of the log, because a replay must reach them at the same place.
 
 use serde::{Deserialize, Serialize};
 
 use super::{EntryError, Format, malformed};
 
-/// How much more fuel loading gets than a call, unless a deployment says otherwise: a script is loaded once for many
-/// calls, at its owner's wish and not at a caller's.
+/// How many times more fuel loading gets than a call, unless a deployment says otherwise: a script is loaded once for
+/// many calls, and its owner decides when, not a caller.
 const LOAD_PER_CALL: u64 = 10;
 
-/// Bounds of one call of a script.
+/// Limits of one call of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Steps, in units of 10,000. A call or a jump is a step; what the engine does in one piece costs as many as take about as
-    /// long: a built-in by the sizes of its operands, a program by what compiling it may take, an error by the list of calls
-    /// that comes with it, and memory that is taken in large pieces by its size.
+    /// Steps, in units of 10,000. A call or a jump is a step. Work that the engine does in one piece costs as many steps
+    /// as take about as long: a built-in by the sizes of its operands, a program by an upper bound on its compilation, an
+    /// error by the stack trace that comes with it, and large allocations by their size.
     ///
-    /// Not everything can be counted. Operators that take long and allocate little (`===` of two long texts, a property at the
-    /// end of a long chain of prototypes, `*` of two integers of some thousand bits) cost one step each, statements between two
-    /// jumps none, and a use of a regular expression begins to count its steps after 10,000. What lasts because of these is
-    /// ended by the host's clock, and has no effect.
+    /// Not everything can be counted. Operators that take long and allocate little cost one step each (`===` of two long
+    /// texts, a property at the end of a long chain of prototypes, `*` of two integers of some thousand bits).
+    /// Statements between two jumps cost none, and a use of a regular expression begins to count its steps after 10,000.
+    /// If a call lasts too long because of these, the host's clock ends it, and it has no effect.
     pub fuel: u64,
     /// Bytes of the script's heap.
     pub memory: u64,
-    /// Bytes of the engine's stack, as the engine counts them: so many for each function, whatever its frame takes.
+    /// Bytes of the engine's stack, as the engine counts them: a fixed number for each function, whatever its frame takes.
     pub stack: u64,
-    /// Bytes that one call may hand to the host: its result's JSON text, and all that it writes to files.
+    /// Bytes that one call may pass to the host: its result's JSON text, and everything that it writes to files.
     pub output: u64,
-    /// Steps for loading the script, in units of 10,000, where that is not as many as a call may take. Logs of format
-    /// 1 never say it, all others always do.
+    /// Steps for loading the script, in units of 10,000; `None` if they equal those of a call. Logs of format 1 never hold
+    /// this field, all others always do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<u64>,
 }
 
 impl Limits {
-    /// Steps for loading the script, in units of 10,000.
+    /// Returns the steps for loading the script, in units of 10,000.
     pub fn load_fuel(&self) -> u64 {
         self.load.unwrap_or(self.fuel)
     }
 
-    /// The same limits, with ten times a call's fuel for loading where nothing is said about it: for a new log.
+    /// Returns the same limits for a new log: with ten times a call's fuel for loading, if they do not set it.
     #[must_use]
     pub fn with_load(self) -> Self {
         Self { load: self.load.or(Some(self.fuel.saturating_mul(LOAD_PER_CALL))), ..self }
@@ -55,7 +55,7 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// A tenth of a second in plain loops and a second at most, and a heap in which a guest list of a city fits.
+    /// Returns limits of a tenth of a second in plain loops and a second at most, and a heap that holds a city's guest list.
     fn default() -> Self {
         Self { fuel: 400, memory: 128 << 20, stack: 1 << 20, output: 16 << 20, load: None }
     }
