@@ -1,8 +1,8 @@
-//! What counts as one address where addresses have shares.
+//! The unit in which addresses have quotas: an IPv4 address or an IPv6 /64.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address itself for IPv4, the network of 64 bits for IPv6: a caller who has one IPv6 address has 2^64.
+/// Returns the address itself for IPv4, the /64 for IPv6: a caller with one IPv6 address has 2^64 of them.
 pub fn prefix(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

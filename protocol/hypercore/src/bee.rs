@@ -1,11 +1,11 @@
-//! Hyperbee: a sorted map in an append-only core, blocks in and blocks out.
+//! Hyperbee: a sorted map in an append-only core. It reads blocks and makes blocks; it does no I/O.
 //!
-//! Each put or delete is one block. It holds the key and value of the operation and the nodes of the B-tree that the
-//! operation changed, so that every length of the core is a version of the whole map. The blocks are byte for byte
-//! those of npm hyperbee 2 for the same operations; `fixtures/hyperbee` has the proof.
+//! Each put or delete is one block. The block holds the key and value of the operation and the nodes of the B-tree
+//! that the operation changed, so that every length of the core is a version of the whole map. The blocks are byte for
+//! byte those of npm hyperbee 2 for the same operations; `fixtures/hyperbee` has the proof.
 //!
-//! Start from [`Reader`] for a version that is there, and from [`Writer`] for the next block. Both read blocks
-//! through [`Blocks`]. Blocks may come from a stranger: whatever they hold, reading ends in a value or a [`BeeError`].
+//! Start from [`Reader`] for an existing version, and from [`Writer`] for the next block. Both read blocks through
+//! [`Blocks`]. Blocks may come from a stranger: whatever they hold, reading ends in a value or a [`BeeError`].
 
 pub mod batch;
 pub mod block;
@@ -26,19 +26,19 @@ pub use cache::Cache;
 pub use reader::{Change, Difference, Item, Reader};
 pub use writer::Writer;
 
-/// Where the blocks of a core come from.
+/// The source of a core's blocks.
 pub trait Blocks {
-    /// Why a block cannot be had.
+    /// The reason why a block cannot be read.
     type Error;
 
-    /// The block at `index`.
+    /// Returns the block at `index`.
     ///
     /// # Errors
-    /// Where it is not there, or not now.
+    /// If the block is not there, or not available now.
     fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, Self::Error>;
 }
 
-/// A block that was asked for is not in the slice.
+/// The slice is too short to hold the block asked for.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("there is no block {0}")]
 pub struct NoBlock(pub u64);
@@ -68,34 +68,34 @@ impl<B: Blocks + ?Sized> Blocks for &B {
     }
 }
 
-/// Why a map cannot be read.
+/// The reason why a map cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BeeError<E = Infallible> {
-    /// A block cannot be had.
+    /// The source could not return a block.
     #[error(transparent)]
     Blocks(E),
     /// A block is not in the format.
-    #[error("block {block} is no Hyperbee block: {why}")]
+    #[error("block {block} is not a Hyperbee block: {why}")]
     Malformed {
-        /// Which block.
+        /// The block.
         block: u64,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
-    /// A block refers to a node that it cannot refer to.
-    #[error("block {block} refers to node {offset} of block {child}, which cannot be")]
+    /// A block refers to a node that does not exist, or to a later block.
+    #[error("block {block} refers to node {offset} of block {child}, which does not exist or comes later")]
     WrongReference {
-        /// The block that refers.
+        /// The referring block.
         block: u64,
-        /// The block that it names.
+        /// The block that it refers to.
         child: u64,
         /// The node in that block.
         offset: u64,
     },
-    /// The tree is deeper than any tree that a writer makes.
-    #[error("the tree at version {version} is too deep")]
+    /// The tree is deeper than any that a writer makes.
+    #[error("the tree at version {version} is deeper than any that a writer makes")]
     TooDeep {
-        /// Which version.
+        /// The version of the map.
         version: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! Numbers, byte strings and arrays as npm compact-encoding writes them: [`Reader`] and [`Writer`].
+//! Numbers, byte strings and arrays in the format of npm compact-encoding: [`Reader`] and [`Writer`].
 //!
 //! ```text
 //! uint    00..fc itself | fd + 2 bytes | fe + 4 bytes | ff + 8 bytes, little-endian
@@ -6,37 +6,37 @@
 //! array   uint count, then that many items
 //! ```
 //!
-//! A reader borrows. Whatever a peer claims as a length or a count is compared with the bytes that are there before
-//! room is made for it.
+//! A reader borrows. A length or count that a peer claims is compared with the bytes present before anything is
+//! allocated for it.
 
 use thiserror::Error;
 
 /// The largest number that a peer may send: 2^53 - 1, the largest that JavaScript holds exactly.
 pub const UINT_MAX: u64 = (1 << 53) - 1;
 
-/// The bytes are not in the format. JavaScript peers end the connection for it, and so do we.
+/// The bytes are not in the format. JavaScript peers end the connection then, and so do we.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// A field goes on behind the last byte.
+    /// A field extends beyond the last byte.
     #[error("the bytes end inside a field")]
     Truncated,
-    /// A number that JavaScript cannot hold.
+    /// A number is larger than JavaScript can hold.
     #[error("the number {0} is above 2^53 - 1")]
     NumberTooLarge(u64),
-    /// More of something than we take.
-    #[error("{count} {what}, of which {maximum} are allowed")]
+    /// There are more items than the bound.
+    #[error("{count} {what} exceed the maximum of {maximum}")]
     TooMany {
-        /// What there is too much of, in the plural.
+        /// The name of the items, in the plural.
         what: &'static str,
-        /// How much the peer announced.
+        /// The number that the peer announced.
         count: u64,
-        /// How much we take.
+        /// The number that is allowed.
         maximum: u64,
     },
-    /// The format leaves room for other values, and this is one that nobody knows.
+    /// The format leaves room for other values, and this one is not known.
     #[error("{number} is not a known {what}")]
     Unknown {
-        /// What the number stands for.
+        /// The meaning of the number.
         what: &'static str,
         /// The number.
         number: u64,
@@ -50,17 +50,17 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the first of `bytes`.
+    /// Creates a reader at the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// Whether nothing is left.
+    /// Returns whether no bytes are left.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
     /// Takes a number. Longer forms than necessary are accepted, as in JavaScript.
     ///
     /// # Errors
-    /// Where the bytes end, or the number is above [`UINT_MAX`].
+    /// If the bytes end, or the number is above [`UINT_MAX`].
     pub fn uint(&mut self) -> Result<u64, DecodeError> {
         let [first] = self.array()?;
         let number = match first {
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     /// Takes `N` bytes.
     ///
     /// # Errors
-    /// Where there are fewer.
+    /// If there are fewer.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
     /// Takes `count` bytes.
     ///
     /// # Errors
-    /// Where there are fewer.
+    /// If there are fewer.
     pub fn take(&mut self, count: u64) -> Result<&'a [u8], DecodeError> {
         let count = usize::try_from(count).map_err(|_| DecodeError::Truncated)?;
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated)?;
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     /// Takes a length and that many bytes.
     ///
     /// # Errors
-    /// Where there are fewer.
+    /// If there are fewer.
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.uint()?;
         self.take(length)
@@ -113,26 +113,26 @@ impl<'a> Reader<'a> {
     /// Takes a length, which must not be above `maximum`, and that many bytes. `what` names them in the error.
     ///
     /// # Errors
-    /// Where the length is too large, or there are fewer bytes.
+    /// If the length is too large, or there are fewer bytes.
     pub fn bytes_bounded(&mut self, what: &'static str, maximum: usize) -> Result<&'a [u8], DecodeError> {
         let count = self.uint()?;
         check_count(what, count, maximum)?;
         self.take(count)
     }
 
-    /// Takes a text. What is not UTF-8 is replaced, as JavaScript does.
+    /// Takes a text. Invalid UTF-8 is replaced, as in JavaScript.
     ///
     /// # Errors
-    /// Where the length is above `maximum`, or there are fewer bytes.
+    /// If the length is above `maximum`, or there are fewer bytes.
     pub fn text(&mut self, what: &'static str, maximum: usize) -> Result<String, DecodeError> {
         Ok(String::from_utf8_lossy(self.bytes_bounded(what, maximum)?).into_owned())
     }
 
-    /// Takes the count of an array of items of which each has at least `item_bytes` bytes: never more than could be
-    /// there, so that room for that many items may be made.
+    /// Takes the count of an array whose items have at least `item_bytes` bytes each: never more than the remaining
+    /// bytes can hold, so the caller may allocate for that many items.
     ///
     /// # Errors
-    /// Where the count is above `maximum`, or the bytes cannot hold that many.
+    /// If the count is above `maximum`, or the bytes cannot hold that many.
     pub fn count(
         &mut self,
         what: &'static str,
@@ -143,15 +143,15 @@ impl<'a> Reader<'a> {
         if count > self.rest.len() / item_bytes.max(1) { Err(DecodeError::Truncated) } else { Ok(count) }
     }
 
-    /// Takes all that is left.
+    /// Takes all remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
 
-    /// Takes all that is left, which must not be above `maximum`. `what` names it in the error.
+    /// Takes all remaining bytes, which must not be more than `maximum`. `what` names them in the error.
     ///
     /// # Errors
-    /// Where more is left.
+    /// If more are left.
     pub fn rest_bounded(&mut self, what: &'static str, maximum: usize) -> Result<&'a [u8], DecodeError> {
         check_count(what, self.remaining() as u64, maximum)?;
         Ok(self.rest())
@@ -165,19 +165,19 @@ fn check_count(what: &'static str, count: u64, maximum: usize) -> Result<usize, 
     }
 }
 
-/// Puts fields one behind the other.
+/// Appends fields one after another.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    /// A writer that need not move what is put until there are so many bytes.
+    /// Creates a writer with capacity for `bytes` bytes.
     pub fn with_room(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Puts a number in its shortest form. Peers refuse numbers above [`UINT_MAX`].
+    /// Appends a number in its shortest form. Peers refuse numbers above [`UINT_MAX`].
     pub fn uint(&mut self, number: u64) -> &mut Self {
         match uint_bytes(number) {
             1 => self.raw(&[number as u8]),
@@ -187,24 +187,24 @@ impl Writer {
         }
     }
 
-    /// Puts bytes as they are.
+    /// Appends bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
         self
     }
 
-    /// Puts the length of the bytes and the bytes.
+    /// Appends the length of the bytes and the bytes.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.uint(bytes.len() as u64).raw(bytes)
     }
 
-    /// What was put.
+    /// Returns the appended bytes.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Bytes that a number takes in its shortest form.
+/// Returns the number of bytes of a number in its shortest form.
 pub(crate) fn uint_bytes(number: u64) -> usize {
     match number {
         0..=0xfc => 1,
@@ -214,12 +214,12 @@ pub(crate) fn uint_bytes(number: u64) -> usize {
     }
 }
 
-/// Bits of a flags field, lowest first. Unknown bits of a field are ignored everywhere.
+/// Returns a flags field with these bits, lowest first. Unknown bits of a field are ignored everywhere.
 pub fn flags(bits: &[bool]) -> u64 {
     bits.iter().enumerate().map(|(position, bit)| u64::from(*bit) << position).sum()
 }
 
-/// Whether a bit of a flags field is set.
+/// Returns whether a bit of a flags field is set.
 pub fn has(flags: u64, position: u32) -> bool {
     flags >> position & 1 == 1
 }

@@ -1,6 +1,6 @@
-//! Who signs: keys of cores, hosts and callers, and their signatures.
+//! Ed25519 keys of cores, hosts and callers, and their signatures (RFC 8032).
 //!
-//! A core (a log, a db, a blobs core) is named by the raw Ed25519 public key that signs it. People see a key as a
+//! A core (a log, a db, a blobs core) is named by the raw Ed25519 public key that signs it. Keys are displayed as a
 //! `hyper://` URL of 64 hexadecimal digits; `dat://` and z-base-32, the forms of the predecessors, are read too.
 
 use std::fmt;
@@ -14,11 +14,11 @@ use crate::hash::keyed_blake2b;
 
 /// An Ed25519 public key: the name of a core or of a caller.
 ///
-/// Any 32 bytes may stand here; whether they are a point of the curve shows when a signature is verified.
+/// Any 32 bytes are accepted; whether they are a point of the curve shows when a signature is verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// The private half of a key. It never prints.
+/// The private half of a key. It is never printed.
 #[derive(Clone)]
 pub struct SecretKey(SigningKey);
 
@@ -26,7 +26,7 @@ pub struct SecretKey(SigningKey);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; 64]);
 
-/// The text names no key.
+/// The text is not a key.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "`{text}` is not a key: expected 64 hexadecimal digits or 52 z-base-32 characters, with or without hyper://"
@@ -36,14 +36,14 @@ pub struct KeyError {
 }
 
 impl PublicKey {
-    /// The topic under which peers look for a core: it names the core without revealing its key.
+    /// Returns the topic under which peers look for a core: it names the core without revealing its key.
     ///
-    /// BLAKE2b-256 of `hypercore`, keyed with the public key (npm hypercore-crypto, `discoveryKey`).
+    /// It is the BLAKE2b-256 of `hypercore`, keyed with the public key (npm hypercore-crypto, `discoveryKey`).
     pub fn discovery_key(&self) -> [u8; 32] {
         keyed_blake2b(&self.0, &[b"hypercore"])
     }
 
-    /// Whether `signature` is this key's signature of `message`. Bytes that are no key verify nothing.
+    /// Returns whether `signature` is this key's signature of `message`. Bytes that are not a key verify nothing.
     ///
     /// Uses the strict check (no small-order keys, canonical encodings), so that every machine agrees.
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
@@ -51,29 +51,29 @@ impl PublicKey {
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     }
 
-    /// The key as people pass it on: `hyper://` and 64 hexadecimal digits.
+    /// Returns the key as it is passed on: `hyper://` and 64 hexadecimal digits.
     pub fn url(&self) -> String {
         format!("hyper://{self}")
     }
 }
 
 impl SecretKey {
-    /// The key pair that belongs to a seed. Whoever knows the seed can sign.
+    /// Creates the key pair of a seed. The seed is as secret as the key: with it anybody can sign.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// The seed from which [`SecretKey::from_seed`] makes this key again: handle it as the key itself.
+    /// Returns the seed from which [`SecretKey::from_seed`] makes this key again: handle it as the key itself.
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public_key(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `message`. Ed25519 is deterministic: the same message gives the same signature.
+    /// Signs `message`. Ed25519 is deterministic: the same message gets the same signature.
     pub fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.0.sign(message).to_bytes())
     }
@@ -122,7 +122,7 @@ impl FromStr for PublicKey {
     }
 }
 
-/// The alphabet of <https://philzimmermann.com/docs/human-oriented-base-32-encoding.txt>; 256 bits leave four
+/// Returns the alphabet of <https://philzimmermann.com/docs/human-oriented-base-32-encoding.txt>; 256 bits leave four
 /// padding bits, which must be zero.
 fn z_base_32() -> Encoding {
     let mut specification = Specification::new();

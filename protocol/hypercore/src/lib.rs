@@ -1,14 +1,15 @@
-//! Hypercore, Hyperbee and Hyperdrive without I/O: signed append-only logs of blocks, and the files that stand in two of them.
+//! Hypercore, Hyperbee and Hyperdrive without I/O: signed append-only logs of blocks, and files stored in two of them.
 //!
-//! Formats and protocol are those of the JavaScript packages `hypercore` 11, `hyperbee` 2 and `hyperdrive` 13; golden bytes
-//! that these wrote are under `fixtures/`. A core is a list of blocks under a Merkle tree ([`tree`]) whose head its owner
-//! signs ([`signed_head`]). A drive is a key-value tree ([`bee`]) of names in one core and their contents in another
-//! ([`drive`]). Peers exchange cores ([`replication`]) by messages ([`wire`]).
+//! Formats and protocol are those of the JavaScript packages `hypercore` 11, `hyperbee` 2 and `hyperdrive` 13; golden
+//! bytes that these wrote are under `fixtures/`. A core is a list of blocks under a Merkle tree ([`tree`]) whose head
+//! its owner signs ([`signed_head`]). A drive is a key-value tree ([`bee`]) of names in one core and their contents in
+//! another ([`drive`]). Peers exchange cores ([`replication`]) by messages ([`wire`]).
 //!
-//! Nothing here does I/O, reads a clock, draws random numbers or starts a thread: bytes come in, bytes and verdicts go out.
+//! The crate does no I/O, reads no clock, draws no random numbers and starts no threads: bytes in, bytes and verdicts
+//! out.
 //! This crate changes with LibVMS and promises no stability of its own.
 //!
-//! The modules stand in the order in which they rest on each other.
+//! The modules are listed in the order in which they depend on each other.
 //!
 //! ```
 //! use libvms_hypercore::signed_head::SignedHead;

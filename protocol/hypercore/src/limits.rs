@@ -1,26 +1,26 @@
 //! Bounds of cores, B-trees and drives, each with its reason.
 //!
-//! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid. What a
-//! log of calls may hold stands in `libvms_protocol::limits`.
+//! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid. The
+//! bounds of a log of calls are in `libvms_protocol::limits`.
 //!
-//! What one peer may cost stands where it is counted: [`frame`](crate::wire::frame) (16 MiB a frame),
-//! [`mux::Limits`](crate::wire::mux::Limits) (channels, messages in a frame, early messages),
-//! [`message`](crate::wire::message) (bytes of a block, nodes of a proof, words of a bitfield) and `replication`, for each
-//! channel: 2,048 requests that wait, 1 MiB and one block of answers that are not written, 4,096 intervals of what the peer
-//! has, 512 regions that it asks about, 24 refusals, 16 claims of other forks; and for each core 16,384 blocks ahead of the
-//! first gap and 256 things that speak against its writer. The sum of it all is stated in the node's `net`.
+//! The bounds on the cost of one peer are defined where they are counted: [`frame`](crate::wire::frame) (16 MiB a
+//! frame), [`mux::Limits`](crate::wire::mux::Limits) (channels, messages in a frame, early messages),
+//! [`message`](crate::wire::message) (bytes of a block, nodes of a proof, words of a bitfield) and `replication`. The
+//! last has, for each channel, 2,048 waiting requests, 1 MiB and one block of unwritten answers, 4,096 intervals of the
+//! peer's blocks, 512 regions that it asks about, 24 refusals, 16 claims of other forks; and for each core 16,384
+//! blocks ahead of the first gap and 256 pieces of evidence against its writer. The node's `net` states the total.
 
 /// Bytes of one log entry, and of any block of a core that we write. Design: a block is at most 8 MiB; JavaScript
 /// hypercores refuse blocks above 15 MiB.
 pub const BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The largest integer that JSON data carries exactly: 2^53. Integers beyond it are floating-point numbers.
+/// The largest integer that JSON data carries exactly: 2^53. Larger ones are floating-point numbers.
 pub const INTEGER_MAX: i64 = 1 << 53;
 
 /// Bytes of an archive path after normalisation. An entry repeats its path in a block of its own.
 pub const PATH_BYTES_MAX: usize = 4096;
 
-/// Bytes of one part of a file's content (Hyperblobs' block size).
+/// Bytes of one block of a file's content (Hyperblobs' block size).
 pub const BLOB_BLOCK_BYTES: usize = 65_536;
 
 /// Levels of a Hyperbee. With at least 5 children per inner node, 2^53 entries need 23.

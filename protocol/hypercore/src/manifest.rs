@@ -1,7 +1,7 @@
-//! Cores that JavaScript programs make: named by the hash of a manifest, which says who signs. Reading only.
+//! Manifests (npm hypercore 11): cores named by the hash of a manifest, which lists the signers. Reading only.
 //!
 //! ```text
-//! manifest   1, flags, 0, quorum, count { 0, namespace, public key }, then what the flags say
+//! manifest   1, flags, 0, quorum, count { 0, namespace, public key }, then the fields that the flags announce
 //! signature  count { signer, signature, patch }, count { nodes of patches }
 //! ```
 //!
@@ -18,40 +18,40 @@ use crate::tree::TreeHash;
 /// The manifest of a core, version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// How many of the signers must sign.
+    /// Number of signers that must sign.
     pub quorum: u64,
-    /// Who may sign. The same key may stand here more than once.
+    /// The keys that may sign. The same key may appear more than once.
     pub signers: Vec<Signer>,
-    /// Whether a signature may cover a shorter length; we do not verify such ones.
+    /// Whether a signature may cover a shorter length; we do not verify such signatures.
     pub allow_patch: bool,
 }
 
-/// One that signs.
+/// A signer of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signer {
-    /// Tells apart cores that have the same signers.
+    /// Distinguishes cores with the same signers.
     pub namespace: [u8; 32],
     /// The key that signs.
     pub public_key: PublicKey,
 }
 
-/// The manifest, or the header of a drive, is not one that we can read.
+/// The manifest, or the header of a drive, cannot be read.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ManifestError {
     /// The bytes are not in the format.
     #[error("not a manifest: {0}")]
     Malformed(&'static str),
-    /// The format has it, and we do not.
+    /// The format has the feature, and we do not support it.
     #[error("a manifest with {0} is not supported")]
     Unsupported(&'static str),
-    /// The header names no blobs core, and there is no manifest from which its key follows.
+    /// The header names no blobs core, and there is no manifest to derive its key from.
     #[error("the drive does not say which core holds its contents")]
     NoBlobs,
 }
 
 const VERSION: u64 = 1;
 const FLAG_PATCH: u64 = 1;
-/// Prologue, links and user data: all of them change what the key means.
+/// Prologue, links and user data: all of them change the meaning of the key.
 const FLAGS_UNSUPPORTED: u64 = !FLAG_PATCH;
 /// Index of MANIFEST among the constants of hypercore.
 const MANIFEST: u8 = 3;
@@ -60,7 +60,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Where the bytes are no manifest, or have a version or parts that plain drives do not have.
+    /// If the bytes are not a manifest, or have a version or fields that plain drives do not have.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, ManifestError> {
         let bytes = &mut bytes;
         let number = |bytes: &mut &[u8]| take_number(bytes).map_err(ManifestError::Malformed);
@@ -75,7 +75,7 @@ impl Manifest {
             return Err(ManifestError::Unsupported("a hash other than BLAKE2b"));
         }
         let quorum = number(bytes)?;
-        // The count makes no room: each signer takes bytes that must be there.
+        // The count allocates nothing: each signer takes bytes that must be there.
         let signers = (0..number(bytes)?).map(|_| Signer::take(bytes)).collect::<Result<_, _>>()?;
         match bytes {
             [] => Ok(Self { quorum, signers, allow_patch: flags & FLAG_PATCH != 0 }),
@@ -83,7 +83,7 @@ impl Manifest {
         }
     }
 
-    /// The bytes of the manifest.
+    /// Returns the bytes of the manifest.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         for number in [VERSION, u64::from(self.allow_patch), 0, self.quorum, self.signers.len() as u64] {
@@ -95,12 +95,12 @@ impl Manifest {
         writer.finish()
     }
 
-    /// The key of the core: a hash, which signs nothing itself.
+    /// Returns the key of the core: a hash, which signs nothing itself.
     pub fn key(&self) -> PublicKey {
         key_of(&self.encode())
     }
 
-    /// The manifest of the blobs core, where this one is that of a drive's files core.
+    /// Returns the manifest of the blobs core of a drive, if this one is that of its files core.
     pub fn of_blobs(&self) -> Self {
         let (blobs, key) = (namespace("hyperdrive", 0), self.key());
         let mut manifest = self.clone();
@@ -110,15 +110,15 @@ impl Manifest {
         manifest
     }
 
-    /// Whether a signature, as it is sent for cores with a manifest, is that of enough signers over this head.
-    /// Signatures over a shorter length do not count.
+    /// Returns whether a signature, in the form for cores with a manifest, holds the signatures of enough signers of
+    /// this head. Signatures over a shorter length do not count.
     pub fn verifies(&self, length: u64, fork: u64, tree_hash: &TreeHash, signature: &[u8]) -> bool {
         let signed = signable(&self.key(), length, fork, tree_hash);
         self.quorum > 0
             && self.count_signers(&signed, signature).is_some_and(|signers| signers >= self.quorum)
     }
 
-    /// How many signers signed. `None` where the first proofs, as many as the quorum, are not all good ones.
+    /// Counts the signers. `None` unless the first proofs, as many as the quorum, are all valid.
     fn count_signers(&self, signed: &[u8], mut signature: &[u8]) -> Option<u64> {
         let bytes = &mut signature;
         let proofs = take_number(bytes).ok()?;
@@ -136,7 +136,7 @@ impl Manifest {
     }
 }
 
-/// The key of the core with this manifest, whatever it says: a hash of its bytes.
+/// Returns the key of the core with this manifest, whatever it holds: a hash of its bytes.
 pub fn key_of(manifest: &[u8]) -> PublicKey {
     PublicKey(blake2b(&[&namespace("hypercore", MANIFEST), manifest]))
 }
@@ -153,14 +153,14 @@ impl Signer {
     }
 }
 
-/// The key of a drive's blobs core: what the header of its files core says, or else what follows from the manifest of
-/// that core.
+/// Returns the key of a drive's blobs core: the one in the header of its files core, or else the one derived from the
+/// manifest of that core.
 ///
 /// # Errors
-/// Where the header's key is too short, or there is neither key nor manifest.
+/// If the header's key is too short, or there is neither key nor manifest.
 pub fn blobs_key(header: &Header, manifest: Option<&Manifest>) -> Result<PublicKey, ManifestError> {
     match (&header.content_feed, manifest) {
-        // JavaScript takes the first 32 bytes and ignores what follows.
+        // JavaScript takes the first 32 bytes and ignores the rest.
         (Some(feed), _) => match feed.first_chunk() {
             Some(key) => Ok(PublicKey(*key)),
             None => Err(ManifestError::Malformed("a key of the blobs core of less than 32 bytes")),
@@ -170,7 +170,8 @@ pub fn blobs_key(header: &Header, manifest: Option<&Manifest>) -> Result<PublicK
     }
 }
 
-/// The 112 bytes that a signer of a core with a manifest signs (npm hypercore, `lib/caps.js`, `treeSignable`).
+/// Returns the 112 bytes that a signer of a core with a manifest signs (npm hypercore, `lib/caps.js`,
+/// `treeSignable`).
 pub fn signable(key: &PublicKey, length: u64, fork: u64, tree_hash: &TreeHash) -> [u8; 112] {
     let mut bytes = [0; 112];
     bytes[..32].copy_from_slice(&namespace("hypercore", 0));
@@ -216,10 +217,11 @@ mod tests {
         }
     }
 
-    /// Which signer a proof names, which one signs it, and its patch.
+    /// The signer that a proof names, the one that signs it, and its patch.
     type Proof = (u8, u8, u8);
 
-    /// A manifest of three signers, two of which must sign, and a way to sign a head of length 1.
+    /// Creates a manifest of three signers, two of which must sign, and a function that checks signatures of a head of
+    /// length 1.
     fn two_of_three() -> (Manifest, impl Fn(&[Proof]) -> bool) {
         let secrets = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
         let signer = |secret: &SecretKey| Signer { namespace: [9; 32], public_key: secret.public_key() };
@@ -272,7 +274,7 @@ mod tests {
             wrong[position] = byte;
             assert!(matches!(Manifest::decode(&wrong), Err(ManifestError::Unsupported(_))), "{position}");
         }
-        // A count of signers that nobody can have.
+        // A count of signers that cannot be allocated.
         let endless = [&[1, 0, 0, 1, 0xff][..], &[0xff; 8]].concat();
         assert!(Manifest::decode(&endless).is_err());
     }

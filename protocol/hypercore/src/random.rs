@@ -1,7 +1,7 @@
-//! Numbers that nobody outside can guess, from one secret seed: [`Random`].
+//! Unpredictable numbers from one secret seed: [`Random`].
 //!
-//! Output number n is the BLAKE2b-256 hash of the n-th counter, keyed with the seed. A machine that is given the same
-//! seed does the same again, which is what a simulation needs; the driver of a real node draws the seed from the system.
+//! Output number n is the BLAKE2b-256 hash of the n-th counter, keyed with the seed. A machine with the same seed acts
+//! the same again, as a simulation needs; the driver of a real node draws the seed from the system.
 
 use crate::hash::keyed_blake2b;
 
@@ -12,18 +12,18 @@ pub struct Random {
 }
 
 impl Random {
-    /// A generator whose numbers are as secret as `seed`.
+    /// Creates a generator whose numbers are as secret as `seed`.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, counter: 0 }
     }
 
-    /// 32 bytes.
+    /// Returns the next 32 bytes.
     pub fn bytes(&mut self) -> [u8; 32] {
         self.counter += 1;
         keyed_blake2b(&self.seed, &[&self.counter.to_le_bytes()])
     }
 
-    /// Any 16-bit number.
+    /// Returns the next number, of 16 bits.
     pub fn number(&mut self) -> u16 {
         let [low, high, ..] = self.bytes();
         u16::from_le_bytes([low, high])

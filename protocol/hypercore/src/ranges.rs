@@ -1,7 +1,7 @@
-//! Sets of block numbers as intervals: what a peer has, what we still lack. Start from [`Ranges`].
+//! Sets of block numbers as intervals: the blocks that a peer has, or those that we lack. Start from [`Ranges`].
 //!
-//! A set holds a bounded number of intervals, whatever a peer claims. A set that is full forgets its highest blocks:
-//! of a peer we then believe that it has less than it says, which costs a question and never a wrong answer.
+//! A set holds a bounded number of intervals, whatever a peer claims. A full set forgets its highest blocks: we then
+//! believe that the peer has less than it says, which costs a request and never a wrong result.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,12 +24,12 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// An empty set that will hold at most `runs_max` intervals (at least one).
+    /// Creates an empty set that will hold at most `runs_max` intervals (at least one).
     pub fn new(runs_max: usize) -> Self {
         Self { runs: BTreeMap::new(), runs_max: runs_max.max(1) }
     }
 
-    /// Adds blocks. When that makes one interval too many, the highest interval is forgotten.
+    /// Adds blocks. If that makes one interval too many, the highest interval is forgotten.
     pub fn insert(&mut self, blocks: Range<u64>) {
         if blocks.is_empty() {
             return;
@@ -52,7 +52,7 @@ impl Ranges {
         self.forget_excess();
     }
 
-    /// Takes blocks out. When that splits an interval and makes one too many, the highest interval is forgotten.
+    /// Removes blocks. If that splits an interval and makes one too many, the highest interval is forgotten.
     pub fn remove(&mut self, blocks: Range<u64>) {
         if blocks.is_empty() {
             return;
@@ -74,17 +74,17 @@ impl Ranges {
         self.forget_excess();
     }
 
-    /// Takes all blocks out.
+    /// Removes all blocks.
     pub fn clear(&mut self) {
         self.runs.clear();
     }
 
-    /// Whether the block is in the set.
+    /// Returns whether the block is in the set.
     pub fn contains(&self, block: u64) -> bool {
         self.run_at(block).is_some()
     }
 
-    /// The first block of the set that is not below `from`.
+    /// Returns the first block of the set that is not below `from`.
     pub fn next(&self, from: u64) -> Option<u64> {
         if self.contains(from) {
             return Some(from);
@@ -92,12 +92,12 @@ impl Ranges {
         self.runs.range(from..).next().map(|(&start, _)| start)
     }
 
-    /// The first block not below `from` that is not in the set. Only [`u64::MAX`] can be missing everywhere.
+    /// Returns the first block not below `from` that is not in the set. Only [`u64::MAX`] can be missing everywhere.
     pub fn next_missing(&self, from: u64) -> u64 {
         self.run_at(from).map_or(from, |run| run.end)
     }
 
-    /// The first block not below `from` that both sets hold. Costs a search per interval that is skipped.
+    /// Returns the first block not below `from` that is in both sets. Costs a search for each interval skipped.
     pub fn next_common(&self, other: &Self, from: u64) -> Option<u64> {
         let mut block = from;
         loop {
@@ -109,12 +109,12 @@ impl Ranges {
         }
     }
 
-    /// Whether the set shares a block with `blocks`.
+    /// Returns whether the set shares a block with `blocks`.
     pub fn overlaps(&self, blocks: &Range<u64>) -> bool {
         !blocks.is_empty() && self.next(blocks.start).is_some_and(|block| block < blocks.end)
     }
 
-    /// The parts of the set that lie inside `blocks`, from low to high.
+    /// Returns the parts of the set that lie inside `blocks`, from low to high.
     pub fn within(&self, blocks: Range<u64>) -> Vec<Range<u64>> {
         let mut parts = Vec::new();
         let mut from = blocks.start;
@@ -125,27 +125,27 @@ impl Ranges {
         parts
     }
 
-    /// The intervals, from low to high.
+    /// Returns the intervals, from low to high.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
         self.runs.iter().map(|(&start, &end)| start..end)
     }
 
-    /// How many intervals the set is made of.
+    /// Returns the number of intervals.
     pub fn runs(&self) -> usize {
         self.runs.len()
     }
 
-    /// Whether nothing is in the set.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// Whether another interval would push one out.
+    /// Returns whether another interval would push one out.
     pub fn is_full(&self) -> bool {
         self.runs.len() >= self.runs_max
     }
 
-    /// The block after the highest one; 0 when there is none.
+    /// Returns the block after the highest one; 0 if there is none.
     pub fn end(&self) -> u64 {
         self.runs.last_key_value().map_or(0, |(_, &end)| end)
     }

@@ -1,13 +1,13 @@
-//! Replication of one core with its peers, as a machine without I/O: the [`Replicator`].
+//! Replication of one core with its peers, without I/O (npm hypercore 11, `lib/replicator.js`): the [`Replicator`].
 //!
 //! Messages of the channel `hypercore/alpha` come in with the time; messages, verified blocks and heads, and evidence
-//! against the log's writer go out. It behaves as JavaScript hypercore 11 expects it from a peer of a core without
-//! a manifest that is never truncated.
+//! against the log's writer go out. The machine behaves as JavaScript hypercore 11 expects of a peer, for a core
+//! without a manifest that is never truncated.
 //!
-//! [`answer`] makes the proofs that peers ask for, [`check`] checks those that come back; both stand on their own.
-//! `upload.rs` serves peers and tells them what is here, `download.rs` decides what to ask whom, `help.rs` whom else,
-//! `heads.rs` compares whole heads; `peer.rs` holds what is known of each peer, and [`Ranges`] is the bounded set that all
-//! of it counts with.
+//! [`answer`] makes the proofs that peers request, [`check`] checks those that they send; both work on their own.
+//! `upload.rs` serves peers and announces our blocks, `download.rs` decides which peer to ask for which block,
+//! `hedging.rs` which other peer to ask as well, `equivocation.rs` compares whole heads; `peer.rs` holds the state of
+//! each peer, and [`Ranges`] is the bounded set that all of them use.
 
 mod download;
 mod equivocation;
@@ -36,35 +36,35 @@ use crate::wire::message::{Cancel, Message, NoData, Sync};
 use download::Asking;
 use peer::Peer;
 
-/// Forks and shorter lengths of one peer that are reported and looked into.
+/// Claims of forks and shorter lengths by one peer that are reported and investigated.
 const CLAIMS_MAX: usize = 16;
 
-/// Heads that one peer may show unasked, as peers do that have found a conflict. Each costs a check of its signature.
+/// Heads that one peer may show unasked, as peers do that found a conflict. Each costs a check of its signature.
 const HEADS_SHOWN_MAX: u32 = 16;
 
-/// Which blocks to fetch. Peers are served in any case.
+/// The blocks to fetch. Peers are served in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Download {
-    /// None, and no longer heads either.
+    /// No blocks, and no longer heads either.
     Nothing,
-    /// None; of heads that do not belong to what is stored only word: for the writer of the log, of whom nobody can have
-    /// more.
+    /// No blocks; heads that do not belong to the stored log are only reported: for the writer of the log, whose log no
+    /// peer can exceed.
     Heads,
-    /// Every block of the log, and those to come. What is far ahead of the first gap is left for later, so that nobody
-    /// has to keep much that cannot be used yet.
+    /// Every block of the log, and future ones. Blocks far ahead of the first gap are left for later, so that nobody
+    /// has to hold much that cannot be used yet.
     All,
     /// These blocks, as far as the log reaches, and every longer head.
     Ranges(Vec<Range<u64>>),
 }
 
-/// How a [`Replicator`] works.
+/// The settings of a [`Replicator`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which blocks to fetch.
+    /// The blocks to fetch.
     pub download: Download,
-    /// A peer that owes answers and sends none for this many milliseconds loses its requests to others.
+    /// Milliseconds after which a peer that owes answers and sends none loses its requests to others.
     pub request_timeout_ms: u64,
-    /// Most requests in flight to one peer.
+    /// The most requests in flight to one peer.
     pub window_max: u32,
 }
 
@@ -74,36 +74,36 @@ impl Default for Settings {
     }
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a message to a peer.
     Send {
-        /// To whom.
+        /// The recipient.
         peer: PeerId,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// Store what has been verified, then call [`Replicator::local_changed`].
+    /// Store verified data, then call [`Replicator::local_changed`].
     Store(Verified),
-    /// Keep what speaks against the writer of the log.
+    /// Keep evidence against the writer of the log.
     Evidence(Evidence),
-    /// Close a peer's channel: it is forgotten here already.
+    /// Close a peer's channel: the machine has already forgotten the peer.
     Fault {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
-        /// Why.
+        /// The reason.
         why: PeerFault,
     },
 }
 
 /// The replication of one core with all its peers.
 ///
-/// Give it one input, then [`poll`](Self::poll) until nothing is left, and store what is to be stored before the next
-/// input. Times are milliseconds of a clock that never goes back; call [`tick`](Self::tick) when
-/// [`next_deadline`](Self::next_deadline) has come. A peer is opened when both sides have opened the channel and the
-/// remote's capability was checked. When all that was handed out for a peer has been written, say
-/// [`flushed`](Self::flushed); while [`is_congested`](Self::is_congested), do not read from it.
+/// Give it one input, then [`poll`](Self::poll) until nothing is left, and complete every [`Action::Store`] before the
+/// next input. Times are milliseconds of a clock that never goes back; call [`tick`](Self::tick) at
+/// [`next_deadline`](Self::next_deadline). Open a peer when both sides have opened the channel and the remote's
+/// capability was checked. When everything handed out for a peer has been written, call [`flushed`](Self::flushed);
+/// while [`is_congested`](Self::is_congested), do not read from it.
 #[derive(Debug)]
 pub struct Replicator {
     key: PublicKey,
@@ -111,36 +111,36 @@ pub struct Replicator {
     peers: BTreeMap<PeerId, Peer>,
     actions: VecDeque<Action>,
 
-    /// Our length, and the blocks `0..contiguous`, as last seen in the store.
+    /// Our length, and the blocks `0..contiguous`, as last read from the store.
     length: u64,
     contiguous: u64,
 
-    /// What to fetch, whether the log reaches there or not.
+    /// The blocks to fetch, whether the log reaches there or not.
     selection: Ranges,
-    /// What lacks and is asked of nobody; may hold stored blocks until their turn comes.
+    /// Missing blocks not requested from any peer; may include stored blocks until the search reaches them.
     wanted: Ranges,
     /// The length up to which `wanted` was filled.
     covered: u64,
-    /// Whom each block was asked of last.
+    /// The peer that each block was last requested from.
     requested: BTreeMap<u64, Asking>,
-    /// When to look next for peers that can stand in for others.
+    /// When to look next for peers to hedge requests with.
     help_from: u64,
-    /// Whom a longer head was asked of.
+    /// The peer that a longer head was requested from.
     upgrade_from: Option<PeerId>,
     /// The length up to which heads were handed out to be stored.
     upgraded: u64,
     next_request: u64,
-    /// A search for blocks to ask for was cut short.
+    /// Whether a search for blocks to request was cut short.
     is_behind: bool,
     reported: Reported,
 
-    /// New blocks behind the contiguous ones that peers have not been told of.
+    /// New blocks behind the contiguous ones, not yet announced to peers.
     unannounced: Ranges,
     announce_from: u64,
 }
 
 impl Replicator {
-    /// A machine without peers, for the core with this key.
+    /// Creates a machine without peers, for the core with this key.
     pub fn new(key: PublicKey, settings: Settings) -> Self {
         let mut selection = Ranges::new(usize::MAX);
         match &settings.download {
@@ -170,39 +170,39 @@ impl Replicator {
         }
     }
 
-    /// The core that is replicated.
+    /// Returns the key of the replicated core.
     pub fn key(&self) -> PublicKey {
         self.key
     }
 
-    /// The next thing to do, if any.
+    /// Returns the next action, if any.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to call [`tick`](Self::tick), if time alone can change anything.
+    /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
     pub fn next_deadline(&self) -> Option<u64> {
         let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
         let deadlines = deadlines.chain(self.help_deadline());
         deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(0)).min()
     }
 
-    /// Whether to stop reading from a peer until its answers have been written.
+    /// Returns whether to stop reading from a peer until its answers have been written.
     pub fn is_congested(&self, peer: PeerId) -> bool {
         self.peers.get(&peer).is_some_and(upload::is_congested)
     }
 
-    /// The peers that are open, and the length that each one says its log has (on our fork).
+    /// Returns the open peers, and the length of each one's log as it claims (on our fork).
     pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<u64>)> + '_ {
         self.peers.iter().map(|(&id, peer)| (id, peer.same_fork().map(|sync| sync.length)))
     }
 
-    /// How many requests wait for an answer.
+    /// Returns the number of requests in flight.
     pub fn requests_in_flight(&self) -> usize {
         self.peers.values().map(|peer| peer.pending.len()).sum()
     }
 
-    /// Fetches these blocks too.
+    /// Adds blocks to the ones to fetch.
     pub fn download(&mut self, now: u64, blocks: Range<u64>, store: &impl Store) {
         self.refresh(store);
         self.selection.insert(blocks.clone());
@@ -213,7 +213,7 @@ impl Replicator {
         self.schedule_requests(now, store);
     }
 
-    /// A channel with a peer is open on both sides.
+    /// Adds a peer: its channel is open on both sides.
     pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
         self.refresh(store);
         self.remove_peer(id);
@@ -222,13 +222,13 @@ impl Replicator {
         self.schedule_requests(now, store);
     }
 
-    /// A channel with a peer is closed. What it still owed is asked of others.
+    /// Removes a peer: its channel is closed. The requests that it still owed go to others.
     pub fn peer_closed(&mut self, now: u64, id: PeerId, store: &impl Store) {
         self.remove_peer(id);
         self.schedule_requests(now, store);
     }
 
-    /// Our core has grown, or what we were to store is stored.
+    /// Reads the store anew: our core has grown, or an [`Action::Store`] is complete.
     pub fn local_changed(&mut self, now: u64, store: &impl Store) {
         let length_before = self.length;
         self.refresh(store);
@@ -236,7 +236,7 @@ impl Replicator {
         self.schedule_requests(now, store);
     }
 
-    /// All that was handed out for this peer has been written.
+    /// Notes that everything handed out for this peer has been written.
     pub fn flushed(&mut self, now: u64, id: PeerId, store: &impl Store) {
         if let Some(peer) = self.peers.get_mut(&id) {
             let was_congested = upload::is_congested(peer);
@@ -248,12 +248,12 @@ impl Replicator {
         }
     }
 
-    /// More of a long message from this peer has come: it is at work, and may be given more time.
+    /// Notes that more of a long message from this peer has arrived: it is sending, and may be given more time.
     pub fn receiving(&mut self, now: u64, id: PeerId) {
         self.with_peer(id, |peer| peer.heard_at = now);
     }
 
-    /// Time has passed.
+    /// Acts on deadlines that have passed.
     pub fn tick(&mut self, now: u64, store: &impl Store) {
         self.refresh(store);
         self.expire(now);
@@ -272,7 +272,7 @@ impl Replicator {
     /// Takes a message that a peer sent.
     ///
     /// # Errors
-    /// [`PeerFault`] when the peer is to be closed; it is forgotten here already.
+    /// [`PeerFault`] if the peer must be closed; the machine has already forgotten it.
     pub fn receive(
         &mut self,
         now: u64,
@@ -309,7 +309,7 @@ impl Replicator {
             Message::Unwant(region) => self.receive_unwant(id, region),
             Message::Bitfield(bitfield) => self.receive_bitfield(now, id, &bitfield, store),
             Message::Range(range) => self.receive_range(now, id, range, store),
-            // Hints of layers above, which expect no answer.
+            // Hints of higher layers, which expect no answer.
             Message::Extension(_) => {}
         }
         Ok(())
@@ -333,7 +333,7 @@ impl Replicator {
         self.compare_heads(now);
     }
 
-    /// A fork, or a log that went back: worth a report and the question for the signed head, once each.
+    /// Reports a fork or a log that shrank, and requests the signed head, once each.
     fn check_claims(&mut self, now: u64, id: PeerId, sync: Sync, length_before: Option<u64>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let shrunk_from = length_before.filter(|&before| before > sync.length);
@@ -356,7 +356,7 @@ impl Replicator {
         }
     }
 
-    /// Reads length and contiguous length anew, and wants what is new.
+    /// Reads length and contiguous length again, and adds new blocks to the wanted ones.
     fn refresh(&mut self, store: &impl Store) {
         let length_before = self.length;
         self.length = store.length().min(UINT_MAX);
@@ -402,7 +402,7 @@ impl Replicator {
     }
 }
 
-/// A region's blocks as a message gives them, or `None` where no region can be meant.
+/// Returns the blocks of a region in a message, or `None` if the numbers cannot be a region.
 fn span(start: u64, length: u64) -> Option<Range<u64>> {
     let end = start.saturating_add(length).min(UINT_MAX);
     (start < end).then_some(start..end)

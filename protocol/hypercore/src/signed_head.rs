@@ -1,6 +1,6 @@
-//! A signed tree head: what a host cannot take back.
+//! Signed tree heads (the term of RFC 6962): statements that a host cannot take back.
 //!
-//! An [`UnverifiedHead`] is what somebody claims; [`UnverifiedHead::verify`] is the only way to a
+//! An [`UnverifiedHead`] is a claim; [`UnverifiedHead::verify`] is the only way to a
 //! [`SignedHead`]. The signature is Hypercore's own over a core without a manifest:
 //! `TREE || tree hash || u64le(length) || u64le(fork)`.
 
@@ -10,7 +10,7 @@ use crate::hash::namespace;
 use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::tree::TreeHash;
 
-/// A claim about a log that nobody has checked yet.
+/// A claim about a log that was not verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnverifiedHead {
     /// The log's key.
@@ -29,11 +29,11 @@ pub struct UnverifiedHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedHead(UnverifiedHead);
 
-/// Why a claimed head is none.
+/// The reason why a claimed head is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum HeadError {
     /// The signature is not that of the log's key over these fields.
-    #[error("the signature of the log's head at length {length} is not from key {key}")]
+    #[error("the head at length {length} is not signed by key {key}")]
     WrongSignature {
         /// The log's key.
         key: PublicKey,
@@ -43,10 +43,10 @@ pub enum HeadError {
 }
 
 impl UnverifiedHead {
-    /// Checks the signature. The fork is not judged here: a head of another fork is signed evidence of a truncation.
+    /// Checks the signature. The fork is not judged: a head of another fork is signed evidence of a truncation.
     ///
     /// # Errors
-    /// [`HeadError::WrongSignature`] when the log's key did not sign exactly this.
+    /// [`HeadError::WrongSignature`] if the log's key did not sign exactly these fields.
     pub fn verify(self) -> Result<SignedHead, HeadError> {
         let signed = signable(self.length, self.fork, &self.tree_hash);
         if self.key.verifies(&signed, &self.signature) {
@@ -58,39 +58,39 @@ impl UnverifiedHead {
 }
 
 impl SignedHead {
-    /// Signs a head. Whoever holds the key decides what the log says; sign each length once.
+    /// Signs a head. The holder of the key decides what the log says; sign each length once.
     pub fn sign(key: &SecretKey, length: u64, tree_hash: TreeHash) -> Self {
         let signature = key.sign(&signable(length, 0, &tree_hash));
         Self(UnverifiedHead { key: key.public_key(), length, fork: 0, tree_hash, signature })
     }
 
-    /// The log's key.
+    /// Returns the log's key.
     pub fn key(&self) -> PublicKey {
         self.0.key
     }
 
-    /// Blocks in the log.
+    /// Returns the number of blocks in the log.
     pub fn length(&self) -> u64 {
         self.0.length
     }
 
-    /// How often the log was truncated.
+    /// Returns how often the log was truncated.
     pub fn fork(&self) -> u64 {
         self.0.fork
     }
 
-    /// Hash of the log's roots.
+    /// Returns the hash of the log's roots.
     pub fn tree_hash(&self) -> TreeHash {
         self.0.tree_hash
     }
 
-    /// The signature, for passing the head on.
+    /// Returns the signature, for passing the head on.
     pub fn signature(&self) -> Signature {
         self.0.signature
     }
 }
 
-/// The 80 bytes that a core without a manifest signs (npm hypercore, `lib/caps.js`, `treeSignableCompat`).
+/// Returns the 80 bytes that a core without a manifest signs (npm hypercore, `lib/caps.js`, `treeSignableCompat`).
 pub fn signable(length: u64, fork: u64, tree_hash: &TreeHash) -> [u8; 80] {
     let mut bytes = [0; 80];
     bytes[..32].copy_from_slice(&namespace("hypercore", 0));

@@ -1,9 +1,9 @@
-//! What Hypercore peers say to each other inside an encrypted stream, byte for byte as the JavaScript packages do.
+//! The wire protocol of Hypercore peers inside an encrypted stream, byte for byte as the JavaScript packages speak it.
 //!
-//! A stream carries frames ([`frame`]); after decryption each is a frame of the multiplexer ([`mux`]), which runs many
+//! A stream carries frames ([`frame`]); each decrypted one is a frame of the multiplexer ([`mux`]), which runs many
 //! channels over one stream; a channel named `hypercore/alpha` carries the messages of one core ([`message`]), once
-//! each side has shown that it knows the core's key ([`capability`]). Start from [`Session`], which puts them together.
-//! Nothing here knows what is in a core: see `replication` for who asks whom for what.
+//! each side has proved that it knows the core's key ([`capability`]). Start from [`Session`], which combines them.
+//! These modules do not know the contents of a core: `replication` decides which peer to ask for which block.
 
 pub mod capability;
 pub mod frame;

@@ -1,8 +1,8 @@
 //! Operations on a map, as the blocks that they append.
 //!
 //! The rules are those of npm hyperbee: nodes of 4 to 8 keys, a split at 9, and for a delete the choice of neighbour
-//! that `fixtures/hyperbee` pins. Several operations in one batch work on one tree; what a later one stores again is
-//! taken out of the earlier blocks, so that lengths inside a batch are **not** versions.
+//! that `fixtures/hyperbee` pins. Several operations in one batch work on one tree. Nodes that a later operation stores
+//! again are removed from the earlier blocks, so lengths inside a batch are **not** versions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Batch<'a, B: Blocks + ?Sized> {
     tree: Tree,
     root: Option<NodeId>,
     operations: Vec<Operation>,
-    /// Where the keys of the batch's own blocks are.
+    /// The positions of the keys of the batch's own blocks.
     keys: BTreeMap<u64, usize>,
 }
 
@@ -31,7 +31,7 @@ pub struct Batch<'a, B: Blocks + ?Sized> {
 struct Operation {
     key: Vec<u8>,
     value: Option<Vec<u8>>,
-    /// The nodes stored with this operation: the root, then those that slots lead to.
+    /// The nodes stored with this operation: the root, then those that slots refer to.
     stored: Vec<Stored>,
 }
 
@@ -41,14 +41,14 @@ enum Stored {
     Child(SlotId),
 }
 
-/// Where a walk went down: a node, and the position of the child that it took.
+/// The path of a walk down the tree: each node, and the position of the child taken there.
 type Path = Vec<(NodeId, usize)>;
 
 impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
-    /// A batch on the map of `length` blocks. A core of length 0 gets `header` first.
+    /// Creates a batch on the map of `length` blocks. A core of length 0 gets `header` first.
     ///
     /// # Errors
-    /// Where the root cannot be read.
+    /// If the root cannot be read.
     pub fn new(
         blocks: &'a B,
         cache: &'a Cache,
@@ -65,7 +65,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     /// Puts a value. Putting the same value again is an operation too.
     ///
     /// # Errors
-    /// Where a block of the map cannot be read.
+    /// If a block of the map cannot be read.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), BeeError<B::Error>> {
         let block = self.begin(key, Some(value));
         let mut root = self.root.unwrap_or_else(|| self.tree.add(Node::default()));
@@ -91,10 +91,10 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok(())
     }
 
-    /// Deletes a key. Does nothing, and appends nothing, where the key is not there.
+    /// Deletes a key. Appends nothing if the key is not there.
     ///
     /// # Errors
-    /// Where a block of the map cannot be read.
+    /// If a block of the map cannot be read.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), BeeError<B::Error>> {
         let Some(root) = self.root else { return Ok(()) };
         let mut path = Path::new();
@@ -122,7 +122,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok(())
     }
 
-    /// The blocks to append, in order. Empty if no operation had an effect.
+    /// Returns the blocks to append, in order. Empty if no operation had an effect.
     pub fn finish(mut self) -> Vec<Vec<u8>> {
         let mut appended: Vec<Vec<u8>> = self.header.take().into_iter().collect();
         let last = self.operations.len().saturating_sub(1);
@@ -145,7 +145,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         block
     }
 
-    /// Where `key` is in a node, or would be, and whether it is there.
+    /// Returns the position of `key` in a node, or where it would be, and whether it is there.
     fn search(&self, node: NodeId, key: &[u8]) -> Result<(usize, bool), BeeError<B::Error>> {
         let keys = &self.tree.nodes[node].keys;
         let (mut low, mut high) = (0, keys.len());
@@ -171,7 +171,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         self.tree.child(self.blocks, self.cache, node, position)
     }
 
-    /// Splits full nodes from `node` upwards; gives the root, which may be a new one.
+    /// Splits full nodes from `node` upwards. Returns the root, which may be a new one.
     fn split_upwards(&mut self, root: NodeId, mut node: NodeId, mut path: Path) -> NodeId {
         while self.tree.nodes[node].keys.len() >= KEYS_FULL {
             let (median, right) = self.split(node);
@@ -195,8 +195,8 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         (median, self.tree.slot_of(right))
     }
 
-    /// Removes the key at `position` of `node`. An inner node gets a key of a leaf below instead; the path then goes
-    /// down to that leaf, which is given back.
+    /// Removes the key at `position` of `node`. In an inner node a key of a leaf below replaces it; the path then goes
+    /// down to that leaf, which is returned.
     fn take_key(
         &mut self,
         path: &mut Path,
@@ -237,7 +237,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok(node)
     }
 
-    /// Refills nodes with too few keys from `node` upwards; gives the root, which may be a child of the old one.
+    /// Refills nodes with too few keys from `node` upwards. Returns the root, which may be a child of the old one.
     fn rebalance(
         &mut self,
         root: NodeId,
@@ -258,7 +258,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok(root)
     }
 
-    /// Moves a key over from a neighbour that has one to spare, the left one first.
+    /// Moves a key from a neighbour with keys to spare, the left one first.
     fn borrow(&mut self, parent: NodeId, position: usize, node: NodeId) -> Result<bool, BeeError<B::Error>> {
         if position > 0 {
             let left = self.child(parent, position - 1)?;
@@ -299,7 +299,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         self.tree.nodes[node].children.extend(child);
     }
 
-    /// Joins a node with its left neighbour, or with the right one where there is no left one.
+    /// Joins a node with its left neighbour, or with the right one if there is no left one.
     fn merge(&mut self, parent: NodeId, position: usize, node: NodeId) -> Result<(), BeeError<B::Error>> {
         let at = position.saturating_sub(1);
         if at >= self.tree.nodes[parent].keys.len() {
@@ -309,7 +309,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
             if position > 0 { (self.child(parent, at)?, node) } else { (node, self.child(parent, at + 1)?) };
         let separator = self.tree.nodes[parent].keys.remove(at);
         let gone = self.tree.nodes[parent].children.remove(at + 1);
-        // What a slot of block 0 leads to is stored nowhere: see `compact`.
+        // The target of a slot with block 0 is stored nowhere: see `compact`.
         self.tree.slots[gone].block = 0;
         let Node { keys, children, .. } = std::mem::take(&mut self.tree.nodes[right]);
         let joined = &mut self.tree.nodes[left];
@@ -320,7 +320,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok(())
     }
 
-    /// Gives the dirty nodes their places in the operation's block, parents before children.
+    /// Assigns the dirty nodes their places in the operation's block, parents before children.
     fn store(&mut self, root: NodeId, block: u64) {
         let mut stored = vec![Stored::Root(root)];
         self.store_children(root, block, &mut stored);
@@ -342,7 +342,8 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         }
     }
 
-    /// Takes out of a block of the batch what later operations have stored again. The last one fills the gap.
+    /// Removes from a block of the batch the nodes that later operations have stored again. The last node fills the
+    /// gap.
     fn compact(&mut self, index: usize, block: u64) {
         let mut stored = std::mem::take(&mut self.operations[index].stored);
         let mut position = 0;
@@ -376,7 +377,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     }
 }
 
-/// Which child a walk takes at every node.
+/// The child that a walk takes at every node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Edge {
     First,

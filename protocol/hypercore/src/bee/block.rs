@@ -7,7 +7,7 @@
 
 use super::protobuf::{Malformed, packed, put_field, put_varint, take_field};
 
-/// Block 0.
+/// The header of a map, block 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Whether there is a metadata message; a plain Hyperbee has none.
@@ -19,7 +19,7 @@ pub struct Header {
 /// The block of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeBlock {
-    /// The nodes of the tree that stand in this block; the first is the root.
+    /// The tree nodes stored in this block; the first is the root.
     pub levels: Vec<Level>,
     /// The key that was put or deleted.
     pub key: Vec<u8>,
@@ -40,17 +40,17 @@ pub struct Level {
 const PROTOCOL: &[u8] = b"hyperbee";
 
 impl Header {
-    /// The header of a Hyperdrive's db core.
+    /// Returns the header of a Hyperdrive's db core.
     pub fn of_drive(blobs: &[u8; 32]) -> Self {
         Self { has_metadata: true, content_feed: Some(blobs.to_vec()) }
     }
 
-    /// The header of a plain Hyperbee.
+    /// Returns the header of a plain Hyperbee.
     pub fn plain() -> Self {
         Self { has_metadata: false, content_feed: None }
     }
 
-    /// The bytes of block 0.
+    /// Returns the bytes of block 0.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![];
         put_field(&mut bytes, 1, PROTOCOL);
@@ -67,7 +67,7 @@ impl Header {
     /// Reads block 0. Unknown fields are skipped.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    /// The reason why the bytes are not a header.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, &'static str> {
         let mut header = Self::plain();
         let mut protocol = None;
@@ -93,7 +93,7 @@ impl Header {
 }
 
 impl NodeBlock {
-    /// The bytes of the block.
+    /// Returns the bytes of the block.
     pub fn encode(&self) -> Vec<u8> {
         let mut index = vec![];
         for level in &self.levels {
@@ -111,7 +111,7 @@ impl NodeBlock {
     /// Reads a block. Unknown fields are skipped.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    /// The reason why the bytes are not a block of an operation.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, &'static str> {
         let mut block = Self::default();
         let mut has_key = false;

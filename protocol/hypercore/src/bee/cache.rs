@@ -1,4 +1,4 @@
-//! Decoded blocks, kept from one operation to the next.
+//! A cache of decoded blocks that lasts from one operation to the next.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::block::NodeBlock;
 use super::{BeeError, Blocks};
 
-/// Decoded blocks by their number; the least recently used half goes when it is full.
+/// Decoded blocks by number. When it is full, the least recently used half is dropped.
 ///
-/// A block that was staged and then dropped must be forgotten: see [`Cache::forget_from`].
+/// A block that was staged and then discarded must be forgotten: see [`Cache::forget_from`].
 #[derive(Debug)]
 pub struct Cache {
     generations: RefCell<Generations>,
     blocks_max: usize,
 }
 
-/// What was used lately, and what was used before that.
+/// Two generations: the blocks used lately, and those used before.
 #[derive(Debug, Default)]
 struct Generations {
     young: BTreeMap<u64, Arc<NodeBlock>>,
@@ -24,26 +24,27 @@ struct Generations {
 }
 
 impl Default for Cache {
-    /// Enough for the upper nodes of any tree and for what a busy service touches: a few MiB.
+    /// Creates a cache of a few MiB: enough for the upper nodes of any tree and for the keys that a busy service
+    /// touches.
     fn default() -> Self {
         Self::new(16_384)
     }
 }
 
 impl Cache {
-    /// A cache of at most `blocks_max` blocks.
+    /// Creates a cache of at most `blocks_max` blocks.
     pub fn new(blocks_max: usize) -> Self {
         Self { generations: RefCell::default(), blocks_max }
     }
 
-    /// Forgets the blocks from `length` on, which are not to be written after all.
+    /// Forgets the blocks from `length` on, which will not be written after all.
     pub fn forget_from(&self, length: u64) {
         let mut generations = self.generations.borrow_mut();
         generations.young.split_off(&length);
         generations.old.split_off(&length);
     }
 
-    /// The block at `index`, decoded.
+    /// Returns the block at `index`, decoded.
     pub(super) fn node<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
@@ -65,7 +66,7 @@ impl Cache {
         Ok(node)
     }
 
-    /// Remembers a block that was just made.
+    /// Stores a block that was just made.
     pub(super) fn keep(&self, index: u64, node: Arc<NodeBlock>) {
         let mut generations = self.generations.borrow_mut();
         if generations.young.len() >= self.blocks_max / 2 {

@@ -1,9 +1,9 @@
-//! The little of protobuf that Hyperbee uses: length-delimited fields and packed varints.
+//! The part of Protocol Buffers that Hyperbee uses: length-delimited fields and packed varints.
 
 /// The largest number that JavaScript writes exactly.
 const NUMBER_MAX: u64 = 1 << 53;
 
-/// Bytes that are not protobuf, or not what stands here.
+/// The bytes are not protobuf, or not the expected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
@@ -37,7 +37,7 @@ pub(super) fn take_field<'a>(bytes: &mut &'a [u8]) -> Result<Option<(u64, &'a [u
 
 /// Reads packed varints to the end.
 pub(super) fn packed(mut bytes: &[u8]) -> Result<Vec<u64>, Malformed> {
-    // Each number has at least one byte, so that this reserves no more than was given.
+    // Each number has at least one byte, so this reserves no more than the caller provided.
     let mut numbers = Vec::with_capacity(bytes.iter().filter(|byte| **byte < 0x80).count());
     while !bytes.is_empty() {
         numbers.push(take_varint(&mut bytes)?);

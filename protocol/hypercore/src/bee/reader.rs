@@ -57,20 +57,20 @@ pub struct Difference {
 }
 
 impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
-    /// The map as it is at `version` blocks. Versions 0 and 1 are empty.
+    /// Creates a reader of the map at `version` blocks. Versions 0 and 1 are empty.
     pub fn new(blocks: &'a B, cache: &'a Cache, version: u64) -> Self {
         Self { blocks, cache, version }
     }
 
-    /// Which version this is.
+    /// Returns the version of this reader.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The item with this key.
+    /// Returns the item with this key.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Item>, BeeError<B::Error>> {
         let mut range = self.range(key, None)?;
         match range.next().transpose()? {
@@ -79,10 +79,10 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
         }
     }
 
-    /// The items from `from` on and before `to`, in the order of their keys.
+    /// Returns the items from `from` on and before `to`, in the order of their keys.
     ///
     /// # Errors
-    /// Where a block on the way to the first one cannot be read.
+    /// If a block on the way to the first item cannot be read.
     pub fn range(&self, from: &[u8], to: Option<&[u8]>) -> Result<Range<'a, B>, BeeError<B::Error>> {
         let mut range = Range {
             reader: *self,
@@ -97,7 +97,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
         Ok(range)
     }
 
-    /// All operations up to this version, oldest first, from the block `from` on.
+    /// Returns all operations up to this version, oldest first, from the block `from` on.
     pub fn history(
         &self,
         from: u64,
@@ -106,10 +106,10 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
         (from.max(1)..self.version).map(move |block| reader.change(block))
     }
 
-    /// What differs from the older version `older`, in the order of keys, from `from` on and before `to`.
+    /// Returns the differences from the older version `older`, in the order of keys, from `from` on and before `to`.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn diff(
         &self,
         older: u64,
@@ -157,7 +157,7 @@ pub struct Range<'a, B: ?Sized> {
     is_over: bool,
 }
 
-/// A node on the way from the root, and what comes next in it: child 0, key 0, child 1, key 1, ...
+/// A node on the way from the root, and the next position in it: child 0, key 0, child 1, key 1, ...
 #[derive(Debug)]
 struct Frame {
     block: u64,
@@ -167,13 +167,13 @@ struct Frame {
 }
 
 impl<B: Blocks + ?Sized> Range<'_, B> {
-    /// Goes down to the first key that is not before `from`.
+    /// Descends to the first key that is not before `from`.
     fn seek(&mut self, from: &[u8]) -> Result<(), BeeError<B::Error>> {
         let mut at = (self.reader.version - 1, 0);
         loop {
             let mut frame = self.frame(at)?;
             let (position, is_match) = self.search(&frame, from)?;
-            // Where the key itself is here, what is left of it is before it.
+            // If the key itself is here, its left subtree is before it.
             frame.next = 2 * position + usize::from(is_match);
             let child = if is_match { None } else { self.child(&mut frame)? };
             self.stack.push(frame);
@@ -214,7 +214,7 @@ impl<B: Blocks + ?Sized> Range<'_, B> {
         }
     }
 
-    /// The child that comes next in a frame, if it is a child's turn. The turn is then the next key's.
+    /// Returns the next child of a frame, if it is a child's turn. The turn is then the next key's.
     fn child(&self, frame: &mut Frame) -> Result<Option<(u64, u64)>, BeeError<B::Error>> {
         if !frame.next.is_multiple_of(2) {
             return Ok(None);
@@ -252,7 +252,8 @@ impl<B: Blocks + ?Sized> Range<'_, B> {
         Ok(None)
     }
 
-    /// Keys come in ascending order in any tree that a writer made; and in no other does a walk always end soon.
+    /// Checks that keys come in ascending order. They do in any tree that a writer made; in others a walk might not end
+    /// soon.
     fn in_order(&mut self, block: u64, item: Item) -> Result<Item, BeeError<B::Error>> {
         if self.previous.as_ref().is_some_and(|previous| *previous >= item.key) {
             return Err(BeeError::Malformed { block, why: "keys that are not in order" });

@@ -7,11 +7,11 @@ use super::cache::Cache;
 use super::{BeeError, Blocks};
 use crate::limits::BEE_DEPTH_MAX;
 
-/// Keys of a node that is not the root, at least.
+/// The fewest keys of a node that is not the root.
 pub(super) const KEYS_MIN: usize = 4;
-/// A node that reaches so many keys is split.
+/// A node that reaches this many keys is split.
 pub(super) const KEYS_FULL: usize = 9;
-/// Keys of the left half of a split; the next one goes up.
+/// Keys of the left half of a split; the next one moves up.
 pub(super) const MEDIAN: usize = 4;
 
 pub(super) type NodeId = usize;
@@ -28,11 +28,11 @@ pub(super) struct Node {
     /// For each key, the block that holds it.
     pub(super) keys: Vec<u64>,
     pub(super) children: Vec<SlotId>,
-    /// Whether it must be stored with the operation.
+    /// Whether the node must be stored with the operation.
     pub(super) is_dirty: bool,
 }
 
-/// Where a child is.
+/// The place of a child.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) block: u64,
@@ -46,7 +46,7 @@ impl Tree {
         self.nodes.len() - 1
     }
 
-    /// A new slot for a node that is in memory and stored nowhere yet.
+    /// Returns a new slot for a node that is in memory and stored nowhere yet.
     pub(super) fn slot_of(&mut self, node: NodeId) -> SlotId {
         self.slots.push(Slot { block: 0, level: 0, node: Some(node) });
         self.slots.len() - 1
@@ -77,7 +77,7 @@ impl Tree {
         Ok(self.add(Node { keys: level.keys.clone(), children, is_dirty: false }))
     }
 
-    /// The child at `position` of a node.
+    /// Returns the child at `position` of a node.
     pub(super) fn child<B: Blocks + ?Sized>(
         &mut self,
         blocks: &B,
@@ -96,7 +96,7 @@ impl Tree {
     }
 }
 
-/// Refuses a walk that has gone deeper than any tree of ours is.
+/// Refuses a walk deeper than any tree that a writer makes.
 pub(super) fn check_depth<E>(depth: usize, version: u64) -> Result<(), BeeError<E>> {
     if depth <= BEE_DEPTH_MAX { Ok(()) } else { Err(BeeError::TooDeep { version }) }
 }

@@ -24,15 +24,15 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer for the core to which `cache` belongs; `header` becomes block 0 of an empty core.
+    /// Creates a writer for the core to which `cache` belongs; `header` becomes block 0 of an empty core.
     pub fn new(cache: &'a Cache, header: &'a Header) -> Self {
         Self { cache, header }
     }
 
-    /// The blocks that a put appends to the core of `length` blocks.
+    /// Returns the blocks that a put appends to the core of `length` blocks.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn put<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
@@ -45,10 +45,10 @@ impl<'a> Writer<'a> {
         Ok(batch.finish())
     }
 
-    /// The blocks that a delete appends: none where the key is not there, but the header where the core is empty.
+    /// Returns the blocks that a delete appends: none if the key is not there, except the header of an empty core.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn delete<B: Blocks + ?Sized>(
         &self,
         blocks: &B,

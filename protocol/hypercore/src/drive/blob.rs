@@ -6,24 +6,24 @@ use crate::bee::Blocks;
 use crate::limits::BLOB_BLOCK_BYTES;
 use crate::manifest::take_number;
 
-/// Blocks of one content: 64 GiB of full ones. A writer may make empty blocks, so that a content of few bytes can claim
-/// any number of them.
+/// Blocks of one content: 64 GiB of full ones. Bounded, because a writer may make empty blocks, so a content of few
+/// bytes can claim any number of them.
 const BLOCKS_MAX: u64 = 1 << 20;
 /// Blocks of one map (npm hyperblobs, `lib/block-map.js`).
 const MAP_BLOCKS_MAX: u64 = 64;
 /// Blocks that one block of a map lists.
 const MAP_ENTRIES_MAX: u64 = 8192;
 
-/// The blocks of a content, as `put` of npm hyperdrive parts it. An empty content has none.
+/// Returns the blocks of a content, split as `put` of npm hyperdrive does. An empty content has none.
 pub fn parts(content: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
     content.chunks(BLOB_BLOCK_BYTES)
 }
 
-/// The content at `id`, which may have at most `bytes_max` bytes. Checks that its blocks have the lengths that the
-/// id, or its map, says.
+/// Returns the content at `id`, which may have at most `bytes_max` bytes. Checks that its blocks have the lengths that
+/// the id, or its map, states.
 ///
 /// # Errors
-/// Where the content is longer, a block cannot be had, or the blocks are not what the id says.
+/// If the content is longer, a block cannot be read, or the blocks do not match the id.
 pub fn content<B: Blocks + ?Sized>(
     blobs: &B,
     id: &BlobId,
@@ -36,7 +36,7 @@ pub fn content<B: Blocks + ?Sized>(
     consecutive(blobs, id, BLOCKS_MAX)
 }
 
-/// The bytes of the id's own blocks. Room is made as blocks come, not as the id claims.
+/// Returns the bytes of the id's own blocks. Allocates as blocks arrive, not as the id claims.
 fn consecutive<B: Blocks + ?Sized>(
     blobs: &B,
     id: &BlobId,
@@ -63,7 +63,7 @@ fn consecutive<B: Blocks + ?Sized>(
     }
 }
 
-/// The content whose blocks a map lists.
+/// Returns the content whose blocks a map lists.
 fn mapped<B: Blocks + ?Sized>(
     blobs: &B,
     id: &BlobId,

@@ -1,7 +1,7 @@
-//! The names in a folder, without reading what is below them.
+//! The names in a folder, found without reading the entries below its subfolders.
 //!
-//! Keys do not stand in the order of names: `/dir-` is before `/dir/a`, though `dir` is before `dir-`. A walk over the
-//! keys gives groups; [`Children`] makes the order of names of it.
+//! Keys are not in the order of names: `/dir-` is before `/dir/a`, though `dir` is before `dir-`. A walk over the keys
+//! yields groups; [`Children`] reorders them by name.
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,8 @@ use super::lookup::{Lazy, has_below, path};
 use super::path::Folder;
 use crate::bee::{self, Blocks, Item};
 
-/// Each file in a folder, and each folder in it, in the order of their keys. The same name can come twice: as a file
-/// and, later, as a folder.
+/// Each file in a folder, and each subfolder, in the order of their keys. The same name can come twice: as a file and,
+/// later, as a folder.
 #[derive(Debug)]
 pub(super) struct Groups<'a, B: ?Sized> {
     items: Lazy<'a, B>,
@@ -19,7 +19,7 @@ pub(super) struct Groups<'a, B: ?Sized> {
     skip: Skip,
 }
 
-/// A file, or all that is in one folder.
+/// A file, or everything in one subfolder.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: String,
@@ -27,12 +27,12 @@ pub(super) struct Group {
     pub(super) file: Option<Item>,
 }
 
-/// Where a walk goes on after a folder `x`.
+/// Where a walk continues after a folder `x`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Skip {
     /// At the next key.
     Subtree,
-    /// At the next key but `x0`, as JavaScript does.
+    /// At the next key except `x0`, as in JavaScript.
     SubtreeAndNext,
 }
 
@@ -58,7 +58,7 @@ impl<'a, B: Blocks + ?Sized> Groups<'a, B> {
 }
 
 impl<B: ?Sized> Groups<'_, B> {
-    /// Gives nothing more.
+    /// Ends the iterator.
     fn end(&mut self) {
         self.items.end();
     }
@@ -82,9 +82,9 @@ pub struct Children<'a, B: ?Sized> {
     files: bee::Reader<'a, B>,
     folder: Folder,
     groups: Groups<'a, B>,
-    /// Names to give before the next group.
+    /// Names to yield before the next group.
     ready: VecDeque<String>,
-    /// The greatest name found. No name up to it is missing among those given and those ready.
+    /// The greatest name found. Every name up to it was yielded or is in `ready`.
     last: String,
 }
 
@@ -94,8 +94,8 @@ impl<'a, B: Blocks + ?Sized> Children<'a, B> {
         Self { files, folder: folder.clone(), groups, ready: VecDeque::new(), last: String::new() }
     }
 
-    /// From the first name after `name` on. A name that is greater has a greater key, too: only folders whose name
-    /// `name` begins with have a greater key and a smaller name, and those count as given.
+    /// Starts at the first name after `name`. A greater name has a greater key, too: the only folders with a greater
+    /// key and a smaller name are those whose name is a prefix of `name`, and those count as yielded.
     pub(super) fn after(files: bee::Reader<'a, B>, folder: &Folder, name: &str) -> Self {
         let mut children = Self::new(files, folder);
         if let Some(path) = (!name.is_empty()).then(|| folder.child(name).path()).flatten() {
@@ -109,7 +109,7 @@ impl<'a, B: Blocks + ?Sized> Children<'a, B> {
 
     /// Finds the names up to that of the next group.
     fn advance(&mut self, name: String) -> Result<(), DriveError<B::Error>> {
-        // The name came before: as a file, or as one of the folders below.
+        // The name was yielded before: as a file, or as one of the folders below.
         if name <= self.last {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What a drive says about one file: the JSON text that stands as a value in its Hyperbee.
+//! The entry of one file: the JSON text that is its value in the drive's Hyperbee.
 //!
 //! ```json
 //! {"executable":false,"linkname":null,"blob":{"blockOffset":0,"byteOffset":0,"blockLength":1,"byteLength":11},"metadata":null}
@@ -18,35 +18,35 @@ use thiserror::Error;
 use crate::limits::INTEGER_MAX;
 
 /// Bytes of an entry that we write. An entry with a link or metadata must leave room in its block for the nodes of
-/// the tree, of which a batch may put some hundred into one block.
+/// the tree: a batch may put some hundred into one block.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a drive holds under one path.
+/// The entry of one path in a drive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileEntry {
     /// Whether the file may be executed.
     pub executable: bool,
-    /// In a symbolic link: where it leads, as it was given. Not normalised.
+    /// The target of a symbolic link, as it was passed. Not normalised.
     pub linkname: Option<String>,
-    /// Where the content is; a link has none.
+    /// The place of the content; `None` for a link.
     pub blob: Option<BlobId>,
-    /// Whatever the writer added.
+    /// The writer's own data.
     pub metadata: Option<Metadata>,
 }
 
-/// Which blocks of the blobs core hold a content.
+/// The blocks of the blobs core that hold a content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlobId {
     /// The first block.
     pub block_offset: u64,
     /// Bytes in all blocks before the first one.
     pub byte_offset: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub block_length: u64,
     /// Bytes in these blocks.
     pub byte_length: u64,
-    /// Whether the blocks hold a list of other blocks, which hold the content: npm hyperblobs writes that for streams
-    /// with `dedup`.
+    /// Whether the blocks hold a list of other blocks, which hold the content: npm hyperblobs writes such maps for
+    /// streams with `dedup`.
     pub is_map: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct BlobId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata(String);
 
-/// The bytes are no entry.
+/// The bytes are not an entry.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("not the entry of a file: {why}")]
 pub struct EntryError {
@@ -62,17 +62,17 @@ pub struct EntryError {
 }
 
 impl FileEntry {
-    /// The entry of a file.
+    /// Creates the entry of a file.
     pub fn file(blob: BlobId) -> Self {
         Self { blob: Some(blob), ..Self::default() }
     }
 
-    /// The entry of a symbolic link.
+    /// Creates the entry of a symbolic link.
     pub fn link(target: &str) -> Self {
         Self { linkname: Some(target.to_owned()), ..Self::default() }
     }
 
-    /// The bytes that JavaScript writes.
+    /// Returns the bytes that JavaScript writes.
     pub fn encode(&self) -> Vec<u8> {
         let linkname = serde_json::to_string(&self.linkname).expect("text has a JSON form");
         let blob = self.blob.map_or_else(|| NULL.to_owned(), |blob| blob.to_json());
@@ -82,10 +82,10 @@ impl FileEntry {
             .into_bytes()
     }
 
-    /// Reads an entry. What is nested inside unknown fields and metadata is not looked at, however deep it is.
+    /// Reads an entry. The contents of unknown fields and of metadata are not checked, however deep they are nested.
     ///
     /// # Errors
-    /// With what is wrong with it.
+    /// The reason why the bytes are not an entry.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         // `Text` reads strings as bytes, which serde_json does not check.
         let text = std::str::from_utf8(bytes).map_err(EntryError::of)?;
@@ -111,19 +111,19 @@ impl BlobId {
 }
 
 impl Metadata {
-    /// Metadata from JSON text; `null` is none. Members keep their order, except that names which are array indexes come
-    /// first, as in JavaScript; the text becomes what `JSON.stringify(JSON.parse(text))` gives.
+    /// Creates metadata from JSON text; `null` is none. Members keep their order, except that names which are array
+    /// indexes come first, as in JavaScript; the text becomes that of `JSON.stringify(JSON.parse(text))`.
     ///
     /// # Errors
-    /// Where the text is not JSON, nests deeper than 127 levels, or holds a number beyond the range of a 64-bit float or
-    /// a lone surrogate.
+    /// If the text is not JSON, nests deeper than 127 levels, or holds a number beyond the range of a 64-bit float or a
+    /// lone surrogate.
     pub fn from_json(text: &str) -> Result<Option<Self>, EntryError> {
         let value: super::json::Json = serde_json::from_str(text).map_err(EntryError::of)?;
         let text = value.to_string();
         Ok((text != NULL).then_some(Self(text)))
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         &self.0
     }
@@ -141,7 +141,7 @@ impl EntryError {
     }
 }
 
-/// The fields of an entry as they stand in JSON.
+/// The fields of an entry as they are in JSON.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(default)]
@@ -181,7 +181,7 @@ impl BlobFields {
     }
 }
 
-/// What must stand in braces: a derived reader would also take the fields from an array.
+/// A value that must be an object: a derived reader would also take the fields from an array.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -204,12 +204,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Text in which each lone surrogate is replaced, as JavaScript replaces them where it makes a key of a name.
+/// Text in which each lone surrogate is replaced, as JavaScript does when a name becomes a key.
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde_json gives a lone surrogate only to those who ask for bytes.
+        // serde_json returns lone surrogates only to visitors that ask for bytes.
         deserializer.deserialize_bytes(TextVisitor)
     }
 }
@@ -229,8 +229,8 @@ impl Visitor<'_> for TextVisitor {
     }
 }
 
-/// A surrogate has three bytes in this almost UTF-8: `ed`, `a0` to `bf`, and any. No other character begins so. It
-/// becomes U+FFFD, which has three bytes too.
+/// Replaces surrogates with U+FFFD, which has three bytes too. A surrogate has three bytes in this almost UTF-8: `ed`,
+/// `a0` to `bf`, and any. No other character begins so.
 fn without_surrogates(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for at in 0..bytes.len().saturating_sub(2) {

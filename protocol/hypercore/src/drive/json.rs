@@ -1,4 +1,4 @@
-//! JSON as JavaScript writes it: `JSON.stringify` of what `JSON.parse` read.
+//! JSON as JavaScript writes it: `JSON.stringify` of the result of `JSON.parse`.
 //!
 //! The log's own [`Value`](crate::value::Value) sorts members; a drive's bytes depend on their order, and on how
 //! JavaScript prints a number.
@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 /// JSON data with its members in order.
 #[derive(Debug)]
 pub(super) enum Json {
-    /// What looks the same however it is written: `null`, `true`, `false`.
+    /// `null`, `true` or `false`, which have only one notation.
     Word(&'static str),
     Number(f64),
     Text(String),
@@ -53,8 +53,8 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str(&serde_json::to_string(text).expect("text has a JSON form"))
 }
 
-/// ECMA-262, `Number::toString`: the shortest digits that read back as the number, without an exponent from 1e-6 on and
-/// before 1e21.
+/// Formats a number as ECMA-262, `Number::toString`: the shortest digits that read back as the number, without an
+/// exponent from 1e-6 on and before 1e21.
 fn number_text(number: f64) -> String {
     if number == 0.0 {
         return "0".into();
@@ -72,7 +72,7 @@ fn number_text(number: f64) -> String {
     format!("{sign}{}", place_point(digits.trim_end_matches('0'), exponent + whole.len() as i32 - 1 - zeros))
 }
 
-/// Digits of which the first stands for 10^`exponent`.
+/// Places the decimal point in digits; the first digit stands for 10^`exponent`.
 fn place_point(digits: &str, exponent: i32) -> String {
     let count = digits.len() as i32;
     match exponent {
@@ -90,12 +90,12 @@ fn place_point(digits: &str, exponent: i32) -> String {
     }
 }
 
-/// Whether JavaScript takes a name for an array index, which it puts before other members, in numeric order.
+/// Returns the array index that JavaScript takes a name for. Such members come first, in numeric order.
 fn array_index(name: &str) -> Option<u32> {
     name.parse().ok().filter(|index: &u32| *index < u32::MAX && index.to_string() == name)
 }
 
-/// Members in the order in which JavaScript lists them. A repeated one keeps its place and takes the last value.
+/// Sorts members as JavaScript lists them. A repeated one keeps its place and takes the last value.
 fn in_order(members: Vec<(String, Json)>) -> Vec<(String, Json)> {
     let mut places = std::collections::BTreeMap::new();
     let mut distinct: Vec<(String, Json)> = Vec::with_capacity(members.len());
@@ -114,7 +114,7 @@ fn in_order(members: Vec<(String, Json)>) -> Vec<(String, Json)> {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde_json itself refuses what nests deeper than 128 levels.
+        // serde_json itself refuses data nested deeper than 128 levels.
         deserializer.deserialize_any(JsonVisitor)
     }
 }

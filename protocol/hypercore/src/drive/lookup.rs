@@ -1,4 +1,4 @@
-//! What stands in a folder, key by key.
+//! The items of a folder, key by key.
 
 use super::DriveError;
 use super::path::{Folder, Path};
@@ -15,7 +15,7 @@ pub(super) fn has_below<B: Blocks + ?Sized>(
     }
 }
 
-/// The items of a folder, found when they are asked for.
+/// The items of a folder, read on demand.
 #[derive(Debug)]
 pub(super) struct Lazy<'a, B: ?Sized> {
     files: bee::Reader<'a, B>,
@@ -31,7 +31,7 @@ impl<'a, B: Blocks + ?Sized> Lazy<'a, B> {
         Self { files, from, to, range: None, is_over: false }
     }
 
-    /// Goes on at `from`, which must not be before where it is.
+    /// Continues at `from`, which must not be before the current position.
     pub(super) fn skip_to(&mut self, from: Vec<u8>) {
         self.from = from;
         self.range = None;
@@ -47,7 +47,7 @@ impl<'a, B: Blocks + ?Sized> Lazy<'a, B> {
 }
 
 impl<B: ?Sized> Lazy<'_, B> {
-    /// Gives nothing more.
+    /// Ends the iterator.
     pub(super) fn end(&mut self) {
         self.is_over = true;
     }
@@ -66,7 +66,7 @@ impl<B: Blocks + ?Sized> Iterator for Lazy<'_, B> {
     }
 }
 
-/// The path that a key of the Hyperbee stands for.
+/// Returns the path that a key of the Hyperbee names.
 pub(super) fn path<E>(block: u64, key: &[u8]) -> Result<Path, DriveError<E>> {
     Path::from_key(key).ok_or(DriveError::MalformedKey { block })
 }

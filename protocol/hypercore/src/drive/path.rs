@@ -1,4 +1,4 @@
-//! Names in a drive: the [`Path`] of a file, and the [`Folder`] that is made of the paths below it.
+//! Names in a drive: the [`Path`] of a file, and the [`Folder`] of the paths below it.
 //!
 //! A drive has no entries for folders. A folder is a range of keys: `files\0` and its name, then from `/` on and before
 //! `0`, the byte that follows `/`.
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::limits::PATH_BYTES_MAX;
 
-/// What all keys of a drive's entries begin with.
+/// The prefix of all keys of a drive's entries.
 const PREFIX: &[u8] = b"files\0";
 
 /// The name of a file, normalised: it begins with `/`, has no empty part, no `.` and no `..`, and does not end with `/`.
@@ -27,16 +27,16 @@ pub struct Path(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Folder(String);
 
-/// The text is no name in a drive.
+/// The text does not name a file or folder of a drive.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PathError {
-    /// It names the root, which is no file.
+    /// The text names the root, which is not a file.
     #[error("the root of a drive is not a file")]
     Root,
-    /// It leads out of the drive.
+    /// The text leads out of the drive.
     #[error("a path has more `..` than parts before them")]
     AboveRoot,
-    /// It is too long.
+    /// The path is too long.
     #[error("a path of {bytes} bytes is longer than {PATH_BYTES_MAX}")]
     TooLong {
         /// Bytes of the normalised path.
@@ -45,48 +45,48 @@ pub enum PathError {
 }
 
 impl Path {
-    /// Normalises a name as npm unix-path-resolve does: `/` and `\` part it, and a drive letter or the scheme and host
-    /// of a URL in front is dropped.
+    /// Normalises a name as npm unix-path-resolve does: `/` and `\` separate its parts, and a leading drive letter, or
+    /// the scheme and host of a URL, is dropped.
     ///
     /// # Errors
-    /// Where the name is that of the root, leads above it, or is longer than [`PATH_BYTES_MAX`].
+    /// If the name is that of the root, leads above it, or is longer than [`PATH_BYTES_MAX`].
     pub fn new(name: &str) -> Result<Self, PathError> {
         Folder::new(name)?.path().ok_or(PathError::Root)
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key of the entry in the Hyperbee.
+    /// Returns the key of the entry in the Hyperbee.
     pub fn key(&self) -> Vec<u8> {
         [PREFIX, self.0.as_bytes()].concat()
     }
 
-    /// The name that a key stands for. `None` unless it is the key of a normalised name.
+    /// Returns the name of a key. `None` unless it is the key of a normalised name.
     pub fn from_key(key: &[u8]) -> Option<Self> {
         let name = std::str::from_utf8(key.strip_prefix(PREFIX)?).ok()?;
         Self::new(name).ok().filter(|path| path.0 == name)
     }
 
-    /// The folder in which the file is.
+    /// Returns the folder that contains the file.
     pub fn parent(&self) -> Folder {
         Folder(self.0.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default())
     }
 
-    /// The folder that has the same name as the file; both may be there.
+    /// Returns the folder with the same name as the file; both may exist.
     pub fn folder(&self) -> Folder {
         Folder(self.0.clone())
     }
 
-    /// The last part of the name.
+    /// Returns the last part of the name.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Where a symbolic link at this path leads. As in JavaScript, a relative target starts from the link's own path
-    /// as if that were a folder: `x` in `/dir/link` is `/dir/link/x`, and its neighbour is `../x`.
+    /// Returns the path that a symbolic link at this path leads to. As in JavaScript, a relative target starts from the
+    /// link's own path as if that were a folder: `x` in `/dir/link` is `/dir/link/x`, and its neighbour is `../x`.
     ///
     /// # Errors
     /// As [`Path::new`].
@@ -96,33 +96,33 @@ impl Path {
 }
 
 impl Folder {
-    /// The folder that holds everything.
+    /// The root folder.
     pub const ROOT: Self = Self(String::new());
 
     /// Normalises a name, which may be that of the root.
     ///
     /// # Errors
-    /// Where the name leads above the root, or is longer than [`PATH_BYTES_MAX`].
+    /// If the name leads above the root, or is longer than [`PATH_BYTES_MAX`].
     pub fn new(name: &str) -> Result<Self, PathError> {
         resolve("", name)
     }
 
-    /// The name as text; empty for the root, without a `/` at its end.
+    /// Returns the name as text; empty for the root, without a `/` at its end.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is the root.
+    /// Returns whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The file that has the same name; `None` for the root.
+    /// Returns the file with the same name; `None` for the root.
     pub fn path(&self) -> Option<Path> {
         (!self.is_root()).then(|| Path(self.0.clone()))
     }
 
-    /// The keys of all entries strictly inside: from the first on and before the second.
+    /// Returns the range of keys of all entries strictly inside: from the first on and before the second.
     pub fn range(&self) -> (Vec<u8>, Vec<u8>) {
         let below = |end: u8| [PREFIX, self.0.as_bytes(), &[end]].concat();
         let mut from = below(b'/');
@@ -131,12 +131,12 @@ impl Folder {
         (from, below(b'0'))
     }
 
-    /// The folder `name` in this one. The name must be a part of a path.
+    /// Returns the folder `name` in this one. The name must be a part of a path.
     pub(super) fn child(&self, name: &str) -> Self {
         Self(format!("{}/{name}", self.0))
     }
 
-    /// Whether `path` is strictly inside.
+    /// Returns whether `path` is strictly inside.
     pub fn contains(&self, path: &Path) -> bool {
         path.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -154,7 +154,7 @@ impl fmt::Display for Folder {
     }
 }
 
-/// Goes from the normalised name `base` (empty: the root) to `name`, which may be relative.
+/// Resolves `name`, which may be relative, against the normalised name `base` (empty: the root).
 fn resolve(base: &str, name: &str) -> Result<Folder, PathError> {
     let is_separator = |character| matches!(character, '/' | '\\');
     let (is_absolute, dropped) = match name.split_once(is_separator) {
@@ -179,8 +179,8 @@ fn resolve(base: &str, name: &str) -> Result<Folder, PathError> {
     }
 }
 
-/// How many parts belong to `first`, which ends with a colon: a drive letter and `file:` stand alone, any other scheme
-/// has an empty part and a host after it.
+/// Returns how many parts belong to `first`, which ends with a colon: a drive letter and `file:` are one part, any
+/// other scheme is followed by an empty part and a host.
 fn parts_before_the_path(first: &str) -> usize {
     // JavaScript counts UTF-16 units.
     if first == "file:" || first.encode_utf16().count() == 2 { 1 } else { 3 }

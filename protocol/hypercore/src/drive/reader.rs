@@ -12,7 +12,7 @@ pub(super) const LINKS_MAX: usize = 15;
 
 /// A version of a drive: the first `version` blocks of its files core.
 ///
-/// Contents have no versions: an entry of any version names blocks that stay; read them with
+/// Contents have no versions: an entry of any version names blocks that never change; read them with
 /// [`content`](super::content).
 #[derive(Debug)]
 pub struct Drive<'a, B: ?Sized> {
@@ -27,7 +27,7 @@ impl<B: ?Sized> Clone for Drive<'_, B> {
 
 impl<B: ?Sized> Copy for Drive<'_, B> {}
 
-/// An entry, and where it stands.
+/// An entry, and its block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The block of the files core; the version that the entry made is one more.
@@ -43,7 +43,7 @@ pub struct Change {
     pub block: u64,
     /// The file that was written or deleted.
     pub path: Path,
-    /// Whether it was deleted.
+    /// Whether the file was deleted.
     pub is_delete: bool,
 }
 
@@ -59,28 +59,29 @@ pub struct Difference {
 }
 
 impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
-    /// The drive as it is at `version` blocks of its files core. Versions 0 and 1 are empty. `cache` belongs to the core.
+    /// Creates a reader of the drive at `version` blocks of its files core. Versions 0 and 1 are empty. `cache` belongs
+    /// to the core.
     pub fn new(files: &'a B, cache: &'a Cache, version: u64) -> Self {
         Self { files: bee::Reader::new(files, cache, version.max(1)) }
     }
 
-    /// Which version this is.
+    /// Returns the version of this reader.
     pub fn version(&self) -> u64 {
         self.files.version()
     }
 
-    /// The entry at a path. Links are not followed.
+    /// Returns the entry at a path. Links are not followed.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn entry(&self, path: &Path) -> Result<Option<Found>, DriveError<B::Error>> {
         self.files.get(&path.key())?.map(found).transpose()
     }
 
-    /// The entry at the end of the links that begin at `path`, and its path. `None` where a link leads nowhere.
+    /// Follows the links that begin at `path`. Returns the entry at their end and its path; `None` for a dangling link.
     ///
     /// # Errors
-    /// Where a block cannot be read, a target is no path, or there are more than 15 links in a row.
+    /// If a block cannot be read, a target is not a path, or there are more than 15 links in a row.
     pub fn follow(&self, path: &Path) -> Result<Option<(Path, Found)>, DriveError<B::Error>> {
         let mut at = path.clone();
         for _ in 0..=LINKS_MAX {
@@ -96,8 +97,8 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
         Err(DriveError::RecursiveLink { link: path.clone() })
     }
 
-    /// The files in a folder, in the order of the UTF-8 bytes of their paths. Without `is_recursive` only those that
-    /// are in no folder below; what is below is stepped over, not read.
+    /// Returns the files in a folder, in the order of the UTF-8 bytes of their paths. Without `is_recursive`, only
+    /// those directly in the folder; the entries of subfolders are skipped, not read.
     pub fn list(&self, folder: &Folder, is_recursive: bool) -> List<'a, B> {
         List(if is_recursive {
             Walk::All(Lazy::new(self.files, folder))
@@ -106,20 +107,20 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
         })
     }
 
-    /// The names in a folder, of files and of folders, each once, in the order of their UTF-8 bytes. A folder below is
-    /// stepped over, not read.
+    /// Returns the names in a folder, of files and of subfolders, each once, in the order of their UTF-8 bytes. The
+    /// entries of subfolders are skipped, not read.
     pub fn children(&self, folder: &Folder) -> Children<'a, B> {
         Children::new(self.files, folder)
     }
 
-    /// As [`Drive::children`], from the first name on that comes after `after`, which must have no `/` in it. What is
-    /// before is stepped over, not read.
+    /// As [`Drive::children`], from the first name after `after`, which must have no `/` in it. Earlier names are
+    /// skipped, not read.
     pub fn children_after(&self, folder: &Folder, after: &str) -> Children<'a, B> {
         Children::after(self.files, folder, after)
     }
 
-    /// What npm hyperdrive lists as the names in a folder, defects included: a file `x0` is missing where there is a
-    /// folder `x`, and a name that is a file and a folder can come twice. For other uses take [`Drive::children`].
+    /// Returns the names in a folder as npm hyperdrive lists them, defects included: a file `x0` is missing if there is
+    /// a folder `x`, and a name that is a file and a folder can come twice. For other uses take [`Drive::children`].
     pub fn readdir(
         &self,
         folder: &Folder,
@@ -136,15 +137,15 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
         })
     }
 
-    /// Whether there is anything in a folder. Reads one path down the tree.
+    /// Returns whether there is anything in a folder. Reads one path down the tree.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn has_below(&self, folder: &Folder) -> Result<bool, DriveError<B::Error>> {
         has_below(self.files, folder)
     }
 
-    /// The operations that made this version, oldest first, from the block `from` on.
+    /// Returns the operations that made this version, oldest first, from the block `from` on.
     pub fn history(
         &self,
         from: u64,
@@ -160,11 +161,11 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
         })
     }
 
-    /// The files in a folder that were written or deleted since the version `older`, in the order of their paths. A
-    /// file that was written again with the same content is one of them.
+    /// Returns the files in a folder that were written or deleted since the version `older`, in the order of their
+    /// paths. A file that was written again with the same content is one of them.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn diff(&self, older: u64, folder: &Folder) -> Result<Vec<Difference>, DriveError<B::Error>> {
         let (from, to) = folder.range();
         let differences = self.files.diff(older.max(1), &from, Some(&to))?;
@@ -172,7 +173,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     }
 }
 
-/// The keys that a drive takes for those of files; others in its Hyperbee are none of its business.
+/// Returns the range of keys that name files; a drive ignores other keys in its Hyperbee.
 fn everything() -> (Vec<u8>, Vec<u8>) {
     (b"files\0".to_vec(), b"files\x01".to_vec())
 }

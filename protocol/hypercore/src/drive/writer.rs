@@ -1,7 +1,7 @@
-//! What an operation on a drive appends to its two cores.
+//! The blocks that an operation on a drive appends to its two cores.
 //!
-//! JavaScript appends a content to the blobs core first and the entry to the files core then. The order matters to
-//! whoever stores the blocks: an entry must not name blocks that are not there.
+//! JavaScript appends a content to the blobs core first and then the entry to the files core. The storage must keep
+//! that order: an entry must not name blocks that are not there.
 
 use super::DriveError;
 use super::blob::parts;
@@ -10,7 +10,7 @@ use super::path::Path;
 use crate::bee::{self, Blocks, Cache, Header};
 use crate::limits::INTEGER_MAX;
 
-/// How long the cores of a drive are.
+/// Lengths of the cores of a drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DriveLength {
     /// Blocks in the files core: the drive's version.
@@ -26,16 +26,16 @@ pub struct DriveLength {
 pub struct Written {
     /// Blocks for the files core, in one append: only its end is a version.
     pub files: Vec<Vec<u8>>,
-    /// Blocks for the blobs core. They go first.
+    /// Blocks for the blobs core. Append them first.
     pub blobs: Vec<Vec<u8>>,
 }
 
-/// What a file has beside its content.
+/// The attributes of a file beside its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Whether it may be executed.
+    /// Whether the file may be executed.
     pub executable: bool,
-    /// Whatever the writer wants to add.
+    /// The writer's own data.
     pub metadata: Option<Metadata>,
 }
 
@@ -63,7 +63,7 @@ pub struct Writer<'a> {
 
 /// Several operations in one append of the files core. Lengths inside it are **not** versions.
 ///
-/// After an error the batch is of no use: drop it.
+/// After an error the batch is unusable: drop it.
 #[derive(Debug)]
 pub struct Batch<'a, B: Blocks + ?Sized> {
     files: bee::Batch<'a, B>,
@@ -72,15 +72,15 @@ pub struct Batch<'a, B: Blocks + ?Sized> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer for the files core to which `cache` belongs; `header` becomes block 0 of an empty core.
+    /// Creates a writer for the files core to which `cache` belongs; `header` becomes block 0 of an empty core.
     pub fn new(cache: &'a Cache, header: &'a Header) -> Self {
         Self { cache, header }
     }
 
-    /// Several operations in one.
+    /// Begins a batch of several operations on a drive of these lengths.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn batch<'b, B: Blocks + ?Sized>(
         &self,
         files: &'b B,
@@ -93,10 +93,10 @@ impl<'a> Writer<'a> {
         Ok(Batch { files, blobs: vec![], length })
     }
 
-    /// What writing a file appends. An old content of the same path stays where it is, in older versions.
+    /// Returns the blocks that writing a file appends. An old content of the same path stays, in older versions.
     ///
     /// # Errors
-    /// Where a block cannot be read, or the drive cannot hold it.
+    /// If a block cannot be read, or the drive cannot hold the file.
     pub fn put<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -110,10 +110,11 @@ impl<'a> Writer<'a> {
         Ok(batch.finish())
     }
 
-    /// What deleting a file appends: nothing where it is not there, but the header where the core is empty.
+    /// Returns the blocks that deleting a file appends: none if the file is not there, except the header of an empty
+    /// core.
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// If a block cannot be read.
     pub fn delete<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -125,10 +126,10 @@ impl<'a> Writer<'a> {
         Ok(batch.finish())
     }
 
-    /// What making a symbolic link appends. The target is kept as it is: see [`Path::resolve`].
+    /// Returns the blocks that making a symbolic link appends. The target is stored as passed: see [`Path::resolve`].
     ///
     /// # Errors
-    /// Where a block cannot be read, or the target is too long.
+    /// If a block cannot be read, or the target is too long.
     pub fn symlink<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -139,10 +140,10 @@ impl<'a> Writer<'a> {
         self.put_entry(files, length, path, &FileEntry::link(linkname))
     }
 
-    /// What writing an entry appends. Whether the blobs core has its content is not checked.
+    /// Returns the blocks that writing an entry appends. Whether the blobs core has its content is not checked.
     ///
     /// # Errors
-    /// Where a block cannot be read, or the entry is too large.
+    /// If a block cannot be read, or the entry is too large.
     pub fn put_entry<B: Blocks + ?Sized>(
         &self,
         files: &B,
@@ -193,7 +194,7 @@ impl<B: Blocks + ?Sized> Batch<'_, B> {
         Ok(self.files.put(&path.key(), value)?)
     }
 
-    /// The blocks to append.
+    /// Returns the blocks to append.
     pub fn finish(self) -> Written {
         Written { files: self.files.finish(), blobs: self.blobs }
     }
@@ -208,7 +209,7 @@ impl<B: Blocks + ?Sized> Batch<'_, B> {
             byte_length: content.len() as u64,
             is_map: false,
         };
-        // Blocks number no more than bytes, unless somebody else wrote empty ones; both must be exact in JavaScript.
+        // Blocks number no more than bytes, unless another writer made empty ones; both must be exact in JavaScript.
         let end = blob_bytes.max(blobs).saturating_add(id.byte_length);
         check_size("a blobs core", end, INTEGER_MAX.unsigned_abs())?;
         self.blobs.extend(parts.map(<[u8]>::to_vec));

@@ -1,4 +1,4 @@
-//! What to ask of whom, longer heads and blocks, and what becomes of the answers.
+//! Downloads: which peer to request longer heads and blocks from, and how answers are taken.
 
 use super::evidence::Evidence;
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
@@ -12,20 +12,20 @@ use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
 };
 
-/// Intervals of blocks still wanted. Beyond, blocks that are asked for stay in the set until a neighbour goes.
+/// Intervals of wanted blocks. Beyond them, requested blocks stay in the set until a neighbour goes.
 const WANTED_RUNS_MAX: usize = 65_536;
 
-/// Stored or requested blocks passed over in one search before other peers get their turn.
+/// Stored or requested blocks skipped in one search before other peers get their turn.
 const PASSED_OVER_MAX: usize = 65_536;
 
-/// Blocks beyond the first gap that are asked for where all are to be fetched: far more than ever are in flight, and
-/// few enough that a log whose first block is withheld fills nobody's memory.
+/// Blocks beyond the first gap that are requested by [`Download::All`](super::Download::All): far more than are ever in
+/// flight, and few enough that a log whose first block is withheld fills nobody's memory.
 const AHEAD_MAX: u64 = 16_384;
 
-/// Requests in a row that a peer may refuse: more than it can have forgotten to take back.
+/// Requests in a row that a peer may refuse: more blocks than it can have forgotten to retract.
 const UNHELPFUL_MAX: u32 = 1024;
 
-/// Whom a block was asked of, and when.
+/// The peer that a block was requested from, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asking {
     pub(super) from: PeerId,
@@ -44,13 +44,13 @@ impl Replicator {
         self.compare_heads(now);
     }
 
-    /// Asks one peer for a longer head. JavaScript peers break the connection unless their last state said that they
-    /// can give it, and that they know our length.
+    /// Requests a longer head from one peer. JavaScript peers break the connection unless their last sync said that
+    /// they can prove it, and that they know our length.
     pub(super) fn ask_for_upgrade(&mut self, now: u64, store: &impl Store) {
         if self.settings.download == Download::Heads {
             return self.ask_all_for_upgrades(now, store);
         }
-        // A head that was handed out must be stored first: the next one grows out of it.
+        // A head that was handed out must be stored first: the next one extends it.
         let is_pending = self.upgrade_from.is_some() || self.upgraded > self.length;
         if self.settings.download == Download::Nothing || is_pending {
             return;
@@ -58,7 +58,7 @@ impl Replicator {
         let ours = self.length;
         let offers =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
-        // Those that kept us waiting, or have given nothing yet, come last, however long a log they claim.
+        // Peers that kept us waiting, or have not delivered anything yet, come last, however long a log they claim.
         let best = offers
             .min_by_key(|(id, peer, length)| (peer.strikes, !peer.has_delivered, u64::MAX - length, *id));
         if let Some((id, _, length)) = best {
@@ -68,7 +68,8 @@ impl Replicator {
         }
     }
 
-    /// Asks every peer with a longer log how it grows out of ours: none of them is to keep us from hearing another.
+    /// Requests from every peer with a longer log the proof that it extends ours: no peer must keep us from hearing
+    /// another.
     fn ask_all_for_upgrades(&mut self, now: u64, store: &impl Store) {
         let ours = self.length;
         let offer = |(&id, peer): (&PeerId, &Peer)| Some((id, offered_length(peer, ours, now)?));
@@ -78,7 +79,7 @@ impl Replicator {
         }
     }
 
-    /// Asks a peer for as many blocks as its window allows.
+    /// Requests as many blocks from a peer as its window allows.
     pub(super) fn ask_for_blocks(&mut self, now: u64, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_usable(now)) else { return };
         let end = provable_length(peer, self.length, store);
@@ -96,7 +97,7 @@ impl Replicator {
         self.ask(now, id, Asked::Block { index: block }, store);
     }
 
-    /// The first wanted block in `from..end` that the peer has and nobody else is asked for.
+    /// Returns the first wanted block in `from..end` that the peer has and that is not requested from another.
     fn next_block(&mut self, id: PeerId, from: u64, end: u64, store: &impl Store) -> Option<u64> {
         let peer = self.peers.get(&id)?;
         let mut from = from;
@@ -117,7 +118,7 @@ impl Replicator {
         None
     }
 
-    /// Asks a peer that has nothing left for us, as far as we know, about the regions of what we want.
+    /// Asks a peer with no more known blocks for us about the regions that we want.
     fn ask_for_regions(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(length) = peer.same_fork().map(|sync| sync.length) else { return };
@@ -134,7 +135,7 @@ impl Replicator {
             if peer.asked_regions.len() >= REGIONS_MAX {
                 break;
             }
-            // What it has announced is asked for already, or waits for room.
+            // Its announced blocks are requested already, or wait for room in the window.
             let is_known = self.wanted.next_common(&peer.has, start).is_some_and(|known| known < from);
             if !is_known && peer.asked_regions.insert(start) {
                 let region = Region { start, length: REGION_BLOCKS, any: false };
@@ -159,7 +160,7 @@ impl Replicator {
                 Request { id: number, block: Some(RequestNode { index, nodes }), ..Request::default() }
             }
             Asked::Upgrade { start, length } => {
-                // Of a core that is not known yet it is not known either what its key means.
+                // While the core is unknown, the manifest of its key is unknown, too.
                 let (upgrade, manifest) = (Some(RequestUpgrade { start, length }), start == 0);
                 Request { id: number, upgrade, manifest, ..Request::default() }
             }
@@ -186,7 +187,7 @@ impl Replicator {
             self.take_shown_head(id, &data, store);
             return Ok(());
         }
-        // What nobody waits for comes late after a cancel.
+        // An answer to a cancelled request comes late.
         let Some(pending) = peer.take_pending(data.request) else { return Ok(()) };
         let asked = pending.asked;
         let window_max = self.settings.window_max;
@@ -204,7 +205,7 @@ impl Replicator {
         Ok(())
     }
 
-    /// Hands out what verifies. What does not is the peer's fault, unless the log has grown under it.
+    /// Hands out verified data. Invalid data is the peer's fault, unless our log has grown since the request.
     fn take_proof(
         &mut self,
         now: u64,
@@ -248,7 +249,7 @@ impl Replicator {
                 self.put_back(id, asked);
                 match (why, asked) {
                     (CheckError::Stale, _) => Ok(()),
-                    // A head that does not grow out of ours may be the signed head of another log: have it shown.
+                    // A head that does not extend ours may be the signed head of another log: request it whole.
                     (CheckError::WrongSignature { .. }, Asked::Upgrade { .. }) if self.length > 0 => {
                         self.with_peer(id, |peer| peer.suspected = Some(why));
                         self.ask_for_head(now, id, 0, self.length);
@@ -305,7 +306,7 @@ impl Replicator {
         let Some(blocks) = span(*start, 32 * words.len() as u64) else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.has.remove(blocks);
-        // Only what we may ask for is kept, so that a full set is full of use.
+        // Only blocks that we may request are kept, so that a full set is useful.
         for run in runs(*start, words) {
             if peer.has.is_full() && run.start >= peer.has.end() {
                 peer.has_forgotten = true;
@@ -319,7 +320,7 @@ impl Replicator {
         self.ask_for_blocks(now, id, store);
     }
 
-    /// What was asked of a peer is not to be had there: others may be asked.
+    /// Puts back a request that the peer cannot answer: others may be asked.
     pub(super) fn put_back(&mut self, id: PeerId, asked: Asked) {
         match asked {
             Asked::Block { index } => {
@@ -365,7 +366,7 @@ impl Replicator {
         numbers.into_iter().for_each(|number| self.cancel(id, number));
     }
 
-    /// The peer answers others, so it seems not to have what it was asked for first.
+    /// Cancels the oldest request: the peer answers others, so it seems not to have that block.
     fn cancel_oldest(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some((&number, oldest)) = peer.pending.first_key_value() else { return };
@@ -395,7 +396,7 @@ impl Replicator {
     }
 }
 
-/// How long a log the peer can lead us to, if longer than ours.
+/// Returns the length of the log that the peer can prove to us, if longer than ours.
 fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
     let is_ready = sync.can_upgrade && sync.remote_length == ours;
@@ -404,16 +405,16 @@ fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
     (is_open && sync.length > ours).then_some(sync.length)
 }
 
-/// The blocks below it can be proved by the peer to us. The proof of a block goes up to a node that we have stored,
-/// which stands inside the peer's tree only if the peer's log is as long as ours, or its roots are among our nodes.
-/// JavaScript peers count other questions against us, and end the connection at the 64th.
+/// Returns the length below which the peer can prove blocks to us. The proof of a block ends at a node that we have
+/// stored. That node is inside the peer's tree only if the peer's log is as long as ours, or its roots are among our
+/// nodes. JavaScript peers count other requests against us, and end the connection at the 64th.
 pub(super) fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
     let theirs = peer.same_fork().map_or(0, |sync| sync.length);
     let is_inside = theirs >= ours || index::roots(theirs).all(|root| store.node(root).is_some());
     if is_inside { theirs } else { 0 }
 }
 
-/// Steps from a block's leaf up to the first node that is stored.
+/// Returns the steps from a block's leaf up to the first stored node.
 fn steps_to_known(store: &impl Store, block: u64) -> u64 {
     let mut node = Some(2 * block);
     let is_unknown = |index: &u64| store.node(*index).is_none();
@@ -425,7 +426,7 @@ fn steps_to_known(store: &impl Store, block: u64) -> u64 {
     .count() as u64
 }
 
-/// Whether an answer has what was asked, and nothing else. A manifest may come along.
+/// Returns whether an answer has the requested parts, and no others. A manifest may come along.
 fn is_answer_to(data: &Data, asked: Asked) -> bool {
     if data.hash.is_some() || data.seek.is_some() {
         return false;
@@ -441,7 +442,7 @@ fn is_answer_to(data: &Data, asked: Asked) -> bool {
     }
 }
 
-/// The runs of one bits in a bitfield, from low to high.
+/// Returns the runs of one bits in a bitfield, from low to high.
 fn runs(start: u64, words: &[u32]) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
     let end = 32 * words.len() as u64;
     let mut next = 0;
@@ -452,7 +453,7 @@ fn runs(start: u64, words: &[u32]) -> impl Iterator<Item = std::ops::Range<u64>>
     })
 }
 
-/// The first bit, not below `from`, that is set or not set.
+/// Returns the first bit, not below `from`, that equals `is_set`.
 fn find(words: &[u32], from: u64, is_set: bool) -> Option<u64> {
     let first = (from / 32) as usize;
     let mut mask = u32::MAX << (from % 32);

@@ -1,7 +1,9 @@
-//! Whole heads that peers show: whether their logs are ours, and what it says about the writer if not.
+//! Equivocation: comparison of whole heads that peers show with our log, and the evidence against its writer if they
+//! differ.
 //!
-//! A longer log shows by how it grows whether it is ours. Of all others the head is asked for: now and then of peers
-//! whose log is not longer, at once of those that claim a fork, that have shrunk, or whose head does not grow out of ours.
+//! A longer log shows by its upgrade whether it extends ours. Of all others the head is requested: now and then of
+//! peers whose log is not longer, at once of those that claim a fork, that have shrunk, or whose head does not extend
+//! ours.
 
 use super::evidence::{Evidence, HeadProof};
 use super::peer::{Asked, Peer, PeerFault, PeerId};
@@ -11,16 +13,16 @@ use super::verify::{CheckError, Head, check_head};
 use super::{Download, HEADS_SHOWN_MAX, Replicator};
 use crate::wire::message::{Data, Request, RequestUpgrade, Sync};
 
-/// How long a peer that is downloading may have a shorter log than ours until that is worth a word: far longer than it
-/// takes to ask us for the longer head. Whoever does not ask has written the log, and lost some of it.
+/// How long a downloading peer may have a shorter log than ours before it is reported: far longer than it takes to
+/// request the longer head from us. A peer that does not request it has written the log, and lost some of it.
 const SHORTER_MS_MAX: u64 = 10_000;
 
 /// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
 const COMPARE_INTERVAL_MS: u64 = 10_000;
 
 impl Replicator {
-    /// Asks peers whose log is as long as ours or shorter for their heads. A longer log shows by how it grows whether
-    /// it is ours; without this, two logs of one length would stand side by side unnoticed.
+    /// Requests the heads of peers whose log is as long as ours or shorter. A longer log shows by its upgrade whether
+    /// it extends ours; without this, two logs of one length would coexist unnoticed.
     pub(super) fn compare_heads(&mut self, now: u64) {
         let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
         let due: Vec<(PeerId, u64)> =
@@ -49,22 +51,23 @@ impl Replicator {
         stayed.into_iter().for_each(|evidence| self.report(evidence));
     }
 
-    /// The length of a peer's log, if it was not compared with ours yet and our whole tree over it is here.
+    /// Returns the length of a peer's log, if it was not compared with ours yet and our whole tree over it is stored.
     pub(super) fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
         let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
         let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
-        // A writer makes sure of each peer once; whoever copies wants to know of each change.
+        // A writer checks each peer once; a copy checks at each change.
         let is_due = self.settings.download != Download::Heads || peer.compared_length == 0;
         let is_new = length > 0 && length != peer.compared_length && is_due;
         (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
     }
 
-    /// Asks for the proof of a whole head, for which the other side needs nothing but its roots.
+    /// Requests the proof of a whole head, which the peer can make from its roots alone.
     pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
         self.send_request(now, id, Asked::Head { fork, length }, 0);
     }
 
-    /// A peer that has found two signed logs shows its own to everybody, under the number 0.
+    /// Takes a head that a peer shows unasked, under request number 0: a peer that found two signed logs shows its own
+    /// to everybody.
     pub(super) fn take_shown_head(&mut self, id: PeerId, data: &Data, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.heads_shown = peer.heads_shown.saturating_add(1);
@@ -87,8 +90,8 @@ impl Replicator {
         let suspected = self.peers.get(&id).and_then(|peer| peer.suspected);
         let evidence = self.judge_head(id, data, store).map_err(|why| suspected.unwrap_or(why))?;
         match evidence {
-            // Its log is signed, and another one than ours: it stays a suspect, of whom nothing is asked any more. To cut
-            // it off would only bring it back.
+            // Its log is signed, and differs from ours: it stays a suspect that gets no more requests. Disconnecting it
+            // would only bring it back.
             Some(evidence) if suspected.is_some() && evidence.is_signed() => {
                 self.report(evidence);
                 return Ok(());
@@ -103,7 +106,7 @@ impl Replicator {
         suspected.map_or(Ok(()), |why| Err(why.into()))
     }
 
-    /// What a proof of a whole head says about the writer of the log.
+    /// Returns the evidence in a proof of a whole head against the writer of the log.
     fn judge_head(
         &self,
         id: PeerId,
@@ -124,8 +127,8 @@ impl Replicator {
         Ok(is_shorter.then_some(Evidence::ShorterSigned { peer: id, theirs }))
     }
 
-    /// Their head beside ours, as proofs from the length at which they differ. `None` where the nodes are not stored
-    /// that show how our head grew out of that length.
+    /// Returns the peer's head beside ours, as proofs from the length at which they differ. `None` if the nodes are not
+    /// stored that prove how our head extends that length.
     fn conflict(&self, id: PeerId, length: u64, data: &Data, store: &impl Store) -> Option<Evidence> {
         let upgrade = Some(RequestUpgrade { start: 0, length });
         let ours = answer(store, &Request { upgrade, ..Request::default() }).ok()?.upgrade?;
@@ -136,7 +139,7 @@ impl Replicator {
 }
 
 impl Peer {
-    /// When its log, which is a shorter part of ours, has been so for too long.
+    /// Returns when the peer's log, a shorter part of ours, has been so for too long.
     pub(super) fn shorter_deadline(&self, ours: u64) -> Option<u64> {
         let (head, since) = self.shorter?;
         let is_still = |sync: &&Sync| sync.downloading && sync.length == head.length();

@@ -1,4 +1,4 @@
-//! What peers said or showed that does not fit an append-only log.
+//! Evidence that a log is not append-only: what peers claimed or proved, and which of it is conclusive.
 
 use std::collections::BTreeSet;
 
@@ -8,69 +8,69 @@ use crate::identity::PublicKey;
 use crate::signed_head::SignedHead;
 use crate::wire::message::{Data, DataUpgrade};
 
-/// Claims that are reported about one core, and the same of what is signed.
+/// Claims that are reported about one core; as many signed pieces of evidence are reported.
 const REPORTED_MAX: usize = 256;
 
-/// Something that the writer of an append-only log does not cause.
+/// Evidence that the writer of an append-only log does not cause.
 ///
-/// A claim is only a peer's word. Of what is signed, [`Evidence::ForkSigned`] and [`Evidence::Conflict`] convict the
-/// writer: its own signatures stand against each other, whoever shows them. [`Evidence::ShorterSigned`] convicts nobody:
-/// a slow replicator has such a head too.
+/// A claim is only a peer's word. Of signed evidence, [`Evidence::ForkSigned`] and [`Evidence::Conflict`] convict the
+/// writer: its own signatures contradict each other, no matter which peer shows them. [`Evidence::ShorterSigned`]
+/// convicts nobody: a slow replicator has such a head, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// A peer says that the log was truncated: its fork is not 0. Its signed head is asked for.
+    /// A peer claims that the log was truncated: its fork is not 0. Its signed head is requested.
     ForkClaimed {
-        /// Who says so.
+        /// The peer that claims it.
         peer: PeerId,
         /// How often the log was truncated.
         fork: u64,
-        /// Its length now.
+        /// The length of its log now.
         length: u64,
     },
-    /// A peer says that its log is shorter than it said before. Its signed head is asked for.
+    /// A peer claims a shorter length than before. Its signed head is requested.
     ShrinkClaimed {
-        /// Who says so.
+        /// The peer that claims it.
         peer: PeerId,
-        /// The length it told before.
+        /// The length that it claimed before.
         before: u64,
-        /// The length it tells now.
+        /// The length that it claims now.
         after: u64,
     },
     /// The core's key signed a head of another fork.
     ForkSigned {
-        /// Who showed it.
+        /// The peer that showed it.
         peer: PeerId,
         /// The head.
         theirs: SignedHead,
     },
-    /// The core's key signed a shorter head, which agrees with our log as far as we can tell: an old one, or that of
-    /// a log that went back.
+    /// The core's key signed a shorter head, which agrees with our log as far as we can tell: an old one, or that of a
+    /// log that was truncated.
     ShorterSigned {
-        /// Who showed it.
+        /// The peer that showed it.
         peer: PeerId,
         /// The head.
         theirs: SignedHead,
     },
-    /// The core's key signed a longer log than its writer has, of which ours is a part: the writer lost some of it, or
-    /// there are two of them.
+    /// The core's key signed a longer log than its writer has, and ours is a part of it: the writer lost blocks, or
+    /// there are two writers.
     LongerSigned {
-        /// Who showed it.
+        /// The peer that showed it.
         peer: PeerId,
         /// The head.
         theirs: SignedHead,
     },
     /// The core's key signed two logs that differ at one length: ours and another one.
     Conflict {
-        /// Who showed the other one.
+        /// The peer that showed the other log.
         peer: PeerId,
-        /// Our head, with the length where the logs differ.
+        /// Our head, with the length at which the logs differ.
         ours: Box<HeadProof>,
         /// The other head, with the same length.
         theirs: Box<HeadProof>,
     },
 }
 
-/// A head that a core's key signed, with what it takes to check that it grew out of a shorter log inside it.
+/// A head that a core's key signed, with the proof that it extends a shorter log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadProof {
     head: Head,
@@ -78,7 +78,7 @@ pub struct HeadProof {
 }
 
 impl HeadProof {
-    /// Checks a proof that was kept, or that somebody else gives.
+    /// Checks a proof that was kept, or that somebody else provides.
     ///
     /// # Errors
     /// [`CheckError`] unless the key signed the head that the proof leads to.
@@ -88,18 +88,18 @@ impl HeadProof {
         data.upgrade.map(|proof| Self { head, proof }).ok_or(CheckError::NotAsked)
     }
 
-    /// What is signed, and the shorter log inside.
+    /// Returns the signed head, and the shorter log inside.
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// The nodes and the signature that show it.
+    /// Returns the nodes and the signature that prove it.
     pub fn proof(&self) -> &DataUpgrade {
         &self.proof
     }
 
-    /// Whether one key signed both, and they cannot be heads of one append-only log: they say different things about
-    /// the same length.
+    /// Returns whether one key signed both, and they cannot be heads of one append-only log: they differ at the same
+    /// length.
     pub fn contradicts(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.head, &other.head);
         ours.signed.key() == theirs.signed.key()
@@ -109,7 +109,7 @@ impl HeadProof {
 }
 
 impl Evidence {
-    /// One word for it.
+    /// Returns one word for the kind of evidence.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ForkClaimed { .. } => "fork-claimed",
@@ -121,12 +121,12 @@ impl Evidence {
         }
     }
 
-    /// Whether the core's key speaks against its holder. A shorter head may simply be an old one.
+    /// Returns whether the evidence is signed by the core's key. A shorter head may simply be an old one.
     pub fn is_signed(&self) -> bool {
         matches!(self, Self::ForkSigned { .. } | Self::Conflict { .. })
     }
 
-    /// What it is about, whoever says it.
+    /// Returns the subject of the evidence, without the peer.
     fn subject(&self) -> (&'static str, u64, u64) {
         let (first, second) = match self {
             Self::ForkClaimed { fork, length, .. } => (*fork, *length),
@@ -140,8 +140,8 @@ impl Evidence {
     }
 }
 
-/// What was reported. Each thing is reported once, and only so many: a peer that connects again and again, or a writer
-/// that signs anew all day, must not fill logs and disks.
+/// The evidence reported so far. Each piece is reported once, and only a bounded number: a peer that reconnects again
+/// and again, or a writer that signs anew all day, must not fill logs and disks.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     claims: BTreeSet<(&'static str, u64, u64)>,
@@ -149,9 +149,9 @@ pub(super) struct Reported {
 }
 
 impl Reported {
-    /// Whether to report this; it counts as reported then.
+    /// Returns whether to report this; it counts as reported from then on.
     pub(super) fn is_new(&mut self, evidence: &Evidence) -> bool {
-        // Claims, which cost nothing, must not crowd out what is signed.
+        // Claims, which cost nothing, must not crowd out signed evidence.
         let reported = if evidence.is_signed() { &mut self.signed } else { &mut self.claims };
         reported.len() < REPORTED_MAX && reported.insert(evidence.subject())
     }

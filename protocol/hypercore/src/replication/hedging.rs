@@ -1,28 +1,27 @@
-//! Standing in for peers that keep us waiting: what one owes is asked of another that has nothing to do.
+//! Hedged requests: a block that a peer has not delivered for 2 s is also requested from an idle peer.
 //!
-//! The peer that was asked first may still answer: whichever answer comes first is taken, the other one is stored
-//! already.
+//! The first peer may still answer: the answer that arrives first is taken, the other one is already stored.
 
 use super::Replicator;
 use super::download::provable_length;
 use super::peer::{Peer, PeerId};
 use super::store::Store;
 
-/// How long a peer may owe something before others are asked for it too, if they have nothing else to do.
+/// How long a peer may owe an answer before idle peers are asked for it too.
 const HELP_AFTER_MS: u64 = 2000;
 
-/// How often to look for such.
+/// How often to look for such requests.
 const HELP_INTERVAL_MS: u64 = 500;
 
 impl Replicator {
-    /// When to look whether anybody can stand in for those that keep us waiting.
+    /// Returns when to look whether an idle peer can answer a request that another peer owes.
     pub(super) fn help_deadline(&self) -> Option<u64> {
         let is_waiting = self.upgrade_from.is_some() || !self.requested.is_empty();
         (is_waiting && self.peers.len() > 1).then_some(self.help_from)
     }
 
-    /// Asks peers that have nothing to do for what others owe us for long: silence of one must not hold up what
-    /// another can give. Whichever answer comes first is taken.
+    /// Requests from idle peers what others have owed for long: the silence of one must not hold up what another can
+    /// deliver. The answer that arrives first is taken.
     pub(super) fn help(&mut self, now: u64, store: &impl Store) {
         self.help_from = now.saturating_add(HELP_INTERVAL_MS);
         self.help_with_upgrade(now, store);

@@ -1,7 +1,7 @@
 //! Making proofs: the [`Data`] that answers a [`Request`]. Start from [`answer`].
 //!
 //! A block or a node is proved by the siblings on its way up, as many as the peer says it lacks; a longer head by the
-//! subtrees over what is new. When both are asked, and the block is among the new ones, its path stands in for the
+//! subtrees over the new blocks. If both are requested, and the block is among the new ones, its path replaces the
 //! subtree that holds it. All loops are bounded by the depth of the tree (64), whatever numbers the peer sends.
 
 use super::store::Store;
@@ -13,10 +13,10 @@ use crate::wire::message::{
 /// More steps than any tree has levels.
 const STEPS_MAX: u64 = 64;
 
-/// Why a request gets no data.
+/// The reason why a request gets no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another fork than ours, or a block that is not stored here.
+    /// The request is for another fork than ours, or for a block that is not stored here.
     NotAvailable,
     /// No proof can be made for these numbers.
     Invalid,
@@ -36,10 +36,10 @@ struct Paths {
     seek: Option<Vec<Node>>,
 }
 
-/// Answers a request out of what is stored.
+/// Answers a request from the stored core.
 ///
 /// # Errors
-/// [`Refusal`] says what the peer gets to hear instead.
+/// [`Refusal`]: the reason that the peer is sent instead.
 pub fn answer(store: &impl Store, request: &Request) -> Result<Data, Refusal> {
     if request.fork != 0 {
         return Err(Refusal::NotAvailable);
@@ -125,7 +125,7 @@ fn prove(
     Ok((paths, Some(upgrade)))
 }
 
-/// The blocks that an upgrade adds; without one, everything counts as known already.
+/// Returns the blocks that an upgrade adds; without an upgrade, all blocks count as known already.
 fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(u64, u64), Refusal> {
     let length = store.length();
     let Some(upgrade) = upgrade else { return Ok((length, length)) };
@@ -133,7 +133,7 @@ fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(u64, u6
     if upgrade.length == 0 || end > length { Err(Refusal::Invalid) } else { Ok((upgrade.start, end)) }
 }
 
-/// The node that stands as many steps above the target as the peer asks for, inside a tree of `length` blocks.
+/// Returns the node that is as many steps above the target as the peer asks for, inside a tree of `length` blocks.
 fn climb(target: &Target, length: u64) -> Result<u64, Refusal> {
     let mut top = target.index;
     let inside = |node| index::blocks(node).is_some_and(|blocks| blocks.end <= length);
@@ -143,7 +143,7 @@ fn climb(target: &Target, length: u64) -> Result<u64, Refusal> {
     if inside(top) { Ok(top) } else { Err(Refusal::Invalid) }
 }
 
-/// The siblings from the target up to `top`; where the place sought lies below one of them, its own path instead.
+/// Returns the siblings from the target up to `top`; if the sought place is below one of them, its own path instead.
 fn paths_up(store: &impl Store, target: &Target, sought: Option<u64>, top: u64) -> Result<Paths, Refusal> {
     let mut paths = Paths::default();
     let mut nodes = if target.is_block { vec![] } else { vec![node(store, target.index)?] };
@@ -160,7 +160,7 @@ fn paths_up(store: &impl Store, target: &Target, sought: Option<u64>, top: u64) 
     Ok(paths)
 }
 
-/// `bottom`, then the siblings from it up to `top`, which must stand above it.
+/// Returns `bottom`, then the siblings from it up to `top`, which must be above it.
 fn path(store: &impl Store, bottom: u64, top: u64) -> Result<Vec<Node>, Refusal> {
     let mut nodes = vec![node(store, bottom)?];
     let mut current = bottom;
@@ -171,7 +171,7 @@ fn path(store: &impl Store, bottom: u64, top: u64) -> Result<Vec<Node>, Refusal>
     Ok(nodes)
 }
 
-/// The node in which byte `seek.bytes` of the log begins, looking below `top` only.
+/// Returns the node in which byte `seek.bytes` of the log begins, looking below `top` only.
 fn seek_below(store: &impl Store, top: u64, seek: &RequestSeek) -> Result<u64, Refusal> {
     let first = index::blocks(top).ok_or(Refusal::Invalid)?.start;
     let mut before = 0_u64;
@@ -185,7 +185,7 @@ fn seek_below(store: &impl Store, top: u64, seek: &RequestSeek) -> Result<u64, R
     descend(store, top, bytes, seek.padding)
 }
 
-/// The node in which byte `seek.bytes` begins in a log of `length` blocks; `None` when it lies behind the end.
+/// Returns the node in which byte `seek.bytes` begins in a log of `length` blocks; `None` if it is behind the end.
 fn seek_from_start(store: &impl Store, length: u64, seek: &RequestSeek) -> Result<Option<u64>, Refusal> {
     let mut bytes = seek.bytes;
     for root in index::roots(length) {
@@ -201,7 +201,7 @@ fn seek_from_start(store: &impl Store, length: u64, seek: &RequestSeek) -> Resul
     Ok(None)
 }
 
-/// Goes down from `top` to the node that begins `bytes` bytes into it, as far as nodes are stored.
+/// Descends from `top` to the node that begins `bytes` bytes into it, as far as nodes are stored.
 fn descend(store: &impl Store, top: u64, mut bytes: u64, padding: u64) -> Result<u64, Refusal> {
     let mut current = top;
     while bytes > 0 && index::depth(current) > 0 {
@@ -222,7 +222,7 @@ fn descend(store: &impl Store, top: u64, mut bytes: u64, padding: u64) -> Result
     Ok(current)
 }
 
-/// Bytes below a node without the bytes that an encryption adds to each block.
+/// Returns the bytes below a node without the padding that an encryption adds to each block.
 fn unpadded(node: &Node, padding: u64) -> Result<u64, Refusal> {
     let leaves = 1_u64 << index::depth(node.index).min(63);
     let added = padding.checked_mul(leaves).ok_or(Refusal::Invalid)?;

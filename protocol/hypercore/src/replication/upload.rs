@@ -1,4 +1,4 @@
-//! Serving a peer: telling it what is here, answering what it asks.
+//! Uploads: announcing our blocks to a peer, and answering its requests.
 
 use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
 use super::prove::{Refusal, answer};
@@ -8,7 +8,7 @@ use crate::ranges::Ranges;
 use crate::tree::index;
 use crate::wire::message::{Bitfield, Message, NoData, Range, Reason, Region, Request, Sync};
 
-/// Requests of one peer that wait before it counts as congested. JavaScript peers ask for 512 at once at most.
+/// Waiting requests of one peer at which it counts as congested. JavaScript peers send at most 512 at once.
 const REQUESTS_WAITING: usize = 512;
 
 /// Requests of one peer that may wait, about 0.4 MB of them. A peer that reads its answers stays far below.
@@ -17,22 +17,22 @@ const REQUESTS_MAX: usize = 2048;
 /// Bytes handed out for one peer before the first of them are written.
 const UNSENT_BYTES: usize = 1024 * 1024;
 
-/// Refusals after which a peer has to connect anew: a JavaScript peer asks no more after 32, and keeps the channel.
+/// Refusals after which a peer must reconnect: a JavaScript peer asks no more after 32, and keeps the channel.
 const REFUSED_MAX: u32 = 24;
 
 /// Bytes of a message without its variable parts, rounded up.
 const MESSAGE_BYTES: usize = 64;
 
-/// Bytes of a node in a message, at most.
+/// Most bytes of a node in a message.
 const NODE_BYTES: usize = 50;
 
-/// How often peers hear of progress while blocks are still missing.
+/// How often progress is announced to peers while blocks are still missing.
 const ANNOUNCE_INTERVAL_MS: u64 = 1000;
 
-/// Intervals of new blocks kept until peers are told.
+/// Intervals of new blocks kept until they are announced.
 pub(super) const UNANNOUNCED_RUNS_MAX: usize = 1024;
 
-/// Blocks at the end of the log whose arrival every peer is told of, as JavaScript peers do.
+/// Blocks at the end of the log whose arrival is announced to every peer, as JavaScript peers do.
 pub(super) const TAIL_BLOCKS: u64 = 256;
 
 pub(super) fn is_congested(peer: &Peer) -> bool {
@@ -40,7 +40,7 @@ pub(super) fn is_congested(peer: &Peer) -> bool {
 }
 
 impl Replicator {
-    /// The first words to a peer: our state, and the blocks that we have without a gap.
+    /// Sends the first messages to a peer: our sync, and the blocks that we have without a gap.
     pub(super) fn send_initial_sync(&mut self, id: PeerId) {
         let sync = Sync { length: self.length, can_upgrade: true, ..state() };
         self.with_peer(id, |peer| peer.told = Some(sync));
@@ -48,9 +48,9 @@ impl Replicator {
         self.announce_contiguous(id);
     }
 
-    /// Tells a peer our state, and that we have heard its own, if that is new to it.
+    /// Sends a peer our sync, with its own length acknowledged, if that is new to it.
     pub(super) fn send_sync(&mut self, id: PeerId, store: &impl Store) {
-        // What a slow reader misses it is told when it has caught up.
+        // A slow reader is sent what it missed once it has caught up.
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) else {
             return;
         };
@@ -66,7 +66,7 @@ impl Replicator {
         }
     }
 
-    /// Tells all peers what is new here: at once when nothing is missing, else from time to time.
+    /// Announces new blocks to all peers: at once if nothing is missing, else from time to time.
     pub(super) fn announce(&mut self, now: u64, store: &impl Store, is_longer: bool) {
         let is_due = self.announce_deadline().is_some_and(|deadline| deadline <= now);
         let is_complete = self.contiguous == self.length;
@@ -83,7 +83,7 @@ impl Replicator {
             }
         }
         if ids.is_empty() {
-            // Peers that come later are greeted with what is here then.
+            // Peers that connect later are sent the state at that time.
             self.unannounced.clear();
         } else if is_due || is_complete {
             self.unannounced.clear();
@@ -91,20 +91,20 @@ impl Replicator {
         }
     }
 
-    /// Whether a peer with a shorter log waits for our word that we can lead it to ours. While blocks are missing here,
-    /// so may be the nodes that it needs.
+    /// Returns whether a peer with a shorter log waits for our word that we can prove ours to it. While blocks are
+    /// missing here, the nodes that it needs may be missing, too.
     fn is_held_back(&self, peer: &Peer) -> bool {
         let is_shorter = peer.same_fork().is_some_and(|sync| sync.length < self.length);
         is_shorter && peer.told.is_some_and(|told| !told.can_upgrade)
     }
 
-    /// When peers should hear of progress.
+    /// Returns when to announce progress to peers.
     pub(super) fn announce_deadline(&self) -> Option<u64> {
         let is_waiting = !self.unannounced.is_empty() && !self.peers.is_empty();
         is_waiting.then_some(self.announce_from)
     }
 
-    /// A peer reads again: what it missed meanwhile.
+    /// Sends a peer that reads again what it missed meanwhile.
     pub(super) fn catch_up(&mut self, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get(&id) else { return };
         let is_unacknowledged =
@@ -127,7 +127,7 @@ impl Replicator {
         self.send(id, have(0..contiguous));
     }
 
-    /// New blocks behind a gap, as far as the peer asked to hear of them and does not have them.
+    /// Announces new blocks behind a gap, as far as the peer asked to hear of them and does not have them.
     fn announce_scattered(&mut self, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) else {
             return;
@@ -169,7 +169,7 @@ impl Replicator {
         }
     }
 
-    /// Answers what waits, as long as the connection has room.
+    /// Answers waiting requests, as long as the connection has room.
     fn serve(&mut self, now: u64, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
         while let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) {
             if peer.wants_from <= now
@@ -199,7 +199,7 @@ impl Replicator {
     pub(super) fn receive_want(&mut self, now: u64, id: PeerId, region: Region, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(blocks) = span(region.start, region.length) else { return };
-        // Longer regions are no regions: they go without an answer, as with JavaScript peers.
+        // Longer regions are invalid: they get no answer, as with JavaScript peers.
         if region.length > REGION_BLOCKS || peer.wants.len() >= REGIONS_MAX {
             return;
         }
@@ -217,7 +217,7 @@ impl Replicator {
         });
     }
 
-    /// What is here of a region: the blocks without a gap if they cover it, else bit by bit.
+    /// Answers a want with our blocks of a region: the blocks without a gap if they cover it, else bit by bit.
     fn answer_want(&mut self, now: u64, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
         let end = end.min(self.length);
         if start < end && end > self.contiguous {
@@ -240,11 +240,11 @@ impl Replicator {
 }
 
 fn state() -> Sync {
-    // A peer that says it is downloading keeps its channels open while nothing is to be done.
+    // A peer whose sync says downloading keeps its channels open while nothing is to be done.
     Sync { uploading: true, downloading: true, ..Sync::default() }
 }
 
-/// Whether every node is here that leads from a log of `from` blocks to ours.
+/// Returns whether all nodes are stored that extend a log of `from` blocks to ours.
 fn can_upgrade(store: &impl Store, from: u64, to: u64) -> bool {
     from < to && index::roots(from).chain(index::growth(from, to)).all(|node| store.node(node).is_some())
 }
@@ -261,7 +261,7 @@ fn refuse(request: &Request, refusal: Refusal) -> Message {
     Message::NoData(NoData { request: request.id, reason })
 }
 
-/// About how many bytes a message takes.
+/// Returns about how many bytes a message takes.
 fn cost(message: &Message) -> usize {
     let variable = match message {
         Message::Data(data) => {
@@ -278,7 +278,7 @@ fn cost(message: &Message) -> usize {
     MESSAGE_BYTES + variable
 }
 
-/// One bit for each block of a region, as whole words. `None` when nothing of it is here.
+/// Returns one bit for each block of a region, as whole words. `None` if no block of it is stored.
 fn bitfield(store: &impl Store, start: u64, end: u64) -> Option<Message> {
     let start = start - start % 32;
     let word = |first: u64| {

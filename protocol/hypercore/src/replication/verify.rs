@@ -1,8 +1,8 @@
-//! Checking proofs: what a peer's [`Data`] shows, given what is stored. Start from [`check`] and [`Verified`].
+//! Checking proofs: a peer's [`Data`] against the stored tree. Start from [`check`] and [`Verified`].
 //!
-//! A block is good when its path leads to a stored node or to a subtree of a head that the core's key signed; a head
-//! is good when its roots grow out of ours and the signature holds. Of the nodes only those are kept whose hash *and*
-//! size follow from that: two siblings that both come from the peer may share out their common size wrongly.
+//! A block is valid if its path leads to a stored node or to a subtree of a head that the core's key signed; a head is
+//! valid if its roots extend ours and the signature holds. Only nodes whose hash *and* size follow from that are kept:
+//! two siblings that both come from the peer may split their common size wrongly.
 
 use thiserror::Error;
 
@@ -15,15 +15,15 @@ use crate::wire::message::{Data, DataBlock, DataUpgrade};
 /// More nodes than any proof has: a path and twice the roots of the longest log.
 const NODES_MAX: usize = 256;
 
-/// What a peer sent, after it was checked against the core's key and tree: ready to be stored.
+/// A peer's answer, checked against the core's key and tree: ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// A longer head, if one came along.
     pub upgrade: Option<Upgrade>,
     /// A block and its number, if one came along.
     pub block: Option<(u64, Vec<u8>)>,
-    /// Nodes of the tree that follow from it, in no particular order; some may be stored already. With what was
-    /// stored before they hold the new roots and the path of the block.
+    /// Nodes of the tree that follow from it, in no particular order; some may be stored already. Together with the
+    /// stored nodes they include the new roots and the path of the block.
     pub nodes: Vec<Node>,
 }
 
@@ -38,24 +38,24 @@ pub struct Upgrade {
     pub roots: Roots,
 }
 
-/// Why what a peer sent is not taken.
+/// The reason why a peer's answer is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum CheckError {
-    /// Not the answer to what was asked.
-    #[error("the answer is not to what was asked")]
+    /// The answer does not match the request.
+    #[error("the answer does not match the request")]
     NotAsked,
     /// The proof has too few nodes, too many, or others than it needs.
-    #[error("the proof has other nodes than it needs at node {node}")]
+    #[error("the proof has a wrong, missing or extra node at node {node}")]
     WrongNodes {
-        /// The node where the proof goes astray.
+        /// The node at which the proof is wrong.
         node: u64,
     },
-    /// The path of the block does not lead to the hash that the log has.
-    #[error("block {block} does not lead to node {node} of the log")]
+    /// The path of the block does not lead to the hash in the log.
+    #[error("the path of block {block} does not lead to node {node} of the log")]
     WrongHash {
         /// The block.
         block: u64,
-        /// Where its path ends.
+        /// The end of its path.
         node: u64,
     },
     /// The core's key did not sign this head.
@@ -64,21 +64,21 @@ pub enum CheckError {
         /// The length of the head.
         length: u64,
     },
-    /// The core has a manifest: its key is no key that signs.
+    /// The core has a manifest: its key is a hash, which cannot sign.
     #[error(
         "the core has a manifest, as ordinary Hypercores and Hyperdrives of JavaScript have: only cores without one can \
          be copied, those that hosts write and those made with `compat: true`"
     )]
     HasManifest,
-    /// What is stored does not suffice to check it, for example because the log has grown meanwhile.
-    #[error("the proof does not start from what is stored")]
+    /// The stored tree is not enough to check it, for example because the log has grown meanwhile.
+    #[error("the proof does not start from the stored tree")]
     Stale,
 }
 
-/// Checks an answer against what is stored.
+/// Checks an answer against the stored core.
 ///
 /// # Errors
-/// [`CheckError`]; nothing of the answer may then be used.
+/// [`CheckError`]; then no part of the answer may be used.
 pub fn check(key: PublicKey, store: &impl Store, data: Data) -> Result<Verified, CheckError> {
     if data.fork != 0 || data.hash.is_some() || data.seek.is_some() {
         return Err(CheckError::NotAsked);
@@ -109,12 +109,12 @@ pub fn check(key: PublicKey, store: &impl Store, data: Data) -> Result<Verified,
     Ok(Verified { upgrade, block, nodes })
 }
 
-/// A head that the core's key signed, of any fork, and the shorter log inside it that was asked for.
+/// A head that the core's key signed, of any fork, and the requested shorter log inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What is signed.
+    /// The signed head.
     pub signed: SignedHead,
-    /// The length asked for: that of the head, or less if the log has grown since.
+    /// The requested length: that of the head, or less if the log has grown since.
     pub length: u64,
     /// Hash of the roots at that length.
     pub tree_hash: TreeHash,
@@ -133,7 +133,7 @@ pub fn check_head(key: PublicKey, data: &Data) -> Result<Head, CheckError> {
     Ok(Head { signed: growth.head(key, data.fork, upgrade)?, length, tree_hash })
 }
 
-/// The node to which a block's siblings lead. All nodes on the way are collected.
+/// Returns the node to which a block's siblings lead. Collects all nodes on the way.
 fn climb(block: &DataBlock, nodes: &mut Vec<Node>) -> Result<Node, CheckError> {
     let leaf = block.index.checked_mul(2).ok_or(CheckError::WrongNodes { node: u64::MAX })?;
     let mut top = Node { index: leaf, size: block.value.len() as u64, hash: hash::leaf(&block.value) };
@@ -149,7 +149,7 @@ fn climb(block: &DataBlock, nodes: &mut Vec<Node>) -> Result<Node, CheckError> {
     Ok(top)
 }
 
-/// A block of the log as it was: its path must end at a stored node.
+/// Compares a block with the stored log: its path must end at a stored node.
 fn compare(store: &impl Store, block: u64, top: &Node) -> Result<(), CheckError> {
     let stored = store.node(top.index).ok_or(CheckError::WrongNodes { node: top.index })?;
     if stored == *top { Ok(()) } else { Err(CheckError::WrongHash { block, node: top.index }) }
@@ -160,10 +160,10 @@ struct Growth {
     /// The roots so far, each with whether its size is bound: computed from below, or stored.
     roots: Vec<(Node, bool)>,
     length: u64,
-    /// The top of the block's path, which may stand in for a subtree.
+    /// The top of the block's path, which may replace a subtree.
     path: Option<Node>,
     has_joined: bool,
-    /// What will be good if the signature holds.
+    /// The nodes that are valid if the signature holds.
     bound: Vec<Node>,
 }
 
@@ -199,7 +199,7 @@ impl Growth {
         }
     }
 
-    /// The uploader's log may have grown meanwhile. How far is told by the nodes only.
+    /// Extends the roots by additional nodes: the uploader's log may have grown meanwhile. Only the nodes say how far.
     fn extend_beyond(&mut self, additional: &[Node]) -> Result<(), CheckError> {
         let start = self.length;
         for node in additional {
@@ -217,7 +217,7 @@ impl Growth {
         }
     }
 
-    /// Puts a subtree at the end, and merges it with its neighbours as far as they are of equal depth.
+    /// Appends a subtree, and merges it with its neighbours as far as they have equal depth.
     fn append(&mut self, node: Node, is_bound: bool) -> Result<(), CheckError> {
         let wrong = CheckError::WrongNodes { node: node.index };
         self.length = index::blocks(node.index).ok_or(wrong)?.end;
@@ -226,7 +226,7 @@ impl Growth {
             .roots
             .pop_if(|(left, _)| index::is_left(left.index) && index::sibling(left.index) == Some(node.index))
         {
-            // One known size and the parent's, which its hash fixes, fix the other one.
+            // One known size and the parent's, which its hash pins, determine the other one.
             if is_bound || left_is_bound {
                 self.bound.extend([left, node]);
             }
@@ -242,7 +242,7 @@ impl Growth {
         Roots::from_nodes(self.length, nodes).ok_or(CheckError::WrongNodes { node: u64::MAX })
     }
 
-    /// The signed head over the roots; with it they are good too.
+    /// Returns the signed head over the roots; its signature makes them valid, too.
     fn head(&mut self, key: PublicKey, fork: u64, upgrade: &DataUpgrade) -> Result<SignedHead, CheckError> {
         let wrong = CheckError::WrongSignature { length: self.length };
         let tree_hash = self.roots()?.tree_hash();
@@ -255,7 +255,7 @@ impl Growth {
     }
 }
 
-/// The parent of two siblings, in whichever order. `None` when the sizes overflow.
+/// Returns the parent of two siblings, in either order. `None` if the sizes overflow.
 fn merge(node: &Node, sibling: &Node) -> Option<Node> {
     let (left, right) = if index::is_left(node.index) { (node, sibling) } else { (sibling, node) };
     let size = left.size.checked_add(right.size)?;

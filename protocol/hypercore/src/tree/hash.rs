@@ -1,6 +1,6 @@
 //! Hashes of the tree: of a block, of a pair of nodes, of all roots.
 //!
-//! Source: npm hypercore-crypto (`data`, `parent`, `tree`). Each kind starts with a byte of its own, so that a block
+//! Source: npm hypercore-crypto (`data`, `parent`, `tree`). Each kind of hash has its own first byte, so that a block
 //! cannot be passed off as a parent, nor a parent as a root list.
 
 use std::fmt;
@@ -18,7 +18,7 @@ const ROOTS: u8 = 2;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub [u8; 32]);
 
-/// The hash of all roots of a log: with the length it pins every block.
+/// The hash of all roots of a log: together with the length it pins every block.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeHash(pub [u8; 32]);
 
@@ -34,13 +34,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// The leaf of block number `block`.
+    /// Creates the leaf of block number `block`.
     pub fn leaf(block: u64, data: &[u8]) -> Self {
         Self { index: 2 * block, size: data.len() as u64, hash: leaf(data) }
     }
 }
 
-/// Hash of a block: `H(00 || u64le(bytes) || block)`.
+/// Returns the hash of a block: `H(00 || u64le(bytes) || block)`.
 pub fn leaf(data: &[u8]) -> Hash {
     let mut hasher = Blake2b256::new();
     hasher.update([LEAF]);
@@ -49,7 +49,7 @@ pub fn leaf(data: &[u8]) -> Hash {
     Hash(hasher.finalize().into())
 }
 
-/// Hash of two siblings: `H(01 || u64le(bytes below) || left || right)`.
+/// Returns the hash of two siblings: `H(01 || u64le(bytes below) || left || right)`.
 pub fn parent(left: &Node, right: &Node) -> Hash {
     let mut hasher = Blake2b256::new();
     hasher.update([PARENT]);
@@ -59,7 +59,7 @@ pub fn parent(left: &Node, right: &Node) -> Hash {
     Hash(hasher.finalize().into())
 }
 
-/// Hash of the roots from left to right: `H(02 || for each: hash || u64le(index) || u64le(size))`.
+/// Returns the hash of the roots from left to right: `H(02 || for each: hash || u64le(index) || u64le(size))`.
 pub fn roots<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> TreeHash {
     let mut hasher = Blake2b256::new();
     hasher.update([ROOTS]);

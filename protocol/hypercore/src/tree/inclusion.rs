@@ -1,4 +1,4 @@
-//! Proof that a block stands at a place of a signed log.
+//! Inclusion proofs (RFC 6962, section 2.1.1): the proof that a block is at a given index of a signed log.
 
 use thiserror::Error;
 
@@ -9,7 +9,7 @@ use super::roots::Roots;
 /// The path from one block to the roots of a log: the siblings on the way up, then the roots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inclusion {
-    /// Which block.
+    /// Number of the block.
     pub block: u64,
     /// The nodes beside the path, from the leaf upwards.
     pub siblings: Vec<Node>,
@@ -17,10 +17,10 @@ pub struct Inclusion {
     pub roots: Roots,
 }
 
-/// Why a proof does not show that the block is in the log.
+/// The reason why a proof does not show that the block is in the log.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InclusionError {
-    /// The log that the proof speaks of ends before the block.
+    /// The log of the proof ends before the block.
     #[error("block {block} is not in a log of {length} blocks")]
     OutOfRange {
         /// The block asked for.
@@ -28,22 +28,22 @@ pub enum InclusionError {
         /// The length that the roots belong to.
         length: u64,
     },
-    /// A node on the path is missing, or is not the neighbour that the path needs.
-    #[error("the proof of block {block} lacks the neighbour of node {node}")]
+    /// A node on the path is missing, or is not the sibling that the path needs.
+    #[error("the proof of block {block} lacks the sibling of node {node}")]
     WrongPath {
         /// The block asked for.
         block: u64,
-        /// The node whose neighbour should have come next.
+        /// The node whose sibling should have come next.
         node: u64,
     },
-    /// The path leads to another root than the log has.
+    /// The path leads to another root than that of the log.
     #[error("block {block} hashes to {computed}, not to the root {expected}")]
     WrongRoot {
         /// The block asked for.
         block: u64,
-        /// What the path gives.
+        /// The hash at the end of the path.
         computed: hash::Hash,
-        /// What the log has.
+        /// The root of the log.
         expected: hash::Hash,
     },
 }
@@ -54,7 +54,7 @@ impl Inclusion {
     /// The roots are only as good as the signed head that their tree hash is compared with.
     ///
     /// # Errors
-    /// Whatever is wrong with the path; see [`InclusionError`].
+    /// The fault of the path; see [`InclusionError`].
     pub fn verify(&self, data: &[u8]) -> Result<(), InclusionError> {
         let block = self.block;
         let length = self.roots.length();
@@ -88,9 +88,9 @@ impl Inclusion {
     }
 }
 
-/// Makes the proof of `block` in a log whose blocks are at hand as leaves, `leaves[i]` being that of block `i`.
+/// Makes the proof of `block` in a log whose leaves are in memory: `leaves[i]` is that of block `i`.
 ///
-/// For logs on disk the storage makes the same proof out of its stored nodes.
+/// For logs on disk the storage makes the same proof from its stored nodes.
 pub fn prove(leaves: &[Node], block: u64) -> Option<Inclusion> {
     let mut roots = Roots::default();
     let mut path = Vec::new();
@@ -111,7 +111,7 @@ fn index_of(block: u64) -> Option<u64> {
     block.checked_mul(2)
 }
 
-/// The node over the blocks below `index`.
+/// Returns the node over the blocks below `index`.
 fn subtree(leaves: &[Node], node: u64) -> Option<Node> {
     let depth = index::depth(node);
     let span = 1_usize.checked_shl(depth)?;

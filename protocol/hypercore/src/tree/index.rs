@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 
-/// How many levels the node stands above the leaves.
+/// Returns how many levels the node is above the leaves.
 pub fn depth(index: u64) -> u32 {
     index.trailing_ones()
 }
 
-/// The parent of a node, or `None` where its number would exceed 64 bits.
+/// Returns the parent of a node, or `None` where its number would exceed 64 bits.
 pub fn parent(index: u64) -> Option<u64> {
     let depth = depth(index);
     if depth >= 62 {
@@ -19,7 +19,7 @@ pub fn parent(index: u64) -> Option<u64> {
     if is_left(index) { index.checked_add(span) } else { Some(index - span) }
 }
 
-/// The node with which this one shares its parent, or `None` where its number would exceed 64 bits.
+/// Returns the node with the same parent, or `None` if its number would exceed 64 bits.
 pub fn sibling(index: u64) -> Option<u64> {
     let depth = depth(index);
     if depth >= 62 {
@@ -29,20 +29,20 @@ pub fn sibling(index: u64) -> Option<u64> {
     if is_left(index) { index.checked_add(distance) } else { Some(index - distance) }
 }
 
-/// The left one of the two nodes below a node, or `None` for a leaf.
+/// Returns the left one of the two nodes below a node, or `None` for a leaf.
 pub fn left_child(index: u64) -> Option<u64> {
     let depth = depth(index);
     // The subtraction clears the lowest one bit of the level below.
     (depth > 0).then(|| index - (1 << (depth - 1)))
 }
 
-/// Whether the node is the left one of its pair.
+/// Returns whether the node is the left one of its pair.
 pub fn is_left(index: u64) -> bool {
     let depth = depth(index);
     depth >= 63 || (index >> (depth + 1)) & 1 == 0
 }
 
-/// The roots of a log of `length` blocks, from left to right: one complete subtree per one bit of the length.
+/// Returns the roots of a log of `length` blocks, from left to right: one complete subtree per one bit of the length.
 ///
 /// ```
 /// use libvms_hypercore::tree::index;
@@ -58,7 +58,7 @@ pub fn roots(length: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The blocks below a node, or `None` where their numbers would exceed 62 bits.
+/// Returns the blocks below a node, or `None` where their numbers would exceed 62 bits.
 ///
 /// ```
 /// use libvms_hypercore::tree::index;
@@ -73,8 +73,8 @@ pub fn blocks(index: u64) -> Option<Range<u64>> {
     Some(first..first + (1 << depth))
 }
 
-/// The complete subtrees over the blocks `from..to`, from left to right, each as large as its place allows: what a
-/// log of `from` blocks needs to become one of `to` blocks. At most 128 of them; none where `to` exceeds 62 bits.
+/// Returns the complete subtrees over the blocks `from..to`, from left to right, each as large as its place allows:
+/// those that extend a log of `from` blocks to one of `to` blocks. At most 128 of them; none if `to` exceeds 62 bits.
 ///
 /// ```
 /// use libvms_hypercore::tree::index;
@@ -87,7 +87,7 @@ pub fn growth(from: u64, to: u64) -> impl Iterator<Item = u64> {
         if start >= to || to >= 1 << 62 {
             return None;
         }
-        // The largest power of two that both divides the place and fits into what is left.
+        // The largest power of two that both divides the place and fits into the rest.
         let fitting = (to - start).ilog2();
         let depth = if start == 0 { fitting } else { fitting.min(start.trailing_zeros()) };
         let node = 2 * start + (1 << depth) - 1;

@@ -1,4 +1,4 @@
-//! The roots of a growing log: all that is needed to know its tree hash, whatever its length.
+//! The roots of a growing log: enough to compute its tree hash, whatever its length.
 
 use super::hash::{self, Node, TreeHash};
 use super::index;
@@ -25,8 +25,8 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Roots that were stored or received. `None` unless they are exactly the roots of `length` blocks and their
-    /// sizes add up without overflow. The hashes are taken as they are: compare [`Roots::tree_hash`] with a signed one.
+    /// Creates roots from stored or received nodes. `None` unless they are exactly the roots of `length` blocks and
+    /// their sizes add up without overflow. The hashes are not checked: compare [`Roots::tree_hash`] with a signed one.
     pub fn from_nodes(length: u64, nodes: Vec<Node>) -> Option<Self> {
         if length >= 1 << 62 || !index::roots(length).eq(nodes.iter().map(|node| node.index)) {
             return None;
@@ -35,37 +35,38 @@ impl Roots {
         Some(Self { nodes, length, byte_length })
     }
 
-    /// Blocks in the log.
+    /// Returns the number of blocks in the log.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Bytes in all blocks of the log.
+    /// Returns the number of bytes in all blocks of the log.
     pub fn byte_length(&self) -> u64 {
         self.byte_length
     }
 
-    /// The complete subtrees, from left to right.
+    /// Returns the complete subtrees, from left to right.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The hash that a host signs together with the length.
+    /// Returns the hash that a host signs together with the length.
     pub fn tree_hash(&self) -> TreeHash {
         hash::roots(&self.nodes)
     }
 
-    /// Adds a block at the end.
+    /// Appends a block.
     pub fn append(&mut self, block: &[u8]) {
         self.append_leaf(Node::leaf(self.length, block));
     }
 
-    /// Adds a block whose leaf is known already. Its index must be twice the length.
+    /// Appends a block whose leaf is known already. Its index must be twice the length.
     pub(crate) fn append_leaf(&mut self, leaf: Node) {
         self.append_with(leaf, |_| {});
     }
 
-    /// Adds a block by its leaf, and hands out each node that this completes: the leaf first, then its new ancestors.
+    /// Appends a block by its leaf, and passes on each node that this completes: the leaf first, then its new
+    /// ancestors.
     ///
     /// # Panics
     /// If the leaf is not that of the next block.

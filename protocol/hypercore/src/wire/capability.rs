@@ -1,12 +1,12 @@
-//! Proofs, bound to one encrypted stream, that a peer knows something: the key of a core, or the stream itself.
+//! Capabilities: proofs, bound to one encrypted stream, that a peer knows the key of a core, or the stream itself.
 //!
-//! Both are keyed BLAKE2b-256 over the stream's handshake hash, so that what was shown on one stream is worth nothing
-//! on another, and carry the role of the sender, so that a peer cannot send back what it was sent.
+//! Both are keyed BLAKE2b-256 over the stream's handshake hash, so that a proof of one stream is worth nothing on
+//! another, and include the role of the sender, so that a peer cannot send back the proof that it received.
 //!
 //! ```text
 //! capability = H(key = handshake hash, namespace("hypercore")[1 | 2] || core key)
 //! stream id  = H(key = handshake hash, namespace("hyperswarm/secret-stream")[0 | 1])
-//! open       flags (1: seeks), capability              what follows the name in the Open of a core's channel
+//! open       flags (1: seeks), capability              follows the name in the Open of a core's channel
 //! ```
 
 use blake2::Blake2bMac;
@@ -21,7 +21,7 @@ use crate::identity::PublicKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeHash(pub [u8; 64]);
 
-/// Which side of a stream: not who opened a channel, but who began the handshake.
+/// The side of a stream in the handshake, no matter which side opened a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The side that connected.
@@ -31,7 +31,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The other side.
+    /// Returns the other side.
     pub fn other(self) -> Self {
         match self {
             Self::Initiator => Self::Responder,
@@ -47,17 +47,17 @@ impl Role {
     }
 }
 
-/// What `sender` shows on this stream in order to prove that it knows the core's key.
+/// Returns the capability by which `sender` proves on this stream that it knows the core's key.
 pub fn capability(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> [u8; 32] {
     capability_mac(sender, hash, core).finalize().into_bytes().into()
 }
 
-/// Whether `claimed` is what a `sender` that knows the core's key shows on this stream.
+/// Returns whether `claimed` is the capability of a `sender` that knows the core's key, on this stream.
 pub fn is_capability(sender: Role, hash: &HandshakeHash, core: &PublicKey, claimed: &[u8; 32]) -> bool {
     capability_mac(sender, hash, core).verify_slice(claimed).is_ok()
 }
 
-/// The first part of the header that `sender` sends after the handshake.
+/// Returns the first part of the header that `sender` sends after the handshake.
 pub fn stream_id(sender: Role, hash: &HandshakeHash) -> [u8; 32] {
     keyed_blake2b(&hash.0, &[&namespace("hyperswarm/secret-stream", sender.index())])
 }
@@ -67,7 +67,7 @@ fn capability_mac(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> Blake
     blake2b_mac(&hash.0, &[&namespace("hypercore", 1 + sender.index()), &core.0])
 }
 
-/// What follows the name in the Open of a core's channel.
+/// The handshake in the Open of a core's channel, after the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoreOpen {
     /// Whether the sender understands seeks. JavaScript always says so.
@@ -77,17 +77,17 @@ pub struct CoreOpen {
 }
 
 impl CoreOpen {
-    /// Reads it. Bytes behind it are ignored.
+    /// Reads the handshake. Bytes after it are ignored.
     ///
     /// # Errors
-    /// Where there are too few bytes.
+    /// If there are too few bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.uint()?;
         Ok(Self { seeks: has(flags, 0), capability: reader.array()? })
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.uint(flags(&[self.seeks])).raw(&self.capability);

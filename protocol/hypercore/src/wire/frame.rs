@@ -1,28 +1,28 @@
-//! Frames of the byte stream: three bytes of length, little-endian, then that many bytes.
+//! Frames of the byte stream (npm secret-stream): three bytes of length, little-endian, then that many bytes.
 //!
-//! Start from [`FrameDecoder`], which takes a stream in any pieces. What is inside a frame is encrypted and no matter of
-//! this module.
+//! Start from [`FrameDecoder`], which takes a stream in any pieces. The content of a frame is encrypted, and this
+//! module does not read it.
 
 use thiserror::Error;
 
-/// Bytes in front of a frame.
+/// Bytes of the length in front of a frame.
 pub const FRAME_PREFIX_BYTES: usize = 3;
 
 /// Bytes of the longest frame that the format can express.
 pub const FRAME_BYTES_MAX: usize = 0xff_ffff;
 
-/// What a frame has more than the message that is encrypted in it: a tag and an authentication code.
+/// Bytes that encryption adds to a message: a tag and an authentication code.
 pub const ENCRYPTION_BYTES: usize = 17;
 
 /// Bytes of the longest message that fits into a frame.
 pub const PLAINTEXT_BYTES_MAX: usize = FRAME_BYTES_MAX - ENCRYPTION_BYTES;
 
-/// Room that a decoder keeps for the next frames. A long one must not make it large for the rest of its life.
+/// Capacity that a decoder keeps for the next frames. A long frame must not make it large for the rest of its life.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// A frame is longer than it may be.
+/// A frame is longer than the maximum.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a frame of {length} bytes, of which {maximum} are allowed")]
+#[error("a frame has {length} bytes, the maximum is {maximum}")]
 pub struct FrameTooLong {
     /// Bytes of the frame.
     pub length: usize,
@@ -30,17 +30,17 @@ pub struct FrameTooLong {
     pub maximum: usize,
 }
 
-/// The bytes of a frame with its length in front.
+/// Returns the bytes of a frame with its length in front.
 ///
 /// # Errors
-/// Where `body` is longer than [`FRAME_BYTES_MAX`].
+/// If `body` is longer than [`FRAME_BYTES_MAX`].
 pub fn encode_frame(body: &[u8]) -> Result<Vec<u8>, FrameTooLong> {
     let mut frame = vec![];
     put_frame(body, &mut frame)?;
     Ok(frame)
 }
 
-/// Adds the same to `bytes`.
+/// Appends the bytes of a frame, with its length in front, to `bytes`.
 ///
 /// # Errors
 /// As [`encode_frame`].
@@ -52,16 +52,17 @@ pub fn put_frame(body: &[u8], bytes: &mut Vec<u8>) -> Result<(), FrameTooLong> {
     Ok(())
 }
 
-/// Cuts a stream of bytes into frames.
+/// Splits a stream of bytes into frames.
 ///
-/// Give it bytes with [`FrameDecoder::push`], then take frames until there are none. It holds what was pushed and not
-/// yet taken, and never makes room for bytes that were only announced.
+/// Push bytes with [`FrameDecoder::push`], then take frames until there are none. The decoder holds the bytes that were
+/// pushed and not yet taken, and never allocates for bytes that were only announced.
 #[derive(Clone, Debug)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were taken. They are dropped all at once, so that many small frames cost no copying each.
     taken: usize,
-    /// Of the frame that comes next, once it was read: a long frame then begins where the buffer does when it is complete.
+    /// Length of the next frame, once it was read: a long frame then begins at the start of the buffer when it is
+    /// complete.
     length: Option<usize>,
     maximum: usize,
 }
@@ -73,12 +74,12 @@ impl Default for FrameDecoder {
 }
 
 impl FrameDecoder {
-    /// A decoder at the start of a stream whose frames have at most `maximum` bytes.
+    /// Creates a decoder at the start of a stream whose frames have at most `maximum` bytes.
     pub fn new(maximum: usize) -> Self {
         Self { buffer: vec![], taken: 0, length: None, maximum }
     }
 
-    /// Adds what came next.
+    /// Appends the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
         self.taken = 0;
@@ -88,10 +89,10 @@ impl FrameDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Takes the next frame, without its length, if all of it is there.
+    /// Takes the next frame, without its length, if it is complete.
     ///
     /// # Errors
-    /// Where the frame is announced to be longer than the maximum. The stream cannot be read any further.
+    /// If a frame is announced to be longer than the maximum. The stream cannot be read any further.
     pub fn take_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
         let Some(length) = self.take_length()? else { return Ok(None) };
         let start = self.taken;
@@ -115,8 +116,8 @@ impl FrameDecoder {
         Ok(self.length)
     }
 
-    /// As [`FrameDecoder::take_frame`], as bytes of their own. Those of a long frame are not copied: two of it would be
-    /// much.
+    /// As [`FrameDecoder::take_frame`], but returns an owned buffer. A long frame is not copied: two copies would be
+    /// large.
     ///
     /// # Errors
     /// As [`FrameDecoder::take_frame`].
@@ -133,18 +134,18 @@ impl FrameDecoder {
         Ok(Some(frame))
     }
 
-    /// Changes how long the frames may be from now on.
+    /// Changes the maximum length of frames from now on.
     pub fn set_maximum(&mut self, maximum: usize) {
         self.maximum = maximum;
     }
 
-    /// Bytes that were pushed and not yet taken.
+    /// Returns the number of bytes that were pushed and not yet taken.
     pub fn buffered_bytes(&self) -> usize {
         let prefix = self.length.map_or(0, |_| FRAME_PREFIX_BYTES);
         prefix + self.buffer.len() - self.taken
     }
 
-    /// Bytes of memory that it takes: at most twice the longest frame and what was pushed at once.
+    /// Returns the number of bytes of memory in use: at most twice the longest frame and one push.
     pub fn memory_bytes(&self) -> usize {
         self.buffer.capacity()
     }

@@ -1,8 +1,9 @@
-//! The messages of a `hypercore/alpha` channel: [`Message`], and one struct for each kind.
+//! The messages of a `hypercore/alpha` channel (npm hypercore 11, `lib/messages.js`): [`Message`], and a struct per
+//! kind.
 //!
-//! Bodies only: the channel and the kind stand in front of them in a frame (see [`super::mux`]). Values are as the peer
-//! sent them: whether an index lies inside the core is for `replication` to judge. Bytes behind the last field and
-//! unknown bits of flags are ignored, as JavaScript does.
+//! Bodies only: the channel and the kind precede them in a frame (see [`super::mux`]). Values are as the peer sent
+//! them: `replication` judges whether an index lies inside the core. Bytes after the last field and unknown bits of
+//! flags are ignored, as in JavaScript.
 //!
 //! ```text
 //! 0 sync      flags, fork, length, remote length
@@ -34,30 +35,30 @@ use crate::encoding::{DecodeError, Reader, Writer};
 /// A message about one core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// What the sender's core is like.
+    /// The state of the sender's core.
     Sync(Sync),
     /// The sender asks for a block, a node of the tree, or a proof.
     Request(Request),
-    /// The sender no longer wants an answer.
+    /// The sender cancels a request.
     Cancel(Cancel),
     /// The answer to a request.
     Data(Data),
-    /// There is no answer to a request.
+    /// A request gets no data.
     NoData(NoData),
     /// The sender asks which blocks of a region the receiver has, and to be told of changes.
     Want(Region),
-    /// The sender takes back such a question.
+    /// The sender retracts such a question.
     Unwant(Region),
-    /// Which blocks of a region the sender has.
+    /// The blocks of a region that the sender has.
     Bitfield(Bitfield),
-    /// Blocks in a row that the sender has, or no longer has.
+    /// Consecutive blocks that the sender has, or no longer has.
     Range(Range),
-    /// Something that both programs have agreed upon.
+    /// A message that both programs have agreed upon.
     Extension(Extension),
 }
 
 impl Message {
-    /// The number that says which kind a body is.
+    /// Returns the number of the message's kind.
     pub fn kind(&self) -> u64 {
         match self {
             Self::Sync(_) => 0,
@@ -73,10 +74,10 @@ impl Message {
         }
     }
 
-    /// Reads the body of a message. `None` for kinds that nobody knows: they are to be ignored.
+    /// Reads the body of a message. `None` for unknown kinds: ignore them.
     ///
     /// # Errors
-    /// Where the body is not in the format, or above a bound: the connection is to be ended.
+    /// If the body is not in the format, or above a bound: end the connection.
     pub fn decode(kind: u64, body: &[u8]) -> Result<Option<Self>, DecodeError> {
         let reader = &mut Reader::new(body);
         let message = match kind {
@@ -95,7 +96,7 @@ impl Message {
         Ok(Some(message))
     }
 
-    /// About how many bytes of memory the message takes.
+    /// Returns about how many bytes of memory the message takes.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.contents_bytes()
     }
@@ -109,9 +110,9 @@ impl Message {
         }
     }
 
-    /// The body of the message.
+    /// Returns the body of the message.
     pub fn encode(&self) -> Vec<u8> {
-        /// Numbers and lengths. Should there be more of them, the bytes move once.
+        /// Numbers and lengths. If there are more of them, the buffer grows once.
         const FIELDS_BYTES: usize = 128;
         let mut writer = Writer::with_room(self.contents_bytes() + FIELDS_BYTES);
         match self {

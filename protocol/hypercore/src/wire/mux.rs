@@ -1,18 +1,18 @@
-//! Many channels over one stream, as npm protomux runs them: [`Mux`].
+//! A multiplexer of many channels over one stream (npm protomux): [`Mux`].
 //!
-//! One message of the encrypted stream is one frame here: a message for a channel, a control message (channel 0), or a
-//! batch of both.
+//! One message of the encrypted stream is one frame: a message for a channel, a control message (channel 0), or a batch
+//! of both.
 //!
 //! ```text
-//! message  channel, type, body         the channel's number is the one that its sender gave it in its Open
+//! message  channel, type, body         the channel's number is the one that its sender assigned in its Open
 //! batch    0, 0, channel, items        item: length, { type, body }; length 0: another channel follows
 //! open     0, 1, number, protocol, id, handshake
-//! reject   0, 2, number                that of the Open that is rejected
-//! close    0, 3, number                that of the sender
+//! reject   0, 2, number                the number in the rejected Open
+//! close    0, 3, number                the sender's number
 //! ```
 //!
-//! A channel is open when both sides have sent an Open with the same name (protocol and id); whose came first does not
-//! matter, and there is no other answer than an Open or a Reject. Several of one name match in the order of sending.
+//! A channel is open when both sides have sent an Open with the same name (protocol and id); which came first does not
+//! matter, and the only answer is an Open or a Reject. Several Opens of one name match in the order of sending.
 //!
 //! ```text
 //!                 open            their Open
@@ -23,8 +23,8 @@
 //!       +------------------------------> Requested
 //! ```
 //!
-//! An Abandoned channel waits for the late answer, which it swallows; only then is its number free.
-//! `table` keeps numbers and states, `parse` reads frames, `writer` writes them.
+//! An Abandoned channel waits for the late answer, which it discards; only then is its number free.
+//! `table` keeps numbers and states, `parse` reads frames, `frame_writer` writes them.
 
 mod frame_writer;
 mod parse;
@@ -40,63 +40,63 @@ use self::table::{Answer, State, Table};
 use super::frame::PLAINTEXT_BYTES_MAX;
 use crate::encoding::DecodeError;
 
-/// Room for events that is kept while there are none.
+/// Capacity for events that is kept while there are none.
 const EVENTS_KEPT: usize = 64;
 
-/// A channel, from its Open to its end. Unlike its numbers on the wire, this is never used again.
+/// A channel, from its Open to its end. Unlike its numbers on the wire, this id is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel(u64);
 
-/// What a channel is for. Both sides find each other's Open by it.
+/// The purpose of a channel. Both sides match each other's Open by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
-    /// Name of the protocol that is spoken.
+    /// Name of the protocol of the channel.
     pub protocol: String,
-    /// What it is spoken about; may be empty.
+    /// The subject, for example a core; may be empty.
     pub id: Vec<u8>,
 }
 
-/// What the remote did.
+/// An event caused by the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It opened a channel that we did not: answer with [`Mux::accept`] or [`Mux::reject`].
+    /// The remote opened a channel that we did not: answer with [`Mux::accept`] or [`Mux::reject`].
     Requested {
         /// The channel.
         channel: Channel,
-        /// What it is for.
+        /// Its purpose.
         name: Name,
-        /// What the remote says about itself.
+        /// The remote's handshake.
         handshake: Vec<u8>,
     },
-    /// It opened a channel that we had opened.
+    /// The remote opened a channel that we had opened.
     Paired {
         /// The channel.
         channel: Channel,
-        /// What the remote says about itself.
+        /// The remote's handshake.
         handshake: Vec<u8>,
     },
-    /// It sent a message over an open channel.
+    /// The remote sent a message over an open channel.
     Message {
         /// The channel.
         channel: Channel,
-        /// Which message of the protocol.
+        /// Number of the message in the protocol.
         kind: u64,
         /// Its bytes.
         body: Vec<u8>,
     },
-    /// It does not want a channel that we had opened. It may open one of that name itself later.
+    /// The remote rejected a channel that we had opened. It may open one of that name itself later.
     Rejected {
         /// The channel, which has ended.
         channel: Channel,
     },
-    /// It closed a channel.
+    /// The remote closed a channel.
     Closed {
         /// The channel, which has ended.
         channel: Channel,
     },
 }
 
-/// The remote broke the rules: the stream is to be closed.
+/// The remote broke the protocol: close the stream.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum MuxError {
     /// A frame is not in the format.
@@ -105,23 +105,23 @@ pub enum MuxError {
     /// An Open whose number is in use, 0, or not the next one.
     #[error("the remote opened a channel with the number {0}, which is not free")]
     InvalidOpen(u64),
-    /// A Reject of what we did not open.
+    /// A Reject of a channel that we did not open.
     #[error("the remote rejected channel {0}, which does not wait for an answer")]
     InvalidReject(u64),
-    /// More channels than we allow.
+    /// The remote opened more channels than allowed.
     #[error("the remote has opened more than {0} channels")]
     TooManyChannels(usize),
-    /// Messages for channels that we have not accepted yet, above the bound.
-    #[error("more than {0} bytes of messages for channels that are not open")]
+    /// Messages for channels that we have not accepted yet exceed the bound.
+    #[error("the remote sent more than {0} bytes of messages for channels that are not open")]
     TooManyEarlyMessages(usize),
-    /// Batches within batches.
-    #[error("batches inside one another, more than {0}")]
+    /// Batches are nested too deeply.
+    #[error("a frame nests batches more than {0} deep")]
     BatchTooDeep(usize),
-    /// More messages in a frame than we allow.
-    #[error("more than {0} messages in one frame")]
+    /// A frame has more messages than allowed.
+    #[error("a frame has more than {0} messages")]
     TooManyItems(usize),
-    /// More answers wait to be sent than we allow.
-    #[error("more than {0} control messages wait to be sent")]
+    /// More control messages wait to be sent than allowed.
+    #[error("more than {0} control messages wait to be sent to the remote")]
     TooManyAnswers(usize),
 }
 
@@ -131,31 +131,31 @@ pub enum SendError {
     /// The channel has ended, or was not accepted.
     #[error("the channel is not open")]
     NotOpen,
-    /// No frame can hold it.
+    /// The message does not fit into a frame.
     #[error("a message of {0} bytes does not fit into a frame")]
     TooLong(usize),
 }
 
-/// What one remote may cost us.
+/// Bounds on the cost of one remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Channels that the remote has open or asks for. A remote that opens more breaks the rules.
+    /// Channels that the remote has open or asks for. A remote that opens more breaks the protocol.
     pub channels_max: usize,
-    /// Channels that wait for [`Mux::accept`]. Further ones are rejected, as JavaScript does with what it does not know.
+    /// Channels that wait for [`Mux::accept`]. Further ones are rejected, as JavaScript does with unknown protocols.
     pub requested_max: usize,
-    /// Above this, [`Mux::is_congested`]. Each message before acceptance counts 512 bytes and its length.
+    /// Early bytes above which [`Mux::is_congested`]. Each message before acceptance counts 512 bytes and its length.
     pub early_bytes_pause: usize,
-    /// Above this, the remote breaks the rules: it had to wait.
+    /// Early bytes above which the remote breaks the protocol: it should have waited.
     pub early_bytes_max: usize,
     /// Messages in one frame, so that a frame of tiny ones does not become a queue of large ones. JavaScript peers
-    /// gather the answers to at most 512 requests, or three messages for each core.
+    /// batch the answers to at most 512 requests, or three messages for each core.
     pub items_max: usize,
-    /// Control messages that wait to be sent: a remote that has us reject without end must read the rejects.
+    /// Control messages that wait to be sent: a remote that causes endless rejects must read them.
     pub answers_max: usize,
 }
 
 impl Default for Limits {
-    /// As much as any JavaScript program with a few hundred cores needs.
+    /// Returns limits that suffice for any JavaScript program with a few hundred cores.
     fn default() -> Self {
         Self {
             channels_max: 1024,
@@ -170,8 +170,8 @@ impl Default for Limits {
 
 /// All channels of one stream, on one side of it.
 ///
-/// Give one decrypted frame to [`Mux::receive`], then call [`Mux::poll_event`] until there is none. What is to be sent
-/// comes out of [`Mux::poll_transmit`], one frame after another. After an error the stream is to be closed.
+/// Pass one decrypted frame to [`Mux::receive`], then call [`Mux::poll_event`] until there is none. Send the frames
+/// from [`Mux::poll_transmit`], one after another. After an error, close the stream.
 ///
 /// ```
 /// use libvms_hypercore::wire::mux::{Event, Mux, Name};
@@ -194,18 +194,18 @@ pub struct Mux {
 }
 
 impl Mux {
-    /// A stream without channels.
+    /// Creates a stream without channels.
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// From now on, what the remote opens under the protocol `alias` counts as `protocol`.
+    /// Treats channels that the remote opens under the protocol `alias` as `protocol`, from now on.
     pub fn add_alias(&mut self, alias: &str, protocol: &str) {
         self.aliases.push((alias.to_owned(), protocol.to_owned()));
     }
 
-    /// Opens a channel. It may be sent over at once; whether the remote takes it shows by [`Event::Paired`] or
-    /// [`Event::Rejected`]. Where the remote has asked for a channel of that name, that one is accepted.
+    /// Opens a channel. Messages may be sent over it at once; [`Event::Paired`] or [`Event::Rejected`] says whether the
+    /// remote takes it. If the remote has asked for a channel of that name, that one is accepted.
     pub fn open(&mut self, name: Name, handshake: &[u8]) -> Channel {
         let Some(channel) = self.table.first_requested(&name) else {
             let (channel, number) = self.table.insert_opening(name.clone());
@@ -219,8 +219,8 @@ impl Mux {
         channel
     }
 
-    /// Answers [`Event::Requested`] with an Open; what the remote has sent already comes out as events. Does nothing,
-    /// and returns false, where the channel no longer waits for an answer.
+    /// Answers [`Event::Requested`] with an Open; messages that the remote has already sent follow as events. Does
+    /// nothing and returns false if the channel no longer waits for an answer.
     pub fn accept(&mut self, channel: Channel, handshake: &[u8]) -> bool {
         if self.table.state(channel) != Some(State::Requested) {
             return false;
@@ -230,7 +230,7 @@ impl Mux {
         true
     }
 
-    /// Answers [`Event::Requested`] with a Reject. Does nothing where the channel no longer waits for an answer.
+    /// Answers [`Event::Requested`] with a Reject. Does nothing if the channel no longer waits for an answer.
     pub fn reject(&mut self, channel: Channel) {
         if self.table.state(channel) == Some(State::Requested) {
             let number = self.table.remove_requested(channel);
@@ -238,7 +238,7 @@ impl Mux {
         }
     }
 
-    /// Ends a channel. Nothing comes out of it any more, and no [`Event::Closed`] either.
+    /// Closes a channel. It causes no more events, and no [`Event::Closed`] either.
     pub fn close(&mut self, channel: Channel) {
         match self.table.state(channel) {
             Some(State::Requested) => self.reject(channel),
@@ -254,7 +254,7 @@ impl Mux {
     /// Sends a message over a channel that we have opened or accepted.
     ///
     /// # Errors
-    /// Where the channel has ended or is not accepted, or the message fits into no frame.
+    /// If the channel has ended or is not accepted, or the message does not fit into a frame.
     pub fn send(&mut self, channel: Channel, kind: u64, body: impl Into<Vec<u8>>) -> Result<(), SendError> {
         let body = body.into();
         if !matches!(self.table.state(channel), Some(State::Opening | State::Open)) {
@@ -268,16 +268,16 @@ impl Mux {
         Ok(())
     }
 
-    /// Takes a frame that the remote sent. An empty one is a sign of life and does nothing.
+    /// Takes a frame that the remote sent. An empty one is a keep-alive and does nothing.
     ///
     /// # Errors
-    /// Where the remote breaks the rules. Events that came before can still be polled.
+    /// If the remote breaks the protocol. Earlier events can still be polled.
     pub fn receive(&mut self, frame: &[u8]) -> Result<(), MuxError> {
         let items_max = self.limits.items_max;
         for_each_item(frame, items_max, &mut |item| self.receive_item(item))
     }
 
-    /// What the remote did next.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         if event.is_none() {
@@ -287,17 +287,18 @@ impl Mux {
         event
     }
 
-    /// The next frame to be sent: one message, or a batch of what has gathered.
+    /// Returns the next frame to send: one message, or a batch of all waiting ones.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.writer.next_frame()
     }
 
-    /// Bytes that wait to be sent. Whoever answers requests should wait while there are many.
+    /// Returns the number of bytes that wait to be sent. Answer no requests while there are many.
     pub fn transmit_bytes(&self) -> usize {
         self.writer.bytes()
     }
 
-    /// Whether much has come in for channels that wait for [`Mux::accept`]: read no more until they are answered.
+    /// Returns whether many bytes have arrived for channels that wait for [`Mux::accept`]: read no more until they are
+    /// answered.
     pub fn is_congested(&self) -> bool {
         self.table.early_bytes() > self.limits.early_bytes_pause
     }
@@ -341,7 +342,7 @@ impl Mux {
 
     fn receive_reject(&mut self, number: u64) -> Result<(), MuxError> {
         let (channel, state) = self.table.reject(number).ok_or(MuxError::InvalidReject(number))?;
-        // Where we had closed it already, nobody waits to hear of it.
+        // If we had closed it already, nobody waits for the event.
         if state == State::Opening {
             self.events.push_back(Event::Rejected { channel });
         }
@@ -349,7 +350,7 @@ impl Mux {
     }
 
     fn receive_close(&mut self, number: u64) -> Result<(), MuxError> {
-        // Closes of what we have closed too are in flight at times.
+        // A Close of a channel that we have closed, too, may be in flight.
         let Some(channel) = self.table.remote_channel(number) else { return Ok(()) };
         if self.table.state(channel) == Some(State::Requested) {
             // The remote keeps its number until its Open is answered, even though it has closed the channel.
@@ -387,7 +388,7 @@ impl Mux {
         self.events.extend(early.into_iter().map(|(kind, body)| Event::Message { channel, kind, body }));
     }
 
-    /// Removes the request from the events. Whether nobody had polled it yet.
+    /// Removes the request from the events. Returns whether it had not been polled yet.
     fn take_back_request(&mut self, channel: Channel) -> bool {
         let before = self.events.len();
         self.events.retain(
@@ -417,7 +418,7 @@ impl Mux {
 }
 
 impl Event {
-    /// The channel that it is about.
+    /// Returns the channel of the event.
     pub fn channel(&self) -> Channel {
         match self {
             Self::Requested { channel, .. }

@@ -1,11 +1,11 @@
 //! The cores of one stream: [`Session`].
 //!
-//! It opens and answers channels of `hypercore/alpha`, one for each core, and lets no message of a core in or out before
-//! the remote has shown that it knows the core's key. What the messages ask for is not its matter.
+//! The session opens and answers channels of `hypercore/alpha`, one for each core, and lets no message of a core in or
+//! out before the remote has proved that it knows the core's key. It does not interpret the messages.
 //!
-//! A core is **known** from [`Session::open`] or [`Session::serve`] to [`Session::close`]. Where the remote rejects or
-//! closes the channel of a known core, the core stays known: JavaScript peers reject what they have not attached yet and
-//! open it themselves a moment later, and that is then answered.
+//! A core is **known** from [`Session::open`] or [`Session::serve`] to [`Session::close`]. If the remote rejects or
+//! closes the channel of a known core, the core stays known: JavaScript peers reject cores that they have not attached
+//! yet and open them a moment later, and that Open is then answered.
 
 mod cores;
 
@@ -22,65 +22,65 @@ use crate::identity::PublicKey;
 
 /// The protocol of a core's channel.
 pub const PROTOCOL: &str = "hypercore/alpha";
-/// What peers may call it instead.
+/// The other name of the protocol that peers may use.
 const PROTOCOL_ALIAS: &str = "hypercore";
 
-/// Room for events that is kept while there are none.
+/// Capacity for events that is kept while there are none.
 const EVENTS_KEPT: usize = 64;
 
-/// What the remote did.
+/// An event caused by the remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// It has opened a known core's channel, and has shown that it knows the key: messages may be sent.
+    /// The remote has opened a known core's channel, and has proved that it knows the key: messages may be sent.
     Opened {
         /// The core.
         core: PublicKey,
     },
-    /// It sent a message.
+    /// The remote sent a message.
     Message {
         /// The core.
         core: PublicKey,
         /// The message.
         message: Box<Message>,
     },
-    /// It rejected a channel that we had opened. The core stays known.
+    /// The remote rejected a channel that we had opened. The core stays known.
     Rejected {
         /// The core.
         core: PublicKey,
     },
-    /// It closed an open channel. The core stays known.
+    /// The remote closed an open channel. The core stays known.
     Closed {
         /// The core.
         core: PublicKey,
     },
-    /// It asks for a core that is not known: answer with [`Session::serve`] or [`Session::refuse`].
+    /// The remote asks for a core that is not known: answer with [`Session::serve`] or [`Session::refuse`].
     Requested {
-        /// What the core is looked up by; its key is not sent.
+        /// The discovery key of the core; its key is not sent.
         discovery_key: [u8; 32],
     },
 }
 
-/// The remote broke the rules: the stream is to be closed.
+/// The remote broke the protocol: close the stream.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SessionError {
-    /// Channels, not cores.
+    /// The multiplexer refused a frame.
     #[error(transparent)]
     Mux(#[from] MuxError),
     /// A message of a core, or an Open, is not in the format.
-    #[error("the remote sent what is no message of a core: {0}")]
+    #[error("the remote sent a malformed message of a core: {0}")]
     Malformed(#[from] DecodeError),
-    /// It does not know the key of a core that it asks for, or it is not who holds the other end of this stream.
-    #[error("the remote has not shown that it knows the key of core {0}")]
+    /// The remote does not know the key of a core that it asks for, or is not the other end of this stream.
+    #[error("the remote has not proved that it knows the key of core {0}")]
     WrongCapability(PublicKey),
-    /// A core is looked up by 32 bytes.
+    /// A discovery key must have 32 bytes.
     #[error("the remote opened a core by {0} bytes instead of 32")]
     WrongDiscoveryKey(usize),
 }
 
 /// All cores of one stream, on one side of it.
 ///
-/// Give one decrypted frame to [`Session::receive`], then call [`Session::poll_event`] until there is none, and send
-/// what [`Session::poll_transmit`] gives. After an error the stream is to be closed.
+/// Pass one decrypted frame to [`Session::receive`], then call [`Session::poll_event`] until there is none, and send
+/// the frames from [`Session::poll_transmit`]. After an error, close the stream.
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -93,7 +93,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A stream without cores. `role` is ours.
+    /// Creates a stream without cores. `role` is ours.
     pub fn new(role: Role, hash: HandshakeHash, limits: Limits) -> Self {
         let mut mux = Mux::new(limits);
         mux.add_alias(PROTOCOL_ALIAS, PROTOCOL);
@@ -103,7 +103,7 @@ impl Session {
     /// Makes a core known, and opens its channel unless that is open, or opened, already.
     ///
     /// # Errors
-    /// Where the remote had asked for this core and does not know its key.
+    /// If the remote had asked for this core and does not know its key.
     pub fn open(&mut self, key: PublicKey) -> Result<(), SessionError> {
         self.serve(key)?;
         if self.cores.get(&key).is_some_and(|core| core.channel.is_none()) {
@@ -113,10 +113,10 @@ impl Session {
         Ok(())
     }
 
-    /// Makes a core known, so that the remote's Open of it is answered. An Open that waits is answered now.
+    /// Makes a core known, so that the remote's Open of it is answered. A waiting Open is answered now.
     ///
     /// # Errors
-    /// Where the remote had asked for this core and does not know its key.
+    /// If the remote had asked for this core and does not know its key.
     pub fn serve(&mut self, key: PublicKey) -> Result<(), SessionError> {
         self.cores.insert(key);
         match self.cores.take_request(&key.discovery_key()) {
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Closes a core's channel; it is no longer known.
+    /// Closes a core's channel; the core is no longer known.
     pub fn close(&mut self, key: &PublicKey) {
         if let Some(Core { channel: Some(channel), .. }) = self.cores.remove(key) {
             self.mux.close(channel);
@@ -144,7 +144,7 @@ impl Session {
         self.message_bytes = self.events.iter().map(SessionEvent::message_bytes).sum();
     }
 
-    /// Whether a core's channel is open on both sides.
+    /// Returns whether a core's channel is open on both sides.
     pub fn is_open(&self, key: &PublicKey) -> bool {
         self.cores.get(key).is_some_and(|core| core.is_open)
     }
@@ -152,7 +152,7 @@ impl Session {
     /// Sends a message about a core.
     ///
     /// # Errors
-    /// Where the core's channel is not open on both sides, or the message fits into no frame.
+    /// If the core's channel is not open on both sides, or the message does not fit into a frame.
     pub fn send(&mut self, key: &PublicKey, message: &Message) -> Result<(), SendError> {
         match self.cores.get(key) {
             Some(Core { channel: Some(channel), is_open: true, .. }) => {
@@ -165,14 +165,14 @@ impl Session {
     /// Takes a frame that the remote sent.
     ///
     /// # Errors
-    /// Where the remote breaks the rules. Events that came before can still be polled.
+    /// If the remote breaks the protocol. Earlier events can still be polled.
     pub fn receive(&mut self, frame: &[u8]) -> Result<(), SessionError> {
         let received = self.mux.receive(frame);
         self.drain()?;
         Ok(received?)
     }
 
-    /// What the remote did next.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         let event = self.events.pop_front();
         self.message_bytes -= event.as_ref().map_or(0, SessionEvent::message_bytes);
@@ -183,22 +183,23 @@ impl Session {
         event
     }
 
-    /// About how many bytes of memory the events that wait to be polled take.
+    /// Returns about how many bytes of memory the events that wait to be polled take.
     pub fn event_bytes(&self) -> usize {
         self.events.len() * size_of::<SessionEvent>() + self.message_bytes
     }
 
-    /// The next frame to be sent.
+    /// Returns the next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.mux.poll_transmit()
     }
 
-    /// Bytes that wait to be sent. Whoever answers requests should wait while there are many.
+    /// Returns the number of bytes that wait to be sent. Answer no requests while there are many.
     pub fn transmit_bytes(&self) -> usize {
         self.mux.transmit_bytes()
     }
 
-    /// Whether much waits for the answer to a [`SessionEvent::Requested`]: read no more until it is given.
+    /// Returns whether many bytes wait for the answer to a [`SessionEvent::Requested`]: read no more until it is
+    /// answered.
     pub fn is_congested(&self) -> bool {
         self.mux.is_congested()
     }
@@ -273,7 +274,7 @@ impl Session {
         Ok(())
     }
 
-    /// An extension without a name has that of the one before.
+    /// Names an extension: one without a name has that of the previous one.
     fn name_extension(&mut self, core: &PublicKey, extension: &mut Extension) {
         let Some(core) = self.cores.get_mut(core) else { return };
         if extension.name.is_empty() {
@@ -283,10 +284,10 @@ impl Session {
         }
     }
 
-    /// Opens what the remote has opened, after it has shown that it knows the key.
+    /// Opens the channel that the remote has opened, after the remote has proved that it knows the key.
     fn answer(&mut self, key: PublicKey, channel: Channel, open: &CoreOpen) -> Result<(), SessionError> {
         self.check(&key, open)?;
-        // The channel is ours from here on, even though messages that came early follow as events.
+        // The channel is ours from here on, even though messages that arrived early follow as events.
         if self.mux.accept(channel, &self.own_open(&key)) {
             self.cores.set_channel(&key, channel);
             self.opened(key);
@@ -321,7 +322,7 @@ impl SessionEvent {
         }
     }
 
-    /// The core that it is about; `None` where its key is not known.
+    /// Returns the core of the event; `None` if its key is not known.
     pub fn core(&self) -> Option<&PublicKey> {
         match self {
             Self::Opened { core }

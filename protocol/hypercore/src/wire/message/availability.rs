@@ -1,20 +1,20 @@
-//! Who has which blocks.
+//! Messages about which blocks a peer has.
 //!
-//! Nothing here loops over what a peer claims: a range may span 2^53 blocks.
+//! No code here loops over a peer's claims: a range may span 2^53 blocks.
 
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
-/// Words of one bitfield: JavaScript sends at most so many, which is 2^21 blocks.
+/// Words of one bitfield: JavaScript sends at most this many, for 2^21 blocks.
 pub const BITFIELD_WORDS_MAX: usize = 65_536;
 
 const WORD_BYTES: usize = 4;
 
-/// A region that a want or an unwant is about.
+/// The region of a want or an unwant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First block.
     pub start: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub length: u64,
     /// Whether any one block of the region will do.
     pub any: bool,
@@ -35,7 +35,7 @@ impl Region {
     }
 }
 
-/// Which blocks of a region the sender has.
+/// The blocks of a region that the sender has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bitfield {
     /// Block of the first bit: a multiple of 32.
@@ -60,14 +60,14 @@ impl Bitfield {
     }
 }
 
-/// Blocks in a row.
+/// Consecutive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// Whether the sender no longer has them.
     pub drop: bool,
     /// First block.
     pub start: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub length: u64,
 }
 

@@ -4,17 +4,17 @@ use super::manifest::take_manifest;
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::tree::{Hash, Node};
 
-/// Bytes of a block that we take. JavaScript refuses to append larger ones.
+/// Bytes of a block that we accept. JavaScript refuses to append larger ones.
 pub const BLOCK_BYTES_MAX: usize = 15 * 1024 * 1024;
 
-/// Nodes in one array of a proof. A tree of 2^53 blocks has 53 levels and at most 53 roots; an upgrade names at most
+/// Nodes in one array of a proof. A tree of 2^53 blocks has 53 levels and at most 53 roots; an upgrade has at most
 /// about twice as many.
 pub const NODES_MAX: usize = 1024;
 
-/// A node is two numbers and a hash.
+/// The fewest bytes of a node: two numbers and a hash.
 const NODE_BYTES_MIN: usize = 34;
 
-/// The answer to a request: the parts that were asked for.
+/// The answer to a request: the parts that were requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Data {
     /// The request's id.
@@ -25,7 +25,7 @@ pub struct Data {
     pub block: Option<DataBlock>,
     /// A node of the tree and its siblings.
     pub hash: Option<DataHash>,
-    /// The nodes that lead to a byte.
+    /// The nodes that lead to a byte position.
     pub seek: Option<DataSeek>,
     /// The nodes that lead to a longer length, with the signature.
     pub upgrade: Option<DataUpgrade>,
@@ -56,29 +56,29 @@ pub struct DataHash {
 /// A position in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSeek {
-    /// How many bytes come before it.
+    /// Number of bytes before it.
     pub bytes: u64,
     /// The nodes that lead there.
     pub nodes: Vec<Node>,
 }
 
-/// A longer length.
+/// An upgrade to a longer length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataUpgrade {
     /// The length that the receiver has.
     pub start: u64,
-    /// How many blocks more.
+    /// Number of blocks added.
     pub length: u64,
-    /// What the receiver lacks of the roots at `start + length`.
+    /// The roots at `start + length` that the receiver lacks.
     pub nodes: Vec<Node>,
-    /// What leads on from there to the length that is signed.
+    /// The nodes that lead on from there to the signed length.
     pub additional_nodes: Vec<Node>,
-    /// The signature of the sender's current length. Empty for cores that nobody signs.
+    /// The signature of the sender's current length. Empty for cores without a signer.
     pub signature: Vec<u8>,
 }
 
 impl Data {
-    /// Bytes of memory that blocks, nodes and signatures take.
+    /// Returns the number of bytes of memory that blocks, nodes and signatures take.
     pub(super) fn memory_bytes(&self) -> usize {
         let block = self.block.as_ref().map_or((0, 0), |block| (block.value.len(), block.nodes.len()));
         let hash = self.hash.as_ref().map_or(0, |hash| hash.nodes.len());

@@ -1,4 +1,4 @@
-//! What two programs have agreed upon beyond the protocol.
+//! Extension messages, which two programs have agreed upon beyond the protocol.
 
 use crate::encoding::{DecodeError, Reader, Writer};
 
@@ -8,7 +8,7 @@ pub const EXTENSION_NAME_BYTES_MAX: usize = 1024;
 /// A message of an extension. Unknown ones are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// Name of the extension; empty for that of the previous one in this direction of the channel.
+    /// Name of the extension; empty if it is that of the previous one in this direction of the channel.
     pub name: String,
     /// Its own bytes.
     pub message: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Where a manifest ends: it stands without a length among the fields of a message.
+//! The length of a manifest: among the fields of a message it is not preceded by one.
 //!
 //! ```text
 //! version 0    hash, type: 0 { prologue hash } | 1 { signer } | 2 { flags, quorum, count { signer } }
@@ -8,7 +8,7 @@
 
 use crate::encoding::{DecodeError, Reader, has};
 
-/// Signers, and links to other cores, of one manifest.
+/// Signers, and links to other cores, in one manifest.
 const ITEMS_MAX: usize = 1024;
 const SIGNER_BYTES_MIN: usize = 65;
 const HASH_BYTES: u64 = 32;

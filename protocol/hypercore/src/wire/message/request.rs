@@ -2,28 +2,28 @@
 
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
-/// The sender asks for data. Each part is independent of the others.
+/// The sender requests data. Each part is independent of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// Chosen by the sender; the answer repeats it. 0 is reserved for checks of conflicting trees.
     pub id: u64,
-    /// The fork whose data is wanted.
+    /// The fork whose data is requested.
     pub fork: u64,
     /// A block; the index is the block's number.
     pub block: Option<RequestNode>,
     /// A node of the tree; the index is its number in the flat order.
     pub hash: Option<RequestNode>,
-    /// The block that holds a byte.
+    /// The block that holds a byte position.
     pub seek: Option<RequestSeek>,
     /// The proof of a longer length.
     pub upgrade: Option<RequestUpgrade>,
-    /// Whether the manifest is wanted.
+    /// Whether the manifest is requested.
     pub manifest: bool,
-    /// Orders the receiver's queue. Not sent when 0.
+    /// The priority in the receiver's queue. Not sent when 0.
     pub priority: u64,
 }
 
-/// A block or a node, and how much of its proof.
+/// A block or a node, and the length of its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestNode {
     /// Number of the block, or of the node in the flat order.
@@ -35,18 +35,18 @@ pub struct RequestNode {
 /// A position in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSeek {
-    /// How many bytes come before it.
+    /// Number of bytes before it.
     pub bytes: u64,
     /// Bytes at the start of each block that do not count.
     pub padding: u64,
 }
 
-/// Blocks by which the sender's tree is to grow.
+/// The blocks by which the sender's tree is to grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestUpgrade {
     /// The length that the sender has.
     pub start: u64,
-    /// How many blocks more.
+    /// Number of blocks to add.
     pub length: u64,
 }
 
@@ -89,7 +89,7 @@ impl Request {
     }
 }
 
-/// The sender no longer wants an answer. None is sent.
+/// The sender cancels a request. No answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancel {
     /// The request's id.
@@ -111,20 +111,20 @@ impl Cancel {
 pub struct NoData {
     /// The request's id.
     pub request: u64,
-    /// Why not.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why there is no answer: a number, so that new reasons can be read.
+/// The reason why there is no answer: a number, so that new reasons can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reason(pub u64);
 
 impl Reason {
-    /// Old peers give no reason.
+    /// Old peers send no reason.
     pub const NONE: Self = Self(0);
-    /// Another fork, or a block that is not there.
+    /// The request is for another fork, or for a block that is not stored.
     pub const NOT_AVAILABLE: Self = Self(1);
-    /// The proof that was asked for cannot exist.
+    /// The requested proof cannot exist.
     pub const INVALID_REQUEST: Self = Self(2);
 }
 

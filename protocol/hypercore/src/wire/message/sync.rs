@@ -1,4 +1,4 @@
-//! What a peer's core is like: the newest one counts.
+//! The state of a peer's core: the newest message counts.
 
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
@@ -9,7 +9,8 @@ pub struct Sync {
     pub fork: u64,
     /// Length of the sender's signed tree, in blocks.
     pub length: u64,
-    /// The length that the sender last heard from the receiver in a sync of the same fork, else 0: an acknowledgement.
+    /// The length that the sender last received from the receiver in a sync of the same fork, else 0: an
+    /// acknowledgement.
     pub remote_length: u64,
     /// Whether the sender can prove its length to the receiver, as far as it knows.
     pub can_upgrade: bool,
@@ -19,7 +20,7 @@ pub struct Sync {
     pub downloading: bool,
     /// Whether the sender has a manifest that the receiver needs in order to check signatures.
     pub has_manifest: bool,
-    /// Whether the sender takes data that it did not request.
+    /// Whether the sender accepts data that it did not request.
     pub allow_push: bool,
 }
 

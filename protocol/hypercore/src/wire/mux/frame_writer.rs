@@ -1,4 +1,4 @@
-//! Messages that wait to be sent, and the frames that they become.
+//! The queue of messages to send, and the frames that they become.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use super::Name;
 use crate::encoding::{Writer, uint_bytes};
 use crate::wire::frame::ENCRYPTION_BYTES;
 
-/// Bytes that stand in front of a message's body at most: its channel and its type.
+/// Most bytes before a message's body: its channel and its type.
 pub(super) const PREFIX_BYTES_MAX: usize = 18;
 
-/// A batch is sent when it has so many bytes. One more item may follow: far below what a frame holds only if that
-/// item is small, so large ones go alone.
+/// Bytes at which a batch is sent. One more item may follow. Only if it is small does that stay far below the frame
+/// limit, so large ones go alone.
 const BATCH_BYTES: usize = 256 * 1024;
 
 const CONTROL: u64 = 0;
@@ -23,7 +23,7 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    /// Bytes of type and body.
+    /// Returns the number of bytes of type and body.
     fn len(&self) -> usize {
         uint_bytes(self.kind) + self.body.len()
     }
@@ -89,7 +89,7 @@ impl FrameWriter {
         Some(item)
     }
 
-    /// How many items from the front go into one frame.
+    /// Returns how many items from the front go into one frame.
     fn batch_items(&self) -> Option<usize> {
         self.queue.front()?;
         let sizes = self.queue.iter().scan(0, |total, item| {
@@ -115,7 +115,7 @@ impl FrameWriter {
 }
 
 fn plain(item: &Outgoing) -> Vec<u8> {
-    // With room for what encryption adds, so that a large block need not move for it.
+    // With capacity for what encryption adds, so that a large block need not move for it.
     let mut writer = Writer::with_room(PREFIX_BYTES_MAX + item.body.len() + ENCRYPTION_BYTES);
     writer.uint(item.channel).uint(item.kind).raw(&item.body);
     writer.finish()

@@ -1,13 +1,13 @@
-//! Frames, taken apart.
+//! Parsing of frames.
 
 use super::MuxError;
 use crate::encoding::Reader;
 
-/// Bytes of the name of a protocol, and of what a channel is about.
+/// Bytes of the name of a protocol, and of a channel's id.
 const NAME_BYTES_MAX: usize = 1024;
-/// Bytes of what a remote says about itself when it opens a channel.
+/// Bytes of a handshake.
 const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
-/// Batches inside one another. JavaScript never sends one inside another, but reads it.
+/// Nesting of batches. JavaScript never sends nested ones, but reads them.
 const BATCH_DEPTH_MAX: usize = 4;
 
 const CONTROL: u64 = 0;
@@ -27,7 +27,7 @@ pub(super) enum Item<'a> {
 
 type Receive<'r> = dyn FnMut(Item<'_>) -> Result<(), MuxError> + 'r;
 
-/// Calls `receive` for each message of a frame, in order, of which there may be `items_max`.
+/// Calls `receive` for each message of a frame, in order. There may be `items_max` of them.
 pub(super) fn for_each_item(
     frame: &[u8],
     items_max: usize,
@@ -70,7 +70,7 @@ impl Parser<'_, '_> {
             match reader.uint()? {
                 0 => channel = reader.uint()?,
                 length => {
-                    // A last item that goes on behind the frame is cut there, as JavaScript does.
+                    // A last item that extends beyond the frame is cut there, as in JavaScript.
                     let item = reader.take(length.min(reader.remaining() as u64))?;
                     self.message(channel, Reader::new(item), depth)?;
                 }
@@ -85,7 +85,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// `None` for control messages that nobody knows.
+/// Returns `None` for unknown control messages.
 fn control(kind: u64, mut reader: Reader<'_>) -> Result<Option<Item<'_>>, MuxError> {
     Ok(match kind {
         OPEN => Some(Item::Open {

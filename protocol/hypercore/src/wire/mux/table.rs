@@ -1,13 +1,13 @@
-//! Which numbers are in use on either side, and who waits for whom.
+//! The channel numbers in use on either side, and the channels that wait for an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Channel, Name};
 
-/// What an early message counts beside its bytes.
+/// Bytes that an early message counts beside its length.
 const EARLY_BYTES_EACH: usize = 512;
 
-/// How far a channel is.
+/// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// We have sent an Open.
@@ -16,11 +16,11 @@ pub(super) enum State {
     Abandoned,
     /// The remote has sent an Open.
     Requested,
-    /// Both have.
+    /// Both sides have sent an Open.
     Open,
 }
 
-/// What the remote has sent with, and after, an Open that we have not answered.
+/// The Open of the remote that we have not answered, and the messages after it.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) handshake: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Request {
     early_bytes: usize,
 }
 
-/// Who waited for an Open of the remote.
+/// The channel that waited for an Open of the remote.
 #[derive(Debug)]
 pub(super) enum Answer {
     Paired(Channel),
@@ -42,9 +42,9 @@ pub(super) enum Answer {
 struct Record {
     name: Name,
     state: State,
-    /// Our number; 0 as long as we have not sent an Open.
+    /// Our number; 0 until we have sent an Open.
     local: u64,
-    /// The remote's number; 0 as long as it has not sent an Open.
+    /// The remote's number; 0 until it has sent an Open.
     remote: u64,
     request: Request,
 }
@@ -76,17 +76,17 @@ impl Table {
         self.channels.get(&channel).map(|record| record.local)
     }
 
-    /// The channel that the remote calls `number`.
+    /// Returns the channel with the remote's number `number`.
     pub(super) fn remote_channel(&self, number: u64) -> Option<Channel> {
         self.remotes.get(&number).copied()
     }
 
-    /// The oldest channel of a name that waits for our answer.
+    /// Returns the oldest channel of a name that waits for our answer.
     pub(super) fn first_requested(&self, name: &Name) -> Option<Channel> {
         self.incoming.get(name)?.front().copied()
     }
 
-    /// Whether the remote may give a channel this number: one that was used and is free, or the next.
+    /// Returns whether the remote may assign this number to a channel: one that was used and is free, or the next.
     pub(super) fn is_next_remote(&self, number: u64) -> bool {
         number != 0 && number <= self.remote_highest + 1 && !self.remotes.contains_key(&number)
     }
@@ -103,7 +103,7 @@ impl Table {
         self.early_bytes
     }
 
-    /// A channel that we open, with its number.
+    /// Adds a channel that we open. Returns it with its number.
     pub(super) fn insert_opening(&mut self, name: Name) -> (Channel, u64) {
         let local = self.take_local();
         let channel = self.insert(name.clone(), State::Opening, local, 0);
@@ -112,7 +112,7 @@ impl Table {
         (channel, local)
     }
 
-    /// A channel that the remote opens.
+    /// Adds a channel that the remote opens.
     pub(super) fn insert_requested(&mut self, name: Name, number: u64, handshake: Vec<u8>) -> Channel {
         let channel = self.insert(name.clone(), State::Requested, 0, number);
         self.record(channel).request.handshake = handshake;
@@ -122,7 +122,7 @@ impl Table {
         channel
     }
 
-    /// The remote opens `name` under `number`: who waited for it?
+    /// Matches the remote's Open of `name` under `number` with the channel that waited for it.
     pub(super) fn answer(&mut self, name: &Name, number: u64) -> Answer {
         self.remote_highest = self.remote_highest.max(number);
         let Some(channel) = self.outgoing.get(name).and_then(VecDeque::front).copied() else {
@@ -140,7 +140,7 @@ impl Table {
         Answer::Paired(channel)
     }
 
-    /// We open what the remote has opened: gives our number, the name, and what the remote has sent.
+    /// Accepts the remote's channel. Returns our number, the name, and what the remote has sent.
     pub(super) fn accept(&mut self, channel: Channel) -> (u64, Name, Request) {
         let local = self.take_local();
         self.locals.insert(local, channel);
@@ -153,14 +153,14 @@ impl Table {
         (local, name, request)
     }
 
-    /// We do not open what the remote has opened: gives the remote's number, which is free again.
+    /// Removes the remote's channel that we do not open. Returns the remote's number, which is free again.
     pub(super) fn remove_requested(&mut self, channel: Channel) -> u64 {
         let record = self.remove(channel);
         self.end_request(&record.name, channel, record.request.early_bytes);
         record.remote
     }
 
-    /// The remote rejects our number: gives the channel and what it was; `None` where nothing waits for an answer.
+    /// Handles a Reject of our number. Returns the channel and its former state; `None` if it waits for no answer.
     pub(super) fn reject(&mut self, number: u64) -> Option<(Channel, State)> {
         let channel = *self.locals.get(&number)?;
         let state = self.state(channel)?;
@@ -172,7 +172,7 @@ impl Table {
         Some((channel, state))
     }
 
-    /// Ends a channel that we have opened: gives our number.
+    /// Closes a channel that we have opened. Returns our number.
     pub(super) fn close(&mut self, channel: Channel) -> u64 {
         let record = self.record(channel);
         let local = record.local;
@@ -200,7 +200,7 @@ impl Table {
         channel
     }
 
-    /// Forgets a channel; its numbers are free.
+    /// Removes a channel; its numbers are free.
     fn remove(&mut self, channel: Channel) -> Record {
         let record = self.channels.remove(&channel).expect("callers have looked at the channel's state");
         if self.locals.remove(&record.local).is_some() {
@@ -216,7 +216,7 @@ impl Table {
         self.early_bytes -= early_bytes;
     }
 
-    /// JavaScript takes the number that was freed last, else the next one.
+    /// Takes the number for a new channel: as in JavaScript, the one that was freed last, else the next one.
     fn take_local(&mut self) -> u64 {
         self.locals_free.pop().unwrap_or_else(|| {
             self.local_highest += 1;

@@ -1,4 +1,4 @@
-//! Which cores are known, which channel each has, and which unknown ones the remote asks for.
+//! The known cores with their channels, and the unknown ones that the remote asks for.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::identity::PublicKey;
 use crate::wire::capability::CoreOpen;
 use crate::wire::mux::Channel;
 
-/// A core that is known.
+/// A known core.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) key: PublicKey,
@@ -43,7 +43,7 @@ impl Cores {
         self.cores.get_mut(key)
     }
 
-    /// The key of a core that is known, and whether the core has a channel.
+    /// Returns the key of a known core, and whether the core has a channel.
     pub(super) fn find(&self, discovery_key: &[u8; 32]) -> Option<(PublicKey, bool)> {
         let core = self.cores.get(self.keys.get(discovery_key)?)?;
         Some((core.key, core.channel.is_some()))
@@ -53,7 +53,7 @@ impl Cores {
         self.channels.get(&channel).copied()
     }
 
-    /// Makes a core known. One that is known stays as it is.
+    /// Makes a core known. A known one stays unchanged.
     pub(super) fn insert(&mut self, key: PublicKey) {
         self.keys.insert(key.discovery_key(), key);
         let unopened = || Core { key, channel: None, is_open: false, extension: String::new() };
@@ -74,7 +74,7 @@ impl Cores {
         }
     }
 
-    /// A channel has ended: gives its core, which stays known.
+    /// Removes a channel that has ended. Returns its core, which stays known.
     pub(super) fn end_channel(&mut self, channel: Channel) -> Option<&Core> {
         let key = self.channels.remove(&channel)?;
         let core = self.cores.get_mut(&key)?;
@@ -84,7 +84,7 @@ impl Cores {
         Some(core)
     }
 
-    /// Keeps an Open of an unknown core. False where one is kept already.
+    /// Keeps an Open of an unknown core. Returns false if one is kept already.
     pub(super) fn add_request(&mut self, discovery_key: [u8; 32], channel: Channel, open: CoreOpen) -> bool {
         let is_first = !self.requests.contains_key(&discovery_key);
         if is_first {
@@ -97,7 +97,7 @@ impl Cores {
         self.requests.remove(discovery_key)
     }
 
-    /// The remote has closed a channel that we had not answered.
+    /// Forgets a channel that the remote has closed before we answered.
     pub(super) fn forget_request(&mut self, channel: Channel) {
         self.requests.retain(|_, request| request.channel != channel);
     }
