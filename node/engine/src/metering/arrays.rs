@@ -1,9 +1,9 @@
-//! What built-ins on arrays cost.
+//! The costs of built-ins on arrays.
 //!
-//! Those that call a function of the script's for each element are counted by the engine, and so are searches through
-//! anything but a dense array. Here are the loops that it does not see: on a dense array they cost by the elements that
-//! they touch; on another array, where each index is looked up in the prototypes too, eight times as much; on anything
-//! else by its length if that can be known beforehand. Else the prelude's own version runs, loop by loop in the engine.
+//! The engine counts built-ins that call a function of the script for each element, and searches through
+//! anything but a dense array. This file covers the loops that it does not see. On a dense array they cost by the elements
+//! that they touch; on another array, where each index is looked up in the prototypes too, eight times as much; on any other
+//! object by its length if that can be known beforehand. Otherwise the prelude's version runs, loop by loop in the engine.
 
 use super::operand::{LENGTH_MAX, Name, Operand, Operands, Property};
 use super::price::{UNITS_PER_STEP, printing as printing_of};
@@ -11,14 +11,14 @@ use super::{Charge, Known};
 
 /// Elements of a dense array that are moved or compared in one step.
 const ELEMENTS_PER_STEP: u64 = 8;
-/// Elements that one step moves all together, as one piece of memory.
+/// Elements that one step moves together, as one piece of memory.
 const SHIFTED_PER_STEP: u64 = 32;
-/// Steps that are taken all at once for elements which may not be there. More than a call has by default.
+/// Steps that are charged at once for elements that may not exist. More than a call has by default.
 const CLAIMED_STEPS_MAX: u64 = 1 << 24;
 /// Limbs of an integer that are compared in one step.
 const LIMBS_PER_STEP: u64 = 16;
 
-/// A receiver: how many elements, and steps for a number of them.
+/// A receiver: its number of elements, and the steps for a number of them.
 struct Receiver {
     length: u64,
     is_dense: bool,
@@ -42,7 +42,7 @@ impl Receiver {
         if self.is_dense { elements.div_ceil(ELEMENTS_PER_STEP) } else { elements }
     }
 
-    /// A relative index as the built-ins read it. An object in its place could be anything: then the worst.
+    /// Returns a relative index as the built-ins read it. An object in its place could be anything: then `worst`.
     fn index(&self, argument: Operand, default: u64, worst: u64) -> u64 {
         if argument.is_undefined() {
             return default;
@@ -54,7 +54,7 @@ impl Receiver {
         }
     }
 
-    /// Elements between two relative indices.
+    /// Returns the number of elements between two relative indices.
     fn range(&self, start: Operand, end: Operand) -> u64 {
         let start = self.index(start, 0, 0);
         self.index(end, self.length, self.length).saturating_sub(start)
@@ -67,8 +67,8 @@ fn on_receiver(call: &Operands, steps: impl FnOnce(&Receiver) -> u64) -> Charge 
     }
     match Receiver::of(call.this()) {
         Some(receiver) => match steps(&receiver) {
-            // What claims more than it can mean to have touched may end early, by a getter that throws. Loop by loop it pays
-            // for what is done, and not for what is claimed.
+            // A receiver that claims more elements than it can mean to have touched may end early, by a getter that throws.
+            // The prelude's version pays loop by loop for the work done, and not for the claim.
             claimed if claimed > CLAIMED_STEPS_MAX && !receiver.is_dense => Charge::Script,
             steps => Charge::Steps(steps),
         },
@@ -76,12 +76,12 @@ fn on_receiver(call: &Operands, steps: impl FnOnce(&Receiver) -> u64) -> Charge 
     }
 }
 
-/// Every element once.
+/// Charges for every element once.
 pub(super) fn whole(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| receiver.steps(receiver.length))
 }
 
-/// Every element's text, and a separator each time.
+/// Charges for every element's text, and a separator each time.
 pub(super) fn join(call: &Operands, _: &Known) -> Charge {
     let separator = call.argument(0);
     if separator.is_object() {
@@ -97,27 +97,27 @@ pub(super) fn join(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// The elements from one index to another.
+/// Charges for the elements from one index to another.
 pub(super) fn slice(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| receiver.steps(possible(receiver.range(call.argument(0), call.argument(1)))))
 }
 
-/// A number of elements for a new array. What would be longer is refused at once, and free.
+/// Returns the number of elements for a new array; 0 for a longer one, which is refused at once, and free.
 fn possible(elements: u64) -> u64 {
     if elements > u64::from(u32::MAX) { 0 } else { elements }
 }
 
-/// The same, one argument later.
+/// Charges for the elements from one index to another, one argument later.
 pub(super) fn fill(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| receiver.steps(receiver.range(call.argument(1), call.argument(2))))
 }
 
-/// At most as many elements as are between the source's indices.
+/// Charges for at most as many elements as are between the source's indices.
 pub(super) fn copy_within(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| receiver.steps(receiver.range(call.argument(1), call.argument(2))))
 }
 
-/// What is taken out, and the tail if it moves.
+/// Charges for the removed elements, and the tail if it moves.
 pub(super) fn splice(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| {
         if call.count() == 0 {
@@ -138,14 +138,14 @@ pub(super) fn splice(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// One step to the front for each element: one piece of memory when the array is dense.
+/// Charges for moving each element one place to the front: one piece of memory when the array is dense.
 pub(super) fn shift(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| {
         if receiver.is_dense { receiver.length / SHIFTED_PER_STEP } else { receiver.length.saturating_mul(2) }
     })
 }
 
-/// Some steps to the back, if there is anything to make room for.
+/// Charges for moving the elements to the back, if any must make room.
 pub(super) fn unshift(call: &Operands, _: &Known) -> Charge {
     on_receiver(call, |receiver| {
         let is_refused = receiver.length + call.count() as u64 > LENGTH_MAX;
@@ -153,7 +153,7 @@ pub(super) fn unshift(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// Comparing with each element, and long text with text. The engine counts searches in other arrays itself.
+/// Charges for comparing with each element, and long text with text. The engine counts searches in other arrays itself.
 pub(super) fn search(call: &Operands, _: &Known) -> Charge {
     let Some(length) = call.this().dense_length() else { return Charge::Steps(0) };
     let wanted = call.argument(0);
@@ -161,7 +161,7 @@ pub(super) fn search(call: &Operands, _: &Known) -> Charge {
     Charge::Steps((length / ELEMENTS_PER_STEP).saturating_add(length.saturating_mul(units)))
 }
 
-/// `n log n` comparisons. With a comparator the engine counts them; without one they compare texts, and how long those are
+/// Charges for `n log n` comparisons. The engine counts calls of a comparator; without one they compare texts, whose length
 /// can only be known if no element is an object with a `toString` of its own.
 pub(super) fn sort(call: &Operands, _: &Known) -> Charge {
     let (this, comparator) = (call.this(), call.argument(0));
@@ -183,12 +183,12 @@ pub(super) fn sort(call: &Operands, _: &Known) -> Charge {
     }
 }
 
-/// Steps for the digits of all integers in a dense array.
+/// Returns the steps for the digits of all integers in a dense array.
 fn printing(array: Operand, length: u64) -> u64 {
     (0..length).map(|index| array.element(index, printing_of)).fold(0, u64::saturating_add)
 }
 
-/// Units of all texts in a dense array, if nothing in it is an object.
+/// Returns the units of all texts in a dense array, if it contains no object.
 fn texts(array: Operand, length: u64) -> Option<u64> {
     let mut units = 0_u64;
     for index in 0..length {
@@ -199,7 +199,7 @@ fn texts(array: Operand, length: u64) -> Option<u64> {
     Some(units)
 }
 
-/// All elements of all arrays, if it is sure that making the result and asking for each length runs no script: one
+/// Charges for all elements of all arrays, if creating the result and reading each length certainly runs no script: one
 /// getter could make another array endless after it was counted.
 pub(super) fn concat(call: &Operands, known: &Known) -> Charge {
     if call.this().is_nullish() {
@@ -216,7 +216,7 @@ pub(super) fn concat(call: &Operands, known: &Known) -> Charge {
     if known.is_pristine(call) { Charge::Steps(elements / ELEMENTS_PER_STEP) } else { Charge::Script }
 }
 
-/// The elements, and those of the arrays among them.
+/// Charges for the elements, and those of the arrays among them.
 pub(super) fn flat(call: &Operands, known: &Known) -> Charge {
     let (this, depth) = (call.this(), call.argument(0));
     if this.is_nullish() {
@@ -240,20 +240,20 @@ pub(super) fn flat(call: &Operands, known: &Known) -> Charge {
     if known.is_pristine(call) { Charge::Steps(elements / ELEMENTS_PER_STEP) } else { Charge::Script }
 }
 
-/// Always the prelude's version: what the script's function returns can be an array of any length.
+/// Always runs the prelude's version: the script's function can return an array of any length.
 pub(super) fn scripted(call: &Operands, _: &Known) -> Charge {
     if call.this().is_nullish() { Charge::Steps(0) } else { Charge::Script }
 }
 
 impl Known {
-    /// An array made by nobody's subclass, which says itself neither who constructs nor how it is spread.
+    /// Returns whether an array is of no subclass, and overrides neither its constructor nor how it is spread.
     fn is_plain(&self, array: Operand) -> bool {
         array.prototype(|prototype| prototype.is(self.array_prototype))
             && matches!(array.own(Name::Constructor), Property::Absent)
             && matches!(array.own(Name::IsConcatSpreadable), Property::Absent)
     }
 
-    /// What all arrays inherit is as the language defines it.
+    /// Returns whether the properties that all arrays inherit are as the language defines them.
     fn is_pristine(&self, call: &Operands) -> bool {
         let (array, object) = (call.with(&self.array_prototype), call.with(&self.object_prototype));
         array.own_is(Name::Constructor, self.array)

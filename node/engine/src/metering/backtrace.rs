@@ -1,9 +1,9 @@
-//! Fuel for errors: whatever is thrown, the engine first writes down the calls that led there.
+//! Fuel for thrown errors: the engine first writes a stack trace into each.
 //!
-//! That takes longer than hundreds of steps, and no function is called for it that could be made to pay. But the engine asks how many
-//! calls it shall write down, `Error.stackTraceLimit`, and takes any value for an answer that can be turned into a number. So it
-//! has an object of ours there, whose turning into a number takes the fuel. The accessor that scripts see under that name goes to
-//! the value that they would find without us.
+//! That takes longer than hundreds of steps, and calls no function that could be made to pay. But the engine reads
+//! the length of the trace from `Error.stackTraceLimit`, and accepts any value that can be converted to a number. So this file
+//! puts an object of ours there, whose conversion takes the fuel. The accessor that scripts see under that name reads
+//! and writes the value that they would find without us.
 #![expect(unsafe_code, reason = "functions that the engine calls")]
 
 use std::ffi::{CStr, c_int};
@@ -14,22 +14,22 @@ use rquickjs::{Ctx, Function, Object, Value, qjs};
 use super::Metering;
 use super::builtin::{self, Accessor, LayoutError};
 
-/// Steps for an error, whatever led there.
+/// Steps for any error.
 const STEPS: u64 = 24;
-/// Steps for each call that may be written down.
+/// Steps for each call that may be in the trace.
 const STEPS_PER_CALL: u64 = 8;
-/// The engine writes down no more calls.
+/// The engine's limit of calls in a trace.
 const CALLS_MAX: f64 = 64.0;
 
-/// Where our object keeps the script's value.
+/// The property in which our object keeps the script's value.
 const VALUE: &CStr = c"value";
 
 /// The engine's accessor. Its functions are those of the linked engine, the same for every heap of this process.
 static ORIGINAL: OnceLock<Accessor> = OnceLock::new();
 
-/// Puts our object into its place; gives it, to be kept.
+/// Installs our object in place of the limit; returns it, to be kept alive.
 pub(super) fn install<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Result<Value<'js>, LayoutError>> {
-    // SAFETY: the context is alive and the name ends with zero; the value is owned by what it is made into.
+    // SAFETY: the context is alive and the name ends with zero; the result owns the value.
     let number = unsafe {
         let (name, kind) = (c"number".as_ptr(), qjs::JSCFunctionEnum_JS_CFUNC_generic);
         let raw = qjs::JS_NewCFunction2(ctx.as_raw().as_ptr(), Some(number), name, 0, kind, 0);
@@ -57,7 +57,7 @@ fn original() -> &'static Accessor {
     ORIGINAL.get().expect("set before the first accessor was exchanged")
 }
 
-/// How many calls shall be written down; takes the fuel for it.
+/// Returns how many calls to write down; takes the fuel for it.
 ///
 /// # Safety
 /// For the engine only.
@@ -67,7 +67,7 @@ unsafe extern "C" fn number(
     _: c_int,
     _: *mut qjs::JSValue,
 ) -> qjs::JSValue {
-    // SAFETY: `this` is our object, as nobody else has the function. What is read is released.
+    // SAFETY: `this` is our object, as no other code has the function. The value read is released.
     let calls = unsafe {
         let value = qjs::JS_GetPropertyStr(ctx, this, VALUE.as_ptr());
         let mut calls = f64::NAN;
@@ -78,7 +78,7 @@ unsafe extern "C" fn number(
         calls
     };
     if let Some(metering) = Metering::current() {
-        // Not a number is none.
+        // NaN counts as none.
         let calls = calls.clamp(0.0, CALLS_MAX) as u64;
         metering.pay(STEPS + STEPS_PER_CALL * calls);
     }
@@ -88,7 +88,7 @@ unsafe extern "C" fn number(
 /// # Safety
 /// For the engine only.
 unsafe extern "C" fn get(ctx: *mut qjs::JSContext, this: qjs::JSValue) -> qjs::JSValue {
-    // SAFETY: as the engine gave them; what the original gives is released.
+    // SAFETY: the arguments are the engine's; the original's result is released.
     unsafe {
         let found = (original().get)(ctx, this);
         let Some(metering) = Metering::current().filter(|_| !qjs::JS_IsException(found)) else {
@@ -102,7 +102,7 @@ unsafe extern "C" fn get(ctx: *mut qjs::JSContext, this: qjs::JSValue) -> qjs::J
 /// # Safety
 /// For the engine only.
 unsafe extern "C" fn set(ctx: *mut qjs::JSContext, this: qjs::JSValue, value: qjs::JSValue) -> qjs::JSValue {
-    // SAFETY: as the engine gave them; the property takes a reference of its own.
+    // SAFETY: the arguments are the engine's; the property takes a reference of its own.
     unsafe {
         let is_nullish = matches!(qjs::JS_VALUE_GET_TAG(this), qjs::JS_TAG_NULL | qjs::JS_TAG_UNDEFINED);
         match Metering::current() {

@@ -1,12 +1,13 @@
 //! The engine's built-in functions, made to ask before they run.
 //!
-//! A wrapper object around a built-in shows: by its identity, by what it does as a constructor, as a species, in a stack
-//! trace. So none is made. The function object stays what it is, and only the entry inside it is exchanged: the engine
-//! jumps to [`metered`] where it would have jumped to its own code, and the number of the row in the table takes the place
-//! of the private number ("magic") with which one piece of C serves several functions. Nothing of that can be read by a script.
+//! A script could detect a wrapper object around a built-in: by its identity, by its behaviour as a constructor, as a
+//! species, in a stack trace. So there are none. The function object stays as it is, and only the entry inside it is
+//! exchanged: the engine jumps to [`metered`] where it would have jumped to its own code, and the number of the row in the
+//! table takes the place of the private number ("magic") with which one piece of C serves several functions. A script can
+//! read none of that.
 //!
-//! The engine has no interface for this, so `object.rs` knows how one version of it lays out an object. [`verify_layout`]
-//! compares that with objects whose content we chose, before anything is changed.
+//! The engine has no interface for this, so `object.rs` knows the layout of an object in one version. [`verify_layout`]
+//! compares that with objects of chosen content, before anything is changed.
 #![expect(unsafe_code, reason = "entries of functions inside the engine's objects")]
 
 use std::ffi::c_int;
@@ -32,7 +33,7 @@ const GETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_getter as Kind;
 const SETTER: Kind = qjs::JSCFunctionEnum_JS_CFUNC_setter as Kind;
 const ITERATOR_NEXT: Kind = qjs::JSCFunctionEnum_JS_CFUNC_iterator_next as Kind;
 
-/// Where a function went before, and how.
+/// The original entry of a function, and its calling convention.
 #[derive(Clone, Copy)]
 pub(super) struct Original {
     entry: qjs::JSCFunctionType,
@@ -40,7 +41,7 @@ pub(super) struct Original {
     magic: i16,
 }
 
-/// What is needed in each call of an exchanged function.
+/// The data for each call of an exchanged function.
 struct Exchanged {
     original: Original,
     rule: Rule,
@@ -49,7 +50,7 @@ struct Exchanged {
 /// All rows. The originals are functions of the linked engine, the same for every heap of this process.
 static EXCHANGED: OnceLock<Vec<Exchanged>> = OnceLock::new();
 
-/// The engine is not the one that this file knows.
+/// The engine does not have the layout that this file knows.
 #[derive(Debug, thiserror::Error)]
 #[error("the engine's {0} is not what the metering of its built-ins expects")]
 pub(super) struct LayoutError(pub(super) &'static str);
@@ -70,7 +71,7 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
     if !probe.is_function() {
         return Err(LayoutError("memory"));
     }
-    // SAFETY: a function was made, so there is an object of at least the size that the pinned version gives it.
+    // SAFETY: a function was created, so there is an object of at least the size of the pinned version.
     let (object, function) =
         unsafe { (&*object_of(probe.as_raw()), (*object_of(probe.as_raw())).body.function) };
     // SAFETY: the value is alive.
@@ -116,7 +117,7 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
     }
     for (text, expected) in [("''", 0), ("'text'", 4), ("'\\u{1f600}\\u0394'", 3)] {
         let text = evaluate(text)?;
-        // SAFETY: a literal is in one piece; if it were none, the type would say so.
+        // SAFETY: a literal is in one piece; otherwise its type would differ.
         if !text.is_string() || unsafe { text_length(text.as_raw()) } != expected {
             return Err(LayoutError("string"));
         }
@@ -127,7 +128,7 @@ pub(super) fn verify_layout(ctx: &Ctx<'_>) -> Result<(), LayoutError> {
 type MagicEntry =
     unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue, c_int) -> qjs::JSValue;
 
-/// Only stands for "another entry than [`metered`]".
+/// Stands only for "another entry than [`metered`]".
 unsafe extern "C" fn metered_elsewhere(
     _: *mut qjs::JSContext,
     _: qjs::JSValue,
@@ -159,7 +160,7 @@ pub(super) fn exchange(functions: &[Value<'_>]) -> Result<(), LayoutError> {
     Ok(())
 }
 
-/// What a function object holds, if it is one in C.
+/// Returns the content of a function object, if it is a function in C.
 fn native(function: &Value<'_>) -> Option<Function> {
     let raw = function.as_raw();
     // SAFETY: the value is alive.
@@ -169,7 +170,7 @@ fn native(function: &Value<'_>) -> Option<Function> {
     is_native.then(|| unsafe { (*object_of(raw)).body.function })
 }
 
-/// The same if its kind can be metered.
+/// Returns the original entry of a function, if its kind can be metered.
 fn original(function: &Value<'_>) -> Option<Original> {
     let Function { entry, kind, magic, .. } = native(function)?;
     matches!(kind, GENERIC..=EITHER_MAGIC | ITERATOR_NEXT).then_some(Original { entry, kind, magic })
@@ -182,7 +183,7 @@ pub(super) struct Accessor {
     pub(super) set: unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, qjs::JSValue) -> qjs::JSValue,
 }
 
-/// Exchanges the entries of an accessor's functions; gives the engine's own.
+/// Exchanges the entries of an accessor's functions; returns the engine's own.
 pub(super) fn exchange_accessor(
     getter: &Value<'_>,
     setter: &Value<'_>,
@@ -192,7 +193,7 @@ pub(super) fn exchange_accessor(
     if (kind_of(getter), kind_of(setter)) != (Some(GETTER), Some(SETTER)) {
         return Err(LayoutError("accessor"));
     }
-    // SAFETY: both are functions in C of the kinds that say which member of the union is there.
+    // SAFETY: both are functions in C of kinds that determine the member of the union.
     unsafe {
         let get = &mut (*object_of(getter.as_raw())).body.function.entry;
         let set = &mut (*object_of(setter.as_raw())).body.function.entry;
@@ -233,7 +234,7 @@ impl Original {
     }
 
     /// # Safety
-    /// The arguments are those with which the engine called the entry that took this one's place.
+    /// The arguments are those with which the engine called the entry that replaced this one.
     unsafe fn call(
         &self,
         ctx: *mut qjs::JSContext,
@@ -241,7 +242,7 @@ impl Original {
         count: c_int,
         arguments: *mut qjs::JSValue,
     ) -> qjs::JSValue {
-        // SAFETY: the kind says which member of the union is there; the arguments are the caller's.
+        // SAFETY: the kind determines the member of the union; the arguments are the caller's.
         unsafe {
             match self.kind {
                 GENERIC | CONSTRUCTOR | EITHER => {
@@ -257,10 +258,10 @@ impl Original {
     }
 }
 
-/// Where every function of the table begins now.
+/// The entry of every function of the table.
 ///
 /// # Safety
-/// For the engine only, which gives `arguments` that hold `count` values and `this` that is alive.
+/// For the engine only, which passes `arguments` that hold `count` values and `this` that is alive.
 unsafe extern "C" fn metered(
     ctx: *mut qjs::JSContext,
     this: qjs::JSValue,
@@ -269,7 +270,7 @@ unsafe extern "C" fn metered(
     row: c_int,
 ) -> qjs::JSValue {
     let Exchanged { original, rule } = of_row(row);
-    // SAFETY: as the engine gave them.
+    // SAFETY: the arguments are the engine's.
     unsafe {
         let Some(metering) = Metering::current() else { return original.call(ctx, this, count, arguments) };
         let operands = Operands::new(ctx, this, count, arguments);
@@ -281,10 +282,10 @@ unsafe extern "C" fn metered(
 }
 
 impl Metering {
-    /// Goes on with a call whose charge is not just a number of steps, or more than there is.
+    /// Continues a call whose charge is not just a number of steps, or more than is left.
     ///
     /// # Safety
-    /// As for [`metered`], with what the engine gave it.
+    /// As for [`metered`], with the engine's arguments.
     #[cold]
     unsafe fn settle(
         &self,
@@ -294,7 +295,7 @@ impl Metering {
         operands: &Operands,
     ) -> qjs::JSValue {
         let (ctx, this, count, arguments) = operands.raw();
-        // SAFETY: the caller's promise. What is called or given back was made in this context, or lives as long as it.
+        // SAFETY: the caller's promise. All that is called or returned was created in this context, or lives as long as it.
         unsafe {
             match charge {
                 Charge::Inspected if self.pay(0) => {
@@ -321,7 +322,7 @@ impl Metering {
     }
 }
 
-/// The same for the built-in iterators' `next`, which the engine calls in a way of its own.
+/// The entry of the built-in iterators' `next`, which have a calling convention of their own.
 ///
 /// # Safety
 /// As for [`metered`]; `done` is for writing.
@@ -334,7 +335,7 @@ unsafe extern "C" fn metered_next(
     row: c_int,
 ) -> qjs::JSValue {
     let original = &of_row(row).original;
-    // SAFETY: as the engine gave them; the entry of this kind is of this type.
+    // SAFETY: the arguments are the engine's; the entry of this kind is of this type.
     unsafe {
         if let Some(metering) = Metering::current()
             && !metering.pay(1)
@@ -353,12 +354,12 @@ fn of_row(row: c_int) -> &'static Exchanged {
     &exchanged[usize::try_from(row).expect("rows count from zero")]
 }
 
-/// The engine's own way to end a script, in place of `result`.
+/// Ends a script in the engine's own way; replaces `result`.
 ///
 /// # Safety
-/// The context is alive and the result ours.
+/// The context is alive, and `result` is ours.
 pub(super) unsafe fn interrupted(ctx: *mut qjs::JSContext, result: qjs::JSValue) -> qjs::JSValue {
-    // SAFETY: the caller's promise; the exception is taken and given back.
+    // SAFETY: the caller's promise; the exception is taken and put back.
     unsafe {
         qjs::JS_FreeValue(ctx, result);
         qjs::JS_ThrowInternalError(ctx, c"interrupted".as_ptr());

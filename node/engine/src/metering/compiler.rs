@@ -1,7 +1,7 @@
 //! The engine's two compilers, made to ask before they run: for programs, and for the regular expressions in them.
 //!
-//! However a script comes to have a program compiled (its own text when it is loaded, `eval` of either kind, `Function` and its
-//! like), the engine goes through these two. What `RegExp` compiles has its row in the table.
+//! All programs of a script go through these two: its own text when it is loaded, `eval` of either kind, `Function` and its
+//! like. Patterns that `RegExp` compiles have a row in the table.
 #![expect(unsafe_code, reason = "entries that the engine calls")]
 
 use std::ffi::{c_char, c_int};
@@ -18,7 +18,7 @@ use super::{Metering, builtin, text};
 /// Steps for any program, however short.
 const STEPS_PER_PROGRAM: u64 = 64;
 
-/// The engine's own. They are functions of the linked engine, the same for every heap of this process.
+/// The engine's own compilers. They are functions of the linked engine, the same for every heap of this process.
 static ORIGINALS: OnceLock<(CompilePattern, Evaluate)> = OnceLock::new();
 
 /// Makes the compilers of a context ask.
@@ -32,13 +32,13 @@ fn originals() -> &'static (CompilePattern, Evaluate) {
 }
 
 /// # Safety
-/// For the engine only, which gives a pattern and flags that are alive.
+/// For the engine only, which passes a pattern and flags that are alive.
 unsafe extern "C" fn compile_pattern(
     ctx: *mut qjs::JSContext,
     pattern: qjs::JSValue,
     flags: qjs::JSValue,
 ) -> qjs::JSValue {
-    // SAFETY: as the engine gave them.
+    // SAFETY: the arguments are the engine's.
     unsafe {
         if let Some(metering) = Metering::current() {
             let operands = Operands::new(ctx, pattern, 0, std::ptr::null_mut());
@@ -52,7 +52,7 @@ unsafe extern "C" fn compile_pattern(
 }
 
 /// # Safety
-/// For the engine only, which gives a text that is readable for its length.
+/// For the engine only, which passes a text that is readable for its length.
 unsafe extern "C" fn evaluate(
     ctx: *mut qjs::JSContext,
     this: qjs::JSValue,
@@ -63,7 +63,7 @@ unsafe extern "C" fn evaluate(
     flags: c_int,
     scope: c_int,
 ) -> qjs::JSValue {
-    // SAFETY: as the engine gave them.
+    // SAFETY: the arguments are the engine's.
     unsafe {
         if let Some(metering) = Metering::current()
             && !metering.pay_for_program(std::slice::from_raw_parts(text.cast(), length), scope >= 0)
@@ -75,16 +75,16 @@ unsafe extern "C" fn evaluate(
 }
 
 impl Metering {
-    /// Takes the fuel for compiling a program. Says whether that was enough.
+    /// Takes the fuel for compiling a program. Returns whether there was enough.
     fn pay_for_program(&self, text: &[u8], is_direct: bool) -> bool {
-        // First for each byte: the estimate takes time, too.
+        // First for each byte: computing the estimate takes time, too.
         if !self.pay(STEPS_PER_PROGRAM.saturating_add(text.len() as u64)) {
             return false;
         }
         let cost = cost::cost(text);
         let names = self.names_max.get();
         self.names_max.set(names.max(cost.names));
-        // A direct eval sees all names around it: they are handed over one by one, and each word is looked for among them.
+        // A direct eval sees all names around it: they are passed one by one, and each word is looked up among them.
         let eval_scope_cost = if is_direct { cost::eval_scope_cost(names, cost.words) } else { 0 };
         self.pay(cost.steps.saturating_add(eval_scope_cost))
     }

@@ -1,7 +1,7 @@
-//! Fuel for writing JSON: a replacer of ours looks at each value on its way, as a script's own would, and pays for it.
+//! Fuel for writing JSON: a replacer of ours sees each value on its way, as a script's own would, and pays for it.
 //!
-//! How long `JSON.stringify` takes cannot be told from its operand: parts may be shared, getters and `toJSON` may make more. A
-//! replacer that gives each value back as it was changes nothing that a script could see.
+//! The duration of `JSON.stringify` cannot be computed from its operand: parts may be shared, getters and `toJSON` may create
+//! more. A replacer that returns each value unchanged has no effect that a script could see.
 #![expect(unsafe_code, reason = "a function that the engine calls")]
 
 use std::ffi::c_int;
@@ -13,14 +13,14 @@ use super::{Metering, builtin};
 
 /// Steps for each value.
 const STEPS_PER_VALUE: u64 = 8;
-/// Steps for an object besides, which the engine looks for among all around it.
+/// Additional steps for an object, which the engine looks for among all around it.
 const STEPS_PER_OBJECT: u64 = 32;
-/// Units of text that are put into quotes in a step.
+/// Units of text that are put into quotes in one step.
 const UNITS_PER_STEP: u64 = 4;
 
-/// The replacer.
+/// Returns the replacer.
 pub(super) fn replacer<'js>(ctx: &Ctx<'js>) -> Value<'js> {
-    // SAFETY: the context is alive and the name ends with zero; the value is owned by what it is made into.
+    // SAFETY: the context is alive and the name ends with zero; the result owns the value.
     unsafe {
         let (name, kind) = (c"replacer".as_ptr(), qjs::JSCFunctionEnum_JS_CFUNC_generic);
         Value::from_raw(
@@ -31,14 +31,14 @@ pub(super) fn replacer<'js>(ctx: &Ctx<'js>) -> Value<'js> {
 }
 
 /// # Safety
-/// For the engine only, which gives two arguments.
+/// For the engine only, which passes two arguments.
 unsafe extern "C" fn pass(
     ctx: *mut qjs::JSContext,
     this: qjs::JSValue,
     count: c_int,
     arguments: *mut qjs::JSValue,
 ) -> qjs::JSValue {
-    // SAFETY: as the engine gave them; what is given back is a reference of its own.
+    // SAFETY: the arguments are the engine's; the result is a reference of its own.
     unsafe {
         let operands = Operands::new(ctx, this, count, arguments);
         let (key, value) = (operands.argument(0), operands.argument(1));

@@ -1,7 +1,7 @@
-//! Objects inside the engine, as far as they must be looked at where it has no function for that.
+//! Objects inside the engine, as far as they must be read where the engine has no function for that.
 //!
-//! It is known here how one version of the engine lays them out. [`super::builtin::verify_layout`] compares that with
-//! objects whose content we chose, before anything relies on it; the version itself is pinned in `Cargo.toml` and part of
+//! This file knows their layout in one version of the engine. [`super::builtin::verify_layout`] compares that with
+//! objects of chosen content, before anything relies on it; the version itself is pinned in `Cargo.toml` and part of
 //! every log.
 #![expect(unsafe_code, reason = "the engine's objects, as they lie in memory")]
 
@@ -9,13 +9,13 @@ use std::ffi::{c_int, c_void};
 
 use rquickjs::qjs;
 
-/// Which of the ways a function in C is called.
+/// The calling convention of a function in C.
 pub(super) type Kind = u8;
 
 /// `JS_CLASS_ARRAY`.
 const ARRAY: u16 = 2;
 
-/// The bit of `flags` for an array whose elements stand in one row, each an ordinary property, without a hole.
+/// The bit of `flags` for an array whose elements are contiguous, each an ordinary property, without a hole.
 const DENSE: u8 = 1 << 4;
 
 /// `struct JSObject` of quickjs-ng 0.16.2.
@@ -31,7 +31,7 @@ pub(super) struct Object {
     pub(super) body: Body,
 }
 
-/// `struct JSShape`, as far as its counts.
+/// `struct JSShape`, up to its counts.
 #[repr(C)]
 pub(super) struct Shape {
     link: [*mut c_void; 2],
@@ -66,16 +66,16 @@ pub(super) struct Elements {
     count: u32,
 }
 
-/// Elements of an array that is dense: no holes, no accessors, nothing that could run a script when it is read.
+/// Returns the number of elements of a dense array: no holes, no accessors, nothing that could run a script when it is read.
 pub(super) fn dense_count(value: qjs::JSValue) -> Option<u32> {
     let array = array(value)?;
-    // SAFETY: the bit says that this member of the union is there.
+    // SAFETY: the bit says which member of the union is valid.
     unsafe { (array.flags & DENSE != 0).then_some(array.body.elements.count) }
 }
 
-/// What an array says of its length, which is its first property and a number.
+/// Returns an array's length, which is its first property and a number.
 pub(super) fn array_length(value: qjs::JSValue) -> Option<qjs::JSValue> {
-    // SAFETY: every array has this property, and nothing takes it away.
+    // SAFETY: every array has this property, and nothing removes it.
     array(value).map(|array| unsafe { *array.properties })
 }
 
@@ -91,25 +91,25 @@ fn array<'a>(value: qjs::JSValue) -> Option<&'a Object> {
     }
 }
 
-/// UTF-16 units of a string that is in one piece.
+/// Returns the UTF-16 units of a string that is in one piece.
 ///
 /// # Safety
-/// The value is one.
+/// The value is such a string.
 pub(super) unsafe fn text_length(value: qjs::JSValue) -> u32 {
     // SAFETY: such a value points to its string, whose first word is the length below a bit for its width.
     unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() & (u32::MAX >> 1) }
 }
 
-/// Words of 32 bits in an integer that has more than one.
+/// Returns the 32-bit words in an integer that has more than one.
 ///
 /// # Safety
-/// The value is one.
+/// The value is such an integer.
 pub(super) unsafe fn limbs(value: qjs::JSValue) -> u32 {
     // SAFETY: such a value points to its integer, whose first word is their number.
     unsafe { *qjs::JS_VALUE_GET_PTR(value).cast::<u32>() }
 }
 
-/// Properties in an object's shape, those that are gone among them until the engine tidies up; 0 for anything else.
+/// Returns the properties in an object's shape, including deleted ones until the engine compacts it; 0 for any other value.
 pub(super) fn property_count(value: qjs::JSValue) -> u32 {
     // SAFETY: every object has a shape; the layout has been verified. Operands are alive for the call.
     unsafe {
@@ -120,13 +120,13 @@ pub(super) fn property_count(value: qjs::JSValue) -> u32 {
     }
 }
 
-/// Elements of a typed array, whose body counts them at the same place; 0 when its buffer is gone.
+/// Returns the elements of a typed array, whose body counts them at the same place; 0 when its buffer is detached.
 pub(super) fn typed_count(value: qjs::JSValue) -> Option<u32> {
     // SAFETY: only objects of the typed arrays' classes have such a type, and with it this body.
     unsafe { (qjs::JS_GetTypedArrayType(value) >= 0).then(|| (*object_of(value)).body.elements.count) }
 }
 
 pub(super) fn object_of(value: qjs::JSValue) -> *mut Object {
-    // SAFETY: only a number is taken out of the value; whoever follows it must know that the value is an object.
+    // SAFETY: only takes a number out of the value; a caller that follows the pointer must know that the value is an object.
     unsafe { qjs::JS_VALUE_GET_PTR(value).cast() }
 }

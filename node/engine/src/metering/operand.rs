@@ -1,7 +1,7 @@
-//! What a built-in is called with, looked at without leaving a trace.
+//! The operands of a built-in, read without side effects.
 //!
-//! A script can watch nearly everything: a length may be a getter, an array a proxy. What is here never runs a line of the
-//! script; where an answer would need that there is no answer, and who asked must take another way.
+//! A script can observe nearly everything: a length may be a getter, an array a proxy. The functions of this file never run
+//! a line of the script; where an answer would need that there is no answer, and the caller must take another way.
 #![expect(unsafe_code, reason = "values of the engine, borrowed for the time of one call")]
 
 use std::ffi::c_int;
@@ -14,7 +14,7 @@ use super::object;
 /// The largest length that an object can have.
 pub(super) const LENGTH_MAX: u64 = (1 << 53) - 1;
 
-/// Names of properties that the rules ask for.
+/// Names of properties that the rules read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Name {
     Length,
@@ -33,19 +33,19 @@ pub(super) struct Operands {
     arguments: *mut qjs::JSValue,
 }
 
-/// One value among the operands, or an element of one, where it stands: a copy costs more than what is mostly asked of it.
+/// One value among the operands, or an element of one, in place: a copy costs more than most queries.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<'a> {
     ctx: *mut qjs::JSContext,
     value: &'a qjs::JSValue,
 }
 
-/// What a property is, as far as it can be told without a script's help.
+/// A property, as far as it can be read without the script.
 pub(super) enum Property {
     /// Neither the object nor its prototypes have it.
     Absent,
     Data(Data),
-    /// A function of the script's would have to be asked: an accessor or a proxy.
+    /// Reading it would call the script: it is an accessor or a proxy.
     Opaque,
 }
 
@@ -69,49 +69,49 @@ impl Operands {
         Self { ctx, this, count, arguments }
     }
 
-    /// All of it, as `new` was given it.
+    /// Returns the parts that were passed to `new`.
     pub(super) fn raw(&self) -> (*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue) {
         (self.ctx, self.this, self.count, self.arguments)
     }
 
-    /// What the function was called on; for a constructor the target of `new`.
+    /// Returns `this` of the call; for a constructor, the target of `new`.
     pub(super) fn this(&self) -> Operand<'_> {
         self.with(&self.this)
     }
 
-    /// How many arguments there are.
+    /// Returns the number of arguments.
     pub(super) fn count(&self) -> usize {
         usize::try_from(self.count).unwrap_or(0)
     }
 
-    /// An argument, `undefined` if there are not so many.
+    /// Returns an argument; `undefined` if there are not so many.
     pub(super) fn argument(&self, index: usize) -> Operand<'_> {
         if index < self.count() {
-            // SAFETY: the index is in the row of values that `new` was given.
+            // SAFETY: the index is within the values that were passed to `new`.
             self.with(unsafe { &*self.arguments.add(index) })
         } else {
             self.with(&qjs::JS_UNDEFINED)
         }
     }
 
-    /// Another value of the same heap, alive as long.
+    /// Returns another value of the same heap, alive as long, as an operand.
     pub(super) fn with<'a>(&self, value: &'a qjs::JSValue) -> Operand<'a> {
         Operand { ctx: self.ctx, value }
     }
 
-    /// A number for the script.
+    /// Returns a number for the script.
     pub(super) fn number(value: i32) -> qjs::JSValue {
         qjs::JS_MKVAL(qjs::JS_TAG_INT, value)
     }
 
-    /// A truth value for the script.
+    /// Returns a boolean for the script.
     pub(super) fn truth(value: bool) -> qjs::JSValue {
         if value { qjs::JS_TRUE } else { qjs::JS_FALSE }
     }
 }
 
 impl Operand<'_> {
-    /// What the engine calls it.
+    /// Returns the engine's value.
     pub(super) fn value(self) -> qjs::JSValue {
         *self.value
     }
@@ -125,7 +125,7 @@ impl Operand<'_> {
         self.tag() == qjs::JS_TAG_UNDEFINED
     }
 
-    /// `null` or `undefined`.
+    /// Returns whether the value is `null` or `undefined`.
     pub(super) fn is_nullish(self) -> bool {
         self.is_undefined() || self.tag() == qjs::JS_TAG_NULL
     }
@@ -139,30 +139,30 @@ impl Operand<'_> {
         self.is_object() && unsafe { qjs::JS_IsFunction(self.ctx, *self.value) }
     }
 
-    /// An object that was made as a regular expression, whatever it looks like now.
+    /// Returns whether the value was created as a regular expression, whatever it looks like now.
     pub(super) fn is_regexp(self) -> bool {
         // SAFETY: the value is alive.
         self.is_object() && unsafe { qjs::JS_IsRegExp(*self.value) }
     }
 
-    /// An `ArrayBuffer`.
+    /// Returns whether the value is an `ArrayBuffer`.
     pub(super) fn is_buffer(self) -> bool {
         // SAFETY: the value is alive.
         self.is_object() && unsafe { qjs::JS_IsArrayBuffer(*self.value) }
     }
 
-    /// A BigInt that does not fit into a machine word.
+    /// Returns whether the value is a BigInt that does not fit into a machine word.
     pub(super) fn is_long_integer(self) -> bool {
         self.tag() == qjs::JS_TAG_BIG_INT
     }
 
-    /// Words of 32 bits in a long integer; 0 for anything else.
+    /// Returns the 32-bit words in a long integer; 0 for any other value.
     pub(super) fn limbs(self) -> u64 {
         // SAFETY: the kind says that the value points to an integer.
         if self.is_long_integer() { u64::from(unsafe { object::limbs(*self.value) }) } else { 0 }
     }
 
-    /// Properties of its own that an object has, elements among them; units of a text. No more than were ever there.
+    /// Returns the number of an object's own properties, elements included, or of a text's units. Deleted properties may count.
     pub(super) fn property_count(self) -> u64 {
         if !self.is_object() {
             return self.text_length().unwrap_or(0);
@@ -171,7 +171,7 @@ impl Operand<'_> {
         elements.saturating_add(u64::from(object::property_count(*self.value)))
     }
 
-    /// The number that a built-in function gives for this value: one that runs no script on it.
+    /// Returns the number that a built-in function computes from this value; the function must run no script on it.
     pub(super) fn number_of(self, function: qjs::JSValue) -> Option<u64> {
         // SAFETY: function and value are alive; a number needs no release, and an exception is taken away.
         unsafe {
@@ -184,7 +184,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The value of a number.
+    /// Returns the value of a number.
     pub(super) fn number(self) -> Option<f64> {
         // SAFETY: the tag says which member of the union is there.
         unsafe {
@@ -196,7 +196,7 @@ impl Operand<'_> {
         }
     }
 
-    /// UTF-16 units of a string. Text inside an object is none.
+    /// Returns the UTF-16 units of a string; `None` for a string object.
     #[inline]
     pub(super) fn text_length(self) -> Option<u64> {
         match self.tag() {
@@ -212,7 +212,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The UTF-16 units of a string themselves.
+    /// Returns a copy of a string's UTF-16 units.
     pub(super) fn text_units(self) -> Option<Vec<u16>> {
         self.text_length()?;
         let mut length = 0;
@@ -220,7 +220,7 @@ impl Operand<'_> {
         unsafe {
             let units = qjs::JS_ToCStringLenUTF16(self.ctx, &raw mut length, *self.value);
             if units.is_null() {
-                // For want of memory. The built-in will meet that itself.
+                // For lack of memory. The built-in will fail on that itself.
                 qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx));
                 return None;
             }
@@ -230,13 +230,13 @@ impl Operand<'_> {
         }
     }
 
-    /// The length of an array that is no proxy.
+    /// Returns the length of an array that is no proxy.
     pub(super) fn array_length(self) -> Option<u64> {
         if !self.is_object() {
             return None;
         }
         let length = object::array_length(*self.value)?;
-        // SAFETY: the tag says which member of the union is there. It is a whole number, and not negative.
+        // SAFETY: the tag says which member of the union is valid. It is a whole number, and not negative.
         unsafe {
             match qjs::JS_VALUE_GET_TAG(length) {
                 qjs::JS_TAG_INT => Some(u64::from(qjs::JS_VALUE_GET_INT(length).unsigned_abs())),
@@ -245,7 +245,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The same if each element is an ordinary property: nothing of the script's runs when they are read.
+    /// Returns the length of an array if each element is an ordinary property: reading them runs no script.
     pub(super) fn dense_length(self) -> Option<u64> {
         if !self.is_object() {
             return None;
@@ -254,28 +254,28 @@ impl Operand<'_> {
         (self.array_length() == Some(count)).then_some(count)
     }
 
-    /// Elements of a typed array; none if its buffer is gone.
+    /// Returns the elements of a typed array; none if its buffer is detached.
     pub(super) fn typed_length(self) -> Option<u64> {
         if self.is_object() { object::typed_count(*self.value).map(u64::from) } else { None }
     }
 
-    /// The length of any object, if it can be known: its own or inherited, and an ordinary number.
+    /// Returns the length of any object, if it can be known: its own or inherited, and an ordinary number.
     pub(super) fn ordinary_length(self) -> Option<u64> {
         if let Some(length) = self.array_length() {
             return Some(length);
         }
         match self.property(Name::Length) {
             Property::Absent | Property::Data(Data::Undefined) => Some(0),
-            // Not a number is 0, and negative numbers are.
+            // NaN counts as 0, and so do negative numbers.
             Property::Data(Data::Number(length)) => Some((length as u64).min(LENGTH_MAX)),
             Property::Data(_) | Property::Opaque => None,
         }
     }
 
-    /// The value of a dense array's element, as long as `look` lasts.
+    /// Passes the value of a dense array's element to `look`.
     pub(super) fn element<T>(self, index: u64, look: impl FnOnce(Operand<'_>) -> T) -> T {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        // SAFETY: the array is alive; elements of a dense array are ordinary properties. What was read is released.
+        // SAFETY: the array is alive; elements of a dense array are ordinary properties. The element is released.
         unsafe {
             let value = qjs::JS_GetPropertyUint32(self.ctx, *self.value, index);
             let seen = look(Operand { ctx: self.ctx, value: &value });
@@ -284,12 +284,12 @@ impl Operand<'_> {
         }
     }
 
-    /// A property of an object, looked up as the script would, through its prototypes.
+    /// Returns a property of an object, looked up as the script would, through its prototypes.
     pub(super) fn property(self, name: Name) -> Property {
         if !self.is_object() {
             return Property::Opaque;
         }
-        // SAFETY: each object on the way is held while it is looked at, and released after.
+        // SAFETY: each object on the way is held while it is read, and released after.
         unsafe {
             let mut object = qjs::JS_DupValue(self.ctx, *self.value);
             loop {
@@ -308,11 +308,11 @@ impl Operand<'_> {
         }
     }
 
-    /// A property of this object alone.
+    /// Returns a property of this object alone.
     pub(super) fn own(self, name: Name) -> Property {
         let mut found = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
-        // SAFETY: the object is alive and no proxy, for which the engine would ask the script. The descriptor is only
-        // read if the engine has filled it, and what it holds is released.
+        // SAFETY: the object is alive and no proxy, for which the engine would call the script. The descriptor is only
+        // read if the engine has filled it, and its values are released.
         unsafe {
             if qjs::JS_IsProxy(*self.value) {
                 return Property::Opaque;
@@ -338,7 +338,7 @@ impl Operand<'_> {
         }
     }
 
-    /// Whether this object itself has a property whose value, or whose getter, is that object.
+    /// Returns whether this object itself has a property whose value, or whose getter, is that object.
     pub(super) fn own_is(self, name: Name, expected: qjs::JSValue) -> bool {
         let mut found = MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
         // SAFETY: as in `own`.
@@ -370,7 +370,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The same object.
+    /// Returns whether both are the same object.
     pub(super) fn is(self, other: qjs::JSValue) -> bool {
         // SAFETY: compares addresses, which both have if both are objects.
         unsafe {
@@ -380,9 +380,9 @@ impl Operand<'_> {
         }
     }
 
-    /// The prototype of an object that is no proxy, as long as `look` lasts.
+    /// Passes the prototype of an object that is no proxy to `look`.
     pub(super) fn prototype<T>(self, look: impl FnOnce(Operand<'_>) -> T) -> T {
-        // SAFETY: the object is alive; what was read is released.
+        // SAFETY: the object is alive; the prototype is released.
         unsafe {
             let value = qjs::JS_GetPrototype(self.ctx, *self.value);
             let seen = look(Operand { ctx: self.ctx, value: &value });
@@ -391,7 +391,7 @@ impl Operand<'_> {
         }
     }
 
-    /// Units of the text that a built-in function gives for this value: one that runs no script on it.
+    /// Returns the units of the text that a built-in function computes from this value; the function must run no script on it.
     pub(super) fn length_of(self, function: qjs::JSValue, argument: i32) -> Option<u64> {
         // SAFETY: function and value are alive; the result is released, and an exception taken away.
         unsafe {
@@ -408,7 +408,7 @@ impl Operand<'_> {
     }
 }
 
-/// An object that was made as a regular expression.
+/// Returns whether the object was created as a regular expression.
 pub(super) fn is_regexp(object: &Object<'_>) -> bool {
     // SAFETY: the object is alive.
     unsafe { qjs::JS_IsRegExp(object.as_value().as_raw()) }

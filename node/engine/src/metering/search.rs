@@ -1,21 +1,21 @@
-//! Finding a long text in a long text, in time that grows with their sum.
+//! Finding a long text in a long text, in time that grows with the sum of their lengths.
 //!
-//! The engine tries each place anew, which takes the product of the lengths. This is the search of Knuth, Morris and
-//! Pratt ("Fast pattern matching in strings", 1977): what has matched so far says how far the pattern can be moved.
+//! The engine tries each place anew, which takes the product of the lengths. This is the algorithm of Knuth, Morris and
+//! Pratt ("Fast pattern matching in strings", 1977): the part that has matched so far says how far the pattern can be moved.
 
-/// Where `needle` first occurs in `haystack` at or after `from`.
+/// Returns where `needle` first occurs in `haystack` at or after `from`.
 pub(super) fn first(haystack: &[u16], needle: &[u16], from: usize) -> Option<usize> {
     let places = haystack.get(from..)?;
     scan(places.iter(), needle.iter(), needle.len()).map(|end| from + end - needle.len())
 }
 
-/// Where `needle` last occurs in `haystack`, beginning at `until` or before.
+/// Returns where `needle` last occurs in `haystack`, beginning at `until` or before.
 pub(super) fn last(haystack: &[u16], needle: &[u16], until: usize) -> Option<usize> {
     let end = until.saturating_add(needle.len()).min(haystack.len());
     scan(haystack[..end].iter().rev(), needle.iter().rev(), needle.len()).map(|length| end - length)
 }
 
-/// Units of the text up to the end of the first match.
+/// Returns the units of the text up to the end of the first match.
 fn scan<'a>(
     text: impl Iterator<Item = &'a u16>,
     needle: impl Iterator<Item = &'a u16>,
@@ -41,7 +41,7 @@ fn scan<'a>(
     None
 }
 
-/// For each beginning of the pattern, the length of the longest shorter beginning that is also its end.
+/// Returns for each prefix of the pattern the length of its longest border (a shorter prefix that is also its suffix).
 fn borders(needle: &[u16]) -> Vec<usize> {
     let mut borders = vec![0; needle.len()];
     let mut matched = 0;

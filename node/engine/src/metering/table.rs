@@ -1,18 +1,18 @@
-//! The built-ins that can take long, and what each costs.
+//! The built-ins that can take long, and the rule of each.
 //!
-//! Not here: what takes the same time for any operand; what calls a function of the script's, or an iterator's `next`, for each
-//! element, because calls are counted and so is each `next` below; and what allocates in proportion to its work
-//! (`Object.keys`, `Array.prototype.toReversed`), because large allocations are paid for as such.
+//! The table leaves out built-ins that take the same time for any operand; those that call a function of the script, or an
+//! iterator's `next`, for each element, because calls are counted and so is each `next` below; and those that allocate in
+//! proportion to their work (`Object.keys`, `Array.prototype.toReversed`), because large allocations are paid for as such.
 
 use super::{Rule, arrays, bytes, keys, text};
 
 /// One built-in.
 pub(super) struct Row {
-    /// An expression that gives the function, in a heap that no script has touched.
+    /// An expression for the function, in a heap that no script has changed.
     pub(super) place: &'static str,
-    /// What a call costs.
+    /// The cost of a call.
     pub(super) rule: Rule,
-    /// Whether the prelude has a version for the operands that the rule cannot judge.
+    /// Whether the prelude has a version for operands that the rule cannot judge.
     pub(super) is_scripted: bool,
 }
 
@@ -24,7 +24,7 @@ const fn scripted(place: &'static str, rule: Rule) -> Row {
     Row { place, rule, is_scripted: true }
 }
 
-/// An iterator's `next`: one step each, by its entry and not by a rule.
+/// Returns the row of an iterator's `next`: one step each, by its entry and not by a rule.
 const fn next(place: &'static str) -> Row {
     row(place, text::matching)
 }

@@ -1,4 +1,4 @@
-//! Metered built-ins are those of the engine in all that a script can see, and none runs long for little fuel.
+//! Tests that metered built-ins behave as the engine's in all that a script can see, and that none runs long for little fuel.
 
 use std::thread;
 
@@ -46,13 +46,13 @@ fn text(code: &str, builtins: Builtins) -> String {
     }
 }
 
-/// What a script returns with metered built-ins, and what with those of the engine as it is.
+/// Returns a script's result with metered built-ins, and with those of the unmodified engine.
 fn both(code: &str) -> [String; 2] {
     [Builtins::Metered, Builtins::Plain].map(|builtins| text(code, builtins))
 }
 
 #[test]
-fn odd_operands_show_no_difference_from_the_engine_as_it_is() {
+fn odd_operands_show_no_difference_from_the_unmodified_engine() {
     let places: Vec<&str> = TABLE.iter().map(|row| row.place).collect();
     let places = serde_json::to_string(&places).expect("names");
     let (mut calls, mut differences) = (0, vec![]);
@@ -97,7 +97,7 @@ fn functions_look_as_the_engine_made_them() {
 }
 
 #[test]
-fn what_would_run_for_minutes_ends_by_its_fuel() {
+fn built_ins_that_would_run_for_minutes_end_by_their_fuel() {
     for code in [
         "const a = []; a.length = 4294967295; a.join()",
         "const a = []; a.length = 4294967295; a.reverse()",
@@ -230,7 +230,7 @@ fn long_texts_are_found_where_the_engine_finds_them() {
 }
 
 #[test]
-fn endless_work_that_a_getter_ends_is_paid_for_as_far_as_it_is_done() {
+fn endless_work_that_a_getter_ends_is_paid_for_as_done() {
     let code = "const claims = [2 ** 53 - 2, 2 ** 53 + 2, 2 ** 40, 2 ** 31], found = []
         const names = ['reverse', 'unshift', 'fill', 'copyWithin', 'join', 'shift', 'splice', 'slice', 'sort', 'toLocaleString']
         class Stop extends Error {}

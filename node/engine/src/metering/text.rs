@@ -1,45 +1,45 @@
-//! What built-ins on texts, patterns and numbers in text form cost.
+//! The costs of built-ins on texts, patterns and numbers in text form.
 //!
-//! Each rule wants texts that are texts already. What first has to be asked for its text goes through the prelude, which
-//! asks in the built-in's own order and comes back with the answers.
+//! Each rule expects operands that are texts already. The prelude converts other operands to texts first, in the built-in's own
+//! order, and comes back with the results.
 
 use super::operand::{Data, Name, Operand, Operands, Property};
 use super::price::{UNITS_PER_STEP, printing, square};
 use super::search;
 use super::{Charge, Known};
 
-/// Units that a built-in goes through one by one for a step.
+/// Units that a built-in reads one by one in one step.
 const SCANNED_PER_STEP: u64 = 8;
-/// Units that are turned into others for a step: case, escapes, escaped.
+/// Units that are converted in one step: case, escaping, unescaping.
 const TURNED_PER_STEP: u64 = 4;
-/// A product of lengths up to which trying each place is as good as anything.
+/// A product of lengths up to which trying each place is as fast as anything.
 const PRODUCT_MAX: u64 = 1 << 16;
 /// A pattern up to this length is tried at each place.
 const NEEDLE_UNITS_MAX: u64 = 16;
-/// Digits whose square is a step, when a number is read.
+/// The number of digits read, divided by this and squared, is the number of steps.
 const READ_DIGITS_PER_STEP: u64 = 96;
-/// Steps for a number's digits where they must be computed one by one.
+/// Steps for a number's digits if they must be computed one by one.
 const STEPS_PER_PRINT: u64 = 128;
-/// Units of a JSON text that are read in a step.
+/// Units of a JSON text that are read in one step.
 const JSON_UNITS_PER_STEP: u64 = 2;
-/// A pattern is compiled in time that grows with its square, from about this length on.
+/// Compiling a pattern takes time that grows with its square, from about this length on.
 const PATTERN_UNITS_PER_STEP: u64 = 1024;
-/// Steps for one use of a regular expression, beside what the matcher counts itself: it counts each use for itself, so
+/// Steps for one use of a regular expression, beside the matcher's own count: the matcher counts each use from zero, so
 /// ten thousand turns of each are never seen.
 const STEPS_PER_MATCH: u64 = 8;
 
-/// The text that the function is called on, each unit once.
+/// Charges for the text that the function is called on, each unit once.
 pub(super) fn scan(call: &Operands, _: &Known) -> Charge {
     on_text(call, |length| length / SCANNED_PER_STEP)
 }
 
-/// The same, each unit turned into another.
+/// Charges for converting each unit of that text.
 pub(super) fn turn(call: &Operands, _: &Known) -> Charge {
     on_text(call, |length| length / TURNED_PER_STEP)
 }
 
-/// The first argument's text, each unit once. Only what is a text already: else a part of its printing is counted by the
-/// engine, and the copy by the allocator.
+/// Charges for the first argument's text, each unit once, if it is a text already: otherwise the engine counts a part of its
+/// printing, and the allocator the copy.
 pub(super) fn argument(call: &Operands, _: &Known) -> Charge {
     if call.argument(0).is_object() {
         return Charge::Script;
@@ -47,7 +47,7 @@ pub(super) fn argument(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(call.argument(0).text_length().unwrap_or(0) / TURNED_PER_STEP)
 }
 
-/// The first argument, which must be a text.
+/// Charges for the first argument, which must be a text.
 pub(super) fn subject(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(call.argument(0).text_length().unwrap_or(0) / TURNED_PER_STEP)
 }
@@ -61,7 +61,7 @@ fn on_text(call: &Operands, steps: impl FnOnce(u64) -> u64) -> Charge {
     }
 }
 
-/// `repeat`, `padStart` and `padEnd`: what comes out.
+/// Charges for the result of `repeat`, `padStart` and `padEnd`.
 pub(super) fn repeat(call: &Operands, _: &Known) -> Charge {
     let Some(count) = call.argument(0).number() else {
         return if call.this().is_nullish() || !call.argument(0).is_object() {
@@ -73,13 +73,13 @@ pub(super) fn repeat(call: &Operands, _: &Known) -> Charge {
     on_text(call, |length| possible((count.max(0.0) as u64).saturating_mul(length)) / UNITS_PER_STEP)
 }
 
-/// A length that a text can have. What would be longer is refused at once, and free.
+/// Returns a length that a text can have; 0 for a longer one, which is refused at once, and free.
 fn possible(length: u64) -> u64 {
     const TEXT_UNITS_MAX: u64 = (1 << 30) - 1;
     if length > TEXT_UNITS_MAX { 0 } else { length }
 }
 
-/// The result's length is an argument.
+/// Charges for a result whose length is an argument.
 pub(super) fn pad(call: &Operands, known: &Known) -> Charge {
     match call.argument(0).number() {
         Some(length) => on_text(call, |_| possible(length.max(0.0) as u64) / UNITS_PER_STEP),
@@ -87,14 +87,14 @@ pub(super) fn pad(call: &Operands, known: &Known) -> Charge {
     }
 }
 
-/// Normal forms put runs of marks in order by insertion, which takes the square of a run.
+/// Charges for a normal form: it sorts runs of combining marks by insertion, which takes the square of a run.
 pub(super) fn normalize(call: &Operands, _: &Known) -> Charge {
     let Some(units) = call.this().text_units() else { return on_text(call, |length| length) };
     // One letter can become eighteen.
     Charge::After(marks(&units), |result: Operand| result.text_length().unwrap_or(0))
 }
 
-/// Both texts are put into a normal form.
+/// Charges for putting both texts into a normal form.
 pub(super) fn compare(call: &Operands, _: &Known) -> Charge {
     let other = call.argument(0);
     if call.this().text_length().is_none() || other.is_object() {
@@ -104,14 +104,14 @@ pub(super) fn compare(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(steps(call.this()).saturating_add(steps(other)))
 }
 
-/// One step for each unit, and half the square of each run of what may be marks.
+/// Returns one step for each unit, and half the square of each run of possible combining marks.
 fn marks(units: &[u16]) -> u64 {
     let runs = units.split(|unit| !may_be_mark(*unit));
     let squares = runs.map(|run| (run.len() as u64).pow(2) / 2);
     squares.fold(units.len() as u64, u64::saturating_add)
 }
 
-/// Whether a unit may have a combining class: the blocks of Unicode that hold a mark, and halves of letters beyond them.
+/// Returns whether a unit may have a combining class: the blocks of Unicode that hold a mark, and surrogates.
 fn may_be_mark(unit: u16) -> bool {
     matches!(unit,
         0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05c7 | 0x0610..=0x061a | 0x064b..=0x0670 | 0x06d6..=0x06ed
@@ -119,7 +119,7 @@ fn may_be_mark(unit: u16) -> bool {
         | 0x3099..=0x309a | 0xa66f..=0xa6ff | 0xa800..=0xabff | 0xd800..=0xdfff | 0xfb1e | 0xfe20..=0xfe2f)
 }
 
-/// A search whose answer is an index.
+/// Charges for a search whose answer is an index.
 pub(super) fn index_of(call: &Operands, _: &Known) -> Charge {
     find(call, |call, haystack, needle| {
         let from = clamp(call.argument(1), haystack.len());
@@ -127,7 +127,7 @@ pub(super) fn index_of(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// The same from the end.
+/// Charges for a search from the end.
 pub(super) fn last_index_of(call: &Operands, _: &Known) -> Charge {
     find(call, |call, haystack, needle| {
         let Some(end) = haystack.len().checked_sub(needle.len()) else { return place(None) };
@@ -139,7 +139,7 @@ pub(super) fn last_index_of(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// A search whose answer is yes or no.
+/// Charges for a search whose answer is a boolean.
 pub(super) fn includes(call: &Operands, _: &Known) -> Charge {
     find(call, |call, haystack, needle| {
         let from = clamp(call.argument(1), haystack.len());
@@ -148,7 +148,7 @@ pub(super) fn includes(call: &Operands, _: &Known) -> Charge {
 }
 
 fn clamp(position: Operand, length: usize) -> usize {
-    // Not a number is 0, and so is what is left out.
+    // NaN counts as 0, and so does a missing argument.
     (position.number().unwrap_or(0.0).max(0.0) as usize).min(length)
 }
 
@@ -156,7 +156,7 @@ fn place(found: Option<usize>) -> rquickjs::qjs::JSValue {
     Operands::number(found.and_then(|at| i32::try_from(at).ok()).unwrap_or(-1))
 }
 
-/// A search by the engine where that is quick, by our own where the engine would take the product of the lengths.
+/// Searches in the engine where that is fast, by our own algorithm where the engine would take the product of the lengths.
 fn find(call: &Operands, answer: impl FnOnce(&Operands, &[u16], &[u16]) -> rquickjs::qjs::JSValue) -> Charge {
     let (this, needle, position) = (call.this(), call.argument(0), call.argument(1));
     if this.is_nullish() {
@@ -182,7 +182,7 @@ fn find(call: &Operands, answer: impl FnOnce(&Operands, &[u16], &[u16]) -> rquic
     Charge::Known(steps, answer(call, &haystack, &needle))
 }
 
-/// `startsWith` and `endsWith`: one place.
+/// Charges for `startsWith` and `endsWith`: one place.
 pub(super) fn starts(call: &Operands, _: &Known) -> Charge {
     if call.argument(0).is_object() {
         return if call.this().is_nullish() { Charge::Steps(0) } else { Charge::Script };
@@ -190,7 +190,7 @@ pub(super) fn starts(call: &Operands, _: &Known) -> Charge {
     on_text(call, |length| call.argument(0).text_length().unwrap_or(0).min(length) / UNITS_PER_STEP)
 }
 
-/// Splitting by a text. A pattern splits by itself, and pays for itself.
+/// Charges for splitting by a text. A pattern splits by itself, and pays for itself.
 pub(super) fn split(call: &Operands, _: &Known) -> Charge {
     if let Some(charge) = delegated(call, Name::Split) {
         return charge;
@@ -204,7 +204,7 @@ pub(super) fn split(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// Replacing a text, once or everywhere: the search, and the replacement which is looked through at each place.
+/// Charges for replacing a text, once or everywhere: the search, and the replacement, which is scanned at each place.
 pub(super) fn replace(call: &Operands, _: &Known) -> Charge {
     if let Some(charge) = delegated(call, Name::Replace) {
         return charge;
@@ -224,7 +224,7 @@ pub(super) fn replace(call: &Operands, _: &Known) -> Charge {
     })
 }
 
-/// What an object in the place of a text means: a method of its own does the work, or none is there.
+/// Charges for an object in place of a text: a method of its own does the work, or it has none.
 fn delegated(call: &Operands, method: Name) -> Option<Charge> {
     let pattern = call.argument(0);
     if call.this().is_nullish() {
@@ -239,7 +239,7 @@ fn delegated(call: &Operands, method: Name) -> Option<Charge> {
     }
 }
 
-/// Compiling a pattern.
+/// Charges for compiling a pattern.
 pub(super) fn pattern(call: &Operands, known: &Known) -> Charge {
     let pattern = call.argument(0);
     if pattern.is_regexp() {
@@ -252,17 +252,17 @@ pub(super) fn pattern(call: &Operands, known: &Known) -> Charge {
     Charge::Steps(compiling(pattern.text_length().unwrap_or(0)))
 }
 
-/// Steps for compiling a pattern of so many units.
+/// Returns the steps for compiling a pattern of so many units.
 pub(super) fn compiling(units: u64) -> u64 {
     units.saturating_add(units.saturating_mul(units) / PATTERN_UNITS_PER_STEP)
 }
 
-/// One use of a pattern.
+/// Charges for one use of a pattern.
 pub(super) fn matching(_: &Operands, _: &Known) -> Charge {
     Charge::Steps(STEPS_PER_MATCH)
 }
 
-/// Reading a BigInt takes the square of its digits.
+/// Charges for reading a BigInt, which takes the square of its digits.
 pub(super) fn integer(call: &Operands, _: &Known) -> Charge {
     let is_function = call.this().is_undefined();
     if is_function && call.argument(0).is_object() {
@@ -271,32 +271,32 @@ pub(super) fn integer(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(square(call.argument(0).text_length().unwrap_or(0) / READ_DIGITS_PER_STEP))
 }
 
-/// Printing one as well, but in a radix that is a power of two.
+/// Charges for printing a BigInt, which takes that too, except in a radix that is a power of two.
 pub(super) fn digits(call: &Operands, _: &Known) -> Charge {
     let is_simple =
         call.argument(0).number().is_some_and(|radix| [2.0, 4.0, 8.0, 16.0, 32.0].contains(&radix));
     Charge::Steps(if is_simple { 0 } else { printing(call.this()) })
 }
 
-/// `String(value)`: only a BigInt takes long.
+/// Charges for `String(value)`: only a BigInt takes long.
 pub(super) fn print(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(printing(call.argument(0)))
 }
 
-/// A number's text, a text's number, or an integer's.
+/// Charges for a number's text, a text's number, or an integer's.
 pub(super) fn number(call: &Operands, _: &Known) -> Charge {
     let value = call.argument(0);
     Charge::Steps(value.text_length().unwrap_or(0) / TURNED_PER_STEP + value.limbs() / TURNED_PER_STEP)
 }
 
-/// Printing a number that is no small whole one in decimal.
+/// Charges for printing a number other than a small whole one in decimal.
 pub(super) fn printed(call: &Operands, _: &Known) -> Charge {
     let is_whole = call.this().number().is_some_and(|number| number.fract() == 0.0 && number.abs() < 1e15);
     let is_plain = call.argument(0).is_undefined() || call.argument(0).number() == Some(10.0);
     Charge::Steps(if is_plain && is_whole { 1 } else { STEPS_PER_PRINT })
 }
 
-/// Reading a JSON text: each unit, and what it becomes.
+/// Charges for reading a JSON text: each unit, and its value.
 pub(super) fn read_json(call: &Operands, _: &Known) -> Charge {
     if call.argument(0).is_object() {
         return Charge::Script;
@@ -304,8 +304,8 @@ pub(super) fn read_json(call: &Operands, _: &Known) -> Charge {
     Charge::Steps(call.argument(0).text_length().unwrap_or(0) / JSON_UNITS_PER_STEP)
 }
 
-/// Writing one: value by value, or by a replacer of the script's, which the engine counts. With a list of names the result's length
-/// says something, and each name is compared with all before it.
+/// Charges for writing JSON: value by value, or by a replacer of the script, which the engine counts. With a list of names the
+/// result's length counts, and each name is compared with all before it.
 pub(super) fn write_json(call: &Operands, _: &Known) -> Charge {
     let by_length = |steps| Charge::After(steps, |result: Operand| result.text_length().unwrap_or(0));
     let names = call.argument(1);
@@ -322,7 +322,7 @@ pub(super) fn write_json(call: &Operands, _: &Known) -> Charge {
     }
 }
 
-/// A template's texts.
+/// Charges for a template's texts.
 pub(super) fn template(call: &Operands, _: &Known) -> Charge {
     if call.argument(0).is_nullish() { Charge::Steps(0) } else { Charge::Script }
 }

@@ -1,23 +1,23 @@
-//! What it costs to compile a program, told from its text before the engine sees it.
+//! An upper bound on the cost of compiling a program, computed from its source before the engine parses it.
 //!
-//! The engine's compiler never asks whether to go on, and it takes more than linear time: it looks for a name among all others of
-//! its function and of the functions around it, one by one, and it reads ahead to the end of a bracket to learn whether that was
-//! a pattern or the parameters of an arrow function. A program of 700 kB can keep it busy for half a minute. So the text is read
-//! once beforehand, in time `n log n`, and bounds of that work are added up:
+//! The engine's compiler never asks whether to go on, and it takes more than linear time: it looks for a name among all
+//! others of its function and of the functions around it, one by one, and it reads ahead to the end of a bracket to learn
+//! whether that was a pattern or the parameters of an arrow function. A program of 700 kB can keep it busy for half a minute.
+//! So this file reads the text once beforehand, in time `n log n`, and adds up bounds of that work:
 //!
 //! ```text
 //! each function      names declared in it, and names that it takes from outside,
 //!                    times the words in it (functions in it included)
 //! each bracket       its length, if the engine may read it ahead
-//! each way out       how deep the break, continue or return stands
-//! each number        the square of its length: it may be a great integer
+//! each exit          the depth of the break, continue or return
+//! each number        the square of its length: it may be a BigInt
 //! ```
 //!
-//! A bound must hold for any text that the engine would accept, whatever it was written for; so where it cannot be told
-//! what something is, it counts as the dearer. What may declare a name counts as doing so, but a name counts as not taken from
-//! outside only where its declaration is certain. Braces that may or may not be a function's count as one, and what they declare
-//! counts outside as well. Where it cannot even be told how to read on (a `/` that divides, or begins a pattern), each word of the
-//! rest counts as if it was looked for among all others. Where the text is no program the engine stops there, and more was paid.
+//! The bound must hold for any text that the engine would accept, hostile ones included; so an ambiguous
+//! construct counts as the more expensive one. A construct that may declare a name counts as doing so, but a name counts as not
+//! taken from outside only if its declaration is certain. Braces that may or may not be a function's count as one, and their
+//! declarations count outside as well. If even the lexing is ambiguous (a `/` that divides, or begins a pattern), each word of
+//! the rest counts as looked up among all others. A text that is not a program pays more: the engine stops at its error.
 
 mod frame;
 mod lexer;
@@ -27,54 +27,54 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::frame::{Frame, Frames, ScopeKind};
 use self::lexer::{Lexer, Slash, Token};
 
-/// Bytes that are read ahead in a step.
+/// Bytes that are read ahead in one step.
 const AHEAD_BYTES_PER_STEP: u64 = 2;
-/// Digits whose square is a step.
+/// The number of digits, divided by this and squared, is the number of steps.
 const DIGITS_PER_STEP: u64 = 96;
-/// The engine reads no further ahead than through so many open brackets.
+/// The engine reads ahead through no more open brackets than this.
 const AHEAD_DEPTH_MAX: u64 = 256;
 /// Names of a class beside those in the text: its own, its brand, its initializer. A `using` has no more.
 const CLASS_NAMES: u64 = 4;
 
-/// Steps for compiling a program, and how many names it may declare.
+/// Returns the steps for compiling a program, and how many names it may declare.
 pub(super) fn cost(text: &[u8]) -> CompileCost {
     let mut reader = Reader::new(text);
     while reader.read_token() {}
     reader.finish()
 }
 
-/// Steps for handing over so many names to a direct `eval`, and looking for so many words among them.
+/// Returns the steps for passing so many names to a direct `eval`, and looking up so many words among them.
 pub(super) fn eval_scope_cost(names: u64, words: u64) -> u64 {
-    /// Handing one over takes as long as comparing so many.
+    /// Passing one name takes as long as comparing so many.
     const COMPARED_PER_NAME: u64 = 16;
     frame::steps(names.saturating_mul(words.saturating_add(COMPARED_PER_NAME)), 0)
 }
 
-/// What a program costs.
+/// The cost of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CompileCost {
-    /// Beside one step for each byte.
+    /// Steps beside one step for each byte.
     pub(super) steps: u64,
-    /// Names that it may declare.
+    /// Names that the program may declare.
     pub(super) names: u64,
-    /// Words that are looked for among names.
+    /// Words that are looked up among names.
     pub(super) words: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Bracket {
     kind: Kind,
-    /// Where it opens, in bytes.
+    /// Its offset in bytes.
     start: usize,
-    /// Words before it.
+    /// The number of words before it.
     words: u64,
     /// Whether the engine may read ahead to its end.
     is_read_ahead: bool,
     /// Whether each word in it may be a declared name.
     is_pattern: bool,
-    /// After a comma in it comes another declared name.
+    /// Whether another declared name follows a comma in it.
     declares: Declares,
-    /// `class` stands in it, and its braces are to come.
+    /// Whether `class` stands in it, and its braces are to come.
     is_class_near: bool,
 }
 
@@ -82,9 +82,9 @@ struct Bracket {
 enum Kind {
     Parentheses(Head),
     Square,
-    /// Statements for certain, with nothing to continue an expression before them or after them.
+    /// Certainly statements, with nothing that continues an expression before or after them.
     Block,
-    /// An object literal or a pattern, for certain.
+    /// Certainly an object literal or a pattern.
     Object,
     Class,
     /// Other braces.
@@ -93,7 +93,7 @@ enum Kind {
     Template,
 }
 
-/// What stands before parentheses.
+/// The token before parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
     /// `if`, `for` and others that a statement follows.
@@ -104,7 +104,7 @@ enum Head {
     Other,
 }
 
-/// What a comma goes on with.
+/// Which names the items of a comma-separated list declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Declares {
     Nothing,
@@ -125,7 +125,7 @@ enum PrevToken {
     Function(bool),
     FunctionName,
     Class,
-    /// What parentheses and a statement follow.
+    /// A keyword that parentheses and a statement follow.
     Head(Head),
     /// A keyword that a statement follows.
     BeforeStatement,
@@ -138,7 +138,7 @@ enum PrevToken {
     Name(u32),
     Operand,
     Parentheses,
-    /// Braces of this kind end.
+    /// The end of braces of this kind.
     End(Kind),
     Open,
     Comma,
@@ -148,7 +148,7 @@ enum PrevToken {
     Operator,
 }
 
-/// Parentheses that have just ended, before it is known whether parameters were in them.
+/// Parentheses that have just ended, before it is known whether they held parameters.
 #[derive(Debug)]
 struct Parameters {
     head: Head,
@@ -164,7 +164,7 @@ struct Reader<'a> {
     ids: BTreeMap<&'a [u8], u32>,
     brackets: Vec<Bracket>,
     frames: Frames,
-    /// For each open pair of parentheses, words that stand where a parameter might.
+    /// For each open pair of parentheses, the words at places where a parameter might stand.
     parameters: Vec<Vec<u32>>,
     ended: Option<Parameters>,
     /// An arrow's parameters, before its body.
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether there was one that could be read.
+    /// Reads a token; returns whether there was one.
     fn read_token(&mut self) -> bool {
         let Some(token) = self.lexer.next(self.slash()) else { return false };
         self.end_line(token);
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// What a `/` would be now.
+    /// Returns the meaning of a `/` at this place.
     fn slash(&self) -> Slash {
         match self.last {
             PrevToken::FunctionName
@@ -267,8 +267,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A declaration may end with its line, unless it ends with a comma. And where nothing joins two operands, an expression has
-    /// ended with the first.
+    /// Handles the end of a line. A declaration may end with its line, unless it ends with a comma. And where nothing joins two
+    /// operands, an expression has ended with the first.
     fn end_line(&mut self, next: Token<'_>) {
         if !self.lexer.is_new_line || self.last == PrevToken::Comma {
             return;
@@ -340,7 +340,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What may be declared here, or used.
+    /// Handles a name that may be declared here, or used.
     fn name(&mut self, id: u32) -> PrevToken {
         let depth = self.brackets.len();
         let bracket = *self.bracket();
@@ -398,7 +398,7 @@ impl<'a> Reader<'a> {
         self.statement(PrevToken::Declaring(declares))
     }
 
-    /// A word that only a statement begins with.
+    /// Handles a word that only a statement begins with.
     fn statement(&mut self, last: PrevToken) -> PrevToken {
         self.end_expressions();
         last
@@ -409,7 +409,7 @@ impl<'a> Reader<'a> {
         self.frames.top().names += names;
     }
 
-    /// Whether the word is followed by a colon in an object literal, and so is no name of anything.
+    /// Returns whether a colon follows the word in an object literal, so that it names nothing.
     fn is_key(&mut self) -> bool {
         self.bracket().kind == Kind::Object
             && matches!(self.last, PrevToken::Open | PrevToken::Comma)
@@ -422,7 +422,7 @@ impl<'a> Reader<'a> {
             && ![&b"in"[..], b"instanceof", b"of"].iter().any(|word| next.starts_with(word))
     }
 
-    /// Whether a statement begins after the last token, if a keyword of one comes now.
+    /// Returns whether a statement begins after the last token, if the next one is a statement's keyword.
     fn is_at_statement(&mut self) -> bool {
         let is_new_line = self.lexer.is_new_line;
         let is_in_braces = matches!(self.bracket().kind, Kind::Block | Kind::Braces);
@@ -455,7 +455,7 @@ impl<'a> Reader<'a> {
         let is_new_line = self.lexer.is_new_line;
         let last = self.last;
         let bracket = self.bracket();
-        // After `extends` comes an object literal, and then the class.
+        // After `extends` follows an object literal, and then the class.
         if bracket.is_class_near && last != PrevToken::BeforeOperand {
             bracket.is_class_near = false;
             return self.open_class();
@@ -568,7 +568,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Parentheses that were no parameters: their words belong to the function around them.
+    /// Gives the words of parentheses that held no parameters to the function around them.
     fn return_parameters(&mut self) {
         if let Some(parameters) = self.ended.take() {
             self.frames.use_all(parameters.used);
@@ -620,7 +620,7 @@ impl<'a> Reader<'a> {
         CompileCost { steps: steps.saturating_add(frames.finish(words)), names, words }
     }
 
-    /// What could not be read: each word may be looked for among all, in as many functions as there may be.
+    /// Counts the unreadable rest: each word may be looked up among all, in as many functions as there may be.
     fn count_rest(&mut self) {
         let rest = self.lexer.rest();
         let count = |is_it: fn(u8) -> bool| rest.iter().filter(|byte| is_it(**byte)).count() as u64;
@@ -636,7 +636,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Parameters {
-    /// None, of a function that begins after so many words.
+    /// Returns no parameters, of a function that begins after so many words.
     fn none(words: u64) -> Self {
         Self { head: Head::Other, words, names: 0, certain: vec![], used: BTreeSet::new() }
     }

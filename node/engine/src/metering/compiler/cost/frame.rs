@@ -1,10 +1,10 @@
-//! The functions that stand open around a place in a program: [`Frames`].
+//! The functions that are open around a place in a program: [`Frames`].
 
 use std::collections::BTreeSet;
 
-/// Declared names that are compared in a step.
+/// Declared names that are compared in one step.
 pub(super) const NAMES_PER_STEP: u64 = 24;
-/// Names from outside that are compared in a step.
+/// Names from outside that are compared in one step.
 const OUTER_NAMES_PER_STEP: u64 = 48;
 /// Names that the engine may give to a function by itself: `this`, `arguments` and the like.
 const OWN_NAMES: u64 = 8;
@@ -13,13 +13,13 @@ const OWN_NAMES: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Frame {
     sort: ScopeKind,
-    /// Brackets that are open in its body.
+    /// The number of brackets open in its body.
     depth: usize,
-    /// Words before it.
+    /// The number of words before it.
     words: u64,
-    /// Names that it may declare.
+    /// The number of names that it may declare.
     pub(super) names: u64,
-    /// Names that it declares for certain.
+    /// The names that it certainly declares.
     certain: Vec<u32>,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct Frame {
 pub(super) enum ScopeKind {
     /// A function with braces.
     Certain,
-    /// Braces that may be a function's, or a class, which the engine takes for one in part.
+    /// Braces that may be a function's, or a class, which the engine partly treats as one.
     Perhaps,
     /// An arrow function without braces.
     Expression,
 }
 
-/// All of them, and for each, as for each pair of parentheses in it, the names that are used there.
+/// All open functions, and for each, as for each pair of parentheses in it, the names used there.
 #[derive(Debug)]
 pub(super) struct Frames {
     open: Vec<Frame>,
@@ -52,7 +52,7 @@ impl Frame {
 }
 
 impl Frames {
-    /// With the program itself.
+    /// Returns the frames of a program without functions.
     pub(super) fn new() -> Self {
         Self { open: vec![Frame::new(ScopeKind::Certain, 1, 0, 0)], used: vec![BTreeSet::new()], steps: 0 }
     }
@@ -65,7 +65,7 @@ impl Frames {
         self.open.last_mut().expect("the program is never closed before the end")
     }
 
-    /// Whether a place with so many open brackets is in the braces of the innermost function, and in no others.
+    /// Returns whether a place with so many open brackets is in the braces of the innermost function, and in no others.
     pub(super) fn is_outermost(&self, depth: usize) -> bool {
         self.open.len() > 1 && self.open.last().is_some_and(|frame| frame.depth == depth)
     }
@@ -83,7 +83,7 @@ impl Frames {
         self.used.last_mut().expect("one for the program").insert(id);
     }
 
-    /// Words that were looked at elsewhere.
+    /// Marks words as used that were read elsewhere.
     pub(super) fn use_all(&mut self, mut words: BTreeSet<u32>) {
         let used = self.used.last_mut().expect("one for the program");
         // The smaller into the larger, so that no word is moved more often than a logarithm.
@@ -111,7 +111,7 @@ impl Frames {
             });
         }
         let looked_up = words - frame.words;
-        // A declaration is compared with all others besides, lest there are two of a name.
+        // A declaration is also compared with all others, to reject duplicates.
         let names = looked_up.saturating_add(frame.names).saturating_mul(frame.names);
         let outer = looked_up.saturating_mul(used.len() as u64);
         self.steps = self.steps.saturating_add(steps(names, outer));
@@ -123,7 +123,7 @@ impl Frames {
         }
     }
 
-    /// Ends all functions; gives the steps for looking up the words in them.
+    /// Ends all functions; returns the steps for looking up the words in them.
     pub(super) fn finish(mut self, words: u64) -> u64 {
         while !self.open.is_empty() {
             // Parentheses that were never closed.
@@ -137,7 +137,7 @@ impl Frames {
     }
 }
 
-/// Steps for so many comparisons with declared names and with names from outside.
+/// Returns the steps for so many comparisons with declared names and with names from outside.
 pub(super) fn steps(names: u64, outer: u64) -> u64 {
     (names / NAMES_PER_STEP).saturating_add(outer / OUTER_NAMES_PER_STEP)
 }

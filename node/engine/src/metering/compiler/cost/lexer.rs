@@ -1,9 +1,9 @@
-//! The tokens of a program, as far as [`super`] needs them: words, brackets, and what parts declarations.
+//! The tokens of a program, as far as [`super`] needs them: words, brackets, and the tokens that separate declarations.
 //!
-//! Whether a `/` divides or begins a pattern only a parser can tell. Who reads the tokens says which it is, or that he does
-//! not know: then there are no more tokens.
+//! Only a parser can tell whether a `/` divides or begins a pattern. The reader of the tokens says which it is, or that it is
+//! unknown: then the tokens end.
 
-/// What a `/` is at this place.
+/// The meaning of a `/` at this place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slash {
     Divides,
@@ -39,12 +39,12 @@ pub(super) enum Token<'a> {
     Operator,
 }
 
-/// Goes through a program's bytes, once.
+/// Reads a program's bytes, once.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether the last token that was given came after the end of a line.
+    /// Whether the last token came after the end of a line.
     pub(super) is_new_line: bool,
 }
 
@@ -53,18 +53,18 @@ impl<'a> Lexer<'a> {
         Self { bytes, at: 0, is_new_line: true }
     }
 
-    /// Bytes that have been read.
+    /// Returns the number of bytes read.
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// What has not been read.
+    /// Returns the unread bytes.
     pub(super) fn rest(&self) -> &'a [u8] {
         // An escape at the very end leads past it.
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The next token; none at the end, or at a `/` of unknown meaning.
+    /// Returns the next token; `None` at the end, or at a `/` of unknown meaning.
     pub(super) fn next(&mut self, slash: Slash) -> Option<Token<'a>> {
         self.skip_blanks();
         let byte = self.peek(0)?;
@@ -102,7 +102,7 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    /// Goes on with a template after the `}` of an expression in it.
+    /// Continues a template after the `}` of an expression in it.
     pub(super) fn template(&mut self) -> Token<'a> {
         while let Some(byte) = self.peek(0) {
             match byte {
@@ -177,7 +177,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A pattern and its flags. It ends at the end of its line at the latest.
+    /// Reads a pattern and its flags. It ends at the end of its line at the latest.
     fn pattern(&mut self) -> Token<'a> {
         let mut is_in_class = false;
         self.at += 1;
@@ -215,13 +215,13 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Whether a byte can be a part of a word. A letter beyond ASCII is one, and so is a part of an escape.
+/// Returns whether a byte can be a part of a word. A letter beyond ASCII is one, and so is a part of an escape.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'\\' | 0x80..)
 }
 
-/// Bytes of a blank beyond ASCII at the beginning: `U+00A0`, `U+1680`, `U+2000` to `U+200A`, `U+2028`, `U+2029`, `U+202F`,
-/// `U+205F`, `U+3000` and `U+FEFF`.
+/// Returns the length of a blank beyond ASCII at the beginning: `U+00A0`, `U+1680`, `U+2000` to `U+200A`, `U+2028`, `U+2029`,
+/// `U+202F`, `U+205F`, `U+3000` and `U+FEFF`.
 fn blank(bytes: &[u8]) -> usize {
     match bytes {
         [0xc2, 0xa0, ..] => 2,
@@ -238,7 +238,7 @@ fn is_line_end(bytes: &[u8]) -> bool {
     matches!(bytes, [b'\n' | b'\r', ..] | [0xe2, 0x80, 0xa8 | 0xa9, ..])
 }
 
-/// How many words a text has, whatever they are in.
+/// Returns the number of words in a text, whatever they are in.
 pub(super) fn words(text: &[u8]) -> u64 {
     text.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty()).count() as u64
 }

@@ -1,4 +1,4 @@
-//! What programs cost: enough for those that were made to cost much, little for those that people write.
+//! Tests of the costs of programs: high enough for hostile ones, low for those that people write.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ fn steps(program: &str) -> u64 {
     cost(program.as_bytes()).steps
 }
 
-/// `v0`, `v1` and so on, with something before each and after it.
+/// Returns `v0`, `v1` and so on, with a text before and after each.
 fn names(count: usize, before: &str, after: &str) -> String {
     (0..count).fold(String::new(), |mut text, number| {
         write!(text, "{before}v{number}{after}").expect("memory");
@@ -18,9 +18,9 @@ fn names(count: usize, before: &str, after: &str) -> String {
     })
 }
 
-/// What the engine was seen to take for these, on a quiet core and in steps of 30 ns.
+/// Compares with the engine's measured times for these, on a quiet core and in steps of 30 ns.
 #[test]
-fn what_was_made_to_cost_much_costs_what_the_engine_takes() {
+fn hostile_programs_cost_as_much_as_the_engine_takes() {
     let many = names(10_000, "", ",") + "v";
     let few = names(3_000, "", ",") + "v";
     let some = names(8_000, "", ";");
@@ -62,7 +62,7 @@ fn what_was_made_to_cost_much_costs_what_the_engine_takes() {
 }
 
 #[test]
-fn nothing_that_programs_can_hide_in_makes_them_cheaper() {
+fn no_construct_hides_the_cost_of_a_program() {
     let program =
         format!("(() => {{ let {}v; return () => [{}v] }})", names(500, "", ","), names(500, "", ","));
     let least = steps(&program);
@@ -91,14 +91,14 @@ fn nothing_that_programs_can_hide_in_makes_them_cheaper() {
 }
 
 #[test]
-fn where_nobody_knows_how_to_read_on_the_rest_is_dear() {
+fn the_rest_of_an_ambiguous_text_is_expensive() {
     let names = names(300, "", ";");
     let (known, unknown) = (format!("(function () {{}}); {names}"), format!("yield /1; {names}"));
     assert!(steps(&unknown) > steps(&known), "{} and {}", steps(&unknown), steps(&known));
 }
 
 #[test]
-fn what_people_write_costs_little() {
+fn programs_that_people_write_cost_little() {
     let functions = (0..500).fold(String::new(), |mut text, number| {
         write!(
             text,
@@ -139,7 +139,7 @@ proptest! {
         cost(&text);
     }
 
-    /// Made of what programs are made of.
+    /// Built from pieces of programs.
     #[test]
     fn any_program_has_a_cost(parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..200)) {
         cost(parts.concat().as_bytes());
