@@ -1,9 +1,9 @@
-//! Compiles the engine so that it counts how deep it is, see [`depth`].
+//! Compiles the engine with changes, so that it counts its recursion depth: see [`depth`].
 //!
-//! The engine's source is the package `rquickjs-sys` that the workspace depends on, of which cargo has a copy wherever
-//! it builds. Nothing of it is kept here: [`source`] finds the copy, [`depth`], [`lazy`] and [`memory`] say what changes in it, and
-//! the result is linked in the place of what the package itself has compiled. A link in which both would be used fails, for each
-//! function would be there twice; one without ours fails, because `src/depth.rs` asks for functions that only ours
+//! The engine's source is the package `rquickjs-sys` that the workspace depends on; cargo has a copy wherever
+//! it builds. This repository keeps nothing of it: [`source`] finds the copy, [`depth`], [`lazy`] and [`memory`] change it, and
+//! the result is linked instead of the package's own build. A link that used both would fail, because each
+//! function would be defined twice; a link without ours fails, because `src/depth.rs` needs functions that only ours
 //! has.
 
 #[path = "build/depth.rs"]
@@ -22,15 +22,15 @@ use std::{env, fs};
 
 use text::Text;
 
-/// A file of the engine and what changes in it.
+/// A file of the engine and the function that changes it.
 type File = (&'static str, fn(&mut Text));
 
 const FILES: [File; 2] = [("quickjs.c", quickjs), ("libregexp.c", depth::count_patterns)];
 
-/// What both of them include, and find beside themselves.
+/// The header that both of them include, and find beside themselves.
 const HEADER: File = ("cutils.h", memory::end_buffers);
 
-/// The rest of it.
+/// The files without changes.
 const AS_DELIVERED: [&str; 2] = ["dtoa.c", "libunicode.c"];
 
 fn main() {

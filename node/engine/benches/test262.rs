@@ -1,11 +1,12 @@
-//! The conformance tests of the language, with metered built-ins and without: `.ci/test262 DIRECTORY [PART OF A PATH...]`.
+//! Runs test262, the conformance tests of ECMAScript, with and without metered built-ins:
+//! `.ci/test262 DIRECTORY [PART OF A PATH...]`.
 //!
-//! The metering must not show: a test that passes in the engine as it is delivered passes in ours. Each test of `test/built-ins`
-//! and `test/language` runs in a heap of its own, both ways, sloppy and strict as it asks for, after the files of the harness that it
-//! names. Modules are left out, and tests of what scripts do not find here (`case::ABSENT`).
+//! The metering must be invisible: a test that passes in the unmodified engine passes in ours. Each test of `test/built-ins`
+//! and `test/language` runs in a heap of its own, both ways, sloppy and strict as it requires, after the harness files that it
+//! names. Modules are left out, and so are tests of features that scripts do not have here (`case::ABSENT`).
 //!
-//! Prints each run that ends differently, by its error's text, too, then the counts as JSON. Exits with 1 if a test that passes in the
-//! engine as it is delivered does not with the metering, be it for want of fuel.
+//! Prints each run that ends differently, including by its error's text, then the counts as JSON. Exits with 1 if a test that
+//! passes in the unmodified engine does not pass with the metering, be it for lack of fuel.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is what this program is for")]
 
 #[path = "test262/case.rs"]
@@ -25,9 +26,9 @@ use crate::case::{Case, Ending};
 
 /// For each script of a run: some 40 seconds of a loop.
 const FUEL: u64 = 1 << 17;
-/// Between two lines about how far it is.
+/// Files between two lines of progress.
 const PROGRESS_FILES: usize = 5_000;
-/// A run of this length is named.
+/// A run of this duration is named.
 const LONG: Duration = Duration::from_secs(20);
 
 /// The counts of runs.
@@ -42,7 +43,7 @@ struct Counts {
     different_errors: usize,
     only_metered_passed: usize,
     only_plain_passed: usize,
-    /// The metered one ran out of fuel, and the plain one passed.
+    /// The metered run ran out of fuel, and the plain one passed.
     out_of_fuel: usize,
 }
 
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The files of the harness, by name.
+/// Returns the files of the harness, by name.
 fn harness(directory: &Path) -> Harness {
     let mut files = vec![];
     collect(directory, &mut files);
@@ -89,7 +90,7 @@ fn harness(directory: &Path) -> Harness {
     files.iter().map(read).collect()
 }
 
-/// Every test below a directory. Fixtures are parts of other tests.
+/// Collects every test below a directory. Fixtures are parts of other tests.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     let entries =
         std::fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -129,7 +130,7 @@ fn run_all(files: &[PathBuf], harness: &Harness, directory: &Path) -> Counts {
     counts.into_inner().expect("no thread has panicked")
 }
 
-/// Runs a test in each mode, both ways, and counts.
+/// Runs a test in each mode, both ways, and counts the results.
 fn run(case: &Case, name: &str, harness: &Harness, counts: &Mutex<Counts>) {
     counts.lock().expect("no thread has panicked").files += 1;
     if !case.is_meant() {

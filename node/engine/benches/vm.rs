@@ -1,5 +1,5 @@
-//! What the metering of built-ins costs ordinary programs: `cargo bench --bench vm`. Prints one JSON object: for each program the
-//! ratio of its time with the metering to its time without, the middle one of several pairs of engines, and the geometric mean.
+//! The overhead of metered built-ins on ordinary programs: `cargo bench --bench vm`. Prints one JSON object: for each program
+//! the ratio of its time with the metering to its time without, the median of several pairs of engines, and the geometric mean.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const PAIRS: usize = 24;
 /// How often each engine runs the program.
 const ROUNDS: usize = 12;
 
-/// Both, or few where `VMS_BENCH_CALLS` asks for a short run.
+/// Returns both, or small numbers where `VMS_BENCH_CALLS` requests a short run.
 fn pairs_and_rounds() -> (usize, usize) {
     let calls = std::env::var("VMS_BENCH_CALLS").ok().and_then(|text| text.parse::<u64>().ok());
     if calls.is_some_and(|calls| calls < 10_000) { (1, 2) } else { (PAIRS, ROUNDS) }

@@ -1,15 +1,15 @@
-//! Makes the engine count how deep it is.
+//! Makes the engine count its recursion depth.
 //!
-//! As delivered, the engine takes the depth of its recursion from the address of the topmost frame. How large frames are is a
-//! matter of the compiler, and where the first one lies one of the thread and its environment. A script can
-//! catch the overflow and tell others: it would not be deterministic. Here each function through which the engine can come back to
-//! itself counts what it takes, a fixed number of bytes, from its beginning to its end, and the engine's own checks,
-//! where they always were, compare that count with the limit.
+//! As delivered, the engine takes the depth of its recursion from the address of the topmost frame. The size of frames depends
+//! on the compiler, and the address of the first one on the thread and its environment. A script can
+//! catch the overflow and report it: it would not be deterministic. Here each function through which the engine can recurse
+//! adds a fixed number of bytes to a count from its beginning to its end, and the engine's own checks,
+//! at their old places, compare that count with the limit.
 //!
-//! The numbers are about what the frames of an optimised build on x86-64 take, so that a limit means what it always did. Which functions it
-//! must be tells the graph of calls: without those below, no cycle is left in it but those that the length of a list of
-//! ours bounds (levels of operators, halves of a rope, which is at most 60 deep, an error in the making of an error).
-//! Of the checks, most are in functions that all cycles of their kind run through: the reading of a token, of a value, a call.
+//! The numbers are about the frame sizes of an optimised build on x86-64, so that a limit keeps its meaning. The call graph
+//! determines the functions: without those below, its only cycles are those that the length of a list of
+//! ours bounds (levels of operators, halves of a rope, which is at most 60 deep, an error while creating an error).
+//! Most of the checks are in functions that all cycles of their kind run through: reading a token, reading a value, a call.
 
 use super::text::Text;
 
@@ -17,10 +17,10 @@ use super::text::Text;
 const CONTEXT: &str = "ctx->rt";
 const PARSER: &str = "s->ctx->rt";
 
-/// What counts: the name of a function, how it reaches the runtime, and the bytes that its frame and those of its
-/// helpers are taken for.
+/// The counted functions: the name, how it reaches the runtime, and the bytes counted for its frame and those of its
+/// helpers.
 const COUNTED: &[(&str, &str, usize)] = &[
-    // Calls. What the function's own variables take comes on top.
+    // Calls. The function's own variables come on top.
     ("JS_CallInternal", "caller_ctx->rt", 640),
     ("js_call_c_function", CONTEXT, 256),
     ("js_call_c_function_data", CONTEXT, 192),
@@ -54,8 +54,8 @@ const COUNTED: &[(&str, &str, usize)] = &[
     ("JS_FlattenIntoArray", CONTEXT, 320),
     ("JS_WriteObjectRec", PARSER, 320),
     ("JS_ReadObjectRec", PARSER, 384),
-    // Programs: the parser, and what it leaves for later. A function inside a function costs the parser more than those that come
-    // after it, so that they need no check of their own.
+    // Programs: the parser, and its later passes. A function inside a function costs the parser more than the later
+    // passes, so that they need no check of their own.
     ("js_parse_statement_or_decl", PARSER, 384),
     ("js_parse_assign_expr2", PARSER, 144),
     ("js_parse_expr_binary", PARSER, 96),
@@ -80,7 +80,7 @@ const COUNTED: &[(&str, &str, usize)] = &[
 const COUNTED_IN_PATTERNS: &[(&str, usize)] =
     &[("re_parse_disjunction", 296), ("re_parse_nested_class", 192), ("parse_class_string_disjunction", 160)];
 
-/// Functions that put their arguments or variables on the stack, which their checks are told of: these count as well.
+/// Functions that put their arguments or variables on the stack, and pass their size to their checks: these count as well.
 const WITH_VARIABLES: [(&str, &str, &str); 5] = [
     ("JS_CallInternal", "rt", "alloca_size"),
     ("js_call_c_function", "rt", "sizeof(arg_buf[0]) * arg_count"),
@@ -89,7 +89,7 @@ const WITH_VARIABLES: [(&str, &str, &str); 5] = [
     ("js_call_bound_function", "ctx->rt", "sizeof(JSValue) * arg_count"),
 ];
 
-/// How often the engine's check stands there: its definition, and where it is used.
+/// The number of occurrences of the engine's check: its definition, and its uses.
 const CHECKS: usize = 22;
 
 /// Changes the engine.
@@ -111,10 +111,10 @@ pub(crate) fn count(text: &mut Text) {
     for (function, runtime, bytes) in COUNTED {
         text.begin(function, &format!("VMS_COUNT({runtime}, {bytes});"));
     }
-    // How many calls an error writes down, a function of ours is asked, see src/metering/backtrace.rs; an error that is made
-    // where the stack has ended needs an answer, too, or it says nothing about where it was made.
+    // The engine asks a function of ours how many calls an error writes down, see src/metering/backtrace.rs. An error that is
+    // created where the stack has ended needs an answer, too, or it would not say where it was created.
     text.replace_in("build_backtrace", TRACE_LIMIT, TRACE_LIMIT_WITH_ROOM);
-    // As delivered, an iterator that is made of iterators calls each of them without a check.
+    // As delivered, an iterator over iterators calls each of them without a check.
     text.replace_in("JS_IteratorNext2", "            func = p->u.cfunc.c_function;\n", ITERATOR);
 }
 
@@ -125,14 +125,14 @@ pub(crate) fn count_patterns(text: &mut Text) {
         text.begin(function, &format!("VMS_COUNT(s->opaque, {bytes});"));
     }
 }
-/// Where the engine is changed.
+/// The code that is replaced.
 const LIMIT: &str = "uintptr_t stack_limit;";
 const CHECK: &str = "static inline bool js_check_stack_overflow(JSRuntime *rt, size_t alloca_size)\n{";
 const PATTERN_STATE: &str = "} REParseState;";
 
 const TRACE_LIMIT: &str = "    JS_ToFloat64(ctx, &d, ctx->error_stack_trace_limit);\n";
 
-/// Gives back some of what is counted for that long. An error that is made meanwhile writes down nothing, so this does not nest.
+/// Releases a part of the count meanwhile. An error that is created meanwhile writes down nothing, so this does not nest.
 const TRACE_LIMIT_WITH_ROOM: &str = "    {
         size_t vms_room = rt->vms_stack_used < 4096 ? rt->vms_stack_used : 4096;
         rt->vms_stack_used -= vms_room;

@@ -1,8 +1,8 @@
-//! Makes a property that the engine fills in when it is first used survive a first use that fails.
+//! Makes a property that the engine initialises at its first use survive a first use that fails.
 //!
-//! The engine makes most built-ins, and the `prototype` of a function, when they are first asked for. As delivered, it forgets
-//! how before it knows whether that went well: a call that runs out of memory there would leave `undefined` behind, for
-//! all later calls. Here the property stays as it was, and the next call makes it.
+//! The engine creates most built-ins, and the `prototype` of a function, at their first use. As delivered, it drops the
+//! initialiser before it knows whether that succeeded: a call that runs out of memory there would leave `undefined` behind, for
+//! all later calls. Here the property stays as it was, and the next call creates it.
 
 use super::text::Text;
 

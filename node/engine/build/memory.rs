@@ -1,12 +1,12 @@
-//! Makes the compiler end where its memory ends, or one of its limits is reached.
+//! Makes the compiler stop when its memory ends, or when it reaches one of its limits.
 //!
-//! As delivered, most of the compiler goes on when memory is refused to it: with a scope, a label or a constant whose index is -1,
-//! with half an instruction, with a table that is smaller than its mask. What it makes of that reads and writes beyond its tables.
-//! Here the runtime remembers that memory was refused since the compilation began. The parser looks at that with each token, the
-//! later passes with each instruction: none of them goes on, and the compilation ends as one that runs out of memory. In between,
-//! the few places that could do harm at once are made safe.
+//! As delivered, most of the compiler goes on when an allocation fails: with a scope, a label or a constant whose index is -1,
+//! with half an instruction, with a table that is smaller than its mask. The result reads and writes beyond its tables.
+//! Here the runtime remembers that an allocation failed since the compilation began. The parser checks that with each token,
+//! the later passes with each instruction: none of them goes on, and the compilation ends as one that runs out of memory. In
+//! between, the few places that could do harm at once are made safe.
 //!
-//! Limits are the other way in which an addition fails. Of the numbers that instructions and functions hold in 16 bits,
+//! Limits are the other reason why an addition fails. Of the numbers that instructions and functions hold in 16 bits,
 //! those of scopes, of captured variables, and of the variables that a direct `eval` sees had no limit at all.
 
 use super::text::Text;
@@ -17,14 +17,14 @@ pub(crate) fn end(text: &mut Text) {
     end_the_parser(text);
     end_the_passes(text);
     limit(text);
-    // Of all that is made in two pieces, only a bound function was taken for whole before it had the second.
+    // Of all objects created in two steps, only a bound function was treated as complete before its second step.
     for function in ["js_bound_function_finalizer", "js_bound_function_mark"] {
         let first = "    int i;\n";
         text.replace_in(function, first, &format!("{first}\n    if (!bf)\n        return;\n"));
     }
 }
 
-/// Keeps a buffer that could not grow from taking anything more: a shorter piece would fit, behind half an instruction.
+/// Keeps a buffer that could not grow from accepting more bytes: a shorter piece would fit, behind half an instruction.
 pub(crate) fn end_buffers(text: &mut Text) {
     text.replace("            s->error = true;\n", "            dbuf_set_error(s);\n", 1);
     text.replace_in(
@@ -34,10 +34,10 @@ pub(crate) fn end_buffers(text: &mut Text) {
     );
 }
 
-/// Notes each refusal, and forgets those from before a compilation. One can begin while another is not over: an error's
-/// stack trace may be a function of the script.
+/// Records each failed allocation, and forgets those from before a compilation. A compilation can begin during another one: an
+/// error's stack trace may be a function of the script.
 fn remember(text: &mut Text) {
-    // The flags lie where the structure is padded: the engine takes as much memory as ever.
+    // The flags lie in the structure's padding: the engine takes as much memory as before.
     text.replace(FLAG, &format!("{FLAG}{FLAGS}"), 1);
     for function in ["js_calloc_rt", "js_malloc_rt", "js_realloc_rt"] {
         text.replace_in(function, "    if (!ptr)\n        return NULL;\n", REFUSED);
@@ -48,7 +48,7 @@ fn remember(text: &mut Text) {
 
 fn end_the_parser(text: &mut Text) {
     text.begin("next_token", "if (vms_has_ended(s->ctx))\n        return -1;");
-    // What is missing for want of memory is no mistake of the program.
+    // A token that is missing for lack of memory is no mistake of the program.
     let failed = "        free_token(s, &s->token);\n";
     text.replace_in("__JS_EvalInternal", failed, &format!("        vms_has_ended(ctx);\n{failed}"));
     // A scope that was not pushed must not be popped off the others.
@@ -57,14 +57,14 @@ fn end_the_parser(text: &mut Text) {
         &format!("        if (fd->scopes[fd->scope_level].parent < 0)\n            return;\n{SCOPE}"),
         1,
     );
-    // A variable that is not in the table of names would make lookups go beyond the table.
+    // A variable that is not in the table of names would make look-ups go beyond the table.
     text.replace_in(
         "add_var",
         "    if (update_var_htab(ctx, fd))\n        return -1;\n",
         "    if (update_var_htab(ctx, fd)) {\n        JS_FreeAtom(ctx, name);\n        fd->var_count--;\n        \
          return -1;\n    }\n",
     );
-    // No token is read between what a class emits and the places where that is amended.
+    // No token is read between a class's instructions and the places where they are amended.
     for place in [
         "    put_u32(fd->byte_code.buf + ctor_cpool_offset",
         "            cf->fields_init_fd->byte_code.buf[",
@@ -95,14 +95,14 @@ fn end_the_passes(text: &mut Text) {
         "        if (vms_has_ended(ctx))\n            goto fail;\n",
     );
     text.replace_in("resolve_variables", first, &format!("{first}{next}"));
-    // An instruction looks at the variable of a closure that it has just added.
+    // An instruction reads the variable of a closure that it has just added.
     let found = "                goto has_idx;\n";
     text.replace_in(
         "resolve_scope_var",
         found,
         &format!("                if (idx < 0)\n                    goto done;\n{found}"),
     );
-    // Names that the copy has no room for would never be given back.
+    // Names that the copy has no room for would never be released.
     let copy = "    for (; pos < bc_len; pos = pos_next) {\n";
     text.replace_in("resolve_variables", copy, &format!("{FREE_VARIABLES}{copy}"));
     text.replace_in("resolve_labels", first, &format!("{first}        pos_next = pos;\n{next}"));
@@ -127,7 +127,7 @@ fn limit(text: &mut Text) {
     text.replace_in("js_create_function", size, &format!("{CAPTURED}{size}"));
 }
 
-/// Where the engine is changed.
+/// The code that is replaced.
 const FLAG: &str = "    bool in_out_of_memory;\n";
 const CHECK: &str = "static inline bool js_check_stack_overflow(JSRuntime *rt, size_t alloca_size)\n{";
 const SCOPE: &str = "        int scope = fd->scope_level;\n        emit_op(s, OP_leave_scope);\n";
@@ -191,7 +191,7 @@ const FREE_VARIABLES: &str = "    free_bytecode_atoms(ctx->rt, bc_buf + pos, bc_
     bc_len = pos;
 ";
 
-/// The names in what was done are those of the copy, the names in the rest are still in the original.
+/// The finished part refers to the names of the copy, the rest still to those of the original.
 const FREE_LABELS: &str = "    for (i = 0; i < s->label_count; i++) {
         for (re = label_slots[i].first_reloc; re != NULL; re = re_next) {
             re_next = re->next;

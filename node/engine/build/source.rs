@@ -1,17 +1,17 @@
-//! Where cargo keeps the source of the engine.
+//! The directory in which cargo keeps the engine's source.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// As the workspace pins it.
+/// The package, as the workspace pins it.
 const PACKAGE: &str = "rquickjs-sys";
 const VERSION: &str = "0.14.0";
 
-/// The directory of the engine's source, for builds in which cargo cannot be asked.
+/// Names the directory of the engine's source, for builds in which cargo cannot be run.
 const OVERRIDE: &str = "VMS_QUICKJS_SOURCE";
 
-/// The directory that holds `quickjs.c`.
+/// Returns the directory that holds `quickjs.c`.
 pub(crate) fn directory(out: &Path) -> PathBuf {
     println!("cargo::rerun-if-env-changed={OVERRIDE}");
     if let Some(directory) = env::var_os(OVERRIDE) {
@@ -20,13 +20,13 @@ pub(crate) fn directory(out: &Path) -> PathBuf {
     let metadata = metadata(&out.join("source"));
     let directory = manifest(&metadata).and_then(|manifest| Some(manifest.parent()?.join("quickjs")));
     directory.unwrap_or_else(|| {
-        panic!("cargo does not say where {PACKAGE} {VERSION} is; {OVERRIDE} can name its directory `quickjs`")
+        panic!("cargo metadata does not name {PACKAGE} {VERSION}; set {OVERRIDE} to its directory `quickjs`")
     })
 }
 
-/// What cargo says of a package that needs nothing but the engine. Of our own manifest it would want to know more: each
-/// dependency of our tests, which whoever uses us as a library does not have. Beneath the directory for our output, it
-/// finds the configuration that holds for this build, with the places where packages come from.
+/// Returns cargo's metadata of a package that depends on nothing but the engine. For our own manifest cargo would need more:
+/// each dependency of our tests, which users of this library do not have. Below the directory for our output, cargo
+/// finds the configuration that holds for this build, including its registries.
 fn metadata(directory: &Path) -> String {
     let manifest = format!(
         "[package]\nname = \"source\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n\
@@ -38,24 +38,24 @@ fn metadata(directory: &Path) -> String {
     written.unwrap_or_else(|error| panic!("cannot write into {}: {error}", directory.display()));
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
     let output = Command::new(cargo)
-        // The package is there, for it is a dependency of ours.
+        // The package is there, because it is a dependency of ours.
         .args(["metadata", "--offline", "--format-version", "1"])
         .current_dir(directory)
         .output()
         .unwrap_or_else(|error| panic!("cannot run cargo: {error}"));
     let refused = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo does not find {PACKAGE} {VERSION}: {refused}");
+    assert!(output.status.success(), "cargo metadata cannot find {PACKAGE} {VERSION}: {refused}");
     String::from_utf8(output.stdout).expect("JSON is UTF-8")
 }
 
-/// The manifest of the engine's package.
+/// Returns the manifest of the engine's package.
 fn manifest(metadata: &str) -> Option<PathBuf> {
     const KEY: &str = "\"manifest_path\":\"";
     let paths = metadata.split(KEY).skip(1).filter_map(|rest| rest.split('"').next());
     paths.map(|path| PathBuf::from(path.replace("\\\\", "\\"))).find(|path| is_of_engine(path))
 }
 
-/// Whether it is: each directory of vendored packages has names of its own, so the manifest tells.
+/// Returns whether a manifest is the engine's: vendored directories have names of their own, so the manifest tells.
 fn is_of_engine(manifest: &Path) -> bool {
     let text = fs::read_to_string(manifest).unwrap_or_default();
     let has = |line: &str| text.lines().any(|other| other == line);

@@ -1,4 +1,4 @@
-//! A source file being changed. Each change says what it expects to find; a file that is not as expected ends the build.
+//! Editing a source file. Each change names the text that it expects; a file with another text ends the build.
 
 /// The text of one file.
 pub(crate) struct Text {
@@ -15,32 +15,32 @@ impl Text {
         self.text
     }
 
-    /// Puts `new` in the place of `old`, which stands there exactly `times` times.
+    /// Replaces `old` by `new`; `old` must occur exactly `times` times.
     pub(crate) fn replace(&mut self, old: &str, new: &str, times: usize) {
         let found = self.text.matches(old).count();
-        assert!(found == times, "{}: `{old}` stands there {found} times, not {times}: {ADVICE}", self.name);
+        assert!(found == times, "{}: `{old}` occurs {found} times, not {times}: {ADVICE}", self.name);
         self.text = self.text.replace(old, new);
     }
 
-    /// As [`Self::replace`], for the one place inside the body of `function`.
+    /// As [`Self::replace`], for one occurrence inside the body of `function`.
     pub(crate) fn replace_in(&mut self, function: &str, old: &str, new: &str) {
         let start = self.body(function);
         // A function ends with the first brace at the beginning of a line.
         let length = self.text[start..].find("\n}").unwrap_or_else(|| self.refuse(function, "has no end"));
         let body = &self.text[start..start + length];
         let found = body.matches(old).count();
-        assert!(found == 1, "{}: `{old}` stands {found} times in {function}, not once: {ADVICE}", self.name);
+        assert!(found == 1, "{}: `{old}` occurs {found} times in {function}, not once: {ADVICE}", self.name);
         let body = body.replace(old, new);
         self.text.replace_range(start..start + length, &body);
     }
 
-    /// Inserts a line as the first one of the body of `function`.
+    /// Inserts a line at the beginning of the body of `function`.
     pub(crate) fn begin(&mut self, function: &str, line: &str) {
         let start = self.body(function);
         self.text.insert_str(start, &format!("\n    {line}"));
     }
 
-    /// Where the body of `function` begins, after its brace.
+    /// Returns the offset of the body of `function`, after its brace.
     fn body(&self, function: &str) -> usize {
         let call = format!("{function}(");
         let is_whole =
@@ -53,7 +53,7 @@ impl Text {
         }
     }
 
-    /// The end of the brace behind a list of parameters that begins at `start`; `None` if it is none of a definition.
+    /// Returns the end of the brace behind a list of parameters that begins at `start`; `None` if it is not a definition's.
     fn brace_after(&self, start: usize) -> Option<usize> {
         let mut open = 1;
         for (at, letter) in self.text[start..].char_indices() {

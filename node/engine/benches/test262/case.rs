@@ -1,10 +1,10 @@
-//! One file of test262: what it says of itself, and what it wants.
+//! One file of test262: its metadata, and its expected result.
 
 use std::path::Path;
 
 use libvms_engine::message::{Fault, Outcome};
 
-/// What a script does not find in this engine, or not in one heap.
+/// Features that a script does not have in this engine, or not in one heap.
 const ABSENT: [&str; 15] = [
     "Atomics",
     "Atomics.pause",
@@ -23,7 +23,7 @@ const ABSENT: [&str; 15] = [
     "source-phase-imports",
 ];
 
-/// A test, read.
+/// A parsed test.
 pub(crate) struct Case {
     code: String,
     includes: Vec<String>,
@@ -61,7 +61,7 @@ impl Case {
         Ok(case)
     }
 
-    /// Whether it is for this engine.
+    /// Returns whether the test applies to this engine.
     pub(crate) fn is_meant(&self) -> bool {
         let is_absent = |feature: &String| ABSENT.contains(&feature.as_str());
         !self.is("module") && !self.is("CanBlockIsFalse") && !self.features.iter().any(is_absent)
@@ -71,7 +71,7 @@ impl Case {
         self.flags.iter().any(|have| have == flag)
     }
 
-    /// Which files of the harness come before it, in order.
+    /// Returns the harness files that precede it, in order.
     pub(crate) fn harness(&self) -> Vec<&str> {
         if self.is("raw") {
             return vec![];
@@ -84,7 +84,7 @@ impl Case {
             .collect()
     }
 
-    /// Its code, once for each mode in which it is to run.
+    /// Returns its code, once for each mode in which it must run.
     pub(crate) fn codes(&self) -> Vec<String> {
         let strict = || format!("\"use strict\";\n{}", self.code);
         if self.is("raw") || self.is("noStrict") {
@@ -96,13 +96,13 @@ impl Case {
         }
     }
 
-    /// What an outcome means to it.
+    /// Returns how a test with this outcome ended.
     pub(crate) fn judge(&self, outcome: &Outcome) -> Ending {
         let failed = |text: String| Ending::Failed(text);
         match (outcome, &self.error) {
             (Outcome::Fault(Fault::Fuel), _) => Ending::OutOfFuel,
             (Outcome::Fault(Fault::Output), _) => failed("too much output".into()),
-            // The errors that tests throw themselves have no name.
+            // Errors that the tests throw themselves have no name.
             (Outcome::Threw(thrown), Some(name)) if thrown.name == *name || name == "Test262Error" => {
                 Ending::Passed
             }
@@ -117,7 +117,7 @@ impl Case {
     }
 }
 
-/// The words of a list in YAML: in brackets behind the key, or one a line below it.
+/// Returns the words of a YAML list: in brackets behind the key, or one per line below it.
 fn list(about: &str, key: &str) -> Vec<String> {
     let start = format!("{key}:");
     let mut lines = about.lines().skip_while(|line| !line.starts_with(&start));
