@@ -54,7 +54,7 @@ fn counter() -> Deployment {
 fn assert_helps(error: &dyn std::error::Error) {
     let said = error.to_string();
     for part in
-        ["would not be confined", "libvms::engine::run_if_worker()", "libvms::engine::Sandbox::Off.choose()"]
+        ["unconfined", "libvms::engine::run_if_worker()", "libvms::engine::Sandbox::Off.choose()"]
     {
         assert!(said.contains(part), "{part}: {said}");
     }

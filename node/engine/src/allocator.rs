@@ -1,8 +1,8 @@
-//! Memory for the engine, accounted alike on every machine.
+//! The engine's allocator, with the same accounting on every machine.
 //!
-//! The engine counts what an allocation can really hold, and the C library rounds as it likes: the same script would
-//! run out of memory at another call on another system. Here an allocation holds what was asked for, rounded up to 8
-//! bytes, and a header in front remembers that.
+//! The engine counts the usable size of an allocation, and C libraries round it differently: the same script would
+//! run out of memory at another call on another system. Here an allocation has the requested size, rounded up to 8
+//! bytes, and a header in front stores it.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error, realloc};
@@ -15,30 +15,30 @@ use rquickjs::allocator::Allocator;
 use super::integer;
 use super::meter::Meter;
 
-/// Bytes in front of each allocation; keeps what follows aligned for anything.
+/// Bytes in front of each allocation; keeps the allocation aligned for any type.
 const HEADER: usize = 16;
 
-/// Hands out the machine's memory. If there is none the process aborts: an engine that saw a null pointer would give
+/// Allocates the machine's memory. If there is none the process aborts: an engine that received a null pointer would give
 /// a result that depends on how busy the machine is.
 #[derive(Clone, Debug)]
 pub(super) struct Accounted {
     used: Rc<Cell<usize>>,
     limit: Rc<Cell<usize>>,
-    /// What was allocated last, if it may hold a long integer.
+    /// The last allocation, if it may hold a long integer.
     young: Rc<Cell<*mut u8>>,
     meter: Rc<Meter>,
-    /// Which requests for memory are refused, whatever the limit.
+    /// Allocations that are refused, whatever the limit.
     #[cfg(test)]
     pub(super) refusal: Rc<Refusal>,
 }
 
-/// Counts requests for memory, to refuse some of them.
+/// Counts allocations, to refuse some of them.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
-    /// Requests since this was set to 0.
+    /// Allocations since this was set to 0.
     pub(super) requests: Cell<u64>,
-    /// The first request that is refused, and how many are.
+    /// The first allocation that is refused, and how many are.
     pub(super) refused: Cell<Option<(u64, u64)>>,
 }
 
@@ -52,11 +52,11 @@ impl Refusal {
     }
 }
 
-/// Bytes that the engine adds to each allocation in its own account.
+/// Bytes that the engine adds to each allocation in its own accounting.
 const OVERHEAD: usize = 8;
 
 impl Accounted {
-    /// Memory whose large pieces are counted by this meter.
+    /// Returns an allocator whose large allocations this meter counts.
     pub(super) fn new(meter: Rc<Meter>) -> Self {
         let (limit, young) = (Rc::new(Cell::new(usize::MAX)), Rc::new(Cell::new(null_mut())));
         Self {
@@ -69,13 +69,13 @@ impl Accounted {
         }
     }
 
-    /// Gives no more than so many bytes from now on; tells how many it gave before. The engine has a limit of its own, but says to
-    /// nobody that it was reached.
+    /// Sets the limit to `bytes`; returns the previous one. The engine has a limit of its own, but does not report
+    /// that it was reached.
     pub(super) fn limit(&self, bytes: u64) -> u64 {
         self.limit.replace(usize::try_from(bytes).unwrap_or(usize::MAX)) as u64
     }
 
-    /// Bytes in use, as they count against the limit. Clones share the count.
+    /// Returns the bytes in use, as they count against the limit. Clones share the count.
     pub(super) fn used(&self) -> u64 {
         self.used.get() as u64
     }
@@ -105,28 +105,28 @@ impl Accounted {
         }
     }
 
-    /// Whether there is no room for an allocation that holds so much, and makes the account so much larger.
+    /// Returns whether an allocation of size `holds`, which adds `more` to the bytes in use, must be refused.
     fn refuses(&self, holds: usize, more: usize) -> bool {
         let is_beyond_limit = self.used.get().saturating_add(more) > self.limit.get();
-        // What is ours alone is refused nothing.
+        // Our own allocations are never refused.
         #[cfg(test)]
         let is_beyond_limit = is_beyond_limit || (self.limit.get() != usize::MAX && self.refusal.is_due());
         self.meter.refuses_memory(holds, is_beyond_limit)
     }
 
-    /// Counts the work of which the last allocation holds the result, if that is a long integer. The engine has written
-    /// it by the time that it asks for anything else.
+    /// Counts the work behind the last allocation, if that holds a long integer. The engine has written
+    /// it by the time of its next allocation.
     fn count_integer(&self) {
         let pointer = self.young.replace(null_mut());
         if !pointer.is_null() {
-            // SAFETY: it is an allocation of ours, which has not been given back since.
+            // SAFETY: it is an allocation of ours that has not been freed since.
             let steps = unsafe { integer::steps(pointer, held(pointer)) };
             self.meter.spend(steps);
         }
     }
 }
 
-/// What an allocation for `size` bytes holds, and its layout with the header; `None` if no machine has so much.
+/// Returns the size of an allocation for `size` bytes, and its layout with the header; `None` if no machine has so much.
 fn layout(size: usize) -> Option<(usize, Layout)> {
     let holds = size.checked_next_multiple_of(8)?;
     let layout = Layout::from_size_align(holds.checked_add(HEADER)?, HEADER).ok()?;
@@ -140,7 +140,7 @@ unsafe fn held(pointer: *mut u8) -> usize {
     unsafe { pointer.sub(HEADER).cast::<usize>().read() }
 }
 
-// SAFETY: pointers are aligned to 16 and valid for what `usable_size` says, which never exceeds the allocation.
+// SAFETY: pointers are aligned to 16 and valid for `usable_size` bytes, which never exceeds the allocation.
 unsafe impl Allocator for Accounted {
     fn alloc(&mut self, size: usize) -> *mut u8 {
         self.allocate(size, alloc)
@@ -155,7 +155,7 @@ unsafe impl Allocator for Accounted {
             return;
         }
         self.count_integer();
-        // SAFETY: the caller's pointer is ours; its layout was valid when it was made.
+        // SAFETY: the caller's pointer is ours; its layout was valid at its allocation.
         unsafe {
             let (holds, layout) = layout(held(pointer)).expect("its layout was made before");
             self.used.set(self.used.get() - holds - OVERHEAD);

@@ -1,5 +1,5 @@
-//! The prelude is closed: a script gets hold of nothing that is ours, and nothing that it does to the language changes what
-//! our functions do.
+//! Tests that the prelude is closed: a script gets no reference to our internals, and no change that it makes to the language
+//! changes the behaviour of our functions.
 
 use std::thread;
 
@@ -42,7 +42,7 @@ fn json(outcome: Outcome) -> String {
     }
 }
 
-/// What the prelude gives, with plain operands. None of these uses a function of the language by itself.
+/// Results of the prelude, with plain operands. None of these uses a function of the language by itself.
 const RESULTS: &[&str] = &[
     "System.caller",
     "System.files.getInfo()",
@@ -102,7 +102,7 @@ const RESULTS: &[&str] = &[
     "thrown('text')",
 ];
 
-/// Taken before anything is replaced.
+/// Evaluated before anything is replaced.
 const PREPARED: &str = "
     const bytes = new Uint8Array([0, 0, 0, 0]), floats = new Float32Array([1, 2]), buffer = new ArrayBuffer(5), view = new DataView(buffer, 1, 2)
     const TypeErr = TypeError, Pending = Promise, random = Math.random
@@ -196,7 +196,7 @@ fn nobody_can_say_who_calls_but_the_caller() {
 }
 
 #[test]
-fn what_is_ours_looks_like_the_languages_own() {
+fn our_functions_look_like_those_of_the_language() {
     let code = "exports.f = () => [setTimeout, System.files.readFile, Buffer, Buffer.from, console.log, Date, Math.random,
             Object.getOwnPropertyDescriptor(System, 'caller').get].map(String).filter(text => !text.includes('[native code]'))";
     on_a_stack(|| assert_eq!(json(call(&script(code), "f", None)), "[]"));

@@ -1,12 +1,12 @@
-//! What we reach inside the engine's context: its compilers, and the counter to its next question.
+//! The engine's context from inside: its compilers, and its interrupt counter.
 //!
-//! The engine has no interface for either, so this file knows how one version of it lays out a context. [`ContextLayout::of`] compares what
-//! it knows with what can be learned through the engine's own functions, before anything is changed; the version is
-//! pinned in `Cargo.toml` and part of every log.
+//! The engine has no interface for either, so this file knows the layout of a context in one version.
+//! [`ContextLayout::of`] compares that layout with values from the engine's own functions, before anything is changed; the
+//! version is pinned in `Cargo.toml` and part of every log.
 //!
 //! ```text
-//! counter           counts down with each poll, a call or a backward jump; at zero the engine asks whether to go on
-//! compile_pattern   compiles each regular expression that stands in a program
+//! counter           counts down with each poll, a call or a backward jump; at zero the engine calls its interrupt handler
+//! compile_pattern   compiles each regular expression literal of a program
 //! evaluate          compiles and runs each program: the script itself, `eval` of both kinds, `Function` and its like
 //! ```
 #![expect(unsafe_code, reason = "fields of the engine's context")]
@@ -33,7 +33,7 @@ pub(super) type Evaluate = unsafe extern "C" fn(
     c_int,
 ) -> qjs::JSValue;
 
-/// Where the counter begins.
+/// The initial value of the interrupt counter.
 pub(super) const POLLS_PER_QUESTION: c_int = 10_000;
 
 /// `struct JSContext` of quickjs-ng 0.16.2.
@@ -42,14 +42,14 @@ struct Context {
     link: [*mut c_void; 2],
     runtime: *mut qjs::JSRuntime,
     contexts: [*mut c_void; 2],
-    /// Two counts and a flag for whether arrays inherit what the language says.
+    /// Two counts, and a flag for whether arrays inherit as the language defines.
     small: [u8; 8],
     shapes: [*mut c_void; 5],
     prototypes: *mut qjs::JSValue,
     function_prototype: qjs::JSValue,
     functions: [qjs::JSValue; 4],
     error_prototypes: [qjs::JSValue; 9],
-    /// Their constructor, the last stack trace, and how it is to be made.
+    /// The constructor of errors, the last stack trace, and how a trace is prepared.
     errors: [qjs::JSValue; 4],
     iterators: [qjs::JSValue; 5],
     throw_type_error: qjs::JSValue,
@@ -66,23 +66,23 @@ struct Context {
     opaque: *mut c_void,
 }
 
-/// The engine is not the one that this file knows.
+/// The engine does not have the layout that this file knows.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine's context has no {0} where it is expected")]
+#[error("the engine's context has no {0} at the expected offset")]
 pub(super) struct ContextError(&'static str);
 
-/// The way into a context. It must not be used after the context's end.
+/// A pointer to a context's fields. It must not be used after the context's end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ContextLayout(NonNull<Context>);
 
 impl ContextLayout {
-    /// Compares the layout with what the engine says of this context.
+    /// Compares the layout with values that the engine returns for this context.
     pub(super) fn of(ctx: &Ctx<'_>) -> Result<Self, ContextError> {
         let inside = Self(ctx.as_raw().cast());
-        // SAFETY: the context is alive, and larger than what is looked at if the version is the pinned one.
+        // SAFETY: the context is alive, and larger than the fields that are read if the version is the pinned one.
         let context = unsafe { inside.0.as_ref() };
         let raw = ctx.as_raw().as_ptr();
-        // SAFETY: the context is alive; the functions give a reference, which is released.
+        // SAFETY: the context is alive; the functions return a reference, which is released.
         let error: Value<'_> = ctx.globals().get("Error").map_err(|_| ContextError("memory"))?;
         // SAFETY: as above.
         let (runtime, opaque, function_prototype, global) = unsafe {
@@ -117,7 +117,7 @@ impl ContextLayout {
         Ok(inside)
     }
 
-    /// Each turn of a loop is two polls: its condition, and the way back.
+    /// Checks the counter: each turn of a loop is two polls, its condition and the jump back.
     fn verify_counter(self, ctx: &Ctx<'_>) -> Result<(), ContextError> {
         let polls = |turns: u32| {
             self.count_from_start();
@@ -129,7 +129,7 @@ impl ContextLayout {
         if many.checked_sub(few) == Some(2_000) { Ok(()) } else { Err(ContextError("counter")) }
     }
 
-    /// Polls since the last question, or since the count was started.
+    /// Returns the polls since the last interrupt, or since the counter was set.
     #[inline]
     pub(super) fn polls(self) -> u64 {
         // SAFETY: the context is alive.
@@ -137,8 +137,8 @@ impl ContextLayout {
         u64::from((POLLS_PER_QUESTION - counter).unsigned_abs())
     }
 
-    /// Forgets the stack trace of what was thrown last. The engine keeps it until something is caught, and as long as it is there
-    /// makes none for what is no error: a call would find what the call before it has left.
+    /// Drops the stack trace of the last throw. The engine keeps it until something is caught, and as long as it exists
+    /// creates none for values that are not errors: a call would observe what the call before it has left.
     pub(super) fn forget_trace(self) {
         // SAFETY: the context is alive, and owns the value until it is taken out.
         unsafe {
@@ -148,17 +148,17 @@ impl ContextLayout {
         }
     }
 
-    /// As if the engine had just asked.
+    /// Sets the counter as if the engine had just called its interrupt handler.
     pub(super) fn count_from_start(self) {
         self.count_down_from(POLLS_PER_QUESTION);
     }
 
-    /// Makes the engine ask at its next poll.
+    /// Makes the engine call its interrupt handler at its next poll.
     pub(super) fn ask_next(self) {
         self.count_down_from(1);
     }
 
-    /// As if so many polls had passed since the engine asked.
+    /// Sets the counter as if so many polls had passed since the last interrupt.
     #[cfg(test)]
     pub(super) fn count_from(self, polls: u64) {
         self.count_down_from(
@@ -171,7 +171,7 @@ impl ContextLayout {
         unsafe { (*self.0.as_ptr()).counter = polls }
     }
 
-    /// Puts these in the place of the engine's own compilers, which it gives.
+    /// Replaces the engine's own compilers by these, and returns the old ones.
     pub(super) fn exchange_compilers(
         self,
         pattern: CompilePattern,

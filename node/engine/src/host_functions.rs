@@ -1,7 +1,7 @@
-//! What the prelude asks of us: time, chance, text encodings, the console and the files of the driver.
+//! The host functions behind the prelude: time, chance, text encodings, the console and the driver's files.
 //!
 //! Scripts reach these functions only through the prelude, but a script may have changed the language under the
-//! prelude's feet; so each checks what it gets, and the worst that can come of it is an error in that script.
+//! prelude. So each function checks its arguments, and the worst result of a change is an error in that script.
 
 mod values;
 
@@ -19,22 +19,22 @@ use super::message::{Console, Fault, FileAnswer, FileReply, FileRequest};
 use super::meter::Meter;
 use super::random::Random;
 
-/// Bytes that a request may write to the console; the rest is left out.
+/// Bytes that a request may write to the console; the rest is dropped.
 const CONSOLE_BYTES_MAX: usize = 64 * 1024;
-/// Steps that a file operation costs: what the host does for it takes about as long.
+/// Steps of a file operation: the host's work for it takes about as long.
 const STEPS_PER_OPERATION: u64 = 500;
-/// Steps for each byte of a path: the host looks at each folder on the way.
+/// Steps for each byte of a path: the host looks up each folder on the way.
 const STEPS_PER_PATH_BYTE: u64 = 16;
 /// Steps for each name or change in an answer.
 const STEPS_PER_ITEM: u64 = 50;
 /// Bytes that are copied or converted in one step.
 const BYTES_PER_STEP: usize = 16;
 
-/// Where a worker's questions go.
+/// The channel from a worker to its driver.
 pub(super) trait FileService {
-    /// Asks the driver. `None` if there is no driver any more.
+    /// Sends a request to the driver and waits for its reply. `None` if the driver is gone.
     fn file(&self, request: FileRequest) -> Option<FileReply>;
-    /// Passes on a line of the console.
+    /// Forwards a line of the console.
     fn console(&self, line: Console);
 }
 
@@ -44,10 +44,10 @@ pub(super) struct HostFunctions {
     port: Box<dyn FileService>,
     now: Cell<f64>,
     random: RefCell<Random>,
-    /// Who calls. Here, and not in the prelude: no function that a script might get hold of can change it.
+    /// The caller's id. It is kept here and not in the prelude: no function that a script might reach can change it.
     caller: RefCell<Option<String>>,
     console_bytes: Cell<usize>,
-    /// What a function of ours has panicked with.
+    /// The panic of one of our functions.
     panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
@@ -66,7 +66,7 @@ impl HostFunctions {
         }
     }
 
-    /// A request begins, at its time, with its own chance, for this caller.
+    /// Starts a request at its time, with its own seed, for this caller.
     pub(super) fn begin(&self, at: u64, seed: &[u8; 32], caller: Option<&str>) {
         self.now.set(at as f64);
         *self.random.borrow_mut() = Random::new(seed);
@@ -74,15 +74,15 @@ impl HostFunctions {
         self.console_bytes.set(0);
     }
 
-    /// Goes on with a panic of one of our functions, now that no frame of the engine's lies above us any more. A panic is a
-    /// defect of ours: it must not come out as the end of a call.
+    /// Resumes a panic of one of our functions, now that no frame of the engine is above us any more. A panic is a
+    /// defect of ours: it must not become the end of a call.
     pub(super) fn resume_panic(&self) {
         if let Some(panic) = self.panic.take() {
             panic::resume_unwind(panic);
         }
     }
 
-    /// The object through which the prelude reaches us.
+    /// Returns the object through which the prelude reaches these functions.
     pub(super) fn object<'js>(self: &Rc<Self>, ctx: &Ctx<'js>) -> Result<Object<'js>> {
         let host = Host { object: Object::new(ctx.clone())?, functions: self.clone() };
         self.define_basics(&host)?;
@@ -175,7 +175,7 @@ impl HostFunctions {
     }
 
     fn ask(&self, ctx: &Ctx<'_>, request: FileRequest) -> Result<Answer> {
-        // A stopped call asks for nothing any more: its writes would be dropped, and its reads seen by nobody.
+        // A stopped call sends no more requests: its writes would be dropped, and nobody would see its reads.
         if !self.meter.pay(STEPS_PER_OPERATION + STEPS_PER_PATH_BYTE * request.path_length()) {
             return Err(stopped(ctx));
         }
@@ -222,7 +222,7 @@ impl HostFunctions {
     }
 
     fn to_numbers(&self, ctx: &Ctx<'_>, bytes: &Octets<'_>) -> Result<Numbers> {
-        // Each of them takes as much room as what is converted in a step.
+        // Each number takes as much memory as the bytes converted in one step.
         if self.meter.pay(bytes.len() as u64) { Ok(Numbers(bytes.copy())) } else { Err(stopped(ctx)) }
     }
 
@@ -236,13 +236,13 @@ impl HostFunctions {
         Ok(one.with(|one| other.with(|other| one == other)))
     }
 
-    /// Pays for so many bytes that are copied or converted; says whether they may be.
+    /// Pays for copying or converting so many bytes; returns whether the request may go on.
     fn pay(&self, bytes: usize) -> bool {
         self.meter.pay(bytes.div_ceil(BYTES_PER_STEP) as u64)
     }
 }
 
-/// The object through which the prelude reaches us, while it is made.
+/// The object through which the prelude reaches us, while it is built.
 struct Host<'js> {
     object: Object<'js>,
     functions: Rc<HostFunctions>,
@@ -278,12 +278,12 @@ impl<'js, P, F: IntoJsFunc<'js, P>> IntoJsFunc<'js, P> for Guarded<F> {
     }
 }
 
-/// Leaves what a stopped call is in the middle of. Nobody hears these words: what a stopped call throws is never looked at.
+/// Returns the error that ends a stopped call's operation. Nobody reads its text: what a stopped call throws is ignored.
 fn stopped(ctx: &Ctx<'_>) -> rquickjs::Error {
     Exception::throw_internal(ctx, "the call was stopped")
 }
 
-/// The prelude says -1 for a number that the script left out.
+/// Converts a number of the prelude, which passes -1 for a number that the script left out.
 fn count(number: f64) -> Option<u64> {
     (number >= 0.0).then_some(number as u64)
 }

@@ -1,7 +1,7 @@
 //! Messages as bytes on the socket between a driver and its worker process.
 //!
-//! A frame is a length (four bytes, little-endian) and that many bytes of DAG-CBOR. Many frames come with one read
-//! and go with one write. Nothing is allocated for a length that was only claimed: the buffer grows with what comes.
+//! A frame is a length (four bytes, little-endian) and that many bytes of DAG-CBOR. One read or write
+//! can carry many frames. A claimed length allocates nothing: the buffer grows with the bytes received.
 
 use libvms_protocol::entry::Limits;
 use serde::de::DeserializeOwned;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::message::{FileReply, Report, Request};
 
-/// A worker's exit code: started with arguments that no host of this version gives.
+/// Exit code of a worker started with arguments that no host of this version passes.
 pub(super) const EXIT_USAGE: i32 = 2;
-/// A panic: a defect of ours (`EX_SOFTWARE` of sysexits.h).
+/// Exit code after a panic: a defect of ours (`EX_SOFTWARE` of sysexits.h).
 pub(super) const EXIT_PANICKED: i32 = 70;
 
-/// Bytes of the length in front of a frame.
+/// Bytes of a frame's length prefix.
 const LENGTH_BYTES: usize = 4;
-/// Bytes that are asked of the socket at a time.
+/// Bytes requested from the socket in one read.
 const READ_BYTES: usize = 64 * 1024;
-/// More than the names of fields and what else surrounds the texts of a message.
+/// More than a message has beside its texts, such as the names of fields.
 const ENVELOPE_BYTES: u64 = 1 << 20;
 
-/// What a driver says.
+/// A message of the driver.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToWorker {
     /// The first frame.
@@ -32,17 +32,17 @@ pub(super) enum ToWorker {
     EscapeAttempt(EscapeAttempt),
 }
 
-/// What a worker says. Hostile, once it has seen a script.
+/// A message of the worker. Hostile, once it has seen a script.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromWorker {
-    /// The first frame: the lock is closed but for these parts, which the system does not have.
+    /// The first frame: the lockdown is complete except for these parts, which the system lacks.
     Ready {
         missing: Vec<Guard>,
     },
     Report(Report),
 }
 
-/// A part of the lock.
+/// A part of the lockdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Guard {
     /// Descriptors that a careless library left open are closed.
@@ -53,12 +53,12 @@ pub(super) enum Guard {
     HiddenMemory,
     /// No files and no network.
     Landlock,
-    /// No system calls but those that computing needs.
+    /// No system calls except those that computing needs.
     Seccomp,
 }
 
 impl Guard {
-    /// What the system does not have, for people.
+    /// Returns the system's missing feature, for people.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Descriptors => "close_range (Linux 5.9)",
@@ -70,40 +70,40 @@ impl Guard {
     }
 }
 
-/// One thing to try that native code might try which has broken out of the engine. In debug builds only: a test asks a
-/// worker to do it and expects the worker's end.
+/// An attack that native code might try after breaking out of the engine. In debug builds only: a test makes a
+/// worker try it and expects the worker's end.
 #[cfg(debug_assertions)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EscapeAttempt {
-    /// Nothing; comes through.
+    /// Does nothing; succeeds.
     Nothing,
     /// Reads a file.
     OpenFile,
-    /// Makes a file.
+    /// Creates a file.
     CreateFile,
-    /// Makes a socket.
+    /// Creates a socket.
     Socket,
     /// Starts a process.
     Fork,
-    /// Becomes another program.
+    /// Executes another program.
     Execute,
     /// Sends a signal to a process.
     Signal(i32),
-    /// Becomes the debugger of a process.
+    /// Attaches to a process as its debugger.
     Trace(i32),
     /// Reads the memory of a process.
     ReadMemory(i32),
-    /// Makes memory that holds code.
+    /// Maps memory that is executable.
     ExecutableMemory,
     /// Writes bytes to the driver as they are.
     Say(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// Fails in our own code.
+    /// Panics in our own code.
     Panic,
     /// Uses memory until there is no more.
     ExhaustMemory,
 }
 
-/// Why bytes are no message.
+/// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameError {
     /// Longer than any message can be.
@@ -112,7 +112,7 @@ pub(super) enum FrameError {
     Malformed,
 }
 
-/// The longest frame that a worker with such limits sends: all text and all bytes of a message come out of its heap.
+/// Returns the longest frame that a worker with such limits sends: all text and all bytes of a message come from its heap.
 pub(super) fn frame_bytes_max(limits: &Limits) -> usize {
     let bytes = limits.memory.saturating_add(ENVELOPE_BYTES).min(u64::from(u32::MAX));
     usize::try_from(bytes).unwrap_or(usize::MAX)
@@ -121,7 +121,7 @@ pub(super) fn frame_bytes_max(limits: &Limits) -> usize {
 /// Appends a message to a buffer.
 ///
 /// # Errors
-/// Where it is longer than four gigabytes.
+/// When it is longer than four gigabytes.
 pub(super) fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; LENGTH_BYTES]);
@@ -131,13 +131,13 @@ pub(super) fn encode(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// Bytes that have come, and the frames in them.
+/// Received bytes, and the frames in them.
 #[derive(Debug)]
 pub(super) struct Frames {
     buffer: Vec<u8>,
-    /// Where the next frame starts.
+    /// The start of the next frame.
     start: usize,
-    /// Where the bytes end that have come.
+    /// The end of the received bytes.
     end: usize,
     frame_bytes_max: usize,
 }
@@ -147,12 +147,12 @@ impl Frames {
         Self { buffer: vec![], start: 0, end: 0, frame_bytes_max }
     }
 
-    /// Sets another bound for the frames to come.
+    /// Sets another limit for the following frames.
     pub(super) fn set_frame_bytes_max(&mut self, bytes: usize) {
         self.frame_bytes_max = bytes;
     }
 
-    /// Decodes the next message; `None` if it has not come to its end.
+    /// Decodes the next message; `None` if it is incomplete.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let waiting = &self.buffer[self.start..self.end];
         let Some((length, rest)) = waiting.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
@@ -166,7 +166,7 @@ impl Frames {
         Ok(Some(message))
     }
 
-    /// Takes in what one read gives; 0 at the end.
+    /// Adds the bytes of one read; 0 at the end of the stream.
     pub(super) fn fill(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
@@ -177,12 +177,12 @@ impl Frames {
         Ok(count)
     }
 
-    /// Moves what is left of the last read to the front; gives back what a large frame has taken.
+    /// Moves the unread rest to the front; releases the capacity that a large frame has taken.
     fn make_room(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        // Twice what has come, so that a frame of any length is copied a bounded number of times.
+        // Twice the received bytes, so that a frame of any length is copied a bounded number of times.
         let length = self.end.saturating_mul(2).max(READ_BYTES);
         if self.buffer.len() < length || self.buffer.len() > length.saturating_mul(4) {
             self.buffer.resize(length, 0);
@@ -200,7 +200,7 @@ mod tests {
         FromWorker::Report(Report::Console(Console { level: "log".into(), text: text.into() }))
     }
 
-    /// Takes in bytes in pieces, and counts the messages on the way.
+    /// Adds bytes in pieces, and counts the messages on the way.
     fn count(frames: &mut Frames, bytes: &[u8], piece: usize) -> Result<usize, FrameError> {
         let mut messages = 0;
         for mut piece in bytes.chunks(piece) {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn undecodable_messages_are_refused() {
         for body in [
             &b""[..],
             b"\xff",

@@ -1,4 +1,4 @@
-//! Where scripts run: in processes of their own, or on threads of ours. Start from [`Sandbox`].
+//! Where scripts run: in processes of their own, or on threads of this process. Start from [`Sandbox`].
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use super::error::WorkerError;
 /// Where scripts run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
-    /// Each in a process of its own that can do nothing but compute. It takes Linux, and a program that calls
+    /// Each in a process of its own that can do nothing but compute. Needs Linux, and a program that calls
     /// [`run_if_worker`](super::run_if_worker): without them no script runs.
     #[default]
     Process,
@@ -18,23 +18,23 @@ pub enum Sandbox {
 }
 
 /// Whether [`Sandbox::Off`] was chosen for the whole program.
-/// The unit tests of this library have no `main` to call anything in, and no worker to start.
+/// The unit tests of this library have no `main` that could call anything, and no worker to start.
 static OFF: AtomicBool = AtomicBool::new(cfg!(test));
-/// The program that runs workers, once there is one.
+/// The program that runs workers, once known.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 impl Sandbox {
-    /// Makes this the place of all workers that start from now on.
+    /// Makes this the sandbox of all workers that start from now on.
     pub fn choose(self) {
         OFF.store(self == Self::Off, Ordering::Release);
     }
 
-    /// What was chosen for the whole program; [`Sandbox::Process`] if nothing was.
+    /// Returns the sandbox chosen for the whole program; [`Sandbox::Process`] if none was.
     pub fn current() -> Self {
         if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
     }
 
-    /// Checks that scripts would run as it was chosen, before anything is made, or fetched, in vain.
+    /// Checks that scripts would run in the chosen sandbox, before anything is created, or fetched, in vain.
     ///
     /// # Errors
     /// [`WorkerError::Unconfined`].
@@ -42,7 +42,7 @@ impl Sandbox {
         Self::current().available().map(|_| ())
     }
 
-    /// This place, if it can be had. Nobody gets another one than was chosen: a script that runs unconfined by mistake
+    /// Returns this sandbox, if it is available. Never substitutes another one: a script that runs unconfined by mistake
     /// has the rights of the whole program.
     pub(super) fn available(self) -> Result<Self, WorkerError> {
         match self {
@@ -59,7 +59,7 @@ const WHY_NOT: &str = "this program does not call libvms::engine::run_if_worker(
 const WHY_NOT: &str = "only Linux has what it takes. Choose to run scripts unconfined: --sandbox off of vms, \
     libvms::engine::Sandbox::Off.choose() of the library";
 
-/// Takes `program` for workers: one of the same version that calls [`run_if_worker`](super::run_if_worker), such as `vms`.
+/// Uses `program` for workers: one of the same version that calls [`run_if_worker`](super::run_if_worker), such as `vms`.
 /// For programs that cannot call it themselves, like tests. The first program that was named stays.
 pub fn run_workers_with(program: &Path) {
     #[cfg(target_os = "linux")]

@@ -1,37 +1,37 @@
-//! Scripts, metered and locked up: QuickJS without clock, chance, files or network of its own.
+//! Scripts, metered and confined: QuickJS without clock, chance, files or network of its own.
 //!
-//! Its public interface is that of the crate `libvms`, as `libvms::engine`; for itself this crate promises no stability. All
-//! of LibVMS that is unsafe or written in C is here, but for what a program asks of the system about itself.
+//! The public interface is that of the crate `libvms`, as `libvms::engine`. This crate by itself promises no stability. All
+//! of LibVMS that is unsafe or written in C is here, except what a program asks of the system about itself.
 //!
-//! Start from [`Worker`]: it takes [`message::Request`]s and gives [`message::Report`]s, so that the engine can
-//! live in a thread or in a process of its own without its user seeing a difference. Which of them it is says
-//! [`Sandbox`]; a program that wants processes calls [`run_if_worker`] first.
+//! Start from [`Worker`]: it takes [`message::Request`]s and returns [`message::Report`]s, so that the engine can
+//! run in a thread or in a process of its own with no difference to its user. [`Sandbox`] chooses
+//! one of them; a program that wants processes calls [`run_if_worker`] first.
 //!
 //! ```text
-//! worker      the thread or process beside us, and the messages in and out
-//! isolation   which of them it is
-//! sandbox     the process from inside, and how it is locked
-//! serve       what a script's thread does, there as here
+//! worker      the thread or process of the engine, and the messages in and out
+//! isolation   thread or process
+//! sandbox     the process from inside, and its lockdown
+//! serve       the loop of a script's thread, the same in both
 //! ipc         the messages as bytes on the socket between the two
 //! spawner     starts worker processes, from a thread that lives as long as the program
-//! system      the system calls that nobody else wraps
-//! script      one script: load it, call it, say how that ended
+//! system      the system calls that no crate wraps
+//! script      one script: load it, call it, report how that ended
 //! meter       fuel and output, and the stop that a script cannot prevent
 //! metering    fuel for built-ins that the engine does not count
-//! context     what we reach inside the engine: its compilers and the counter to its next question
-//! depth       how deep the engine is, and the stack that it needs
-//! host_functions what the prelude asks of us: time, chance, files, console
-//! prelude/    what a script finds beside the language, in JavaScript
+//! context     the engine's internals that we use: its compilers and its interrupt counter
+//! depth       the engine's recursion depth, and the stack that it needs
+//! host_functions the functions behind the prelude: time, chance, files, console
+//! prelude/    the globals that scripts have beside the language, in JavaScript
 //! stack       where a script threw
-//! integer     fuel for long integers, told from the memory that holds them
-//! allocator, math, random     what must not depend on the machine
+//! integer     fuel for long integers, computed from the memory that holds them
+//! allocator, math, random     all that must not depend on the machine
 //! identity    all that a result depends on, by name and version
 //! ```
 //!
-//! One thing does depend on the machine: the sign of a NaN that arithmetic makes, which x86-64 sets and ARM does not. It can be
-//! read through two views of one buffer (`new Uint8Array(new Float64Array([0 / 0]).buffer)[7]`, or a `DataView`) and by no other
-//! means, JSON among them. The engine stores into such arrays in its own code, where there is nothing to exchange. A script that
-//! shows these bytes is not deterministic between such machines.
+//! One thing does depend on the machine: the sign of a NaN that arithmetic produces, which x86-64 sets and ARM does not. A
+//! script can read it through two views of one buffer (`new Uint8Array(new Float64Array([0 / 0]).buffer)[7]`, or a `DataView`)
+//! and by no other means, JSON among them. The engine stores into such arrays in its own code, where nothing can be replaced.
+//! A script that shows these bytes is not deterministic between such machines.
 
 mod allocator;
 mod context;

@@ -1,4 +1,4 @@
-//! What QuickJS takes from the C library and every machine's C library does differently.
+//! The functions that QuickJS takes from the C library and that differ between C libraries.
 //!
 //! The C library chooses its sine by the processor it finds, and its time zone by the environment. The functions here
 //! have the same names, so that the static link gives them to QuickJS instead: transcendental functions from the

@@ -1,18 +1,18 @@
-//! The messages between a worker, which runs the script, and whoever drives it: the host or a verifier.
+//! The messages between a worker, which runs the script, and its driver: the host or a verifier.
 //!
-//! The driver sends [`Request`]s and may send several ahead; the worker takes them in order and answers each with
+//! The driver sends [`Request`]s and may send several ahead; the worker processes them in order and answers each with
 //! zero or more [`Report::File`] (the worker waits for a [`FileReply`] after each) and [`Report::Console`], then
-//! with exactly one [`Report::Loaded`] or [`Report::Done`]. All that the script can observe is in the messages:
+//! with exactly one [`Report::Loaded`] or [`Report::Done`]. The messages contain all that the script can observe:
 //! the same requests and replies give the same reports on every machine.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a driver asks of a worker.
+/// A driver's request to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Evaluates the script. The first request of a worker's life, and the only one of its kind.
+    /// Evaluates the script. The first request to a worker, and the only one of its kind.
     Load(Load),
     /// Calls an exported function.
     Call(Call),
@@ -23,9 +23,9 @@ pub enum Request {
 pub struct Load {
     /// The source text.
     pub code: String,
-    /// What `Date.now()` says while it loads: milliseconds since 1970.
+    /// The value of `Date.now()` during loading: milliseconds since 1970.
     pub at: u64,
-    /// Seeds `Math.random` while it loads.
+    /// The seed of `Math.random` during loading.
     #[serde(with = "serde_bytes")]
     pub seed: [u8; 32],
 }
@@ -33,40 +33,40 @@ pub struct Load {
 /// A call of an exported function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Name of an own property of the script's exports. The driver decides which names callers may use.
+    /// The name of an own property of the script's exports. The driver decides which names callers may use.
     pub method: String,
     /// The arguments: the text of a JSON array.
     pub args: String,
-    /// What `System.caller.id` says; `null` for nobody.
+    /// The value of `System.caller.id`; `null` for an anonymous caller.
     pub user_id: Option<String>,
-    /// What `Date.now()` says when the call starts: milliseconds since 1970.
+    /// The value of `Date.now()` when the call starts: milliseconds since 1970.
     pub at: u64,
-    /// Seeds `Math.random` for this call.
+    /// The seed of `Math.random` for this call.
     #[serde(with = "serde_bytes")]
     pub seed: [u8; 32],
 }
 
-/// What a worker tells its driver.
+/// A worker's report to its driver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The script has been evaluated, or could not be.
+    /// The script was evaluated, or evaluation failed.
     Loaded(Result<Loaded, LoadFailure>),
-    /// The script asks for files. The worker waits for the reply.
+    /// The script requests a file operation. The worker waits for the reply.
     File(FileRequest),
-    /// The script wrote to its console. Has no effect on anything that is logged.
+    /// The script wrote to its console. This has no effect on anything that is logged.
     Console(Console),
     /// The call is over.
     Done(Done),
 }
 
-/// What a script offers.
+/// The exports of a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// Names of the exported functions in the order of their definition, `init` among them if there is one.
+    /// The names of the exported functions in the order of their definition, including `init` if there is one.
     pub methods: Vec<String>,
-    /// The names of their parameters, for those of which all parameters are plain names.
+    /// The names of their parameters, for functions whose parameters are all plain names.
     pub parameters: BTreeMap<String, Vec<String>>,
-    /// The first of its other exports, each with what it is: for a message to whoever deploys it.
+    /// The first of its other exports, each with its type: for a message to the deployer.
     pub others: Vec<(String, String)>,
 }
 
@@ -75,9 +75,9 @@ pub struct Loaded {
 pub struct LoadFailure {
     /// How it ended; never [`Outcome::Returned`].
     pub outcome: Outcome,
-    /// Where in the script, as the engine tells it (`script.js:3:14`), if it does.
+    /// The position in the script as the engine reports it (`script.js:3:14`), if it does.
     pub position: Option<Box<str>>,
-    /// The script's own frames of the stack, one a line, if something with a stack was thrown.
+    /// The script's own stack frames, one per line, if a value with a stack was thrown.
     pub stack: Option<Box<str>>,
 }
 
@@ -86,13 +86,13 @@ pub struct LoadFailure {
 pub struct Done {
     /// How it ended.
     pub outcome: Outcome,
-    /// Fuel that the call has used, in the unit of the limit.
+    /// The fuel that the call has used, in the unit of the limit.
     pub fuel: u64,
-    /// Bytes that it has written to files and returned, those of them included that were too many.
+    /// Bytes that it has written to files and returned, including those beyond the limit.
     pub output: u64,
-    /// Bytes of its result's JSON text; 0 if it came to none.
+    /// Bytes of its result's JSON text; 0 if it has none.
     pub result: u64,
-    /// The script's own frames of the stack, one a line, if something with a stack was thrown. For the operator: not in
+    /// The script's own stack frames, one per line, if a value with a stack was thrown. For the operator: not in
     /// the log.
     pub stack: Option<String>,
 }
@@ -101,7 +101,7 @@ pub struct Done {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It returned (or its promise was fulfilled): the JSON text of the value, `None` for `undefined`. Lone
-    /// surrogates have become U+FFFD, so that the text is well-formed.
+    /// surrogates are replaced by U+FFFD, so that the text is well-formed.
     Returned(Option<String>),
     /// It threw (or its promise was rejected).
     Threw(Thrown),
@@ -109,7 +109,7 @@ pub enum Outcome {
     Fault(Fault),
 }
 
-/// What a script threw. `throw 'text'` has the name `Error` and the text as message.
+/// The value that a script threw. `throw 'text'` has the name `Error` and the text as message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thrown {
     /// The error's `name`.
@@ -123,7 +123,7 @@ pub struct Thrown {
 }
 
 impl Thrown {
-    /// An error with neither code nor details of its own.
+    /// Returns an error without code and details.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self { name: name.into(), message: message.into(), code: None, details: None }
     }
@@ -143,20 +143,20 @@ pub enum Fault {
 pub struct Console {
     /// `log`, `info`, `warn`, `error` or `debug`.
     pub level: String,
-    /// The text. The worker bounds how much a call may write.
+    /// The text. The worker limits how much a call may write.
     pub text: String,
 }
 
-/// An operation on the files archive. Paths are as the script gave them; the driver normalises.
+/// An operation on the files archive. Paths are as the script gave them; the driver normalises them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileRequest {
-    /// About the archive itself. Answer: [`FileAnswer::Info`].
+    /// Describes the archive itself. Answer: [`FileAnswer::Info`].
     Info,
-    /// About one path. Answer: [`FileAnswer::Stat`].
+    /// Describes one path. Answer: [`FileAnswer::Stat`].
     Stat { path: String },
-    /// The content of a file. Answer: [`FileAnswer::Content`].
+    /// Reads a file. Answer: [`FileAnswer::Content`].
     Read { path: String },
-    /// The names in a directory, or all paths below it: at most `limit` of them, after the first `offset`; with
+    /// Lists the names in a directory, or all paths below it: at most `limit` of them, after the first `offset`; with
     /// `reverse` from the last name to the first. Answer: [`FileAnswer::Names`].
     List { path: String, recursive: bool, offset: u64, limit: Option<u64>, reverse: bool },
     /// Writes a file, whole. Answer: [`FileAnswer::Ok`].
@@ -165,18 +165,18 @@ pub enum FileRequest {
         #[serde(with = "serde_bytes")]
         content: Vec<u8>,
     },
-    /// Checks that a directory can be there. Answer: [`FileAnswer::Ok`].
+    /// Checks that a directory can exist at the path. Answer: [`FileAnswer::Ok`].
     MakeDirectory { path: String },
     /// Deletes a file. Answer: [`FileAnswer::Ok`].
     Remove { path: String },
     /// Deletes a directory, with all below it if `recursive`. Answer: [`FileAnswer::Ok`].
     RemoveDirectory { path: String, recursive: bool },
-    /// The changes of the archive, oldest first. Answer: [`FileAnswer::History`].
+    /// Lists the changes of the archive, oldest first. Answer: [`FileAnswer::History`].
     History { start: Option<u64>, end: Option<u64>, reverse: bool, limit: Option<u64> },
 }
 
 impl FileRequest {
-    /// Bytes of the path that it is about; 0 where it is about none.
+    /// Returns the bytes of the request's path; 0 if it has none.
     pub fn path_length(&self) -> u64 {
         match self {
             Self::Stat { path }
@@ -190,7 +190,7 @@ impl FileRequest {
         }
     }
 
-    /// Whether it changes the archive.
+    /// Returns whether the request changes the archive.
     pub fn is_write(&self) -> bool {
         match self {
             Self::Write { .. }
@@ -207,10 +207,10 @@ impl FileRequest {
 /// The reply to a [`FileRequest`].
 pub type FileReply = Result<FileAnswer, Thrown>;
 
-/// What a file operation found.
+/// The answer to a successful file operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileAnswer {
-    /// Done; nothing to tell.
+    /// Done; no content.
     Ok,
     /// See [`FileRequest::Info`].
     Info(Info),
@@ -220,16 +220,16 @@ pub enum FileAnswer {
     Content(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Names, in the order of their UTF-8 bytes or the reverse.
     Names {
-        /// What was asked for.
+        /// The requested names.
         names: Vec<String>,
-        /// How many others had to be looked at: a script pays for them, too.
+        /// The number of other names that had to be read: a script pays for them, too.
         passed: u64,
     },
     /// Changes in order.
     History(Vec<Change>),
 }
 
-/// About the archive.
+/// A description of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// The archive's URL: `hyper://` and its key.
@@ -238,11 +238,11 @@ pub struct Info {
     pub key: String,
     /// The service's title.
     pub title: String,
-    /// The archive's version with what this call has written so far.
+    /// The archive's version, including this call's writes so far.
     pub version: u64,
 }
 
-/// About a file or directory.
+/// A description of a file or directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Whether it is a directory.
@@ -258,10 +258,10 @@ pub struct Stat {
 /// One change of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The version that this change made.
+    /// The version that this change created.
     pub version: u64,
     /// The normalised path.
     pub path: String,
-    /// Whether the file was deleted; written otherwise.
+    /// Whether the change deleted the file; otherwise it wrote the file.
     pub deleted: bool,
 }

@@ -1,9 +1,10 @@
-//! What a call has used, and the stop when that is too much.
+//! The usage of a call, and the stop when it exceeds a limit.
 //!
-//! The engine asks the meter whether to go on once per 10,000 polls (a call or a jump is a poll), so the count is the
-//! same on every machine; what it does in one piece is counted by [`super::metering`], and large allocations here. A stop is final: the engine's own interruption can be turned into an ordinary rejection by
-//! `new Promise`, so once the meter has said stop it says so at every later question and takes the stack away, with
-//! which no function can be called any more. Whatever such a call returns, it has ended by its fault.
+//! The engine calls its interrupt handler, the meter, once per 10,000 polls (a call or a jump is a poll), so the count is the
+//! same on every machine. [`super::metering`] counts work that the engine does in one piece, and the meter itself large
+//! allocations. A stop is final: `new Promise` can turn the engine's own interrupt into an ordinary rejection, so a meter
+//! that has stopped a request says so at every later interrupt, and takes the stack away, without which no function can be
+//! called. Whatever such a call returns, it has ended by its fault.
 #![expect(unsafe_code, reason = "the engine's stack limit can only be set through its C interface")]
 
 use std::cell::Cell;
@@ -16,35 +17,35 @@ use rquickjs::{Ctx, qjs};
 use super::context::{ContextLayout, POLLS_PER_QUESTION};
 use super::message::Fault;
 
-/// Polls between two questions of the engine, and so the unit of a fuel limit.
+/// Polls between two interrupts of the engine, and so the unit of a fuel limit.
 const STEPS_PER_UNIT: u64 = POLLS_PER_QUESTION as u64;
 /// The engine's blocks of small objects are half as large.
 const LARGE_BYTES_MIN: usize = 8 * 1024;
-/// Bytes of large allocations that are a step.
+/// Bytes of a large allocation that cost one step.
 const BYTES_PER_STEP: usize = 32;
 
-/// With so many bytes, no function can be called: each call counts more. Zero would be no limit.
+/// A stack limit with which no function can be called: each call counts more. Zero would mean no limit.
 const NO_STACK: usize = 1;
 
-/// Counts one request at a time.
+/// Counts the usage of one request at a time.
 #[derive(Debug)]
 pub(super) struct Meter {
     limits: Limits,
     engine: Cell<Option<NonNull<qjs::JSRuntime>>>,
     inside: Cell<Option<ContextLayout>>,
-    /// The most steps that are not yet a unit more than the limit of the request in hand.
+    /// The largest number of steps that is not yet a unit more than the limit of the running request.
     steps_max: Cell<u64>,
     steps: Cell<u64>,
-    /// Bytes that are allocated and not yet a whole number of steps.
+    /// Allocated bytes that are not yet a whole number of steps.
     bytes: Cell<usize>,
     output: Cell<u64>,
     result: Cell<u64>,
     was_memory_refused: Cell<bool>,
     state: Cell<State>,
-    /// Steps that a request begins with as used: a test stops requests wherever it likes.
+    /// Steps that a request starts with as used: a test can stop requests anywhere.
     #[cfg(test)]
     pub(super) head_start: Cell<u64>,
-    /// Steps of the last request, its head start among them.
+    /// Steps of the last request, including its head start.
     #[cfg(test)]
     pub(super) last_steps: Cell<u64>,
 }
@@ -78,7 +79,7 @@ impl Meter {
         }
     }
 
-    /// Takes charge of the engine behind `ctx`, which must outlive the meter's use.
+    /// Attaches to the engine of `ctx`, which must outlive the meter's use.
     pub(super) fn attach(&self, ctx: &Ctx<'_>, inside: ContextLayout) {
         self.inside.set(Some(inside));
         // SAFETY: the context is alive.
@@ -86,7 +87,7 @@ impl Meter {
         self.end();
     }
 
-    /// A request begins with nothing used, and may use so much fuel.
+    /// Starts a request with nothing used, and `fuel` as its limit.
     pub(super) fn begin(&self, fuel: u64) {
         self.steps_max.set(steps_max(fuel));
         self.steps.set(0);
@@ -103,7 +104,7 @@ impl Meter {
         self.state.set(State::Running);
     }
 
-    /// As if the request had polled so often already.
+    /// Makes the running request look as if it had polled so often already.
     #[cfg(test)]
     fn begin_late(&self) {
         let polls = self.head_start.get() % STEPS_PER_UNIT;
@@ -113,13 +114,13 @@ impl Meter {
         }
     }
 
-    /// The most steps that a request may take.
+    /// Returns the largest number of steps that a request may take.
     #[cfg(test)]
     pub(super) fn steps_max(&self) -> u64 {
         self.steps_max.get()
     }
 
-    /// The request is over; what comes is ours.
+    /// Ends the request; our own code follows.
     pub(super) fn end(&self) {
         #[cfg(test)]
         self.last_steps.set(self.used());
@@ -127,12 +128,12 @@ impl Meter {
         self.limit_stack(usize::try_from(self.limits.stack).unwrap_or(usize::MAX).max(NO_STACK));
     }
 
-    /// Answers the engine's question: whether to stop.
+    /// Answers the engine's interrupt: returns whether to stop.
     pub(super) fn poll(&self) -> bool {
         !self.pay(STEPS_PER_UNIT)
     }
 
-    /// Counts work that is done for the script where the engine does not see it.
+    /// Counts work for the script that the engine does not count.
     #[inline]
     pub(super) fn spend(&self, steps: u64) {
         if self.state.get() == State::Idle {
@@ -144,20 +145,21 @@ impl Meter {
         }
     }
 
-    /// Stops a request that is about to end with more steps than it may take: those since the last question are not told yet.
+    /// Stops a request that is about to end with too many steps: those since the last interrupt are not checked yet.
     pub(super) fn settle(&self) {
         self.spend(0);
     }
 
-    /// Counts such work before it is done; says whether it may be.
+    /// Counts such work before it is done; returns whether it may be done.
     #[inline]
     pub(super) fn pay(&self, steps: u64) -> bool {
         self.spend(steps);
         self.fault().is_none()
     }
 
-    /// Counts memory that the engine takes in one piece: filling it takes time, whoever asked for it. Small pieces are
-    /// free. They come in blocks that many objects share, and when the engine needs another block depends on its past.
+    /// Counts memory that the engine allocates in one piece: filling it takes time, whether the
+    /// script or the engine requested it. Small pieces are free.
+    /// They come in blocks that many objects share, and when the engine needs another block depends on its past.
     pub(super) fn allocate(&self, bytes: usize) {
         if bytes < LARGE_BYTES_MIN || self.state.get() == State::Idle {
             return;
@@ -167,8 +169,8 @@ impl Meter {
         self.spend((bytes / BYTES_PER_STEP) as u64);
     }
 
-    /// An allocation of so many bytes is beyond the limit, or comes too late: what a stopped request is in the middle of ends
-    /// sooner without large pieces of memory.
+    /// Returns whether to refuse an allocation: it is beyond the limit, or its request was stopped. A stopped request ends
+    /// sooner without large allocations.
     pub(super) fn refuses_memory(&self, bytes: usize, is_beyond_limit: bool) -> bool {
         let is_refused = is_beyond_limit || (bytes >= LARGE_BYTES_MIN && self.fault().is_some());
         if is_refused {
@@ -177,12 +179,12 @@ impl Meter {
         is_refused
     }
 
-    /// Whether memory was asked for in vain since the request began.
+    /// Returns whether an allocation was refused since the request started.
     pub(super) fn was_memory_refused(&self) -> bool {
         self.was_memory_refused.get()
     }
 
-    /// Counts bytes that the script writes; says whether it may.
+    /// Counts bytes that the script writes; returns whether it may write them.
     pub(super) fn write(&self, bytes: usize) -> bool {
         self.output.set(self.output.get().saturating_add(bytes as u64));
         if self.output.get() > self.limits.output {
@@ -191,7 +193,7 @@ impl Meter {
         self.fault().is_none()
     }
 
-    /// Counts the bytes of the result; says whether it may be handed over.
+    /// Counts the bytes of the result; returns whether it may be returned.
     pub(super) fn hand_over(&self, bytes: usize) -> bool {
         self.result.set(bytes as u64);
         if bytes > RESULT_BYTES_MAX {
@@ -200,12 +202,12 @@ impl Meter {
         self.write(bytes)
     }
 
-    /// Bytes that the request has written and returned.
+    /// Returns the bytes that the request has written and returned.
     pub(super) fn output(&self) -> u64 {
         self.output.get()
     }
 
-    /// Bytes of the request's result.
+    /// Returns the bytes of the request's result.
     pub(super) fn result(&self) -> u64 {
         self.result.get()
     }
@@ -222,12 +224,12 @@ impl Meter {
         }
     }
 
-    /// Steps since the request began, those that the engine has not told of among them.
+    /// Returns the steps since the request started, including those since the last interrupt.
     fn used(&self) -> u64 {
         self.steps.get().saturating_add(self.inside.get().map_or(0, ContextLayout::polls))
     }
 
-    /// Why the request was stopped, if it was.
+    /// Returns the reason if the request was stopped.
     pub(super) fn fault(&self) -> Option<Fault> {
         match self.state.get() {
             State::Stopped(fault) => Some(fault),
@@ -235,7 +237,7 @@ impl Meter {
         }
     }
 
-    /// Fuel that the request has used, in the unit of the limit.
+    /// Returns the fuel that the request has used, in the unit of the limit.
     pub(super) fn fuel(&self) -> u64 {
         self.used() / STEPS_PER_UNIT
     }

@@ -1,15 +1,15 @@
-//! The names of a function's parameters, out of its text: for callers who pass arguments by name.
+//! The names of a function's parameters, parsed from its text: for callers who pass arguments by name.
 //!
-//! Start from [`names`]. Only what is plain is understood: names, with or without a default. Anything else has no names,
-//! and neither has what this does not understand; nothing depends on it but whether such a call is possible.
+//! Start from [`names`]. Only plain parameters are understood: names, with or without a default. Any other function has no
+//! names here; this only decides whether it can be called by name.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// More parameters than this have no names.
+/// Functions with more parameters have no names.
 const PARAMETERS_MAX: usize = 64;
 
-/// The parameters' names in their order, where all of them are plain. `text` may be cut off behind them.
+/// Returns the parameters' names in order, if all are plain. `text` may be cut off after them.
 pub(super) fn names(text: &str) -> Option<Vec<String>> {
     if text.contains("[native code]") {
         return None;
@@ -45,7 +45,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What stands between the parentheses of which the first was read.
+    /// Parses the text between the parentheses, after the opening one.
     fn parameters(&mut self) -> Option<Vec<String>> {
         let mut names = vec![];
         loop {
@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Skips up to one of `ends` outside of brackets; with a bracket that is open, behind the one that closes it.
+    /// Skips to one of `ends` outside of brackets; after an open bracket, to behind its closing one.
     fn skip_value(&mut self, ends: &[char]) -> Option<()> {
         let mut open = vec![];
         loop {

@@ -1,15 +1,15 @@
 //! The prelude's JavaScript, part by part.
 //!
-//! A part is compiled, written as the engine's bytecode without its text, and read again: for its functions `toString` says
-//! `[native code]`, as for those of the language, and no script depends on how we write them. Their positions stay, because the
-//! engine takes a program without them for one without a file name, and makes of that name a text which is none.
+//! A part is compiled, written as the engine's bytecode without its text, and read again: `toString` of its functions returns
+//! `[native code]`, as for those of the language, and no script depends on our source text. Positions stay, because the
+//! engine treats a program without them as one without a file name, and turns that name into an invalid text.
 #![expect(unsafe_code, reason = "bytecode is written and read through the engine's C interface")]
 
 use std::ffi::{CString, c_int};
 
 use rquickjs::{Ctx, Error, Function, Result, Value, qjs};
 
-/// What stands for the prelude in a stack trace.
+/// The prelude's file name in a stack trace.
 const FILE: &std::ffi::CStr = c"libvms";
 
 /// Evaluates a part, which is a function of the parts that it needs.
@@ -17,7 +17,7 @@ pub(super) fn part<'js>(ctx: &Ctx<'js>, source: &str) -> Result<Function<'js>> {
     let text = CString::new(source)?;
     let flags = qjs::JS_EVAL_TYPE_GLOBAL | qjs::JS_EVAL_FLAG_STRICT | qjs::JS_EVAL_FLAG_COMPILE_ONLY;
     let (raw, bytes) = (ctx.as_raw().as_ptr(), source.len() as qjs::size_t);
-    // SAFETY: the context is alive, and both texts end with zero; what is compiled is owned, as is all that comes of it.
+    // SAFETY: the context is alive, and both texts end with zero; the compiled function and all results are owned.
     let evaluated = unsafe {
         let compiled = qjs::JS_Eval(raw, text.as_ptr(), bytes, FILE.as_ptr(), flags as c_int);
         let compiled = owned(ctx, compiled)?;
@@ -29,11 +29,11 @@ pub(super) fn part<'js>(ctx: &Ctx<'js>, source: &str) -> Result<Function<'js>> {
     function.into_function().ok_or(Error::Unknown)
 }
 
-/// Bytecode as the engine reads it back when it was written without its text; for `JS_EvalFunction`, which takes it over.
+/// Writes bytecode without its text and reads it back; for `JS_EvalFunction`, which takes it over.
 fn without_text(ctx: &Ctx<'_>, compiled: &Value<'_>) -> Result<qjs::JSValue> {
     const WRITE: c_int = (qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE) as c_int;
     let (raw, mut length) = (ctx.as_raw().as_ptr(), 0);
-    // SAFETY: the context and the value are alive; the bytes are the engine's own and are given back to it.
+    // SAFETY: the context and the value are alive; the bytes are the engine's own and are returned to it.
     unsafe {
         let bytes = qjs::JS_WriteObject(raw, &raw mut length, compiled.as_raw(), WRITE);
         if bytes.is_null() {

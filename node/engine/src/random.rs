@@ -1,4 +1,4 @@
-//! `Math.random`, from the seed that a call's place in the log gives.
+//! `Math.random`, seeded by the position of a call in the log.
 
 /// xoshiro256++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021).
 #[derive(Clone, Debug)]
@@ -7,13 +7,13 @@ pub(super) struct Random {
 }
 
 impl Random {
-    /// Numbers for one seed. A seed of zeros, which no hash gives in practice, would only ever give zeros.
+    /// Returns a generator. A seed of zeros, which no hash gives in practice, would only ever give zeros.
     pub(super) fn new(seed: &[u8; 32]) -> Self {
         let word = |index: usize| u64::from_le_bytes(std::array::from_fn(|byte| seed[8 * index + byte]));
         Self { state: std::array::from_fn(word) }
     }
 
-    /// At least 0, less than 1, a multiple of 2^-53.
+    /// Returns a number of at least 0 and less than 1, a multiple of 2^-53.
     pub(super) fn next(&mut self) -> f64 {
         const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
         (self.next_word() >> 11) as f64 * UNIT
@@ -44,7 +44,7 @@ mod tests {
             seed[8 * index..][..8].copy_from_slice(&word.to_le_bytes());
         }
         let mut random = Random::new(&seed);
-        // What the authors' C program prints for the state 1, 2, 3, 4.
+        // The output of the authors' C program for the state 1, 2, 3, 4.
         assert_eq!([0; 3].map(|_: u64| random.next_word()), [41_943_041, 58_720_359, 3_588_806_011_781_223]);
     }
 

@@ -1,16 +1,16 @@
-//! A worker process from inside, and how it is locked.
+//! A worker process from inside, and its lockdown.
 //!
 //! Start from [`run_if_worker`], which a program calls first in its `main` so that the same program can be started again as
-//! a worker. Whoever breaks out of the engine in such a process finds nothing but one socket to the host, whose messages
-//! the host bounds and checks.
+//! a worker. Native code that breaks out of the engine in such a process finds nothing but one socket to the host, whose
+//! messages the host bounds and checks.
 //!
 //! ```text
-//! child       what a worker process does, from its first line to its end
-//! lockdown    what it gives up before it sees a script
-//! attempt     what native code might try; for tests, in debug builds only
+//! child       a worker process, from its first line to its end
+//! lockdown    the rights that it gives up before it sees a script
+//! escape_test attacks that native code might try; for tests, in debug builds only
 //! ```
 //!
-//! A worker process has one socket, a pipe for last words, an empty environment and these system calls: read and
+//! A worker process has one socket, a pipe for its stderr, an empty environment and these system calls: read and
 //! write, memory that is not executable, futexes, and its own end. The kernel kills it for any other.
 
 #[cfg(target_os = "linux")]
@@ -23,8 +23,8 @@ mod lockdown;
 #[cfg(target_os = "linux")]
 use super::{isolation, spawner};
 
-/// To be called before anything else in `main`: if this process was started as a worker, it runs the worker and never
-/// returns; if not, it returns at once, and the program can have worker processes.
+/// Runs a worker if this process was started as one, and then never returns; otherwise returns at once, and the program can
+/// start worker processes. Call it before anything else in `main`.
 ///
 /// ```no_run
 /// // The first line of main:

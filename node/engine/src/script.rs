@@ -1,8 +1,8 @@
-//! One script in its engine: loading it, calling it, and saying how that ended.
+//! One script in its engine: loading it, calling it, and reporting how that ended.
 //!
-//! Whatever a script does comes out as an [`Outcome`]: arguments are parsed and results printed by the engine's own
-//! code, not by what the script may have put in place of `JSON`; promises are followed by their state, not by their
-//! `then`; and a stop by the [`Meter`] outweighs whatever else a call came to.
+//! All that a script does ends as an [`Outcome`]. The engine's own code parses arguments and prints results, whatever the
+//! script may have put in place of `JSON`; promises are followed by their state, not by their
+//! `then`; and a stop by the [`Meter`] outweighs any other end of a call.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,14 +25,14 @@ use super::parameters;
 use super::prelude;
 use super::stack::{self, SCRIPT, place_in};
 
-/// Bytes of arguments or of a result that are read or written in a step.
+/// Bytes of arguments or of a result that are read or written in one step.
 const JSON_BYTES_PER_STEP: usize = 2;
 
-/// Steps for a job, beside the calls in it: to take it from its queue, and to settle the promise that it answers, takes
+/// Steps of a job, beside the calls in it: taking it from its queue, and settling the promise that it answers, takes
 /// longer than those.
 const STEPS_PER_JOB: u64 = 8;
 
-/// A script's world, from its loading to the end of its heap.
+/// A loaded script and its heap.
 pub(super) struct Script {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
     hooks: Hooks,
@@ -43,7 +43,7 @@ pub(super) struct Script {
     pub(super) meter: Rc<Meter>,
     functions: Rc<HostFunctions>,
     limits: Limits,
-    /// The script's frames of the last error that was described.
+    /// The script's frames in the last error that was described.
     stack: RefCell<Option<String>>,
 }
 
@@ -57,11 +57,11 @@ struct Hooks {
     drop_timers: Hook,
 }
 
-/// Whether built-ins pay for what they do in one piece.
+/// Whether built-ins pay for work that they do in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Builtins {
     Metered,
-    /// As the engine is delivered: to compare with.
+    /// The unmodified built-ins of the engine, for comparison.
     Plain,
 }
 
@@ -70,20 +70,20 @@ type Hook = Persistent<Function<'static>>;
 /// Why a request has no result.
 enum Stop {
     Threw(Thrown),
-    /// The meter knows why.
+    /// The meter knows the reason.
     Fault,
 }
 
 impl Script {
-    /// An engine with nothing in it but the language and the prelude.
+    /// Returns an engine with the language and the prelude.
     ///
     /// # Errors
-    /// Only where the prelude itself is broken.
+    /// Only if the prelude itself is broken.
     pub(super) fn new(limits: Limits, port: Box<dyn FileService>) -> rquickjs::Result<Self> {
         Self::with(limits, port, Builtins::Metered)
     }
 
-    /// The same, with or without the metering of built-ins.
+    /// Does the same, with or without the metering of built-ins.
     pub(super) fn with(
         limits: Limits,
         port: Box<dyn FileService>,
@@ -108,7 +108,7 @@ impl Script {
             meter.attach(&ctx, inside);
             Ok::<_, rquickjs::Error>(metering)
         })?;
-        // Only now: what the prelude needs is there whatever the limit.
+        // Only now: the prelude needs its memory whatever the limit.
         memory.limit(limits.memory);
         let stack = RefCell::default();
         Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, functions, limits, stack })
@@ -142,7 +142,7 @@ impl Script {
         self.begin(call.at, &call.seed, call.user_id.as_deref(), self.limits.fuel);
         let result = self.context.with(|ctx| {
             let result = self.invoke(&ctx, call).and_then(|value| self.print(&ctx, value));
-            // What the call has left behind runs now, for its own account and not for the next caller's.
+            // Jobs that the call has left behind run now, at its own expense and not at the next caller's.
             self.run_jobs(&ctx);
             result
         });
@@ -236,7 +236,7 @@ impl Script {
         }
     }
 
-    /// The result as JSON text; `None` for `undefined`.
+    /// Returns the result as JSON text; `None` for `undefined`.
     fn print<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> Result<Option<String>, Stop> {
         for (is_it, what) in [(value.is_function(), "function"), (value.is_symbol(), "symbol")] {
             if is_it {
@@ -250,20 +250,20 @@ impl Script {
         if self.meter.fault().is_some() { Err(Stop::Fault) } else { Ok(json) }
     }
 
-    /// An error's data as JSON text; `None` where it has no such form. That is not said by another error: the one that
-    /// was thrown is what matters.
+    /// Returns an error's data as JSON text; `None` if it has no such form. That raises no further error: the error that
+    /// was thrown is the one that matters.
     fn details<'js>(&self, ctx: &Ctx<'js>, data: Value<'js>) -> Option<String> {
         if data.is_undefined() || data.is_function() || data.is_symbol() {
             return None;
         }
         self.stringify(ctx, data).unwrap_or_else(|_| {
-            // The exception of data that failed; it must not be taken for another's.
+            // The exception of data that failed; it must not be mistaken for another.
             let _unprinted = ctx.catch();
             None
         })
     }
 
-    /// JSON text for the log, which pays for it. What is too long for the log stops the call.
+    /// Returns JSON text for the log, and pays for it. A text that is too long for the log stops the call.
     fn stringify<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Option<String>> {
         let replacer = self.metering.as_ref().map(|metering| metering.replacer(ctx));
         let Some(json) = ctx.json_stringify_replacer(value, replacer)? else { return Ok(None) };
@@ -281,8 +281,8 @@ impl Script {
         }
     }
 
-    /// Ends what a stopped request has left: no function can be called any more, so each job fails at once. A
-    /// script can build more of them than can be ended for the fuel of one request; the next request pays for those.
+    /// Ends the jobs of a stopped request: no function can be called any more, so each job fails at once. A
+    /// script can create more jobs than can be ended for the fuel of one request; the next request pays for the rest.
     fn drain(&self, ctx: &Ctx<'_>) {
         let end = self.meter.fuel().saturating_mul(2).saturating_add(2);
         while self.meter.fuel() < end && ctx.execute_pending_job() {}
@@ -297,17 +297,17 @@ impl Script {
         called.map_err(|error| self.thrown(ctx, &error))
     }
 
-    /// What was thrown, in words. The script's own getters may run for that, and are metered.
+    /// Describes a thrown value. The script's own getters may run for that, and are metered.
     fn thrown(&self, ctx: &Ctx<'_>, error: &rquickjs::Error) -> Stop {
         if !error.is_exception() {
-            // The glue between the engine and us, for want of memory or of well-formed text.
+            // The glue between the engine and us failed, for lack of memory or of well-formed text.
             return Stop::threw("InternalError", &error.to_string());
         }
         let thrown = ctx.catch();
         if self.meter.fault().is_some() {
             return Stop::Fault;
         }
-        // With not even room for an error object, the engine throws null for want of memory.
+        // Without memory for an error object, the engine throws null.
         if thrown.is_null() && self.meter.was_memory_refused() {
             return Stop::threw("InternalError", "out of memory");
         }
@@ -318,7 +318,7 @@ impl Script {
         match described {
             Ok(Described { name, message, code, data }) => {
                 let details = self.details(ctx, data);
-                // Reading code and data may have run the script, and used up what was left.
+                // Reading code and data may have run the script, and used up the remaining fuel.
                 if self.meter.fault().is_some() {
                     Stop::Fault
                 } else {
@@ -326,7 +326,7 @@ impl Script {
                 }
             }
             Err(_) => {
-                // The exception of a description that failed; it must not be taken for another's.
+                // The exception of a description that failed; it must not be mistaken for another.
                 let _undescribed = ctx.catch();
                 Stop::threw("InternalError", "what was thrown cannot be described")
             }
@@ -368,7 +368,7 @@ impl Hooks {
     }
 }
 
-/// What can be called, and the parameters' names where they are plain.
+/// Returns the callable methods, and the parameters' names where they are plain.
 fn loaded(methods: Vec<String>, sources: &[String]) -> Loaded {
     let mut loaded = Loaded::default();
     for (method, source) in methods.into_iter().zip(sources) {
@@ -384,7 +384,7 @@ fn loaded(methods: Vec<String>, sources: &[String]) -> Loaded {
 }
 
 impl Stop {
-    /// An error for the log, cut to what an entry can hold.
+    /// Returns an error for the log, cut to the size of an entry.
     fn threw(name: &str, message: &str) -> Self {
         Self::threw_with(name, message, None, None)
     }
@@ -395,26 +395,26 @@ impl Stop {
     }
 }
 
-/// What the prelude's `describe` gives.
+/// The result of the prelude's `describe`.
 struct Described<'js> {
     name: String,
     message: String,
     code: Option<i64>,
-    /// `undefined` where there is none.
+    /// `undefined` if there is none.
     data: Value<'js>,
 }
 
 impl<'js> FromJs<'js> for Described<'js> {
     fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
         let parts = rquickjs::Array::from_js(ctx, value)?;
-        // A script may have changed the language under the prelude's feet.
+        // A script may have changed the language under the prelude.
         let code = parts.get::<Option<f64>>(2)?.map(|code| code as i64).filter(|code| is_own_code(*code));
         Ok(Self { name: parts.get(0)?, message: parts.get(1)?, code, data: parts.get(3)? })
     }
 }
 
-/// The same JSON text with U+FFFD in place of escapes that name half of a letter. The engine writes only halves as
-/// escapes; whole letters stand as they are.
+/// Returns the same JSON text with U+FFFD in place of escapes of lone surrogates. The engine writes only lone surrogates as
+/// escapes; whole letters stay as they are.
 fn without_lone_surrogates(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut rest = json;

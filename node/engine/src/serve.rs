@@ -1,4 +1,4 @@
-//! What a script's thread does: the same on a thread of ours and in a process of its own.
+//! The loop of a script's thread: the same on a thread of this process and in a worker process.
 
 use libvms_protocol::entry::Limits;
 
@@ -6,7 +6,7 @@ use super::depth;
 use super::message::{Report, Request};
 use super::script::Script;
 
-/// Takes requests until there are no more, or nobody wants to know.
+/// Processes requests until there are no more, or the driver is gone.
 pub(super) fn serve(
     script: &Script,
     requests: impl IntoIterator<Item = Request>,
@@ -23,7 +23,7 @@ pub(super) fn serve(
     }
 }
 
-/// The stack of a script's thread, in a process of its own as in ours.
+/// Returns the stack size of a script's thread, in a worker process as in this one.
 pub(super) fn stack_bytes(limits: &Limits) -> usize {
     usize::try_from(depth::real_bytes(limits)).unwrap_or(usize::MAX)
 }

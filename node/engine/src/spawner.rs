@@ -1,7 +1,7 @@
 //! Starting worker processes.
 //!
-//! The kernel kills a worker when the *thread* that started it ends. So all workers are started by one thread that
-//! lives as long as the program.
+//! The kernel kills a worker when the *thread* that started it ends (`PR_SET_PDEATHSIG`). So one thread that lives as long as
+//! the program starts all workers.
 
 use std::ffi::OsStr;
 use std::io;
@@ -16,11 +16,11 @@ use std::thread;
 use super::ipc::EXIT_USAGE;
 use super::{isolation, system};
 
-/// The first argument of a worker. Nobody types it.
+/// The first argument of a worker process. Nobody types it.
 const WORKER: &str = "__worker";
-/// The running program itself, even if another has been put in its place on the disk.
+/// The running program itself, even if its file was replaced on the disk.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
-/// Driver and worker must know the same messages.
+/// Driver and worker must have the same messages.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A worker's process and the socket to it.
@@ -30,10 +30,10 @@ pub(super) struct Spawned {
     pub(super) socket: UnixStream,
 }
 
-/// Starts a worker process. Its end of the socket is its standard input, its last words are on a pipe.
+/// Starts a worker process. Its end of the socket is its stdin; its stderr is a pipe.
 ///
 /// # Errors
-/// Where the system gives no process.
+/// When the system starts no process.
 pub(super) fn spawn() -> io::Result<Spawned> {
     let program = isolation::program().unwrap_or(THIS_PROGRAM.as_ref());
     let (socket, other) = UnixStream::pair()?;
@@ -51,7 +51,7 @@ pub(super) fn spawn() -> io::Result<Spawned> {
     Ok(Spawned { process: on_lasting_thread(command)?, socket })
 }
 
-/// What the lasting thread is asked.
+/// A request to the spawner thread.
 struct Order {
     command: Command,
     reply: Sender<io::Result<Child>>,
@@ -78,12 +78,12 @@ fn start_thread() -> io::Result<Sender<Order>> {
             let _nobody_waits = order.reply.send(order.command.spawn());
         }
     };
-    // Its handle is let go: it ends with the program, and must not end before.
+    // The handle is dropped: the thread ends with the program, and must not end before.
     thread::Builder::new().name("spawner".into()).spawn(run)?;
     Ok(sender)
 }
 
-/// The parent of this process, if it was started as a worker by a program of the same version.
+/// Returns the parent of this process, if a program of the same version started it as a worker.
 pub(super) fn parent_of_worker() -> Option<u32> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().as_deref() != Some(OsStr::new(WORKER)) {

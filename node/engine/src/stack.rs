@@ -1,7 +1,7 @@
-//! Where a script threw: what the engine has written into an error when it was made.
+//! Where a script threw: the stack that the engine has written into an error when it was created.
 //!
-//! It is read for the operator alone, so nothing of the script's may run for it: the language's own getter is asked, which the
-//! prelude has kept, and of real errors only. What a script has put over it is not looked at.
+//! It is read for the operator alone, so reading it must not run any code of the script: we call the language's own getter,
+//! which the prelude has kept, and on real errors only. A property that the script has put over it is ignored.
 #![expect(unsafe_code, reason = "a text's length, before it is copied")]
 
 use std::slice;
@@ -9,16 +9,16 @@ use std::slice;
 use rquickjs::function::This;
 use rquickjs::{Ctx, Function, Value, qjs};
 
-/// What a script is called in positions and stack traces.
+/// The script's file name in positions and stack traces.
 pub const SCRIPT: &str = "script.js";
 
-/// Bytes of a stack that are looked at.
+/// Bytes of a stack that are read.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// Letters of a stack that is looked at. The engine's own are far shorter; a script may put any text in their place.
+/// Letters of a stack that is read. The engine's own stacks are far shorter; a script may put any text in their place.
 const LETTERS_MAX: i64 = 64 * 1024;
 
-/// The frames of an error's stack that are the script's, one a line, and those built-ins that the script called. Our
-/// prelude stands in between and at the end; it is nobody's concern. `getter` is that of `Error.prototype.stack`.
+/// Returns the script's frames in an error's stack, one per line, and those of built-ins that the script called. Frames of our
+/// prelude in between and at the end are left out. `getter` is that of `Error.prototype.stack`.
 pub(super) fn of_script<'js>(
     ctx: &Ctx<'js>,
     getter: rquickjs::Result<Function<'js>>,
@@ -28,7 +28,7 @@ pub(super) fn of_script<'js>(
         return None;
     }
     let Ok(stack) = getter.and_then(|getter| getter.call::<_, Value<'js>>((This(error.clone()),))) else {
-        // The call is being stopped; the exception must not be taken for another's.
+        // The call is being stopped; the exception must not be mistaken for another.
         let _stopped = ctx.catch();
         return None;
     };
@@ -49,7 +49,7 @@ pub(super) fn of_script<'js>(
     (!kept.is_empty()).then(|| kept.join("\n"))
 }
 
-/// The first `script.js:LINE:COLUMN` in a stack.
+/// Returns the first `script.js:LINE:COLUMN` in a stack.
 pub fn place_in(stack: &str) -> Option<&str> {
     let rest = &stack[stack.find(&format!("{SCRIPT}:"))?..];
     let is_part = |letter: char| letter.is_ascii_digit() || letter == ':';

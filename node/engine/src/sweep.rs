@@ -1,8 +1,8 @@
-//! Every operation of the host functions, stopped at every step and refused memory at every request for it.
+//! Every operation of the host functions, stopped at every step and with every allocation refused.
 //!
 //! Wherever a stop comes, the call ends by its fault and by nothing else, and the calls after it are as they would be without
-//! it: no exception is left over, no promise is half settled, and above all nothing of ours panics. The short form takes points
-//! some distance apart; with `VMS_SWEEP=all` in the environment (`.ci/sweep`) each is taken, and their number told.
+//! it: no exception is left over, no promise is half settled, and above all nothing of ours panics. The short form tests points
+//! some distance apart; with `VMS_SWEEP=all` in the environment (`.ci/sweep`) it tests each one, and prints their number.
 
 use std::thread;
 
@@ -14,18 +14,18 @@ use super::message::{
 };
 use super::script::Script;
 
-/// Between two points of the short form. A prime, so that it meets all places of a loop.
+/// Distance of two points in the short form. A prime, so that it meets all places of a loop.
 const STRIDE: usize = 61;
-/// Between two limits of memory, in bytes: what the engine takes is a multiple of it.
+/// Distance of two memory limits, in bytes: the engine allocates multiples of it.
 const MEMORY_STRIDE: u64 = 8;
-/// Limits of memory beyond this are not tried: no operation takes so much.
+/// Memory limits beyond this are not tried: no operation takes so much.
 const MEMORY_MAX: u64 = 1 << 20;
-/// What an operation has otherwise.
+/// The usual memory limit of an operation.
 const MEMORY: u64 = 128 << 20;
 /// As large as a worker's, and a little more for a debug build.
 const STACK: usize = 64 << 20;
 
-/// What is done, as an expression.
+/// The operations, as expressions.
 const OPERATIONS: &[&str] = &[
     "Date.now()",
     "new Date().getTime()",
@@ -108,7 +108,7 @@ const OPERATIONS: &[&str] = &[
     "((a, b) => a + b).bind(null, 1, 2)()",
 ];
 
-/// What the compiler makes, in pieces that are repeated: before, in the middle, after.
+/// Programs for the compiler, in pieces that are repeated: before, in the middle, after.
 const PROGRAMS: &[(usize, &str, &str, &str)] = &[
     (300, "{", "", "}"),
     (100, "{let x=1;", "()=>x", "}"),
@@ -131,7 +131,7 @@ const PROGRAMS: &[(usize, &str, &str, &str)] = &[
     (20, "a?.b$?.[`c${d}`]?.(/e$/g,1n,...f);", "", ""),
 ];
 
-/// What is called after each point: the first throws, the second uses host functions in both directions.
+/// The methods called after each point: the first throws, the second uses host functions in both directions.
 const AFTER: &str = "
     exports.throws = () => { throw new RangeError('after') }
     exports.fine = async () => {
@@ -139,7 +139,7 @@ const AFTER: &str = "
         return [await System.files.readFile('/a'), await System.files.readdir('/'), Buffer.from('x').toString('hex')]
     }";
 
-/// An archive in which little is to be found, and everything may be written.
+/// An archive in which most reads find nothing, and all writes succeed.
 pub(super) struct Files;
 
 impl FileService for Files {
@@ -170,17 +170,17 @@ impl FileService for Files {
 /// One operation in an engine of its own.
 struct Swept {
     script: Script,
-    /// What it comes to where nothing is in its way.
+    /// The outcome if nothing interferes.
     whole: Outcome,
     fine: Outcome,
     name: String,
-    /// It does nothing but compile a program.
+    /// Whether it does nothing but compile a program.
     is_compiled: bool,
     points: usize,
 }
 
 impl Swept {
-    /// As it stands, or in a script that catches what can be caught.
+    /// Returns the operation as it is, or in a script that catches all that can be caught.
     fn new(operation: &str, is_caught: bool, limits: Limits) -> Self {
         let function = if is_caught {
             format!(
@@ -194,7 +194,7 @@ impl Swept {
         script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
         let fine = outcome(&script, "fine");
         assert!(matches!(fine, Outcome::Returned(Some(_))), "{fine:?}");
-        // Twice: what the engine makes when it is first used is made by then.
+        // Twice: objects that the engine creates at their first use exist by then.
         outcome(&script, "throws");
         outcome(&script, "f");
         let whole = outcome(&script, "f");
@@ -227,7 +227,7 @@ impl Swept {
         }
     }
 
-    /// Refuses each of its requests for memory, alone and with all that follow.
+    /// Refuses each of its allocations, alone and with all that follow.
     fn sweep_requests(&mut self, stride: usize) {
         let refusal = self.script.memory.refusal.clone();
         refusal.requests.set(0);
@@ -283,7 +283,7 @@ fn threw(name: &str, message: &str) -> Outcome {
     Outcome::Threw(Thrown::new(name, message))
 }
 
-/// Sweeps each operation, as it stands and caught; on as many threads as the machine runs at once.
+/// Sweeps each operation, as it is and caught; on as many threads as the machine runs at once.
 fn sweep(kind: &str, sweep_one: impl Fn(&mut Swept, usize) + Sync) {
     let stride = if std::env::var("VMS_SWEEP").is_ok_and(|which| which == "all") { 1 } else { STRIDE };
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -315,18 +315,18 @@ fn a_stop_at_any_step_ends_a_call_and_nothing_else() {
 }
 
 #[test]
-fn memory_refused_at_any_request_fails_a_call_and_nothing_else() {
+fn any_refused_allocation_fails_a_call_and_nothing_else() {
     sweep("requests for memory", |swept, stride| swept.sweep_requests(stride.div_ceil(8)));
 }
 
 #[test]
-fn a_limit_of_memory_at_any_byte_fails_a_call_and_nothing_else() {
+fn any_memory_limit_fails_a_call_and_nothing_else() {
     sweep("limits of memory", |swept, stride| swept.sweep_memory(stride));
 }
 
 /// Memory ends in each part of the compiler, with room for smaller pieces or without.
 #[test]
-fn memory_refused_to_the_compiler_is_out_of_memory_and_nothing_else() {
+fn the_compiler_without_memory_is_out_of_memory() {
     let mut points = 0;
     for &(count, before, middle, after) in PROGRAMS {
         let repeat = |piece: &str| {
@@ -357,7 +357,7 @@ fn a_program_beyond_a_limit_of_the_compiler_is_a_syntax_error() {
         ),
     ];
     for (program, message) in programs {
-        // So many names take more than a call has otherwise.
+        // So many names need more fuel than a call usually has.
         let limits = Limits { fuel: 1 << 40, ..Limits::default() };
         let script = Script::new(limits, Box::new(Files)).expect("an engine");
         let code = format!("exports.f = () => new Function({program}).length\n{AFTER}");

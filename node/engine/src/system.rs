@@ -1,4 +1,4 @@
-//! The system calls around a worker process that nobody else wraps.
+//! The system calls around a worker process that no crate wraps.
 #![expect(unsafe_code, reason = "the C library's functions are unsafe to call")]
 
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libc::{c_int, rlim_t};
 
-/// Sends what the socket takes at once; `WouldBlock` if that is nothing.
+/// Sends as many bytes as the socket takes at once; `WouldBlock` if that is none.
 pub(super) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the descriptor is open while it is borrowed, and the bytes are readable for their length.
@@ -15,8 +15,8 @@ pub(super) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Waits until the socket can be read or written, or the time is over. Tells which: (read, write); the end of the other
-/// side counts as something to read.
+/// Waits until the socket can be read or written, or the time is over. Returns which: (read, write); an end of file counts as
+/// readable.
 pub(super) fn wait_ready(socket: BorrowedFd<'_>, time: Duration) -> io::Result<(bool, bool)> {
     let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
@@ -32,20 +32,20 @@ pub(super) fn wait_ready(socket: BorrowedFd<'_>, time: Duration) -> io::Result<(
     }
 }
 
-/// Bounds a resource of this process, for good.
+/// Limits a resource of this process, for good (`setrlimit`).
 pub(super) fn set_limit(resource: libc::__rlimit_resource_t, most: rlim_t) -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: the structure is readable.
     checked(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
 
-/// Asks for SIGKILL at the end of the thread that started this process.
+/// Requests SIGKILL at the end of the thread that started this process.
 pub(super) fn die_with_parent() -> io::Result<()> {
     // SAFETY: this option takes a number.
     checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
 }
 
-/// No program that this process starts can have more rights than it has; the kernel wants that before a filter.
+/// Sets `PR_SET_NO_NEW_PRIVS`: no program that this process starts can gain rights. The kernel requires it before a filter.
 pub(super) fn give_up_new_privileges() -> io::Result<()> {
     // SAFETY: this option takes numbers.
     checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
@@ -57,13 +57,13 @@ pub(super) fn hide_memory() -> io::Result<()> {
     checked(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
 }
 
-/// The process that started this one; 1 if that has ended.
+/// Returns the process that started this one; 1 if that has ended.
 pub(super) fn parent() -> u32 {
     std::os::unix::process::parent_id()
 }
 
-/// Leaves the end of this process to its parent: signals that go to all processes of a terminal or a service must not
-/// end a call that the host wants to finish.
+/// Ignores termination signals, and leaves the end of this process to its parent: signals to all processes of a terminal or a
+/// service must not end a call that the host wants to finish.
 pub(super) fn ignore_requests_to_end() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
         // SAFETY: ignoring a signal runs no code of ours.
@@ -71,8 +71,8 @@ pub(super) fn ignore_requests_to_end() {
     }
 }
 
-/// Makes the C library take all memory for allocations from one heap. For further heaps it looks into `/proc` when it
-/// gives memory back, which the lock would punish.
+/// Makes the C library allocate all memory from one heap (arena). For further heaps it looks into `/proc` when it
+/// releases memory, which the lock would punish.
 pub(super) fn use_one_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets a number, before there is a second thread.
@@ -81,7 +81,7 @@ pub(super) fn use_one_heap() {
     }
 }
 
-/// Makes the C library read the machine's time zone now: it does so at the first date that it takes apart, even one
+/// Makes the C library read the machine's time zone now: it does so at the first date that it breaks down, even one
 /// in UTC.
 pub(super) fn read_time_zone() {
     unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! Scripts run with the metering of built-ins and without: what the metering costs, and whether it shows.
+//! Runs scripts with and without the metering of built-ins: its overhead, and whether scripts can observe it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ impl FileService for Nobody {
     fn console(&self, _: Console) {}
 }
 
-/// The best times of the script's `run`, in an engine whose built-ins are metered and in one as it is delivered, for each of
-/// `pairs` of such engines. Those of a pair call it by turns, `rounds` times each.
+/// Returns the best times of the script's `run`, in an engine with metered built-ins and in an unmodified one, for each of
+/// `pairs` of such engines. The two of a pair call it in turn, `rounds` times each.
 ///
-/// Where an engine's heap happens to lie makes as much of a difference as what is measured, hence many pairs.
+/// The place of an engine's heap makes as much difference as the metering, hence many pairs.
 ///
 /// # Panics
 /// If a call does anything but return.
@@ -43,7 +43,7 @@ fn best_of_pair(code: &str, pair: usize, rounds: usize) -> [Duration; 2] {
         time(&script);
         script
     };
-    // Whoever comes second finds more of the memory used and the caches warm: so they change.
+    // The order alternates, because the second engine finds warm caches and more of the memory used.
     let [one, other] = if pair.is_multiple_of(2) {
         [Builtins::Metered, Builtins::Plain]
     } else {
@@ -69,13 +69,13 @@ fn time(script: &Script) -> Duration {
     start.elapsed()
 }
 
-/// How the scripts end, evaluated one after the other in one new heap, metered and plain: the first that does not load, or else
-/// what the function `answer` that one of them exports returns when all their jobs are done. Fuel is counted for each by itself.
+/// Evaluates the scripts one after the other in one new heap, metered and plain, and returns how they end: the first that does
+/// not load, or else the result of the exported function `answer` once all their jobs are done. Each script has its own fuel.
 ///
-/// To be called on a thread whose stack has 16 MiB or more.
+/// Call it on a thread whose stack has 16 MiB or more.
 ///
 /// # Panics
-/// If the engine cannot be made.
+/// If the engine cannot be created.
 #[doc(hidden)]
 #[must_use]
 pub fn metering_outcomes(scripts: &[&str], fuel: u64) -> [Outcome; 2] {

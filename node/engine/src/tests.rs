@@ -1,4 +1,4 @@
-//! The engine by its messages: what a script finds, and how its calls end.
+//! Tests of the engine by its messages: the globals of a script, and how its calls end.
 
 mod errors;
 
@@ -58,7 +58,7 @@ impl Script {
     }
 }
 
-/// An archive that holds one file of three odd bytes.
+/// Answers as an archive that holds one file of three odd bytes.
 fn answer(request: &FileRequest) -> super::message::FileReply {
     match request {
         FileRequest::Read { path } if path == "/odd" => Ok(FileAnswer::Content(vec![0xff, 0x00, 0x41])),
@@ -158,7 +158,7 @@ fn whatever_is_thrown_has_a_name_and_a_message() {
 }
 
 #[test]
-fn a_stopped_call_can_not_go_on() {
+fn a_stopped_call_cannot_go_on() {
     let mut script = load(
         "let after = 0
         exports.swallow = () => { for (;;) { try { new Promise(() => { for (;;) {} }) } catch {} } }
@@ -174,9 +174,9 @@ fn a_stopped_call_can_not_go_on() {
     }
 }
 
-/// Where a stop leaves jobs behind, they must not run: how far they came once depended on the compiler.
+/// Jobs that a stop leaves behind must not run: how far they came once depended on the compiler.
 #[test]
-fn what_a_stopped_call_has_left_does_not_run() {
+fn jobs_of_a_stopped_call_do_not_run() {
     let limits = Limits { fuel: 2_000, ..Limits::default() };
     let mut script = try_load(
         "let after = 0
@@ -260,7 +260,7 @@ fn memory_runs_out_at_the_same_place_every_time() {
         for _ in 0..2 {
             assert_eq!(script.call("fill", "[]"), threw("InternalError", "out of memory"));
         }
-        // There is no room for anything: not for an object, or not even for the call.
+        // There is no memory for anything: not for an object, or not even for the call.
         let full = script.call("count", "[]");
         let is_full = [Outcome::Returned(Some("0".into())), threw("InternalError", "out of memory")];
         assert!(is_full.contains(&full), "{full:?}");
@@ -402,9 +402,10 @@ fn a_script_finds_these_globals_and_no_others() {
     insta::assert_snapshot!(globals.join("\n"));
 }
 
+/// Compares all properties of the language's objects.
 #[test]
-fn a_script_finds_these_properties_of_the_language_and_no_others() {
-    // Whatever a new engine brings must be looked at: is it deterministic, and does it take long in one piece?
+fn a_script_finds_these_properties_and_no_others() {
+    // All that a new engine adds must be examined: is it deterministic, and does it run long in one piece?
     let mut script = load(
         "exports.f = () => {
             const seen = new Set(), lines = []

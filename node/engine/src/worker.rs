@@ -1,7 +1,7 @@
 //! A script's engine at work, and the messages in and out.
 //!
-//! Start from [`Worker`]. It lives in a locked-down process of its own or, where that is switched off or cannot be
-//! had, on a thread of ours: see [`Sandbox`]. Both run the same loop, [`serve`](super::serve::serve),
+//! Start from [`Worker`]. It runs in a locked-down process of its own or, if that is switched off,
+//! on a thread of this process: see [`Sandbox`]. Both run the same loop, [`serve`](super::serve::serve),
 //! over other channels.
 
 #[cfg(all(target_os = "linux", debug_assertions))]
@@ -24,16 +24,16 @@ use super::error::{STACK_BYTES_MAX, WorkerError};
 use super::isolation::Sandbox;
 use super::message::{FileReply, Report, Request};
 
-/// A script's engine, at work beside us.
+/// A script's engine, running beside the driver.
 ///
-/// Dropping it gives up what is in flight. A process is killed at once; a thread ends by itself, at the latest when
-/// the call in hand has used up its fuel.
+/// Dropping it gives up the requests in flight. A process is killed at once; a thread ends by itself, at the latest when
+/// the running call has used up its fuel.
 #[derive(Debug)]
 pub struct Worker {
     backend: Backend,
 }
 
-/// Where the engine lives.
+/// Where the engine runs.
 #[derive(Debug)]
 enum Backend {
     Thread(ThreadWorker),
@@ -42,16 +42,16 @@ enum Backend {
 }
 
 impl Worker {
-    /// Starts a worker where [`Sandbox::current`] says, whose requests may each use as much as `limits` says.
+    /// Starts a worker in [`Sandbox::current`]; each of its requests may use as much as `limits` says.
     ///
     /// # Errors
-    /// Where the system gives no thread or process, no worker has such a stack, or scripts are to be confined and
+    /// When the system starts no thread or process, no worker has such a stack, or scripts must be confined and
     /// cannot be.
     pub fn start(limits: Limits) -> Result<Self, WorkerError> {
         Self::start_in(Sandbox::current(), limits)
     }
 
-    /// As [`Worker::start`], in the backend of the caller's choice.
+    /// Does the same as [`Worker::start`], in the sandbox of the caller's choice.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -67,11 +67,11 @@ impl Worker {
         Ok(Self { backend })
     }
 
-    /// Asks for something. Several requests may be under way; they are taken in order. Sends without waiting, at the
+    /// Sends a request. Several requests may be in flight; the worker processes them in order. Sends without waiting, at the
     /// latest when [`Worker::receive`] is called.
     ///
     /// # Errors
-    /// Where the worker has ended.
+    /// When the worker has ended.
     pub fn send(&mut self, request: Request) -> Result<(), WorkerError> {
         match &mut self.backend {
             Backend::Thread(worker) => worker.send(request),
@@ -80,10 +80,10 @@ impl Worker {
         }
     }
 
-    /// Waits for what the worker says next.
+    /// Waits for the worker's next report.
     ///
     /// # Errors
-    /// Where the worker has ended, or says what makes no sense.
+    /// When the worker has ended, or breaks the protocol.
     pub fn receive(&mut self) -> Result<Report, WorkerError> {
         match &mut self.backend {
             Backend::Thread(worker) => worker.receive(),
@@ -95,7 +95,7 @@ impl Worker {
     /// Replies to a [`Report::File`].
     ///
     /// # Errors
-    /// Where the worker has ended.
+    /// When the worker has ended.
     pub fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
         match &mut self.backend {
             Backend::Thread(worker) => worker.answer(reply),
@@ -104,7 +104,7 @@ impl Worker {
         }
     }
 
-    /// The id of the worker's process; `None` for a thread.
+    /// Returns the id of the worker's process; `None` for a thread.
     pub fn process_id(&self) -> Option<u32> {
         match &self.backend {
             Backend::Thread(_) => None,
@@ -113,11 +113,11 @@ impl Worker {
         }
     }
 
-    /// Lets a worker process do what only native code could: a test of its lock. It says on the console when it came
-    /// through. A thread does nothing of the kind.
+    /// Makes a worker process do something that only native code could: a test of its lock. The worker writes a line to the
+    /// console if it succeeded. A thread ignores it.
     ///
     /// # Errors
-    /// Where the worker has ended.
+    /// When the worker has ended.
     #[cfg(all(target_os = "linux", debug_assertions))]
     #[doc(hidden)]
     pub fn attempt(&mut self, attempt: super::ipc::EscapeAttempt) -> Result<(), WorkerError> {

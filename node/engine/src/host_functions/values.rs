@@ -1,9 +1,9 @@
-//! What goes between the prelude and us: texts and bytes in, answers out.
+//! Values between the prelude and us: texts and bytes in, answers out.
 //!
-//! A stop takes effect in the middle of anything: no function of the engine's that may call one of a script's can be relied on
-//! to give what it gives otherwise. So values are read by the engine's plain getters alone (no `length` of an array, which
-//! is a getter that anybody can replace), and written by defining properties, never by assigning to them, which would call
-//! the setters that a script may have put on `Object.prototype`.
+//! A stop takes effect in the middle of anything: no function of the engine that may call one of the script can be relied on
+//! to return its usual result. So values are read by the engine's plain getters alone (no `length` of an array, which
+//! is a getter that a script can replace). They are written by defining properties, never by assigning to them, which would
+//! call setters that a script may have put on `Object.prototype`.
 #![expect(unsafe_code, reason = "values of the engine, read where they stand")]
 
 use std::ffi::c_int;
@@ -15,7 +15,7 @@ use rquickjs::{Array, ArrayBuffer, Ctx, Error, FromJs, IntoJs, Object, Result, V
 
 use crate::message::{Change, FileAnswer, FileReply, Info, Stat, Thrown};
 
-/// A text of the script's.
+/// A text of the script.
 pub(super) struct Text(pub(super) String);
 
 impl<'js> FromJs<'js> for Text {
@@ -28,7 +28,7 @@ impl<'js> FromJs<'js> for Text {
         let read = unsafe {
             let text = qjs::JS_ToCStringLen(ctx.as_raw().as_ptr(), &raw mut length, value.as_raw());
             if text.is_null() {
-                // The engine has thrown, for want of memory.
+                // The engine has thrown, for lack of memory.
                 return Err(Error::Exception);
             }
             let bytes = slice::from_raw_parts(text.cast::<u8>(), length);
@@ -40,7 +40,7 @@ impl<'js> FromJs<'js> for Text {
     }
 }
 
-/// The bytes of an `ArrayBuffer` or of any typed array. They are the engine's, and stay where they are as long as it does
+/// The bytes of an `ArrayBuffer` or of any typed array. They are the engine's, and stay in place as long as the engine does
 /// nothing.
 pub(super) struct Octets<'js> {
     value: Value<'js>,
@@ -48,18 +48,18 @@ pub(super) struct Octets<'js> {
 }
 
 impl Octets<'_> {
-    /// How many.
+    /// Returns the number of bytes.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// Calls `use_them` with the bytes, which must not call the engine.
+    /// Calls `use_them` with the bytes; `use_them` must not call the engine.
     pub(super) fn with<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
         // SAFETY: nothing of the engine runs while the bytes are borrowed.
         use_them(unsafe { borrow(&self.value) }.unwrap_or_default())
     }
 
-    /// A copy of the bytes, as they are now.
+    /// Returns a copy of the present bytes.
     pub(super) fn copy(&self) -> Vec<u8> {
         self.with(<[u8]>::to_vec)
     }
@@ -81,14 +81,14 @@ impl<'js> FromJs<'js> for Octets<'js> {
     }
 }
 
-/// The bytes of a buffer or an array; `None` for anything else, and for one that was detached.
+/// Returns the bytes of a buffer or an array; `None` for any other value, and for a detached buffer.
 ///
 /// # Safety
 /// The engine does nothing while the bytes are in use.
 unsafe fn borrow<'a>(value: &'a Value<'_>) -> Option<&'a [u8]> {
     let (ctx, raw) = (value.ctx().as_raw().as_ptr(), value.as_raw());
-    // SAFETY: the value is alive, and so are its buffer and the memory of that; the offset and the length of an array lie in its
-    // buffer, or else the engine throws.
+    // SAFETY: the value is alive, and so are its buffer and the memory of that; the offset and the length of an array lie
+    // in its buffer, or else the engine throws.
     unsafe {
         if qjs::JS_IsArrayBuffer(raw) {
             return memory(ctx, raw);
@@ -102,7 +102,7 @@ unsafe fn borrow<'a>(value: &'a Value<'_>) -> Option<&'a [u8]> {
         if qjs::JS_IsException(buffer) {
             return None;
         }
-        // The array holds it as well.
+        // The array holds a reference as well.
         qjs::JS_FreeValue(ctx, buffer);
         memory(ctx, buffer)?.get(size(offset)..size(offset).checked_add(size(length))?)
     }
@@ -124,13 +124,13 @@ unsafe fn memory<'a>(ctx: *mut qjs::JSContext, buffer: qjs::JSValue) -> Option<&
     }
 }
 
-/// Whether it was made as an `ArrayBuffer`, whatever it looks like now.
+/// Returns whether the value was created as an `ArrayBuffer`, whatever it looks like now.
 pub(super) fn is_buffer(value: &Value<'_>) -> bool {
     // SAFETY: the value is alive.
     unsafe { qjs::JS_IsArrayBuffer(value.as_raw()) }
 }
 
-/// A size as the engine's binding has it: the machine's own.
+/// Converts a size of the engine's binding to the machine's own type.
 fn size(of_engine: qjs::size_t) -> usize {
     usize::try_from(of_engine).unwrap_or(usize::MAX)
 }
@@ -152,7 +152,7 @@ impl<'js> IntoJs<'js> for Numbers {
         let numbers: Vec<_> =
             self.0.iter().map(|byte| qjs::JS_MKVAL(qjs::JS_TAG_INT, i32::from(*byte))).collect();
         let count = c_int::try_from(numbers.len()).map_err(|_| Error::Allocation)?;
-        // SAFETY: the context is alive, and there are so many numbers; what comes out is owned by nobody else.
+        // SAFETY: the context is alive, and there are so many numbers; nobody else owns the result.
         unsafe {
             let array = qjs::JS_NewArrayFrom(ctx.as_raw().as_ptr(), count, numbers.as_ptr());
             if qjs::JS_IsException(array) {
@@ -175,8 +175,8 @@ impl<'js> IntoJs<'js> for Nullable {
     }
 }
 
-/// `{ value }` or `{ failure: { name, message } }`, for the prelude alone: without a prototype, so that nothing that a script
-/// has put on one is taken for the answer.
+/// `{ value }` or `{ failure: { name, message } }`, for the prelude alone: without a prototype, so that a property that a
+/// script has put on one is not mistaken for the answer.
 pub(super) struct Answer(pub(super) FileReply);
 
 impl<'js> IntoJs<'js> for Answer {
@@ -224,7 +224,7 @@ fn bare<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     Object::new_proto(ctx.clone(), None)
 }
 
-/// Defines what an assignment would make on an object that inherits nothing.
+/// Defines what an assignment would create on an object that inherits nothing.
 fn put<'js>(object: &Object<'js>, name: &str, value: impl IntoJs<'js>) -> Result<()> {
     object.prop(name, Property::from(value).writable().enumerable().configurable())
 }

@@ -1,8 +1,8 @@
-//! What a worker process does, from its first line to its end.
+//! A worker process, from its first line to its end.
 //!
-//! Start from [`run`]. The main thread locks the process down as far as it can and starts the script's thread; that
-//! one closes the lock, says [`FromWorker::Ready`], and takes requests as the thread of a `Sandbox::Off` worker does.
-//! From then on the main thread only sends what would otherwise wait behind a long call.
+//! Start from [`run`]. The main thread locks the process down as far as it can and starts the script's thread. That
+//! thread completes the lockdown, sends [`FromWorker::Ready`], and processes requests as the thread of a `Sandbox::Off` worker
+//! does. From then on the main thread only sends messages that would otherwise wait behind a long call.
 
 mod link;
 mod outgoing;
@@ -26,9 +26,9 @@ use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
 use crate::system;
 
-/// Nobody wants anything any more.
+/// Exit code when no requests will come.
 const EXIT_DONE: i32 = 0;
-/// The machine's fault (`EX_OSERR`).
+/// Exit code when the machine is at fault (`EX_OSERR`).
 const EXIT_FAILED: i32 = 71;
 
 /// Runs a worker for the process `parent`, which has started this one.
@@ -46,11 +46,11 @@ pub(super) fn run(parent: u32) -> ! {
     system::exit(EXIT_FAILED)
 }
 
-/// Locks down and starts the script's thread. Gives what the main thread must look after.
+/// Locks down and starts the script's thread. Returns the queue that the main thread must send.
 fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     system::die_with_parent()?;
     if system::parent() != parent {
-        // It ended before we could tie our life to its.
+        // The parent ended before `die_with_parent` took effect.
         system::exit(EXIT_DONE);
     }
     system::ignore_requests_to_end();
@@ -59,7 +59,7 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     let mut lockdown = Lockdown::default();
     lockdown.drop_inheritance();
     let socket = Arc::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
-    // The driver is trusted: its frames have no bound but their length.
+    // The driver is trusted: its frames have no limit but their length.
     let mut incoming = Frames::new(usize::MAX);
     let limits = limits(&socket, &mut incoming)?;
     lockdown.confine(&limits);
@@ -74,7 +74,7 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     Ok(outgoing)
 }
 
-/// The first frame.
+/// Reads the first frame.
 fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
     loop {
         match incoming.next() {
@@ -88,10 +88,10 @@ fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
     }
 }
 
-/// The script's thread.
+/// Runs the script's thread.
 fn execute(limits: Limits, lockdown: Lockdown, link: Link) {
     let link = Rc::new(link);
-    // Before the lock is closed: what the engine asks of the system when it starts, it asks no more.
+    // Before the lockdown is complete: the engine's system calls at its start must still be allowed.
     let engine = match Script::new(limits, Box::new(link::FilePort(link.clone()))) {
         Ok(engine) => engine,
         Err(error) => return last_words(&format!("the engine does not start: {error}")),
@@ -104,7 +104,7 @@ fn execute(limits: Limits, lockdown: Lockdown, link: Link) {
     link.flush();
 }
 
-/// Tells the host's log; if nobody reads it, nobody.
+/// Writes a line for the host's log; ignores a missing reader.
 fn last_words(text: &str) {
     let _unheard = io::stderr().write_all(text.as_bytes());
 }

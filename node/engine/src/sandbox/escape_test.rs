@@ -1,4 +1,4 @@
-//! What native code might try that has broken out of the engine. In debug builds only: a test asks a worker to do it
+//! Attacks that native code might try after breaking out of the engine. In debug builds only: a test makes a worker try one
 //! and expects the worker's end.
 #![expect(unsafe_code, reason = "native code calls the kernel itself")]
 
@@ -7,9 +7,9 @@ use std::io;
 use crate::ipc::EscapeAttempt;
 
 impl EscapeAttempt {
-    /// Does it. Comes back only where nothing prevents it, with the error that the kernel gave.
+    /// Tries it. Returns only if nothing prevents it, with the kernel's error.
     pub(super) fn make(&self) -> String {
-        // SAFETY: whatever this does to the process is what the test wants to see.
+        // SAFETY: the effect on the process is what the test wants to see.
         let result = unsafe { self.call() };
         if result >= 0 { "no error".into() } else { io::Error::last_os_error().to_string() }
     }
@@ -56,7 +56,7 @@ unsafe fn executable_memory() -> i64 {
     if memory == libc::MAP_FAILED { -1 } else { 0 }
 }
 
-/// Address space is what is bounded, so no page needs to be touched.
+/// Maps memory until the limit. The address space is limited, so no page needs to be touched.
 unsafe fn exhaust_memory() -> i64 {
     const PIECE: usize = 64 << 20;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;

@@ -1,8 +1,8 @@
-//! What a worker process gives up before it sees a script.
+//! The lockdown: the rights that a worker process gives up before it sees a script.
 //!
-//! Two layers would each be enough: landlock takes files and the network away, the system call filter takes all but a
-//! dozen calls. Limits on resources come on top, for what the allowed calls can still use up. A system may lack a
-//! part; the worker then says so and goes on with the others.
+//! Two layers would each be enough: landlock denies files and the network, the seccomp filter denies all but a
+//! dozen system calls. Resource limits (rlimits) come on top, for resources that the allowed calls can still use up. A system
+//! may lack a part; the worker then reports it and goes on with the others.
 
 use std::io;
 
@@ -17,26 +17,26 @@ use crate::{depth, system};
 
 /// Address space beside the heap and the script's stack: the program itself and the C library's reserve.
 const ADDRESSES_BESIDE_HEAP: u64 = 1 << 30;
-/// How much more address space than the script's heap its allocations can take: an allocation of a few bytes takes
-/// twice what the engine counts, and holes between allocations as much again. Running into this bound is no outcome
-/// of a call but the end of the worker, so it must not be met by a script that keeps to its limit.
+/// Address space for each byte of the script's heap: an allocation of a few bytes takes twice the bytes that the engine
+/// counts, and holes between allocations as much again. Exceeding this limit is not an outcome
+/// of a call but the end of the worker, so a script that keeps to its limit must not reach it.
 const ADDRESSES_PER_HEAP_BYTE: u64 = 4;
-/// The newest landlock that we know; older ones do what they can.
+/// The newest landlock ABI that we know; older kernels enforce as much as they can.
 const LANDLOCK: ABI = ABI::V6;
 
-/// The parts of the lock that this system does not have.
+/// The parts of the lockdown that this system lacks.
 #[derive(Debug, Default)]
 pub(super) struct Lockdown {
     missing: Vec<Guard>,
 }
 
 impl Lockdown {
-    /// Lets go of what a parent may have left open. Only the standard descriptors stay.
+    /// Closes descriptors that a parent may have left open. Only the standard ones stay.
     pub(super) fn drop_inheritance(&mut self) {
         self.note(Guard::Descriptors, system::close_from(3));
     }
 
-    /// Gives up files, network and memory beyond what a script with such limits needs. Threads that start later are
+    /// Gives up files, network and memory beyond the needs of a script with such limits. Threads that start later are
     /// bound as well.
     pub(super) fn confine(&mut self, limits: &Limits) {
         self.note(Guard::HiddenMemory, system::hide_memory());
@@ -45,7 +45,7 @@ impl Lockdown {
         self.note(Guard::Limits, bound_resources(limits));
     }
 
-    /// Gives up threads and system calls, for all threads that there are. Says what was missing.
+    /// Gives up threads and system calls, for all existing threads. Returns the missing parts.
     pub(super) fn seal(mut self) -> Vec<Guard> {
         self.note(Guard::Limits, system::set_limit(libc::RLIMIT_NPROC, 0));
         self.note(Guard::Seccomp, filter_calls());
@@ -61,7 +61,7 @@ impl Lockdown {
 
 fn bound_resources(limits: &Limits) -> io::Result<()> {
     let heap = limits.memory.saturating_mul(ADDRESSES_PER_HEAP_BYTE);
-    // What a call writes or returns is copied on its way out.
+    // Bytes that a call writes or returns are copied on their way out.
     let copies = limits.output.saturating_mul(ADDRESSES_PER_HEAP_BYTE);
     let stack = depth::real_bytes(limits);
     let addresses = [copies, stack, ADDRESSES_BESIDE_HEAP].into_iter().fold(heap, u64::saturating_add);
@@ -71,7 +71,7 @@ fn bound_resources(limits: &Limits) -> io::Result<()> {
     system::set_limit(libc::RLIMIT_AS, addresses)
 }
 
-/// Denies all that landlock can deny: there is no rule that would allow anything.
+/// Denies all that landlock can deny: no rule allows anything.
 fn confine_with_landlock() -> io::Result<()> {
     let confine = || {
         Ruleset::default()
@@ -94,7 +94,7 @@ fn filter_calls() -> io::Result<()> {
     seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)
 }
 
-/// The filter: a list of what is allowed; the kernel kills the process for all else.
+/// Returns the seccomp filter: a list of allowed calls; the kernel kills the process for any other.
 fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: Vec<(i64, Vec<SeccompRule>)> = ALLOWED.iter().map(|call| (*call, vec![])).collect();
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
@@ -110,15 +110,15 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
     filter.try_into()
 }
 
-/// Memory is never executable, so that no code can be brought along.
+/// Returns the condition that memory is never executable, so that no code can be brought along.
 fn without_execution() -> Result<SeccompCondition, seccompiler::BackendError> {
     const PROTECTION: u8 = 2;
     let execution = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     SeccompCondition::new(PROTECTION, SeccompCmpArgLen::Dword, execution, 0)
 }
 
-/// What computing needs: the socket, memory, one thread waking the other, and an end. The clock is what is left where
-/// a kernel cannot tell the time without being called; the prelude keeps it from scripts.
+/// The system calls that computing needs: for the socket, memory, one thread waking the other, and the end. The clock is for
+/// kernels that cannot tell the time without a system call; the prelude keeps it from scripts.
 const ALLOWED: &[i64] = &[
     libc::SYS_read,
     libc::SYS_write,

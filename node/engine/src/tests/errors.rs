@@ -1,8 +1,8 @@
-//! What is told of an error beside its name and message: its own code and data.
+//! Tests of the parts of an error beside its name and message: its own code and data.
 
 use super::*;
 
-/// What calling `() => { throw (expression) }` throws.
+/// Returns what calling `() => { throw (expression) }` throws.
 fn thrown(expression: &str) -> Thrown {
     match load(&format!("exports.f = () => {{ throw ({expression}) }}")).call("f", "[]") {
         Outcome::Threw(thrown) => thrown,
@@ -11,7 +11,7 @@ fn thrown(expression: &str) -> Thrown {
 }
 
 #[test]
-fn an_errors_own_code_is_told_where_a_script_may_choose_it() {
+fn an_errors_own_code_is_reported_if_a_script_may_choose_it() {
     for (code, told) in [
         ("42", Some(42)),
         ("0", Some(0)),
@@ -40,7 +40,7 @@ fn an_errors_own_code_is_told_where_a_script_may_choose_it() {
 }
 
 #[test]
-fn an_errors_own_data_is_told_as_json() {
+fn an_errors_own_data_is_reported_as_json() {
     for (data, told) in [
         ("{ a: [1, undefined, NaN], b: undefined }", Some(r#"{"a":[1,null,null]}"#)),
         ("null", Some("null")),

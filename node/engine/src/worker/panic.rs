@@ -5,12 +5,12 @@ use std::sync::{Mutex, PoisonError};
 /// The method whose calls panic.
 static PANICKING: Mutex<Option<String>> = Mutex::new(None);
 
-/// Lets worker processes panic, from now on, before each call of a method of this name.
+/// Makes worker processes panic, from now on, before each call of the method `method`.
 pub fn panic_in_calls_of(method: Option<&str>) {
     *PANICKING.lock().unwrap_or_else(PoisonError::into_inner) = method.map(str::to_owned);
 }
 
-/// Whether a worker is to panic before this call.
+/// Returns whether a worker must panic before this call.
 pub(super) fn is_panicking(method: &str) -> bool {
     PANICKING.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(method)
 }

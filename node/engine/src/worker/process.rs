@@ -1,7 +1,7 @@
 //! A script's engine in a process of its own: the driver's side.
 //!
-//! What comes from the process is hostile: whoever breaks out of the engine can write what he likes into the socket.
-//! A frame has a bound, what is no message is the end of the worker, and a worker that ends is an error of its driver
+//! Messages from the process are hostile: native code that breaks out of the engine can write anything into the socket.
+//! Frames are bounded, an undecodable message ends the worker, and the end of a worker is an error of its driver
 //! and nothing more. The driver never blocks on a write alone: requests wait in memory while the process is busy
 //! sending, or both would wait for each other. And it does not wait for ever: see [`Watchdog`].
 
@@ -23,13 +23,13 @@ use crate::message::{FileReply, Report, Request};
 use crate::spawner::{self, Spawned};
 use crate::system;
 
-/// Requests that go out together: a write costs as much as a short call, but the worker should not run dry.
+/// Requests that are sent together: a write costs as much as a short call, but the worker should not run dry.
 const BATCH_REQUESTS: usize = 32;
-/// Bytes that go out together.
+/// Bytes that are sent together.
 const BATCH_BYTES: usize = 32 * 1024;
-/// Bytes of the first frame of a worker.
+/// Limit of the bytes of a worker's first frame.
 const READY_BYTES_MAX: usize = 1024;
-/// Bytes of a dead worker's last words that go into our log.
+/// Limit of the bytes of a dead worker's stderr that go into our log.
 const LAST_WORDS_BYTES_MAX: u64 = 2048;
 
 /// A worker process. Dropping it kills it.
@@ -39,7 +39,7 @@ pub(super) struct ProcessWorker {
     socket: UnixStream,
     incoming: Frames,
     outgoing: Vec<u8>,
-    /// Requests in `outgoing` that came after the last write.
+    /// Requests in `outgoing` that were queued after the last write.
     unsent: usize,
     watchdog: Watchdog,
 }
@@ -59,7 +59,7 @@ impl ProcessWorker {
                 let missing: Vec<_> = missing.into_iter().map(|guard| guard.name()).collect();
                 warn_once(&missing.join(", "));
             }
-            FromWorker::Report(_) => return Err(worker.refuse("a report before it was ready")),
+            FromWorker::Report(_) => return Err(worker.refuse("a report before the greeting")),
         }
         worker.incoming.set_frame_bytes_max(frame_bytes_max(&limits));
         worker.watchdog = Watchdog::with(&limits);
@@ -102,7 +102,7 @@ impl ProcessWorker {
         }
     }
 
-    /// Takes a message, and sends what the socket takes if there is a batch of them.
+    /// Queues a message, and writes to the socket without blocking if there is a batch of them.
     fn enqueue(&mut self, message: &ToWorker) -> Result<(), WorkerError> {
         encode(message, &mut self.outgoing)
             .map_err(|_| WorkerError::Start(ErrorKind::FileTooLarge.into()))?;
@@ -119,14 +119,14 @@ impl ProcessWorker {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => self.exchange()?,
                 Err(FrameError::TooLong) => {
-                    return Err(self.refuse("a longer message than its heap can hold"));
+                    return Err(self.refuse("a message longer than its heap can hold"));
                 }
-                Err(FrameError::Malformed) => return Err(self.refuse("what is no message")),
+                Err(FrameError::Malformed) => return Err(self.refuse("undecodable message")),
             }
         }
     }
 
-    /// Sends all that is waiting and reads once, in the order in which the socket allows it.
+    /// Sends everything queued and reads once, in the order in which the socket allows it.
     fn exchange(&mut self) -> Result<(), WorkerError> {
         self.write_now()?;
         while !self.outgoing.is_empty() {
@@ -154,7 +154,7 @@ impl ProcessWorker {
             match read {
                 Ok(0) => return Err(self.ended()),
                 Ok(_) => return Ok(()),
-                // The time of one tick is over; or a signal came.
+                // The tick is over, or a signal arrived.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(_) => return Err(self.ended()),
             }
@@ -179,7 +179,7 @@ impl ProcessWorker {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What it has said before its end can still be read; the end itself comes after that.
+                // Messages that it sent before its end can still be read; the end itself comes after them.
                 Err(_) => {
                     self.outgoing.clear();
                     return Ok(());
@@ -191,13 +191,13 @@ impl ProcessWorker {
         Ok(())
     }
 
-    /// Ends a worker that is none of ours any more.
+    /// Kills a worker that broke the protocol.
     fn refuse(&mut self, what: &'static str) -> WorkerError {
         let _ended = self.ended();
         WorkerError::ProtocolViolation(what)
     }
 
-    /// Sees the process to its end and says what that was. A process that has ended is not changed by being killed.
+    /// Waits for the process to end and returns the reason. Killing a process that has ended changes nothing.
     fn ended(&mut self) -> WorkerError {
         let _may_have_ended = self.process.kill();
         let ending = self.process.wait().map_or(ExitReason::Unknown, ExitReason::from);
@@ -205,7 +205,7 @@ impl ProcessWorker {
         WorkerError::Ended(ending)
     }
 
-    /// The pipe holds what the process has written to it, and no more than a pipe can.
+    /// Logs the stderr of the process. The pipe holds no more than a pipe can.
     fn log_stderr(&mut self, ending: ExitReason) {
         let Some(pipe) = self.process.stderr.take() else { return };
         let mut words = vec![];

@@ -12,16 +12,16 @@ use crate::message::{Console, FileReply, FileRequest, Report, Request};
 use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
 
-/// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the call in
-/// hand has used up its fuel.
+/// The driver's side of the channels. The thread ends by itself when this is dropped, at the latest when the running
+/// call has used up its fuel.
 #[derive(Debug)]
 pub(super) struct ThreadWorker {
     requests: Sender<Request>,
     replies: Sender<FileReply>,
     reports: Receiver<Report>,
-    /// Until its end was seen.
+    /// The thread, until its end was seen.
     thread: Option<JoinHandle<()>>,
-    /// What that was.
+    /// The reason of the end.
     ending: ExitReason,
 }
 
@@ -52,7 +52,7 @@ impl ThreadWorker {
         self.replies.send(reply).map_err(|_| self.ended())
     }
 
-    /// The thread has let go of its channels: it ends, or has ended. A panic was told on the console.
+    /// Waits for the thread, which has dropped its channels: it ends, or has ended. A panic was printed to stderr.
     fn ended(&mut self) -> WorkerError {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -76,7 +76,7 @@ impl FileService for Channels {
     }
 
     fn console(&self, line: Console) {
-        // Nobody to hear it is no reason to fail.
+        // A missing receiver is no reason to fail.
         let _unheard = self.reports.send(Report::Console(line));
     }
 }

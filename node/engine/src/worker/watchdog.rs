@@ -1,9 +1,9 @@
-//! How long a worker process may leave its driver waiting: the clock behind the fault `killed`.
+//! The watchdog of worker processes: how long a driver waits for a request, the clock behind the fault `killed`.
 //!
-//! Fuel ends whatever the engine counts, at the same place everywhere. A built-in that never counts, or native code
-//! that has broken out, is ended by this clock, at no place that a replay could find; so it is set far above what any
-//! fuel lasts. Only time spent waiting is measured: a driver that is slow itself takes nothing from its worker. Nor does
-//! a machine that sleeps, or a driver that was stopped for a while: a wait that took far longer than it was to take says
+//! Fuel ends everything that the engine counts, at the same place everywhere. A built-in that never counts, or native code
+//! that has broken out, is ended by this clock, at no place that a replay could find; so the clock is set far above any
+//! fuel's duration. Only time spent waiting is measured: a slow driver takes nothing from its worker. Suspended time does
+//! not count either, of the machine or of the driver: a wait that took far longer than requested says
 //! nothing about the worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use libvms_protocol::entry::Limits;
 
-/// For a call that may use no fuel at all: a machine under load is slow to start anything.
+/// For a call without any fuel: a machine under load is slow to start anything.
 const BASE: Duration = Duration::from_secs(10);
-/// Twenty times as long as an idle machine computes for it.
+/// Twenty times the computing time on an idle machine.
 const PER_UNIT_OF_FUEL: Duration = Duration::from_millis(20);
-/// However much fuel: nobody waits longer than a day.
+/// The limit for any amount of fuel: nobody waits longer than a day.
 const MOST: Duration = Duration::from_hours(24);
-/// For a process that has not said yet that it is there.
+/// For a process that has not sent its greeting yet.
 const START: Duration = Duration::from_secs(60);
 
-/// What was chosen for the whole program, in milliseconds; 0 if nothing was.
+/// The time chosen for the whole program, in milliseconds; 0 if none was.
 static CHOSEN: AtomicU64 = AtomicU64::new(0);
 
 /// Ends calls after this time from now on, whatever fuel they have, in all workers that start later. For a host or
@@ -31,46 +31,46 @@ pub fn limit_call_time(to: Duration) {
     CHOSEN.store(milliseconds.max(1), Ordering::Release);
 }
 
-/// What is left of a driver's watchdog with the request in hand.
+/// The remaining time for the running request.
 #[derive(Debug)]
 pub(super) struct Watchdog {
-    /// For the request in hand.
+    /// The limit for the running request.
     most: Duration,
-    /// For each request after it.
+    /// The limit for each request after it.
     later: Duration,
     waited: Duration,
 }
 
 impl Watchdog {
-    /// With a process that is starting.
+    /// Returns the watchdog of a process that is starting.
     pub(super) fn at_start() -> Self {
         Self { most: START, later: START, waited: Duration::ZERO }
     }
 
-    /// With requests under such limits, the first of which loads the script.
+    /// Returns the watchdog of requests under such limits; the first request loads the script.
     pub(super) fn with(limits: &Limits) -> Self {
         let chosen = CHOSEN.load(Ordering::Acquire);
         let most = |fuel| if chosen == 0 { by_fuel(fuel) } else { Duration::from_millis(chosen) };
         Self { most: most(limits.load_fuel()), later: most(limits.fuel), waited: Duration::ZERO }
     }
 
-    /// How long to wait before looking at the clock again.
+    /// Returns how long to wait before the next look at the clock.
     pub(super) fn tick(&self) -> Duration {
         (self.most / 8).clamp(Duration::from_millis(1), Duration::from_secs(1))
     }
 
-    /// So much time has passed in a wait of a tick.
+    /// Counts the time that a wait of one tick has taken.
     pub(super) fn wait(&mut self, time: Duration) {
         self.waited = self.waited.saturating_add(time.min(2 * self.tick()));
     }
 
-    /// A request is over: the next one has all the time again.
+    /// Restarts the watchdog for the next request.
     pub(super) fn renew(&mut self) {
         self.most = self.later;
         self.waited = Duration::ZERO;
     }
 
-    /// How long it was, if it is over.
+    /// Returns how long it was, if it is over.
     pub(super) fn end(&self) -> Option<Duration> {
         (self.waited >= self.most).then_some(self.waited)
     }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_bites_when_all_of_it_was_waited_for_one_request() {
+    fn the_watchdog_bites_after_its_time_was_waited_for_one_request() {
         let mut watchdog = with_seconds(2);
         let wait = |watchdog: &mut Watchdog, ticks| {
             (0..ticks).for_each(|_| watchdog.wait(watchdog.tick()));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_in_which_nobody_could_wait_is_no_wait() {
+    fn an_hour_of_suspension_does_not_count_as_waiting() {
         let mut watchdog = with_seconds(30);
         watchdog.wait(Duration::from_secs(3_600));
         assert_eq!((watchdog.end(), watchdog.waited), (None, Duration::from_secs(2)));

@@ -1,4 +1,4 @@
-//! The script's end of the socket: requests in, reports out, and files in between.
+//! The script's end of the socket: requests in, reports out, and file replies in between.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,11 +12,11 @@ use crate::host_functions::FileService;
 use crate::ipc::{Frames, FromWorker, ToWorker};
 use crate::message::{Console, FileReply, FileRequest, Report, Request};
 
-/// Reads and writes for the script's thread.
+/// Reads and writes the socket for the script's thread.
 pub(super) struct Link {
     socket: Arc<File>,
     incoming: RefCell<Frames>,
-    /// Requests that came while a file was waited for: the driver sends ahead.
+    /// Requests that arrived while a file reply was awaited: the driver sends ahead.
     waiting: RefCell<VecDeque<Request>>,
     outgoing: Arc<Outgoing>,
 }
@@ -26,12 +26,12 @@ impl Link {
         Self { socket, incoming: RefCell::new(incoming), waiting: RefCell::default(), outgoing }
     }
 
-    /// Tells the driver something, now or with what follows. Whether the driver is still there.
+    /// Sends a message to the driver, now or with the next ones. Returns whether the driver is still there.
     pub(super) fn say(&self, message: &FromWorker) -> bool {
         self.outgoing.push(message).is_ok()
     }
 
-    /// Sends what has been said. A driver that is gone is noticed by the next read.
+    /// Sends all queued messages. The next read notices a driver that is gone.
     pub(super) fn flush(&self) {
         let _gone = self.outgoing.flush();
     }
@@ -52,7 +52,7 @@ impl Link {
         }
     }
 
-    /// Waits for the answer about a file.
+    /// Waits for the reply to a file request.
     fn next_reply(&self) -> Option<FileReply> {
         self.flush();
         loop {
@@ -66,7 +66,7 @@ impl Link {
         }
     }
 
-    /// The next message of the driver. Before waiting for it, all that was said goes out.
+    /// Waits for the driver's next message. Sends all queued messages first.
     fn next_message(&self) -> Option<ToWorker> {
         let mut incoming = self.incoming.borrow_mut();
         loop {
@@ -99,7 +99,7 @@ impl FileService for FilePort {
     }
 
     fn console(&self, line: Console) {
-        // Nobody to hear it is no reason to fail.
+        // A missing receiver is no reason to fail.
         let _unheard = self.0.say(&FromWorker::Report(Report::Console(line)));
     }
 }

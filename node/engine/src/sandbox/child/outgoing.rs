@@ -1,8 +1,8 @@
-//! What a worker has said and not sent yet.
+//! The queue of a worker's messages that are not sent yet.
 //!
 //! Many reports go out with one write: a write costs as much as a short call. The script's thread writes when it has
-//! a batch, and before it waits for anything. A report must not wait behind the next call if that one is long; so the
-//! main thread, which has nothing else to do, sends whatever is a moment old.
+//! a batch, and before it waits for anything. A report must not wait behind the next call if that call is long; so the
+//! main thread, which has nothing else to do, sends all that is a moment old.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use crate::ipc::{FromWorker, encode};
 
-/// Messages that go out together: enough that the write is cheap, few enough that the driver works while we do.
+/// Messages that are sent together: enough that the write is cheap, few enough that the driver works in parallel.
 const BATCH_MESSAGES: usize = 32;
-/// Bytes that go out together.
+/// Bytes that are sent together.
 const BATCH_BYTES: usize = 32 * 1024;
 /// How long a message may wait. Nobody notices, and the main thread wakes up no more often than that.
 const DELAY: Duration = Duration::from_millis(1);
-/// How often the main thread looks again before it sleeps until it is woken, which costs the script's thread a
+/// How often the main thread polls before it sleeps until it is woken, which costs the script's thread a
 /// system call.
 const LOOKS_BEFORE_SLEEP: u32 = 20;
 
-/// Shared by the two threads of a worker.
+/// The queue, shared by the two threads of a worker.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     socket: Arc<File>,
@@ -33,9 +33,9 @@ pub(super) struct Outgoing {
 struct Batch {
     bytes: Vec<u8>,
     messages: usize,
-    /// Which batch this is, so that the main thread can tell an old one from a new one.
+    /// The number of the batch, so that the main thread can tell an old one from a new one.
     number: u64,
-    /// The main thread must be woken.
+    /// Whether the main thread must be woken.
     is_main_asleep: bool,
 }
 
@@ -44,7 +44,7 @@ impl Outgoing {
         Self { socket, batch: Mutex::default(), hurry: Condvar::new() }
     }
 
-    /// Takes a message, and sends the batch if it is full.
+    /// Queues a message, and sends the batch if it is full.
     pub(super) fn push(&self, message: &FromWorker) -> io::Result<()> {
         let mut batch = self.lock();
         encode(message, &mut batch.bytes).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -55,13 +55,13 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Sends what there is.
+    /// Sends all that is queued.
     pub(super) fn flush(&self) -> io::Result<()> {
         self.lock().send(&self.socket)
     }
 
-    /// The script's thread goes on with something else, for who knows how long: the main thread looks after what has
-    /// not been sent.
+    /// Tells the main thread to send the queue: the script's thread goes on with something else, of unknown
+    /// duration.
     pub(super) fn hurry(&self) {
         let mut batch = self.lock();
         if batch.is_main_asleep && batch.messages > 0 {
@@ -70,7 +70,7 @@ impl Outgoing {
         }
     }
 
-    /// The main thread's work: sends what has waited for too long. Returns when nothing can be sent any more.
+    /// Runs the main thread: sends messages that have waited too long. Returns when nothing can be sent any more.
     pub(super) fn send_late(&self) -> io::Error {
         let mut batch = self.lock();
         let mut looks = 0;
@@ -109,7 +109,7 @@ impl Batch {
         }
         let sent = socket.write_all(&self.bytes);
         self.bytes.clear();
-        // What a large message has taken is given back: it is not the script's memory.
+        // The capacity that a large message has taken is released: it is not the script's memory.
         self.bytes.shrink_to(2 * BATCH_BYTES);
         self.messages = 0;
         self.number += 1;
