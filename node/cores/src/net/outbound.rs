@@ -34,7 +34,7 @@ pub(super) struct OutboundReceiver {
     link: OutboundSender,
 }
 
-/// A core's message for a connection. The replicator bounds unflushed messages, until it is told of a flush.
+/// A core's message for a connection. The replicator bounds the messages that it sends before `Flushed`.
 #[derive(Debug)]
 pub(super) struct OutboundMessage {
     pub(super) core: PublicKey,

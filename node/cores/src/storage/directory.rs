@@ -14,7 +14,7 @@ use super::StorageError;
 pub struct DataDirectory {
     path: PathBuf,
     lock: File,
-    /// What locking has created: directories from the outermost to the directory itself, and the lock file.
+    /// The objects that locking has created: directories from the outermost to the directory itself, and the lock file.
     made: Made,
 }
 

@@ -13,9 +13,9 @@
 //!   bitfield are written and made durable, then the header into the slot that is not current, then the entries are
 //!   cut off. Until the new header is whole, the old one and its entries hold; from then on they are obsolete.
 //!
-//! What the crate (version 0.17.0-alpha.1) does not survive, and never meets here: a torn entry or header; entries that a
-//! newer header has made obsolete (it does not compare their bit); a partial entry at the end (it loops); appending after
-//! a reopening (it writes over the entries); a failed write (it goes on; [`super::Core`] does not).
+//! The crate (version 0.17.0-alpha.1) does not survive the following, and never meets it here: a torn entry or
+//! header; entries that a newer header has made obsolete (it does not compare their bit); a partial entry at the end (it
+//! loops); appending after a reopening (it writes over the entries); a failed write (it goes on; [`super::Core`] does not).
 //!
 //! The bitfield says which blocks exist. We never remove one, so it is all ones, which we write for other programs
 //! and never read; the crate would panic on reading one of more than 32,768 blocks.
