@@ -7,14 +7,13 @@
 use std::error::Error;
 
 use libvms::audit::{Auditor, Verdict};
-use libvms::host::{Deployment, Vm};
-use libvms::storage::Durability;
+use libvms::host::{Deployment, HostOptions, Vm};
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Scripts run in processes of their own, locked up, which are this program again. Without this line no script runs;
-    // who wants them unconfined says so: libvms::engine::Sandbox::Off.choose()
+    // who wants them unconfined says so: HostOptions { engine: EngineSettings::unconfined(), .. }
     libvms::engine::run_if_worker();
     tokio::runtime::Runtime::new()?.block_on(serve())
 }
@@ -24,7 +23,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let code = include_str!("counter.js").to_owned();
     let deployment = Deployment { code, title: "counter".into(), limits: Limits::default() };
-    let vm = Vm::deploy(directory.path(), deployment, Durability::Sync)?;
+    let vm = Vm::deploy(directory.path(), deployment, HostOptions::default())?;
 
     for by in [1, 2, 3] {
         let answer = vm.call(Some("alice".into()), "increment", vec![Value::Integer(by)]).await?;

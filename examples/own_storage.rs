@@ -15,9 +15,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use libvms::audit::{Audit, Verdict};
-use libvms::host::{Deployment, Vm};
+use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::replay::AuditOptions;
-use libvms::storage::{BlockIterator, CoreView, Durability, ReadCore, StorageError};
+use libvms::storage::{BlockIterator, CoreView, ReadCore, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(directory: &Path) -> Result<(), Box<dyn Error>> {
     let code = include_str!("counter.js").to_owned();
     let deployment = Deployment { code, title: "counter".into(), limits: Limits::default() };
-    let vm = Vm::deploy(directory, deployment, Durability::Sync)?;
+    let vm = Vm::deploy(directory, deployment, HostOptions::default())?;
     // The log first, then the two cores of the archive.
     let [mut log, _files, _blobs] = vm.cores();
 

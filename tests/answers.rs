@@ -10,7 +10,7 @@ use libvms_protocol::entry::{Entry, Limits, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{TestService, confine, run, text, vms};
+use crate::harness::{TestService, hosting, run, text, vms};
 
 /// Results and errors that JavaScript's own text says otherwise than the log can.
 const TRICKS: &str = r"
@@ -129,10 +129,10 @@ fn every_answer_is_what_the_log_holds() {
 
 #[test]
 fn the_rust_api_answers_what_the_log_holds() {
-    confine();
     let directory = tempfile::tempdir().expect("a directory");
     let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
-    let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Relaxed).expect("deployed");
+    let vm = Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Relaxed))
+        .expect("deployed");
     run(async {
         for method in methods() {
             let Ok(answer) = vm.call(None, method, vec![]).await else { continue };
@@ -165,10 +165,10 @@ fn what_was_acknowledged_is_in_the_archive_that_readers_open() {
 
 #[test]
 fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
-    confine();
     let directory = tempfile::tempdir().expect("a directory");
     let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
-    let vm = Vm::deploy(&directory.path().join("data"), deployment, Durability::Sync).expect("deployed");
+    let vm =
+        Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Sync)).expect("deployed");
     run(async {
         let [log, files, blobs] = vm.cores();
         for round in 0..300_u64 {

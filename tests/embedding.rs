@@ -5,11 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use libvms::audit::{Auditor, Verdict};
-use libvms::engine::{Sandbox, Worker};
-use libvms::host::{Deployment, Vm};
+use libvms::engine::{EngineSettings, Worker};
+use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::net::{Network, NetworkOptions};
 use libvms::replay::AuditOptions;
-use libvms::storage::Durability;
 use libvms::watch::Watcher;
 use libvms_protocol::entry::Limits;
 use serde_json::json;
@@ -53,9 +52,11 @@ fn counter() -> Deployment {
 /// The error names both ways on.
 fn assert_helps(error: &dyn std::error::Error) {
     let said = error.to_string();
-    for part in
-        ["unconfined", "libvms::engine::run_if_worker()", "libvms::engine::Sandbox::Off.choose()"]
-    {
+    for part in [
+        "would not be confined",
+        "libvms::engine::run_if_worker()",
+        "libvms::engine::EngineSettings::unconfined()",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
@@ -70,17 +71,18 @@ fn a_program_without_workers_runs_no_script() {
 #[ignore = "a part of the test above"]
 fn without_workers() {
     let Some((data, new)) = told_directory() else { return };
-    assert_helps(&Vm::deploy(&new, counter(), Durability::Sync).expect_err("nothing is deployed"));
+    let refused = Vm::deploy(&new, counter(), HostOptions::default());
+    assert_helps(&refused.expect_err("nothing is deployed"));
     assert!(!new.exists(), "nothing was made");
-    assert_helps(&Vm::open(&data, Durability::Sync, &mut |_, _| {}).expect_err("nothing is opened"));
+    let refused = Vm::open(&data, HostOptions::default(), &mut |_, _| {});
+    assert_helps(&refused.expect_err("nothing is opened"));
     assert_helps(&Auditor::of_directory(&data).run(&mut |_, _| {}).expect_err("nothing is verified"));
     let network = Arc::new(Network::new(NetworkOptions::default()));
     assert_helps(&Watcher::new(&new, network, AuditOptions::default()).expect_err("nothing is watched"));
     assert!(!new.exists(), "nothing was made");
-    assert_helps(&Worker::start(Limits::default()).expect_err("no worker"));
+    assert_helps(&Worker::start(Limits::default(), &EngineSettings::default()).expect_err("no worker"));
     // A choice that was made by name holds; it is the default that nobody can rely on here.
-    assert!(Worker::start_in(Sandbox::Off, Limits::default()).is_ok());
-    assert_helps(&Worker::start_in(Sandbox::Process, Limits::default()).expect_err("no worker"));
+    assert!(Worker::start(Limits::default(), &EngineSettings::unconfined()).is_ok());
 }
 
 #[test]
@@ -92,17 +94,20 @@ fn a_program_that_chose_so_runs_scripts_unconfined() {
 #[ignore = "a part of the test above"]
 fn unconfined_by_choice() {
     let Some((data, new)) = told_directory() else { return };
-    Sandbox::Off.choose();
-    let report = Auditor::of_directory(&data).run(&mut |_, _| {}).expect("it is verified");
-    assert_eq!(report.verdict, Verdict::Agrees);
+    let engine = EngineSettings::unconfined();
+    let options = AuditOptions { engine: engine.clone(), ..AuditOptions::default() };
+    let report = Auditor::of_directory(&data).with_options(options).run(&mut |_, _| {});
+    assert_eq!(report.expect("it is verified").verdict, Verdict::Agrees);
+    let options = || HostOptions { engine: engine.clone(), ..HostOptions::default() };
     run(async {
-        let vm = Vm::deploy(&new, counter(), Durability::Relaxed).expect("it is deployed");
+        let vm = Vm::deploy(&new, counter(), options()).expect("it is deployed");
         assert_eq!(vm.call(None, "increment", vec![]).await.expect("an answer").json.as_deref(), Some("1"));
         vm.close().await;
-        let vm = Vm::open(&data, Durability::Relaxed, &mut |_, _| {}).expect("it is opened");
+        let vm = Vm::open(&data, options(), &mut |_, _| {}).expect("it is opened");
         assert_eq!(vm.call(None, "increment", vec![]).await.expect("an answer").json.as_deref(), Some("2"));
         vm.close().await;
     });
-    Sandbox::Process.choose();
-    assert_helps(&Vm::open(&new, Durability::Relaxed, &mut |_, _| {}).expect_err("confined again"));
+    // The choice of one is no choice for others.
+    let refused = Vm::open(&new, HostOptions::default(), &mut |_, _| {});
+    assert_helps(&refused.expect_err("confined again"));
 }

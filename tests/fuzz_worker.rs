@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::determinism::generator::{LIMITS, program};
 use crate::dice::Dice;
-use crate::harness::{Process, confine, example, run, variable};
+use crate::harness::{Process, auditing, engine, example, hosting, run, variable};
 
 /// The driver's patience under [`LIMITS`] is a little over ten seconds; the rest is for a busy machine.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(120);
@@ -46,7 +46,6 @@ enum Frame<'a> {
 
 #[test]
 fn whatever_workers_get_and_say_their_driver_goes_on() {
-    confine();
     let (seconds, seed) = (variable("VMS_FUZZ_SECONDS", 10), variable("VMS_SEED", 1));
     let witness = Witness::start();
     let (end, watch) = (Instant::now() + Duration::from_secs(seconds), Watch::start(seed));
@@ -78,7 +77,7 @@ fn whatever_workers_get_and_say_their_driver_goes_on() {
 /// A script, sound or broken, in a worker, with calls whose arguments may be broken, too. A script that ends its worker
 /// has found a fault of the engine, or a built-in that runs for ever: worth telling, and the end of nothing else.
 fn attack_worker(dice: &mut Dice, round: u64) -> Result<(), WorkerError> {
-    let mut worker = Worker::start_in(Sandbox::Process, LIMITS).expect("a worker");
+    let mut worker = Worker::start(LIMITS, &engine(Sandbox::Process)).expect("a worker");
     let program = program(round, dice.draw());
     let code = if dice.one_in(3) { program.code } else { broken(dice, &program.code) };
     worker.send(Request::Load(Load { code, at: dice.draw() >> 20, seed: [1; 32] })).expect("it runs");
@@ -119,7 +118,7 @@ fn attack_service(dice: &mut Dice, round: u64) {
     let code = if dice.one_in(2) { program.code } else { broken(dice, &program.code) };
     let deployment = Deployment { code, title: "fuzzed".into(), limits: LIMITS };
     // Most of the broken ones do not load.
-    let Ok(vm) = Vm::deploy(place.path(), deployment, Durability::Relaxed) else { return };
+    let Ok(vm) = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)) else { return };
     run(async {
         let calls: Vec<_> = program
             .calls
@@ -138,8 +137,13 @@ fn attack_service(dice: &mut Dice, round: u64) {
         vm.close().await;
     });
     // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
-    let audit =
-        |_| Auditor::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited").verdict;
+    let audit = |_| {
+        Auditor::of_directory(place.path())
+            .with_options(auditing())
+            .run(&mut |_, _| {})
+            .expect("it can be audited")
+            .verdict
+    };
     let verdict = (0..AUDITS_MAX).map(audit).find(|verdict| !matches!(verdict, Verdict::CannotVerify { .. }));
     assert_eq!(verdict, Some(Verdict::Agrees));
 }
@@ -149,7 +153,7 @@ fn say_to_driver(dice: &mut Dice) {
     #[cfg(debug_assertions)]
     {
         use libvms::engine::EscapeAttempt;
-        let mut worker = Worker::start_in(Sandbox::Process, LIMITS).expect("a worker");
+        let mut worker = Worker::start(LIMITS, &engine(Sandbox::Process)).expect("a worker");
         let call = Call { method: "f".into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
         let reports = [
             Report::Console(libvms::engine::message::Console {
@@ -296,7 +300,7 @@ impl Witness {
         let code = std::fs::read_to_string(example("hello-world.js")).expect("an example");
         let code = format!("{code}\nlet asked = 0; exports.ask = () => ++asked");
         let deployment = Deployment { code, title: "witness".into(), limits: Limits::default() };
-        let vm = Vm::deploy(place.path(), deployment, Durability::Relaxed).expect("a good script");
+        let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
         Self { vm, calls: AtomicU64::new(0), _place: place }
     }
 

@@ -8,7 +8,11 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use libvms::engine::{EngineSettings, Sandbox};
+use libvms::host::HostOptions;
+use libvms::replay::AuditOptions;
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use libvms::storage::Durability;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,9 +36,19 @@ pub(crate) fn vms<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item =
     Process::output(program().args(arguments)).expect("vms starts")
 }
 
-/// Gives the library, where a test uses it itself, the program under test for its workers.
-pub(crate) fn confine() {
-    libvms::engine::run_workers_with(Path::new(VMS));
+/// Where the library runs scripts, where a test uses it itself: the program under test has its workers.
+pub(crate) fn engine(sandbox: Sandbox) -> EngineSettings {
+    EngineSettings { sandbox, worker_program: Some(VMS.into()), ..EngineSettings::default() }
+}
+
+/// How the library hosts a service, where a test uses it itself.
+pub(crate) fn hosting(durability: Durability) -> HostOptions {
+    HostOptions { durability, engine: engine(Sandbox::Process), ..HostOptions::default() }
+}
+
+/// How the library audits, where a test uses it itself.
+pub(crate) fn auditing() -> AuditOptions {
+    AuditOptions { engine: engine(Sandbox::Process), ..AuditOptions::default() }
 }
 
 /// Text of a stream that must be UTF-8.

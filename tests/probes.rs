@@ -27,7 +27,7 @@ use libvms::engine::message::{
 use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 
-use crate::harness::{confine, signal};
+use crate::harness::{engine, signal};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -57,7 +57,6 @@ struct Run {
 
 #[test]
 fn every_attack_ends_by_its_limits_and_as_ever() {
-    confine();
     let expected = read("../../tests/snapshots/probes.txt");
     let expected: BTreeMap<&str, &str> =
         expected.lines().filter_map(|line| line.split_once(" => ")).collect();
@@ -178,7 +177,7 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
 fn run(probe: &Probe, place: Sandbox) -> Run {
     let (outgoing, incoming) = channel();
     let code = format!("exports.probe = function () {{\n{}\n}}", probe.code);
-    let mut worker = Worker::start_in(place, Limits::default()).expect("a worker");
+    let mut worker = Worker::start(Limits::default(), &engine(place)).expect("a worker");
     let process = worker.process_id();
     let driver = std::thread::spawn(move || {
         let (outcome, fuel) = drive(&mut worker, code);

@@ -10,7 +10,9 @@ use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{Client, Host, Process, TestService, children, confine, program, run, signal};
+use crate::harness::{
+    Client, Host, Process, TestService, auditing, children, engine, hosting, program, run, signal,
+};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -21,8 +23,7 @@ fn worker(limits: Limits) -> Worker {
 }
 
 fn start(sandbox: Sandbox, limits: Limits) -> Worker {
-    confine();
-    let worker = Worker::start_in(sandbox, limits).expect("a worker");
+    let worker = Worker::start(limits, &engine(sandbox)).expect("a worker");
     assert_eq!(worker.process_id().is_some(), sandbox == Sandbox::Process);
     worker
 }
@@ -236,11 +237,10 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
     use libvms::audit::{Auditor, Verdict};
     use libvms::host::{CallError, Deployment, Vm};
     use libvms::storage::Durability;
-    confine();
     let place = tempfile::tempdir().expect("a temporary directory");
     let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
     let deployment = Deployment { code, title: "panics".into(), limits: Limits::default() };
-    let vm = Vm::deploy(place.path(), deployment, Durability::Relaxed).expect("a good script");
+    let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
     let call = |method: &str| vm.call(None, method, vec![]);
     run(async {
         let fine = |answer: Result<libvms::host::CallResponse, CallError>| {
@@ -259,7 +259,10 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
         vm.close().await;
     });
     assert_eq!(vm.log_length(), 5, "the first entry, and one for each call that had an outcome");
-    let audit = Auditor::of_directory(place.path()).run(&mut |_, _| {}).expect("it can be audited");
+    let audit = Auditor::of_directory(place.path())
+        .with_options(auditing())
+        .run(&mut |_, _| {})
+        .expect("it can be audited");
     assert_eq!(audit.verdict, Verdict::Agrees);
 }
 
@@ -353,7 +356,7 @@ fn a_host_without_sandbox_has_no_workers() {
     place.assert_agrees();
 }
 
-/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor limits_max, since each of
+/// A service that counts, and can be kept busy: for minutes, with all the fuel that an auditor grants, since each of
 /// the steps that are counted takes a microsecond.
 fn counting() -> TestService {
     TestService::new(

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use libvms::audit::{Auditor, Verdict};
-use libvms::engine::Sandbox;
-use libvms::host::{Deployment, Vm};
+use libvms::engine::{EngineSettings, Sandbox};
+use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::rpc::{ClientOptions, RpcClient, RpcOptions, RpcServer};
 use libvms::storage::Durability;
 use libvms_protocol::entry::Limits;
@@ -55,16 +55,19 @@ async fn sandbox(in_flight: usize, calls: u64) -> f64 {
         process = process.max(in_sandbox(Sandbox::Process, in_flight, calls / 4).await);
         thread = thread.max(in_sandbox(Sandbox::Off, in_flight, calls / 4).await);
     }
-    Sandbox::Process.choose();
     process as f64 / thread as f64
 }
 
 async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
-    sandbox.choose();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let deployment = Deployment { code: COUNTER.into(), title: "counter".into(), limits: Limits::default() };
     // The disk is the same for both, and not what is compared.
-    let vm = Vm::deploy(directory.path(), deployment, Durability::Relaxed).expect("a good script");
+    let options = HostOptions {
+        durability: Durability::Relaxed,
+        engine: EngineSettings { sandbox, ..EngineSettings::default() },
+        ..HostOptions::default()
+    };
+    let vm = Vm::deploy(directory.path(), deployment, options).expect("a good script");
     let rate = in_process(&vm, calls, in_flight).await;
     vm.close().await;
     rate
@@ -74,7 +77,8 @@ async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
 async fn service(what: &str, code: &str, calls: u64) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let deployment = Deployment { code: code.into(), title: what.into(), limits: Limits::default() };
-    let vm = Arc::new(Vm::deploy(directory.path(), deployment, Durability::Sync).expect("a good script"));
+    let vm =
+        Arc::new(Vm::deploy(directory.path(), deployment, HostOptions::default()).expect("a good script"));
     let in_process = in_process(&vm, calls, IN_FLIGHT).await;
     let server =
         RpcServer::bind(([127, 0, 0, 1], 0).into(), RpcOptions::default()).await.expect("a free port");

@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use libvms::audit::{Verdict, verify_remote};
-use libvms::host::{Deployment, Vm};
+use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::replay::AuditOptions;
-use libvms::storage::{Core, Durability};
+use libvms::storage::Core;
 use libvms::watch::{Event, Watcher};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Limits;
@@ -249,7 +249,7 @@ async fn cold_audit(address: &str, log: &str) -> Value {
 
 fn deploy(directory: &Path) -> Vm {
     let deployment = Deployment { code: COUNTER.into(), title: "counter".into(), limits: Limits::default() };
-    Vm::deploy(directory, deployment, Durability::Sync).expect("a good script")
+    Vm::deploy(directory, deployment, HostOptions::default()).expect("a good script")
 }
 
 async fn serve(vm: &Vm) -> (Network, SocketAddr) {

@@ -241,9 +241,9 @@ impl Auditor {
         Self { directory: directory.into(), settings: AuditOptions::default() }
     }
 
-    /// Grants other limits than the default.
+    /// Audits with other options than the default.
     #[must_use]
-    pub fn with_settings(self, settings: AuditOptions) -> Self {
+    pub fn with_options(self, settings: AuditOptions) -> Self {
         Self { settings, ..self }
     }
 
@@ -263,7 +263,7 @@ impl Auditor {
             StoredCore::Own(log) => (true, log.secret_key().is_some(), self.beyond(log)?),
             StoredCore::Copy(_) => (false, false, 0),
         };
-        let mut audit = Audit::new(log.key(), self.settings)?;
+        let mut audit = Audit::new(log.key(), self.settings.clone())?;
         audit.advance(&log, log.length(), progress)?;
         let mut published = (None, None);
         for (which, core) in [(ArchiveCore::Files, &archive.files), (ArchiveCore::Blobs, &archive.blobs)] {

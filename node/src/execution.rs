@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libvms_engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
-use libvms_engine::{Worker, WorkerError};
+use libvms_engine::{EngineSettings, Worker, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
@@ -122,8 +122,9 @@ impl<S: ArchiveStore> Execution<S> {
         block: u64,
         script: Script<'_>,
         archive: Archive<S>,
+        engine: &EngineSettings,
     ) -> Result<Self, LoadError> {
-        Self::load_for(log, block, script, archive, None)
+        Self::load_for(log, block, script, archive, engine, None)
     }
 
     /// As [`Execution::load`], for the operator of a service: what the script says is told as news.
@@ -132,9 +133,10 @@ impl<S: ArchiveStore> Execution<S> {
         block: u64,
         script: Script<'_>,
         archive: Archive<S>,
+        engine: &EngineSettings,
         operator: Option<Arc<Operator>>,
     ) -> Result<Self, LoadError> {
-        let worker = Worker::start(script.limits).map_err(ExecutionError::from)?;
+        let worker = Worker::start(script.limits, engine).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
         let loaded = Loaded::default();
         let format = script.format;

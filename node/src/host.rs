@@ -30,7 +30,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libvms_cores::storage::{CoreView, Durability};
-use libvms_engine::Sandbox;
+use libvms_engine::EngineSettings;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Fault, Init, Thrown};
 use libvms_protocol::limits;
@@ -42,7 +42,7 @@ use committer::ArchiveLengths;
 pub use deployment::Deployment;
 use deployment::{Ready, Service};
 pub use error::HostError;
-use executor::{Executor, QueuedCall};
+use executor::{Executor, QueuedCall, Source};
 use files::Shown;
 pub use guard::{Contradiction, Guard};
 use quarantine::Quarantine;
@@ -148,6 +148,28 @@ pub struct Failure {
     pub is_bug: bool,
 }
 
+/// How a service is hosted; nothing of it stands in the log.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Whether an answer waits until its call is safe from a power failure.
+    pub durability: Durability,
+    /// How the host speaks of the script.
+    pub diagnostics: Diagnostics,
+    /// Where the script runs.
+    pub engine: EngineSettings,
+}
+
+impl Default for HostOptions {
+    /// Answers only what is safe from a power failure, and runs scripts in processes of their own.
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            diagnostics: Diagnostics::default(),
+            engine: EngineSettings::default(),
+        }
+    }
+}
+
 /// What all threads of a VM see.
 #[derive(Debug)]
 struct Shared {
@@ -167,29 +189,13 @@ impl Vm {
     ///
     /// # Errors
     /// Where the script does not load or its `init` fails (nothing is left behind then), the directory cannot be used,
-    /// or scripts cannot be confined here (see [`Sandbox`]); see [`HostError`].
-    pub fn deploy(
-        directory: &Path,
-        deployment: Deployment,
-        durability: Durability,
-    ) -> Result<Self, HostError> {
-        Self::deploy_with(directory, deployment, durability, Diagnostics::default())
-    }
-
-    /// As [`Vm::deploy`], and says how to speak of the script.
-    ///
-    /// # Errors
-    /// As [`Vm::deploy`].
-    pub fn deploy_with(
-        directory: &Path,
-        deployment: Deployment,
-        durability: Durability,
-        diagnostics: Diagnostics,
-    ) -> Result<Self, HostError> {
-        Sandbox::check().map_err(ExecutionError::from)?;
+    /// or scripts cannot be confined here (see [`EngineSettings`]); see [`HostError`].
+    pub fn deploy(directory: &Path, deployment: Deployment, options: HostOptions) -> Result<Self, HostError> {
+        options.engine.check().map_err(ExecutionError::from)?;
+        let HostOptions { durability, diagnostics, engine } = options;
         let operator = Arc::new(Operator::new(diagnostics));
-        let ready = deployment::deploy(directory, deployment, durability, &operator)?;
-        Self::start(directory, ready, operator)
+        let ready = deployment::deploy(directory, deployment, durability, &engine, &operator)?;
+        Self::start(directory, ready, engine, operator)
     }
 
     /// Goes on with the service of a data directory: its log is executed again and checked on the way.
@@ -198,28 +204,16 @@ impl Vm {
     ///
     /// # Errors
     /// Where the directory holds no service, is in use, its log and archive contradict each other, or scripts cannot
-    /// be confined here (see [`Sandbox`]); see [`HostError`].
+    /// be confined here (see [`EngineSettings`]); see [`HostError`].
     pub fn open(
         directory: &Path,
-        durability: Durability,
+        options: HostOptions,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, HostError> {
-        Self::open_with(directory, durability, Diagnostics::default(), progress)
-    }
-
-    /// As [`Vm::open`], and says how to speak of the script.
-    ///
-    /// # Errors
-    /// As [`Vm::open`].
-    pub fn open_with(
-        directory: &Path,
-        durability: Durability,
-        diagnostics: Diagnostics,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self, HostError> {
-        Sandbox::check().map_err(ExecutionError::from)?;
-        let ready = deployment::open(directory, durability, progress)?;
-        Self::start(directory, ready, Arc::new(Operator::new(diagnostics)))
+        options.engine.check().map_err(ExecutionError::from)?;
+        let HostOptions { durability, diagnostics, engine } = options;
+        let ready = deployment::open(directory, durability, &engine, progress)?;
+        Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))
     }
 
     /// Whether a data directory holds a deployed service.
@@ -230,7 +224,12 @@ impl Vm {
         deployment::is_deployed(directory)
     }
 
-    fn start(directory: &Path, ready: Ready, operator: Arc<Operator>) -> Result<Self, HostError> {
+    fn start(
+        directory: &Path,
+        ready: Ready,
+        engine: EngineSettings,
+        operator: Arc<Operator>,
+    ) -> Result<Self, HostError> {
         let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
@@ -243,8 +242,8 @@ impl Vm {
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
         let place = (next_block, latest_at);
-        let executor =
-            Executor::new(directory.into(), execution, store, shared.clone(), operator, init.limits, place);
+        let source = Source { directory: directory.into(), store, engine };
+        let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
         let run = move || {
             executor.run(&queue, &commits);
             // The committer ends when the last sender is gone; only then may another process own the directory.

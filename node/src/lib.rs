@@ -6,7 +6,7 @@
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Auditor`] to audit one.
 //! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
-//! `main`, or chooses [`engine::Sandbox::Off`]. Without either no script runs.
+//! `main`, or chooses [`engine::EngineSettings::unconfined`]. Without either no script runs.
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive

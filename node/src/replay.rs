@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use libvms_engine::WorkerError;
+use libvms_engine::{EngineSettings, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
@@ -30,11 +30,13 @@ pub struct Replay<S> {
     counts: Counts,
 }
 
-/// What an auditor limits_max.
-#[derive(Clone, Copy, Debug)]
+/// How an auditor executes a log.
+#[derive(Clone, Debug)]
 pub struct AuditOptions {
     /// The most that a log may ask for.
     pub limits_max: Limits,
+    /// Where its script runs.
+    pub engine: EngineSettings,
 }
 
 /// What a replay has seen.
@@ -89,7 +91,7 @@ impl Default for AuditOptions {
     fn default() -> Self {
         let limits_max =
             Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
-        Self { limits_max: limits_max.with_load() }
+        Self { limits_max: limits_max.with_load(), engine: EngineSettings::default() }
     }
 }
 
@@ -222,9 +224,7 @@ impl<S: ArchiveStore> Replay<S> {
         match exceeding(&init.limits, &self.settings.limits_max) {
             Some((what, asked, granted)) => Err(cannot_verify(
                 0,
-                format!(
-                    "the log asks for {what} {asked}, more than the {granted} that this auditor limits_max"
-                ),
+                format!("the log asks for {what} {asked}, more than the {granted} that this auditor grants"),
             )),
             None => Ok(()),
         }
@@ -233,7 +233,7 @@ impl<S: ArchiveStore> Replay<S> {
     fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), ReplayError> {
         let limits = init.limits;
         let script = Script { format: init.v, code: &init.code, limits, at: self.order.latest_at() };
-        match Execution::load(self.log, block, script, archive) {
+        match Execution::load(self.log, block, script, archive, &self.settings.engine) {
             Ok(execution) => {
                 self.order.script_has_init(execution.has_init());
                 self.state = State::Running(Box::new(execution));

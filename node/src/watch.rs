@@ -31,7 +31,7 @@ use std::time::Duration;
 use libvms_cores::net::{CoreEvent, Network};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{DataDirectory, SharedReplica, StorageError};
-use libvms_engine::{Sandbox, WorkerError};
+use libvms_engine::WorkerError;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
@@ -80,13 +80,13 @@ impl Watcher {
     /// A watcher that keeps its copies in `directory`, and gets them from `network`.
     ///
     /// # Errors
-    /// Where the directory is in use or cannot be used, or scripts cannot be confined: see [`Sandbox`].
+    /// Where the directory is in use or cannot be used, or scripts cannot be confined: see [`EngineSettings`](libvms_engine::EngineSettings).
     pub fn new(
         directory: &Path,
         network: Arc<Network>,
         settings: AuditOptions,
     ) -> Result<(Self, Events), WatcherError> {
-        Sandbox::check()?;
+        settings.engine.check()?;
         let directory = DataDirectory::lock(directory)?;
         let (events, receiver) = mpsc::unbounded_channel();
         let (followed, logs) = (vec![], BTreeSet::new());
@@ -130,7 +130,7 @@ impl Watcher {
             archive: None,
             grown: receiver,
             is_stopped: wakers.is_stopped.clone(),
-            settings: self.settings,
+            settings: self.settings.clone(),
         };
         self.logs.insert(log);
         self.followed.push(Thread::start(work, wakers, tell).map_err(WatcherError::Thread)?);

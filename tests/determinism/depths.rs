@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::script;
 use super::surroundings::{Surroundings, other_build, surroundings};
-use crate::harness::{Process, confine, variable};
+use crate::harness::{Process, engine, variable};
 
 const STACK: u64 = 128 << 10;
 
@@ -48,7 +48,7 @@ struct Engine(Worker);
 
 impl Engine {
     fn start(place: Sandbox, stack: u64) -> Self {
-        let mut worker = Worker::start_in(place, Limits { stack, ..LIMITS }).expect("a worker");
+        let mut worker = Worker::start(Limits { stack, ..LIMITS }, &engine(place)).expect("a worker");
         let code = script("depths.js");
         worker.send(Request::Load(Load { code, at: 0, seed: [1; 32] })).expect("it runs");
         match worker.receive() {
@@ -104,7 +104,6 @@ fn difference(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) 
 
 #[test]
 fn each_recursion_ends_at_the_depth_that_is_written_down() {
-    confine();
     let (depths, again) = std::thread::scope(|scope| {
         let one = scope.spawn(|| Engine::start(Sandbox::Off, STACK).depths());
         let other = scope.spawn(|| Engine::start(Sandbox::Process, STACK).depths());
@@ -170,7 +169,6 @@ fn reports(places: &[Surroundings], tasks: &[Task]) -> Vec<String> {
 fn execute_the_recursions_of_a_task() {
     let Ok(task) = std::env::var(TASK) else { return };
     let task: Task = serde_json::from_str(&task).expect("a task");
-    confine();
     let place = if task.in_process { Sandbox::Process } else { Sandbox::Off };
     let mut report = String::new();
     for stack in task.stacks {

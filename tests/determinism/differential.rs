@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::generator::{CALLS_PER_PROGRAM, LIMITS, program};
 use super::recording::Recording;
 use super::surroundings::{Surroundings, other_build, surroundings};
-use crate::harness::{Process, confine, variable};
+use crate::harness::{Process, variable};
 
 /// What one process is asked to do; it finds this in [`TASK`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,15 +94,10 @@ fn calls_give_the_same_entries_in_all_surroundings() {
 fn execute_the_calls_of_a_seed() {
     let Ok(task) = std::env::var(TASK) else { return };
     let task: Task = serde_json::from_str(&task).expect("a task");
-    confine();
-    if task.in_process {
-        Sandbox::Process.choose()
-    } else {
-        Sandbox::Off.choose()
-    }
+    let sandbox = if task.in_process { Sandbox::Process } else { Sandbox::Off };
     let mut report = String::new();
     for script in task.scripts.clone() {
-        let (recording, fuel) = record(task.seed, script);
+        let (recording, fuel) = record(task.seed, script, sandbox);
         if task.in_full {
             write_in_full(&mut report, &recording, &fuel);
         } else {
@@ -113,12 +108,12 @@ fn execute_the_calls_of_a_seed() {
 }
 
 /// Executes one script's calls; gives the fuel that each took.
-fn record(seed: u64, script: u64) -> (Recording, Vec<u64>) {
+fn record(seed: u64, script: u64, sandbox: Sandbox) -> (Recording, Vec<u64>) {
     let program = program(seed, script);
     // Epochs are in logs of the first format only, so far.
     let has_epoch = script.is_multiple_of(16);
     let format = if has_epoch { Format::V1 } else { Format::LATEST };
-    let mut recording = Recording::start(format, program.code, LIMITS);
+    let mut recording = Recording::start(format, program.code, LIMITS, sandbox);
     let mut fuel = vec![];
     for (number, (method, args)) in program.calls.into_iter().enumerate() {
         if has_epoch && number == CALLS_PER_PROGRAM / 2 {
@@ -152,7 +147,7 @@ fn a_difference_is_found_and_placed() {
     let digests = |seed| {
         (0..3)
             .map(|script| {
-                let (recording, fuel) = record(seed, script);
+                let (recording, fuel) = record(seed, script, Sandbox::Off);
                 digest(&recording, &fuel) + "\n"
             })
             .collect::<String>()
@@ -169,7 +164,7 @@ fn a_difference_is_found_and_placed() {
 fn generated_calls_end_in_every_way_there_is() {
     let mut kinds = std::collections::BTreeMap::new();
     for script in 0..40 {
-        for (kind, count) in record(7, script).0.kinds() {
+        for (kind, count) in record(7, script, Sandbox::Off).0.kinds() {
             *kinds.entry(kind).or_insert(0) += count;
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use libvms::engine::Sandbox;
 use libvms_protocol::entry::{Entry, Format, Limits};
 use libvms_protocol::value::Value;
 use serde_json::json;
@@ -31,7 +32,7 @@ fn of_this_release(format: Format) -> PathBuf {
 fn record(format: Format) -> Recording {
     let limits = Limits { fuel: 200, memory: 4 << 20, stack: 256 << 10, output: 64 << 10, load: None };
     let code = fs::read_to_string(logs().join("everything.js")).expect("the script");
-    let mut recording = Recording::start(format, code, limits);
+    let mut recording = Recording::start(format, code, limits, Sandbox::Process);
     let text = "Ünïcode text, \u{1f600} and Straße";
     let calls = [
         ("count", json!([])),

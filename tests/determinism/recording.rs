@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use libvms::archive::{Archive, ArchiveError, ArchiveStore};
+use libvms::engine::Sandbox;
 use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::SecretKey;
@@ -12,7 +13,7 @@ use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Epoch, Fault, Format, Init, Limits, Outcome};
 use libvms_protocol::value::Value;
 
-use crate::harness::confine;
+use crate::harness::engine;
 
 /// 2026-03-01 00:00 UTC, when the first service is deployed.
 const START: u64 = 1_772_323_200_000;
@@ -27,12 +28,12 @@ pub(super) struct Recording {
     archive: Blocks,
     entries: Vec<Vec<u8>>,
     at: u64,
+    sandbox: Sandbox,
 }
 
 impl Recording {
     /// Deploys a script in a log of the format and calls its `init`, if it has one.
-    pub(super) fn start(format: Format, code: String, limits: Limits) -> Self {
-        confine();
+    pub(super) fn start(format: Format, code: String, limits: Limits, sandbox: Sandbox) -> Self {
         let limits = if format == Format::V1 { limits } else { limits.with_load() };
         let init = Init {
             v: format,
@@ -48,7 +49,7 @@ impl Recording {
         let store = Blocks::default();
         let archive = Archive::create(store.clone(), &init.title, init.files, init.blobs).expect("in memory");
         let mut recording =
-            Self { init: init.clone(), execution: None, archive: store, entries: vec![], at: START };
+            Self { init: init.clone(), execution: None, archive: store, entries: vec![], at: START, sandbox };
         recording.push(Entry::Init(init));
         recording.load(0, archive);
         if recording.execution().has_init() {
@@ -128,7 +129,7 @@ impl Recording {
         let script =
             Script { format: self.init.v, code: &self.init.code, limits: self.init.limits, at: self.at };
         let log = key(LOG).public_key();
-        let loaded = Execution::load(log, block, script, archive);
+        let loaded = Execution::load(log, block, script, archive, &engine(self.sandbox));
         self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));
     }
 

@@ -10,7 +10,7 @@ use libvms_protocol::entry::Limits;
 use serde_json::{Value, json};
 
 use super::script;
-use crate::harness::{confine, variable};
+use crate::harness::{engine, variable};
 
 /// Little memory, so that it is soon full.
 const LIMITS: Limits =
@@ -20,7 +20,7 @@ struct Engine(Worker);
 
 impl Engine {
     fn start(memory: u64) -> Self {
-        let mut worker = Worker::start_in(Sandbox::Off, Limits { memory, ..LIMITS }).expect("a worker");
+        let mut worker = Worker::start(Limits { memory, ..LIMITS }, &engine(Sandbox::Off)).expect("a worker");
         let code = script("starvation.js");
         worker.send(Request::Load(Load { code, at: 0, seed: [1; 32] })).expect("it runs");
         match worker.receive() {
@@ -111,7 +111,6 @@ fn whatever_ran_out_of_memory_works_in_the_next_call() {
 
 #[test]
 fn a_restart_after_memory_ran_out_finds_everything_too() {
-    confine();
     let uses = [json!("replace"), json!("cbrt"), json!("symbol"), json!("spread"), json!("group")];
     let value = |engine: &mut Engine| -> Vec<Value> {
         uses.iter().map(|name| engine.call("use", &json!([name]))).collect()

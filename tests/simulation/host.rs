@@ -14,7 +14,7 @@ use libvms_protocol::entry::{Entry, Limits};
 use libvms_protocol::value::Value;
 
 use super::dice::Dice;
-use crate::harness::confine;
+use crate::harness::hosting;
 use crate::tamper::rewrite;
 use crate::violations::copy;
 
@@ -49,8 +49,8 @@ impl Host {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let deployment =
             Deployment { code: SCRIPT.into(), title: "simulated".into(), limits: Limits::default() };
-        confine();
-        let vm = Vm::deploy(&directory, deployment, Durability::Relaxed).expect("an empty directory");
+        let vm =
+            Vm::deploy(&directory, deployment, hosting(Durability::Relaxed)).expect("an empty directory");
         Self { directory, state: State::Honest(Box::new(vm)), runtime }
     }
 
@@ -60,7 +60,8 @@ impl Host {
 
     /// Starts again after a crash: the log is replayed, and the archive brought up to it.
     pub(super) fn restart(&mut self) {
-        let vm = Vm::open(&self.directory, Durability::Relaxed, &mut |_, _| {}).expect("what a crash leaves");
+        let vm = Vm::open(&self.directory, hosting(Durability::Relaxed), &mut |_, _| {})
+            .expect("what a crash leaves");
         self.state = State::Honest(Box::new(vm));
     }
 

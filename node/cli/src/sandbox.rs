@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use libvms::engine::{self, Sandbox};
+use libvms::engine::{EngineSettings, Sandbox};
 
 use super::error::advised;
 
@@ -25,24 +25,21 @@ enum SandboxArgument {
 }
 
 impl SandboxArguments {
-    /// Holds for all scripts that this program runs from now on.
+    /// Returns how the scripts of this command run.
     ///
     /// # Errors
     /// Where one option takes the effect of another.
-    pub(super) fn choose(&self) -> anyhow::Result<()> {
+    pub(super) fn settings(&self) -> anyhow::Result<EngineSettings> {
         if matches!(self.sandbox, SandboxArgument::Off) && self.call_time.is_some() {
             let what =
                 "--call-time does not apply with --sandbox off: the clock ends calls in processes only";
             return Err(advised(anyhow::Error::msg(what), "leave out one of them"));
         }
-        match self.sandbox {
+        let sandbox = match self.sandbox {
             SandboxArgument::Process => Sandbox::Process,
             SandboxArgument::Off => Sandbox::Off,
-        }
-        .choose();
-        if let Some(seconds) = self.call_time {
-            engine::limit_call_time(Duration::from_secs(seconds));
-        }
-        Ok(())
+        };
+        let call_time_max = self.call_time.map(Duration::from_secs);
+        Ok(EngineSettings { sandbox, call_time_max, worker_program: None })
     }
 }

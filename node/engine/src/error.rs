@@ -27,7 +27,7 @@ pub enum WorkerError {
     #[error("the worker ended{0}")]
     Ended(ExitReason),
     /// The running request did not end in time, and the process was killed. See
-    /// [`limit_call_time`](super::limit_call_time).
+    /// [`EngineSettings::call_time_max`](super::EngineSettings::call_time_max).
     #[error("the worker was killed: a request did not end within {} s", waited.as_secs_f64().round())]
     Overdue {
         /// The time for which the driver has waited.

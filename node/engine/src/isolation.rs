@@ -1,8 +1,9 @@
-//! Where scripts run: in processes of their own, or on threads of this process. Start from [`Sandbox`].
+//! Where scripts run, and for how long: in processes of their own, or on threads of this process. Start from [`EngineSettings`].
 
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::error::WorkerError;
 
@@ -10,65 +11,71 @@ use super::error::WorkerError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
     /// Each in a process of its own that can do nothing but compute. Needs Linux, and a program that calls
-    /// [`run_if_worker`](super::run_if_worker): without them no script runs.
+    /// [`run_if_worker`](super::run_if_worker) or names another one ([`EngineSettings::worker_program`]): without them no script
+    /// runs.
     #[default]
     Process,
     /// On threads of this process, unconfined. A fault of the engine is then a fault of the whole program.
     Off,
 }
 
-/// Whether [`Sandbox::Off`] was chosen for the whole program.
-/// The unit tests of this library have no `main` that could call anything, and no worker to start.
-static OFF: AtomicBool = AtomicBool::new(cfg!(test));
-/// The program that runs workers, once known.
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// How workers run that belong together: those of one service, of one audit, of one watcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Where scripts run.
+    pub sandbox: Sandbox,
+    /// Ends calls after this time, whatever fuel they have: for a host or auditor that knows its machine better than the default,
+    /// which is ten seconds and twenty milliseconds for each unit of fuel. At most a day. Calls of [`Sandbox::Off`] cannot be
+    /// ended at all.
+    pub call_time_max: Option<Duration>,
+    /// A program of the same version that calls [`run_if_worker`](super::run_if_worker), such as `vms`. For programs that cannot
+    /// call it themselves, like tests. By default it is this program.
+    pub worker_program: Option<PathBuf>,
+}
 
-impl Sandbox {
-    /// Makes this the sandbox of all workers that start from now on.
-    pub fn choose(self) {
-        OFF.store(self == Self::Off, Ordering::Release);
+/// That this program has called `run_if_worker`: it can be started as a worker.
+#[cfg(target_os = "linux")]
+static CAN_BE_WORKER: OnceLock<()> = OnceLock::new();
+
+impl EngineSettings {
+    /// Settings for scripts on threads of this process, unconfined.
+    pub fn unconfined() -> Self {
+        Self { sandbox: Sandbox::Off, ..Self::default() }
     }
 
-    /// Returns the sandbox chosen for the whole program; [`Sandbox::Process`] if none was.
-    pub fn current() -> Self {
-        if OFF.load(Ordering::Acquire) { Self::Off } else { Self::Process }
-    }
-
-    /// Checks that scripts would run in the chosen sandbox, before anything is created, or fetched, in vain.
+    /// Checks that scripts would run as these settings want, before anything is made, or fetched, in vain. Nobody gets another
+    /// sandbox than was chosen: a script that runs unconfined by mistake has the rights of the whole program.
     ///
     /// # Errors
     /// [`WorkerError::Unconfined`].
-    pub fn check() -> Result<(), WorkerError> {
-        Self::current().available().map(|_| ())
+    pub fn check(&self) -> Result<(), WorkerError> {
+        match self.sandbox {
+            Sandbox::Process if self.program().is_none() => Err(WorkerError::Unconfined(WHY_NOT)),
+            _ => Ok(()),
+        }
     }
 
-    /// Returns this sandbox, if it is available. Never substitutes another one: a script that runs unconfined by mistake
-    /// has the rights of the whole program.
-    pub(super) fn available(self) -> Result<Self, WorkerError> {
-        match self {
-            Self::Process if PROGRAM.get().is_none() => Err(WorkerError::Unconfined(WHY_NOT)),
-            place => Ok(place),
+    /// The program that runs workers, if there is one.
+    pub(super) fn program(&self) -> Option<&Path> {
+        #[cfg(target_os = "linux")]
+        {
+            let this = || CAN_BE_WORKER.get().map(|()| Path::new(super::spawner::THIS_PROGRAM));
+            self.worker_program.as_deref().or_else(this)
         }
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 }
 
 #[cfg(target_os = "linux")]
 const WHY_NOT: &str = "this program does not call libvms::engine::run_if_worker() first in its main. Call it there, or \
-    choose to run scripts unconfined: libvms::engine::Sandbox::Off.choose()";
+    choose to run scripts unconfined: libvms::engine::EngineSettings::unconfined()";
 #[cfg(not(target_os = "linux"))]
 const WHY_NOT: &str = "only Linux has what it takes. Choose to run scripts unconfined: --sandbox off of vms, \
-    libvms::engine::Sandbox::Off.choose() of the library";
+    libvms::engine::EngineSettings::unconfined() of the library";
 
-/// Uses `program` for workers: one of the same version that calls [`run_if_worker`](super::run_if_worker), such as `vms`.
-/// For programs that cannot call it themselves, like tests. The first program that was named stays.
-pub fn run_workers_with(program: &Path) {
-    #[cfg(target_os = "linux")]
-    let _first_stays = PROGRAM.set(program.into());
-    #[cfg(not(target_os = "linux"))]
-    let _unused = program;
-}
-
+/// Notes that this program runs workers when it is started as one.
 #[cfg(target_os = "linux")]
-pub(super) fn program() -> Option<&'static Path> {
-    PROGRAM.get().map(PathBuf::as_path)
+pub(super) fn can_be_worker() {
+    let _called_before = CAN_BE_WORKER.set(());
 }

@@ -4,7 +4,7 @@
 //! of LibVMS that is unsafe or written in C is here, except what a program asks of the system about itself.
 //!
 //! Start from [`Worker`]: it takes [`message::Request`]s and returns [`message::Report`]s, so that the engine can
-//! run in a thread or in a process of its own with no difference to its user. [`Sandbox`] chooses
+//! run in a thread or in a process of its own with no difference to its user. [`EngineSettings`] choose
 //! one of them; a program that wants processes calls [`run_if_worker`] first.
 //!
 //! ```text
@@ -66,15 +66,15 @@ pub use identity::identity;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use ipc::EscapeAttempt;
-pub use isolation::{Sandbox, run_workers_with};
+pub use isolation::{EngineSettings, Sandbox};
 pub use sandbox::run_if_worker;
 pub use stack::{SCRIPT, place_in};
 #[doc(hidden)]
 pub use test_support::{metering_outcomes, metering_overhead};
+pub use worker::Worker;
 #[cfg(all(target_os = "linux", debug_assertions))]
 #[doc(hidden)]
 pub use worker::panic_in_calls_of;
-pub use worker::{Worker, limit_call_time};
 
 #[cfg(test)]
 mod closed;

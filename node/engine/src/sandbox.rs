@@ -36,6 +36,6 @@ pub fn run_if_worker() {
         if let Some(parent) = spawner::parent_of_worker() {
             child::run(parent);
         }
-        isolation::run_workers_with(spawner::THIS_PROGRAM.as_ref());
+        isolation::can_be_worker();
     }
 }

@@ -8,13 +8,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::ipc::EXIT_USAGE;
-use super::{isolation, system};
+use super::system;
 
 /// The first argument of a worker process. Nobody types it.
 const WORKER: &str = "__worker";
@@ -30,12 +31,11 @@ pub(super) struct Spawned {
     pub(super) socket: UnixStream,
 }
 
-/// Starts a worker process. Its end of the socket is its stdin; its stderr is a pipe.
+/// Starts a worker process of `program`. Its end of the socket is its stdin; its stderr is a pipe.
 ///
 /// # Errors
 /// When the system starts no process.
-pub(super) fn spawn() -> io::Result<Spawned> {
-    let program = isolation::program().unwrap_or(THIS_PROGRAM.as_ref());
+pub(super) fn spawn(program: &Path) -> io::Result<Spawned> {
     let (socket, other) = UnixStream::pair()?;
     let mut command = Command::new(program);
     command

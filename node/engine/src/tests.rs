@@ -4,10 +4,10 @@ mod errors;
 
 use libvms_protocol::entry::Limits;
 
-use super::Worker;
 use super::message::{
     Call, Fault, FileAnswer, FileRequest, Load, LoadFailure, Outcome, Report, Request, Thrown,
 };
+use super::{EngineSettings, Worker};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
@@ -20,7 +20,7 @@ struct Script {
 }
 
 fn try_load(code: &str, limits: Limits) -> Result<Script, LoadFailure> {
-    let mut worker = Worker::start(limits).expect("a worker");
+    let mut worker = Worker::start(limits, &EngineSettings::unconfined()).expect("a worker");
     worker.send(Request::Load(Load { code: code.into(), at: AT, seed: [1; 32] })).expect("it runs");
     let mut console = vec![];
     loop {

@@ -18,9 +18,10 @@ pub use panic::panic_in_calls_of;
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
 use thread::ThreadWorker;
-pub use watchdog::limit_call_time;
 
 use super::error::{STACK_BYTES_MAX, WorkerError};
+use super::isolation::EngineSettings;
+#[cfg(target_os = "linux")]
 use super::isolation::Sandbox;
 use super::message::{FileReply, Report, Request};
 
@@ -42,29 +43,22 @@ enum Backend {
 }
 
 impl Worker {
-    /// Starts a worker in [`Sandbox::current`]; each of its requests may use as much as `limits` says.
+    /// Starts a worker as `settings` say; each of its requests may use as much as `limits` says.
     ///
     /// # Errors
     /// When the system starts no thread or process, no worker has such a stack, or scripts must be confined and
     /// cannot be.
-    pub fn start(limits: Limits) -> Result<Self, WorkerError> {
-        Self::start_in(Sandbox::current(), limits)
-    }
-
-    /// Does the same as [`Worker::start`], in the sandbox of the caller's choice.
-    ///
-    /// # Errors
-    /// As [`Worker::start`].
-    pub fn start_in(sandbox: Sandbox, limits: Limits) -> Result<Self, WorkerError> {
+    pub fn start(limits: Limits, settings: &EngineSettings) -> Result<Self, WorkerError> {
         if limits.stack > STACK_BYTES_MAX {
             return Err(WorkerError::Stack { asked: limits.stack });
         }
-        let backend = match sandbox.available()? {
-            #[cfg(target_os = "linux")]
-            Sandbox::Process => Backend::Process(Box::new(ProcessWorker::start(limits)?)),
-            _ => Backend::Thread(ThreadWorker::start(limits)?),
-        };
-        Ok(Self { backend })
+        settings.check()?;
+        #[cfg(target_os = "linux")]
+        if let (Sandbox::Process, Some(program)) = (settings.sandbox, settings.program()) {
+            let worker = ProcessWorker::start(limits, program, settings.call_time_max)?;
+            return Ok(Self { backend: Backend::Process(Box::new(worker)) });
+        }
+        Ok(Self { backend: Backend::Thread(ThreadWorker::start(limits)?) })
     }
 
     /// Sends a request. Several requests may be in flight; the worker processes them in order. Sends without waiting, at the

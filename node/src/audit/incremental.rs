@@ -1,7 +1,6 @@
 //! The execution of one log, as far as its blocks are known, and what it has come to.
 
 use libvms_cores::storage::{ReadCore, StorageError, TempCore};
-use libvms_engine::Sandbox;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
@@ -38,10 +37,10 @@ impl Audit {
     /// An audit of the log with this key, from its first block on.
     ///
     /// # Errors
-    /// Where there is no room for working files, or scripts cannot be confined here: see [`Sandbox`].
+    /// Where there is no room for working files, or scripts cannot be confined here: see [`EngineSettings`](libvms_engine::EngineSettings).
     pub fn new(log: PublicKey, settings: AuditOptions) -> Result<Self, VerifyError> {
-        Sandbox::check().map_err(ExecutionError::from)?;
-        let replay = new_replay(log, settings)?;
+        settings.engine.check().map_err(ExecutionError::from)?;
+        let replay = new_replay(log, settings.clone())?;
         let (published, archive_head) = (Default::default(), None);
         Ok(Self { log, settings, replay, verdict: Verdict::Agrees, published, archive_head })
     }
@@ -187,7 +186,7 @@ impl Audit {
     /// Executes again before anybody is accused: if our own answer is another then, we cannot tell. With the same limits: each is
     /// counted, the stack among them, and a script that catches what a limit does to it has one answer for each limit.
     fn confirm_perturbed(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
-        let mut replay = new_replay(self.log, self.settings)?;
+        let mut replay = new_replay(self.log, self.settings.clone())?;
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
             Some(ReplayError::Diverged(same)) if same == finding => Ok(Verdict::Diverges(finding)),
             Some(ReplayError::Execution(error)) => Err(error.into()),

@@ -14,7 +14,7 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
 
-/// PendingHeads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
+/// Heads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
 const WAITING_MAX: usize = 64;
 
 /// The heads of one core that were seen and not judged yet, shorter ones first.

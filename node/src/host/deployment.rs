@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
+use libvms_engine::EngineSettings;
 use libvms_engine::message::{self, LoadFailure};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Format, Init, Limits, Outcome, Thrown};
@@ -84,10 +85,11 @@ pub(super) fn deploy(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    engine: &EngineSettings,
     operator: &Arc<Operator>,
 ) -> Result<Ready, HostError> {
     let lock = DataDirectory::lock(directory)?;
-    match deploy_alone(directory, deployment, durability, operator) {
+    match deploy_alone(directory, deployment, durability, engine, operator) {
         Ok(service) => Ok(Ready { lock, service }),
         Err(error) => {
             lock.abandon();
@@ -101,13 +103,14 @@ fn deploy_alone(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    engine: &EngineSettings,
     operator: &Arc<Operator>,
 ) -> Result<Service, HostError> {
     if is_deployed(directory)? {
         return Err(HostError::AlreadyDeployed { path: directory.into() });
     }
     prepare(directory)?;
-    let deployed = deploy_into(directory, deployment, durability, operator);
+    let deployed = deploy_into(directory, deployment, durability, engine, operator);
     // The first error is the one that matters; what cannot be removed stays marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
@@ -119,6 +122,7 @@ fn deploy_into(
     directory: &Path,
     deployment: Deployment,
     durability: Durability,
+    engine: &EngineSettings,
     operator: &Arc<Operator>,
 ) -> Result<Service, HostError> {
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
@@ -134,7 +138,7 @@ fn deploy_into(
         Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
     let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
     let file = &operator.diagnostics().file;
-    let mut execution = Execution::load_for(log.key(), 0, script, archive, Some(operator.clone()))
+    let mut execution = Execution::load_for(log.key(), 0, script, archive, engine, Some(operator.clone()))
         .map_err(|error| not_loaded(error, &init.code, file))?;
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
@@ -236,6 +240,7 @@ fn call_init(execution: &mut Execution<HostStore>, init: &Init, file: &str) -> R
 pub(super) fn open(
     directory: &Path,
     durability: Durability,
+    engine: &EngineSettings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Ready, HostError> {
     if !is_deployed(directory)? {
@@ -247,7 +252,8 @@ pub(super) fn open(
         Core::open_with_tail(&directory.join(LOG), durability).map_err(|error| damaged(directory, error))?;
     let (files, blobs) = open_archive(directory, durability).map_err(|error| damaged(directory, error))?;
     let store = HostStore::new(files, blobs);
-    let (execution, init, latest_at, taken) = replay(directory, &log, tail.as_ref(), &store, progress)?;
+    let (execution, init, latest_at, taken) =
+        replay(directory, &log, tail.as_ref(), &store, engine, progress)?;
     for (name, core) in [(FILES, &store.files), (BLOBS, &store.blobs)] {
         if core.surplus() > 0 {
             return Err(HostError::ArchiveAhead {
@@ -268,10 +274,14 @@ pub(super) fn open(
 
 /// The script as the durable log has left it, in a new worker: the old one is gone. All that was executed must be
 /// durable and published.
-pub(super) fn rebuild(directory: &Path, store: &HostStore) -> Result<Execution<HostStore>, HostError> {
+pub(super) fn rebuild(
+    directory: &Path,
+    store: &HostStore,
+    engine: &EngineSettings,
+) -> Result<Execution<HostStore>, HostError> {
     let log = Core::open_read_only(&directory.join(LOG))?;
     store.rewind();
-    let (execution, ..) = replay(directory, &log, None, store, &mut |_, _| {})?;
+    let (execution, ..) = replay(directory, &log, None, store, engine, &mut |_, _| {})?;
     Ok(execution)
 }
 
@@ -298,6 +308,7 @@ fn replay(
     log: &Core,
     tail: Option<&Tail>,
     store: &HostStore,
+    engine: &EngineSettings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Execution<HostStore>, Init, u64, u64), HostError> {
     let failed = |stop| match stop {
@@ -309,7 +320,8 @@ fn replay(
     // We granted these limits when we deployed.
     let most = u64::MAX;
     let limits_max = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
-    let mut replay = Replay::new(log.key(), store.clone(), AuditOptions { limits_max });
+    let mut replay =
+        Replay::new(log.key(), store.clone(), AuditOptions { limits_max, engine: engine.clone() });
     let mut tree = TreeCheck::default();
     for (done, block) in (1..).zip(log.blocks(0..log.length())) {
         let block = block.and_then(|block| tree.push(log, &block).map(|()| block));

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libvms_engine::WorkerError;
+use libvms_engine::{EngineSettings, WorkerError};
 use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Limits, Outcome};
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
@@ -47,11 +47,23 @@ pub(super) struct QueuedCall {
     pub(super) reply: Reply,
 }
 
+/// From what the heap is built again after a worker's death.
+pub(super) struct Source {
+    pub(super) directory: PathBuf,
+    pub(super) store: HostStore,
+    pub(super) engine: EngineSettings,
+}
+
+impl Source {
+    fn rebuild(&self) -> Result<Execution<HostStore>, HostError> {
+        deployment::rebuild(&self.directory, &self.store, &self.engine)
+    }
+}
+
 /// The script, its place in the log, and the calls that it is working on.
 pub(super) struct Executor {
-    directory: PathBuf,
+    source: Source,
     execution: Execution<HostStore>,
-    store: HostStore,
     shared: Arc<Shared>,
     operator: Arc<Operator>,
     limits: Limits,
@@ -80,14 +92,13 @@ enum Recovery {
 /// Whether to go on.
 enum Next {
     Finish,
-    ReplayError,
+    Stop,
 }
 
 impl Executor {
     pub(super) fn new(
-        directory: PathBuf,
+        source: Source,
         mut execution: Execution<HostStore>,
-        store: HostStore,
         shared: Arc<Shared>,
         operator: Arc<Operator>,
         limits: Limits,
@@ -96,9 +107,8 @@ impl Executor {
         let running = VecDeque::new();
         execution.tell(operator.clone());
         Self {
-            directory,
+            source,
             execution,
-            store,
             shared,
             operator,
             limits,
@@ -131,20 +141,20 @@ impl Executor {
                 Ok(job) => job,
                 Err(TryRecvError::Empty) if self.in_flight.is_empty() => match jobs.recv() {
                     Ok(job) => job,
-                    Err(_) => return Next::ReplayError,
+                    Err(_) => return Next::Stop,
                 },
                 Err(_) => break,
             };
             if self.shared.is_closing() {
-                return Next::ReplayError;
+                return Next::Stop;
             }
             match self.shared.check_quarantine(&job.method) {
                 Err(refused) => job.reply.send(Err(refused)),
                 Ok(()) if self.send(job) => {}
-                Ok(()) => return Next::ReplayError,
+                Ok(()) => return Next::Stop,
             }
         }
-        if self.in_flight.is_empty() { Next::ReplayError } else { Next::Finish }
+        if self.in_flight.is_empty() { Next::Stop } else { Next::Finish }
     }
 
     /// While there is a debt of quiet time, whose fault a death is must be known.
@@ -188,7 +198,10 @@ impl Executor {
     }
 
     fn commit(&self, running: InFlightCall, finished: &ExecutedCall) -> Option<PendingCommit> {
-        let archive = ArchiveLengths { files: self.store.files.length(), blobs: self.store.blobs.length() };
+        let archive = ArchiveLengths {
+            files: self.source.store.files.length(),
+            blobs: self.source.store.blobs.length(),
+        };
         let answer = self.answer(finished);
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
@@ -268,7 +281,7 @@ impl Executor {
     /// but not any number of times.
     fn rebuild(&self) -> Option<Execution<HostStore>> {
         for _ in 1..REBUILDS_MAX {
-            match deployment::rebuild(&self.directory, &self.store) {
+            match self.source.rebuild() {
                 Ok(execution) => return Some(execution),
                 Err(HostError::SelfCheck { stop: stop @ ReplayError::TimedOut { .. }, .. }) => {
                     warn!(%stop, "a worker died while the heap was built");
@@ -282,13 +295,13 @@ impl Executor {
                 Err(error) => return self.failed(&error, error.is_bug()),
             }
         }
-        let rebuilt = deployment::rebuild(&self.directory, &self.store);
+        let rebuilt = self.source.rebuild();
         rebuilt.map_err(|error| self.fail(&error, error.is_bug())).ok()
     }
 
     /// Waits until the log has `length` durable entries and the archive all that they wrote.
     fn wait_for_commits(&self, length: u64) -> Option<()> {
-        while self.shared.log_length.load(Ordering::Acquire) < length || !self.store.is_published() {
+        while self.shared.log_length.load(Ordering::Acquire) < length || !self.source.store.is_published() {
             if self.shared.failure.borrow().is_some() {
                 return None; // The committer has said why.
             }

@@ -87,7 +87,7 @@ impl Work {
         rest: &mut Rest,
         tell: &mut dyn FnMut(Event),
     ) -> Result<(), VerifyError> {
-        let mut followed = Followed::new(self.directory.clone(), self.log.clone(), self.settings)?;
+        let mut followed = Followed::new(self.directory.clone(), self.log.clone(), self.settings.clone())?;
         loop {
             let (archive, open_archive) = (&mut self.archive, &mut self.open_archive);
             // The audit may begin anew; the copies are held by the network all the while.

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::diagnostics::Diagnostics;
-use libvms::host::{Contradiction, Deployment, Failure, Guard, Vm};
+use libvms::host::{Contradiction, Deployment, Failure, Guard, HostOptions, Vm};
 use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, Starting, escaped};
@@ -156,7 +156,7 @@ struct Service {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose()?;
+    arguments.sandbox.settings()?;
     if arguments.scripts.len() > 1 && arguments.title.is_some() {
         return Err(advised(
             anyhow!("--title cannot be given for several scripts: each has a title of its own"),
@@ -238,11 +238,15 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         DurabilityArgument::Sync => Durability::Sync,
         DurabilityArgument::Relaxed => Durability::Relaxed,
     };
-    let diagnostics = diagnostics(service, arguments);
+    let options = HostOptions {
+        durability,
+        diagnostics: diagnostics(service, arguments),
+        engine: arguments.sandbox.settings()?,
+    };
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
         let mut show = progress::report(&bar);
-        let vm = Vm::open_with(directory, durability, diagnostics, &mut |done, all| {
+        let vm = Vm::open(directory, options, &mut |done, all| {
             starting.replayed(done, all);
             show(done, all);
         });
@@ -257,8 +261,7 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
     // A service that cannot be served is not deployed either.
     check_ports(arguments)?;
     let deployment = Deployment { code, title, limits: arguments.limits.limits() };
-    Vm::deploy_with(directory, deployment, durability, diagnostics)
-        .with_context(|| format!("cannot deploy {}", script.display()))
+    Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
 
 /// A service keeps title and limits for ever, as its log says them: an option that says otherwise has no effect.

@@ -36,17 +36,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose()?;
+    let options = AuditOptions { engine: arguments.sandbox.settings()?, ..AuditOptions::default() };
     let is_elsewhere = is_elsewhere(&arguments.target);
     if !is_elsewhere {
         check_local(&arguments.target, &arguments.peers)?;
     }
     let bar = progress::bar("verifying");
     let audited = if is_elsewhere {
-        crate::runtime()?.block_on(verify_elsewhere(&arguments, bar.clone()))?
+        crate::runtime()?.block_on(verify_elsewhere(&arguments, options, bar.clone()))?
     } else {
         match directory(&arguments.target) {
-            Ok(directory) => Auditor::of_directory(directory).run(&mut progress::report(&bar)),
+            Ok(directory) => {
+                Auditor::of_directory(directory).with_options(options).run(&mut progress::report(&bar))
+            }
             Err(error) => Err(no_target(&error)),
         }
     };
@@ -63,6 +65,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 /// Copies a log and its archive into a temporary place, and audits the copy.
 async fn verify_elsewhere(
     arguments: &Arguments,
+    options: AuditOptions,
     bar: ProgressBar,
 ) -> anyhow::Result<Result<AuditReport, VerifyError>> {
     let found = Target::find(&arguments.target).await;
@@ -74,7 +77,7 @@ async fn verify_elsewhere(
     let directory = Temporary::new()?;
     let network = arguments.peers.network(&addresses).await?;
     let report = move |done, all| progress::report(&bar)(done, all);
-    let audited = verify_remote(&network, &directory.0, log, length, AuditOptions::default(), report).await;
+    let audited = verify_remote(&network, &directory.0, log, length, options, report).await;
     network.shutdown().await;
     Ok(audited)
 }

@@ -57,16 +57,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    arguments.sandbox.choose()?;
-    crate::runtime()?.block_on(watch(arguments, output))
+    let options = AuditOptions { engine: arguments.sandbox.settings()?, ..AuditOptions::default() };
+    crate::runtime()?.block_on(watch(arguments, options, output))
 }
 
-async fn watch(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
+async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> anyhow::Result<Exit> {
     Target::check_all(&arguments.targets)?;
     let network = Arc::new(Network::new(arguments.network.options()));
     let happenings = network.events();
     let directory = &arguments.dir;
-    let watcher = Watcher::new(directory, network.clone(), AuditOptions::default());
+    let watcher = Watcher::new(directory, network.clone(), options);
     let (mut watcher, mut events) =
         watcher.with_context(|| format!("cannot watch in {}", directory.display()))?;
     let mut seeking = Seeking::start(&arguments.targets, directory, &network)?;

@@ -9,9 +9,10 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::Once;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libvms_protocol::entry::Limits;
 use tracing::{debug, error, warn};
@@ -46,8 +47,12 @@ pub(super) struct ProcessWorker {
 
 impl ProcessWorker {
     /// Starts a process and waits until it is locked down.
-    pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
-        let Spawned { process, socket } = spawner::spawn()?;
+    pub(super) fn start(
+        limits: Limits,
+        program: &Path,
+        call_time_max: Option<Duration>,
+    ) -> Result<Self, WorkerError> {
+        let Spawned { process, socket } = spawner::spawn(program)?;
         let incoming = Frames::new(READY_BYTES_MAX);
         let watchdog = Watchdog::at_start();
         let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, watchdog };
@@ -62,7 +67,7 @@ impl ProcessWorker {
             FromWorker::Report(_) => return Err(worker.refuse("a report before the greeting")),
         }
         worker.incoming.set_frame_bytes_max(frame_bytes_max(&limits));
-        worker.watchdog = Watchdog::with(&limits);
+        worker.watchdog = Watchdog::with(&limits, call_time_max);
         worker.socket.set_read_timeout(Some(worker.watchdog.tick()))?;
         Ok(worker)
     }

@@ -6,7 +6,6 @@
 //! not count either, of the machine or of the driver: a wait that took far longer than requested says
 //! nothing about the worker.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use libvms_protocol::entry::Limits;
@@ -17,19 +16,10 @@ const BASE: Duration = Duration::from_secs(10);
 const PER_UNIT_OF_FUEL: Duration = Duration::from_millis(20);
 /// The limit for any amount of fuel: nobody waits longer than a day.
 const MOST: Duration = Duration::from_hours(24);
+/// The least that can be chosen.
+const LEAST: Duration = Duration::from_millis(1);
 /// For a process that has not sent its greeting yet.
 const START: Duration = Duration::from_secs(60);
-
-/// The time chosen for the whole program, in milliseconds; 0 if none was.
-static CHOSEN: AtomicU64 = AtomicU64::new(0);
-
-/// Ends calls after this time from now on, whatever fuel they have, in all workers that start later. For a host or
-/// auditor with a better idea of its machine than the default of ten seconds and twenty milliseconds for each unit of
-/// fuel. Calls of workers on threads ([`crate::Sandbox::Off`]) cannot be ended at all.
-pub fn limit_call_time(to: Duration) {
-    let milliseconds = u64::try_from(to.min(MOST).as_millis()).unwrap_or(u64::MAX);
-    CHOSEN.store(milliseconds.max(1), Ordering::Release);
-}
 
 /// The remaining time for the running request.
 #[derive(Debug)]
@@ -47,10 +37,10 @@ impl Watchdog {
         Self { most: START, later: START, waited: Duration::ZERO }
     }
 
-    /// Returns the watchdog of requests under such limits; the first request loads the script.
-    pub(super) fn with(limits: &Limits) -> Self {
-        let chosen = CHOSEN.load(Ordering::Acquire);
-        let most = |fuel| if chosen == 0 { by_fuel(fuel) } else { Duration::from_millis(chosen) };
+    /// Returns the watchdog of requests under such limits; the first request loads the script. `call_time_max` replaces the time
+    /// that follows from their fuel.
+    pub(super) fn with(limits: &Limits, call_time_max: Option<Duration>) -> Self {
+        let most = |fuel| call_time_max.map_or_else(|| by_fuel(fuel), |chosen| chosen.clamp(LEAST, MOST));
         Self { most: most(limits.load_fuel()), later: most(limits.fuel), waited: Duration::ZERO }
     }
 
@@ -100,7 +90,7 @@ mod tests {
     #[test]
     fn loading_has_its_own_time() {
         let limits = Limits { fuel: 1_000, load: Some(10_000), ..Limits::default() };
-        let mut watchdog = Watchdog::with(&limits);
+        let mut watchdog = Watchdog::with(&limits, None);
         assert_eq!(watchdog.most.as_secs(), 210);
         watchdog.renew();
         assert_eq!(watchdog.most.as_secs(), 30);
