@@ -38,10 +38,12 @@ async fn watch(url: &str, directory: &Path) -> Result<ExitCode, Box<dyn Error>> 
     // The limits that we grant a log: one that asks for more cannot be verified.
     let (mut watcher, mut events) = Watcher::new(directory, network, AuditOptions::default())?;
     watcher.follow(log)?;
+    // One listener for all of it: a signal that comes while an event is printed counts, too.
+    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     let mut has_deviated = false;
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut stop => break,
             Some((_log, event)) = events.recv() => {
                 has_deviated |= event.finding().is_some();
                 tell(&event);
