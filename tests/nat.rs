@@ -139,9 +139,9 @@ fn a_watcher_says_why_a_host_that_was_found_cannot_be_reached() {
     let mut watcher =
         laboratory.start(TestService::random(2), Command::new(VMS).args(["watch", &key, "--dir", "watched"]));
     let said = watcher.line(PATIENCE, &["WARN", "found a peer that cannot be reached"]);
-    assert!(said.contains("no way through Random here and Random there"), "{said}");
+    assert!(said.contains("no probe can get through our Random and the peer's Random firewall"), "{said}");
     let said = watcher.line(PATIENCE, &["\"event\":\"unreachable\""]);
-    assert!(said.contains("no way through Random here and Random there"), "{said}");
+    assert!(said.contains("no probe can get through our Random and the peer's Random firewall"), "{said}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The distributed hash table under Hyperswarm, wire-compatible with npm dht-rpc 6 over UDP.
 //!
-//! Every reachable node has an id, the hash of its [`Address`], and keeps the addresses of others. A query asks nodes ever
-//! closer to a target, by the distance of their ids, until it knows the closest; those keep what belongs to the target.
-//! [`message`] is the format of the datagrams, [`Node`] the machine. What is asked and kept is the layer above,
-//! [`hyperdht`](crate::hyperdht).
+//! Every reachable node has an id, the hash of its [`Address`], and keeps the addresses of others (Kademlia). A query
+//! asks nodes ever closer to a target, by the distance of their ids, until it knows the closest; those store the
+//! records of the target. [`message`] is the format of the datagrams, [`Node`] the machine. The commands and records
+//! are those of the layer above, [`hyperdht`](crate::hyperdht).
 //!
 //! Everything is IPv4: the wire has no room for more.
 
@@ -33,5 +33,5 @@ pub use node::{
 pub use query::{Answer, QuerySpec};
 pub use requests::RetryPolicy;
 
-/// How many nodes a row of the table holds, an answer names, and a query ends with (Kademlia's k).
+/// Number of nodes in a row of the table, in an answer, and at the end of a query (Kademlia's k).
 pub const CLOSEST_MAX: usize = 20;

@@ -1,9 +1,9 @@
 //! Connections between peers that know each other's public keys, wire-compatible with npm hyperdht 6.
 //!
-//! Nodes of the table ([`dht_rpc`](crate::dht_rpc)) keep signed announcements of peers ([`announce`], [`record_store`]) and
-//! pass messages on between them ([`router`]). A [`server`] that an [`announcer`] makes known and a [`client`] shake
-//! hands ([`noise`]), and a [`holepunch::puncher`] on either side opens firewalls. Start from [`node::HyperDht`],
-//! which joins all of it.
+//! Nodes of the table ([`dht_rpc`](crate::dht_rpc)) store signed announcements of peers ([`announce`],
+//! [`record_store`]) and relay messages between peers ([`router`]). A [`server`], announced by an [`announcer`], and a
+//! [`client`] shake hands ([`noise`]), and a [`holepunch::puncher`] on either side opens firewalls. Start from
+//! [`node::HyperDht`], which combines all of these.
 
 pub mod announce;
 pub mod announcer;

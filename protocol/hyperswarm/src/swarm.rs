@@ -1,12 +1,12 @@
-//! From topics to connections, as npm hyperswarm 4 goes about it: the [`Swarm`].
+//! Peer discovery and connection management as in npm hyperswarm 4: the [`Swarm`].
 //!
-//! A topic is 32 bytes that peers meet under: the discovery key of a core. The machine says when to look a topic up or
-//! announce it, whom of those who were found to connect to and when to try again, and which of two connections to the
-//! same peer to keep. It does none of it: lookups, handshakes and streams are the caller's.
+//! A topic is 32 bytes under which peers find each other: the discovery key of a core. The machine decides when to look
+//! a topic up or announce it, which of the peers found to connect to and when to try again, and which of two
+//! connections to the same peer to keep. The caller performs the lookups, handshakes and streams.
 //!
-//! [`SwarmNode`] is the whole: the swarm with the DHT and the streams below it, datagrams in and connections out.
-//! `peer.rs` is what is known of one peer (its priority, its next attempt), `topic.rs` when a topic is due. Source: npm
-//! hyperswarm (`index.js`, `lib/peer-info.js`, `lib/retry-timer.js`, `lib/peer-discovery.js`).
+//! [`SwarmNode`] combines the swarm with the DHT and the streams below it: datagrams in, connections out. `peer.rs`
+//! holds the state of one peer (its priority, its next attempt), `topic.rs` when a topic is due. Source: npm hyperswarm
+//! (`index.js`, `lib/peer-info.js`, `lib/retry-timer.js`, `lib/peer-discovery.js`).
 
 pub mod node;
 mod peer;
@@ -24,10 +24,10 @@ use topic::Topic;
 pub use node::SwarmNode;
 pub use peer::Priority;
 
-/// What peers meet under.
+/// The key under which peers find each other.
 pub type TopicKey = [u8; 32];
 
-/// Connections that are being made at the same time.
+/// Attempts to connect at the same time.
 const CONNECTING_MAX: usize = 3;
 /// Peers that are remembered for the topics that we look up. Anybody can announce any number of keys.
 const PEERS_MAX: usize = 4096;
@@ -38,24 +38,24 @@ const RELAYS_MAX: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// What a node is on a topic.
+/// The roles of a node in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
-    /// It is announced, so that others connect to it.
+    /// The node is announced, so that others connect to it.
     pub server: bool,
-    /// It looks for others, and connects to them.
+    /// The node looks for others, and connects to them.
     pub client: bool,
 }
 
 impl Roles {
-    /// Both, which is what somebody who holds a core is.
+    /// Both roles, as a holder of a core has them.
     pub const BOTH: Self = Self { server: true, client: true };
 }
 
-/// How a [`Swarm`] works.
+/// The settings of a [`Swarm`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// No new connection is made while there are so many. Incoming ones are the caller's to limit.
+    /// Number of connections from which no new one is made. The caller limits incoming ones.
     pub connections_max: usize,
 }
 
@@ -66,49 +66,49 @@ impl Default for Settings {
     }
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Look the topic up, announcing this node on the way if it is a server; then call [`Swarm::refreshed`]. Peers that
-    /// are found on the way go to [`Swarm::found`].
+    /// Look the topic up, and announce this node in the same query if it is a server; then call [`Swarm::refreshed`].
+    /// Pass peers that are found meanwhile to [`Swarm::found`].
     Refresh {
-        /// Which.
+        /// The topic.
         topic: TopicKey,
-        /// As what.
+        /// The roles of this node.
         roles: Roles,
     },
-    /// Take the announcement back from the nodes that hold it.
+    /// Withdraw the announcement from the nodes that store it.
     Unannounce {
-        /// Of which topic.
+        /// The topic.
         topic: TopicKey,
     },
     /// Connect to a peer; then call [`Swarm::connected`], [`Swarm::failed`] or [`Swarm::postponed`].
     Connect {
-        /// To whom.
+        /// The peer.
         peer: PublicKey,
         /// Nodes that may reach it.
         relays: Vec<Address>,
     },
     /// Close a connection: there is a better one to the same peer, or the peer is banned.
     Close {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
     },
 }
 
-/// What becomes of a new connection.
+/// The decision about a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is used.
+    /// The connection is used.
     Kept,
-    /// It is to be closed: the peer is banned, or an older connection to it is kept.
+    /// Close the connection: the peer is banned, or an older connection to it is kept.
     Refused,
 }
 
 /// The topics, peers and connections of one node.
 ///
-/// Give it one input, then [`poll`](Self::poll) until nothing is left. Times are milliseconds of a clock that never goes
-/// back; call [`tick`](Self::tick) when [`next_deadline`](Self::next_deadline) has come.
+/// Pass it one input, then [`poll`](Self::poll) until nothing is left. Times are milliseconds of a clock that never
+/// goes back; call [`tick`](Self::tick) at [`next_deadline`](Self::next_deadline).
 #[derive(Debug)]
 pub struct Swarm {
     own: PublicKey,
@@ -125,12 +125,12 @@ struct Connection {
     id: ConnectionId,
     role: Role,
     since: u64,
-    /// Both sides have read what the other one encrypted.
+    /// Whether both sides have read a message that the other one encrypted.
     is_proved: bool,
 }
 
 impl Swarm {
-    /// A machine without topics. `own` is the key of this node; `seed` must be secret and random.
+    /// Creates a machine without topics. `own` is the key of this node; `seed` must be secret and random.
     pub fn new(own: PublicKey, settings: Settings, seed: [u8; 32]) -> Self {
         Self {
             own,
@@ -143,20 +143,20 @@ impl Swarm {
         }
     }
 
-    /// The next thing to do, if any.
+    /// Returns the next action, if any.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to call [`tick`](Self::tick), if time alone can change anything.
+    /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
     pub fn next_deadline(&self) -> Option<u64> {
         let topics = self.topics.values().filter_map(Topic::due_at);
-        // Without room no peer's turn comes: an end or a failure makes room, and looks by itself.
+        // Without room no peer's turn comes: an end or a failure makes room, and starts attempts by itself.
         let peers = self.has_room().then(|| self.peers.values().filter_map(Peer::due_at));
         topics.chain(peers.into_iter().flatten()).min()
     }
 
-    /// Meets others under a topic, or changes what this node is on it.
+    /// Joins a topic, or changes the roles of this node in it.
     pub fn join(&mut self, now: u64, topic: TopicKey, roles: Roles) {
         let known = self.topics.entry(topic).or_insert_with(|| Topic::new(roles, now));
         if known.change(roles, now) {
@@ -165,7 +165,7 @@ impl Swarm {
         self.tick(now);
     }
 
-    /// Leaves a topic. Connections that came of it stay; lost ones are not made again.
+    /// Leaves a topic. Connections that it led to stay; lost ones are not made again.
     pub fn leave(&mut self, topic: &TopicKey) {
         let Some(left) = self.topics.remove(topic) else { return };
         if left.roles().server {
@@ -177,7 +177,7 @@ impl Swarm {
         self.forget_useless();
     }
 
-    /// Keeps a connection to a peer that is known by its key.
+    /// Keeps a connection to the peer with this key.
     pub fn join_peer(&mut self, now: u64, key: PublicKey) {
         if key != self.own {
             let peer = self.peers.entry(key).or_default();
@@ -187,7 +187,7 @@ impl Swarm {
         }
     }
 
-    /// No longer keeps a connection to a peer; one that there is stays.
+    /// Stops keeping a connection to a peer; an existing one stays.
     pub fn leave_peer(&mut self, key: &PublicKey) {
         if let Some(peer) = self.peers.get_mut(key) {
             peer.is_explicit = false;
@@ -195,7 +195,7 @@ impl Swarm {
         self.forget_useless();
     }
 
-    /// A lookup of a topic has found a peer, and nodes that may reach it.
+    /// Takes the result of a lookup of a topic: a peer, and nodes that may reach it.
     pub fn found(&mut self, now: u64, topic: &TopicKey, key: PublicKey, relays: &[Address]) {
         let is_wanted = self.topics.get(topic).is_some_and(|topic| topic.roles().client);
         let has_room = self.peers.len() < PEERS_MAX || self.peers.contains_key(&key);
@@ -209,7 +209,7 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// A lookup, and the announcement that goes with it, is over.
+    /// Notes that a lookup, with its announcement, is over.
     pub fn refreshed(&mut self, now: u64, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
@@ -217,7 +217,7 @@ impl Swarm {
         }
     }
 
-    /// No node answered a lookup, or none took the announcement: it is tried again soon.
+    /// Notes that no node answered a lookup, or none took the announcement: it is tried again soon.
     pub fn refresh_failed(&mut self, now: u64, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
@@ -225,17 +225,17 @@ impl Swarm {
         }
     }
 
-    /// The network has changed: everything is looked up anew.
+    /// Looks everything up anew, because the network has changed.
     pub fn network_changed(&mut self, now: u64) {
         self.topics.values_mut().for_each(|topic| topic.hurry(now));
         self.tick(now);
     }
 
-    /// A connection is open. Says whether to use it; may ask to close an older one to the same peer.
+    /// Takes a connection that is open. Returns whether to use it; may ask to close an older one to the same peer.
     pub fn connected(&mut self, now: u64, id: ConnectionId, key: PublicKey, role: Role) -> Admission {
         let peer = self.peers.entry(key).or_default();
         if peer.is_banned || key == self.own {
-            // An attempt that was under way when it was banned is over as well, and leaves its place to another.
+            // An attempt that was in progress when the peer was banned is over as well, and makes room for another.
             peer.state = State::Idle;
             return Admission::Refused;
         }
@@ -256,14 +256,14 @@ impl Swarm {
         Admission::Kept
     }
 
-    /// Both sides of a connection have read something that the other one encrypted.
+    /// Notes that both sides of a connection have read a message that the other one encrypted.
     pub fn proved(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.values_mut().find(|connection| connection.id == id) {
             connection.is_proved = true;
         }
     }
 
-    /// A connection that was asked for could not be made.
+    /// Notes that a requested connection could not be made.
     pub fn failed(&mut self, now: u64, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
@@ -275,8 +275,8 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// A connection that was asked for cannot be made at the moment: the peer, or this node, has too much to do. It is tried
-    /// again soon.
+    /// Notes that a requested connection cannot be made at the moment, because the peer or this node is busy. It is
+    /// tried again soon.
     pub fn postponed(&mut self, now: u64, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
@@ -288,10 +288,10 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// A connection that was kept is closed, by whomever.
+    /// Notes that a kept connection is closed, by either side.
     pub fn closed(&mut self, now: u64, id: ConnectionId) {
         let found = self.connections.iter().find(|(_, connection)| connection.id == id);
-        // One that another has replaced is no loss.
+        // A connection that was replaced by another is no loss.
         let Some((&key, connection)) = found else { return };
         let lasted = now.saturating_sub(connection.since);
         self.connections.remove(&key);
@@ -303,7 +303,7 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// A peer misbehaved: its connection is closed, and there will be no other.
+    /// Bans a peer that misbehaved: closes its connection, and makes or accepts no other.
     pub fn ban(&mut self, key: PublicKey) {
         self.peers.entry(key).or_default().is_banned = true;
         if let Some(connection) = self.connections.get(&key) {
@@ -311,17 +311,17 @@ impl Swarm {
         }
     }
 
-    /// Whether handshakes of this peer are to be left unanswered.
+    /// Returns whether to leave handshakes of this peer unanswered.
     pub fn is_banned(&self, key: &PublicKey) -> bool {
         *key == self.own || self.peers.get(key).is_some_and(|peer| peer.is_banned)
     }
 
-    /// The peers that were banned.
+    /// Returns the banned peers.
     pub fn banned_peers(&self) -> impl Iterator<Item = &PublicKey> {
         self.peers.iter().filter(|(_, peer)| peer.is_banned).map(|(key, _)| key)
     }
 
-    /// Time has passed.
+    /// Acts on deadlines that have passed.
     pub fn tick(&mut self, now: u64) {
         for (key, topic) in &mut self.topics {
             if topic.begin_if_due(now) {
@@ -331,17 +331,17 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// The topics that were joined.
+    /// Returns the joined topics.
     pub fn topics(&self) -> impl Iterator<Item = (&TopicKey, Roles)> {
         self.topics.iter().map(|(key, topic)| (key, topic.roles()))
     }
 
-    /// The peers that are connected.
+    /// Returns the connected peers.
     pub fn connected_peers(&self) -> impl Iterator<Item = (&PublicKey, ConnectionId)> {
         self.connections.iter().map(|(key, connection)| (key, connection.id))
     }
 
-    /// Starts as many connections as there is room for: the most promising peers first, by chance among equals.
+    /// Starts as many attempts as there is room for: the most promising peers first, by chance among equals.
     fn dial(&mut self, now: u64) {
         while self.has_room() {
             let is_due = |peer: &Peer| peer.due_at().is_some_and(|at| at <= now);
@@ -363,7 +363,7 @@ impl Swarm {
         connecting < CONNECTING_MAX && self.connections.len() + connecting < self.settings.connections_max
     }
 
-    /// Which of two connections to one peer stays, so that both sides choose the same one.
+    /// Returns whether the newer of two connections to one peer is kept. Both sides choose the same one.
     fn is_newer_kept(&self, existing: &Connection, newer: Role, peer: &PublicKey) -> bool {
         // A peer that connects anew although the old connection has worked has lost it, and we have not noticed yet.
         if existing.is_proved || existing.role == newer {
@@ -373,7 +373,7 @@ impl Swarm {
         initiator(newer) > initiator(existing.role)
     }
 
-    /// Forgets peers that nobody wants a connection to, so that memory follows what was joined.
+    /// Forgets peers to which no connection is wanted, so that memory is bounded by the joined topics.
     fn forget_useless(&mut self) {
         let connections = &self.connections;
         self.peers.retain(|key, peer| peer.is_wanted() || peer.is_banned || connections.contains_key(key));

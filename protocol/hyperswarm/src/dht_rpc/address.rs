@@ -1,4 +1,4 @@
-//! Where a node is, and where that puts it in the table: [`Address`], [`NodeId`], [`Distance`].
+//! Addresses of nodes, and their distance in the table: [`Address`], [`NodeId`], [`Distance`].
 //!
 //! ```text
 //! address   4 bytes IPv4 in network order | u16 port, little-endian
@@ -19,39 +19,39 @@ use libvms_hypercore::hash::blake2b;
 /// Bytes of an address on the wire.
 pub const ADDRESS_BYTES: usize = 6;
 
-/// Where datagrams are sent to. It is opaque so that IPv6 can be added where the wire gets room for it.
+/// The address of a node. It is opaque so that IPv6 can be added when the wire gets room for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(SocketAddrV4);
 
 /// The address is of a family that the wire cannot carry.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("{0} is not an IPv4 address, and the DHT knows no other")]
+#[error("{0} is not an IPv4 address, the only kind that the DHT supports")]
 pub struct UnsupportedAddress(pub SocketAddr);
 
 impl Address {
-    /// The address of a port on a host.
+    /// Creates the address of a port on a host.
     pub const fn new(ip: Ipv4Addr, port: u16) -> Self {
         Self(SocketAddrV4::new(ip, port))
     }
 
-    /// The host.
+    /// Returns the host.
     pub const fn ip(&self) -> Ipv4Addr {
         *self.0.ip()
     }
 
-    /// The port. Nobody can be reached at port 0.
+    /// Returns the port. Port 0 cannot be reached.
     pub const fn port(&self) -> u16 {
         self.0.port()
     }
 
-    /// The same host at another port.
+    /// Returns the same host at another port.
     #[must_use]
     pub const fn with_port(self, port: u16) -> Self {
         Self::new(self.ip(), port)
     }
 
-    /// Whether the host is on no public network: private, loopback, link-local, shared, documentation, multicast or
-    /// reserved. A public node that is asked to send something there is being misused.
+    /// Returns whether the host is on no public network: private, loopback, link-local, shared, documentation,
+    /// multicast or reserved. A request that makes a public node send there is an abuse.
     pub const fn is_bogon(&self) -> bool {
         let ip = self.ip();
         let [first, second, ..] = ip.octets();
@@ -70,13 +70,13 @@ impl Address {
     /// Takes the six bytes of an address.
     ///
     /// # Errors
-    /// Where there are fewer.
+    /// If there are fewer.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let ip: [u8; 4] = reader.array()?;
         Ok(Self::new(ip.into(), u16::from_le_bytes(reader.array()?)))
     }
 
-    /// Puts the six bytes of the address.
+    /// Appends the six bytes of the address.
     pub fn encode(&self, writer: &mut Writer) {
         writer.raw(&self.bytes());
     }
@@ -103,7 +103,7 @@ impl From<Address> for SocketAddr {
 impl TryFrom<SocketAddr> for Address {
     type Error = UnsupportedAddress;
 
-    /// Sockets of both families show IPv4 senders as mapped IPv6 addresses: these are taken, too.
+    /// Converts an address. Sockets of both families show IPv4 senders as mapped IPv6 addresses: these are taken, too.
     fn try_from(address: SocketAddr) -> Result<Self, UnsupportedAddress> {
         match address.ip().to_canonical() {
             IpAddr::V4(ip) => Ok(Self::new(ip, address.port())),
@@ -124,32 +124,32 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The name and the place of a node. A node cannot choose it: it follows from its public address.
+/// The id and position of a node. A node cannot choose its id: it follows from its public address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 32]);
 
-/// What a query looks for the closest nodes of: a discovery key, the hash of a public key, the id of a node.
+/// The target of a query for the closest nodes: a discovery key, the hash of a public key, the id of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target(pub [u8; 32]);
 
-/// How far a node is from a target: the exclusive or of the two, as one large number.
+/// The distance of a node from a target: the exclusive or of the two, as one large number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Distance([u8; 32]);
 
 impl NodeId {
-    /// The only id that a node at `address` can have.
+    /// Returns the only id that a node at `address` can have.
     pub fn of(address: &Address) -> Self {
         Self(blake2b(&[&address.bytes()]))
     }
 
-    /// How far the node is from `target`.
+    /// Returns the distance of the node from `target`.
     pub fn distance(&self, target: &Target) -> Distance {
         Distance(std::array::from_fn(|index| self.0[index] ^ target.0[index]))
     }
 }
 
 impl Distance {
-    /// How many leading bits the two have in common: 0 to 256.
+    /// Returns the number of leading bits that the two have in common: 0 to 256.
     pub fn common_bits(&self) -> u16 {
         match self.0.iter().position(|byte| *byte != 0) {
             Some(index) => 8 * index as u16 + self.0[index].leading_zeros() as u16,

@@ -1,31 +1,31 @@
-//! How much a node sends to an address that may be forged: [`AnswerLimits`].
+//! Anti-amplification limit (RFC 9000, section 8.1): bounds on what is sent to unverified addresses, [`AnswerLimits`].
 //!
-//! Anybody can write a stranger's address into a datagram, and the answer then hits the stranger. For each host, within
+//! An attacker can write a victim's address into a datagram, and the answer then hits the victim. For each host, within
 //! t seconds:
 //!
 //! - as long as the host has shown no valid token, the bytes of all answers are at most [`AMPLIFICATION_MAX`] times the
 //!   bytes of its requests, plus `excess_bytes_burst + t * excess_bytes_per_second`: room for answers that are large;
 //! - the count of answers is at most `answers_burst + t * answers_per_second`, tokens or not.
 //!
-//! Hosts that are not known share one account once 4,096 are: what is kept here is bounded, too.
+//! Beyond 4,096 known hosts all others share one account: the state kept here is bounded, too.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// How many times larger than its request an answer may be without any account. The usual answers to the smallest
-/// requests have 3.8 (20 nodes) to 4.6 (20 nodes and a token).
+/// How many times larger than its request an answer may be without using an account. The usual answers to the smallest
+/// requests are 3.8 (20 nodes) to 4.6 (20 nodes and a token) times larger.
 pub const AMPLIFICATION_MAX: usize = 5;
 
-/// How many hosts have accounts of their own.
+/// Number of hosts with accounts of their own.
 const HOSTS_MAX: usize = 4_096;
 
-/// Accounts that were left alone for so long are dropped when there are too many. All of them are full again by then.
+/// Accounts idle for this long are dropped when there are too many. All of them are full again by then.
 const IDLE_MS: u64 = 60_000;
 
-/// How much may be sent to one host.
+/// Bounds on the answers to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerLimits {
-    /// Answers at once. A house or a company may share one address.
+    /// Answers at once. The hosts of a house or a company may share one address.
     pub answers_burst: u32,
     /// Answers per second in the long run.
     pub answers_per_second: u32,
@@ -60,8 +60,8 @@ impl AmplificationLimiter {
         Self { limits, hosts: BTreeMap::new(), others: Account::full(&limits, 0), swept_at: 0 }
     }
 
-    /// Whether an answer of `answer` bytes to a request of `request` bytes may go to the host, and if so, takes it off
-    /// the host's account.
+    /// Returns whether an answer of `answer` bytes to a request of `request` bytes may go to the host. If so, charges
+    /// it to the host's account.
     pub(crate) fn take(
         &mut self,
         now: u64,
@@ -98,7 +98,7 @@ impl AmplificationLimiter {
     }
 }
 
-/// Accounts count thousandths, so that a refill after one millisecond is not lost.
+/// The unit of accounts, thousandths, so that a refill after one millisecond is not lost.
 const MILLI: u64 = 1_000;
 
 #[derive(Debug)]

@@ -1,16 +1,17 @@
-//! How many requests a node sends at once: [`CongestionWindow`].
+//! The congestion window: how many requests a node sends at once, [`CongestionWindow`].
 //!
-//! At most 80 in 0.75 seconds and 160 in 3 seconds stay unanswered: an answer makes room again, so a live network is
-//! queried quickly and a dead or hostile one is not flooded. Source of the numbers: npm dht-rpc (`lib/io.js`).
+//! At most 80 requests in 0.75 seconds and 160 in 3 seconds stay unanswered: an answer makes room again, so a live
+//! network is queried quickly and a dead or hostile one is not flooded. Source of the numbers: npm dht-rpc
+//! (`lib/io.js`).
 
-/// How long one slot counts.
+/// Duration of one slot.
 const SLOT_MS: u64 = 750;
-/// Unanswered requests of one slot.
+/// Most unanswered requests of one slot.
 const SLOT_MAX: u32 = 80;
-/// Unanswered requests of all four slots.
+/// Most unanswered requests of all four slots.
 const TOTAL_MAX: u32 = 160;
 
-/// Counts what was sent in the last four slots.
+/// A count of the requests sent in the last four slots.
 #[derive(Debug, Default)]
 pub(crate) struct CongestionWindow {
     slots: [u32; 4],
@@ -18,26 +19,26 @@ pub(crate) struct CongestionWindow {
 }
 
 impl CongestionWindow {
-    /// Whether another request may go out.
+    /// Returns whether another request may be sent.
     pub(crate) fn has_room(&mut self, now: u64) -> bool {
         self.advance(now);
         self.slots[self.index()] < SLOT_MAX && self.slots.iter().sum::<u32>() < TOTAL_MAX
     }
 
-    /// A request goes out.
+    /// Counts a sent request.
     pub(crate) fn sent(&mut self, now: u64) {
         self.advance(now);
         self.slots[self.index()] += 1;
     }
 
-    /// An answer came in.
+    /// Counts an answer.
     pub(crate) fn answered(&mut self, now: u64) {
         self.advance(now);
         let index = self.index();
         self.slots[index] = self.slots[index].saturating_sub(1);
     }
 
-    /// When the next slot begins, and with it a chance of room.
+    /// Returns when the next slot begins, which may make room.
     pub(crate) fn next_slot(&self) -> u64 {
         (self.current + 1) * SLOT_MS
     }

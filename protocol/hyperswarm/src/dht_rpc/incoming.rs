@@ -1,40 +1,40 @@
-//! A request of another node that the layer above is to answer: [`Incoming`], and the [`Reply`] to it.
+//! A request of another node to the layer above: [`Incoming`], and its [`Reply`].
 
 use crate::dht_rpc::address::{Address, NodeId, Target};
 use crate::dht_rpc::message::{Command, ErrorCode};
 
-/// Through which of a node's sockets a datagram goes.
+/// The sockets of a node.
 ///
-/// A node that a firewall may shield asks through the client socket, so that whatever arrives at the server socket
-/// arrived without having been asked for: that is how it learns that there is no firewall.
+/// A node that may be behind a firewall sends requests through the client socket, so that every datagram at the server
+/// socket is unsolicited: that is how the node learns that there is no firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Socket {
-    /// The one with the port that the node is known under, if it is known at all.
+    /// The socket whose port other nodes know, if they know the node at all.
     Server,
-    /// The one that asks.
+    /// The socket for requests.
     Client,
-    /// One that the layer above opened, to punch a hole; it gives the number.
+    /// A socket that the layer above opened to punch a hole, with its number there.
     Puncher(u32),
 }
 
-/// A request that the layer above is to answer with [`Node::reply`](crate::dht_rpc::Node::reply), or not at all.
+/// A request for the layer above: answer it with [`Node::reply`](crate::dht_rpc::Node::reply), or not at all.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// What the answer needs. Drop it to stay silent.
+    /// Needed for the answer. Drop it to stay silent.
     pub handle: ReplyHandle,
-    /// What is asked for: always an external command.
+    /// The command: always an external one.
     pub command: Command,
-    /// What it is about.
+    /// The target of the command.
     pub target: Option<Target>,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<Vec<u8>>,
-    /// The id of the sender, if it gave the one that belongs to its address.
+    /// The id of the sender, if it gave the one of its address.
     pub id: Option<NodeId>,
-    /// The token that came along; it was compared, so this sender receives at its host. None: nobody knows.
+    /// The token in the request. It was verified, so the sender receives at its host. `None`: the sender is unverified.
     pub token: Option<crate::dht_rpc::Token>,
 }
 
-/// Where an answer goes. Made by a node for each request; good for one answer.
+/// The destination of an answer. The node makes one for each request; it is valid for one answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReplyHandle {
     pub(crate) socket: Socket,
@@ -42,63 +42,63 @@ pub struct ReplyHandle {
     pub(crate) to: Address,
     pub(crate) tid: u16,
     pub(crate) target: Option<Target>,
-    /// Bytes of the request: how much an answer to an address nobody has verified may have depends on it.
+    /// Bytes of the request: they bound the answer to an unverified address.
     pub(crate) bytes: usize,
     pub(crate) is_verified: bool,
 }
 
 impl ReplyHandle {
-    /// Who asked.
+    /// Returns the sender of the request.
     pub fn from(&self) -> Address {
         self.from
     }
 
-    /// Our own address as the asker sees it. A claim.
+    /// Returns our own address as the sender sees it. A claim.
     pub fn to(&self) -> Address {
         self.to
     }
 
-    /// The number that the asker gave the request: relays pass it on.
+    /// Returns the number that the sender gave the request: relays pass it on.
     pub fn tid(&self) -> u16 {
         self.tid
     }
 
-    /// The socket that the request came in on, and its answer leaves from.
+    /// Returns the socket at which the request arrived, and which sends its answer.
     pub fn socket(&self) -> Socket {
         self.socket
     }
 }
 
-/// An answer.
+/// An answer to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// Why the request fails.
+    /// The reason why the request fails.
     pub error: Option<ErrorCode>,
-    /// What was asked for.
+    /// The result of the command.
     pub value: Option<Vec<u8>>,
-    /// Whether a token goes along, for storing something afterwards.
+    /// Whether to add a token, with which the sender can store something afterwards.
     pub with_token: bool,
-    /// Whether the nodes closest to the target go along, if the request has one.
+    /// Whether to add the nodes closest to the target, if the request has one.
     pub with_closer: bool,
 }
 
 impl Reply {
-    /// The usual answer to a query: token, closer nodes, and what is known.
+    /// Returns the usual answer to a query: token, closer nodes, and the stored value.
     pub fn found(value: Option<Vec<u8>>) -> Self {
         Self { error: None, value, with_token: true, with_closer: true }
     }
 
-    /// What was to be stored is stored.
+    /// Returns the answer to a store command that succeeded.
     pub fn acknowledged() -> Self {
         Self::default()
     }
 
-    /// The request fails.
+    /// Returns the answer to a request that fails.
     pub fn failed(error: ErrorCode) -> Self {
         Self { error: Some(error), with_closer: true, ..Self::default() }
     }
 
-    /// This node does not serve the command.
+    /// Returns the answer to a command that this node does not serve.
     pub fn unknown_command() -> Self {
         Self::failed(ErrorCode::UNKNOWN_COMMAND)
     }

@@ -1,9 +1,9 @@
-//! How many places one machine, or one small network, may take: [`IpQuota`].
+//! Quotas per host and per /24 against Sybil attacks: [`IpQuota`].
 //!
-//! The id of a node follows from its address, port included. Whoever has one machine has 64,512 ids, some of which lie
-//! closer to any given key than every honest node of a large network: with enough of them in a table or at the end of a
-//! query nobody else is asked any more. The reference has no defence against that. Here a host, and a network of 256
-//! addresses (a /24, what the smallest hoster rents out), have a bounded share of the places wherever nodes are collected:
+//! The id of a node follows from its address, port included. So one machine has 64,512 ids, some of them closer to any
+//! given key than every honest node of a large network: with enough of them in a table or at the end of a query, no
+//! other node is asked any more. The reference has no defence against that. Here a host, and a network of 256 addresses
+//! (a /24, the smallest that hosters rent out), have a bounded share of the places wherever nodes are collected:
 //!
 //! ```text
 //!                       of one host   of one /24
@@ -13,32 +13,32 @@
 //! candidates of a query           4           64
 //! ```
 //!
-//! Addresses that no public network has ([`Address::is_bogon`]) are not counted: on a public node they cannot answer, and a
-//! test network, or one of containers, has all of its nodes on one machine.
+//! Addresses outside public networks ([`Address::is_bogon`]) are not counted: on a public node they cannot answer, and
+//! in a test network, or one of containers, all nodes are on one machine.
 
 use std::net::Ipv4Addr;
 
 use crate::dht_rpc::address::Address;
 
-/// How many places may be taken.
+/// The places that may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IpQuota {
-    /// By one host.
+    /// Places of one host.
     pub(crate) host: usize,
-    /// By all hosts whose addresses have the first three bytes in common.
+    /// Places of all hosts in one /24, whose addresses have the first three bytes in common.
     pub(crate) network: usize,
 }
 
-/// Of a row of the table, and of the closest nodes of a query.
+/// The quota in a row of the table, and among the closest nodes of a query.
 pub(crate) const OF_TWENTY: IpQuota = IpQuota { host: 2, network: 10 };
 const _: () = assert!(2 * OF_TWENTY.network <= crate::dht_rpc::CLOSEST_MAX);
-/// Of the whole table.
+/// The quota in the whole table.
 pub(crate) const OF_TABLE: IpQuota = IpQuota { host: 10, network: 50 };
-/// Of the nodes that a query knows of.
+/// The quota among the nodes that a query knows.
 pub(crate) const OF_CANDIDATES: IpQuota = IpQuota { host: 4, network: 64 };
 
 impl IpQuota {
-    /// Whether there is a place for `newcomer` beside those who have one.
+    /// Returns whether the quota has room for `newcomer` beside the present nodes.
     pub(crate) fn has_room<'a>(
         self,
         newcomer: &Address,
@@ -52,7 +52,8 @@ impl IpQuota {
         on_host < self.host && neighbours.count() < self.network
     }
 
-    /// Whom `newcomer`, who is among them, has made one too many, if anybody: the last of its host, or of its network.
+    /// Returns the entry to evict when `newcomer`, one of the entries, exceeds the quota of its host or /24: the last
+    /// one there.
     pub(crate) fn surplus<'a>(
         self,
         newcomer: &Address,
@@ -69,7 +70,7 @@ impl IpQuota {
     }
 }
 
-/// What an address has in common with its neighbours.
+/// Returns the /24 of an address.
 pub(crate) fn network(ip: Ipv4Addr) -> [u8; 3] {
     let [first, second, third, _] = ip.octets();
     [first, second, third]

@@ -5,8 +5,8 @@
 //! response   13 | flags | tid u16 | to address | [1: id 32] [2: token 32] [4: closer addresses] [8: error uint] [16: value]
 //! ```
 //!
-//! The flags say which of the bracketed fields are there; flag 4 of a request puts its command among the internal
-//! ones. Unknown flags and what stands behind the last field are ignored. Source: npm dht-rpc 6 (`lib/io.js`).
+//! The flags say which of the bracketed fields are present; flag 4 of a request makes its command an internal one.
+//! Unknown flags and bytes after the last field are ignored. Source: npm dht-rpc 6 (`lib/io.js`).
 
 use std::fmt;
 
@@ -28,56 +28,57 @@ pub const DATAGRAM_BYTES_MAX: usize = 2048;
 /// A datagram of the DHT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Somebody wants something.
+    /// A request.
     Request(Request),
     /// An answer to a request.
     Response(Response),
 }
 
-/// One node asks another.
+/// A request of one node to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Number of the request, which the answer repeats.
     pub tid: u16,
-    /// Where the request is sent to: the receiver as the sender sees it.
+    /// The destination: the receiver as the sender sees it.
     pub to: Address,
-    /// Who asks. Only reachable nodes say so; a claim until it is compared with the source of the datagram.
+    /// Id of the sender. Only reachable nodes send it; a claim until it is compared with the source of the datagram.
     pub id: Option<NodeId>,
-    /// Shows that the sender receives at its address: the receiver gave it out before.
+    /// A token that the receiver issued before: it shows that the sender receives at its address.
     pub token: Option<Token>,
-    /// What to do.
+    /// The command.
     pub command: Command,
-    /// What it is about.
+    /// The target of the command.
     pub target: Option<Target>,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<Vec<u8>>,
 }
 
-/// What a node answers.
+/// The answer of a node to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// Number of the request.
     pub tid: u16,
-    /// Where the answer is sent to: the asker as the answering node sees it. All that a node learns of its own address.
+    /// The destination: the asker as the answering node sees it. A node learns its own address only from this field.
     pub to: Address,
-    /// Who answers. Only reachable nodes say so; a claim until it is compared with the source of the datagram.
+    /// Id of the answering node. Only reachable nodes send it; a claim until it is compared with the source of the
+    /// datagram.
     pub id: Option<NodeId>,
-    /// To be shown when something is to be stored. Lives 7.5 s at least.
+    /// A token for storing something at this node later. Valid for 7.5 s at least.
     pub token: Option<Token>,
     /// Nodes closer to the target, the closest first.
     pub closer: Vec<Address>,
-    /// Why the request failed.
+    /// The reason why the request failed.
     pub error: Option<ErrorCode>,
-    /// What was asked for.
+    /// The result of the command.
     pub value: Option<Vec<u8>>,
 }
 
-/// What a request asks for: numbers of two separate spaces.
+/// A command: numbers of two separate spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
-    /// Of the table itself.
+    /// A command of the table itself.
     Internal(u64),
-    /// Of the layer above.
+    /// A command of the layer above.
     External(u64),
 }
 
@@ -94,14 +95,14 @@ impl Command {
     pub const DELAYED_PING: Self = Self::Internal(4);
 }
 
-/// Why a request failed. Numbers from 16 on belong to the layer above.
+/// The reason why a request failed. Numbers from 16 on belong to the layer above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ErrorCode(pub u64);
 
 impl ErrorCode {
     /// The node does not serve this command.
     pub const UNKNOWN_COMMAND: Self = Self(1);
-    /// The token is not, or no longer, one that the node gave to this host. A fresh one comes along.
+    /// The token is not, or no longer, one that the node issued to this host. The answer has a fresh one.
     pub const INVALID_TOKEN: Self = Self(2);
 }
 
@@ -115,7 +116,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// What a node gives out so that it can tell later that somebody receives at a host. Means nothing to others.
+/// A token that a node issues, to verify later that the sender receives at its host. Opaque to other nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token(pub [u8; 32]);
 
@@ -125,14 +126,14 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The datagram is none of the DHT. Nothing is answered.
+/// The datagram is not a message of the DHT. No answer is sent.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum MessageError {
     /// The first byte is neither a request's nor a response's.
-    #[error("the datagram does not begin as a message of the DHT")]
+    #[error("the first byte of the datagram is not that of a DHT message")]
     Foreign,
-    /// More than [`DATAGRAM_BYTES_MAX`].
-    #[error("{0} bytes are too many for a datagram of the DHT")]
+    /// The datagram has more than [`DATAGRAM_BYTES_MAX`] bytes.
+    #[error("the datagram has {0} bytes, more than the DHT's {DATAGRAM_BYTES_MAX}")]
     TooLong(usize),
     /// A field is cut off or out of bounds.
     #[error(transparent)]
@@ -140,10 +141,10 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// Reads a datagram. What it makes room for is never larger than the datagram.
+    /// Reads a datagram. Never allocates more than the size of the datagram.
     ///
     /// # Errors
-    /// Where it is not a message of the DHT, or a broken one.
+    /// If it is not a message of the DHT, or a broken one.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         if bytes.len() > DATAGRAM_BYTES_MAX {
             return Err(MessageError::TooLong(bytes.len()));
@@ -157,7 +158,7 @@ impl Message {
         }
     }
 
-    /// The bytes of the datagram.
+    /// Returns the bytes of the datagram.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Request(request) => request.encode(),
@@ -175,7 +176,7 @@ impl Request {
         Ok(Self { tid, to, id, token, command, target, value: value(reader, flags)? })
     }
 
-    /// The bytes of the datagram.
+    /// Returns the bytes of the datagram.
     pub fn encode(&self) -> Vec<u8> {
         let (is_internal, number) = match self.command {
             Command::Internal(number) => (true, number),
@@ -199,7 +200,7 @@ impl Response {
         Ok(Self { tid, to, id, token, closer, error, value: value(reader, flags)? })
     }
 
-    /// The bytes of the datagram. Of the closer nodes the first [`CLOSEST_MAX`] are written.
+    /// Returns the bytes of the datagram. Only the first [`CLOSEST_MAX`] closer nodes are written.
     pub fn encode(&self) -> Vec<u8> {
         let closer = &self.closer[..self.closer.len().min(CLOSEST_MAX)];
         let optional = [!closer.is_empty(), self.error.is_some(), self.value.is_some()];
@@ -214,7 +215,7 @@ impl Response {
     }
 }
 
-/// What both kinds begin with.
+/// The fields that both kinds begin with.
 struct Header {
     flags: u64,
     tid: u16,
@@ -252,7 +253,8 @@ fn header(
     writer
 }
 
-/// The closer nodes. An honest node names [`CLOSEST_MAX`]; of more, the first ones are kept: they are the closest.
+/// Reads the closer nodes. An honest node names [`CLOSEST_MAX`]; of more, the first ones are kept: they are the
+/// closest.
 fn addresses(reader: &mut Reader<'_>) -> Result<Vec<Address>, DecodeError> {
     let count = reader.count("closer nodes", ADDRESS_BYTES, DATAGRAM_BYTES_MAX / ADDRESS_BYTES)?;
     let mut closer = Vec::with_capacity(count.min(CLOSEST_MAX));

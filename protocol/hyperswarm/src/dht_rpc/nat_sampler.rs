@@ -1,30 +1,30 @@
-//! What others say our own address is, and whether they agree: [`Sampler`].
+//! Our own address as other nodes see it (the reflexive address of RFC 8489): [`Sampler`].
 //!
-//! Any of them may lie or see us through another firewall, so an address counts when nearly all of the last 16 say the
-//! same; where they agree on the host only, a firewall gives us a new port for each of them. The thresholds are those of
-//! npm nat-sampler; hits are counted over all 16 samples, where it looks only at the last four for an equal one.
+//! Any node may lie or see us through another firewall. So an address counts if nearly all of the last 16 samples agree
+//! on it; if they agree on the host only, a firewall maps us to another port for each node. The thresholds are those of
+//! npm nat-sampler; hits are counted over all 16 samples, while npm looks only at the last four for an equal one.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
 use crate::dht_rpc::address::Address;
 
-/// How many samples are kept.
+/// Number of samples kept.
 const SAMPLES_MAX: usize = 16;
 
-/// What the samples agree on.
+/// The part of the address that the samples agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// Nothing, or there are no samples.
+    /// The samples do not agree, or there are none.
     Nothing,
-    /// The host, but not the port.
+    /// They agree on the host, but not on the port.
     Host(Ipv4Addr),
-    /// All of it.
+    /// They agree on host and port.
     Address(Address),
 }
 
 impl Observed {
-    /// The host, if the samples agree on it.
+    /// Returns the host, if the samples agree on it.
     pub fn host(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Nothing => None,
@@ -34,14 +34,14 @@ impl Observed {
     }
 }
 
-/// The last addresses at which others saw us.
+/// The last addresses at which other nodes saw us.
 #[derive(Clone, Debug, Default)]
 pub struct Sampler {
     samples: VecDeque<Address>,
 }
 
 impl Sampler {
-    /// Adds what one node says.
+    /// Adds the address that one node reports.
     pub fn add(&mut self, address: Address) {
         if self.samples.len() == SAMPLES_MAX {
             self.samples.pop_front();
@@ -49,7 +49,8 @@ impl Sampler {
         self.samples.push_back(address);
     }
 
-    /// What nearly all of them say: all of up to 3, all but one of up to 7, all but two of up to 11, all but three.
+    /// Returns the address that nearly all samples agree on: all of up to 3, all but one of up to 7, all but two of up
+    /// to 11, else all but three.
     pub fn observed(&self) -> Observed {
         let threshold = self.samples.len() - (self.samples.len() / 4).min(3);
         for sample in &self.samples {

@@ -1,9 +1,9 @@
-//! One node of the DHT as a machine without I/O: the [`Node`].
+//! One node of the DHT, without I/O (npm dht-rpc 6): the [`Node`].
 //!
-//! Datagrams come in with the time and the socket they arrived at; datagrams, requests for the layer above and results of
-//! its own requests and queries go out. `ask.rs` drives requests and queries, `serve.rs` answers other nodes, `relay.rs`
-//! passes on what the layer above wants passed on, `life.rs` is what a node does by itself: joining, keeping its table
-//! alive, and finding out whether it can be reached, so that it may become a part of the network instead of a guest.
+//! Datagrams come in with the time and the socket at which they arrived; datagrams, requests for the layer above and
+//! results of the node's own requests and queries go out. `client.rs` drives requests and queries, `server.rs` answers
+//! other nodes, `relay.rs` forwards requests for the layer above. `maintenance.rs` bootstraps, keeps the table alive,
+//! and finds out whether the node can be reached, so that it may become a persistent node instead of an ephemeral one.
 
 mod client;
 mod maintenance;
@@ -31,25 +31,25 @@ use client::{Committing, Owner, Purpose};
 use libvms_hypercore::random::Random;
 use maintenance::Life;
 
-/// How a [`Node`] works.
+/// The settings of a [`Node`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What part it takes in the network.
+    /// The role of the node in the network.
     pub mode: Mode,
-    /// Nodes by which it finds the others. Without them it waits until it is found.
+    /// Nodes to find the others by. Without them the node waits until it is found.
     pub bootstrap: Vec<Address>,
     /// The port that the server socket is bound to.
     pub server_port: u16,
-    /// External commands that go to the layer above. All others are unknown.
+    /// External commands that are passed to the layer above. All others are answered as unknown.
     pub served: Range<u64>,
-    /// How long an adaptive node must have been there before others may depend on it.
+    /// How long an adaptive node must have been running before others may depend on it.
     pub persistent_after_ms: u64,
-    /// What a host may be sent.
+    /// Bounds on the answers to one host.
     pub answers: AnswerLimits,
 }
 
 impl Settings {
-    /// Settings of an adaptive node that serves no command of a layer above.
+    /// Returns the settings of an adaptive node that serves no command of a layer above.
     pub fn new(bootstrap: Vec<Address>, server_port: u16) -> Self {
         Self {
             mode: Mode::Adaptive,
@@ -62,62 +62,62 @@ impl Settings {
     }
 }
 
-/// What part a node takes in the network.
+/// The role of a node in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It asks and answers, but stays out of the tables of others.
+    /// The node asks and answers, but stays out of the tables of others.
     Ephemeral,
-    /// It becomes persistent when it has been there for a while and can be reached from outside.
+    /// The node becomes persistent when it has been running for a while and can be reached from outside.
     Adaptive,
-    /// It is a part of the network as soon as it knows its address: a bootstrap node or one of a test network. The
-    /// operator vouches that it can be reached.
+    /// The node is persistent as soon as it knows its address: a bootstrap node or one of a test network. The operator
+    /// vouches that it can be reached.
     Persistent {
-        /// The public address, where the operator knows it; else other nodes tell, or those who ask it something if it
-        /// is the first one.
+        /// The public address, if the operator knows it. Else other nodes report it, or the senders of requests if this
+        /// is the first node.
         address: Option<Address>,
     },
 }
 
-/// How a node stands in the network.
+/// The state of a node in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     /// Its public address if it is persistent; its id follows from it.
     pub address: Option<Address>,
-    /// Whether only those can reach it whom it has sent something before.
+    /// Whether the node can be reached only from addresses that it has sent to before.
     pub is_firewalled: bool,
 }
 
-/// Names a request until it is done.
+/// Identifies a request until it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(u64);
 
-/// Names a query until it is done.
+/// Identifies a query until it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryId(u64);
 
 /// A request to one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSpec {
-    /// Whom to ask.
+    /// The node to ask.
     pub to: Address,
-    /// For what.
+    /// The command.
     pub command: Command,
-    /// What it is about.
+    /// The target of the command.
     pub target: Option<Target>,
-    /// What that node gave out before.
+    /// The token that the node issued before.
     pub token: Option<Token>,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<Vec<u8>>,
-    /// Through which socket, if not the one for requests.
+    /// The socket to send from, if not the one for requests.
     pub socket: Option<Socket>,
-    /// How many routers the datagram may pass, if not as many as usual.
+    /// The IP time to live, if not the default.
     pub ttl: Option<u8>,
-    /// How often and how long.
+    /// The number and timeout of tries.
     pub patience: RetryPolicy,
 }
 
 impl RequestSpec {
-    /// A request with neither target nor value.
+    /// Creates a request with neither target nor value.
     pub fn new(to: Address, command: Command) -> Self {
         Self {
             to,
@@ -132,60 +132,60 @@ impl RequestSpec {
     }
 }
 
-/// Something to be stored at one of the nodes that a query ended with.
+/// A value to store at one of the nodes that a query ended with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// Where: one of the closest nodes.
+    /// The node: one of the closest.
     pub to: Address,
     /// The command that stores.
     pub command: Command,
-    /// What is stored.
+    /// The value to store.
     pub value: Option<Vec<u8>>,
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum RequestError {
-    /// The node did not answer.
-    #[error("{0} does not answer")]
+    /// The node did not answer any try.
+    #[error("node {0} does not answer")]
     TimedOut(Address),
-    /// Thousands of requests wait already.
+    /// Thousands of requests already wait for an answer.
     #[error("too many requests wait for an answer")]
     Busy,
 }
 
-/// Why a query stored nothing.
+/// The reason why a query stored nothing.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum QueryError {
     /// No node answered the query.
-    #[error("no node answers")]
+    #[error("no node answers the query")]
     NoAnswer,
-    /// None of the closest nodes acknowledged.
-    #[error("none of the {0} closest nodes stored it")]
+    /// None of the closest nodes acknowledged the store request.
+    #[error("none of the {0} closest nodes acknowledged the store request")]
     NotStored(usize),
 }
 
-/// What a query ended with.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryOutcome {
     /// The closest nodes that answered, the closest first.
     pub closest: Vec<Answer>,
-    /// How many of them acknowledged what was to be stored.
+    /// Number of nodes that acknowledged the store request.
     pub stored: usize,
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a datagram.
     Send {
-        /// Through which socket.
+        /// The socket to send from.
         socket: Socket,
-        /// To whom.
+        /// The destination.
         to: Address,
-        /// What.
+        /// The datagram.
         bytes: Vec<u8>,
-        /// How many routers it may pass, if not as many as usual.
+        /// The IP time to live, if not the default.
         ttl: Option<u8>,
     },
     /// Answer a request of another node with [`Node::reply`], or do not.
@@ -194,35 +194,35 @@ pub enum Action {
     RequestLate(RequestId),
     /// A request of the layer above has an answer, or will have none.
     RequestDone {
-        /// Which.
+        /// The request.
         request: RequestId,
         /// The answer.
         result: Result<Answer, RequestError>,
     },
     /// A node answered a query without an error.
     QueryProgress {
-        /// Which.
+        /// The query.
         query: QueryId,
-        /// What it said.
+        /// The answer.
         answer: Answer,
     },
-    /// The closest nodes are known: say with [`Node::commit`] what each is to store.
+    /// The closest nodes are known: pass to [`Node::commit`] what each must store.
     QueryCommit {
-        /// Which.
+        /// The query.
         query: QueryId,
         /// The closest nodes, the closest first.
         closest: Vec<Answer>,
     },
     /// A query is over.
     QueryDone {
-        /// Which.
+        /// The query.
         query: QueryId,
-        /// What it ended with.
+        /// Its result.
         result: Result<QueryOutcome, QueryError>,
     },
-    /// The first look around is over, or the first after a sleep.
+    /// The first bootstrap is over, or the first after a sleep.
     Bootstrapped {
-        /// How many nodes are known now. None: there is no network, and the node goes on trying.
+        /// Number of nodes in the table. 0: no node was found, and the node goes on trying.
         nodes: usize,
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
@@ -231,9 +231,9 @@ pub enum Action {
 
 /// A node of the DHT.
 ///
-/// Give it one input, then [`poll`](Self::poll) until nothing is left, and call
-/// [`handle_timeout`](Self::handle_timeout) when [`next_timeout`](Self::next_timeout) has come. Times are
-/// milliseconds of a clock that never goes back; if that clock goes on while the machine sleeps, the node notices.
+/// Pass it one input, then [`poll`](Self::poll) until nothing is left, and call
+/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout). Times are milliseconds of a clock
+/// that never goes back; if that clock goes on while the machine sleeps, the node notices.
 #[derive(Debug)]
 pub struct Node {
     settings: Settings,
@@ -248,28 +248,29 @@ pub struct Node {
     committing: BTreeMap<QueryId, Committing>,
     next_number: u64,
 
-    /// Where we are, once we are persistent.
+    /// Our address, once we are persistent.
     own: Option<Address>,
     is_firewalled: bool,
-    /// How others see the socket that asks.
+    /// Our address as others see the socket for requests.
     sampler: Sampler,
     anonymous_samples: usize,
-    /// When anybody answered last.
+    /// When any node last answered.
     heard_at: u64,
 
-    /// Nodes that asked us something and are asked in turn whether they are where they say.
+    /// Nodes whose claimed id is being verified by a ping.
     verifying: BTreeSet<Address>,
-    /// Nodes that are asked whether they are alive, and who would take their place.
+    /// Nodes that are asked whether they are alive, and the newcomers that would replace them.
     challenged: BTreeMap<Address, Address>,
-    /// Nodes in the table that somebody said are gone.
+    /// Nodes in the table that another node reported as gone.
     suspected: BTreeSet<Address>,
-    /// Answers that are to be sent later.
+    /// Answers to send later.
     delayed: BTreeMap<(u64, u64), ReplyHandle>,
     life: Life,
 }
 
 impl Node {
-    /// A node that knows nobody. `seed` must be secret and new each time: tokens and numbers of requests follow from it.
+    /// Creates a node with an empty table. `seed` must be secret and new each time: it determines tokens and request
+    /// numbers.
     pub fn new(settings: Settings, seed: [u8; 32], now: u64) -> Self {
         let mut random = Random::new(seed);
         let (own, check_at) = match settings.mode {
@@ -304,11 +305,11 @@ impl Node {
         }
     }
 
-    /// Takes a datagram that came in.
+    /// Takes a datagram that arrived.
     ///
     /// # Errors
-    /// Where it is no message of the DHT, or a broken one. It had no effect, and nothing is to be done but to hand it
-    /// to whoever else uses the socket.
+    /// If it is not a message of the DHT, or a broken one. Then it had no effect; pass it to the other user of the
+    /// socket.
     pub fn receive(
         &mut self,
         now: u64,
@@ -328,12 +329,12 @@ impl Node {
         Ok(())
     }
 
-    /// What to do next. Call it until there is nothing.
+    /// Returns the next action. Call it until there is none.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     pub fn next_timeout(&self) -> u64 {
         let delayed = self.delayed.keys().next().map(|(at, _)| *at);
         let patience = self.queries.values().filter_map(|(_, query)| query.patience_ends());
@@ -341,27 +342,27 @@ impl Node {
         others.fold(self.life.next_tick(), u64::min)
     }
 
-    /// Does what time asks for.
+    /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: u64) {
         self.send_delayed(now);
         self.live(now);
         self.drive(now);
     }
 
-    /// How the node stands in the network.
+    /// Returns the state of the node in the network.
     pub fn standing(&self) -> NodeStatus {
         NodeStatus { address: self.own, is_firewalled: self.is_firewalled }
     }
 
-    /// The id of the node, if it is persistent.
+    /// Returns the id of the node, if it is persistent.
     pub fn id(&self) -> Option<NodeId> {
         self.own.as_ref().map(NodeId::of)
     }
 
-    /// The id of the node as the sender of a request knows it, if others may depend on the node.
+    /// Returns the id of the node as the sender of a request knows it, if others may depend on the node.
     ///
-    /// The first node of a network may have nobody to tell it its address. It is then where the sender says that it has
-    /// sent to: it checks that id itself, and a wrong one leads only the one astray who named it.
+    /// The first node of a network may have no other node to report its address. Its address is then the one that the
+    /// sender has sent to: the sender checks that id itself, and a wrong one misleads only the sender that named it.
     pub fn id_for(&self, handle: &ReplyHandle) -> Option<NodeId> {
         let is_first =
             self.settings.mode == (Mode::Persistent { address: None }) && self.settings.bootstrap.is_empty();
@@ -369,27 +370,27 @@ impl Node {
         self.id().or_else(|| is_here.then(|| NodeId::of(&handle.to)))
     }
 
-    /// What others say that the address of the asking socket is.
+    /// Returns the address of the socket for requests, as other nodes report it.
     pub fn observed(&self) -> Observed {
         self.sampler.observed()
     }
 
-    /// How many nodes are in the table.
+    /// Returns the number of nodes in the table.
     pub fn table_len(&self) -> usize {
         self.table.len()
     }
 
-    /// The nodes in the table that are closest to `target`, the closest first, at most [`CLOSEST_MAX`].
+    /// Returns the nodes in the table that are closest to `target`, the closest first, at most [`CLOSEST_MAX`].
     pub fn closest_known(&self, target: &Target) -> Vec<Address> {
         self.table.closest(target, CLOSEST_MAX)
     }
 
-    /// The socket that requests leave through.
+    /// Returns the socket that sends requests.
     fn asking_socket(&self) -> Socket {
         if self.is_firewalled { Socket::Client } else { Socket::Server }
     }
 
-    /// The id that goes along with what leaves through `socket`. The address of no other is the one it stands for.
+    /// Returns the id to add to a datagram sent from `socket`: only one socket has the address of the id.
     fn id_through(&self, socket: Socket) -> Option<NodeId> {
         self.id().filter(|_| socket == Socket::Server)
     }

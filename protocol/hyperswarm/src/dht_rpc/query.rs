@@ -1,11 +1,12 @@
-//! A search for the nodes closest to a target: [`Query`].
+//! An iterative search for the nodes closest to a target (Kademlia's node lookup): [`Query`].
 //!
-//! It asks the closest nodes it knows of, learns of closer ones from their answers, and ends when the [`CLOSEST_MAX`]
-//! closest have answered. A node that is late is not waited for: another is asked in its place at once, and when only
-//! late ones are left they get a moment more. So a dead node, wherever it stands, costs less than two seconds. Of one
-//! machine it asks a few ports only, whoever names more of them, and ends with still fewer: see [`IpQuota`](crate::dht_rpc::ip_quota::IpQuota).
+//! The query asks the closest nodes it knows, learns closer ones from their answers, and ends when the [`CLOSEST_MAX`]
+//! closest have answered. It does not wait for a late node: another is asked in its place at once, and when only late
+//! ones are left they get a moment more. So a dead node, at any distance, costs less than two seconds. It asks only a
+//! few ports of one machine, however many nodes name more of them, and ends with still fewer: see
+//! [`IpQuota`](crate::dht_rpc::ip_quota::IpQuota).
 //!
-//! The machine only decides whom to ask; sending and timing out is the business of [`Node`](crate::dht_rpc::Node).
+//! The machine only decides which node to ask; [`Node`](crate::dht_rpc::Node) sends and times out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,65 +17,65 @@ use crate::dht_rpc::message::{Command, ErrorCode, Response, Token};
 
 /// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
 const ASKED_MAX: usize = 512;
-/// Nodes that are known of and not asked yet; of more, the farthest are forgotten.
+/// Known nodes that were not asked yet; of more, the farthest are forgotten.
 pub(crate) const CANDIDATES_MAX: usize = 128;
-/// Nodes asked at once as long as a query follows addresses that the caller gave.
+/// Nodes asked at once while a query follows addresses that the caller provided.
 const CAREFUL_CONCURRENCY: usize = 3;
-/// How long late nodes are waited for when nothing else is left to do: two repetitions, and time for the answer.
+/// How long to wait for late nodes when nothing else is left to do: two repetitions, and time for the answer.
 const LATE_MS: u64 = 1_250;
-/// The same when [`CLOSEST_MAX`] others have answered.
+/// The same if [`CLOSEST_MAX`] others have answered.
 const LATE_WITH_ENOUGH_MS: u64 = 1_000;
 
-/// What to look for.
+/// The goal of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuerySpec {
-    /// What the closest nodes are wanted of.
+    /// The target to which the closest nodes are searched.
     pub target: Target,
-    /// What each node is asked.
+    /// The command that each node is sent.
     pub command: Command,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<Vec<u8>>,
-    /// Nodes to begin with, for instance the closest of an earlier query. The table where there are none.
+    /// Nodes to begin with, for instance the closest of an earlier query. If empty, those of the table.
     pub nodes: Vec<Address>,
-    /// How many nodes are asked at once.
+    /// Number of nodes asked at once.
     pub concurrency: usize,
-    /// Whether something is to be stored at the closest nodes afterwards.
+    /// Whether something will be stored at the closest nodes afterwards.
     pub commits: bool,
 }
 
 impl QuerySpec {
-    /// A query from the table that asks ten nodes at once and stores nothing.
+    /// Returns a query from the table that asks ten nodes at once and stores nothing.
     pub fn new(target: Target, command: Command) -> Self {
         Self { target, command, value: None, nodes: Vec::new(), concurrency: 10, commits: false }
     }
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Who.
+    /// The node.
     pub from: Address,
-    /// Its id, if it gave the one that belongs to its address.
+    /// Its id, if it gave the one of its address.
     pub id: Option<NodeId>,
-    /// Our own address as it sees it. A claim.
+    /// Our own address as the node sees it. A claim.
     pub to: Address,
-    /// What it wants to be shown when something is to be stored.
+    /// The token to show when something is stored there.
     pub token: Option<Token>,
-    /// Why the request failed.
+    /// The reason why the request failed.
     pub error: Option<ErrorCode>,
-    /// What was asked for.
+    /// The result of the command.
     pub value: Option<Vec<u8>>,
-    /// How long the answer took, repetitions included.
+    /// Time until the answer, repetitions included.
     pub round_trip_ms: u64,
 }
 
-/// A search that goes on.
+/// A search in progress.
 #[derive(Debug)]
 pub(crate) struct Query {
     spec: QuerySpec,
     own: Option<Address>,
     candidates: BTreeMap<Distance, Candidate>,
-    /// Whoever was a candidate once.
+    /// Every node that was a candidate once.
     seen: BTreeSet<Address>,
     asked: BTreeMap<Address, Asked>,
     closest: BTreeMap<Distance, Answer>,
@@ -94,15 +95,15 @@ struct Candidate {
 /// A node that has not answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    /// When the request went out; none while it waits for its turn.
+    /// When the request was sent; `None` while it is queued.
     at: Option<u64>,
     is_late: bool,
     named_by: Option<Address>,
 }
 
 impl Query {
-    /// A query that begins with the nodes of `spec` and goes on with those of each of `reserves` as long as nodes lack.
-    /// `own` is never asked.
+    /// Creates a query that begins with the nodes of `spec` and continues with those of each of `reserves` as long as
+    /// there are too few. `own` is never asked.
     pub(crate) fn new(spec: QuerySpec, own: Option<Address>, reserves: Vec<Vec<Address>>) -> Self {
         let is_careful = !spec.nodes.is_empty();
         let mut query = Self {
@@ -126,7 +127,8 @@ impl Query {
         &self.spec
     }
 
-    /// The next node to ask. Call it until there is none; then the query waits, or [is over](Self::is_finished).
+    /// Returns the next node to ask. Call it until there is none; then the query waits, or [is
+    /// over](Self::is_finished).
     pub(crate) fn next(&mut self) -> Option<Address> {
         while self.needs_reserve() {
             let reserve = self.reserves.pop_front().unwrap_or_default();
@@ -146,7 +148,7 @@ impl Query {
         Some(candidate.address)
     }
 
-    /// A node answered.
+    /// Takes the answer of a node.
     pub(crate) fn answered(&mut self, from: Address, answer: Answer, response: &Response) {
         if self.asked.remove(&from).is_none() {
             return;
@@ -157,7 +159,7 @@ impl Query {
                 self.keep(id.distance(&self.spec.target), answer);
             }
         }
-        // Nearest first is how they come; the first that does not help ends the list, as in the reference.
+        // They come nearest first; the first that is not closer ends the list, as in the reference.
         for address in &response.closer {
             if !self.add_candidate(*address, Some(from)) {
                 break;
@@ -165,7 +167,7 @@ impl Query {
         }
     }
 
-    /// Takes in one of the closest nodes so far; the farthest goes, or the farthest of a crowd.
+    /// Keeps one of the closest nodes so far, and drops the farthest, or the farthest beyond an IP quota.
     fn keep(&mut self, distance: Distance, answer: Answer) {
         let newcomer = answer.from;
         self.closest.insert(distance, answer);
@@ -178,34 +180,34 @@ impl Query {
         }
     }
 
-    /// The request to a node went out, for the first time or again.
+    /// Notes that the request to a node was sent, for the first time or again.
     pub(crate) fn sent(&mut self, now: u64, address: Address) {
         self.asked.get_mut(&address).into_iter().for_each(|asked| _ = asked.at.get_or_insert(now));
     }
 
-    /// A node has not answered its first try.
+    /// Notes that a node has not answered its first try.
     pub(crate) fn late(&mut self, address: Address) {
         self.asked.get_mut(&address).into_iter().for_each(|asked| asked.is_late = true);
     }
 
-    /// A node has not answered at all. Gives back who named it.
+    /// Notes that a node has not answered at all. Returns the node that named it.
     pub(crate) fn failed(&mut self, address: Address) -> Option<Address> {
         self.asked.remove(&address)?.named_by
     }
 
-    /// Whether nobody is left to ask or to wait for.
+    /// Returns whether there is no node left to ask or to wait for.
     pub(crate) fn is_finished(&self, now: u64) -> bool {
         let nobody_to_ask = self.candidates.is_empty() || self.asked_count >= ASKED_MAX;
         nobody_to_ask && !self.needs_reserve() && self.patience_ends().is_none_or(|ends| ends <= now)
     }
 
-    /// Until when the nodes are waited for that were asked, if there are any.
+    /// Returns until when to wait for the asked nodes, if there are any.
     pub(crate) fn patience_ends(&self) -> Option<u64> {
         let patience = if self.closest.len() < CLOSEST_MAX { LATE_MS } else { LATE_WITH_ENOUGH_MS };
         self.asked.values().map(|asked| asked.at.map_or(u64::MAX, |at| at + patience)).max()
     }
 
-    /// Who answered, the closest first.
+    /// Returns the answers, the closest node first.
     pub(crate) fn into_closest(self) -> Vec<Answer> {
         self.closest.into_values().collect()
     }
@@ -215,19 +217,19 @@ impl Query {
         if careful { CAREFUL_CONCURRENCY.min(self.spec.concurrency) } else { self.spec.concurrency }
     }
 
-    /// Whether there would not be enough nodes even if all answered that are asked now.
+    /// Returns whether there would be too few nodes even if all asked ones answered.
     fn needs_reserve(&self) -> bool {
         !self.reserves.is_empty()
             && self.candidates.is_empty()
             && self.closest.len() + self.asked_in_time() < CLOSEST_MAX
     }
 
-    /// Nodes that were asked and are not late.
+    /// Returns the number of asked nodes that are not late.
     fn asked_in_time(&self) -> usize {
         self.asked.values().filter(|asked| !asked.is_late).count()
     }
 
-    /// Notes a node to ask. False where it is not closer than the nodes that have answered.
+    /// Adds a node to ask. Returns false if it is not closer than the nodes that have answered.
     fn add_candidate(&mut self, address: Address, named_by: Option<Address>) -> bool {
         let distance = NodeId::of(&address).distance(&self.spec.target);
         if !self.is_closer(&distance) {
@@ -236,7 +238,7 @@ impl Query {
         if Some(address) == self.own || address.port() == 0 || self.seen.contains(&address) {
             return true;
         }
-        // Passed over, and not the end of the list: those who share a host with a crowd are not to blame for it.
+        // Skipped, without ending the list: a node is not to blame for a crowd on its host.
         if !OF_CANDIDATES.has_room(&address, self.neighbours(&address)) {
             return true;
         }
@@ -252,7 +254,7 @@ impl Query {
         true
     }
 
-    /// Whoever was a candidate once and shares the first three bytes of the address.
+    /// Returns every node that was a candidate once and is in the same /24 as the address.
     fn neighbours(&self, address: &Address) -> impl Iterator<Item = &Address> + Clone {
         let [first, second, third] = network(address.ip());
         let end = |last, port| Address::new([first, second, third, last].into(), port);
@@ -273,7 +275,7 @@ mod tests {
 
     const TARGET: Target = Target([0x77; 32]);
 
-    /// The nearest first.
+    /// Sorts nodes, the nearest first.
     fn sorted(mut nodes: Vec<Address>) -> Vec<Address> {
         nodes.sort_by_cached_key(|node| NodeId::of(node).distance(&TARGET));
         nodes
@@ -283,12 +285,13 @@ mod tests {
         sorted((0..300).map(|number| Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1)).collect())
     }
 
-    /// So many ports of one machine: the nearest of them are nearer than all honest nodes.
+    /// Returns so many ports of one machine that the nearest are nearer than all honest nodes.
     fn crowd(ip: [u8; 4]) -> Vec<Address> {
         sorted((1..=20_000).map(|port| Address::new(ip.into(), port)).collect())
     }
 
-    /// Asks whomever the query wants asked; everybody names these. Who was asked, and how the query ends.
+    /// Runs a query in which each node names the nodes in `names`. Returns the asked nodes, and those the query ends
+    /// with.
     fn run(mut query: Query, names: impl Fn(&Address) -> Vec<Address>) -> (Vec<Address>, Vec<Address>) {
         let mut asked = vec![];
         while let Some(from) = query.next() {

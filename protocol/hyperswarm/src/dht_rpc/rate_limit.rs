@@ -1,17 +1,17 @@
-//! How often something may happen for each host: [`RateLimiter`].
+//! A rate limit for each host, by token buckets: [`RateLimiter`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// How many hosts are counted one by one. The others share one count.
+/// Number of hosts that are counted one by one. The others share one bucket.
 const HOSTS_MAX: usize = 4_096;
 
-/// How often something may happen.
+/// The rate of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// How often at once.
+    /// Events at once.
     pub(crate) burst: u32,
-    /// How often per second in the long run; at least 1.
+    /// Events per second in the long run; at least 1.
     pub(crate) per_second: u32,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct RateLimiter {
     swept_at: u64,
 }
 
-/// What is left, in thousandths, so that the share of one millisecond is not lost.
+/// The remaining tokens, in thousandths, so that the share of one millisecond is not lost.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     level: u64,
@@ -36,7 +36,7 @@ impl RateLimiter {
         Self { rate, hosts: BTreeMap::new(), others: Bucket::full(rate, 0), swept_at: 0 }
     }
 
-    /// Whether it may happen once more for this host now. If so, it is counted.
+    /// Returns whether the event may happen once more for this host now. If so, it is counted.
     pub(crate) fn allows(&mut self, now: u64, host: Ipv4Addr) -> bool {
         let rate = self.rate;
         let refilled_after = u64::from(rate.burst) * 1_000 / u64::from(rate.per_second.max(1)) + 1;

@@ -1,8 +1,8 @@
-//! Requests that wait for an answer: [`Requests`].
+//! Requests in flight or queued: [`Requests`].
 //!
 //! Each has a random number that no other waiting request has; an answer counts only with that number *and* from the
-//! address that was asked. What is not answered in time is sent again, byte for byte, and given up in the end. Beyond the
-//! rate that [`CongestionWindow`] allows, requests wait in a queue.
+//! asked address. A request that is not answered in time is sent again, byte for byte, and fails after the last try.
+//! Beyond the rate that [`CongestionWindow`] allows, requests wait in a queue.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,14 +11,14 @@ use crate::dht_rpc::congestion_window::CongestionWindow;
 use crate::dht_rpc::incoming::Socket;
 use libvms_hypercore::random::Random;
 
-/// Requests in the queue and on the way. Of the 65,536 numbers most stay free, so that one is found quickly and guessed
-/// rarely.
+/// Requests in the queue and in flight. Of the 65,536 numbers most stay free, so that a free one is found quickly and
+/// one in use is guessed rarely.
 const WAITING_MAX: usize = 4_096;
 
-/// How often and how long a request is tried.
+/// The number and the timeout of tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often it is sent: 1 or more.
+    /// Number of tries: 1 or more.
     pub tries: u32,
     /// How long each try waits for an answer.
     pub timeout_ms: u64,
@@ -27,14 +27,13 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// For one node that matters: fails after 4 s, as in the reference.
     pub const PERSISTENT: Self = Self { tries: 4, timeout_ms: 1_000 };
-    /// For one node among many: fails after 2 s. The reference waits for 6, and its queries as long as for their slowest
-    /// node.
+    /// For one node among many: fails after 2 s. The reference waits for 6 s, and its queries for their slowest node.
     pub const QUICK: Self = Self { tries: 4, timeout_ms: 500 };
-    /// Sent once, for what nobody waits for.
+    /// Sends once, for requests whose answer nobody waits for.
     pub const ONCE: Self = Self { tries: 1, timeout_ms: 1_000 };
 }
 
-/// A request that waits, and what it is for.
+/// A waiting request and its purpose.
 #[derive(Debug)]
 pub(crate) struct Waiting<P> {
     pub(crate) purpose: P,
@@ -46,14 +45,14 @@ pub(crate) struct Waiting<P> {
     bytes: Vec<u8>,
     tries_left: u32,
     timeout_ms: u64,
-    /// When the last try is over; none while it is in the queue.
+    /// When the last try is over; `None` while it is in the queue.
     deadline: Option<u64>,
 }
 
-/// What the passing of time brings.
+/// An event caused by time.
 #[derive(Debug)]
 pub(crate) enum Due<P> {
-    /// Send this.
+    /// Send this datagram.
     Send { purpose: P, socket: Socket, to: Address, bytes: Vec<u8>, ttl: Option<u8> },
     /// A try had no answer; there will be another.
     Late { purpose: P, to: Address },
@@ -61,11 +60,11 @@ pub(crate) enum Due<P> {
     Failed(Waiting<P>),
 }
 
-/// All requests that wait.
+/// All waiting requests.
 #[derive(Debug)]
 pub(crate) struct Requests<P> {
     waiting: BTreeMap<u16, Waiting<P>>,
-    /// Numbers of requests that are to be sent when the rate allows, repetitions in front.
+    /// Numbers of requests to be sent when the rate allows, repetitions in front.
     queue: VecDeque<u16>,
     deadlines: BTreeSet<(u64, u16)>,
     window: CongestionWindow,
@@ -81,7 +80,7 @@ impl<P: Copy> Requests<P> {
         }
     }
 
-    /// A free number for the next request, or none where too many wait.
+    /// Returns a free number for the next request, or `None` if too many wait.
     pub(crate) fn free_tid(&self, random: &mut Random) -> Option<u16> {
         if self.waiting.len() >= WAITING_MAX {
             return None;
@@ -90,7 +89,7 @@ impl<P: Copy> Requests<P> {
         (0..64).map(|_| random.number()).find(|tid| !self.waiting.contains_key(tid))
     }
 
-    /// Queues a request under a number that is free. [`Self::next_due`] sends it.
+    /// Queues a request under a free number. [`Self::next_due`] sends it.
     pub(crate) fn add(
         &mut self,
         tid: u16,
@@ -125,14 +124,14 @@ impl<P: Copy> Requests<P> {
         self.forget(tid)
     }
 
-    /// Forgets the requests with such purposes; late answers find nothing.
+    /// Forgets the requests with matching purposes; late answers find nothing.
     pub(crate) fn cancel(&mut self, is_cancelled: impl Fn(&P) -> bool) {
         let tids = self.waiting.iter().filter(|(_, waiting)| is_cancelled(&waiting.purpose));
         let tids: Vec<u16> = tids.map(|(tid, _)| *tid).collect();
         tids.into_iter().for_each(|tid| _ = self.forget(tid));
     }
 
-    /// The next thing that is due at `now`. Call it until there is nothing.
+    /// Returns the next event that is due at `now`. Call it until there is none.
     pub(crate) fn next_due(&mut self, now: u64) -> Option<Due<P>> {
         if let Some(tid) = self.next_expired(now) {
             return Some(self.expire(tid));
@@ -143,7 +142,7 @@ impl<P: Copy> Requests<P> {
         self.queue.pop_front().map(|tid| self.send(now, tid))
     }
 
-    /// When [`Self::next_due`] has something again.
+    /// Returns when [`Self::next_due`] has an event again.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let slot = (!self.queue.is_empty()).then(|| self.window.next_slot());

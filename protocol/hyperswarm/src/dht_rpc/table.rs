@@ -1,9 +1,10 @@
-//! The nodes that a node knows: [`Table`].
+//! The routing table of a node (Kademlia): [`Table`].
 //!
-//! 256 rows by the number of leading bits that a node's id has in common with the table's own; a row holds
-//! [`CLOSEST_MAX`] nodes. So a node knows its neighbourhood well and of each far region a sample. A full row takes a
-//! newcomer only when an old node does not answer: old nodes are the ones that stay, and nobody is pushed out by a flood.
-//! No machine gets more than its [`IpQuota`](crate::dht_rpc::ip_quota::IpQuota) of a row or of the table, however many ids it has.
+//! The table has 256 rows by the number of leading bits that a node's id has in common with the table's own; a row
+//! holds [`CLOSEST_MAX`] nodes. So a node knows its neighbourhood well and a sample of each far region. A full row
+//! takes a newcomer only if an old node does not answer: old nodes are the ones that stay, and a flood evicts none of
+//! them. No machine gets more than its [`IpQuota`](crate::dht_rpc::ip_quota::IpQuota) of a row or of the table, however
+//! many ids it has.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,11 @@ use crate::dht_rpc::CLOSEST_MAX;
 use crate::dht_rpc::address::{Address, NodeId, Target};
 use crate::dht_rpc::ip_quota::{OF_TABLE, OF_TWENTY};
 
-/// A node heard so recently is not asked whether it is alive.
+/// A node heard this recently is not pinged.
 const FRESH_MS: u64 = 60_000;
-/// A node known for so long that a newcomer may challenge it only when it was not heard recently.
+/// A node known for this long may be challenged by a newcomer only if it was not heard recently.
 const PROVEN_MS: u64 = 30 * 60_000;
-/// A node that was challenged is left alone for so long.
+/// A challenged node is not challenged again for this long.
 const CHALLENGE_PAUSE_MS: u64 = 5_000;
 
 /// The table of one node.
@@ -30,54 +31,54 @@ pub(crate) struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) address: Address,
-    /// When it came into the table.
+    /// When the node entered the table.
     pub(crate) added_at: u64,
     /// When it last answered.
     pub(crate) heard_at: u64,
-    /// When it was last asked whether it is alive.
+    /// When it was last challenged.
     pub(crate) challenged_at: u64,
-    /// When it last told us our address.
+    /// When it last reported our address.
     pub(crate) sampled_at: Option<u64>,
 }
 
-/// What becomes of a node that is not in the table.
+/// The place of a node that is not in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// There is room.
     Free,
-    /// If this node of the row does not answer, there is room.
+    /// There is room if this node of the row does not answer.
     Challenge(Address),
-    /// None: the row is full of good nodes, the node's neighbours have their share, or it is the table's own.
+    /// There is none: the row is full of good nodes, an IP quota is used up, or the node has the table's own id.
     None,
 }
 
 impl Table {
-    /// An empty table around `own`.
+    /// Creates an empty table around `own`.
     pub(crate) fn new(own: Target) -> Self {
         Self { own, rows: BTreeMap::new(), length: 0 }
     }
 
-    /// What the table is around.
+    /// Returns the id that the table is around.
     pub(crate) fn own(&self) -> Target {
         self.own
     }
 
-    /// How many nodes it holds.
+    /// Returns the number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// The entry of a node.
+    /// Returns the entry of a node.
     pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
         self.rows.get_mut(&self.row_of(id))?.get_mut(id)
     }
 
-    /// Whether the node is in the table.
+    /// Returns whether the node is in the table.
     pub(crate) fn contains(&self, id: &NodeId) -> bool {
         self.rows.get(&self.row_of(id)).is_some_and(|row| row.contains_key(id))
     }
 
-    /// Whether there is a place for a node that is not in the table yet.
+    /// Returns whether there is a place for a node that is not in the table yet.
     pub(crate) fn place_for(&self, id: &NodeId, address: &Address, now: u64) -> Place {
         let row = self.row_of(id);
         if row == 256 || !self.has_room(row, address) {
@@ -89,7 +90,7 @@ impl Table {
         }
     }
 
-    /// Takes in a node that has just answered, if there is room.
+    /// Adds a node that has just answered, if there is room. Returns whether there was.
     pub(crate) fn insert(&mut self, id: NodeId, address: Address, now: u64) -> bool {
         if self.contains(&id) || self.place_for(&id, &address, now) != Place::Free {
             return false;
@@ -110,10 +111,11 @@ impl Table {
         }
     }
 
-    /// The nodes closest to `target`, the closest first, at most `count`.
+    /// Returns the nodes closest to `target`, the closest first, at most `count`.
     pub(crate) fn closest(&self, target: &Target, count: usize) -> Vec<Address> {
-        // Nodes of the target's own row have more bits in common with it than all others; then come those of the later
-        // rows, which part from it where the table's own id does; then the earlier rows, each farther than the one after.
+        // Nodes of the target's own row have more bits in common with it than all others. Then come those of the later
+        // rows, which differ from it where the table's own id does; then the earlier rows, each farther than the one
+        // after.
         let row = NodeId(self.own.0).distance(target).common_bits();
         let mut found: Vec<(&NodeId, &Entry)> = Vec::new();
         found.extend(self.rows.get(&row).into_iter().flatten());
@@ -130,8 +132,7 @@ impl Table {
         found.into_iter().take(count).map(|(_, entry)| entry.address).collect()
     }
 
-    /// The nodes that are to be asked whether they are alive: the longest unheard first. Only two when even the first
-    /// of them was heard recently.
+    /// Returns the nodes to ping: the longest unheard first. Only two if even the first of them was heard recently.
     pub(crate) fn longest_unheard(&self, count: usize, now: u64) -> Vec<Address> {
         let mut entries: Vec<&Entry> = self.entries().collect();
         entries.sort_by_key(|entry| entry.heard_at);
@@ -139,29 +140,29 @@ impl Table {
         entries.iter().take(if is_fresh { 2 } else { count }).map(|entry| entry.address).collect()
     }
 
-    /// The nodes that came into the table last.
+    /// Returns the nodes that entered the table last.
     pub(crate) fn latest(&self, count: usize) -> Vec<Address> {
         let mut entries: Vec<&Entry> = self.entries().collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.added_at));
         entries.iter().take(count).map(|entry| entry.address).collect()
     }
 
-    /// Every node.
+    /// Returns every node.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.rows.values().flat_map(BTreeMap::values)
     }
 
-    /// Forgets when nodes were heard, as after a sleep: all of them are to be asked again.
+    /// Forgets when nodes were heard, as after a sleep: all of them must be pinged again.
     pub(crate) fn forget_times(&mut self) {
         self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.heard_at = 0);
     }
 
-    /// Forgets which nodes told us our address: all of them may say it again.
+    /// Forgets which nodes reported our address: all of them may report it again.
     pub(crate) fn forget_samples(&mut self) {
         self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.sampled_at = None);
     }
 
-    /// The same nodes around another id. Of rows that became too full the first to be found stay.
+    /// Moves the nodes to rows around another id. Of rows that became too full, the first nodes found stay.
     pub(crate) fn rebuild(&mut self, own: Target) {
         let before = std::mem::replace(self, Self::new(own));
         for (id, entry) in before.rows.into_values().flatten() {
@@ -172,7 +173,7 @@ impl Table {
         }
     }
 
-    /// Whether the neighbours of a node leave it room in its row and in the table.
+    /// Returns whether the quotas leave a node room in its row and in the table.
     fn has_room(&self, row: u16, address: &Address) -> bool {
         let in_row = self.rows.get(&row).into_iter().flat_map(BTreeMap::values).map(|entry| &entry.address);
         let in_table = self.entries().map(|entry| &entry.address);
@@ -184,8 +185,8 @@ impl Table {
     }
 }
 
-/// The node of a full row that a newcomer may challenge: the longest unheard one that was not challenged just now, unless
-/// it is old and was heard recently.
+/// Returns the node of a full row that a newcomer may challenge: the longest unheard one that was not challenged just
+/// now, unless it is old and was heard recently.
 fn weakest(row: &BTreeMap<NodeId, Entry>, now: u64) -> Option<Address> {
     let candidates = row.values().filter(|entry| entry.challenged_at + CHALLENGE_PAUSE_MS <= now);
     let oldest = candidates.min_by_key(|entry| (entry.heard_at, entry.added_at))?;
@@ -277,7 +278,7 @@ mod tests {
             table.insert(NodeId::of(&address), address, 1);
         }
         assert_eq!((table.len(), most_in_a_row(&table)), (50, Some(10)));
-        // Somebody else has a place in every row that the crowd has been to.
+        // Another node has a place in every row that the crowd has been to.
         for number in 0..2_000 {
             let address = Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1);
             table.insert(NodeId::of(&address), address, 1);

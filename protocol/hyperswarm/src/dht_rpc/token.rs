@@ -1,21 +1,21 @@
-//! What a node gives out to learn later who receives at a host: [`Tokens`].
+//! Tokens by which a node verifies that a sender receives at its host (BEP 5; RFC 9000, section 8.1.3): [`Tokens`].
 //!
 //! ```text
 //! token = BLAKE2b-256(key: secret; u64le(period) || 4 bytes IPv4)     period = now / 7.5 s
 //! ```
 //!
-//! Tokens of this period and of the one before are good, so each lives 7.5 to 15 seconds, as in the reference. Nothing
-//! is stored for a token that was given out. The port is left out because a firewall may change it between two requests.
+//! Tokens of the current and the previous period are valid, so each lives 7.5 to 15 seconds, as in the reference. An
+//! issued token needs no state. The port is left out because a firewall may change it between two requests.
 
 use std::net::Ipv4Addr;
 
 use crate::dht_rpc::message::Token;
 use libvms_hypercore::hash::keyed_blake2b;
 
-/// How long the same tokens are given out.
+/// How long the same token is issued.
 const PERIOD_MS: u64 = 7_500;
 
-/// Gives out tokens and knows them again.
+/// Issues and verifies tokens.
 pub(crate) struct Tokens {
     secret: [u8; 32],
 }
@@ -25,12 +25,12 @@ impl Tokens {
         Self { secret }
     }
 
-    /// The token for a host.
+    /// Returns the token of a host.
     pub(crate) fn issue(&self, now: u64, host: Ipv4Addr) -> Token {
         self.of_period(now / PERIOD_MS, host)
     }
 
-    /// Whether `token` was given to this host at most 15 seconds ago.
+    /// Returns whether `token` was issued to this host at most 15 seconds ago.
     pub(crate) fn accepts(&self, now: u64, host: Ipv4Addr, token: Token) -> bool {
         let period = now / PERIOD_MS;
         let before = period.checked_sub(1).map(|before| self.of_period(before, host));

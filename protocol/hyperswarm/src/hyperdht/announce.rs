@@ -1,12 +1,13 @@
-//! What a peer asks a node to keep or to forget about it: [`Announcement`], signed by the peer's key.
+//! Announcements of peers to nodes: [`Announcement`], signed by the peer's key.
 //!
 //! ```text
 //! value      flags | [1: peer record] [2: refresh 32] [4: signature 64] [8: bump uint]
 //! signed     namespace of the command | H(target || id of the node || token || peer record || refresh)
 //! ```
 //!
-//! The token and the node's id are signed, so that a node cannot pass an announcement on to another, nor somebody who
-//! saw it repeat it from elsewhere. The bump is not signed: it is a hint. Source: npm hyperdht (`lib/persistent.js`).
+//! The token and the node's id are signed, so that a node cannot pass an announcement on to another, nor can an
+//! eavesdropper replay it from elsewhere. The bump is not signed: it is a hint. Source: npm hyperdht
+//! (`lib/persistent.js`).
 
 use crate::dht_rpc::address::{NodeId, Target};
 use crate::dht_rpc::message::{Command, Token};
@@ -19,38 +20,38 @@ use libvms_hypercore::identity::{SecretKey, Signature};
 /// The value of ANNOUNCE and UNANNOUNCE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
-    /// Who announces, and through which relays it is reached.
+    /// The announced peer, and the relays through which it can be reached.
     pub peer: Option<PeerRecord>,
-    /// Either the hash of what will renew this announcement, or (without a peer) what renews one.
+    /// Either the hash of the value that will renew this announcement, or (without a peer) the value that renews one.
     pub refresh: Option<[u8; 32]>,
     /// The peer's signature.
     pub signature: Option<Signature>,
-    /// Asks those who look up the topic to look again, in milliseconds since 1970; 0 for no wish. Not signed.
+    /// Asks the peers that look up the topic to look again, in milliseconds since 1970; 0 for none. Not signed.
     pub bump: u64,
 }
 
-/// Whether a record is to be kept or to be forgotten.
+/// The purpose of an announcement: to store or to remove a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// ANNOUNCE.
+    /// ANNOUNCE: store the record.
     Announce,
-    /// UNANNOUNCE.
+    /// UNANNOUNCE: remove the record.
     Unannounce,
 }
 
-/// For which node and which request an announcement is made.
+/// The node and the request that an announcement is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
-    /// What is announced.
+    /// The announced target.
     pub target: &'a Target,
     /// The node that is to store it.
     pub node: &'a NodeId,
-    /// What the node gave out.
+    /// The token that the node issued.
     pub token: &'a Token,
 }
 
 impl Purpose {
-    /// The command that carries it.
+    /// Returns the command of this purpose.
     pub fn command(self) -> Command {
         match self {
             Self::Announce => Command::ANNOUNCE,
@@ -67,13 +68,13 @@ impl Purpose {
 }
 
 impl Announcement {
-    /// An announcement of `peer`, signed by its key.
+    /// Creates an announcement of `peer`, signed by its key.
     pub fn sign(purpose: Purpose, destination: Destination<'_>, peer: PeerRecord, key: &SecretKey) -> Self {
         let signature = key.sign(&signable(purpose, destination, &peer, None));
         Self { peer: Some(peer), refresh: None, signature: Some(signature), bump: 0 }
     }
 
-    /// The record, if the peer signed that it is for this purpose and destination.
+    /// Returns the record, if the peer signed it for this purpose and destination.
     pub fn verified(&self, purpose: Purpose, destination: Destination<'_>) -> Option<&PeerRecord> {
         let (peer, signature) = (self.peer.as_ref()?, self.signature.as_ref()?);
         let signed = signable(purpose, destination, peer, self.refresh.as_ref());
@@ -83,7 +84,7 @@ impl Announcement {
     /// Reads the value of a request.
     ///
     /// # Errors
-    /// Where the bytes end inside a field.
+    /// If the bytes end inside a field.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.uint()?;
@@ -94,7 +95,7 @@ impl Announcement {
         Ok(Self { peer, refresh, signature, bump })
     }
 
-    /// The value of a request.
+    /// Returns the value of a request.
     pub fn encode(&self) -> Vec<u8> {
         let optional =
             [self.peer.is_some(), self.refresh.is_some(), self.signature.is_some(), self.bump != 0];
@@ -110,7 +111,7 @@ impl Announcement {
     }
 }
 
-/// What is signed: 64 bytes.
+/// Returns the 64 bytes that are signed.
 fn signable(
     purpose: Purpose,
     destination: Destination<'_>,

@@ -1,12 +1,12 @@
-//! Making a server known: [`Announcer`] for its key, [`announce_at`] and [`unannounce_at`] for topics.
+//! Announcing a server: [`Announcer`] for its key, [`announce_at`] and [`unannounce_at`] for topics.
 //!
-//! The announcer asks the nodes closest to the hash of the server's key to keep a route to it, and keeps that route open:
-//! behind a firewall only those reach the server whom it sends something every few seconds. These nodes are the relays
-//! that the server names in handshakes and in records of topics.
+//! The announcer asks the nodes closest to the hash of the server's key to store a route to it, and keeps that route
+//! open: a server behind a firewall can be reached only by nodes that it sends a datagram every few seconds. These
+//! nodes are the relays that the server names in handshakes and in records of topics.
 //!
 //! ```text
 //! FIND_PEER query -> ANNOUNCE at the 3 closest -> PING them every 3 s -> after 5 min, or when one is lost: again
-//!                                                                     -> UNANNOUNCE at those that are used no more
+//!                                                                     -> UNANNOUNCE at those no longer used
 //! stop: FIND_PEER at each relay, for a token -> UNANNOUNCE
 //! ```
 //!
@@ -24,34 +24,34 @@ use crate::hyperdht::handshake_payload::RelayRoute;
 use crate::hyperdht::record::{PeerRecord, RELAYS_MAX, peer_target};
 use libvms_hypercore::identity::SecretKey;
 
-/// How often relays are pinged: firewalls forget a connection of datagrams after 30 s or later.
+/// How often relays are pinged: firewalls forget a UDP mapping after 30 s or later.
 const PING_INTERVAL_MS: u64 = 3_000;
-/// How many rounds of pings there are before the server is announced again: 5 minutes, of the 13 that records live.
+/// Rounds of pings before the server is announced again: 5 minutes, of the 13 that records live.
 const ROUNDS_MAX: u32 = 100;
-/// How long to wait when no node could be found.
+/// How long to wait if no node could be found.
 const RETRY_MS: u64 = 5_000;
 
-/// What an [`Announcer`] wants.
+/// An action for the caller of an [`Announcer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnounceAction {
-    /// Ask a node, and give the answer to [`Announcer::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Announcer::answered`] with this number.
     Request(u64, RequestSpec),
-    /// Start a query, and give its end to [`Announcer::searched`].
+    /// Start a query, and pass its result to [`Announcer::searched`].
     Search(QuerySpec),
-    /// The relays are others than before: see [`Announcer::relays`].
+    /// The relays have changed: see [`Announcer::relays`].
     RelaysChanged,
-    /// It has stopped: no node keeps anything about the server any more, as far as it can be told.
+    /// The announcer has stopped: as far as it can tell, no node stores anything about the server any more.
     Stopped,
 }
 
-/// Keeps one server known. Give it what the node reports and the time, then poll until there is nothing.
+/// Keeps one server announced. Pass it the node's results and the time, then poll until there is nothing.
 #[derive(Debug)]
 pub struct Announcer {
     key: SecretKey,
     target: Target,
     state: State,
     relays: Vec<RelayRoute>,
-    /// The relays of the announcement that is under way: they replace the others when all have answered.
+    /// The relays of the announcement in progress: they replace the others when all have answered.
     acknowledged: Vec<RelayRoute>,
     /// Nodes to begin the next query with.
     closest: Vec<Address>,
@@ -62,9 +62,9 @@ pub struct Announcer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// A query is under way.
+    /// A query is in progress.
     Searching,
-    /// The closest nodes have been asked to keep the route.
+    /// The closest nodes have been asked to store the route.
     Announcing,
     /// Relays are pinged.
     Resting {
@@ -87,7 +87,7 @@ enum Asked {
 }
 
 impl Announcer {
-    /// Begins to announce the server with this key pair.
+    /// Creates an announcer for the server with this key pair, and begins to announce it.
     pub fn new(key: SecretKey) -> Self {
         let mut announcer = Self {
             target: peer_target(&key.public_key()),
@@ -104,17 +104,17 @@ impl Announcer {
         announcer
     }
 
-    /// Nodes that reach the server, and how each sees it. At most three.
+    /// Returns the nodes that reach the server, and the server's address as each sees it. At most three.
     pub fn relays(&self) -> &[RelayRoute] {
         &self.relays
     }
 
-    /// What to do next. Call it until there is nothing.
+    /// Returns the next action. Call it until there is none.
     pub fn poll(&mut self) -> Option<AnnounceAction> {
         self.actions.pop_front()
     }
 
-    /// When to call [`Announcer::handle_timeout`].
+    /// Returns when to call [`Announcer::handle_timeout`].
     pub fn next_timeout(&self) -> Option<u64> {
         match self.state {
             State::Resting { next_at, .. } => Some(next_at),
@@ -122,7 +122,7 @@ impl Announcer {
         }
     }
 
-    /// Does what time asks for.
+    /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: u64) {
         let State::Resting { next_at, rounds, answered } = self.state else { return };
         if now < next_at {
@@ -136,14 +136,14 @@ impl Announcer {
         }
     }
 
-    /// Announces again at once: the network of this machine is another one.
+    /// Announces again at once, because this machine's network has changed.
     pub fn refresh(&mut self) {
         if let State::Resting { .. } = self.state {
             self.search();
         }
     }
 
-    /// Asks the relays to forget the server. [`AnnounceAction::Stopped`] tells when that is done.
+    /// Asks the relays to forget the server. [`AnnounceAction::Stopped`] comes when that is done.
     pub fn stop(&mut self) {
         if matches!(self.state, State::Stopping | State::Stopped) {
             return;
@@ -158,7 +158,7 @@ impl Announcer {
         self.stop_when_all_is_done();
     }
 
-    /// The query is over: `closest` are the nodes that answered, the closest first.
+    /// Takes the result of the query: `closest` are the nodes that answered, the closest first.
     pub fn searched(&mut self, now: u64, closest: &[Answer]) {
         if self.state != State::Searching {
             return;
@@ -177,7 +177,7 @@ impl Announcer {
         self.rest_when_all_is_announced(now);
     }
 
-    /// A request has an answer, or will have none.
+    /// Takes the answer to a request, or `None` if there will be none.
     pub fn answered(&mut self, now: u64, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         let answer = answer.filter(|answer| answer.error.is_none());
@@ -265,13 +265,14 @@ impl Announcer {
     }
 }
 
-/// What each of the closest nodes of a LOOKUP is to store, so that others who look up the topic find this peer through
-/// its `relays`.
+/// Returns the ANNOUNCE requests to the closest nodes of a LOOKUP, so that peers that look up the topic find this peer
+/// through its `relays`.
 pub fn announce_at(topic: &Target, relays: &[Address], closest: &[Answer], key: &SecretKey) -> Vec<Commit> {
     commits(Purpose::Announce, topic, relays, closest, key)
 }
 
-/// What each of the closest nodes of a LOOKUP is told, so that this peer is found under the topic no more.
+/// Returns the UNANNOUNCE requests to the closest nodes of a LOOKUP, so that this peer is no longer found under the
+/// topic.
 pub fn unannounce_at(topic: &Target, closest: &[Answer], key: &SecretKey) -> Vec<Commit> {
     commits(Purpose::Unannounce, topic, &[], closest, key)
 }
@@ -290,7 +291,8 @@ fn commits(
     closest.iter().filter(|answer| can_store(answer)).filter_map(commit).collect()
 }
 
-/// A node without an id is in nobody's table, and one without a token does not store.
+/// Returns whether the node can store a record: one without an id is in no table, and one without a token does not
+/// store.
 fn can_store(answer: &Answer) -> bool {
     answer.error.is_none() && answer.id.is_some() && answer.token.is_some()
 }

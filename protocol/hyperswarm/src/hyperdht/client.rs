@@ -1,12 +1,12 @@
 //! One attempt to connect to a peer by its key: [`Dialer`].
 //!
 //! The same first message of the handshake goes to every node that says it knows the peer, and to the relays that the
-//! caller knows of; each passes it on, and the first answer that the peer itself has made wins. An answer that somebody
-//! else made up changes nothing. What comes out is where to connect the stream to ([`Dialed`]), or that a hole has
-//! to be punched first. Where the peer was reached before, the nodes of that time are asked first, and the others are only
-//! looked for when one of them is late.
+//! caller knows; each relays it, and the first answer that the peer itself has made wins. A forged answer changes
+//! nothing. The result says where to connect the stream to ([`Dialed`]), or that a hole must be punched first. If the
+//! peer was reached before, the nodes of that time are asked first, and others are searched only when one of them is
+//! late.
 //!
-//! Give it what the node reports, then [`Dialer::poll`] until there is nothing. It has no timers: every request and query
+//! Pass it the node's results, then [`Dialer::poll`] until there is nothing. It has no timers: every request and query
 //! ends by itself. Source: npm hyperdht (`lib/connect.js`).
 
 use std::collections::{BTreeSet, VecDeque};
@@ -27,45 +27,46 @@ use crate::hyperdht::record::peer_target;
 use crate::hyperdht::server::Reach;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 
-/// Relays that are asked at once. The second one costs a handshake's packets and saves the timeout of a dead first.
+/// Relays asked at once. The second one costs the packets of a handshake and saves the timeout of a dead first.
 const ASKED_AT_ONCE: usize = 2;
-/// Relays that are asked in one attempt.
+/// Relays asked in one attempt.
 const ASKED_MAX: usize = 16;
 
-/// For a node through which the peer was reached before: it is most likely there, and if it is not, time is lost.
+/// For a node that reached the peer before: the peer is most likely still there, and if it is not, time is lost.
 const KNOWN_PATIENCE: RetryPolicy = RetryPolicy::QUICK;
 
-/// A machine in a local network answers at once, or it is in another one. Two datagrams are lost together now and then, and
-/// few routers lead back in what they let out: the attempt would end with a hole that nobody can punch.
+/// For a machine in a local network: it answers at once, or it is in another network. Two datagrams are lost together
+/// now and then, and few routers lead datagrams to their own public address back in: the attempt would end with a hole
+/// that cannot be punched.
 const LOCAL_PATIENCE: RetryPolicy = RetryPolicy { tries: 4, timeout_ms: 250 };
 
-/// What a [`Dialer`] wants.
+/// An action for the caller of a [`Dialer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialAction {
-    /// Ask a node, and give the answer to [`Dialer::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Dialer::answered`] with this number.
     Request(u64, RequestSpec),
-    /// Start a query, and give what nodes say to [`Dialer::found`] and its end to [`Dialer::searched`].
+    /// Start a query, and pass the nodes' answers to [`Dialer::found`] and its end to [`Dialer::searched`].
     Search(QuerySpec),
-    /// The attempt is over. What is still under way can be cancelled.
+    /// The attempt is over. Requests and queries in progress can be cancelled.
     Done(Result<Dialed, DialError>),
 }
 
-/// The peer answered.
+/// The result of an attempt that the peer answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialed {
     /// The keys of the encrypted stream.
     pub keys: StreamKeys,
-    /// Our number of the stream.
+    /// Our id of the stream.
     pub local_stream: u32,
-    /// The number that our packets carry.
+    /// The id that our packets carry.
     pub remote_stream: u32,
     /// How the stream begins.
     pub way: Way,
-    /// The node that passed on the handshake, or was its server.
+    /// The node that relayed the handshake, or was its server.
     pub through: Address,
-    /// Where the peer was seen.
+    /// The peer's address as the relay saw it.
     pub server: Address,
-    /// Where the peer, or the relay, saw us.
+    /// Our address as the peer, or the relay, saw it.
     pub client: Address,
     /// Nodes through which the peer can be reached another time.
     pub relays: Vec<Address>,
@@ -78,39 +79,39 @@ pub enum Way {
     Connect(Socket, Address),
     /// Wait for the header of the server, for [`crate::hyperdht::server::FIRST_PACKET_MS`].
     Await,
-    /// Punch a hole: through one of these relays, with the node that passed on the handshake as the first choice.
+    /// Punch a hole: through one of these relays, with the node that relayed the handshake as the first choice.
     Punch {
         /// The relay of the handshake.
         relay: Address,
         /// The server's relays and its number of the handshake.
         relays: HolepunchRelays,
-        /// What the server said of its firewall.
+        /// The server's firewall, as it reports it.
         firewall: Firewall,
-        /// Where the server says it is.
+        /// The server's addresses, as it reports them.
         addresses: Vec<Address>,
     },
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DialError {
-    /// What should be a key is none.
+    /// The key is not a point of the curve.
     #[error(transparent)]
     Key(#[from] NoiseError),
     /// No node knows the peer.
     #[error("no node knows the peer")]
     NotFound,
-    /// Nodes know the peer, and it does not answer: it is gone, or does not want us.
+    /// Nodes know the peer, and it does not answer: it is gone, or does not accept us.
     #[error("the peer does not answer through its relays")]
     NoAnswer,
     /// The peer refuses.
     #[error("{0}")]
     Refused(PeerError),
-    /// The peer's answer is genuine and cannot be understood.
+    /// The peer's answer is authentic but cannot be decoded.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// The peer's answer names no stream.
-    #[error("the peer opened no stream")]
+    /// The peer's answer has no stream.
+    #[error("the peer's answer has no stream")]
     NoStream,
 }
 
@@ -120,16 +121,16 @@ pub struct Dialer {
     remote: PublicKey,
     initiator: Initiator,
     target: Target,
-    /// The envelope that every relay gets, but for its own fields.
+    /// The envelope that every relay gets, except for its own fields.
     noise: Vec<u8>,
     reach: Reach,
     local_stream: u32,
     /// The nodes through which the peer was reached before.
     before: Vec<Address>,
-    /// Nodes that the caller knows besides; they are asked when the search begins.
+    /// Further nodes that the caller knows; they are asked when the search begins.
     hints: Vec<Address>,
     waiting: VecDeque<Address>,
-    /// What was asked, by number.
+    /// The requests, by number.
     asked: Vec<Asked>,
     known: BTreeSet<Address>,
     search: Search,
@@ -137,36 +138,36 @@ pub struct Dialer {
     actions: VecDeque<DialAction>,
 }
 
-/// What a request was for.
+/// The purpose of a request.
 #[derive(Clone, Debug)]
 enum Asked {
     Relay(Address),
-    /// A ping in the local network, and what is done if nothing comes back.
+    /// A ping in the local network, and the result if there is no answer.
     Local(Address, Box<Dialed>),
     Over,
 }
 
-/// Where the search for relays stands.
+/// The state of the search for relays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Search {
-    /// The peer was reached before: if it is again, nothing has to be searched.
+    /// None yet: the peer was reached before, and if it is again, no search is needed.
     NotYet,
-    /// It began at nodes that the caller knew.
+    /// In progress, from nodes that the caller knew.
     FromHints,
-    /// That is over. If nobody who was found reaches the peer, there will be another.
+    /// The search from these nodes is over. If none of the nodes found reaches the peer, there will be another.
     HintsOver,
-    /// It began at the table.
+    /// In progress, from the table.
     FromTable,
-    /// There will be no other.
+    /// Over for good.
     Over,
 }
 
 impl Dialer {
-    /// An attempt to connect to `remote` as the owner of `local`. Through the nodes `before` the peer was reached not long
-    /// ago; `hints` are nodes that are said to know it; `random` must be 64 fresh random bytes.
+    /// Creates an attempt to connect to `remote` as the owner of `local`. The peer was reached through the nodes
+    /// `before` not long ago; `hints` are nodes that are said to know it; `random` must be 64 fresh random bytes.
     ///
     /// # Errors
-    /// Where `remote` is no key.
+    /// If `remote` is not a key.
     pub fn new(
         local: &SecretKey,
         remote: PublicKey,
@@ -206,31 +207,31 @@ impl Dialer {
         Ok(dialer)
     }
 
-    /// Who is to be reached.
+    /// Returns the key of the peer.
     pub fn remote(&self) -> PublicKey {
         self.remote
     }
 
-    /// Our number of the stream. It must wait for packets from now on: the server may be faster than its answer.
+    /// Returns our id of the stream. Accept packets with it from now on: the server's may arrive before its answer.
     pub fn local_stream(&self) -> u32 {
         self.local_stream
     }
 
-    /// What to do next. Call it until there is nothing.
+    /// Returns the next action. Call it until there is none.
     pub fn poll(&mut self) -> Option<DialAction> {
         self.actions.pop_front()
     }
 
-    /// A node answered the query.
+    /// Takes the answer of a node to the query.
     pub fn found(&mut self, answer: &Answer) {
-        // Whoever has a record is a relay. What the record says is not needed, and may be made up.
+        // Any node with a record is a relay. The content of the record is not needed, and may be forged.
         if !self.is_over && answer.error.is_none() && answer.value.is_some() {
             self.add_relay(answer.from);
             self.ask_relays();
         }
     }
 
-    /// The query is over.
+    /// Notes that the query is over.
     pub fn searched(&mut self) {
         self.search = match self.search {
             Search::FromHints => Search::HintsOver,
@@ -239,15 +240,15 @@ impl Dialer {
         self.go_on();
     }
 
-    /// The first try of a request has no answer yet.
+    /// Notes that the first try of a request has no answer yet.
     pub fn late(&mut self, number: u64) {
-        // Whoever answers now, the others are still worth looking for: the peer may be elsewhere by now.
+        // Even if this node answers now, the others are still worth a search: the peer may have moved.
         if !self.is_over && matches!(self.asked.get(number as usize), Some(Asked::Relay(_))) {
             self.begin_search();
         }
     }
 
-    /// A request has an answer, or will have none.
+    /// Takes the answer to a request, or `None` if there will be none.
     pub fn answered(&mut self, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.get_mut(number as usize) else { return };
         let asked = std::mem::replace(asked, Asked::Over);
@@ -268,7 +269,7 @@ impl Dialer {
         self.go_on();
     }
 
-    /// Takes what a relay answered, if the peer has made it.
+    /// Takes a relay's answer, if the peer has made it.
     fn take_answer(&mut self, relay: Address, answer: &Answer) {
         let Some(value) = &answer.value else { return };
         let Ok(envelope) = HandshakeEnvelope::decode(value) else { return };
@@ -285,7 +286,7 @@ impl Dialer {
         }
     }
 
-    /// What the peer's answer means, and the address in our own network to try first.
+    /// Returns the way that the peer's answer implies, and the address in our own network to try first.
     fn read_payload(
         &self,
         payload: &[u8],
@@ -316,7 +317,7 @@ impl Dialer {
     }
 
     fn try_local(&mut self, address: Address, dialed: Dialed) {
-        // Nothing else is asked from now on: the peer has answered.
+        // No further requests from now on: the peer has answered.
         self.waiting.clear();
         self.search = Search::Over;
         let socket = Some(Socket::Client);
@@ -325,7 +326,7 @@ impl Dialer {
         self.ask(Asked::Local(address, Box::new(dialed)), spec);
     }
 
-    /// Searches for relays, unless that has begun, beginning at those that are known.
+    /// Searches for relays, unless that has begun, from the known ones.
     fn begin_search(&mut self) {
         if self.search != Search::NotYet {
             return;
@@ -366,7 +367,7 @@ impl Dialer {
         self.asked.push(asked);
     }
 
-    /// How many nodes are asked that are not known to be there. Those of the time before take nobody's turn once others
+    /// Returns the number of asked nodes that may be dead. Nodes that reached the peer before do not count once others
     /// are searched for: all of them may be gone.
     fn asking(&self) -> usize {
         let is_searching = self.search != Search::NotYet;
@@ -382,7 +383,7 @@ impl Dialer {
         !self.waiting.is_empty() || self.asked.iter().any(|asked| !matches!(asked, Asked::Over))
     }
 
-    /// When all who were asked have failed: searches, or searches once more, or gives up.
+    /// Searches, searches once more, or gives up, once all asked nodes have failed.
     fn go_on(&mut self) {
         if self.is_over || self.is_waiting() {
             return;
@@ -406,13 +407,13 @@ impl Dialer {
     }
 }
 
-/// How an answer came.
+/// The route of an answer.
 struct Reached {
     /// The node that was asked.
     relay: Address,
-    /// The server as that node saw it; none if the node is the server.
+    /// The server as that node saw it; `None` if the node is the server.
     server: Option<Address>,
-    /// We, as that node saw us.
+    /// Our address as that node saw it.
     client: Address,
 }
 
@@ -439,8 +440,8 @@ fn choose_way(reach: &Reach, payload: &HandshakePayload, reached: &Reached) -> W
     }
 }
 
-/// The server's address in a network of ours, if both are behind the same public address: the one that has most in
-/// common with one of our own.
+/// Returns the server's address in a network of ours, if both are behind the same public address: the one that shares
+/// the longest prefix with one of our own.
 fn local_address(reach: &Reach, payload: &HandshakePayload, reached: &Reached) -> Option<Address> {
     let server = reached.server?;
     if server.ip() != reached.client.ip() {

@@ -1,4 +1,4 @@
-//! The commands of hyperdht, and the errors that its nodes and peers tell each other. Source: npm hyperdht (`constants`).
+//! The commands of hyperdht, and the error numbers of its nodes and peers. Source: npm hyperdht (`constants`).
 
 use std::fmt;
 
@@ -9,39 +9,39 @@ impl Command {
     pub const PEER_HANDSHAKE: Self = Self::External(0);
     /// Agree with a peer on how to get through both firewalls. Every node serves it.
     pub const PEER_HOLEPUNCH: Self = Self::External(1);
-    /// Tell the record of the peer whose key hashes to the target.
+    /// Return the record of the peer whose key hashes to the target.
     pub const FIND_PEER: Self = Self::External(2);
-    /// Tell records of peers that announced the target.
+    /// Return records of peers that announced the target.
     pub const LOOKUP: Self = Self::External(3);
-    /// Keep the record of a peer under the target.
+    /// Store the record of a peer under the target.
     pub const ANNOUNCE: Self = Self::External(4);
-    /// Forget the record of a peer under the target.
+    /// Remove the record of a peer under the target.
     pub const UNANNOUNCE: Self = Self::External(5);
-    /// Keep a value under the hash of its owner's key, who has signed it.
+    /// Store a value under the hash of its owner's key; the owner has signed it.
     pub const MUTABLE_PUT: Self = Self::External(6);
-    /// Tell the value under the hash of a key.
+    /// Return the value under the hash of a key.
     pub const MUTABLE_GET: Self = Self::External(7);
-    /// Keep a value under its own hash.
+    /// Store a value under its own hash.
     pub const IMMUTABLE_PUT: Self = Self::External(8);
-    /// Tell the value with this hash.
+    /// Return the value with this hash.
     pub const IMMUTABLE_GET: Self = Self::External(9);
     /// Extensions. Nodes that do not have the extension are silent.
     pub const PLUGIN: Self = Self::External(10);
 }
 
-/// Why a peer does not go on with a handshake or with punching. Zero, for no error, is never kept in it.
+/// The reason why a peer does not go on with a handshake or with punching. Never holds zero, which means no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerError(u64);
 
 impl PeerError {
-    /// It gives up.
+    /// The peer gives up.
     pub const ABORTED: Self = Self(1);
-    /// It speaks another version of the payload.
+    /// The peer speaks another version of the payload.
     pub const VERSION_MISMATCH: Self = Self(2);
-    /// It is busy with punching for somebody else.
+    /// The peer is busy with punching another hole.
     pub const TRY_LATER: Self = Self(3);
 
-    /// What a number on the wire means: none for zero.
+    /// Returns the error of a number on the wire; `None` for zero.
     pub(crate) fn from_wire(number: u64) -> Option<Self> {
         (number != 0).then_some(Self(number))
     }
@@ -63,28 +63,29 @@ impl fmt::Display for PeerError {
 }
 
 impl ErrorCode {
-    /// A stored item has the same number and another value.
+    /// A stored item has the same sequence number and another value.
     pub const SEQUENCE_REUSED: Self = Self(16);
-    /// A stored item has a higher number.
+    /// A stored item has a higher sequence number.
     pub const SEQUENCE_TOO_LOW: Self = Self(17);
 }
 
-/// What a firewall, or the address translation of a router, does to a node's datagrams.
+/// The behaviour of a node's firewall or NAT (RFC 4787) towards its datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Firewall {
     /// Not known yet.
     #[default]
     Unknown,
-    /// Nothing: whoever knows the address reaches the node.
+    /// No firewall: the node can be reached by all who know its address.
     Open,
-    /// All who are sent to see the same address, and who was sent to can answer.
+    /// Endpoint-independent mapping: all remotes see the same address, and only those that the node has sent to can
+    /// answer.
     Consistent,
-    /// Everyone who is sent to sees another port.
+    /// Address-dependent mapping: each remote sees another port.
     Random,
 }
 
 impl Firewall {
-    /// Numbers that nobody knows say nothing about the firewall.
+    /// Converts a number on the wire. Unknown numbers say nothing about the firewall.
     pub(crate) fn from_wire(number: u64) -> Self {
         match number {
             1 => Self::Open,

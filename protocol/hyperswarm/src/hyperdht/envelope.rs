@@ -1,17 +1,17 @@
-//! How messages between two peers travel through nodes: [`HandshakeEnvelope`] and [`HolepunchEnvelope`].
+//! The envelopes in which nodes relay messages between two peers: [`HandshakeEnvelope`] and [`HolepunchEnvelope`].
 //!
 //! ```text
 //! handshake   flags | mode uint | noise bytes | [1: peer address] [2: relay address]
 //! holepunch   flags | mode uint | id uint | payload bytes | [1: peer address]
 //! ```
 //!
-//! Every hop but the last is a request; the last one, to the client, is a response. Who reads which mode stands in
-//! [`crate::hyperdht::router`]. Source: npm hyperdht (`lib/messages.js`).
+//! Every hop but the last is a request; the last one, to the client, is a response. [`crate::hyperdht::router`] lists
+//! which node reads which mode. Source: npm hyperdht (`lib/messages.js`).
 
 use crate::dht_rpc::address::Address;
 use libvms_hypercore::encoding::{DecodeError, Reader, Writer, flags, has};
 
-/// From whom an envelope comes.
+/// The sender of an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// From a client, to a relay or to the server itself.
@@ -52,13 +52,13 @@ impl Mode {
 /// The value of PEER_HANDSHAKE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeEnvelope {
-    /// From whom it comes.
+    /// The sender.
     pub mode: Mode,
     /// A message of the handshake ([`crate::hyperdht::noise`]).
     pub noise: Vec<u8>,
     /// The peer at the far end: the client on the way to the server and back, the server in an answer.
     pub peer: Option<Address>,
-    /// Where to pass it on to, or where an answer is to go.
+    /// The node to relay the message or the answer to.
     pub relay: Option<Address>,
 }
 
@@ -66,7 +66,7 @@ impl HandshakeEnvelope {
     /// Reads the value of a request or of an answer.
     ///
     /// # Errors
-    /// Where the bytes end inside a field, or nobody knows the mode.
+    /// If the bytes end inside a field, or the mode is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.uint()?;
@@ -76,7 +76,7 @@ impl HandshakeEnvelope {
         Ok(Self { mode, noise, peer, relay })
     }
 
-    /// The value of a request or of an answer.
+    /// Returns the value of a request or of an answer.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.uint(flags(&[self.peer.is_some(), self.relay.is_some()]));
@@ -90,13 +90,13 @@ impl HandshakeEnvelope {
 /// The value of PEER_HOLEPUNCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolepunchEnvelope {
-    /// From whom it comes.
+    /// The sender.
     pub mode: Mode,
-    /// Which handshake of the server it belongs to; 0 on the way back.
+    /// The server's number of the handshake; 0 on the way back.
     pub id: u64,
     /// A sealed [`crate::hyperdht::holepunch::payload::HolepunchPayload`].
     pub payload: Vec<u8>,
-    /// From a client: where the relay reaches the server. Else the peer at the far end.
+    /// From a client: the address where the relay reaches the server. Else the peer at the far end.
     pub peer: Option<Address>,
 }
 
@@ -104,7 +104,7 @@ impl HolepunchEnvelope {
     /// Reads the value of a request or of an answer.
     ///
     /// # Errors
-    /// Where the bytes end inside a field, or nobody knows the mode.
+    /// If the bytes end inside a field, or the mode is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.uint()?;
@@ -114,7 +114,7 @@ impl HolepunchEnvelope {
         Ok(Self { mode, id, payload, peer })
     }
 
-    /// The value of a request or of an answer.
+    /// Returns the value of a request or of an answer.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.uint(flags(&[self.peer.is_some()])).uint(self.mode.number());

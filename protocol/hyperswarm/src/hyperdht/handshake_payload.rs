@@ -1,4 +1,4 @@
-//! What the two messages of a handshake carry, encrypted: [`HandshakePayload`].
+//! The encrypted payload of the two messages of a handshake: [`HandshakePayload`].
 //!
 //! ```text
 //! version uint = 1 | flags | error uint | firewall uint | [1: holepunch] [2: addresses] [4: IPv6 addresses]
@@ -27,30 +27,30 @@ const VERSION: u64 = 1;
 const RELAY_BYTES: usize = 2 * ADDRESS_BYTES;
 const ADDRESS6_BYTES: usize = 18;
 
-/// What a peer tells the other about how it can be reached.
+/// A peer's description of how it can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandshakePayload {
-    /// Why there will be no connection.
+    /// The reason why there will be no connection.
     pub error: Option<PeerError>,
-    /// What is in front of the peer.
+    /// The firewall in front of the peer.
     pub firewall: Firewall,
-    /// How holes can be punched, if that is necessary. Only servers say so.
+    /// The relays through which holes can be punched, if that is necessary. Only servers send them.
     pub holepunch: Option<HolepunchRelays>,
-    /// Where the peer is, as it believes: its public address first, then those of its local networks.
+    /// The peer's addresses, as it believes: its public address first, then those of its local networks.
     pub addresses: Vec<Address>,
     /// The same for IPv6. JavaScript peers leave it empty.
     pub addresses6: Vec<(Ipv6Addr, u16)>,
     /// The stream that the peer opened.
     pub udx: Option<UdxStream>,
-    /// Whether the stream is to be encrypted as the secret stream is. JavaScript peers always do.
+    /// Whether the stream must be encrypted as the secret stream is. JavaScript peers always say so.
     pub has_secret_stream: bool,
-    /// A third party that passes on whole streams. This node does not use it.
+    /// A third party that relays whole streams. This node does not use it.
     pub relay_through: Option<RelayThrough>,
     /// Nodes through which the peer can be reached another time.
     pub relay_addresses: Vec<Address>,
 }
 
-/// Through whom a server can be asked to punch a hole.
+/// The relays through which a server can be asked to punch a hole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolepunchRelays {
     /// The server's number of this handshake.
@@ -59,7 +59,7 @@ pub struct HolepunchRelays {
     pub relays: Vec<RelayRoute>,
 }
 
-/// A node that passes on messages to a peer.
+/// A node that relays messages to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayRoute {
     /// The node.
@@ -73,26 +73,26 @@ pub struct RelayRoute {
 pub struct UdxStream {
     /// Whether the socket may serve several streams.
     pub is_reusable_socket: bool,
-    /// The number that packets to the peer carry.
+    /// The id that packets to the peer carry.
     pub id: u32,
-    /// The number of the first packet. It is always 0 so far.
+    /// The sequence number of the first packet. It is always 0 so far.
     pub first_packet: u32,
 }
 
 /// A third party that joins two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayThrough {
-    /// Who it is.
+    /// The third party's key.
     pub public_key: PublicKey,
-    /// What both sides show it.
+    /// The token that both sides show it.
     pub token: [u8; 32],
 }
 
-/// The payload cannot be read.
+/// The payload cannot be decoded.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PayloadError {
-    /// Of another version: what follows the number is anybody's guess. A server says so in its answer.
-    #[error("version {0} of the handshake's payload is not known")]
+    /// The version is unknown, so the rest cannot be read. A server says so in its answer.
+    #[error("handshake payload has unknown version {0}")]
     Version(u64),
     /// The bytes end inside a field, or a number is out of range.
     #[error(transparent)]
@@ -100,15 +100,15 @@ pub enum PayloadError {
 }
 
 impl HandshakePayload {
-    /// What a server answers to a client that it cannot or will not connect with.
+    /// Returns the payload of a server's answer to a client that it cannot or will not connect with.
     pub fn refusal(error: PeerError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
-    /// Reads what a handshake message carried. Unknown flags and bytes behind the last field are ignored.
+    /// Reads the payload of a handshake message. Unknown flags and bytes after the last field are ignored.
     ///
     /// # Errors
-    /// Where the version is another, or the bytes end inside a field.
+    /// If the version is another, or the bytes end inside a field.
     pub fn decode(bytes: &[u8]) -> Result<Self, PayloadError> {
         let mut reader = Reader::new(bytes);
         match reader.uint()? {
@@ -149,7 +149,7 @@ impl HandshakePayload {
         Ok(payload)
     }
 
-    /// The bytes that a handshake message carries.
+    /// Returns the bytes of the payload.
     pub fn encode(&self) -> Vec<u8> {
         let optional = [
             self.holepunch.is_some(),
@@ -231,7 +231,7 @@ impl RelayThrough {
     }
 }
 
-/// Takes a number that has to fit into the four bytes it has in a packet.
+/// Takes a number that must fit into the four bytes that it has in a packet.
 fn small(reader: &mut Reader<'_>, what: &'static str) -> Result<u32, DecodeError> {
     let number = reader.uint()?;
     u32::try_from(number).map_err(|_| DecodeError::Unknown { what, number })

@@ -1,5 +1,6 @@
-//! How two peers open their firewalls for each other: what they tell each other through relays ([`payload`]), what a
-//! firewall does to ports (`nat`), which ports are probed (`probe_plan`), and the machine that does it ([`puncher`]).
+//! UDP hole punching (RFC 5128, section 3.3) between two peers: the messages through relays ([`payload`]), the
+//! classification of a firewall (`nat`), the ports that are probed (`probe_plan`), and the machine for one attempt
+//! ([`puncher`]).
 
 mod nat;
 pub mod payload;

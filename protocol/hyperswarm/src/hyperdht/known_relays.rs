@@ -1,10 +1,10 @@
-//! Through whom peers were reached before: [`KnownRelays`].
+//! The relays through which peers were reached before: [`KnownRelays`].
 //!
-//! A second connection to the same peer goes through the nodes of the first one and needs no lookup. A note is taken when a
-//! peer has answered a handshake, which nobody can do in its name; it lists the node that passed the answer on, and those
-//! that the peer named itself. It is dropped when none of them reaches the peer any more, and after an hour: until then the
-//! nodes that a server pings every few seconds have mostly stayed the same. A note that is wrong costs the time of one
-//! packet that stays without an answer, and then the peer is looked up as if there were none.
+//! A second connection to the same peer goes through the nodes of the first one and needs no lookup. A note is taken
+//! when a peer has answered a handshake, which cannot be forged; it lists the node that relayed the answer, and those
+//! that the peer named itself. It is dropped when none of them reaches the peer any more, and after an hour: until then
+//! the nodes that a server pings every few seconds have mostly stayed the same. A wrong note costs the timeout of one
+//! packet without an answer; then the peer is looked up as if there were none.
 //!
 //! Source: npm hyperdht (`lib/connect.js`), which keeps as many for as long as it runs.
 
@@ -14,9 +14,9 @@ use crate::dht_rpc::address::Address;
 use crate::hyperdht::record::RELAYS_MAX;
 use libvms_hypercore::identity::PublicKey;
 
-/// Peers of which a note is kept. Of more the oldest is dropped.
+/// Peers with a note. Beyond it the oldest note is dropped.
 const PEERS_MAX: usize = 512;
-/// How long a note is good for.
+/// How long a note is valid.
 const NOTE_MS: u64 = 60 * 60_000;
 
 /// Notes of peers that were reached.
@@ -30,7 +30,7 @@ struct Note {
 }
 
 impl KnownRelays {
-    /// The nodes through which a peer was reached, the best first; empty where none are known.
+    /// Returns the nodes through which a peer was reached, the best first; empty if none are known.
     pub(crate) fn of(&self, now: u64, peer: &PublicKey) -> &[Address] {
         match self.0.get(peer) {
             Some(note) if note.at + NOTE_MS > now => &note.relays,
@@ -38,7 +38,7 @@ impl KnownRelays {
         }
     }
 
-    /// Notes that `peer` was reached through `through`, and says that `named` know it, too.
+    /// Notes that `peer` was reached through `through`, and that according to it `named` know it, too.
     pub(crate) fn note(&mut self, now: u64, peer: PublicKey, through: Address, named: &[Address]) {
         let mut relays = vec![through];
         for relay in named.iter().filter(|relay| relay.port() != 0) {
@@ -53,7 +53,7 @@ impl KnownRelays {
         }
     }
 
-    /// Drops what is known of a peer: it was of no use.
+    /// Drops the note of a peer, because it was of no use.
     pub(crate) fn drop(&mut self, peer: &PublicKey) {
         self.0.remove(peer);
     }

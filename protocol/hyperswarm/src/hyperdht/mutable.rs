@@ -1,4 +1,4 @@
-//! A value under a key, which only the key's owner replaces: [`MutableItem`].
+//! A mutable value under a public key, which only the key's owner can replace: [`MutableItem`].
 //!
 //! ```text
 //! put        public key 32 | sequence uint | value bytes | signature 64      the value of MUTABLE_PUT
@@ -15,17 +15,18 @@ use libvms_hypercore::encoding::{DecodeError, Reader, Writer};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 
-/// The longest value of an item, mutable or not, in bytes: with all else in an answer it fits into one datagram.
+/// The longest value of an item, mutable or not, in bytes: with the other fields of an answer it fits into one
+/// datagram.
 pub const VALUE_BYTES_MAX: usize = 1_200;
 
-/// A value, where it stands in the order of the values of its key, and what its owner has signed.
+/// A value, its sequence number, and the owner's signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MutableItem {
-    /// Grows with each value.
+    /// The sequence number, which grows with each value.
     pub sequence: u64,
     /// The value: at most [`VALUE_BYTES_MAX`].
     pub value: Vec<u8>,
-    /// The owner's, over both.
+    /// The owner's signature of both.
     pub signature: Signature,
 }
 
@@ -34,7 +35,7 @@ pub struct MutableItem {
 pub struct MutablePut {
     /// The owner.
     pub public_key: PublicKey,
-    /// What is to be kept.
+    /// The item to store.
     pub item: MutableItem,
 }
 
@@ -42,28 +43,28 @@ impl MutableItem {
     /// Reads an item.
     ///
     /// # Errors
-    /// Where the bytes end inside a field, or the value is longer than [`VALUE_BYTES_MAX`].
+    /// If the bytes end inside a field, or the value is longer than [`VALUE_BYTES_MAX`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let sequence = reader.uint()?;
         let value = reader.bytes_bounded("value of an item", VALUE_BYTES_MAX)?.to_vec();
         Ok(Self { sequence, value, signature: Signature(reader.array()?) })
     }
 
-    /// The bytes of the item.
+    /// Returns the bytes of the item.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.uint(self.sequence).bytes(&self.value).raw(&self.signature.0);
         writer.finish()
     }
 
-    /// Whether the owner of the key has signed it.
+    /// Returns whether the owner of the key has signed it.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
         key.verifies(&signable(self.sequence, &self.value), &self.signature)
     }
 }
 
 impl MutablePut {
-    /// A value of the key's owner.
+    /// Creates an item, signed by the key's owner.
     pub fn sign(key: &SecretKey, sequence: u64, value: Vec<u8>) -> Self {
         let signature = key.sign(&signable(sequence, &value));
         Self { public_key: key.public_key(), item: MutableItem { sequence, value, signature } }
@@ -78,13 +79,13 @@ impl MutablePut {
         Ok(Self { public_key: PublicKey(reader.array()?), item: MutableItem::decode(&mut reader)? })
     }
 
-    /// The value of a request.
+    /// Returns the value of a request.
     pub fn encode(&self) -> Vec<u8> {
         [&self.public_key.0[..], &self.item.encode()].concat()
     }
 }
 
-/// What is signed: 64 bytes.
+/// Returns the 64 bytes that are signed.
 fn signable(sequence: u64, value: &[u8]) -> Vec<u8> {
     let mut covered = Writer::default();
     covered.uint(sequence).bytes(value);

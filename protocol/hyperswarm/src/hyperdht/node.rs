@@ -1,8 +1,8 @@
-//! A whole node of hyperdht as one machine: [`HyperDht`].
+//! A whole node of hyperdht, without I/O: [`HyperDht`].
 //!
-//! Below it is the [`Node`], which knows other nodes; around that stand the parts of this layer: [`Storage`] and [`Router`]
-//! serve others, a [`Listener`] with its [`Announcer`] is one server of ours, a [`Dialer`] one attempt to connect. This
-//! file joins them and holds no rules: every request and query of a part has an owner, and what comes back goes to it.
+//! It combines the [`Node`] of the table with the parts of this layer: [`Storage`] and [`Router`] serve others, a
+//! [`Listener`] with its [`Announcer`] is one server of ours, a [`Dialer`] one attempt to connect. This file connects
+//! the parts and holds no rules: every request and query of a part has an owner, which gets the result.
 
 mod dispatch;
 mod punch;
@@ -33,23 +33,23 @@ use punch::Punches;
 /// Commands that this layer serves or refuses by itself.
 const SERVED: std::ops::Range<u64> = 0..11;
 
-/// Names an attempt to connect until it is over.
+/// Identifies an attempt to connect until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DialId(u64);
 
-/// Names an attempt to punch a hole until it is over.
+/// Identifies an attempt to punch a hole until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PunchId(u32);
 
-/// Whom a server lets in. Its own key never.
+/// The peers that a server accepts. Its own key is never accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AcceptPolicy {
-    /// Whoever comes.
+    /// All peers.
     #[default]
     Everybody,
-    /// All but these.
+    /// All peers but these.
     AllBut(BTreeSet<PublicKey>),
-    /// Only these.
+    /// Only these peers.
     Only(BTreeSet<PublicKey>),
 }
 
@@ -63,88 +63,88 @@ impl AcceptPolicy {
     }
 }
 
-/// What the caller is to do or to know.
+/// An action or a piece of news for the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
     /// Send a datagram.
     Send {
-        /// Through which socket.
+        /// The socket to send from.
         socket: Socket,
-        /// To whom.
+        /// The destination.
         to: Address,
-        /// What.
+        /// The datagram.
         bytes: Vec<u8>,
-        /// How many routers it may pass, if not as many as usual.
+        /// The IP time to live, if not the default.
         ttl: Option<u8>,
     },
-    /// A client shook hands with a server of ours, through this socket. It is to be shown to nobody before it has proved
-    /// itself: see [`crate::hyperdht::server::Approach`].
+    /// A client shook hands with a server of ours, through this socket. Do not report the connection before the client
+    /// has proved itself: see [`crate::hyperdht::server::Approach`].
     Accepted {
         /// The server's key.
         server: PublicKey,
-        /// The socket that the handshake came in on, and its stream leaves from.
+        /// The socket at which the handshake arrived, and from which its stream sends.
         socket: Socket,
-        /// The connection to be.
+        /// The pending connection.
         accepted: Accepted,
     },
-    /// Open a socket of that number, which is [`Socket::Puncher`] of it. Single bytes that arrive there go to
+    /// Open a socket with this number, as [`Socket::Puncher`]. Single bytes that arrive there go to
     /// [`HyperDht::probed`].
     OpenSocket(u32),
-    /// Close it.
+    /// Close a socket.
     CloseSocket(u32),
     /// An attempt to punch a hole is over. The socket of a hole stays open, and belongs to the caller.
     Punched {
-        /// Which.
+        /// The attempt.
         punch: PunchId,
         /// The hole.
         result: Result<Punched, PunchError>,
     },
     /// An attempt to connect is over.
     Dialed {
-        /// Which.
+        /// The attempt.
         dial: DialId,
-        /// How.
+        /// Its result.
         result: Result<Dialed, DialError>,
     },
-    /// The nodes that reach a server of ours are these now: topics should be announced with them.
+    /// The relays of a server of ours have changed: announce topics with them.
     Announced {
         /// The server's key.
         server: PublicKey,
         /// Its relays.
         relays: Vec<Address>,
     },
-    /// A server has stopped, and no node keeps anything about it.
+    /// A server has stopped, and no node stores anything about it.
     Stopped {
         /// The server's key.
         server: PublicKey,
     },
-    /// A node knows peers of a topic. None of it is proved.
+    /// A node knows peers of a topic. Its records are not verified.
     Found {
-        /// Which lookup.
+        /// The lookup.
         query: QueryId,
-        /// Who said so.
+        /// The node.
         from: Address,
-        /// What it said.
+        /// Its answer.
         reply: LookupReply,
     },
     /// A lookup, an announcement or a withdrawal is over.
     QueryDone {
-        /// Which.
+        /// The query.
         query: QueryId,
-        /// How.
+        /// Its result.
         result: Result<QueryOutcome, QueryError>,
     },
-    /// The first look around is over, or the first after a sleep, and so many nodes are known.
+    /// The first bootstrap is over, or the first after a sleep.
     Bootstrapped {
-        /// How many.
+        /// Number of nodes in the table.
         nodes: usize,
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
     StatusChanged(NodeStatus),
 }
 
-/// A node of hyperdht. Give it one input, then [`poll`](Self::poll) until nothing is left, and call
-/// [`handle_timeout`](Self::handle_timeout) when [`next_timeout`](Self::next_timeout) has come.
+/// A node of hyperdht. Pass it one input, then [`poll`](Self::poll) until nothing is left, and call
+/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout).
 #[derive(Debug)]
 pub struct HyperDht {
     node: Node,
@@ -160,7 +160,7 @@ pub struct HyperDht {
     queries: BTreeMap<QueryId, Asker>,
     local_addresses: Vec<Address>,
     server_port: u16,
-    /// What has to be added to the steady clock in order to get milliseconds since 1970.
+    /// Milliseconds to add to the steady clock to get milliseconds since 1970.
     unix_offset_ms: u64,
     events: VecDeque<Event>,
 }
@@ -173,7 +173,7 @@ struct Server {
     welcome: AcceptPolicy,
 }
 
-/// Whose request it is.
+/// The owner of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Dial(DialId),
@@ -181,7 +181,7 @@ enum Owner {
     Punch(PunchId),
 }
 
-/// Whose query it is.
+/// The owner of a query.
 #[derive(Clone, Debug)]
 enum Asker {
     Dial(DialId),
@@ -192,7 +192,8 @@ enum Asker {
 }
 
 impl HyperDht {
-    /// A node that knows nobody. `seed` must be secret and new each time. `unix_ms` is the time since 1970 at `now`.
+    /// Creates a node with an empty table. `seed` must be secret and new each time. `unix_ms` is the time since 1970 at
+    /// `now`.
     pub fn new(settings: Settings, seed: [u8; 32], now: u64, unix_ms: u64) -> Self {
         let mut random = Random::new(seed);
         let settings = Settings { served: SERVED, ..settings };
@@ -215,26 +216,27 @@ impl HyperDht {
         }
     }
 
-    /// The node below.
+    /// Returns the node of the table.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// Looks around for the first time. Ends with [`Event::Bootstrapped`].
+    /// Bootstraps the node. Ends with [`Event::Bootstrapped`].
     pub fn bootstrap(&mut self, now: u64) {
         self.node.bootstrap(now);
         self.drive(now);
     }
 
-    /// Says at which addresses of local networks the server socket listens. Peers behind the same firewall are told.
+    /// Sets the addresses in local networks at which the server socket listens. They are sent to peers behind the same
+    /// firewall.
     pub fn set_local_addresses(&mut self, addresses: Vec<Address>) {
         self.local_addresses = addresses;
     }
 
-    /// Takes a datagram that came in.
+    /// Takes a datagram that arrived.
     ///
     /// # Errors
-    /// Where it is none of the DHT: whoever else uses the socket may have it.
+    /// If it is not a message of the DHT: pass it to the other user of the socket.
     pub fn receive(
         &mut self,
         now: u64,
@@ -247,18 +249,18 @@ impl HyperDht {
         Ok(())
     }
 
-    /// What to do next. Call it until there is nothing.
+    /// Returns the next event. Call it until there is none.
     pub fn poll(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     pub fn next_timeout(&self) -> u64 {
         let servers = self.servers.values().filter_map(|server| server.announcer.next_timeout());
         servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), u64::min)
     }
 
-    /// Does what time asks for.
+    /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: u64) {
         self.node.handle_timeout(now);
         for server in self.servers.values_mut() {
@@ -268,7 +270,7 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Opens a server with this key pair, and makes it known. Does nothing if there is one.
+    /// Opens a server with this key pair, and announces it. Does nothing if there is one.
     pub fn listen(&mut self, now: u64, key: &SecretKey, welcome: AcceptPolicy) {
         let target = peer_target(&key.public_key());
         let seed = self.random.bytes();
@@ -280,14 +282,14 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Changes whom a server lets in from now on.
+    /// Changes the peers that a server accepts from now on.
     pub fn set_accept_policy(&mut self, server: &PublicKey, welcome: AcceptPolicy) {
         if let Some(server) = self.servers.get_mut(&peer_target(server)) {
             server.welcome = welcome;
         }
     }
 
-    /// Stops a server. [`Event::Stopped`] tells when the network has been told.
+    /// Stops a server. [`Event::Stopped`] comes when the network has forgotten it.
     pub fn stop(&mut self, now: u64, server: &PublicKey) {
         if let Some(server) = self.servers.get_mut(&peer_target(server)) {
             server.announcer.stop();
@@ -295,12 +297,12 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Begins to connect to the owner of `remote` as the owner of `local`. `relays` are nodes that may know it; those through
-    /// which it was reached before are remembered here. Gives our number of the stream, too, which must wait for packets
-    /// from now on.
+    /// Begins to connect to the owner of `remote` as the owner of `local`. `relays` are nodes that may know it; those
+    /// that reached it before are remembered here. Also returns our id of the stream: accept packets with it from now
+    /// on.
     ///
     /// # Errors
-    /// Where `remote` is no key.
+    /// If `remote` is not a key.
     pub fn dial(
         &mut self,
         now: u64,
@@ -320,47 +322,48 @@ impl HyperDht {
         Ok((dial, stream))
     }
 
-    /// Gives an attempt up. No [`Event::Dialed`] will come.
+    /// Cancels an attempt. No [`Event::Dialed`] will come.
     pub fn cancel_dial(&mut self, dial: DialId) {
         self.dials.remove(&dial);
         self.cancel(dial);
     }
 
-    /// Looks for peers of a topic.
+    /// Starts a lookup of the peers of a topic.
     pub fn lookup(&mut self, now: u64, topic: Target) -> QueryId {
         self.start_query(now, Asker::Lookup, QuerySpec::new(topic, Command::LOOKUP))
     }
 
-    /// Looks for peers of a topic, and announces that the owner of `key` is one, reached through `relays`.
+    /// Starts a lookup of the peers of a topic, and announces that the owner of `key` is one, reached through `relays`.
     pub fn announce(&mut self, now: u64, topic: Target, relays: Vec<Address>, key: &SecretKey) -> QueryId {
         let asker = Asker::Announce { topic, relays, key: key.clone() };
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
 
-    /// Withdraws an announcement.
+    /// Starts to withdraw an announcement.
     pub fn unannounce(&mut self, now: u64, topic: Target, key: &SecretKey) -> QueryId {
         let asker = Asker::Unannounce { topic, key: key.clone() };
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
 
-    /// Gives a lookup, an announcement or a withdrawal up. No [`Event::QueryDone`] will come.
+    /// Cancels a lookup, an announcement or a withdrawal. No [`Event::QueryDone`] will come.
     pub fn cancel_query(&mut self, query: QueryId) {
         if self.queries.remove(&query).is_some() {
             self.node.cancel_query(query);
         }
     }
 
-    /// The relays of a server, for records of topics.
+    /// Returns the relays of a server, for records of topics.
     pub fn relay_addresses(&self, server: &PublicKey) -> Vec<Address> {
         let server = self.servers.get(&peer_target(server));
         server.map_or(vec![], |server| self.reach(server.announcer.relays()).relay_addresses())
     }
 
-    /// How this node can be reached, and through whom.
+    /// Returns how this node can be reached, and through which relays.
     fn reach(&self, relays: &[crate::hyperdht::handshake_payload::RelayRoute]) -> Reach {
         let NodeStatus { address, is_firewalled } = self.node.standing();
         let socket = if is_firewalled { Socket::Client } else { Socket::Server };
-        // A guest that others reach is known by what they see, if no firewall has given it another port.
+        // An ephemeral node that others reach is known by the address that they see, if no firewall maps it to another
+        // port.
         let seen = match self.node.observed() {
             Observed::Address(seen) if seen.port() == self.server_port => Some(seen),
             _ => None,

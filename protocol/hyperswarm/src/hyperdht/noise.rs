@@ -1,6 +1,6 @@
 //! The handshake of two peers of the network: Noise IK over Ed25519 keys, with a payload in each of its two messages.
 //!
-//! Start from [`Initiator::begin`] and [`Responder::receive`]. Both give [`StreamKeys`], from which the encrypted
+//! Start from [`Initiator::begin`] and [`Responder::receive`]. Both lead to [`StreamKeys`], from which the encrypted
 //! stream starts without any further handshake. Source: npm hyperdht (`noise-wrap`), noise-handshake, noise-curve-ed.
 //!
 //! ```text
@@ -9,13 +9,13 @@
 //! message 2 ephemeral key 32 | encrypted payload + 16
 //! ```
 //!
-//! It is written out here, and not taken from crate `snow`, for two reasons: an initiator has to try several answers
-//! on one state, because a relay can forge one, and `snow` changes its state in place; and the ephemeral key has to
-//! come from the caller, because nothing in this crate draws random numbers. Curve, cipher and hash are libraries.
+//! The handshake is written out here, and not taken from crate `snow`, for two reasons: an initiator must try several
+//! answers on one state, because a relay can forge one, and `snow` changes its state in place; and the ephemeral key
+//! must come from the caller, because this crate draws no random numbers. Curve, cipher and hash are libraries.
 //!
-//! **The handshake hash is public.** Whoever saw both messages can compute it: what is keyed with it (the holepunch
-//! payload, the ids at the head of the stream, unordered messages) is protected from strangers, but not from the
-//! relays of the handshake. Only `transmit` and `receive` of [`StreamKeys`] are secret.
+//! **The handshake hash is public.** Any observer of both messages can compute it: data keyed with it (the holepunch
+//! payload, the ids at the head of the stream, unordered messages) is protected from strangers, but not from the relays
+//! of the handshake. Only `transmit` and `receive` of [`StreamKeys`] are secret.
 
 use blake2::Blake2b512;
 use blake2::digest::Digest;
@@ -36,57 +36,57 @@ const PROTOCOL: &[u8] = b"Noise_IK_Ed25519_ChaChaPoly_BLAKE2b";
 const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 16;
 
-/// How much longer the first message is than its payload.
+/// Bytes that the first message adds to its payload.
 pub const FIRST_OVERHEAD_BYTES: usize = KEY_BYTES + KEY_BYTES + MAC_BYTES + MAC_BYTES;
-/// How much longer the second message is than its payload.
+/// Bytes that the second message adds to its payload.
 pub const SECOND_OVERHEAD_BYTES: usize = KEY_BYTES + MAC_BYTES;
 
-/// The message is not of this handshake.
+/// The message does not belong to this handshake.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum NoiseError {
-    /// It ends inside a field.
-    #[error("a handshake message of {bytes} bytes, of which {minimum} are the least")]
+    /// The message ends inside a field.
+    #[error("a handshake message has {bytes} bytes, the minimum is {minimum}")]
     Truncated {
         /// Bytes of the message.
         bytes: usize,
         /// Bytes of the shortest message.
         minimum: usize,
     },
-    /// A key that is no point of the curve's large group: with it, the secret would be known to everybody.
-    #[error("{0:?} is not a key that a secret can be agreed on with")]
+    /// The key is not a point of the curve's large group: with it, the secret would be known to everybody.
+    #[error("{0:?} is a weak key: no secret can be agreed on with it")]
     WeakKey(PublicKey),
-    /// Made with other keys, or changed on the way.
+    /// The message was made with other keys, or changed on the way.
     #[error("the handshake message is not authentic")]
     NotAuthentic,
 }
 
-/// What both sides have when the handshake is over: all that an encrypted stream needs.
+/// The result of a handshake on either side: everything that an encrypted stream needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamKeys {
-    /// Which side this is.
+    /// The role of this side.
     pub role: Role,
-    /// Encrypts what this side sends (a key of libsodium's secretstream).
+    /// Encrypts the bytes that this side sends (a key of libsodium's secretstream).
     pub transmit: [u8; 32],
-    /// Decrypts what this side receives.
+    /// Decrypts the bytes that this side receives.
     pub receive: [u8; 32],
-    /// The handshake's hash. It is no secret.
+    /// The handshake's hash. It is not secret.
     pub hash: HandshakeHash,
-    /// Who the other side is: it holds the private half of this key.
+    /// The key of the other side, which holds its private half.
     pub remote: PublicKey,
 }
 
 impl StreamKeys {
-    /// The first 32 bytes of the stream that this side sends.
+    /// Returns the first 32 bytes of the stream that this side sends.
     pub fn local_stream_id(&self) -> [u8; 32] {
         stream_id(self.role, &self.hash)
     }
 
-    /// The first 32 bytes of the stream that the other side sends; a stream with others is of someone else.
+    /// Returns the first 32 bytes of the stream that the other side sends; a stream with other bytes is not its.
     pub fn remote_stream_id(&self) -> [u8; 32] {
         stream_id(self.role.other(), &self.hash)
     }
 
-    /// The key of the holepunch payloads that belong to this handshake. Relays can compute it, too.
+    /// Returns the key of the holepunch payloads that belong to this handshake. Relays can compute it, too.
     pub fn holepunch_secret(&self) -> [u8; 32] {
         keyed_blake2b(&self.hash.0, &[&namespaces::peer_holepunch()])
     }
@@ -102,7 +102,7 @@ impl std::fmt::Debug for StreamKeys {
     }
 }
 
-/// The side that connects, after its message. Answers are tried with [`Initiator::finish`], as many as come.
+/// The side that connects, after its message. Any number of answers can be tried with [`Initiator::finish`].
 #[derive(Clone)]
 pub struct Initiator {
     symmetric: Symmetric,
@@ -112,12 +112,12 @@ pub struct Initiator {
 }
 
 impl Initiator {
-    /// Begins a handshake with the owner of `remote`: gives the state and the first message, which carries `payload`.
+    /// Begins a handshake with the owner of `remote`. Returns the state and the first message, which carries `payload`.
     ///
     /// `ephemeral_seed` must be 32 fresh random bytes.
     ///
     /// # Errors
-    /// Where `remote` is no key.
+    /// If `remote` is not a key.
     pub fn begin(
         local: &SecretKey,
         remote: PublicKey,
@@ -135,11 +135,11 @@ impl Initiator {
         Ok((Self { symmetric, local: local.clone(), ephemeral, remote }, message))
     }
 
-    /// Takes an answer: gives its payload and the keys of the stream. A forged answer leaves no trace, so that the true
-    /// one can still come.
+    /// Takes an answer. Returns its payload and the keys of the stream. A forged answer leaves no trace, so that the
+    /// true one can still come.
     ///
     /// # Errors
-    /// Where the answer is not from the owner of the key, or not to this message.
+    /// If the answer is not from the owner of the key, or not to this message.
     pub fn finish(&self, message: &[u8]) -> Result<(Vec<u8>, StreamKeys), NoiseError> {
         let mut symmetric = self.symmetric.clone();
         let (remote_ephemeral, rest) = split_key(message, SECOND_OVERHEAD_BYTES)?;
@@ -151,7 +151,7 @@ impl Initiator {
     }
 }
 
-/// The side that is connected to, after the first message.
+/// The side that accepts, after the first message.
 #[derive(Clone)]
 pub struct Responder {
     symmetric: Symmetric,
@@ -160,11 +160,11 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Takes a first message: gives the state and its payload. Who sent it is proved, *when* is not: an old message can
-    /// be played again by anyone.
+    /// Takes a first message. Returns the state and its payload. The sender is proved, the *time* is not: anyone can
+    /// replay an old message.
     ///
     /// # Errors
-    /// Where the message is not for the owner of `local`, or not authentic.
+    /// If the message is not for the owner of `local`, or not authentic.
     pub fn receive(local: &SecretKey, message: &[u8]) -> Result<(Self, Vec<u8>), NoiseError> {
         let mut symmetric = Symmetric::new(&local.public_key());
         let (remote_ephemeral, rest) = split_key(message, FIRST_OVERHEAD_BYTES)?;
@@ -179,12 +179,12 @@ impl Responder {
         Ok((Self { symmetric, remote_ephemeral, remote }, payload))
     }
 
-    /// Who sent the first message.
+    /// Returns the sender of the first message.
     pub fn remote(&self) -> PublicKey {
         self.remote
     }
 
-    /// The answer, which carries `payload`, and the keys of the stream.
+    /// Returns the answer, which carries `payload`, and the keys of the stream.
     ///
     /// `ephemeral_seed` must be 32 fresh random bytes.
     ///
@@ -227,7 +227,7 @@ struct Symmetric {
 }
 
 impl Symmetric {
-    /// The state before the first message: both sides know the prologue and the responder's key.
+    /// Creates the state before the first message: both sides know the prologue and the responder's key.
     fn new(responder: &PublicKey) -> Self {
         let mut name = [0; 64];
         name[..PROTOCOL.len()].copy_from_slice(PROTOCOL);
@@ -251,7 +251,7 @@ impl Symmetric {
         self.nonce = 0;
     }
 
-    /// Noise's HKDF with two outputs.
+    /// Computes Noise's HKDF with two outputs.
     fn derive(&self, secret: &[u8]) -> ([u8; 64], [u8; 64]) {
         let mut outputs = [0; 128];
         SimpleHkdf::<Blake2b512>::new(Some(&self.chaining_key), secret)
@@ -288,7 +288,7 @@ impl Symmetric {
         nonce
     }
 
-    /// The end of the handshake. The first key is for what the initiator sends.
+    /// Ends the handshake (Noise's `Split`). The first key is for the data that the initiator sends.
     fn split(&self, role: Role, remote: PublicKey) -> StreamKeys {
         let (first, second) = self.derive(&[]);
         let (first, second) = (first_half(&first), first_half(&second));
@@ -304,7 +304,7 @@ fn first_half(bytes: &[u8; 64]) -> [u8; 32] {
     *bytes.first_chunk().expect("64 bytes have 32 first ones")
 }
 
-/// The key at the front of a message, and the rest of it.
+/// Splits the key off the front of a message. Returns it with the rest.
 fn split_key(message: &[u8], minimum: usize) -> Result<(PublicKey, &[u8]), NoiseError> {
     let truncated = NoiseError::Truncated { bytes: message.len(), minimum };
     if message.len() < minimum {
@@ -314,11 +314,11 @@ fn split_key(message: &[u8], minimum: usize) -> Result<(PublicKey, &[u8]), Noise
     Ok((PublicKey(*key), rest))
 }
 
-/// The secret that the owners of two Ed25519 keys share: the private scalar of one times the point of the other, not
-/// converted to Curve25519.
+/// Computes the secret that the owners of two Ed25519 keys share: the private scalar of one times the point of the
+/// other, not converted to Curve25519.
 ///
-/// libsodium, which the reference uses, refuses the same keys: other encodings of a point, and points outside the
-/// large group. Those would leave the secret to chance or make it known.
+/// libsodium, which the reference uses, refuses the same keys: other encodings of a point, and points outside the large
+/// group. Those would leave the secret to chance or make it known.
 fn agree(local: &SecretKey, remote: &PublicKey) -> Result<[u8; 32], NoiseError> {
     let weak = NoiseError::WeakKey(*remote);
     let compressed = CompressedEdwardsY(remote.0);

@@ -1,4 +1,4 @@
-//! What the network keeps about a peer, and how it is told: [`PeerRecord`], [`LookupReply`].
+//! Records of peers in the network, and the answers that carry them: [`PeerRecord`], [`LookupReply`].
 //!
 //! ```text
 //! peer           public key 32 | array of relay addresses              the answer to FIND_PEER
@@ -13,22 +13,22 @@ use libvms_hypercore::encoding::{DecodeError, Reader, Writer};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::PublicKey;
 
-/// How many relays of a peer a node keeps.
+/// Most relays of a peer that a node stores.
 pub const RELAYS_MAX: usize = 3;
 
-/// How many records a LOOKUP is answered with.
+/// Most records in the answer to a LOOKUP.
 pub const LOOKUP_RECORDS_MAX: usize = 20;
 
-/// No list in a datagram holds more addresses: so many would fill it.
+/// Most addresses in a list: these would fill a datagram.
 const ADDRESSES_MAX: usize = DATAGRAM_BYTES_MAX / ADDRESS_BYTES;
 
 /// Bytes of a record without relays.
 const RECORD_BYTES_MIN: usize = 33;
 
-/// A peer, and the nodes that pass on messages to it. Only in an announcement it is signed.
+/// A peer, and the nodes that relay messages to it. It is signed only in an announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRecord {
-    /// Who the peer is.
+    /// The peer's key.
     pub public_key: PublicKey,
     /// Nodes that can reach it.
     pub relays: Vec<Address>,
@@ -38,19 +38,19 @@ impl PeerRecord {
     /// Takes a record.
     ///
     /// # Errors
-    /// Where the bytes end inside it.
+    /// If the bytes end inside it.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let public_key = PublicKey(reader.array()?);
         Ok(Self { public_key, relays: decode_addresses(reader)? })
     }
 
-    /// Puts the record.
+    /// Appends the record.
     pub fn encode(&self, writer: &mut Writer) {
         writer.raw(&self.public_key.0);
         encode_addresses(&self.relays, writer);
     }
 
-    /// The bytes of the record.
+    /// Returns the bytes of the record.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         self.encode(&mut writer);
@@ -58,17 +58,17 @@ impl PeerRecord {
     }
 }
 
-/// Where a peer with this key is found.
+/// Returns the target under which a peer with this key is found.
 pub fn peer_target(key: &PublicKey) -> Target {
     Target(blake2b(&[&key.0]))
 }
 
-/// What a node knows about a topic. None of it is proved: a node can invent records.
+/// A node's knowledge about a topic. It is not verified: a node can invent records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LookupReply {
     /// Peers that announced the topic.
     pub peers: Vec<PeerRecord>,
-    /// When somebody last asked all to look again, in milliseconds since 1970; 0 for never. Not signed by anyone.
+    /// When a peer last asked all to look again, in milliseconds since 1970; 0 for never. Not signed by anyone.
     pub bump: u64,
 }
 
@@ -76,7 +76,7 @@ impl LookupReply {
     /// Reads the value of an answer.
     ///
     /// # Errors
-    /// Where the bytes end inside a field.
+    /// If the bytes end inside a field.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let count = reader.count("peers", RECORD_BYTES_MIN, DATAGRAM_BYTES_MAX / RECORD_BYTES_MIN)?;
@@ -85,7 +85,7 @@ impl LookupReply {
         Ok(Self { peers, bump })
     }
 
-    /// The value of an answer.
+    /// Returns the value of an answer.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.uint(self.peers.len() as u64);
@@ -103,7 +103,7 @@ pub(crate) fn decode_addresses(reader: &mut Reader<'_>) -> Result<Vec<Address>, 
     (0..count).map(|_| Address::decode(reader)).collect()
 }
 
-/// Puts a list of addresses.
+/// Appends a list of addresses.
 pub(crate) fn encode_addresses(addresses: &[Address], writer: &mut Writer) {
     writer.uint(addresses.len() as u64);
     for address in addresses {

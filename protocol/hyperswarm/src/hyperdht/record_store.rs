@@ -1,11 +1,11 @@
-//! What a persistent node keeps for others: records of topics, routes to peers that announced themselves, and values.
+//! The store of a persistent node: records of topics, routes to peers that announced themselves, and values.
 //!
-//! Start from [`Storage::answer`], which serves all commands of hyperdht from FIND_PEER to IMMUTABLE_GET. No record is
-//! stored that its owner has not signed for this very node, and everything is forgotten unless it is put again. LibVMS
-//! has no use for values, but a network of our nodes alone is to carry whatever a stock one does.
+//! Start from [`Storage::answer`], which serves all commands of hyperdht from FIND_PEER to IMMUTABLE_GET. A record is
+//! stored only if its owner has signed it for this very node, and everything is forgotten unless it is stored again.
+//! LibVMS does not use values, but a network of our nodes alone must serve everything that a stock node does.
 //!
-//! A host that floods a topic with made-up keys fills its own share only: of the hosts that announced a topic, each
-//! gets one record into an answer before any gets a second one.
+//! A host that floods a topic with made-up keys fills only its own share: each host that announced a topic gets one
+//! record into an answer before any gets a second one.
 
 mod generation;
 mod item;
@@ -25,18 +25,18 @@ use libvms_hypercore::random::Random;
 /// How far a bump may lie in the future: clocks differ, but not by more than a minute among honest peers.
 const BUMP_AHEAD_MAX_MS: u64 = 60_000;
 
-/// A request, as far as storing and finding go.
+/// The parts of a request that matter to the store.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Who asks.
+    /// The sender.
     pub from: Address,
-    /// What is asked for.
+    /// The command.
     pub command: Command,
-    /// What it is about.
+    /// The target of the command.
     pub target: Option<&'a Target>,
-    /// The token that came along, if it is one that this node gave to that host.
+    /// The token in the request, if this node issued it to that host.
     pub token: Option<&'a Token>,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<&'a [u8]>,
 }
 
@@ -70,14 +70,14 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// An empty one. `seed` must be 32 fresh random bytes: they decide which records an answer shows.
+    /// Creates an empty store. `seed` must be 32 fresh random bytes: they determine which records an answer shows.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { generations: Generations::default(), items: Items::default(), random: Random::new(seed) }
     }
 
-    /// The answer to a request, or none: then nothing is answered.
+    /// Returns the answer to a request; `None` if no answer is to be sent.
     ///
-    /// `own` is the id of this node, if it is persistent: others store nothing and know nothing, and say so.
+    /// `own` is the id of this node, if it is persistent: other nodes store nothing and know nothing, and say so.
     pub fn answer(&mut self, now: Now, own: Option<&NodeId>, asked: &Asked<'_>) -> Option<Reply> {
         let Some(own) = own else { return Some(Reply::unknown_command()) };
         self.generations.advance(now.steady);
@@ -98,18 +98,18 @@ impl Storage {
         }
     }
 
-    /// Where the peer is whose key hashes to `target`, if it announced itself here.
+    /// Returns the address of the peer whose key hashes to `target`, if it announced itself here.
     pub fn route(&mut self, now: u64, target: &Target) -> Option<Address> {
         self.generations.advance(now);
         self.generations.routes(target).next().map(|route| route.from)
     }
 
-    /// How many records and routes there are.
+    /// Returns the number of records and routes.
     pub fn record_count(&self) -> usize {
         self.generations.record_count()
     }
 
-    /// How many values there are, mutable and immutable ones.
+    /// Returns the number of values, mutable and immutable ones.
     pub fn value_count(&self) -> usize {
         self.items.count()
     }
@@ -151,7 +151,7 @@ impl Storage {
         Some(Reply::acknowledged())
     }
 
-    /// Keeps a record for whoever shows what its refresh is the hash of, from where it is shown.
+    /// Renews a record from the current address of a sender that shows the preimage of its refresh.
     fn renew(&mut self, target: &Target, shown: [u8; 32], from: Address) -> Option<Reply> {
         let promised = Some(blake2b(&[&shown]));
         let is_meant = |record: &&Record| record.refresh == promised;
@@ -180,8 +180,8 @@ impl Storage {
 }
 
 impl Storage {
-    /// Nothing is acknowledged that is not stored: then there is no answer. An answer is as long as any, as the
-    /// reference's.
+    /// Stores an immutable value. Only stored values are acknowledged: else there is no answer. An answer is as long as
+    /// any, like the reference's.
     fn put_immutable(&mut self, asked: &Asked<'_>) -> Option<Reply> {
         let (target, value, _) = (asked.target?, asked.value?, asked.token?);
         let is_meant = value.len() <= VALUE_BYTES_MAX && blake2b(&[value]) == target.0;
@@ -207,7 +207,8 @@ impl Storage {
         self.items.put(*target, asked.from.ip(), Content::Mutable(item)).then(|| Reply::found(None))
     }
 
-    /// The value, if it is not older than asked for. None where the request is none: it has no answer then.
+    /// Returns the value, if it is not older than requested. The outer `None` means an invalid request, which gets no
+    /// answer.
     fn get_mutable(&self, asked: &Asked<'_>) -> Option<Option<Vec<u8>>> {
         let sequence = Reader::new(asked.value?).uint().ok()?;
         let item = self.items.mutable(asked.target?);
@@ -215,7 +216,7 @@ impl Storage {
     }
 }
 
-/// At most [`LOOKUP_RECORDS_MAX`] of the records, at random, but each host's first before any host's second.
+/// Chooses at most [`LOOKUP_RECORDS_MAX`] records at random, but each host's first before any host's second.
 fn fair_choice(records: &[&Record], random: &mut Random) -> Vec<PeerRecord> {
     let mut order: Vec<&Record> = records.to_vec();
     shuffle(&mut order, random);
@@ -228,12 +229,12 @@ fn fair_choice(records: &[&Record], random: &mut Random) -> Vec<PeerRecord> {
             (*rank, record)
         })
         .collect();
-    // Stable: among the same rank the random order stays.
+    // Stable: records of the same rank stay in random order.
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().take(LOOKUP_RECORDS_MAX).map(|(_, record)| record.peer.clone()).collect()
 }
 
-/// Fisher and Yates. The 64-bit draws favour none of a few thousand places in a way that anyone could measure.
+/// Shuffles by Fisher and Yates. With 64-bit draws the bias among a few thousand places is too small to measure.
 fn shuffle<T>(items: &mut [T], random: &mut Random) {
     for last in (1..items.len()).rev() {
         let bytes = random.bytes();

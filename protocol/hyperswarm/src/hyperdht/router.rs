@@ -1,23 +1,23 @@
-//! Messages between two peers that pass through this node: [`Router`].
+//! Relaying of messages between two peers through this node: [`Router`].
 //!
 //! ```text
-//! receiver            mode                what happens
+//! receiver            mode                action
 //! server for target   FROM_CLIENT         arrival; the answer is a response REPLY to the client
 //! server for target   FROM_RELAY          arrival; the answer is a request FROM_SERVER to the relay
-//! server for target   FROM_SECOND_RELAY   arrival; the answer is a request FROM_SERVER to the relay that is named
-//! others              FROM_CLIENT         request FROM_RELAY to the relay that is named, or along the route
+//! server for target   FROM_SECOND_RELAY   arrival; the answer is a request FROM_SERVER to the named relay
+//! others              FROM_CLIENT         request FROM_RELAY to the named relay, or along the route
 //! others              FROM_CLIENT         without either: closer nodes
 //! others              FROM_RELAY          request FROM_SECOND_RELAY along the route
-//! anybody             FROM_SERVER         response REPLY to the client that is named
+//! anybody             FROM_SERVER         response REPLY to the named client
 //! ```
 //!
-//! All hops carry the client's number of the request, are sent once, and leave from the socket that the message came in
-//! on. FROM_SERVER comes from wherever the server likes: a firewalled one sends it from a fresh socket, whose address
-//! the client is to learn. Anything else is met with silence. Source: npm hyperdht (`lib/router.js`).
+//! All hops carry the client's number of the request, are sent once, and leave from the socket at which the message
+//! arrived. FROM_SERVER may come from any address: a firewalled server sends it from a fresh socket, whose address the
+//! client must learn. Anything else gets no answer. Source: npm hyperdht (`lib/router.js`).
 //!
-//! Any node can be made to send something to an address of the sender's choice. So that it is a poor weapon, what is
-//! passed on is hardly larger than what came in and is counted per host on both sides; and [`Node`] refuses to send to
-//! itself, to port 0, or from a public network into a private one.
+//! Any node can be made to send to an address of the sender's choice. To make it a poor weapon, a relayed message is
+//! hardly larger than the received one and is counted per host on both sides; and [`Node`] refuses to send to itself,
+//! to port 0, or from a public network into a private one.
 //!
 //! [`Node`]: crate::dht_rpc::Node
 
@@ -30,28 +30,27 @@ use crate::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use crate::hyperdht::holepunch::payload::NONCE_BYTES;
 use crate::hyperdht::noise::{FIRST_OVERHEAD_BYTES, SECOND_OVERHEAD_BYTES};
 
-/// A message of the handshake or a holepunch payload has at most so many bytes: with everything around it, it fits
-/// into one packet on every network.
+/// Most bytes of a handshake message or a holepunch payload: with all headers it fits into one packet on every network.
 const CARRIED_BYTES_MAX: usize = 1_000;
 
-/// The nonce, the authentication code and four numbers.
+/// Bytes of the nonce, the authentication code and four numbers.
 const HOLEPUNCH_BYTES_MIN: usize = NONCE_BYTES + 16 + 4;
 
-/// How often messages of one host are passed on: a house full of peers that connect at once is well below.
+/// The rate at which messages of one host are relayed: a house full of peers that connect at once is well below.
 const FROM_HOST: Rate = Rate { burst: 200, per_second: 50 };
 
-/// How often messages are passed on to one host. A busy server behind this relay gets 100 connections per second; a
-/// victim that never asked gets 20 kB/s, of which the attacker had to send as much.
+/// The rate at which messages are relayed to one host. A busy server behind this relay gets 100 connections per second;
+/// a victim that never asked gets 20 kB/s, and the attacker had to send as much.
 const TO_HOST: Rate = Rate { burst: 400, per_second: 100 };
 
-/// A request that travels, as the node received it.
+/// A request on its way, as the node received it.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing<'a> {
-    /// Who sent it.
+    /// The sender.
     pub from: Address,
     /// PEER_HANDSHAKE or PEER_HOLEPUNCH.
     pub command: Command,
-    /// Whom the client wants to reach.
+    /// The peer that the client wants to reach.
     pub target: Option<&'a Target>,
     /// The envelope.
     pub value: Option<&'a [u8]>,
@@ -68,25 +67,25 @@ impl<'a> From<&'a Incoming> for Passing<'a> {
     }
 }
 
-/// What this node knows about the target of a message.
+/// This node's knowledge about the target of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// A server of this node.
+    /// The target is a server of this node.
     Here,
-    /// The peer announced itself from there.
+    /// The peer announced itself from this address.
     At(Address),
-    /// Nothing.
+    /// The target is unknown.
     Unknown,
 }
 
-/// What to do with a message.
+/// The action for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is for a server of this node.
+    /// The message is for a server of this node.
     Arrived(Arrival),
-    /// Ask another node, under the same number.
+    /// Send a request to another node, under the same number.
     Request(Forward),
-    /// Answer the client that asked another node.
+    /// Send a response to the client, which asked another node.
     Response {
         /// The client.
         to: Address,
@@ -95,24 +94,24 @@ pub enum Verdict {
     },
     /// Answer with this.
     Reply(Reply),
-    /// Nothing.
+    /// Do nothing.
     Drop,
 }
 
 /// A message of a client that has reached its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Which server it is for.
+    /// The target, which identifies the server.
     pub target: Target,
     /// The message.
     pub content: Content,
-    /// The client. Only if it came directly, this is where the datagram came from; else it is a relay's word.
+    /// The client. If the message came directly, the source of the datagram; else a relay's claim.
     pub client: Address,
-    /// How it came, and how the answer goes back.
+    /// The route of the message, and of the answer.
     pub path: Path,
 }
 
-/// What an envelope carried.
+/// The content of an envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// The first message of a handshake.
@@ -126,17 +125,17 @@ pub enum Content {
     },
 }
 
-/// How a message came.
+/// The route of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// From the client itself.
     Direct,
-    /// Through the relay, which takes the answer.
+    /// Through this relay, which takes the answer.
     Relayed(Address),
 }
 
 impl Arrival {
-    /// What takes an answer back: a reply, or a request to the relay.
+    /// Returns the verdict that sends an answer back: a reply, or a request to the relay.
     pub fn answer(&self, answer: &[u8]) -> Verdict {
         let (mode, peer) = match self.path {
             Path::Direct => (Mode::Reply, None),
@@ -159,7 +158,7 @@ impl Arrival {
     }
 }
 
-/// Decides where messages between peers go.
+/// Decides the routes of messages between peers.
 #[derive(Debug)]
 pub struct Router {
     from_host: RateLimiter,
@@ -223,7 +222,7 @@ fn handshake(passing: &Passing<'_>, whereabouts: Whereabouts) -> Option<Verdict>
                 let peer = Some(passing.from);
                 forward(to, HandshakeEnvelope { mode: Mode::FromRelay, noise, peer, relay: None })
             }
-            // Not an error: the client is to go on looking.
+            // Not an error: the client should continue its search.
             None => Some(Verdict::Reply(Reply { with_closer: true, ..Reply::default() })),
         },
         (Mode::FromRelay, Whereabouts::At(to)) => {

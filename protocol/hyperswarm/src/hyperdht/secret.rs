@@ -1,13 +1,13 @@
-//! The encrypted stream that follows a handshake of this network, without any further one: [`SecretStream`].
+//! The secret stream (npm @hyperswarm/secret-stream) after a handshake of this network: [`SecretStream`].
 //!
 //! ```text
 //! frame     u24 length | body                                see `wire::frame`
 //! header    stream id 32 | random 24                         the first frame of each side
-//! message   libsodium's secretstream, tag MESSAGE            17 bytes longer than its text; an empty one is a sign of life
+//! message   libsodium's secretstream, tag MESSAGE            17 bytes longer than its text; empty: a keep-alive
 //! ```
 //!
 //! The stream id shows that both sides mean the same handshake; the cipher is libsodium's, by crate
-//! `crypto_secretstream`. Source: npm @hyperswarm/secret-stream.
+//! `crypto_secretstream`. There is no further handshake.
 
 use crypto_secretstream::{Header, Key, PullStream, PushStream, Tag};
 use rand_core::{CryptoRng, RngCore};
@@ -18,22 +18,22 @@ use libvms_hypercore::wire::frame::{
     FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame,
 };
 
-/// Bytes of the first frame: an id and the cipher's random number.
+/// Bytes of the first frame: an id and the cipher's nonce.
 pub(crate) const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
-/// Bytes of the cipher's random number.
+/// Bytes of the cipher's nonce, which is random.
 pub const RANDOM_BYTES: usize = 24;
 
-/// The remote is not who shook hands with us, or somebody changed what it sent. The stream is over.
+/// The remote is not the peer of the handshake, or its bytes were changed. The stream is over.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum SecretError {
-    /// A frame is longer than it may be.
+    /// A frame is longer than the maximum.
     #[error(transparent)]
     Frame(#[from] FrameTooLong),
     /// The first frame is not the header of this stream.
-    #[error("the stream does not begin as this handshake's should")]
+    #[error("the first frame is not the header of this handshake's stream")]
     WrongHeader,
     /// A message is not authentic, or not the next one.
-    #[error("a message is not authentic")]
+    #[error("a message of the stream is not authentic, or not the next one")]
     NotAuthentic,
 }
 
@@ -46,8 +46,8 @@ pub struct SecretStream {
 }
 
 impl SecretStream {
-    /// A stream with the keys of a handshake, and the bytes to begin with: the header, which is all that may be sent to a
-    /// remote that has proved nothing. `random` must be fresh.
+    /// Creates a stream with the keys of a handshake, and returns it with its first bytes: the header, which is all
+    /// that may be sent to a remote that has proved nothing. `random` must be fresh.
     pub fn start(keys: StreamKeys, random: [u8; RANDOM_BYTES]) -> (Self, Vec<u8>) {
         let (header, push) = PushStream::init(Given(random), &Key::from(keys.transmit));
         let first = [&keys.local_stream_id()[..], header.as_ref()].concat();
@@ -57,7 +57,7 @@ impl SecretStream {
         (Self { keys, push, pull: None, frames }, bytes)
     }
 
-    /// Adds the bytes that carry a message to `bytes`. An empty one is a sign of life.
+    /// Appends the bytes that carry a message to `bytes`. An empty one is a keep-alive.
     ///
     /// # Panics
     /// If it has more than [`PLAINTEXT_BYTES_MAX`] bytes.
@@ -72,10 +72,10 @@ impl SecretStream {
         self.frames.push(bytes);
     }
 
-    /// The next message of the remote.
+    /// Returns the next message of the remote.
     ///
     /// # Errors
-    /// Where the stream is over.
+    /// If the stream is over.
     pub fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
         if self.pull.is_none() {
             let Some(frame) = self.frames.take_frame()? else { return Ok(None) };
@@ -89,17 +89,17 @@ impl SecretStream {
         Ok(Some(message))
     }
 
-    /// Whether the remote's header has come: then it has proved that it reads what we send.
+    /// Returns whether the remote's header has arrived: then it has proved that it can read our messages.
     pub fn has_begun(&self) -> bool {
         self.pull.is_some()
     }
 
-    /// Bytes of memory that wait here for the rest of a message.
+    /// Returns the number of bytes of memory that wait for the rest of a message.
     pub fn memory_bytes(&self) -> usize {
         self.frames.memory_bytes()
     }
 
-    /// The keys of the handshake.
+    /// Returns the keys of the handshake.
     pub fn keys(&self) -> &StreamKeys {
         &self.keys
     }
@@ -120,7 +120,7 @@ fn read_header(keys: &StreamKeys, frame: &[u8]) -> Result<PullStream, SecretErro
     Ok(PullStream::init(header, &Key::from(keys.receive)))
 }
 
-/// Random bytes that were drawn elsewhere, in the form that the cipher wants them.
+/// Random bytes from the caller, in the form that the cipher expects.
 struct Given([u8; RANDOM_BYTES]);
 
 impl RngCore for Given {
@@ -133,7 +133,7 @@ impl RngCore for Given {
     }
 
     fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        // The cipher asks once, for just as many bytes.
+        // The cipher asks once, for exactly this many bytes.
         bytes.copy_from_slice(&self.0[..bytes.len()]);
     }
 

@@ -1,14 +1,14 @@
-//! The side of a handshake that is connected to: [`Listener`], one for each key pair that peers may connect to.
+//! The accepting side of handshakes: [`Listener`], one for each key pair that peers may connect to.
 //!
-//! A handshake costs several multiplications on the curve, and anybody can send one, from any address, or play an old one
-//! again. So, before anything is computed: the same message gets the same answer, a message that was answered a while ago
-//! gets none, and new ones are counted for each client, for each relay and for all together.
+//! A handshake costs several multiplications on the curve, and anybody can send one, from any address, or replay an old
+//! one. So these checks precede any computation: the same message gets the same answer, a message that was answered a
+//! while ago gets none, and new ones are counted for each client, for each relay and for all together.
 //!
-//! Whoever is behind a first message has proved its key, but neither that it is there now nor that it is where it says.
+//! The sender of a first message has proved its key, but neither that it is present now nor that its address is right.
 //! Only a packet with our random stream id proves that: the id was inside the encrypted answer. Until then the
-//! connection must not be shown to anybody, and nothing but the header of the stream may be sent ([`Approach`]).
+//! connection must not be reported, and only the header of the stream may be sent ([`Approach`]).
 //!
-//! Source: npm hyperdht (`lib/server.js`), which shows the connection at once.
+//! Source: npm hyperdht (`lib/server.js`), which reports the connection at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -29,80 +29,80 @@ use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::random::Random;
 
-/// How long a client has until its first packet. The reference waits as long.
+/// The time that a client has until its first packet. The reference waits as long.
 pub const FIRST_PACKET_MS: u64 = 10_000;
 
 /// How long an answer is kept for repetitions. A client asks through two relays at once and repeats itself for 4 s.
 const ANSWER_KEPT_MS: u64 = 2 * FIRST_PACKET_MS;
 
-/// How many answers are kept at once.
+/// Most answers kept at once.
 const ANSWERS_MAX: usize = 1_024;
 
-/// How many answered messages are remembered, so that they are worth nothing when they are played again. What is
-/// forgotten is caught by the proof: whoever plays an old message cannot read the answer.
+/// Answered messages that are remembered, so that replays of them are worthless. Replays of forgotten ones are caught
+/// by the proof: a replayer cannot read the answer.
 const SPENT_MAX: usize = 8_192;
 
 /// Handshakes of all clients together: about a tenth of one core.
 const ALL: Rate = Rate { burst: 512, per_second: 256 };
-/// Handshakes that one host sends, be it a client or a relay.
+/// Handshakes that one host sends, whether it is a client or a relay.
 const PER_SENDER: Rate = Rate { burst: 256, per_second: 64 };
-/// Handshakes of one client's host, as far as one can believe a relay.
+/// Handshakes of one client's host, as far as a relay can be believed.
 const PER_CLIENT: Rate = Rate { burst: 64, per_second: 16 };
 /// Streams that are begun towards one host that has proved nothing: 553 bytes each if it never answers.
 const PER_DIALED: Rate = Rate { burst: 16, per_second: 2 };
 
-/// How this node can be reached, as far as it knows.
+/// The ways to reach this node, as far as it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The socket that requests and streams leave through: the server socket, if there is no firewall.
+    /// The socket that sends requests and streams: the server socket, if there is no firewall.
     pub socket: Socket,
     /// The public address, if there is no firewall.
     pub public: Option<Address>,
-    /// Addresses in local networks, with the port of the server socket; none to keep them to oneself.
+    /// Addresses in local networks, with the port of the server socket; empty to keep them private.
     pub local: Vec<Address>,
-    /// Nodes that pass on messages, and how each sees this node.
+    /// Nodes that relay messages, and how each sees this node.
     pub relays: Vec<RelayRoute>,
 }
 
 impl Default for Reach {
-    /// A firewall, and nobody who passes on anything.
+    /// Returns the reach of a node behind a firewall, without relays.
     fn default() -> Self {
         Self { socket: Socket::Client, public: None, local: vec![], relays: vec![] }
     }
 }
 
 impl Reach {
-    /// What is in front of this node.
+    /// Returns the firewall in front of this node.
     pub fn firewall(&self) -> Firewall {
         if self.public.is_some() { Firewall::Open } else { Firewall::Unknown }
     }
 
-    /// All addresses, the public one first.
+    /// Returns all addresses, the public one first.
     pub fn addresses(&self) -> Vec<Address> {
         self.public.iter().chain(&self.local).copied().collect()
     }
 
-    /// The nodes by which others find this one: itself, if it can be reached, and its relays.
+    /// Returns the nodes by which others find this one: itself, if it can be reached, and its relays.
     pub fn relay_addresses(&self) -> Vec<Address> {
         let relays = self.relays.iter().map(|route| route.relay);
         self.public.into_iter().chain(relays).take(RELAYS_MAX).collect()
     }
 }
 
-/// A connection that is about to be, if the client proves itself before the deadline.
+/// A pending connection: it opens if the client proves itself before the deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The listener's number of the handshake. Numbers are used again.
+    /// The listener's number of the handshake. Numbers are reused.
     pub handshake: u64,
     /// The keys of the encrypted stream.
     pub keys: StreamKeys,
-    /// Our number of the stream: packets of the client carry it. A secret until the client uses it.
+    /// Our id of the stream, carried by the client's packets. A secret until the client uses it.
     pub local_stream: u32,
-    /// The number that our packets carry.
+    /// The id that our packets carry.
     pub remote_stream: u32,
     /// How the stream begins.
     pub approach: Approach,
-    /// The client's address: a relay's word, unless the handshake came directly.
+    /// The client's address: a relay's claim, unless the handshake came directly.
     pub client: Address,
     /// When to give up.
     pub deadline: u64,
@@ -113,41 +113,41 @@ pub struct Accepted {
 pub enum Approach {
     /// Send the header of the stream to this address, and nothing else until a packet came back: it may be a victim's.
     Dial(Address),
-    /// Wait for the first packet with our stream id, from wherever it comes, and answer there.
+    /// Wait for the first packet with our stream id, from any address, and answer there.
     Await,
 }
 
 /// The answer to a first message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// The second message, which goes back the way the first one came.
+    /// The second message, which goes back along the route of the first one.
     pub answer: Vec<u8>,
-    /// The listener's number of the handshake, where it did not refuse.
+    /// The listener's number of the handshake, unless it refused.
     pub handshake: Option<u64>,
-    /// What follows, the first time.
+    /// The pending connection, the first time.
     pub accepted: Option<Accepted>,
 }
 
-/// Why a first message is not answered.
+/// The reason why a first message is not answered.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Ignored {
-    /// It is for another key, or not a handshake.
-    #[error("not for this server")]
+    /// The message is for another key, or not a handshake.
+    #[error("the handshake message is not for this server")]
     Foreign,
-    /// It was answered long ago.
-    #[error("this handshake is over")]
+    /// The message was answered long ago.
+    #[error("the handshake message is a replay")]
     Replayed,
-    /// There are too many.
-    #[error("too many handshakes of {0}")]
+    /// There are too many messages.
+    #[error("too many handshake messages from {0}")]
     Flood(Address),
-    /// It is broken.
+    /// The message is broken.
     #[error(transparent)]
     Noise(#[from] NoiseError),
-    /// Its payload is broken.
+    /// The payload of the message is broken.
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// The owner of the server does not want this peer.
-    #[error("{0} is not welcome")]
+    /// The server's policy does not accept this peer.
+    #[error("peer {0} is not accepted")]
     Unwelcome(PublicKey),
 }
 
@@ -157,7 +157,7 @@ pub struct Listener {
     target: Target,
     random: Random,
     answers: BTreeMap<MessageHash, Answered>,
-    /// The same, the oldest first.
+    /// The keys of `answers`, the oldest first.
     order: VecDeque<MessageHash>,
     spent: VecDeque<MessageHash>,
     is_spent: std::collections::BTreeSet<MessageHash>,
@@ -181,7 +181,7 @@ struct Limits {
 }
 
 impl Listener {
-    /// A server with this key pair. `seed` must be 32 fresh random bytes.
+    /// Creates a server with this key pair. `seed` must be 32 fresh random bytes.
     pub fn new(key: SecretKey, seed: [u8; 32]) -> Self {
         let limits = Limits {
             all: RateLimiter::new(ALL),
@@ -202,21 +202,21 @@ impl Listener {
         }
     }
 
-    /// What clients look for.
+    /// Returns the target that clients look for.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// The key pair.
+    /// Returns the key pair.
     pub fn key(&self) -> &SecretKey {
         &self.key
     }
 
-    /// Takes a first message that arrived. `welcomes` says whether a peer may connect; it is asked once per message, after
-    /// the peer has proved its key. Peers that are not welcome do not learn that there is a server.
+    /// Takes a first message that arrived. `welcomes` decides whether a peer may connect; it is called once per
+    /// message, after the peer has proved its key. Refused peers do not learn that there is a server.
     ///
     /// # Errors
-    /// Where nothing is to be answered.
+    /// If no answer is to be sent.
     pub fn hear(
         &mut self,
         now: u64,
@@ -283,7 +283,7 @@ impl Listener {
         Ok(Heard { answer, handshake: number, accepted })
     }
 
-    /// A client that can be reached waits for our header; all others send theirs first.
+    /// Decides how a stream begins: a client that can be reached waits for our header; all others send theirs first.
     fn approach(&mut self, now: u64, firewall: Firewall, arrival: &Arrival) -> Result<Approach, PeerError> {
         if firewall != Firewall::Open && arrival.path != Path::Direct {
             return Ok(Approach::Await);
@@ -297,7 +297,7 @@ impl Listener {
         u32::from_le_bytes(*self.random.bytes().first_chunk().expect("32 bytes"))
     }
 
-    /// The smallest number that no living handshake has: the reference sends small ones, too.
+    /// Returns the smallest number that no living handshake has: the reference sends small ones, too.
     fn free_number(&self) -> u64 {
         (0..).find(|number| !self.numbers.contains_key(number)).expect("there are 1,024 handshakes at most")
     }
@@ -349,7 +349,7 @@ impl Limits {
     }
 }
 
-/// What a server tells a client that it connects with.
+/// Returns the payload of a server's answer to a client that it connects with.
 fn accept(number: u64, local_stream: u32, reach: &Reach) -> HandshakePayload {
     let holepunch = || HolepunchRelays { id: number, relays: reach.relays.clone() };
     HandshakePayload {

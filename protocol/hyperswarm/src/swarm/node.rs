@@ -1,12 +1,12 @@
-//! A whole node of Hyperswarm as one machine: [`SwarmNode`].
+//! A whole node of Hyperswarm, without I/O: [`SwarmNode`].
 //!
-//! It joins [`HyperDht`] (who is where, and the handshake), the streams of [`udx`] and the
-//! [`Swarm`] (whom to connect to), which share two sockets, and holds few rules of its own: a connection is shown when the
-//! remote has sent a packet with the random number of our stream, which stood encrypted in the handshake; until then
-//! nothing but the header of the encrypted stream is sent, because the address may be a victim's.
+//! It combines [`HyperDht`] (lookups and handshakes), the streams of [`udx`] and the [`Swarm`] (which peers to connect
+//! to), which share two sockets, and holds few rules of its own. One is that a connection is reported when the remote
+//! has sent a packet with the random id of our stream, which was encrypted in the handshake; until then only the header
+//! of the encrypted stream is sent, because the address may be a victim's.
 //!
-//! `topics.rs` announces and looks up, `attempts.rs` leads from a handshake to a connection, `connections.rs` is the table of
-//! streams, `event.rs` what comes out.
+//! `topics.rs` announces and looks up, `attempts.rs` leads from a handshake to a connection, `connections.rs` is the
+//! table of streams, `event.rs` the output.
 
 mod attempts;
 mod connections;
@@ -30,24 +30,25 @@ use libvms_hypercore::random::Random;
 /// Incoming connections at the same time, proved or not.
 const INCOMING_MAX: usize = 256;
 
-/// How a [`SwarmNode`] works.
+/// The settings of a [`SwarmNode`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How it takes part in the DHT.
+    /// The node of the DHT.
     pub dht: dht_rpc::Settings,
-    /// How many connections it makes.
+    /// The connections that the swarm makes.
     pub swarm: super::Settings,
-    /// How its streams work.
+    /// The streams.
     pub streams: udx::Settings,
-    /// Addresses in local networks, with the port of the server socket: peers behind the same firewall are told.
+    /// Addresses in local networks, with the port of the server socket; they are sent to peers behind the same
+    /// firewall.
     pub local_addresses: Vec<Address>,
 }
 
 /// A node of Hyperswarm with one key pair.
 ///
-/// Give it one input, then take datagrams with [`poll_datagram`](Self::poll_datagram) and events with
-/// [`poll_event`](Self::poll_event) until there are none, and call [`handle_timeout`](Self::handle_timeout) when
-/// [`next_timeout`](Self::next_timeout) has come. `now` is the time on any clock that never goes back.
+/// Pass it one input, then take datagrams with [`poll_datagram`](Self::poll_datagram) and events with
+/// [`poll_event`](Self::poll_event) until there are none, and call [`handle_timeout`](Self::handle_timeout) at
+/// [`next_timeout`](Self::next_timeout). `now` is the time on any clock that never goes back.
 #[derive(Debug)]
 pub struct SwarmNode {
     key: SecretKey,
@@ -57,7 +58,7 @@ pub struct SwarmNode {
     connections: Connections,
     /// Attempts to connect.
     dials: BTreeMap<DialId, Dial>,
-    /// Holes that are being punched, for these connections.
+    /// Attempts to punch holes, for these connections.
     punches: BTreeMap<PunchId, ConnectionId>,
     /// Lookups of topics.
     lookups: BTreeMap<QueryId, (TopicKey, Roles)>,
@@ -74,18 +75,18 @@ pub struct SwarmNode {
 struct Dial {
     peer: PublicKey,
     stream: u32,
-    /// From where something came for the stream although the answer to the handshake has not come yet.
+    /// Path of a packet that arrived before the handshake response.
     knocked: Option<Path>,
 }
 
-/// Whether others can connect to this node.
+/// The state of this node's server.
 #[derive(Debug)]
 enum Server {
     /// No topic wants it.
     Off,
-    /// It is being made known; topics are announced when that is done, with the relays that there are then.
+    /// It is being announced; topics are announced when that is done, with the relays of that time.
     Starting { waiting: Vec<(TopicKey, Roles)> },
-    /// It is known through these relays.
+    /// It can be reached through these relays.
     On { relays: Vec<Address> },
     /// The node shuts down. Topics are being withdrawn, and the server too unless that is done.
     Stopping { is_server_gone: bool },
@@ -94,8 +95,8 @@ enum Server {
 }
 
 impl SwarmNode {
-    /// A node with the key pair `key`, which looks around at once. `seed` must be 32 fresh random bytes;
-    /// `unix` is the time since 1970 at `now`.
+    /// Creates a node with the key pair `key`, which bootstraps at once. `seed` must be 32 fresh random bytes; `unix`
+    /// is the time since 1970 at `now`.
     pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Duration, unix: Duration) -> Self {
         let mut random = Random::new(seed);
         let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
@@ -120,46 +121,46 @@ impl SwarmNode {
         node
     }
 
-    /// The DHT below.
+    /// Returns the node of the DHT.
     pub fn dht(&self) -> &HyperDht {
         &self.dht
     }
 
-    /// The topics and peers above.
+    /// Returns the swarm, with its topics and peers.
     pub fn swarm(&self) -> &Swarm {
         &self.swarm
     }
 
-    /// Where the remote of a connection is.
+    /// Returns the address of a connection's remote.
     pub fn remote(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.connections.get(id)?.remote
     }
 
-    /// Who the remote of a connection is, and whether a hole was punched to reach it.
+    /// Returns the key of a connection's remote, and whether a hole was punched to reach it.
     pub fn peer(&self, id: ConnectionId) -> Option<(PublicKey, bool)> {
         let connection = self.connections.get(id)?;
         Some((connection.keys.remote, connection.puncher.is_some()))
     }
 
-    /// Meets others under a topic, or changes what this node is on it.
+    /// Joins a topic, or changes the roles of this node in it.
     pub fn join(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
         self.swarm.join(millis(now), topic, roles);
         self.drive(now);
     }
 
-    /// Leaves a topic. Connections that came of it stay.
+    /// Leaves a topic. Connections that it led to stay.
     pub fn leave(&mut self, now: Duration, topic: &TopicKey) {
         self.swarm.leave(topic);
         self.drive(now);
     }
 
-    /// Keeps a connection to a peer that is known by its key.
+    /// Keeps a connection to the peer with this key.
     pub fn join_peer(&mut self, now: Duration, peer: PublicKey) {
         self.swarm.join_peer(millis(now), peer);
         self.drive(now);
     }
 
-    /// A peer misbehaved: there will be no connection to it any more.
+    /// Bans a peer that misbehaved: there will be no connection to it any more.
     pub fn ban(&mut self, now: Duration, peer: PublicKey) {
         self.swarm.ban(peer);
         let banned = self.swarm.banned_peers().copied().collect();
@@ -167,15 +168,15 @@ impl SwarmNode {
         self.drive(now);
     }
 
-    /// The addresses of this machine are others than before.
+    /// Sets new addresses of this machine, and looks everything up anew.
     pub fn network_changed(&mut self, now: Duration, local_addresses: Vec<Address>) {
         self.dht.set_local_addresses(local_addresses);
         self.swarm.network_changed(millis(now));
         self.drive(now);
     }
 
-    /// Leaves all topics, closes all connections, and tells the network that this node is gone. Ends with
-    /// [`Event::ShutDown`]; whoever has no time may stop before.
+    /// Leaves all topics, closes all connections, and withdraws this node from the network. Ends with
+    /// [`Event::ShutDown`]; a caller without time may stop before.
     pub fn shut_down(&mut self, now: Duration) {
         if self.is_shutting_down() {
             return;
@@ -212,7 +213,7 @@ impl SwarmNode {
         }
     }
 
-    /// Takes a datagram that came in.
+    /// Takes a datagram that arrived.
     pub fn receive(&mut self, now: Duration, socket: Socket, from: SocketAddr, datagram: &[u8]) {
         if let (Socket::Puncher(number), [_], Ok(from)) = (socket, datagram, Address::try_from(from)) {
             self.dht.probed(millis(now), number, from);
@@ -222,19 +223,19 @@ impl SwarmNode {
         if self.streams.receive(now, path, datagram) == Received::NotOurs
             && let Ok(from) = Address::try_from(from)
         {
-            // What is neither of a stream nor of the DHT is noise, and there is much of it on a public port.
+            // A datagram that is neither of a stream nor of the DHT is noise, and there is much of it on a public port.
             let _noise = self.dht.receive(millis(now), socket, from, datagram);
         }
         self.drive(now);
     }
 
-    /// Writes the next datagram to send into `datagram`, which is cleared first, and says where it goes.
+    /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its destination.
     pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
         datagram.clear();
         self.append_datagram(now, datagram)
     }
 
-    /// The same, put behind what is in `datagram` already.
+    /// Appends the next datagram to send to `datagram`. Returns its destination.
     pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((transmit, bytes)) = self.datagrams.pop_front() {
             datagram.extend_from_slice(&bytes);
@@ -244,13 +245,13 @@ impl SwarmNode {
         Some(Transmit { socket: socket(path.socket), to: path.remote, ttl: None })
     }
 
-    /// The next event. Call it again after datagrams were polled: what is sent can be an event as well.
+    /// Returns the next event. Call it again after polling datagrams: sending can cause an event, too.
     pub fn poll_event(&mut self, now: Duration) -> Option<Event> {
         self.drive(now);
         self.events.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     pub fn next_timeout(&self) -> Duration {
         let swarm = self.swarm.next_deadline().into_iter().chain(self.connections.next_deadline());
         let milliseconds = swarm.fold(self.dht.next_timeout(), u64::min);
@@ -258,7 +259,7 @@ impl SwarmNode {
         self.streams.next_timeout().map_or(machines, |streams| streams.min(machines))
     }
 
-    /// Does what time asks for.
+    /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Duration) {
         let at = millis(now);
         if self.dht.next_timeout() <= at {
@@ -271,8 +272,8 @@ impl SwarmNode {
         self.drive(now);
     }
 
-    /// Writes to a connection as much as it takes, and tells how much; [`Event::Writable`] follows when that was not all.
-    /// Before [`Event::Opened`] it takes the header of the stream only. Nothing where the connection is over.
+    /// Writes as many bytes to a connection as it takes. Returns their number; [`Event::Writable`] follows if that was
+    /// not all. Before [`Event::Opened`] it takes the header of the stream only. Returns 0 if the connection is over.
     pub fn write(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
         let Some(connection) = self.connections.get_mut(id) else { return 0 };
         let allowed = &bytes[..connection.allows().min(bytes.len())];
@@ -281,7 +282,7 @@ impl SwarmNode {
         written
     }
 
-    /// Reads what has come into a buffer. How many bytes there were.
+    /// Reads bytes that have arrived into a buffer. Returns their number.
     pub fn read(&mut self, id: ConnectionId, into: &mut [u8]) -> usize {
         let Some(connection) = self.connections.get_mut(id) else { return 0 };
         let read = self.streams.read(connection.stream, into).unwrap_or(0);
@@ -291,7 +292,7 @@ impl SwarmNode {
         read
     }
 
-    /// Writes no more to a connection.
+    /// Ends our half of a connection.
     pub fn end_writing(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(id) {
             // An error says that it is over already.
@@ -299,13 +300,13 @@ impl SwarmNode {
         }
     }
 
-    /// Forgets a connection; the remote is told unless both sides had ended.
+    /// Forgets a connection; the remote is sent a reset unless both sides had ended.
     pub fn destroy(&mut self, now: Duration, id: ConnectionId) {
         self.forget(now, id);
         self.drive(now);
     }
 
-    /// Lets all parts work until none has anything left to do.
+    /// Advances all parts until none has anything left to do.
     fn drive(&mut self, now: Duration) {
         loop {
             if let Some(action) = self.swarm.poll() {
@@ -382,7 +383,7 @@ impl SwarmNode {
             return;
         };
         match event {
-            // The number of our stream stood encrypted in the handshake: whoever has it is the peer.
+            // The id of our stream was encrypted in the handshake: only the peer knows it.
             udx::Event::IncomingPath(path) => self.begin(now, id, path),
             udx::Event::Connected => self.prove(now, id),
             udx::Event::Readable => self.events.push_back(Event::Readable(id)),
@@ -392,7 +393,7 @@ impl SwarmNode {
                 self.events.push_back(Event::Closed { connection: id, why: Closed::Stream(reason) })
             }
             udx::Event::Message => {
-                // Nothing of ours uses messages beside the stream; what is not taken would fill a queue.
+                // We use no messages beside the stream; messages that are not taken would fill a queue.
                 while let Ok(Some(_)) = self.streams.receive_message(stream) {}
             }
         }
@@ -403,7 +404,7 @@ fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// The number of a socket, as streams know it.
+/// Returns the number of a socket, as streams know it.
 fn number(socket: Socket) -> u32 {
     match socket {
         Socket::Server => 0,

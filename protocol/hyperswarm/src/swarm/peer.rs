@@ -1,26 +1,26 @@
-//! One peer: how promising it is, and when to try it next.
+//! The state of one peer: its priority, and when to try it next.
 
 use std::collections::BTreeSet;
 
 use super::TopicKey;
 use crate::dht_rpc::Address;
 
-/// A connection that lasted so many milliseconds was a good one: the count of attempts starts anew.
+/// A connection that lasted this long was a good one: the count of attempts starts anew.
 const GOOD_MS: u64 = 15_000;
 /// Attempts after which a peer that was only found is left alone until it is found again.
 const ATTEMPTS_MAX: u32 = 3;
-/// How long to wait before each attempt to a peer that was connected before, and to one that never was.
+/// Delay before each attempt to a peer that was connected before, and to one that never was.
 const DELAYS_PROVEN_MS: [u64; 4] = [1_000, 1_000, 5_000, 15_000];
 const DELAYS_UNPROVEN_MS: [u64; 4] = [1_000, 5_000, 15_000, 15_000];
-/// How long to wait when the peer said that it cannot connect at the moment, at least and at most: the reference pauses as
-/// long within an attempt. A hole between two firewalls is punched for half a minute, one at a time.
+/// Delay after the peer said that it cannot connect at the moment, at least and at most: the reference pauses as long
+/// within an attempt. A hole between two firewalls is punched for half a minute, one at a time.
 const POSTPONED_MS: std::ops::Range<u64> = 10_000..20_000;
-/// How often in a row that is not counted as an attempt.
+/// How often in a row such a delay does not count as an attempt.
 const POSTPONED_MAX: u32 = 8;
-/// How long to wait before further attempts to a peer that was asked for by its key.
+/// Delay before further attempts to a peer that was asked for by its key.
 const DELAY_EXPLICIT_MS: u64 = 600_000;
 
-/// How early a peer's turn comes.
+/// The priority of a peer among those to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Tried too often.
@@ -31,28 +31,28 @@ pub enum Priority {
     Normal,
     /// Tried twice.
     High,
-    /// Tried once: most likely it was a matter of the moment.
+    /// Tried once: most likely the failure was temporary.
     VeryHigh,
     /// Asked for by its key.
     Explicit,
 }
 
-/// What is going on with a peer.
+/// The state of a peer's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nothing.
+    /// No connection, and no attempt planned.
     #[default]
     Idle,
-    /// It is to be tried from this moment on.
+    /// The next attempt begins at this time.
     Waiting {
         until: u64,
     },
-    /// It is being tried.
+    /// An attempt is in progress.
     Connecting,
     Connected,
 }
 
-/// What is known of a peer.
+/// The state of one peer.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     pub(super) state: State,
@@ -61,19 +61,19 @@ pub(super) struct Peer {
     pub(super) is_explicit: bool,
     pub(super) is_banned: bool,
     attempts: u32,
-    /// How often it has put us off since the last attempt that counted.
+    /// Number of postponements since the last attempt that counted.
     postponed: u32,
-    /// It was connected at some time.
+    /// Whether it was ever connected.
     is_proven: bool,
 }
 
 impl Peer {
-    /// Whether a connection is wanted for as long as there is none.
+    /// Returns whether a connection is wanted for as long as there is none.
     pub(super) fn is_wanted(&self) -> bool {
         !self.is_banned && (self.is_explicit || !self.topics.is_empty())
     }
 
-    /// When to try it, if at all.
+    /// Returns when to try it, if at all.
     pub(super) fn due_at(&self) -> Option<u64> {
         match self.state {
             State::Waiting { until } if self.is_wanted() => Some(until),
@@ -92,14 +92,14 @@ impl Peer {
         }
     }
 
-    /// Tries it now, unless something is going on already.
+    /// Tries it now, unless an attempt or connection exists.
     pub(super) fn wish(&mut self, now: u64) {
         if self.state == State::Idle {
             self.state = State::Waiting { until: now };
         }
     }
 
-    /// It was found by a lookup. One that had been given up is given another chance: it is there, after all.
+    /// Notes that a lookup found it. A peer that had been given up gets another chance: it is there, after all.
     pub(super) fn found_again(&mut self, now: u64) {
         if self.state == State::Idle && self.attempts > ATTEMPTS_MAX {
             self.attempts = 0;
@@ -113,7 +113,8 @@ impl Peer {
         self.postponed = 0;
     }
 
-    /// Its connection ended after `lasted` milliseconds, or was never made. `chance` spreads those who lost it at once.
+    /// Notes that its connection ended after `lasted` milliseconds, or was never made. `chance` spreads the attempts of
+    /// peers that lost it at once.
     pub(super) fn lost(&mut self, now: u64, lasted: u64, chance: u32) {
         if lasted >= GOOD_MS {
             self.attempts = 0;
@@ -126,8 +127,8 @@ impl Peer {
         };
     }
 
-    /// It is there and cannot connect at the moment: nothing is wrong with it, so that it keeps its priority and is not
-    /// given up, unless it goes on like that.
+    /// Postpones the attempt: the peer is there and cannot connect at the moment. Nothing is wrong with it, so it keeps
+    /// its priority and is not given up, unless that goes on.
     pub(super) fn postpone(&mut self, now: u64, chance: u32) {
         if self.postponed >= POSTPONED_MAX {
             return self.lost(now, 0, chance);

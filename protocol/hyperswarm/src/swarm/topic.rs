@@ -1,34 +1,34 @@
-//! One topic: when it is looked up and announced.
+//! The state of one topic: when it is looked up and announced.
 
 use super::Roles;
 
-/// A topic is looked up again so many milliseconds after the first time. Two that announce themselves at the same moment
-/// do not see each other then, and somebody who waits for a host that is just being started must not wait for minutes.
+/// Delay from the first lookup of a topic to the second. Two nodes that announce themselves at the same moment do not
+/// see each other then, and a client that waits for a host that is just being started must not wait for minutes.
 const FIRST_REFRESH_MS: u64 = 10_000;
-/// Each time it takes twice as long until it is this, as in the reference: nodes keep announcements for 13 minutes at least.
+/// The largest delay; it doubles up to this, as in the reference: nodes keep announcements for 13 minutes at least.
 const REFRESH_MS: u64 = 600_000;
-/// At most this share comes on top, by chance, so that not all nodes ask at once.
+/// The divisor of the random extra delay (at most a fifth), so that not all nodes ask at once.
 const SPREAD: u64 = 5;
 
-/// When nobody answered: the network of this machine is most likely gone for the moment.
+/// Delay if no node answered: the network of this machine is most likely gone for the moment.
 const RETRY_MS: u64 = 10_000;
 
-/// A topic that was joined.
+/// A joined topic.
 #[derive(Debug)]
 pub(super) struct Topic {
     roles: Roles,
     state: State,
-    /// How long to wait after the next lookup.
+    /// Delay after the next lookup.
     interval_ms: u64,
 }
 
 #[derive(Debug)]
 enum State {
-    /// It is to be looked up at this moment.
+    /// The topic is due for a lookup at this time.
     Due { at: u64 },
-    /// It is being looked up.
+    /// A lookup is in progress.
     Refreshing {
-        /// Something changed meanwhile: once more.
+        /// Whether something changed meanwhile, so that another lookup must follow.
         again: bool,
     },
 }
@@ -49,7 +49,7 @@ impl Topic {
         }
     }
 
-    /// Takes other roles. Says whether there is an announcement to take back.
+    /// Changes the roles. Returns whether there is an announcement to withdraw.
     pub(super) fn change(&mut self, roles: Roles, now: u64) -> bool {
         let before = std::mem::replace(&mut self.roles, roles);
         if before != roles {
@@ -58,7 +58,7 @@ impl Topic {
         before.server && !roles.server
     }
 
-    /// Looks it up as soon as possible.
+    /// Looks the topic up as soon as possible.
     pub(super) fn hurry(&mut self, now: u64) {
         self.interval_ms = FIRST_REFRESH_MS;
         self.state = match self.state {
@@ -67,7 +67,7 @@ impl Topic {
         };
     }
 
-    /// Whether a lookup begins now.
+    /// Begins a lookup if one is due. Returns whether it did.
     pub(super) fn begin_if_due(&mut self, now: u64) -> bool {
         let is_due = self.due_at().is_some_and(|at| at <= now);
         if is_due {

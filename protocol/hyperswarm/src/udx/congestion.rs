@@ -1,15 +1,15 @@
-//! How much may be under way, and how fast: a controller after BBR, version 1 (Cardwell and others, 2016).
+//! Congestion control after BBR, version 1 (Cardwell and others, 2016): the window and the pacing rate.
 //!
-//! It keeps a model of the path, the highest delivery rate and the shortest round trip of late, and lets as much be under
-//! way as the path holds. Loss is no signal to it: a path that loses one packet in twenty at random keeps its speed,
-//! which CUBIC or NewReno would divide by a hundred. The reference does the same. What we add is BBR's later allowance for
-//! acknowledgements that come in heaps, an end of the start when a fifth of a round is lost (so much is no chance, but a queue
-//! that overflows), and a window of four packets after a timeout. What we leave out is the
-//! conservation of packets in the first round of a recovery; the bound is the window.
+//! The controller models the path by its highest recent delivery rate and shortest recent round trip, and allows as
+//! many bytes in flight as the path holds. Loss is no signal to it: a path that loses one packet in twenty at random
+//! keeps its speed, which CUBIC or NewReno would divide by a hundred. The reference does the same. We add BBR's later
+//! allowance for aggregated acknowledgements, an end of the startup when a fifth of a round is lost (that much is not
+//! chance, but a queue that overflows), and a window of four packets after a timeout. We leave out the packet
+//! conservation in the first round of a recovery; the bound is the window.
 //!
-//! States: `Startup` doubles the rate each round until it stops growing, `Drain` empties the queue that this
-//! made, `Cruise` goes around eight phases of which one probes for more and one gives back, and `Shrink` empties the
-//! path for 200 ms when the shortest round trip was not seen for ten seconds.
+//! States: `Startup` doubles the rate each round until it stops growing, `Drain` empties the queue that this made,
+//! `Cruise` (BBR's ProbeBW) cycles through eight phases, one to probe for more and one to give back, and `Shrink`
+//! (BBR's ProbeRTT) empties the path for 200 ms when the shortest round trip was not seen for ten seconds.
 
 mod max_filter;
 
@@ -26,23 +26,24 @@ const WINDOW_MIN: u64 = 4 * PACKET_BYTES;
 const RATE_ROUNDS: u64 = 10;
 const SHORTEST_KEPT_US: u64 = 10_000_000;
 const SHRINK_US: u64 = 200_000;
-/// Rounds in a row that must fail to bring a quarter more before the path counts as full.
+/// Rounds in a row without a quarter more rate after which the path counts as full.
 const ROUNDS_WITHOUT_GROWTH: u8 = 3;
 
-/// A round in which more is lost, in part and in bytes, shows that the path is full. A few packets prove nothing: with one in
-/// ten lost by chance, two of the first eight often are, and a start that ends so early takes minutes to make up for.
+/// A round with more loss than this, as a share and in bytes, shows that the path is full. A few packets prove nothing:
+/// with one in ten lost by chance, two of the first eight often are, and a startup that ends so early takes minutes to
+/// make up for.
 const START_LOSS_PERCENT: u64 = 20;
 const START_LOSS_BYTES: u64 = 32 * PACKET_BYTES;
 
-/// Percent. 289 is 2 / ln 2: the least that doubles the rate each round.
+/// Gain in percent. 289 is 2 / ln 2: the smallest that doubles the rate each round.
 const STARTUP_GAIN: u64 = 289;
 const DRAIN_GAIN: u64 = 35;
 const WINDOW_GAIN: u64 = 200;
 const CRUISE_GAINS: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
-/// Just under what the path carries, so that a queue that came to be goes away.
+/// Just below the rate of the path, so that a standing queue drains.
 const PACING_PERCENT: u64 = 99;
 
-/// Heaps of acknowledgements are allowed for up to what the path carries in this time.
+/// Aggregated acknowledgements are allowed for up to the bytes that the path carries in this time.
 const HEAP_US_MAX: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +54,17 @@ enum State {
     Shrink { until: Option<u64> },
 }
 
-/// What an acknowledgement brings to the controller.
+/// The input of the controller from one acknowledgement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) now: u64,
     /// Bytes that arrived with it, and in all.
     pub(super) bytes: u64,
     pub(super) delivered: u64,
-    /// Bytes that are still under way.
+    /// Bytes that are still in flight.
     pub(super) in_flight: u64,
     pub(super) sample: RateSample,
-    /// Of a packet that was sent once, if there is one.
+    /// The round trip of a packet that was sent once, if there is one.
     pub(super) round_trip_us: Option<u64>,
     /// Bytes that were found lost since the last one.
     pub(super) lost_bytes: u64,
@@ -78,17 +79,17 @@ pub(super) struct Congestion {
     heap: WindowedMax,
     shortest_us: u64,
     shortest_at: u64,
-    /// Rounds so far, and the count of delivered bytes that ends the present one.
+    /// Rounds so far, and the count of delivered bytes that ends the current one.
     round: u64,
     round_ends: u64,
-    /// Bytes delivered when the present round began, and found lost since.
+    /// Bytes delivered when the current round began, and found lost since.
     round_began: u64,
     round_lost: u64,
     /// The rate at which growth was last seen, and the rounds since.
     grown_to: u64,
     rounds_without_growth: u8,
     is_full: bool,
-    /// The start of the present heap of acknowledgements, and what it has brought.
+    /// The start of the current aggregate of acknowledgements, and the bytes that it covers.
     heap_at: u64,
     heap_bytes: u64,
 }
@@ -114,7 +115,7 @@ impl Congestion {
         }
     }
 
-    /// Bytes that may be under way, headers counted.
+    /// Returns the number of bytes that may be in flight, headers included.
     pub(super) fn window(&self) -> u64 {
         match self.state {
             State::Shrink { .. } => self.window.min(WINDOW_MIN.max(self.path_bytes(50))),
@@ -122,7 +123,7 @@ impl Congestion {
         }
     }
 
-    /// Bytes a second at which to send, once the path has been measured.
+    /// Returns the rate at which to send, in bytes a second, once the path has been measured.
     pub(super) fn pacing_rate(&self) -> Option<u64> {
         if self.shortest_us == u64::MAX {
             return None;
@@ -133,18 +134,19 @@ impl Congestion {
             State::Cruise { phase, .. } => CRUISE_GAINS[phase],
             State::Shrink { .. } => 100,
         };
-        // The first samples are of single small packets: they must not choke what the first window allows anyway.
+        // The first samples are of single small packets: they must not throttle the sending that the first window
+        // allows anyway.
         let start_rate =
             if self.is_full { 0 } else { WINDOW_START * 1_000_000 / self.shortest_us.max(1_000) };
         Some(percent(self.rate.max().max(start_rate), gain * PACING_PERCENT / 100).max(PACKET_BYTES))
     }
 
-    /// The highest rate of late, in bytes a second.
+    /// Returns the highest recent rate, in bytes a second.
     pub(super) fn rate(&self) -> u64 {
         self.rate.max()
     }
 
-    /// Packets have arrived.
+    /// Takes an acknowledgement of packets.
     pub(super) fn arrived(&mut self, arrival: &Arrival) {
         let is_new_round = self.count_round(arrival);
         self.take_rate(arrival);
@@ -157,7 +159,7 @@ impl Congestion {
         self.set_window(arrival);
     }
 
-    /// Nothing was acknowledged for so long that all of it counts as lost.
+    /// Takes a retransmission timeout: everything in flight counts as lost.
     pub(super) fn timed_out(&mut self) {
         self.window = WINDOW_MIN;
     }
@@ -210,7 +212,7 @@ impl Congestion {
         self.is_full = self.rounds_without_growth >= ROUNDS_WITHOUT_GROWTH;
     }
 
-    /// Whether the shortest round trip known so far has become too old to be believed.
+    /// Takes a round trip. Returns whether the shortest one known before has become too old to be believed.
     fn take_round_trip(&mut self, arrival: &Arrival) -> bool {
         let is_stale = arrival.now > self.shortest_at + SHORTEST_KEPT_US;
         if let Some(rtt) = arrival.round_trip_us.filter(|&us| us <= self.shortest_us || is_stale) {
@@ -232,7 +234,7 @@ impl Congestion {
         {
             self.state = State::Cruise { phase: (phase + 1) % CRUISE_GAINS.len(), since: now };
         }
-        // With little under way the new measurement is clean as it is.
+        // With little in flight the new measurement is clean as it is.
         if is_shortest_stale && arrival.in_flight > WINDOW_MIN {
             self.state = State::Shrink { until: None };
         }
@@ -280,7 +282,7 @@ impl Congestion {
         self.window = self.window.max(WINDOW_MIN);
     }
 
-    /// What the path holds at the highest rate and the shortest round trip, times a gain.
+    /// Returns the number of bytes that the path holds at the highest rate and the shortest round trip, times a gain.
     fn path_bytes(&self, gain_percent: u64) -> u64 {
         if self.shortest_us == u64::MAX {
             return WINDOW_START;

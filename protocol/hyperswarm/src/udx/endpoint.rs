@@ -8,25 +8,25 @@ use super::stream::Stream;
 use super::time_wait::TimeWait;
 use super::{Event, Firewall, Path, Settings, Statistics, UdxError};
 
-/// What became of a datagram.
+/// The fate of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// It was for one of the streams, whether it was believed or not.
+    /// The datagram was for one of the streams, whether it was believed or not.
     Taken,
     /// No stream knows it: offer it to the DHT, or drop it. It must not be answered in the name of a stream.
     NotOurs,
 }
 
-/// Many streams, told apart by random ids that are ours to choose.
+/// Many streams, distinguished by random ids that we choose.
 ///
-/// The contract: give it one input (a datagram, a call, or only the time once [`next_timeout`](Self::next_timeout) has
-/// come), then take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
-/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back; microseconds
-/// of it count. Several writes before a poll go out in as few packets as they fit into, and several datagrams
-/// received before a poll, or within half a millisecond, are acknowledged with one.
+/// The contract: pass it one input (a datagram, a call, or only the time at [`next_timeout`](Self::next_timeout)), then
+/// take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
+/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back, used in
+/// microseconds. Several writes before a poll go out in as few packets as they fit into, and several datagrams received
+/// before a poll, or within half a millisecond, are acknowledged with one.
 ///
-/// What a stranger sends changes nothing and is not answered. Memory is bounded: per stream by [`Settings`], with about a
-/// megabyte beside it; the number of streams is the caller's to bound.
+/// Packets of a stranger change nothing and are not answered. Memory is bounded: per stream by [`Settings`], with about
+/// a megabyte beside it; the caller must bound the number of streams.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,10 +54,10 @@ pub struct Endpoint {
     settings: Settings,
     streams: BTreeMap<u32, Slot>,
     lingering: TimeWait,
-    /// Streams that may have something to send, and to tell.
+    /// Streams that may have something to send, and to report.
     ready: VecDeque<u32>,
     eventful: VecDeque<u32>,
-    /// When to look at a stream. Never later than what it wants; an earlier look costs little.
+    /// When to look at a stream. Never later than it needs; an earlier look costs little.
     timeouts: BTreeSet<(u64, u32)>,
 }
 
@@ -70,7 +70,7 @@ struct Slot {
 }
 
 impl Endpoint {
-    /// An endpoint without streams, whose streams will have these settings.
+    /// Creates an endpoint without streams, whose streams will have these settings.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -82,8 +82,8 @@ impl Endpoint {
         }
     }
 
-    /// Makes a stream with the id by which the remote will address it. The id must be random: who can guess it
-    /// and can forge the remote's address can speak in its name.
+    /// Creates a stream with the id by which the remote will address it. The id must be random: an attacker that can
+    /// guess it and can forge the remote's address can send in its name.
     ///
     /// # Errors
     /// [`UdxError::IdTaken`]: draw another.
@@ -96,78 +96,79 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Tells a stream who its remote is. Nothing is sent for it; what was written before goes out now.
+    /// Sets the remote of a stream. Nothing is sent for this alone; bytes that were written before are sent now.
     ///
     /// # Errors
-    /// Where there is no such stream, or it has a remote already.
+    /// If there is no such stream, or it already has a remote.
     pub fn connect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
         self.with(id, |stream| stream.connect(micros(now), path, remote_id))?
     }
 
-    /// Moves a stream to another path, on which it is to be reached by `remote_id`. Packets on the old one are taken until
-    /// the first comes on the new one.
+    /// Moves a stream to another path, on which `remote_id` addresses the remote. Packets on the old one are taken
+    /// until the first arrives on the new one.
     ///
     /// # Errors
-    /// Where there is no such stream, or it has no remote yet.
+    /// If there is no such stream, or it has no remote yet.
     pub fn redirect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
         self.with(id, |stream| stream.redirect(micros(now), path, remote_id))?
     }
 
-    /// Does not connect to who has knocked, and waits for somebody else.
+    /// Refuses the path of [`Event::IncomingPath`], and waits for another.
     ///
     /// # Errors
-    /// Where there is no such stream.
+    /// If there is no such stream.
     pub fn refuse(&mut self, id: u32) -> Result<(), UdxError> {
         self.with(id, Stream::refuse)
     }
 
-    /// Writes to a stream as much as it takes, and tells how much. When that is not all, [`Event::Writable`] follows.
+    /// Writes as many bytes to a stream as it takes. Returns their number. If that is not all, [`Event::Writable`]
+    /// follows.
     ///
     /// # Errors
-    /// Where there is no such stream, or it was ended or closed.
+    /// If there is no such stream, or it was ended or closed.
     pub fn write(&mut self, id: u32, bytes: &[u8]) -> Result<usize, UdxError> {
         self.with(id, |stream| stream.write(bytes))?
     }
 
-    /// Writes no more. The remote is told after all that was written.
+    /// Ends our half of a stream. The remote learns it after all that was written.
     ///
     /// # Errors
-    /// Where there is no such stream.
+    /// If there is no such stream.
     pub fn end(&mut self, id: u32) -> Result<(), UdxError> {
         self.with(id, Stream::end)
     }
 
-    /// Reads what has come, in order, into a buffer. How many bytes there were.
+    /// Reads bytes that have arrived, in order, into a buffer. Returns their number.
     ///
     /// # Errors
-    /// Where there is no such stream.
+    /// If there is no such stream.
     pub fn read(&mut self, id: u32, into: &mut [u8]) -> Result<usize, UdxError> {
         self.with(id, |stream| stream.read(into))
     }
 
-    /// Bytes that can be read; 0 where there is no such stream.
+    /// Returns the number of bytes that can be read; 0 if there is no such stream.
     pub fn readable_bytes(&self, id: u32) -> usize {
         self.streams.get(&id).map_or(0, |slot| slot.stream.readable_bytes())
     }
 
-    /// Sends a message beside the stream, which may get lost. `false`: too many wait, and it was dropped.
+    /// Sends a message beside the stream, which may get lost. Returns `false` if too many wait, and it was dropped.
     ///
     /// # Errors
-    /// Where there is no such stream, it is closed, or the message does not fit into a packet.
+    /// If there is no such stream, it is closed, or the message does not fit into a packet.
     pub fn send_message(&mut self, id: u32, message: &[u8]) -> Result<bool, UdxError> {
         self.with(id, |stream| stream.send_message(message))?
     }
 
-    /// The next message that has come beside the stream.
+    /// Returns the next message that has arrived beside the stream.
     ///
     /// # Errors
-    /// Where there is no such stream.
+    /// If there is no such stream.
     pub fn receive_message(&mut self, id: u32) -> Result<Option<Vec<u8>>, UdxError> {
         self.with(id, Stream::receive_message)
     }
 
-    /// Forgets a stream. Where it was not closed yet, the remote is told that it is given up; after that, what the remote still
-    /// sends is answered for 15 seconds, and the id is not free.
+    /// Forgets a stream. If it was not closed yet, the remote is sent a reset. After that, packets of the remote are
+    /// still answered for 15 seconds, and the id is not free.
     pub fn destroy(&mut self, now: Duration, id: u32) {
         let Some(slot) = self.streams.remove(&id) else { return };
         if let Some(timeout) = slot.timeout {
@@ -181,7 +182,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes a datagram that came on `path`.
+    /// Takes a datagram that arrived on `path`.
     pub fn receive(&mut self, now: Duration, path: Path, datagram: &[u8]) -> Received {
         let now = micros(now);
         if !Packet::is_packet(datagram) || path.remote.port() == 0 {
@@ -204,13 +205,13 @@ impl Endpoint {
         Received::Taken
     }
 
-    /// Writes the next datagram to send into `datagram`, which is cleared first, and says where to.
+    /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its path.
     pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
         datagram.clear();
         self.append_datagram(now, datagram)
     }
 
-    /// The same, put behind what is in `datagram` already.
+    /// Appends the next datagram to send to `datagram`. Returns its path.
     pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
         if let Some((path, header)) = self.lingering.poll() {
             header.write(datagram);
@@ -241,7 +242,7 @@ impl Endpoint {
         None
     }
 
-    /// The next thing that happened, and the id of the stream to which it happened.
+    /// Returns the next event, and the id of its stream.
     pub fn poll_event(&mut self) -> Option<(u32, Event)> {
         while let Some(&id) = self.eventful.front() {
             let event = self.streams.get_mut(&id).and_then(|slot| slot.stream.next_event());
@@ -256,12 +257,12 @@ impl Endpoint {
         None
     }
 
-    /// When to poll again, if nothing happens before.
+    /// Returns when to poll again, if nothing happens before.
     pub fn next_timeout(&self) -> Option<Duration> {
         self.timeouts.first().map(|&(timeout, _)| Duration::from_micros(timeout))
     }
 
-    /// How a stream is doing.
+    /// Returns the measurements of a stream.
     pub fn statistics(&self, id: u32) -> Option<Statistics> {
         self.streams.get(&id).map(|slot| slot.stream.statistics())
     }
@@ -273,7 +274,7 @@ impl Endpoint {
         Ok(result)
     }
 
-    /// Puts a stream on the lists of those to look at.
+    /// Adds a stream to the lists of those to look at.
     fn touched(&mut self, id: u32) {
         let Some(slot) = self.streams.get_mut(&id) else { return };
         if !slot.is_ready {

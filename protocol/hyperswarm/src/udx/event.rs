@@ -1,38 +1,39 @@
-//! What a stream tells its owner. Each kind is noted once until it is taken, so that a flood of packets makes no queue.
+//! The events of a stream. Each kind is noted once until it is taken, so that a flood of packets makes no queue.
 
 use super::Path;
 
-/// Something that happened to a stream.
+/// An event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A packet came for a stream that is not connected and lets them in. Connect it there, or refuse.
+    /// A packet arrived for a stream that is not connected and admits them. Connect the stream to this path, or refuse
+    /// it.
     IncomingPath(Path),
-    /// The first packet of the remote came: it knows our id, and its address is really its own.
+    /// The first packet of the remote arrived: it knows our id, and its address is really its own.
     Connected,
-    /// There are bytes to read that were not there before.
+    /// There are new bytes to read.
     Readable,
     /// There are messages to take.
     Message,
-    /// The remote writes no more; what it wrote can be read.
+    /// The remote has ended its half; the bytes that it wrote can be read.
     RemoteEnded,
     /// There is room again, after a write that was not taken in full.
     Writable,
-    /// Nothing can be sent or will come any more; what has come can still be read. Then destroy the stream.
+    /// Nothing can be sent or will arrive any more; bytes that have arrived can still be read. Then destroy the stream.
     Closed(CloseReason),
 }
 
-/// Why a stream is closed.
+/// The reason why a stream is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// Both sides have ended, and everything has arrived.
     Finished,
-    /// The remote has given the stream up. (`ECONNRESET` of the reference.)
+    /// The remote has reset the stream. (`ECONNRESET` of the reference.)
     Reset,
     /// The remote has not answered for about 13 seconds, or longer on slow paths. (`ETIMEDOUT`.)
     TimedOut,
 }
 
-/// What is to be told.
+/// The events to report.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notices {
     pub(super) knocked: Option<Path>,
@@ -52,7 +53,7 @@ impl Notices {
         knocked.is_some() || closed.is_some() || flags.into_iter().any(|flag| *flag)
     }
 
-    /// Takes the next one, in the order in which they make sense.
+    /// Takes the next event, in the order in which they make sense.
     pub(super) fn take(&mut self) -> Option<Event> {
         let take = |flag: &mut bool, event| std::mem::take(flag).then_some(event);
         let knocked = self.knocked.take().map(Event::IncomingPath);

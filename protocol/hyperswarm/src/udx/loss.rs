@@ -1,36 +1,36 @@
-//! Finds lost packets by the time at which they were sent, as RACK does (RFC 8985): when a packet that was sent later has
-//! arrived, and the time has passed in which reordering could explain the gap.
+//! Loss detection by send time, as RACK does (RFC 8985): a packet is lost if one that was sent later has arrived, and
+//! the time in which reordering could explain the gap has passed.
 
 use super::rtt::RoundTrip;
 use super::send_buffer::{Arrived, SendBuffer};
 use super::sequence::Sequence;
 
-/// The time for reordering grows by a quarter of the shortest round trip whenever it proves too short, up to a whole.
+/// The reordering window grows by a quarter of the shortest round trip whenever it proves too short, up to a whole one.
 const QUARTERS_MAX: u64 = 4;
 
-/// Packets that came after a gap and make it a loss rather than a change of order, where no such change was ever seen.
+/// Packets after a gap that make it a loss rather than a reordering, if no reordering was ever seen.
 const PACKETS_BEYOND_GAP: u64 = 3;
 
-/// The state of the search.
+/// The state of the detection.
 #[derive(Clone, Debug)]
 pub(super) struct LossDetector {
-    /// Of all that arrived, the transmission that was the last to be made, and what its round trip took.
+    /// Of all that arrived, the latest transmission, and its round trip.
     newest_transmission: u64,
     newest_round_trip_us: u64,
     highest: Sequence,
-    /// Quarters of the shortest round trip that packets may be late. 0: none has ever come out of order.
+    /// The reordering window, in quarters of the shortest round trip. 0: no reordering was ever seen.
     quarters: u64,
-    /// Packets that have arrived above the first gap since it came to be.
+    /// Packets that have arrived above the first gap since it appeared.
     beyond_gap: u64,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    /// Bytes that were given up, with headers.
+    /// Bytes marked lost, with headers.
     pub(super) lost_bytes: u64,
     pub(super) has_lost_probe: bool,
-    /// When to search again, if nothing is heard until then.
+    /// When to search again, if nothing arrives until then.
     pub(super) next_at: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl LossDetector {
         }
     }
 
-    /// Takes note of what has arrived.
+    /// Takes the packets that have arrived.
     pub(super) fn arrived(&mut self, now: u64, arrived: &Arrived, rtt: &RoundTrip, has_gap: bool) {
         let Some((sequence, sent)) = arrived.newest else { return };
         let is_late = arrived.lowest_sent_once.is_some_and(|lowest| lowest < self.highest);
@@ -62,7 +62,7 @@ impl LossDetector {
         }
     }
 
-    /// Gives up what is lost. The work is that of the packets given up.
+    /// Marks lost packets. The work is proportional to their number.
     pub(super) fn search(&self, now: u64, sending: &mut SendBuffer, rtt: &RoundTrip) -> Found {
         let mut found = Found::default();
         let patience = self.newest_round_trip_us + self.reordering_us(rtt);

@@ -1,20 +1,20 @@
-//! How large datagrams may be: starts with what every path carries and tries larger ones.
+//! Path MTU discovery by probes (RFC 8899): starts with a size that every path carries and tries larger ones.
 //!
-//! A probe is a full packet with padding, whose loss therefore says something about the size alone and costs nothing
-//! but a retransmission without the padding. The sockets below must set "don't fragment", as those of `libvms` do, or
-//! probes only measure that fragments arrive; one that the interface itself refuses is to be lost like any other. A size
-//! that was once confirmed is kept: packets cannot be cut again once numbered, so a path that shrinks later ends the
-//! stream by timeout, as it does in the reference.
+//! A probe is a full packet with padding. Its loss therefore says something about the size alone and costs nothing but
+//! a retransmission without the padding. The sockets below must set "don't fragment", as those of `libvms` do, or
+//! probes only measure that fragments arrive; a probe that the interface itself refuses must be lost like any other. A
+//! size that was once confirmed is kept: packets cannot be cut again once numbered, so a path that shrinks later ends
+//! the stream by timeout, as it does in the reference.
 
 use std::net::SocketAddr;
 
 use super::packet::HEADER_BYTES;
 
-/// Bytes of the IP packets that are sent before anything is known. The reference begins so.
+/// Bytes of the IP packets that are sent at first. The reference begins so.
 const START_BYTES: usize = 1200;
-/// What Ethernet carries. The reference cuts datagrams over 2,048 bytes.
+/// The MTU of Ethernet. The reference cuts datagrams over 2,048 bytes.
 const CEILING_BYTES: usize = 1500;
-/// The first step, with room left in the eight bits of the padding's length.
+/// The first step; the padding's length has eight bits.
 const STEP_BYTES: usize = 224;
 const STEP_BYTES_MIN: usize = 32;
 const FAILURES_MAX: u8 = 3;
@@ -37,12 +37,13 @@ impl Mtu {
         Self { confirmed: START_BYTES, step: STEP_BYTES, probed: None, failures: 0, below_udx: ip_and_udp }
     }
 
-    /// Bytes of payload in a full packet.
+    /// Returns the number of payload bytes in a full packet.
     pub(super) fn payload_bytes(&self) -> usize {
         self.confirmed - self.below_udx - HEADER_BYTES
     }
 
-    /// Bytes by which to pad the next full packet, if a larger size is to be tried and none is being tried.
+    /// Returns the padding of the next full packet, in bytes, if a larger size is to be tried and no probe is in
+    /// flight.
     pub(super) fn probe_padding(&self) -> Option<u8> {
         let size = CEILING_BYTES.min(self.confirmed + self.step);
         let is_wanted = self.probed.is_none() && self.failures < FAILURES_MAX && size > self.confirmed;
@@ -71,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// What is confirmed in the end on a path that carries `limit` bytes.
+    /// Returns the size that is confirmed in the end on a path that carries `limit` bytes.
     fn search(limit: usize) -> usize {
         let mut mtu = Mtu::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         while let Some(padding) = mtu.probe_padding() {

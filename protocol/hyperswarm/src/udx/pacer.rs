@@ -1,10 +1,10 @@
-//! Spreads packets over time: a bucket of bytes that fills at the rate that the congestion controller has found.
+//! Pacing: a token bucket of bytes that fills at the rate of the congestion controller.
 
-/// What a bucket holds at least, so that timers of a millisecond or two do not slow a fast path down.
+/// Smallest capacity of the bucket, so that timers of a millisecond or two do not slow a fast path down.
 const BURST_BYTES_MIN: u64 = 16 * 1024;
-/// What it holds at most: more at once overflows the usual receive buffer of a socket (208 KiB with its accounting).
+/// Largest capacity: more at once overflows the usual receive buffer of a socket (208 KiB with its accounting).
 const BURST_BYTES_MAX: u64 = 64 * 1024;
-/// Otherwise it holds what the rate gives in this time.
+/// Else the capacity is the bytes that the rate yields in this time.
 const BURST_US: u64 = 2_000;
 
 const MILLION: u64 = 1_000_000;
@@ -22,7 +22,7 @@ impl Pacer {
         Self { credit: BURST_BYTES_MIN * MILLION, filled_at: now }
     }
 
-    /// Fills the bucket at `rate` bytes a second and tells when it will hold `bytes`: `now` if it does already.
+    /// Fills the bucket at `rate` bytes a second. Returns when it will hold `bytes`: `now` if it does already.
     pub(super) fn ready_at(&mut self, now: u64, rate: u64, bytes: u64) -> u64 {
         let capacity = scale(rate, BURST_US).clamp(BURST_BYTES_MIN, BURST_BYTES_MAX);
         let gained = rate.saturating_mul(now.saturating_sub(self.filled_at));
@@ -37,7 +37,7 @@ impl Pacer {
     }
 }
 
-/// Bytes at `rate` a second in `us` microseconds.
+/// Returns the number of bytes at `rate` a second in `us` microseconds.
 pub(super) fn scale(rate: u64, us: u64) -> u64 {
     (u128::from(rate) * u128::from(us) / 1_000_000).try_into().unwrap_or(u64::MAX)
 }

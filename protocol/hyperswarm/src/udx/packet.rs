@@ -1,4 +1,4 @@
-//! Packets as they stand in a datagram. Start from [`Packet::decode`].
+//! The packet format of UDX. Start from [`Packet::decode`].
 //!
 //! ```text
 //! 0 magic 0xff · 1 version 1 · 2 kind bits · 3 data offset · 4 stream id of the receiver · 8 window of the sender, bytes
@@ -6,16 +6,16 @@
 //! ```
 //!
 //! Numbers are little-endian. The format is that of the npm package udx-native 1.21. There is no checksum and no
-//! authentication: what is inside a packet is a claim, and the stream above judges it.
+//! authentication: the fields of a packet are claims, and the stream above judges them.
 
 use std::ops::BitOr;
 
 use thiserror::Error;
 
-/// Bytes of the fixed part.
+/// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 20;
 
-/// Blocks of a SACK that are written, and of which notice is taken. The reference sends as many.
+/// Most blocks of a SACK that are written, or read. The reference sends as many.
 pub const SACK_BLOCKS_MAX: usize = 50;
 
 /// Bytes of one block of a SACK.
@@ -24,7 +24,7 @@ pub const SACK_BLOCK_BYTES: usize = 8;
 const MAGIC: u8 = 0xff;
 const VERSION: u8 = 1;
 
-/// What a packet is; the bits combine. None of them: it only acknowledges. Bits that we do not know are ignored.
+/// The kind of a packet; the bits combine. Without any bit it only acknowledges. Unknown bits are ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kind(pub u8);
 
@@ -39,17 +39,17 @@ impl Kind {
     pub const SACK: Self = Self(4);
     /// Has a payload of its own, outside the stream.
     pub const MESSAGE: Self = Self(8);
-    /// The sender has given the stream up.
+    /// The sender has reset the stream.
     pub const DESTROY: Self = Self(16);
     /// Asks for an acknowledgement and nothing else.
     pub const HEARTBEAT: Self = Self(32);
 
-    /// Whether all bits of `other` are set.
+    /// Returns whether all bits of `other` are set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether the packet takes a sequence number of its own, and is to be acknowledged.
+    /// Returns whether the packet has a sequence number of its own, and must be acknowledged.
     pub fn is_numbered(self) -> bool {
         self.has(Self::DATA) || self.has(Self::END)
     }
@@ -63,25 +63,25 @@ impl BitOr for Kind {
     }
 }
 
-/// The fixed part of a packet.
+/// The fixed header of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the packet is.
+    /// The kind of the packet.
     pub kind: Kind,
-    /// Bytes between this part and the payload, which are blocks of a SACK or padding.
+    /// Bytes between this header and the payload, which are blocks of a SACK or padding.
     pub data_offset: u8,
     /// The stream's id at the receiver.
     pub stream: u32,
-    /// Bytes that the sender of the packet can still take.
+    /// Bytes that the sender of the packet can still receive.
     pub window: u32,
-    /// The packet's number; that of the next numbered packet if this one takes none.
+    /// The packet's number; that of the next numbered packet if this one has none.
     pub sequence: u32,
     /// The next number that the sender expects.
     pub acknowledged: u32,
 }
 
 impl Header {
-    /// Appends the bytes of the fixed part.
+    /// Appends the bytes of the header.
     pub fn write(&self, datagram: &mut Vec<u8>) {
         datagram.extend_from_slice(&[MAGIC, VERSION, self.kind.0, self.data_offset]);
         for number in [self.stream, self.window, self.sequence, self.acknowledged] {
@@ -90,16 +90,16 @@ impl Header {
     }
 }
 
-/// The datagram is no packet, or one to be dropped without an answer.
+/// The datagram is not a packet, or is one to drop without an answer.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PacketError {
-    /// Too short, or the first bytes are others: it may be for somebody else.
-    #[error("not a UDX packet of version 1")]
+    /// The datagram is too short, or its first bytes are others: it may be another protocol's.
+    #[error("the datagram is not a UDX packet of version 1")]
     NotUdx,
     /// The payload would begin after the end of the datagram.
-    #[error("the payload begins {offset} bytes after the header, of {rest} that are there")]
+    #[error("the payload begins {offset} bytes after the header, but only {rest} bytes follow it")]
     Offset {
-        /// Where it would begin.
+        /// Where the payload would begin.
         offset: usize,
         /// Bytes after the header.
         rest: usize,
@@ -109,15 +109,15 @@ pub enum PacketError {
 /// A packet, borrowed from its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// The fixed part.
+    /// The fixed header.
     pub header: Header,
-    /// What it carries; empty where `kind` has neither `DATA` nor `MESSAGE` and nothing follows.
+    /// The payload; empty if `kind` has neither `DATA` nor `MESSAGE` and nothing follows.
     pub payload: &'a [u8],
     blocks: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// Whether the datagram begins as a packet does. What is none may be a message of the DHT on the same socket.
+    /// Returns whether the datagram begins as a packet does. Others may be messages of the DHT on the same socket.
     pub fn is_packet(datagram: &[u8]) -> bool {
         datagram.len() >= HEADER_BYTES && datagram.starts_with(&[MAGIC, VERSION])
     }
@@ -146,13 +146,14 @@ impl<'a> Packet<'a> {
         if !header.kind.has(Kind::SACK) {
             return Ok(Self { header, payload: &rest[offset..], blocks: &[] });
         }
-        // Without an offset the blocks reach to the end: nothing would tell where a payload begins.
+        // Without an offset the blocks reach to the end: nothing would show where a payload begins.
         let blocks_bytes = if offset > 0 { offset } else { rest.len() };
         let (blocks, payload) = rest.split_at(blocks_bytes);
         Ok(Self { header, payload, blocks })
     }
 
-    /// The blocks of the SACK: first packet, and the one after the last. At most [`SACK_BLOCKS_MAX`], unchecked.
+    /// Returns the blocks of the SACK: first packet, and the one after the last. At most [`SACK_BLOCKS_MAX`],
+    /// unchecked.
     pub fn sack_blocks(&self) -> impl Iterator<Item = (u32, u32)> + 'a {
         let blocks = self.blocks.chunks_exact(SACK_BLOCK_BYTES).take(SACK_BLOCKS_MAX);
         blocks.map(|block| (number_at(block, 0), number_at(block, 4)))

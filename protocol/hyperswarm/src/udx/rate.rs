@@ -1,15 +1,15 @@
-//! At what rate a path delivers: measured between the sending of a packet and its acknowledgement, as
-//! draft-cheng-iccrg-delivery-rate-estimation describes. The congestion controller is built on these samples.
+//! Delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation): the rate of a path, measured between the
+//! sending of a packet and its acknowledgement. The congestion controller is built on these samples.
 
-/// What has been delivered so far.
+/// The deliveries so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Delivery {
-    /// Bytes, with headers.
+    /// Bytes delivered, with headers.
     pub(super) bytes: u64,
     delivered_at: u64,
     /// When the packet was sent that was delivered last; the start of the sending interval.
     first_sent_at: u64,
-    /// Until so much is delivered, samples say what was sent and not what the path carries. 0: they tell the path.
+    /// Until this many bytes are delivered, samples measure the sender and not the path. 0: they measure the path.
     idle_until: u64,
 }
 
@@ -23,19 +23,19 @@ pub(super) struct Departure {
     is_idle: bool,
 }
 
-/// What an acknowledgement says about the path.
+/// The measurement of one acknowledgement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateSample {
-    /// Bytes a second, unless all happened too fast to be true.
+    /// Bytes a second, unless everything happened too fast to be true.
     pub(super) rate: Option<u64>,
     /// Bytes that had been delivered when the packet was sent: a round trip has passed for those.
     pub(super) delivered_before: u64,
-    /// The sender had less to send than the path could carry.
+    /// Whether the sender had less to send than the path could carry.
     pub(super) is_idle: bool,
 }
 
 impl Delivery {
-    /// A packet is sent.
+    /// Returns the state for a packet that is sent now.
     pub(super) fn depart(&mut self, now: u64, bytes_in_flight: u64) -> Departure {
         if bytes_in_flight == 0 {
             (self.first_sent_at, self.delivered_at) = (now, now);
@@ -49,7 +49,7 @@ impl Delivery {
         }
     }
 
-    /// A packet has arrived.
+    /// Notes that a packet has arrived.
     pub(super) fn arrived(&mut self, now: u64, bytes: u64) {
         self.bytes += bytes;
         self.delivered_at = now;
@@ -58,21 +58,21 @@ impl Delivery {
         }
     }
 
-    /// The sample of the packet that was sent last among those that one acknowledgement covers.
+    /// Returns the sample of the packet that was sent last among those that one acknowledgement covers.
     pub(super) fn sample(&mut self, now: u64, departure: &Departure, shortest_us: u64) -> RateSample {
         self.first_sent_at = departure.sent_at;
         let sending_us = departure.sent_at.saturating_sub(departure.first_sent_at);
         let arriving_us = now.saturating_sub(departure.delivered_at);
         let delivered = self.bytes - departure.delivered;
-        // The longer of the two: acknowledgements that come in a heap must not look like a fast path.
+        // The longer of the two: aggregated acknowledgements must not look like a fast path.
         let interval_us = sending_us.max(arriving_us);
-        // So soon after a packet was sent again, the answer is to its first copy, and the interval too short.
+        // So soon after a retransmission, the answer is to the first copy, and the interval too short.
         let is_plausible = interval_us >= shortest_us;
         let rate = delivered.saturating_mul(1_000_000).checked_div(interval_us).filter(|_| is_plausible);
         RateSample { rate, delivered_before: departure.delivered, is_idle: departure.is_idle }
     }
 
-    /// There is nothing to send although the path would take more.
+    /// Notes that there is nothing to send although the path would take more.
     pub(super) fn idle(&mut self, bytes_in_flight: u64) {
         self.idle_until = (self.bytes + bytes_in_flight).max(1);
     }

@@ -1,4 +1,4 @@
-//! The receiving half of a stream: puts packets in order and holds what was not read yet, within a fixed number of bytes.
+//! The receive buffer of a stream: reorders packets and holds unread bytes, within a fixed number of bytes.
 
 use std::collections::VecDeque;
 
@@ -7,14 +7,14 @@ use super::sequence::Sequence;
 use libvms_hypercore::ranges::Ranges;
 
 /// Packets ahead of the next one that are held. With the window of 4 MiB that the reference advertises, its senders
-/// have at most 3,640 packets under way.
+/// have at most 3,640 packets in flight.
 const AHEAD_PACKETS_MAX: u64 = 4096;
 
-/// By so much the packet that fills the first gap may exceed the bound: it is what makes the others readable. No
-/// datagram of the reference is longer.
+/// Bytes by which the packet that fills the first gap may exceed the bound: it makes the others readable. No datagram
+/// of the reference is longer.
 const NEXT_BYTES_MAX: usize = 2048;
 
-/// A free buffer larger than this is given back rather than kept for the next data.
+/// A free buffer larger than this is released rather than kept for the next data.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// Packets in order, and those ahead of a gap.
@@ -27,21 +27,21 @@ pub(super) struct ReceiveBuffer {
     held: VecDeque<Option<Box<[u8]>>>,
     held_bytes: usize,
     ahead: Ranges,
-    /// The held packet that came last: a SACK tells of it in any case.
+    /// The held packet that arrived last: a SACK lists it in any case.
     newest: Option<Sequence>,
     bytes_max: usize,
     /// The packet that ends the stream, once it was seen.
     end: Option<Sequence>,
 }
 
-/// What became of a packet.
+/// The fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// It has made bytes readable or the end known, or will when a gap is filled. It is to be acknowledged.
+    /// It made bytes readable or the end known, or will when a gap is filled. Acknowledge it.
     Yes,
-    /// Nothing of it was used, but its sender should hear how far we are.
+    /// Nothing of it was used, but its sender should learn our state.
     Answered,
-    /// Nothing of it was used, and it deserves no answer.
+    /// Nothing of it was used, and it gets no answer.
     No,
 }
 
@@ -59,28 +59,28 @@ impl ReceiveBuffer {
         }
     }
 
-    /// The first packet that is missing.
+    /// Returns the first packet that is missing.
     pub(super) fn next(&self) -> Sequence {
         self.next
     }
 
-    /// Bytes that can still be taken.
+    /// Returns the number of bytes that can still be received.
     pub(super) fn window(&self) -> u32 {
         let free = self.bytes_max.saturating_sub(self.unread.len() + self.held_bytes);
         free.try_into().unwrap_or(u32::MAX)
     }
 
-    /// Whether everything up to the remote's end has come.
+    /// Returns whether everything up to the remote's end has arrived.
     pub(super) fn has_ended(&self) -> bool {
         self.end.is_some_and(|end| end < self.next)
     }
 
-    /// Whether a number is so close that a packet of it would be held.
+    /// Returns whether a number is so close that a packet with it would be held.
     pub(super) fn is_near(&self, sequence: Sequence) -> bool {
         sequence >= self.next && sequence - self.next < AHEAD_PACKETS_MAX
     }
 
-    /// Bytes that can be read.
+    /// Returns the number of bytes that can be read.
     pub(super) fn readable_bytes(&self) -> usize {
         self.unread.len()
     }
@@ -107,7 +107,7 @@ impl ReceiveBuffer {
         Taken::Yes
     }
 
-    /// Moves bytes out, in order. How many there were.
+    /// Moves bytes out, in order. Returns their number.
     pub(super) fn read(&mut self, into: &mut [u8]) -> usize {
         let (front, back) = self.unread.as_slices();
         let from_front = front.len().min(into.len());
@@ -121,12 +121,12 @@ impl ReceiveBuffer {
         from_front + from_back
     }
 
-    /// Whether packets ahead of a gap are held, so that an acknowledgement has to list them.
+    /// Returns whether packets ahead of a gap are held, so that an acknowledgement must list them.
     pub(super) fn has_gaps(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// What to list: the lowest runs, and that of the newest packet where there are too many.
+    /// Returns the blocks to list: the lowest runs, and that of the newest packet if there are too many.
     pub(super) fn sack_blocks(&self) -> impl Iterator<Item = (u32, u32)> {
         let last = self.ahead.iter().nth(SACK_BLOCKS_MAX - 1);
         let is_unlisted = |newest: &u64| last.as_ref().is_some_and(|last| *newest >= last.end);
@@ -137,8 +137,8 @@ impl ReceiveBuffer {
         lowest.chain(last).map(move |run| (wire(run.start), wire(run.end)))
     }
 
-    /// There is one end, and nothing after it. What says otherwise comes of a broken or hostile sender: the first
-    /// word stands.
+    /// Returns whether a packet contradicts the end: there is one end, and nothing after it. Packets that say otherwise
+    /// come from a broken or hostile sender: the first one counts.
     fn contradicts_end(&self, sequence: Sequence, is_end: bool) -> bool {
         match self.end {
             Some(end) => sequence > end || (is_end && sequence != end),

@@ -1,7 +1,6 @@
-//! How long a packet and its acknowledgement take, and how long to wait before they count as gone. From RFC 6298,
-//! with the bounds of the reference.
+//! Round-trip time estimation and retransmission timeout (RFC 6298), with the bounds of the reference.
 
-/// Microseconds until the first retransmission, at least; also before anything was measured.
+/// The shortest retransmission timeout, in microseconds; also before the first measurement.
 const TIMEOUT_MIN_US: u64 = 1_000_000;
 const TIMEOUT_MAX_US: u64 = 30_000_000;
 
@@ -24,7 +23,7 @@ struct Smoothed {
 }
 
 impl RoundTrip {
-    /// Takes a measurement of a packet that was sent only once: of others it is not known which copy was answered.
+    /// Takes a measurement of a packet that was sent only once: of others it is unknown which copy was answered.
     pub(super) fn sample(&mut self, now: u64, round_trip_us: u64) {
         if self.smoothed.is_none()
             || round_trip_us <= self.shortest_us
@@ -41,23 +40,24 @@ impl RoundTrip {
         });
     }
 
-    /// The mean, in microseconds, once there is one.
+    /// Returns the mean, in microseconds, once there is one.
     pub(super) fn mean_us(&self) -> Option<u64> {
         self.smoothed.map(|smoothed| smoothed.mean_us)
     }
 
-    /// The shortest of late; 0 before the first measurement.
+    /// Returns the shortest recent one; 0 before the first measurement.
     pub(super) fn shortest_us(&self) -> u64 {
         self.shortest_us
     }
 
-    /// Without any answer for so long, all that is under way counts as lost.
+    /// Returns the retransmission timeout: without any answer for this long, everything in flight counts as lost.
     pub(super) fn timeout_us(&self) -> u64 {
         let wanted = self.smoothed.map_or(0, |smoothed| smoothed.mean_us + 4 * smoothed.deviation_us);
         wanted.clamp(TIMEOUT_MIN_US, TIMEOUT_MAX_US)
     }
 
-    /// Without any answer for so long, one packet is sent to provoke one (RFC 8985, "tail loss probe").
+    /// Returns the probe timeout: without any answer for this long, one packet is sent to provoke one (RFC 8985, "tail
+    /// loss probe").
     pub(super) fn probe_us(&self, packets_in_flight: usize) -> u64 {
         // A lone packet may be answered late by a peer that waits for a second one.
         let patience = if packets_in_flight == 1 { 2_000 } else { 0 };

@@ -1,8 +1,8 @@
-//! The sending half of a stream: bytes that were written, and packets until they are known to have arrived.
+//! The send buffer of a stream: bytes that were written, and packets until they are known to have arrived.
 //!
-//! Bytes lie in one buffer from the first unacknowledged to the last written; packets are places in it. So a byte is
-//! copied once when it is written and once for each datagram. What is here counts; `loss.rs` decides what is lost, and
-//! `stream.rs` when to send.
+//! Bytes lie in one buffer from the first unacknowledged to the last written; packets are ranges of it. So a byte is
+//! copied once when it is written and once for each datagram. This module counts; `loss.rs` decides which packets are
+//! lost, and `stream.rs` when to send.
 
 mod sent;
 
@@ -14,10 +14,10 @@ use super::sequence::Sequence;
 use libvms_hypercore::ranges::Ranges;
 pub(super) use sent::{Arrived, Sent, SentState};
 
-/// Packets between the first that is missing at the remote and the last one sent: what our own receivers hold.
+/// Packets between the first that is missing at the remote and the last one sent: as many as our own receivers hold.
 const PACKETS_MAX: usize = 4096;
 
-/// A free buffer larger than this is given back.
+/// A free buffer larger than this is released.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ enum End {
     Sent,
 }
 
-/// What is to be sent, and what is under way.
+/// The bytes to send, and the packets in flight.
 #[derive(Debug)]
 pub(super) struct SendBuffer {
     buffer: VecDeque<u8>,
@@ -70,14 +70,14 @@ impl SendBuffer {
         }
     }
 
-    /// Takes as many bytes as there is room for.
+    /// Takes as many bytes as there is room for. Returns their number.
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
         let accepted = bytes.len().min(self.room());
         self.buffer.extend(&bytes[..accepted]);
         accepted
     }
 
-    /// Bytes that can be written now.
+    /// Returns the number of bytes that can be written now.
     pub(super) fn room(&self) -> usize {
         self.unsent_bytes_max.saturating_sub(self.unsent_bytes())
     }
@@ -88,47 +88,47 @@ impl SendBuffer {
         }
     }
 
-    /// Whether nothing can be written any more.
+    /// Returns whether nothing can be written any more.
     pub(super) fn is_ending(&self) -> bool {
         self.end != End::Open
     }
 
-    /// Whether the remote has everything, and our end.
+    /// Returns whether the remote has everything, and our end.
     pub(super) fn has_ended(&self) -> bool {
         self.end == End::Sent && self.packets.is_empty()
     }
 
-    /// Whether the remote has every byte, and lacks at most our end.
+    /// Returns whether the remote has every byte, and lacks at most our end.
     pub(super) fn lacks_only_end(&self) -> bool {
         self.end == End::Sent && self.packets.iter().all(|sent| sent.is_end && sent.payload_bytes == 0)
     }
 
-    /// The number that the next new packet will have.
+    /// Returns the number of the next new packet.
     pub(super) fn next(&self) -> Sequence {
         self.first + self.packets.len() as u64
     }
 
-    /// The first packet that the remote lacks.
+    /// Returns the first packet that the remote lacks.
     pub(super) fn first(&self) -> Sequence {
         self.first
     }
 
-    /// Bytes that are in no packet yet.
+    /// Returns the number of bytes that are in no packet yet.
     pub(super) fn unsent_bytes(&self) -> usize {
         self.buffer.len() - (self.cut_end - self.buffer_start) as usize
     }
 
-    /// Whether there is something for a new packet, and a number for it.
+    /// Returns whether there are bytes for a new packet, and a number for it.
     pub(super) fn has_new(&self) -> bool {
         (self.unsent_bytes() > 0 || self.end == End::Wanted) && self.packets.len() < PACKETS_MAX
     }
 
-    /// Whether packets have arrived ahead of one that has not.
+    /// Returns whether packets have arrived ahead of one that has not.
     pub(super) fn has_gap(&self) -> bool {
         !self.arrived.is_empty()
     }
 
-    /// Whether every packet is known to have arrived.
+    /// Returns whether every packet is known to have arrived.
     pub(super) fn is_settled(&self) -> bool {
         self.packets.is_empty()
     }
@@ -149,7 +149,7 @@ impl SendBuffer {
         if sequence < self.first { None } else { self.packets.get((sequence - self.first) as usize) }
     }
 
-    /// Makes a new packet of what comes next, at most `payload_bytes_max`, and counts it as sent.
+    /// Makes a new packet of the next bytes, at most `payload_bytes_max`, and counts it as sent.
     pub(super) fn cut(&mut self, payload_bytes_max: usize, padding: u8, departure: Departure) -> Sequence {
         let payload_bytes = self.unsent_bytes().min(payload_bytes_max);
         let is_end = self.end == End::Wanted && payload_bytes == self.unsent_bytes();
@@ -186,7 +186,7 @@ impl SendBuffer {
         }
     }
 
-    /// The next packet that is to be sent again.
+    /// Returns the next packet to retransmit.
     pub(super) fn next_lost(&mut self) -> Option<Sequence> {
         while let Some(&sequence) = self.lost.front() {
             if self.get(sequence).is_some_and(|sent| sent.state == SentState::Lost) {
@@ -197,7 +197,7 @@ impl SendBuffer {
         None
     }
 
-    /// The last packet that is not known to have arrived.
+    /// Returns the last packet that is not known to have arrived.
     pub(super) fn last_outstanding(&self) -> Option<Sequence> {
         let place = self.packets.iter().rposition(|sent| sent.state != SentState::Arrived)?;
         Some(self.first + place as u64)
@@ -217,7 +217,7 @@ impl SendBuffer {
         }
     }
 
-    /// Everything below `acknowledged` has arrived, which must not lie above [`next`](Self::next).
+    /// Acknowledges everything below `acknowledged`, which must not be above [`next`](Self::next).
     pub(super) fn acknowledge(&mut self, acknowledged: Sequence, arrived: &mut Arrived) {
         let mut payload_bytes = 0;
         while self.first < acknowledged {
@@ -236,13 +236,13 @@ impl SendBuffer {
         }
     }
 
-    /// Packets have arrived ahead of a gap, as a block of a SACK says. What cannot be true is ignored: such a block
-    /// is empty or reversed, or tells of packets that were acknowledged before or never sent.
+    /// Acknowledges packets ahead of a gap, as a block of a SACK says. Implausible blocks are ignored: they are empty
+    /// or reversed, or cover packets that were acknowledged before or never sent.
     pub(super) fn acknowledge_block(&mut self, start: Sequence, end: Sequence, arrived: &mut Arrived) {
         if start >= end || start < self.first || end > self.next() {
             return;
         }
-        // Every acknowledgement repeats the blocks of the last one: only what is new in it is looked at.
+        // Every acknowledgement repeats the blocks of the last one: only its new packets are looked at.
         let mut from = self.arrived.next_missing(start.index());
         while from < end.index() {
             let until = self.arrived.next(from).unwrap_or(u64::MAX).min(end.index());
@@ -254,7 +254,7 @@ impl SendBuffer {
         self.arrived.insert(start.index()..end.index());
     }
 
-    /// Gives a packet up: it is to be sent again.
+    /// Marks a packet lost: it must be sent again.
     pub(super) fn give_up(&mut self, sequence: Sequence) {
         let index = (sequence - self.first) as usize;
         let Some(sent) = self.packets.get_mut(index).filter(|sent| sent.state == SentState::InFlight) else {
@@ -266,7 +266,7 @@ impl SendBuffer {
         self.lost.push_back(sequence);
     }
 
-    /// Gives up every packet that is not known to have arrived, to be sent again from the lowest on.
+    /// Marks every packet lost that is not known to have arrived, to be sent again from the lowest on.
     pub(super) fn give_up_all(&mut self) {
         self.lost.clear();
         self.by_time.clear();
@@ -279,7 +279,7 @@ impl SendBuffer {
         }
     }
 
-    /// Of the packets in flight, the one whose last transmission is the oldest.
+    /// Returns the packet in flight whose last transmission is the oldest.
     pub(super) fn oldest_in_flight(&mut self) -> Option<(Sequence, Sent)> {
         while let Some(&(sequence, transmission)) = self.by_time.front() {
             let sent = self.get(sequence).filter(|sent| sent.transmission == transmission);

@@ -1,12 +1,12 @@
-//! Numbers of packets: 32 bits on the wire, 64 bits here, so that order is plain order and nothing ever wraps.
+//! Sequence numbers of packets: 32 bits on the wire, 64 bits here, so that order is plain order and nothing ever wraps.
 
 use std::ops::{Add, Sub};
 
 /// The number of a packet.
 ///
-/// The wire carries its low 32 bits; which number is meant is decided by nearness to one that is known, as serial
-/// arithmetic (RFC 1982) does. The first packet has [`Sequence::START`]: far enough from zero that what a peer claims
-/// to lie before the start is still a number.
+/// The wire carries its low 32 bits. The number closest to a known one is meant, as in serial number arithmetic (RFC
+/// 1982). The first packet has [`Sequence::START`]: far enough from zero that a number before the start, which a peer
+/// may claim, is still a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sequence(u64);
 
@@ -14,18 +14,18 @@ impl Sequence {
     /// The number of a stream's first packet, 0 on the wire.
     pub(super) const START: Self = Self(1 << 32);
 
-    /// What the wire carries.
+    /// Returns the low 32 bits, for the wire.
     pub(super) fn wire(self) -> u32 {
         self.0 as u32
     }
 
-    /// The number closest to this one that has these low bits. At equal distances it is the earlier one.
+    /// Returns the number closest to this one that has these low bits. At equal distances it is the earlier one.
     pub(super) fn nearest(self, wire: u32) -> Self {
         let distance = wire.wrapping_sub(self.wire()).cast_signed();
         Self(self.0.saturating_add_signed(i64::from(distance)))
     }
 
-    /// The number after this one.
+    /// Returns the number after this one.
     pub(super) fn next(self) -> Self {
         self + 1
     }
@@ -47,7 +47,7 @@ impl Add<u64> for Sequence {
     }
 }
 
-/// How many packets lie between two numbers; none if the second is the later one.
+/// The number of packets between two numbers; 0 if the second is the later one.
 impl Sub for Sequence {
     type Output = u64;
 

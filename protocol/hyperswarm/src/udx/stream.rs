@@ -15,28 +15,28 @@ use super::transmitter::Transmitter;
 use super::{Firewall, Path, Settings, Statistics, UdxError};
 use delayed_ack::DelayedAck;
 
-/// Heartbeats without any answer that are borne. At two seconds each, about as long as data is waited for.
+/// Heartbeats without any answer before the stream times out. At two seconds each, about as long as for data.
 const HEARTBEATS_MAX: u32 = 6;
 
-/// Messages that wait for their reader or for the socket, each. They are unreliable: more are dropped.
+/// Messages that wait for their reader, and for the socket. They are unreliable: more are dropped.
 const MESSAGES_MAX: usize = 64;
 
-/// Whom a stream talks to.
+/// The remote of a stream.
 #[derive(Debug)]
 enum Peer {
-    /// Nobody yet. Where packets are admitted, the first one fixes from where.
+    /// Not connected yet. If packets are admitted, the first one fixes the path.
     Awaited { firewall: Firewall, knocked: Option<Path> },
-    /// `former`: the path before the last change; the remote may still use it until it is heard on the new one.
+    /// `former`: the path before the last change; the remote may still use it until a packet arrives on the new one.
     Known { path: Path, id: u32, former: Option<Path>, is_heard: bool },
 }
 
-/// How far a stream has come.
+/// The state of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Open,
-    /// Both sides have ended and everything has arrived. It still acknowledges: the last of that may be lost.
+    /// Both sides have ended and everything has arrived. It still acknowledges: the last acknowledgement may be lost.
     Finished,
-    /// It is given up and says nothing any more.
+    /// It is given up and sends nothing any more.
     Closed,
 }
 
@@ -50,12 +50,12 @@ pub(super) struct Stream {
     receiving: ReceiveBuffer,
     transmitter: Transmitter,
     delayed_ack: DelayedAck,
-    /// The window that the remote was last told.
+    /// The window that was last advertised to the remote.
     advertised: u32,
     messages_in: VecDeque<Vec<u8>>,
     messages_out: VecDeque<Vec<u8>>,
     last_sent_at: u64,
-    /// Heartbeats since the window closed, and since anything was heard.
+    /// Heartbeats since the window closed, and since any packet arrived.
     window_heartbeats: u32,
     unanswered_heartbeats: u32,
     wants_room: bool,
@@ -64,7 +64,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(now: u64, local: u32, settings: Settings, firewall: Firewall) -> Self {
-        // Until it is connected the path is unknown: whatever is put here is replaced then.
+        // Until it is connected the path is unknown: this value is replaced then.
         let nowhere = ([0, 0, 0, 0], 0).into();
         Self {
             local,
@@ -89,7 +89,7 @@ impl Stream {
         let Peer::Awaited { knocked, .. } = self.peer else { return Err(UdxError::Connected(self.local)) };
         let is_heard = knocked == Some(path);
         if !is_heard {
-            // What somebody else has sent until now is not the remote's.
+            // Packets of another sender until now are not the remote's.
             self.forget_received();
         }
         self.peer = Peer::Known { path, id, former: None, is_heard };
@@ -110,7 +110,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Forgets who has knocked and what came with it.
+    /// Forgets the path of the first packet and everything that arrived on it.
     pub(super) fn refuse(&mut self) {
         if let Peer::Awaited { knocked, .. } = &mut self.peer {
             *knocked = None;
@@ -148,7 +148,7 @@ impl Stream {
 
     pub(super) fn read(&mut self, into: &mut [u8]) -> usize {
         let count = self.receiving.read(into);
-        // A remote that was told of little room waits for news of more; of less than a quarter it is not worth it.
+        // A remote that knows of little room waits for more; less than a quarter is not worth a packet.
         let (free, all) = (self.receiving.window(), self.settings.receive_bytes_max as u64);
         let is_waiting = u64::from(self.advertised) < all / 2;
         if is_waiting && u64::from(free.saturating_sub(self.advertised)) >= all / 4 {
@@ -165,7 +165,7 @@ impl Stream {
         self.messages_in.pop_front()
     }
 
-    /// Takes a packet that came on `path`. Whether it was the remote's.
+    /// Takes a packet that arrived on `path`. Returns whether it was the remote's.
     pub(super) fn receive(&mut self, now: u64, path: Path, packet: &Packet<'_>) -> bool {
         if self.life == Life::Closed || !self.admits(path) {
             return false;
@@ -196,7 +196,7 @@ impl Stream {
         true
     }
 
-    /// Writes the next datagram to send, if there is one, and says where to.
+    /// Writes the next datagram to send, if there is one. Returns its path.
     pub(super) fn poll(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<Path> {
         let Peer::Known { path, .. } = self.peer else { return None };
         if self.life == Life::Open {
@@ -213,7 +213,7 @@ impl Stream {
         Some(path)
     }
 
-    /// When to poll again, if nothing happens before.
+    /// Returns when to poll again, if nothing happens before.
     pub(super) fn next_timeout(&self) -> Option<u64> {
         if self.life != Life::Open || !self.is_connected() {
             return None;
@@ -230,7 +230,7 @@ impl Stream {
         self.notices.is_any()
     }
 
-    /// The path and the remote's id, if they are known.
+    /// Returns the path and the remote's id, if they are known.
     pub(super) fn remote(&self) -> Option<(Path, u32)> {
         match self.peer {
             Peer::Known { path, id, .. } => Some((path, id)),
@@ -238,7 +238,7 @@ impl Stream {
         }
     }
 
-    /// What a stream that has finished answers, and what tells the remote that this one is given up.
+    /// Returns the last acknowledgement of a finished stream, or the reset of one that is given up.
     pub(super) fn final_ack(&self) -> Option<Header> {
         match self.life {
             Life::Open => Some(self.header(Kind::DESTROY)),
@@ -247,7 +247,7 @@ impl Stream {
         }
     }
 
-    /// Whether both sides have ended and everything has arrived.
+    /// Returns whether both sides have ended and everything has arrived.
     pub(super) fn is_finished(&self) -> bool {
         self.life == Life::Finished
     }
@@ -269,8 +269,8 @@ impl Stream {
         matches!(self.peer, Peer::Known { .. })
     }
 
-    /// Whether a packet that came on `from` may be the remote's. The id alone proves little: it stands in every packet
-    /// for all on the way to see.
+    /// Returns whether a packet that arrived on `from` may be the remote's. The id alone proves little: every on-path
+    /// observer sees it in each packet.
     fn admits(&mut self, from: Path) -> bool {
         match &mut self.peer {
             Peer::Awaited { firewall: Firewall::Closed, .. } => false,
@@ -314,7 +314,7 @@ impl Stream {
         self.notices.has_remote_ended |= self.receiving.has_ended() && !had_ended;
     }
 
-    /// Tells a writer that was refused, once there is room for it to be worth while.
+    /// Reports room to a writer that was refused, once there is enough to be worth while.
     fn offer_room(&mut self) {
         if self.wants_room && self.transmitter.sending.room() >= self.settings.unsent_bytes_max / 2 {
             (self.wants_room, self.notices.is_writable) = (false, true);

@@ -1,20 +1,21 @@
-//! Streams that are gone and still answer for a while: the last acknowledgement or the DESTROY may have been lost, and
-//! without another the remote would wait for 13 seconds and report a failure.
+//! Closed streams in TIME-WAIT (RFC 9293, section 3.6.1): they re-acknowledge for 15 s, because the last
+//! acknowledgement or the DESTROY may be lost, and without another the remote would wait for 13 seconds and report a
+//! failure.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Path;
 use super::packet::{Header, Packet};
 
-/// How long, in microseconds: a little longer than a remote goes on asking.
+/// Duration in microseconds: a little longer than a remote goes on asking.
 const LINGER_US: u64 = 15_000_000;
 
-/// Streams that are remembered, and answers that wait for the socket. Beyond that the oldest are forgotten: it costs
-/// their remotes a wait.
+/// Closed streams that are remembered, and answers that wait for the socket. Beyond that the oldest are forgotten,
+/// which makes their remotes wait.
 const LINGERING_MAX: usize = 4096;
 const ANSWERS_MAX: usize = 1024;
 
-/// The streams that are gone.
+/// The closed streams of an endpoint.
 #[derive(Debug, Default)]
 pub(super) struct TimeWait {
     streams: BTreeMap<u32, (Path, Header)>,
@@ -24,7 +25,7 @@ pub(super) struct TimeWait {
 }
 
 impl TimeWait {
-    /// From now on answers what comes for `stream` from `path`.
+    /// Answers packets for `stream` from `path` from now on.
     pub(super) fn insert(&mut self, now: u64, stream: u32, path: Path, answer: Header) {
         self.forget(now);
         if self.ends.len() >= LINGERING_MAX {
@@ -43,13 +44,13 @@ impl TimeWait {
         }
     }
 
-    /// Whether the id still belongs to a stream that is gone.
+    /// Returns whether the id still belongs to a closed stream.
     pub(super) fn contains(&self, stream: u32) -> bool {
         self.streams.contains_key(&stream)
     }
 
-    /// Takes a packet for a stream that is gone. Only what wants to be acknowledged is answered, each with twenty
-    /// bytes to where the remote was.
+    /// Takes a packet for a closed stream. Only packets that must be acknowledged are answered, each with twenty bytes
+    /// to the remote's last path.
     pub(super) fn receive(&mut self, now: u64, path: Path, packet: &Packet<'_>) {
         self.forget(now);
         let stream = packet.header.stream;

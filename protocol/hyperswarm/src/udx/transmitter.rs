@@ -1,5 +1,5 @@
-//! Decides which packet of a stream goes out, and when: between what is to be sent, what was lost, what the path carries
-//! and what the remote can take. Start from [`Transmitter::poll`].
+//! Decides which packet of a stream is sent, and when, by the bytes to send, the lost packets, the congestion window
+//! and the remote's window. Start from [`Transmitter::poll`].
 
 use std::net::SocketAddr;
 
@@ -13,18 +13,18 @@ use super::rtt::RoundTrip;
 use super::send_buffer::{Arrived, SendBuffer, Sent};
 use super::sequence::Sequence;
 
-/// Retransmission timeouts in a row that are borne; the next one ends the stream. With those of a second, and two
-/// seconds between them, that is 13 seconds, as in the reference.
+/// Retransmission timeouts in a row before the next one ends the stream. With a timeout of a second, and two seconds
+/// between them, that is 13 seconds, as in the reference.
 const TIMEOUTS_MAX: u8 = 6;
 
-/// A remote that has said nothing yet can take at least so much: what every peer of the reference advertises.
+/// Window of a remote that has sent nothing yet: every peer of the reference advertises at least this much.
 const REMOTE_WINDOW_START: u32 = 4 * 1024 * 1024;
 
 /// The remote has not answered for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimedOut;
 
-/// What is known of the path to the remote. Another path starts anew.
+/// The model of the path to the remote. Another path starts anew.
 #[derive(Debug)]
 struct PathModel {
     rtt: RoundTrip,
@@ -34,10 +34,10 @@ struct PathModel {
     has_answered: bool,
 }
 
-/// When something is to happen without anything coming in.
+/// The deadlines at which something happens without any input.
 #[derive(Clone, Copy, Debug, Default)]
 struct Timers {
-    /// All that is under way counts as lost.
+    /// Everything in flight counts as lost.
     retransmit_at: Option<u64>,
     /// One packet is sent to provoke an answer.
     probe_at: Option<u64>,
@@ -47,7 +47,7 @@ struct Timers {
     paced_until: Option<u64>,
 }
 
-/// The sending side of a stream that is connected.
+/// The sending side of a connected stream.
 #[derive(Debug)]
 pub(super) struct Transmitter {
     pub(super) sending: SendBuffer,
@@ -56,9 +56,9 @@ pub(super) struct Transmitter {
     path: PathModel,
     timers: Timers,
     timeouts: u8,
-    /// A packet may be sent whatever the path carries: the answer to it is what we wait for.
+    /// Whether a packet may be sent regardless of the congestion window: we need an answer to it.
     owes_probe: bool,
-    /// Bytes given up that the congestion controller was not told of yet.
+    /// Lost bytes not yet reported to the congestion controller.
     lost_bytes: u64,
     pub(super) resent_packets: u64,
     remote_window: u32,
@@ -83,7 +83,7 @@ impl Transmitter {
         }
     }
 
-    /// The remote is elsewhere now, and nothing is known of the way there.
+    /// Changes the path to the remote; the model of the new path starts anew.
     pub(super) fn change_path(&mut self, now: u64, remote: SocketAddr) {
         self.path = PathModel::new(now, remote);
         self.timers.paced_until = None;
@@ -112,7 +112,7 @@ impl Transmitter {
         self.take_arrived(now, &arrived);
     }
 
-    /// Does what is due.
+    /// Acts on deadlines that have passed.
     pub(super) fn run_timers(&mut self, now: u64) -> Result<(), TimedOut> {
         let is_due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
         if is_due(&mut self.timers.search_at) {
@@ -150,8 +150,8 @@ impl Transmitter {
         Some((sequence, *self.sending.get(sequence)?))
     }
 
-    /// Whether there is something to say that the remote has no room for, and nothing is under way whose
-    /// answer could tell of room.
+    /// Returns whether there are bytes to send that the remote has no room for, and no packet is in flight whose answer
+    /// could report room.
     pub(super) fn is_window_closed(&self) -> bool {
         self.remote_window == 0 && self.sending.outstanding_bytes() == 0 && self.sending.unsent_bytes() > 0
     }
@@ -169,7 +169,7 @@ impl Transmitter {
         self.path.rtt.mean_us()
     }
 
-    /// Bytes of payload in a full packet.
+    /// Returns the number of payload bytes in a full packet.
     pub(super) fn payload_bytes_max(&self) -> usize {
         self.path.mtu.payload_bytes()
     }
@@ -248,7 +248,7 @@ impl Transmitter {
         self.timers.probe_at = (probe_at < retransmit_at && self.timeouts == 0).then_some(probe_at);
     }
 
-    /// Whether the path takes so many bytes now.
+    /// Returns whether the path takes this many bytes now.
     fn pass(&mut self, now: u64, bytes: u64) -> Option<()> {
         if self.sending.bytes_in_flight() >= self.path.congestion.window() {
             return None;
@@ -263,7 +263,7 @@ impl Transmitter {
         Some(())
     }
 
-    /// What is under way will be answered by a path that could have carried more, if there was no more to send.
+    /// Notes an idle sender: the acknowledgements of packets in flight then understate what the path could carry.
     fn note_idleness(&mut self) {
         let in_flight = self.sending.bytes_in_flight();
         if self.sending.unsent_bytes() == 0 && in_flight < self.path.congestion.window() {

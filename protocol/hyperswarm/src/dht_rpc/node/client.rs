@@ -1,4 +1,4 @@
-//! Requests and queries of a node: starting them, asking whom they name, taking answers.
+//! Requests and queries of a node: starting them, asking candidates, taking answers.
 
 use crate::dht_rpc::incoming::Socket;
 use crate::dht_rpc::message::{Request, Response};
@@ -10,44 +10,44 @@ use crate::dht_rpc::query::CANDIDATES_MAX;
 use crate::dht_rpc::requests::{Due, Waiting};
 use crate::dht_rpc::table::Place;
 
-/// Old nodes that are challenged at once. A crowd of newcomers must not make us ask everybody.
+/// Old nodes that are challenged at once. Many newcomers must not make us ping every node.
 const CHALLENGES_MAX: usize = 3;
-/// How long an answer that a node gave of our own address stands for that node.
+/// How long a node's report of our own address stays its current one.
 const SAMPLE_MS: u64 = 30 * 60_000;
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// The layer above asked.
+    /// A request of the layer above.
     Caller(RequestId),
     /// A step of a query.
     Query(QueryId),
-    /// Storing something at a node that a query ended with.
+    /// A store request to a node that a query ended with.
     Commit(QueryId),
-    /// A node that asked us something is asked whether it is where it says.
+    /// A ping of a node that sent us a request, to verify its id.
     Verify,
-    /// Whether a node in the table is still there.
+    /// A ping of a node in the table, to see whether it is still alive.
     Alive,
-    /// The first question whether something gets through to the server socket.
+    /// The first test whether a datagram gets through to the server socket.
     Probe,
-    /// The same question put to several nodes.
+    /// The same test with several nodes.
     Check,
-    /// Somebody is told that a node is gone.
+    /// A hint to another node that a node is gone.
     Hint,
 }
 
-/// Whom a query is for.
+/// The owner of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// The layer above.
     Caller,
-    /// The node, which looks around for the first time.
+    /// The node itself, for its bootstrap.
     Bootstrap,
-    /// The node, which looks after its table.
+    /// The node itself, for the maintenance of its table.
     Refresh,
 }
 
-/// A query whose closest nodes are known, while something is being stored there.
+/// A query whose closest nodes are known, while store requests to them are in flight.
 #[derive(Debug)]
 pub(super) struct Committing {
     target: Target,
@@ -57,7 +57,7 @@ pub(super) struct Committing {
 }
 
 impl Node {
-    /// Asks one node. The result comes as [`Action::RequestDone`].
+    /// Sends a request to one node. The result comes as [`Action::RequestDone`].
     pub fn start_request(&mut self, now: u64, spec: RequestSpec) -> RequestId {
         let request = RequestId(self.number());
         if !self.ask(Purpose::Caller(request), spec) {
@@ -72,7 +72,7 @@ impl Node {
         self.requests.cancel(|purpose| *purpose == Purpose::Caller(request));
     }
 
-    /// Looks for the nodes closest to a target. The result comes as [`Action::QueryDone`].
+    /// Searches for the nodes closest to a target. The result comes as [`Action::QueryDone`].
     pub fn start_query(&mut self, now: u64, spec: QuerySpec) -> QueryId {
         let query = self.begin_query(now, Owner::Caller, spec);
         self.drive(now);
@@ -87,8 +87,8 @@ impl Node {
             .cancel(|purpose| matches!(purpose, Purpose::Query(id) | Purpose::Commit(id) if *id == query));
     }
 
-    /// Stores something at nodes that a query ended with, after [`Action::QueryCommit`]. Each gets the token that it gave
-    /// out; what is not for one of them is left out.
+    /// Sends store requests to nodes that a query ended with, after [`Action::QueryCommit`]. Each includes the token
+    /// that the node issued; requests to other nodes are left out.
     pub fn commit(&mut self, now: u64, query: QueryId, commits: Vec<Commit>) {
         let Some(committing) = self.committing.get(&query) else { return };
         let target = committing.target;
@@ -112,10 +112,10 @@ impl Node {
         let id = QueryId(self.number());
         let bootstrap = self.settings.bootstrap.clone();
         let mut known = self.table.closest(&spec.target, CANDIDATES_MAX);
-        // For where many of the closest are gone.
+        // For the case that many of the closest are gone.
         let far = known.split_off(known.len().min(CLOSEST_MAX));
-        // The node's own queries always ask a bootstrap node too: two halves of a network that lost sight of each other
-        // meet again there.
+        // The node's own queries always ask a bootstrap node, too: two halves of a network that lost sight of each
+        // other meet again there.
         if owner != Owner::Caller {
             known.extend(&bootstrap);
         }
@@ -125,7 +125,7 @@ impl Node {
         id
     }
 
-    /// Queues a request. False where too many wait.
+    /// Queues a request. Returns false if too many wait.
     pub(super) fn ask(&mut self, purpose: Purpose, spec: RequestSpec) -> bool {
         let RequestSpec { to, command, target, token, value, socket, ttl, patience } = spec;
         let Some(tid) = self.requests.free_tid(&mut self.random) else { return false };
@@ -135,13 +135,13 @@ impl Node {
         true
     }
 
-    /// Asks a node whether it is there.
+    /// Sends a ping. Returns false if too many requests wait.
     pub(super) fn ping(&mut self, purpose: Purpose, to: Address) -> bool {
         let patience = RetryPolicy::QUICK;
         self.ask(purpose, RequestSpec { patience, ..RequestSpec::new(to, Command::PING) })
     }
 
-    /// Lets queries and requests go on until they wait for answers or for time.
+    /// Advances queries and requests until they wait for answers or for time.
     pub(super) fn drive(&mut self, now: u64) {
         loop {
             while let Some(due) = self.requests.next_due(now) {
@@ -155,7 +155,7 @@ impl Node {
         }
     }
 
-    /// Asks whom the query wants asked, and ends it when it is over. False where it waits.
+    /// Asks the next candidates of a query, and ends it when it is over. Returns false if it waits.
     fn drive_query(&mut self, now: u64, id: QueryId) -> bool {
         let mut has_asked = false;
         while let Some((_, query)) = self.queries.get_mut(&id)
@@ -221,7 +221,7 @@ impl Node {
         }
     }
 
-    /// A node does not answer at all.
+    /// Handles a request without an answer.
     fn handle_failed(&mut self, now: u64, waiting: &Waiting<Purpose>) {
         let to = waiting.to;
         match waiting.purpose {
@@ -239,7 +239,7 @@ impl Node {
                 named_by.into_iter().for_each(|named_by| self.hint(named_by, to));
             }
         }
-        // While nobody at all answers, it is our own network that is gone, and the table is all we have to come back with.
+        // While no node at all answers, our own network is gone, and the table is all we have to come back with.
         let newcomer = self.challenged.remove(&to);
         if waiting.sent_at.is_some_and(|sent_at| self.heard_at > sent_at) {
             self.table.remove(&NodeId::of(&to));
@@ -249,7 +249,7 @@ impl Node {
         }
     }
 
-    /// Takes the answer to a request of ours. What nobody waits for has no effect.
+    /// Takes the answer to a request of ours. An answer that no request waits for has no effect.
     pub(super) fn take_response(&mut self, now: u64, socket: Socket, from: Address, response: Response) {
         let Some(waiting) = self.requests.answered(now, response.tid, from) else { return };
         self.heard_at = now;
@@ -315,7 +315,7 @@ impl Node {
         self.actions.push_back(Action::QueryDone { query, result });
     }
 
-    /// A node has answered from the address that its id belongs to.
+    /// Notes that a node has answered from the address of its id.
     fn note_alive(&mut self, now: u64, id: NodeId, address: Address) {
         self.challenged.remove(&address);
         if let Some(entry) = self.table.get_mut(&id) {
@@ -339,8 +339,8 @@ impl Node {
         }
     }
 
-    /// Takes what a node says of our address: from each node once in a while, and from nodes that are no part of the
-    /// network no more often than there are bootstrap nodes, which may be such.
+    /// Takes a node's report of our address: from each node once in a while, and from ephemeral nodes no more often
+    /// than there are bootstrap nodes, which may be ephemeral.
     fn sample(&mut self, now: u64, id: Option<NodeId>, address: Address) {
         let is_new = match id {
             None => {

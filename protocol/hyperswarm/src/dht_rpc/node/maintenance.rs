@@ -1,16 +1,17 @@
-//! What a node does by itself: [`Life`].
+//! The periodic tasks of a node: bootstrap, pings, refreshes and network checks, [`Life`].
 //!
 //! ```text
-//! bootstrap     a query for its own id; the first node to answer is asked to send something to the server socket
-//! every 5 s     is it time for one of these?
-//! every 40 s    ask the nodes that were not heard for longest whether they are there
-//! every 5 min   without a query: look for its own id, or for a random one
-//! 20 min        an adaptive node that was there all the time checks whether it is reachable, and becomes persistent
-//! a gap         of 15 s in the ticks: the machine slept; all is to be learned again
+//! bootstrap     a query for its own id; the first node to answer is asked to send a datagram to the server socket
+//! every 5 s     is one of these due?
+//! every 40 s    ping the nodes that were not heard for longest
+//! every 5 min   without a query: search for its own id, or for a random one
+//! 20 min        an adaptive node that was running all the time checks whether it is reachable, and becomes persistent
+//! a gap         of 15 s in the ticks: the machine slept; everything must be learned again
 //! ```
 //!
-//! The network check: five nodes are asked through the client socket to answer to the server socket, where nothing can
-//! arrive through a firewall. If enough answers do and agree on the address, there is none.
+//! The network check: five nodes are asked through the client socket to answer to the server socket, where no
+//! unsolicited datagram gets through a firewall. If enough answers arrive and agree on the address, there is no
+//! firewall.
 
 use crate::dht_rpc::incoming::Socket;
 use crate::dht_rpc::node::client::{Owner, Purpose};
@@ -19,38 +20,38 @@ use crate::dht_rpc::node::{
     Sampler, Target,
 };
 
-/// How often a node looks what is to be done.
+/// How often the node looks for due tasks.
 const TICK_MS: u64 = 5_000;
-/// A tick that comes so much too late comes after a sleep.
+/// A tick this much too late means that the machine slept.
 const SLEEP_MS: u64 = 15_000;
-/// Ticks between two rounds of asking who is there.
+/// Ticks between two rounds of pings.
 const PING_TICKS: u64 = 8;
-/// Nodes that are asked in a round.
+/// Nodes pinged in a round.
 const PING_COUNT: usize = 5;
-/// A node that queried nothing for so long queries something.
+/// Time without a query after which the node starts one.
 const REFRESH_MS: u64 = 5 * 60_000;
-/// Ticks between two looks around of a node that knows few.
+/// Ticks between two refreshes of a node that knows few others.
 const FEW_NODES_TICKS: u64 = 64;
-/// Ticks between two attempts to find anybody at all.
+/// Ticks between two attempts to find any node at all.
 const NO_NODES_TICKS: u64 = 4;
-/// Hints that a node is gone that are sent between two ticks.
+/// Most hints about gone nodes that are sent between two ticks.
 const HINTS_MAX: usize = 50;
 /// Nodes that a network check asks.
 const CHECK_NODES: usize = 5;
 /// How many of them must answer; of fewer nodes one.
 const CHECK_ANSWERS: usize = 3;
-/// How long a persistent node that does not know its address waits until it asks again.
+/// Time after which a persistent node that does not know its address asks again.
 const ADDRESS_RETRY_MS: u64 = 60_000;
-/// How many times longer a node must be there after a sleep or a failed check.
+/// Factor by which the time until persistence grows after a sleep or a failed check.
 const SETBACK: u64 = 3;
 
-/// Where a node is in its life.
+/// The state of a node's periodic tasks.
 #[derive(Debug)]
 pub(super) struct Life {
     next_tick: u64,
     ticks: u64,
     bootstrap: Bootstrap,
-    /// When a query was started last.
+    /// When the last query was started.
     queried_at: u64,
     refreshes: u64,
     hints_left: usize,
@@ -63,14 +64,14 @@ pub(super) struct Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bootstrap {
     NotStarted,
-    /// Looking around; whether a node was asked to answer to the server socket.
+    /// Bootstrapping; whether a node was asked to answer to the server socket.
     Running {
         has_probed: bool,
     },
     Done,
 }
 
-/// A network check that goes on.
+/// A network check in progress.
 #[derive(Debug)]
 struct Check {
     asked: usize,
@@ -108,7 +109,7 @@ impl Life {
 }
 
 impl Node {
-    /// Looks around for the first time: finds the nodes closest to itself, and whether it can be reached. Ends with
+    /// Bootstraps the node: finds the nodes closest to itself, and whether it can be reached. Ends with
     /// [`Action::Bootstrapped`].
     pub fn bootstrap(&mut self, now: u64) {
         self.life.bootstrap = Bootstrap::Running { has_probed: false };
@@ -133,7 +134,7 @@ impl Node {
         self.consider_check(now);
     }
 
-    /// The query that the node began for itself is over.
+    /// Handles the end of a query that the node began for itself.
     pub(super) fn own_query_ended(&mut self, now: u64, owner: Owner) {
         if owner == Owner::Bootstrap {
             self.life.bootstrap = Bootstrap::Done;
@@ -146,7 +147,7 @@ impl Node {
         }
     }
 
-    /// Asks the first node that answers whether something gets through to the server socket.
+    /// Asks the first node that answers to send a datagram to the server socket.
     pub(super) fn probe(&mut self, node: Address) {
         if self.life.bootstrap == (Bootstrap::Running { has_probed: false }) && self.is_firewalled {
             self.life.bootstrap = Bootstrap::Running { has_probed: true };
@@ -154,7 +155,7 @@ impl Node {
         }
     }
 
-    /// It does: ask more of them, as soon as more are known.
+    /// Notes that it arrived: asks more nodes, as soon as more are known.
     pub(super) fn probe_answered(&mut self, now: u64) {
         if self.life.is_bootstrapped() {
             self.start_check(now);
@@ -163,7 +164,7 @@ impl Node {
         }
     }
 
-    /// Tells a node that another one that it named is gone.
+    /// Tells a node that another one, which it named, is gone.
     pub(super) fn hint(&mut self, named_by: Address, gone: Address) {
         if self.life.hints_left > 0 {
             self.life.hints_left -= 1;
@@ -181,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Queries something where nothing was queried for long.
+    /// Starts a query if there was none for long.
     fn look_around(&mut self, now: u64) {
         let Life { ticks, bootstrap, queried_at, .. } = self.life;
         if bootstrap != Bootstrap::Done {
@@ -198,7 +199,8 @@ impl Node {
         }
     }
 
-    /// In turn its own id, so that it knows its neighbours and they know it, and a random one, so that it knows the rest.
+    /// Searches for its own id, so that it and its neighbours know each other, or for a random one, to know the rest.
+    /// Each in turn.
     fn refresh(&mut self, now: u64) {
         self.life.refreshes += 1;
         let is_own = self.life.refreshes % 2 == 1;
@@ -216,7 +218,7 @@ impl Node {
     }
 
     fn consider_check(&mut self, now: u64) {
-        // A check that could only fail, because nobody has said yet where we are, would set the node back.
+        // A check that could only fail, because no node has reported our address yet, would set the node back.
         let knows_host = self.sampler.observed().host().is_some();
         let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
         let is_wanted = match self.settings.mode {
@@ -229,7 +231,7 @@ impl Node {
         }
     }
 
-    /// Whether others see a persistent node at another host than the one it is known under.
+    /// Returns whether others see a persistent node at another host than its known one.
     fn is_at_home_elsewhere(&self) -> bool {
         let host = self.sampler.observed().host();
         host.zip(self.own).is_some_and(|(host, own)| host != own.ip())
@@ -253,7 +255,7 @@ impl Node {
         self.life.check = Some(Check { asked, waiting: asked, answered: 0, sampler: Sampler::default() });
     }
 
-    /// One of the nodes that were asked has answered to the server socket, or has not.
+    /// Takes the result of one node in the network check: its answer arrived at the server socket, or did not.
     pub(super) fn check_answered(&mut self, now: u64, address: Option<Address>) {
         let Some(check) = &mut self.life.check else { return };
         check.waiting -= 1;
@@ -271,7 +273,7 @@ impl Node {
         }
     }
 
-    /// The public address of the server socket, if the check shows that it has one.
+    /// Returns the public address of the server socket, if the check shows that it has one.
     fn judge(&self, check: &Check) -> Option<Address> {
         let needed = if check.asked < CHECK_NODES { 1 } else { CHECK_ANSWERS };
         match check.sampler.observed() {
@@ -289,7 +291,7 @@ impl Node {
     fn check_passed(&mut self, now: u64, address: Address) {
         if self.is_firewalled {
             self.is_firewalled = false;
-            // From now on another socket asks, and others see another port.
+            // From now on another socket sends requests, and other nodes see another port.
             self.forget_samples();
         }
         let is_due = match self.settings.mode {
@@ -328,8 +330,8 @@ impl Node {
         self.table.forget_samples();
     }
 
-    /// The question for an answer to the server socket. It leaves through the client socket: through the other one it
-    /// would open the firewall that it is to find.
+    /// Returns the request for an answer to the server socket. It leaves through the client socket: sent from the
+    /// server socket, it would open the firewall that it must detect.
     fn nat_test(&self, to: Address) -> RequestSpec {
         let value = Some(self.settings.server_port.to_le_bytes().to_vec());
         let spec = RequestSpec::new(to, Command::PING_NAT);

@@ -1,8 +1,8 @@
-//! Passing on what the layer above wants passed on: a handshake goes from one node over others to a third, always under
-//! the number that the first one gave it.
+//! Relaying for the layer above: a handshake goes from one node over others to a third, always under the number that
+//! the first one gave it.
 //!
-//! A relay that sends whatever it gets to whomever the sender names is a weapon. So what is passed on counts against the
-//! allowance of the host that it goes to, and some addresses are refused.
+//! A relay that sends anything to any address that a sender names could be abused for attacks. So forwarded datagrams
+//! count against the allowance of the host that receives them, and some addresses are refused.
 
 use thiserror::Error;
 
@@ -10,45 +10,45 @@ use crate::dht_rpc::incoming::{ReplyHandle, Socket};
 use crate::dht_rpc::message::{Request, Response};
 use crate::dht_rpc::node::{Action, Address, Command, Node, Target};
 
-/// A request that goes on to another node.
+/// A request to forward to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
-    /// Where to.
+    /// The destination.
     pub to: Address,
-    /// Through which socket, if not the one that the request came in on.
+    /// The socket to send from, if not the one at which the request arrived.
     pub socket: Option<Socket>,
-    /// What that node is asked.
+    /// The command.
     pub command: Command,
-    /// What it is about.
+    /// The target of the command.
     pub target: Option<Target>,
-    /// What else the command needs.
+    /// The further input of the command.
     pub value: Option<Vec<u8>>,
 }
 
-/// Why something is not passed on.
+/// The reason why a datagram is not forwarded.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ForwardError {
-    /// Nobody has that address, or it is our own.
-    #[error("nothing can be passed on to {0}")]
+    /// The address does not exist, or is our own.
+    #[error("nothing can be forwarded to {0}: it is our own address or none")]
     Unreachable(Address),
     /// A sender on the public network names an address of a private one.
-    #[error("{from} wants something passed on to {to}, which is not on its network")]
+    #[error("{from} asks to forward to {to}, which is not on its network")]
     Private {
-        /// Who.
+        /// The sender.
         from: Address,
-        /// Where to.
+        /// The destination.
         to: Address,
     },
-    /// The host has been sent too much.
-    #[error("too much is passed on to {0}")]
+    /// The allowance of the destination's host is used up.
+    #[error("too much has been sent to {0}: nothing more is forwarded for now")]
     TooMuch(Address),
 }
 
 impl Node {
-    /// Passes a request on under its number, once and without waiting for an answer.
+    /// Forwards a request under its number, once and without waiting for an answer.
     ///
     /// # Errors
-    /// Where the address is refused or its host had too much.
+    /// If the address is refused or the allowance of its host is used up.
     pub fn forward_request(
         &mut self,
         now: u64,
@@ -62,10 +62,10 @@ impl Node {
         self.pass_on(now, handle, socket, to, request.encode())
     }
 
-    /// Sends a third node the answer to a request of its own that came back over us.
+    /// Forwards to a third node the answer to its own request, which came back through us.
     ///
     /// # Errors
-    /// Where the address is refused or its host had too much.
+    /// If the address is refused or the allowance of its host is used up.
     pub fn forward_response(
         &mut self,
         now: u64,

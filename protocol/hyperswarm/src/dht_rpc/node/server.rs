@@ -1,8 +1,9 @@
-//! Answering other nodes.
+//! Answers to the requests of other nodes.
 //!
-//! A request may come from a forged address: it changes nothing but what its token shows, and the answer to it is within
-//! the [`AmplificationLimiter`](crate::dht_rpc::node::AmplificationLimiter) of the host that it hits. A node that asks and claims an id is asked whether it is
-//! there before it comes into the table, unlike in the reference, where forged requests fill it.
+//! A request may come from a forged address: it changes only what its token proves, and the answer to it is within the
+//! [`AmplificationLimiter`](crate::dht_rpc::node::AmplificationLimiter) of the host that receives it. A node that sends
+//! a request and claims an id is pinged before it enters the table, unlike in the reference, where forged requests fill
+//! it.
 
 use crate::dht_rpc::incoming::{Incoming, Reply, ReplyHandle, Socket};
 use crate::dht_rpc::message::{ErrorCode, Request, Response};
@@ -11,19 +12,20 @@ use crate::dht_rpc::node::{Action, Address, CLOSEST_MAX, Command, Node, NodeId};
 use crate::dht_rpc::table::Place;
 use libvms_hypercore::encoding::Reader;
 
-/// Nodes that are asked whether they are where they say, at once.
+/// Nodes whose claimed id is verified by a ping at the same time.
 const VERIFYING_MAX: usize = 64;
-/// Nodes that are asked whether they are alive because somebody said that they are not, at once.
+/// Nodes that are pinged at the same time because another node reported them as gone.
 const SUSPECTED_MAX: usize = 10;
-/// How long an answer may be put off.
+/// How long an answer may be delayed.
 const DELAY_MS_MAX: u32 = 10_000;
-/// Answers that are put off at once.
+/// Answers that are delayed at the same time.
 const DELAYED_MAX: usize = 1_024;
-/// A node that was asked whether it is alive is not asked again so soon because somebody doubts it.
+/// How long a pinged node is not pinged again because another node reports it as gone.
 const DOUBT_PAUSE_MS: u64 = 5_000;
 
 impl Node {
-    /// Answers a request that came as [`Action::Request`]. Nothing is sent where the asking host has had too much.
+    /// Answers a request that came as [`Action::Request`]. Sends nothing if the allowance of the asking host is used
+    /// up.
     pub fn reply(&mut self, now: u64, handle: ReplyHandle, reply: Reply) {
         let Reply { error, value, with_token, with_closer } = reply;
         let target = handle.target.filter(|_| with_closer);
@@ -96,7 +98,7 @@ impl Node {
         }
     }
 
-    /// Sends the answers that were put off until now.
+    /// Sends the delayed answers that are due.
     pub(super) fn send_delayed(&mut self, now: u64) {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
@@ -106,7 +108,7 @@ impl Node {
         }
     }
 
-    /// Asks a node that claims the right id whether it is there; its answer brings it into the table.
+    /// Pings a node that claims the id of its address; its answer brings it into the table.
     fn verify(&mut self, now: u64, id: NodeId, address: Address) {
         let has_place = self.table.place_for(&id, &address, now) != Place::None;
         if has_place
@@ -119,7 +121,7 @@ impl Node {
         }
     }
 
-    /// Asks a node in the table whether it is there, because somebody says that it is not.
+    /// Pings a node in the table, because another node reports it as gone.
     fn doubt(&mut self, now: u64, address: Address) {
         let Some(entry) = self.table.get_mut(&NodeId::of(&address)) else { return };
         if entry.challenged_at + DOUBT_PAUSE_MS > now || self.suspected.len() >= SUSPECTED_MAX {

@@ -1,4 +1,4 @@
-//! What the router in front of one socket does with its datagrams: [`NatSamples`], from what other nodes see.
+//! The NAT behaviour (RFC 4787) in front of one socket, classified by how other nodes see the socket: [`NatSamples`].
 //!
 //! Source: npm hyperdht (`lib/nat.js`).
 
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::Firewall;
 
-/// How many nodes are asked. Three must agree; the fourth makes up for one that is dead or lies.
+/// Number of nodes that are asked. Three must agree; the fourth makes up for one that is dead or lies.
 pub(crate) const SAMPLES: usize = 4;
 
-/// Where other nodes see one socket.
+/// The addresses of one socket as other nodes see it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NatSamples {
     hits: BTreeMap<Address, usize>,
@@ -18,13 +18,13 @@ pub(crate) struct NatSamples {
 }
 
 impl NatSamples {
-    /// Adds what one node sees.
+    /// Adds the address that one node sees.
     pub(crate) fn add(&mut self, address: Address) {
         *self.hits.entry(address).or_default() += 1;
         self.count += 1;
     }
 
-    /// What kind of router it is. Fewer than three samples say nothing.
+    /// Returns the kind of firewall. Fewer than three samples say nothing.
     pub(crate) fn firewall(&self) -> Firewall {
         let mut hits: Vec<usize> = self.hits.values().copied().collect();
         hits.sort_unstable_by(|first, second| second.cmp(first));
@@ -33,14 +33,14 @@ impl NatSamples {
             _ if self.count < 3 => Firewall::Unknown,
             [most, ..] if *most >= 3 => Firewall::Consistent,
             [1, ..] => Firewall::Random,
-            // Two lines to the world, each of them consistent.
+            // Two uplinks, each of them consistent.
             [2, 2, ..] if hosts.len() > 1 => Firewall::Consistent,
             [2, ..] if hosts.len() == 1 && self.count > 3 => Firewall::Random,
             _ => Firewall::Unknown,
         }
     }
 
-    /// Where the socket can be reached: with port 0, where each sender would need another port.
+    /// Returns the addresses of the socket: with port 0 if each sender would need another port.
     pub(crate) fn addresses(&self) -> Vec<Address> {
         let most = self.hits.values().copied().max().unwrap_or(0);
         let top = self.hits.iter().filter(|(_, hits)| **hits == most).map(|(address, _)| *address);

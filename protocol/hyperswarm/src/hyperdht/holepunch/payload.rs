@@ -1,4 +1,4 @@
-//! What two peers tell each other about their firewalls, through relays: [`HolepunchPayload`], sealed by [`PunchSecrets`].
+//! The messages of two peers about their firewalls, through relays: [`HolepunchPayload`], sealed by [`PunchSecrets`].
 //!
 //! ```text
 //! sealed    nonce 24 | XSalsa20-Poly1305 box
@@ -6,9 +6,9 @@
 //!                 | [4: addresses] [8: remote address] [16: token 32] [32: remote token 32]
 //! ```
 //!
-//! The key of the box follows from the handshake's hash, which relays can compute: whatever an opened payload says is
-//! no more than a claim. An address is *verified* only once its token came back, which shows that somebody who could
-//! read the box receives at that host. Source: npm hyperdht (`lib/secure-payload.js`, `lib/messages.js`).
+//! The key of the box follows from the handshake's hash, which relays can compute: an opened payload is only a claim.
+//! An address is *verified* only once its token came back, which shows that a peer that can read the box receives at
+//! that host. Source: npm hyperdht (`lib/secure-payload.js`, `lib/messages.js`).
 
 use crypto_secretbox::aead::{Aead, KeyInit};
 use crypto_secretbox::{Key, Nonce, XSalsa20Poly1305};
@@ -20,39 +20,39 @@ use crate::hyperdht::record::{decode_addresses, encode_addresses};
 use libvms_hypercore::encoding::{DecodeError, Reader, Writer, flags, has};
 use libvms_hypercore::hash::keyed_blake2b;
 
-/// Bytes of the random number in front of a box.
+/// Bytes of the nonce in front of a box.
 pub const NONCE_BYTES: usize = 24;
 
 /// The highest round. JavaScript peers write a broken payload for any higher one.
 pub const ROUND_MAX: u64 = 252;
 
-/// A peer's state of punching.
+/// The state of a peer in an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HolepunchPayload {
-    /// Why it gives up.
+    /// The reason why it gives up.
     pub error: Option<PeerError>,
-    /// What it knows about its firewall.
+    /// Its firewall, as far as it knows.
     pub firewall: Firewall,
-    /// How many messages there were before, from the client.
+    /// Number of earlier messages from the client.
     pub round: u64,
     /// Whether it has a connection.
     pub is_connected: bool,
     /// Whether it is sending probes.
     pub is_punching: bool,
-    /// Where it is, as far as it knows.
+    /// Its addresses, as far as it knows.
     pub addresses: Vec<Address>,
-    /// Where it sees the other side.
+    /// The other side's address as it sees it.
     pub remote_address: Option<Address>,
-    /// To be shown by the other side, in order to prove that it receives there.
+    /// A token for the other side to show, in order to prove that it receives there.
     pub token: Option<[u8; 32]>,
-    /// The token that the other side gave out.
+    /// The token that the other side issued.
     pub remote_token: Option<[u8; 32]>,
 }
 
-/// A sealed payload is broken, or of someone else. Nothing is answered.
+/// A sealed payload is broken, or of another attempt. No answer is sent.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum HolepunchError {
-    /// Sealed with another key, changed, or cut off.
+    /// The payload was sealed with another key, changed, or cut off.
     #[error("the holepunch payload is not authentic")]
     NotAuthentic,
     /// The bytes end inside a field.
@@ -68,8 +68,8 @@ pub struct PunchSecrets {
 }
 
 impl PunchSecrets {
-    /// The keys of a handshake: `shared` is its [`crate::hyperdht::noise::StreamKeys::holepunch_secret`], `local` must be 32 fresh
-    /// random bytes that nobody else ever learns.
+    /// Creates the keys of a handshake: `shared` is its [`crate::hyperdht::noise::StreamKeys::holepunch_secret`],
+    /// `local` must be 32 fresh random bytes that stay secret.
     pub fn new(shared: [u8; 32], local: [u8; 32]) -> Self {
         Self { shared, local }
     }
@@ -85,14 +85,14 @@ impl PunchSecrets {
     /// Opens a sealed payload.
     ///
     /// # Errors
-    /// Where it is not of this handshake, or broken.
+    /// If the payload is not of this handshake, or broken.
     pub fn open(&self, bytes: &[u8]) -> Result<HolepunchPayload, HolepunchError> {
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(HolepunchError::NotAuthentic)?;
         let plain = self.cipher().decrypt(Nonce::from_slice(nonce), sealed);
         Ok(HolepunchPayload::decode(&plain.map_err(|_| HolepunchError::NotAuthentic)?)?)
     }
 
-    /// What proves that somebody receives at the host of `address`: it is told to nobody but that host.
+    /// Returns the token that proves that a peer receives at the host of `address`: it is sent only to that host.
     pub fn token(&self, address: &Address) -> [u8; 32] {
         keyed_blake2b(&self.local, &[address.ip().to_string().as_bytes()])
     }
@@ -112,7 +112,7 @@ impl HolepunchPayload {
     /// Reads an opened payload.
     ///
     /// # Errors
-    /// Where the bytes end inside a field.
+    /// If the bytes end inside a field.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.uint()?;
@@ -139,7 +139,7 @@ impl HolepunchPayload {
         Ok(payload)
     }
 
-    /// The bytes that are sealed.
+    /// Returns the bytes to seal.
     pub fn encode(&self) -> Vec<u8> {
         let optional = [
             self.is_connected,

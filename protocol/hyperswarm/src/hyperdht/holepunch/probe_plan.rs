@@ -1,24 +1,24 @@
-//! Sending probes so that two firewalls open to each other: [`ProbePlan`].
+//! Schedules of probes that make two firewalls open to each other: [`ProbePlan`].
 //!
 //! ```text
-//! here        there       what
+//! here        there       probes
 //! consistent  consistent  one byte to each address every second, ten times
 //! consistent  random      one byte to a random port of the host every 20 ms, 1,750 times
 //! random      consistent  256 sockets, opened within 320 ms; one byte from each in turn every 20 ms, 1,750 in all
 //! random      random      hopeless
 //! ```
 //!
-//! In the two middle cases the birthday paradox does it: 256 open ports on one side, some hundred guesses on the other.
+//! The two middle cases rely on the birthday paradox: 256 open ports on one side, some hundred guesses on the other.
 //! Source: npm hyperdht (`lib/holepuncher.js`).
 
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::Firewall;
 use libvms_hypercore::random::Random;
 
-/// A probe that opens our own firewall and dies on the way to the other one, which might take offence.
+/// TTL of a probe that opens our own firewall and expires before the other one, which might react with a block.
 pub(crate) const LOW_TTL: u8 = 5;
 
-/// Sockets that a random firewall is approached from.
+/// Number of sockets behind a random firewall.
 pub(crate) const SOCKETS: u32 = 256;
 const _: () = assert!(SOCKETS.is_multiple_of(OPENED_AT_ONCE));
 
@@ -26,33 +26,33 @@ const STEADY_INTERVAL_MS: u64 = 1_000;
 const STEADY_TRIES: u32 = 10;
 const RANDOM_INTERVAL_MS: u64 = 20;
 const RANDOM_TRIES: u32 = 1_750;
-/// Sockets that are opened at once: the sooner all are open, the sooner a guess of the other side hits one. All together
+/// Sockets opened at once: the sooner all are open, the sooner a guess of the other side hits one. Opening all together
 /// would fill the queue of a small router.
 const OPENED_AT_ONCE: u32 = 16;
-/// Of an address that nobody has verified, every fourth turn: it may be a victim's.
+/// Turns per probe of an unverified address, which may be a victim's.
 const UNVERIFIED_TURNS: u32 = 4;
 
 /// An address of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProbeTarget {
-    /// Where.
+    /// The address.
     pub(crate) address: Address,
-    /// Whether somebody who can read the other side's messages receives at that host.
+    /// Whether a peer that can read the other side's messages receives at that host.
     pub(crate) is_verified: bool,
 }
 
-/// One byte to be sent.
+/// One byte to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
-    /// From which of the sockets: 0 is the first.
+    /// The number of the socket to send from: 0 is the first.
     pub(crate) socket: u32,
-    /// Where to.
+    /// The destination.
     pub(crate) to: Address,
-    /// After how many hops it is to die, if not as late as usual.
+    /// The IP time to live, if not the default.
     pub(crate) ttl: Option<u8>,
 }
 
-/// A way to send probes.
+/// A schedule of probes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProbePlan {
     kind: Kind,
@@ -68,8 +68,8 @@ enum Kind {
 }
 
 impl ProbePlan {
-    /// How two firewalls are opened that are both known, or none where it is hopeless or where the other side's host has
-    /// to be verified first. The first probe leaves at `starts_at`.
+    /// Returns the plan for two known firewalls, or `None` if it is hopeless or if the other side's host must be
+    /// verified first. The first probe leaves at `starts_at`.
     pub(crate) fn choose(
         here: Firewall,
         there: Firewall,
@@ -86,23 +86,23 @@ impl ProbePlan {
         Some(Self { kind, tries: 0, next_at: starts_at })
     }
 
-    /// Whether it is one of the large ones, of which there may be one at a time only.
+    /// Returns whether this is a large plan: only one of these may run at a time.
     pub(crate) fn is_large(&self) -> bool {
         !matches!(self.kind, Kind::Steady(_))
     }
 
-    /// How many sockets it needs.
+    /// Returns the number of sockets needed.
     pub(crate) fn sockets(&self) -> u32 {
         if matches!(self.kind, Kind::ManySockets(_)) { SOCKETS } else { 1 }
     }
 
-    /// When the next probes are due; none when it is over.
+    /// Returns when the next probes are due; `None` when the plan is over.
     pub(crate) fn next_at(&self) -> Option<u64> {
         let most = if self.is_large() { RANDOM_TRIES } else { STEADY_TRIES };
         (self.tries < most).then_some(self.next_at)
     }
 
-    /// When the last probe will have had a while to arrive.
+    /// Returns when the last probe will have had time to arrive.
     pub(crate) fn over_at(&self) -> u64 {
         let (most, interval) = match self.is_large() {
             true => (RANDOM_TRIES, RANDOM_INTERVAL_MS),
@@ -111,7 +111,7 @@ impl ProbePlan {
         self.next_at + u64::from(most - self.tries) * interval + STEADY_INTERVAL_MS
     }
 
-    /// The probes that are due now.
+    /// Returns the probes that are due now.
     pub(crate) fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
         if self.next_at().is_none_or(|at| at > now) {
             return vec![];
@@ -132,7 +132,7 @@ impl ProbePlan {
                 vec![Probe { socket: 0, to: host.with_port(port), ttl: None }]
             }
             Kind::ManySockets(to) => {
-                // The first time around the probes only open the ports here.
+                // The first round of probes only opens the ports here.
                 let ttl = is_opening.then_some(LOW_TTL);
                 (turn..self.tries).map(|turn| Probe { socket: turn % SOCKETS, to: *to, ttl }).collect()
             }
@@ -140,7 +140,7 @@ impl ProbePlan {
     }
 }
 
-/// Whether all see the same port; none where it is not known.
+/// Returns whether all remotes see the same port; `None` if unknown.
 fn is_consistent(firewall: Firewall) -> Option<bool> {
     match firewall {
         Firewall::Open | Firewall::Consistent => Some(true),

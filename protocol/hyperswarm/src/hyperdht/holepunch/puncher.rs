@@ -3,7 +3,7 @@
 //! ```text
 //! client                                           server
 //! opens a socket, samples its router               opens a socket, samples its router; its handshake answer leaves there
-//! round 0: where I see you                    ->   a byte to the client, if what it sees is right: often that is enough
+//! round 0: where I see you                    ->   a byte to the client, if what it sees is right: often enough
 //!                                             <-   my firewall, my addresses, a token for your host
 //! round 1: my firewall and addresses, punching,
 //!          your token, a token for your host  ->   starts to send probes
@@ -12,8 +12,8 @@
 //! the first probe that arrives: connects there     follows: its stream takes the first packet from anywhere
 //! ```
 //!
-//! Everything that the other side says is a claim that a relay may have made up. Probes have one byte, go to a bounded
-//! number of addresses, and mostly to hosts of which a token came back. Source: npm hyperdht (`lib/connect.js`,
+//! Every statement of the other side is a claim that a relay may have forged. Probes have one byte, go to a bounded
+//! number of addresses, and mostly to hosts that returned a token. Source: npm hyperdht (`lib/connect.js`,
 //! `lib/server.js`, `lib/holepuncher.js`).
 
 mod client;
@@ -38,86 +38,86 @@ use crate::hyperdht::holepunch::probe_plan::{LOW_TTL, Probe, ProbePlan, ProbeTar
 use libvms_hypercore::random::Random;
 use libvms_hypercore::wire::capability::Role;
 
-/// Numbers of sockets that belong to one attempt.
+/// Socket numbers reserved for one attempt.
 pub const SOCKET_NUMBERS: u32 = 512;
-/// Sockets that are tried when a router cannot be made out.
+/// Further sockets that are tried if a NAT cannot be classified.
 const REOPENED_MAX: u32 = 3;
 /// The first number of the many sockets.
 const MANY_SOCKETS: u32 = 16;
 /// Addresses of the other side that are probed.
 const AIMS_MAX: usize = 8;
-/// How long a server that does not know its router yet is given.
+/// The time that a server gets to classify its NAT.
 const PAUSE_MS: u64 = 1_000;
-/// An attempt takes no longer: 1,750 probes take 35 s.
+/// Bound on an attempt: 1,750 probes take 35 s.
 const ATTEMPT_MS: u64 = 45_000;
 /// Probes that a server sends back; each is an echo of one byte.
 const ECHOES_MAX: u32 = 64;
 
-/// What a [`Puncher`] wants.
+/// An action for the caller of a [`Puncher`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PunchAction {
     /// Open a socket with this number. Single bytes that arrive there go to [`Puncher::probed`].
     Open(u32),
-    /// Close it.
+    /// Close the socket.
     Close(u32),
-    /// Ask a node, and give the answer to [`Puncher::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Puncher::answered`] with this number.
     Request(u64, RequestSpec),
     /// Send one zero byte.
     Probe {
-        /// From which socket.
+        /// The socket to send from.
         socket: u32,
-        /// Where to.
+        /// The destination.
         to: Address,
-        /// After how many hops it is to die, if not as late as usual.
+        /// The IP time to live, if not the default.
         ttl: Option<u8>,
     },
-    /// The server's answer to the last message, to leave from this socket.
+    /// Send the server's answer to the last message, from this socket.
     Answer {
-        /// From which socket.
+        /// The socket to send from.
         socket: u32,
         /// The sealed payload.
         payload: Vec<u8>,
     },
-    /// It is over. All sockets have been closed but the one that the stream is to be connected from.
+    /// The attempt is over. All sockets have been closed except the one to connect the stream from.
     Done(Result<Punched, PunchError>),
 }
 
-/// A hole.
+/// A punched hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Punched {
     /// The socket.
     pub socket: u32,
-    /// Where the other side is, as that socket sees it.
+    /// The other side's address, as that socket sees it.
     pub remote: Address,
 }
 
-/// Why there is no hole.
+/// The reason why there is no hole.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PunchError {
     /// The other side gave up.
     #[error("{0}")]
     Refused(PeerError),
-    /// The other side is silent.
-    #[error("the peer does not answer about punching")]
+    /// The other side does not answer.
+    #[error("the peer does not answer holepunch messages")]
     NoAnswer,
-    /// Both firewalls, or what is known of them, leave no way.
-    #[error("no way through {here:?} here and {there:?} there")]
+    /// No probes can get through both firewalls, as far as these are known.
+    #[error("no probe can get through our {here:?} and the peer's {there:?} firewall")]
     Hopeless {
-        /// Ours.
+        /// Our firewall.
         here: Firewall,
-        /// Theirs.
+        /// The peer's firewall.
         there: Firewall,
     },
-    /// It would take thousands of probes, and another attempt is sending as many.
-    #[error("another hole is being punched")]
+    /// The attempt would take thousands of probes, and another attempt is sending as many.
+    #[error("another attempt is sending thousands of probes: try again later")]
     Busy,
-    /// Nothing came through in time.
-    #[error("no probe came through")]
+    /// No probe arrived in time.
+    #[error("no probe of the peer arrived in time")]
     TimedOut,
 }
 
 impl PunchError {
-    /// What the other side is told.
+    /// Returns the error to send to the other side.
     fn told(self) -> PeerError {
         match self {
             Self::Busy => PeerError::TRY_LATER,
@@ -126,20 +126,20 @@ impl PunchError {
     }
 }
 
-/// Which handshake it is for, and how its client reaches the server.
+/// The handshake that an attempt belongs to, and the client's route to the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendezvous {
     /// The server's target.
     pub target: Target,
     /// The server's number of the handshake.
     pub handshake: u64,
-    /// The relay, and where it reaches the server.
+    /// The relay, and the server's address as it sees it.
     pub route: RelayRoute,
     /// The server's socket, as a relay saw it.
     pub server: Address,
 }
 
-/// The state of an attempt. Give it what happens and the time, then poll until there is nothing.
+/// The state of an attempt. Pass it events and the time, then poll until there is nothing.
 #[derive(Debug)]
 pub struct Puncher {
     role: Role,
@@ -157,19 +157,19 @@ pub struct Puncher {
     phase: Phase,
     round: u64,
     remote: Remote,
-    /// A message that is answered when our router is known.
+    /// A message to answer once our NAT is classified.
     unanswered: Option<(HolepunchPayload, Address, bool)>,
     barrage: Option<ProbePlan>,
     echoes: u32,
     /// Whether thousands of probes may be sent now.
     is_large_allowed: bool,
-    /// Whether that would have been necessary.
+    /// Whether thousands of probes were needed while they were not allowed.
     is_busy: bool,
     deadline: u64,
     actions: VecDeque<PunchAction>,
 }
 
-/// What is known about the other side. Nothing of it is sure but the verified hosts.
+/// The claims of the other side. Only the verified hosts are certain.
 #[derive(Debug, Default)]
 struct Remote {
     firewall: Firewall,
@@ -194,16 +194,16 @@ enum Phase {
     Sampling,
     /// The client waits for the answer to round 1.
     Agreeing,
-    /// The server answers.
+    /// The server answers messages.
     Serving,
-    /// Probes are sent.
+    /// Both sides send probes.
     Punching,
     Over,
 }
 
 impl Puncher {
-    /// The client's side, after a handshake. `nodes` are nodes of the network that will tell where they see us; `seed` must
-    /// be 32 fresh random bytes; the numbers of its sockets begin at `first_socket`.
+    /// Creates the client's side, after a handshake. `nodes` are nodes of the network that will report how they see us;
+    /// `seed` must be 32 fresh random bytes; the numbers of its sockets begin at `first_socket`.
     pub fn client(
         now: u64,
         rendezvous: Rendezvous,
@@ -214,7 +214,7 @@ impl Puncher {
     ) -> Self {
         let mut puncher =
             Self::new(now, Role::Initiator, Some(rendezvous), secret, nodes, seed, first_socket);
-        // Opens our own firewall for what the server sends as soon as it knows where we are.
+        // Opens our own firewall for the byte that the server sends as soon as it knows our address.
         puncher.actions.push_back(PunchAction::Probe {
             socket: first_socket,
             to: rendezvous.server,
@@ -224,7 +224,7 @@ impl Puncher {
         puncher
     }
 
-    /// The server's side, from the handshake on. The answer to the handshake should leave from its socket.
+    /// Creates the server's side, from the handshake on. Send the answer to the handshake from its socket.
     pub fn server(now: u64, secret: [u8; 32], nodes: &[Address], seed: [u8; 32], first_socket: u32) -> Self {
         let mut puncher = Self::new(now, Role::Responder, None, secret, nodes, seed, first_socket);
         puncher.phase = Phase::Serving;
@@ -268,27 +268,27 @@ impl Puncher {
         puncher
     }
 
-    /// Says whether it may send thousands of probes from now on: a process does that once at a time.
+    /// Sets whether it may send thousands of probes from now on: a process does that for one attempt at a time.
     pub fn allow_large(&mut self, is_allowed: bool) {
         self.is_large_allowed = is_allowed;
     }
 
-    /// The socket that messages leave from.
+    /// Returns the number of the socket that sends messages.
     pub fn socket(&self) -> u32 {
         self.first_socket + self.reopened
     }
 
-    /// Whether this socket belongs to the attempt.
+    /// Returns whether this socket belongs to the attempt.
     pub fn has_socket(&self, socket: u32) -> bool {
         self.open.contains(&socket)
     }
 
-    /// What to do next. Call it until there is nothing.
+    /// Returns the next action. Call it until there is none.
     pub fn poll(&mut self) -> Option<PunchAction> {
         self.actions.pop_front()
     }
 
-    /// When to call [`Puncher::handle_timeout`].
+    /// Returns when to call [`Puncher::handle_timeout`].
     pub fn next_timeout(&self) -> Option<u64> {
         let pause = match self.phase {
             Phase::Pausing(until) => Some(until),
@@ -299,13 +299,14 @@ impl Puncher {
         pause.into_iter().chain(barrage).chain([self.deadline]).min()
     }
 
-    /// Until when probes may still come through, once both sides send them. Before that nobody knows whether they will.
+    /// Returns until when probes may still arrive, once both sides send them. Before that it is unknown whether they
+    /// will.
     pub fn probes_until(&self) -> Option<u64> {
         let barrage = self.barrage.as_ref().filter(|_| self.phase == Phase::Punching)?;
         Some(barrage.over_at().min(self.deadline))
     }
 
-    /// Does what time asks for.
+    /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: u64) {
         if self.phase == Phase::Over {
             return;
@@ -328,7 +329,7 @@ impl Puncher {
         }
     }
 
-    /// A single byte arrived.
+    /// Takes a single byte that arrived.
     pub fn probed(&mut self, socket: u32, from: Address) {
         if self.phase == Phase::Over || from.port() == 0 || !self.open.contains(&socket) {
             return;
@@ -341,7 +342,7 @@ impl Puncher {
         }
     }
 
-    /// The stream is connected, or given up: all sockets are closed but `kept`.
+    /// Closes all sockets but `kept`: the stream is connected, or given up.
     pub fn settle(&mut self, kept: Option<u32>) {
         if self.phase != Phase::Over {
             self.close_all_but(kept);
@@ -349,7 +350,7 @@ impl Puncher {
         }
     }
 
-    /// A request has an answer, or will have none.
+    /// Takes the answer to a request, or `None` if there will be none.
     pub fn answered(&mut self, now: u64, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         if self.phase == Phase::Over {
@@ -365,7 +366,7 @@ impl Puncher {
         }
     }
 
-    /// The last samples are in, or will never be.
+    /// Handles the end of the sampling: the last samples are in, or will never be.
     fn sampled(&mut self, now: u64) {
         if !self.is_sampling() {
             self.agree_if_sampled();
@@ -382,7 +383,7 @@ impl Puncher {
         self.remote.firewall == Firewall::Unknown || self.remote.token.is_none()
     }
 
-    /// Believes the other side as far as it can be believed.
+    /// Takes the other side's claims, as far as they can be believed.
     fn learn(&mut self, payload: &HolepunchPayload, seen: Address) {
         if payload.firewall != Firewall::Unknown {
             self.remote.firewall = payload.firewall;
@@ -391,7 +392,7 @@ impl Puncher {
         if payload.remote_token == Some(self.secrets.token(&seen)) {
             self.remote.verified.insert(seen.ip());
         }
-        // The server told us its token through its own relay, which so vouches for its host.
+        // The server sent us its token through its own relay, which thereby vouches for its host.
         if self.role == Role::Initiator && payload.token.is_some() {
             self.remote.verified.insert(seen.ip());
         }
@@ -418,7 +419,7 @@ impl Puncher {
         }
     }
 
-    /// Why no probes are sent.
+    /// Returns the reason why no probes are sent.
     fn failure(&self) -> Option<PunchError> {
         match self.barrage {
             Some(_) => None,
@@ -427,7 +428,7 @@ impl Puncher {
         }
     }
 
-    /// Whether many probes are being sent, or are about to be.
+    /// Returns whether many probes are being sent, or are about to be.
     pub fn is_large(&self) -> bool {
         self.barrage.as_ref().is_some_and(ProbePlan::is_large)
     }

@@ -1,4 +1,4 @@
-//! What comes out of one part goes into the next, until none has anything left to do.
+//! Passing the output of one part to the next, until none has anything left to do.
 
 use crate::dht_rpc::node::{Action as NodeAction, QueryError, QueryId, QueryOutcome, RequestId};
 use crate::dht_rpc::query::Answer;
@@ -8,7 +8,7 @@ use crate::hyperdht::node::{Asker, DialId, Event, HyperDht, Owner};
 use crate::hyperdht::record::LookupReply;
 
 impl HyperDht {
-    /// Lets all parts work until none has anything left to do.
+    /// Advances all parts until none has anything left to do.
     pub(super) fn drive(&mut self, now: u64) {
         loop {
             if let Some(action) = self.node.poll() {
@@ -37,7 +37,7 @@ impl HyperDht {
         true
     }
 
-    /// Remembers through whom a peer was reached, and forgets it where that was of no use.
+    /// Remembers the relays that reached a peer, and forgets them if they were of no use.
     fn note_relays(&mut self, now: u64, dial: DialId, result: &Result<Dialed, DialError>) {
         match result {
             Ok(Dialed { keys, through, relays, .. }) => {

@@ -1,4 +1,4 @@
-//! Holes that are being punched, by clients and servers of this node: [`Punches`].
+//! The holepunch attempts of this node's clients and servers: [`Punches`].
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::hyperdht::router::{Arrival, Content, Path, Verdict};
 use crate::hyperdht::server::{Accepted, Approach};
 use libvms_hypercore::identity::PublicKey;
 
-/// Attempts of clients of ours and of others at once: each has a socket or more.
+/// Attempts at once, of our clients and of our servers: each has a socket or more.
 const PUNCHES_MAX: usize = 64;
-/// Between two attempts that send thousands of probes.
+/// Time between two attempts that send thousands of probes.
 const LARGE_INTERVAL_MS: u64 = 20_000;
 
-/// All attempts.
+/// All attempts of a node.
 #[derive(Debug, Default)]
 pub(super) struct Punches {
     all: BTreeMap<PunchId, Punch>,
@@ -40,7 +40,7 @@ enum Side {
     Server {
         target: Target,
         handshake: u64,
-        /// The message of the client that is to be answered.
+        /// The client's message that waits for an answer.
         pending: Option<(ReplyHandle, Arrival)>,
     },
 }
@@ -60,7 +60,7 @@ impl Punches {
         self.with(now, id, |punch| punch.puncher.answered(now, number, answer));
     }
 
-    /// Does something with an attempt that may make it send thousands of probes, if that may be now.
+    /// Calls `act` on an attempt, which may make it send thousands of probes if that is allowed now.
     fn with(&mut self, now: u64, id: PunchId, act: impl FnOnce(&mut Punch)) {
         let is_alone = self.all.values().all(|punch| !punch.puncher.is_large());
         let is_time = self.large_at.is_none_or(|at| at + LARGE_INTERVAL_MS <= now);
@@ -100,8 +100,8 @@ impl PunchId {
 }
 
 impl HyperDht {
-    /// Begins to punch a hole to a server that has answered with [`Way::Punch`]. None where the answer was another, or
-    /// too many attempts are under way. [`Event::Punched`] tells the end.
+    /// Begins to punch a hole to a server that has answered with [`Way::Punch`]. Returns `None` if the answer was
+    /// another, or too many attempts are in progress. The attempt ends with [`Event::Punched`].
     pub fn punch(&mut self, now: u64, dialed: &Dialed) -> Option<PunchId> {
         let Way::Punch { relay, relays, .. } = &dialed.way else { return None };
         let listed = relays.relays.iter().find(|route| route.relay == *relay);
@@ -129,8 +129,8 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Ends the punching for a client of a server of ours: its stream is connected at the socket `kept`, which belongs to
-    /// the caller from now on, or elsewhere, or not at all.
+    /// Ends the punching for a client of a server of ours: its stream is connected at the socket `kept`, which belongs
+    /// to the caller from now on, or elsewhere, or not at all.
     pub fn settle_accepted(&mut self, now: u64, server: &PublicKey, handshake: u64, kept: Option<u32>) {
         if let Some(id) = self.punches.of_server(&peer_target(server), handshake) {
             self.punches.with(now, id, |punch| punch.puncher.settle(kept));
@@ -140,20 +140,20 @@ impl HyperDht {
         self.drive(now);
     }
 
-    /// Until when a hole may still be punched for the client of a handshake, once both sides are at it.
+    /// Returns until when a hole may still be punched for the client of a handshake, once both sides send probes.
     pub fn punches_until(&self, server: &PublicKey, handshake: u64) -> Option<u64> {
         let id = self.punches.of_server(&peer_target(server), handshake)?;
         self.punches.all.get(&id)?.puncher.probes_until()
     }
 
-    /// Gets ready for a client behind a firewall.
+    /// Prepares an attempt for a client behind a firewall.
     pub(super) fn expect_punch(&mut self, now: u64, arrival: &Arrival, accepted: &Accepted) {
         if accepted.approach != Approach::Await || arrival.path == Path::Direct || self.punches.is_full() {
             return;
         }
         let (id, seed) = (self.punches.next_id(), self.random.bytes());
         let (target, handshake) = (arrival.target, accepted.handshake);
-        // The number is used again: whoever had it has had its time.
+        // The number is reused: its former holder has had its time.
         if let Some(old) = self.punches.of_server(&target, handshake) {
             self.punches.with(now, old, |punch| punch.puncher.settle(None));
             while self.drive_punch(now, old) {}
@@ -164,17 +164,17 @@ impl HyperDht {
         let puncher = Puncher::server(now, secret, &nodes, seed, id.first_socket());
         let side = Side::Server { target, handshake, pending: None };
         self.punches.all.insert(id, Punch { puncher, side });
-        // The socket has to be open before the handshake's answer leaves through it.
+        // The socket must be open before the handshake's answer leaves through it.
         while self.drive_punch(now, id) {}
     }
 
-    /// The socket that the client of a handshake is to learn of.
+    /// Returns the socket from which the client of a handshake gets its answer.
     pub(super) fn punch_socket(&self, target: &Target, handshake: u64) -> Option<Socket> {
         let punch = self.punches.all.get(&self.punches.of_server(target, handshake)?)?;
         Some(Socket::Puncher(punch.puncher.socket()))
     }
 
-    /// A holepunch payload for one of our servers.
+    /// Takes a holepunch payload for one of our servers.
     pub(super) fn hear_punch(&mut self, now: u64, handle: ReplyHandle, arrival: Arrival) {
         let Content::Holepunch { id: handshake, payload } = arrival.content.clone() else { return };
         let Some(id) = self.punches.of_server(&arrival.target, handshake) else { return };
@@ -197,7 +197,7 @@ impl HyperDht {
         ids.into_iter().any(|id| self.drive_punch(now, id))
     }
 
-    /// Does one thing that an attempt wants.
+    /// Performs one action of an attempt. Returns whether there was one.
     fn drive_punch(&mut self, now: u64, id: PunchId) -> bool {
         let action = self.punches.all.get_mut(&id).and_then(|punch| punch.puncher.poll());
         let Some(action) = action else { return false };
@@ -228,7 +228,7 @@ impl HyperDht {
     }
 }
 
-/// The same verdict, through another socket, if it is a request.
+/// Returns the same verdict, sent from another socket if it is a request.
 pub(super) fn leaving_from(socket: Option<Socket>, verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Request(forward) => Verdict::Request(Forward { socket, ..forward }),

@@ -1,4 +1,4 @@
-//! What others ask of this node: to store and to find, to pass something on, or to connect to one of its servers.
+//! Serving requests of other nodes: storing and finding records, relaying, and handshakes with our servers.
 
 use crate::dht_rpc::address::NodeId;
 use crate::dht_rpc::incoming::{Incoming, ReplyHandle};
@@ -43,14 +43,14 @@ impl HyperDht {
         self.storage.route(now, target).map_or(Whereabouts::Unknown, Whereabouts::At)
     }
 
-    /// A first message for one of our servers.
+    /// Takes a first message for one of our servers.
     fn arrive(&mut self, now: u64, handle: ReplyHandle, arrival: &Arrival) {
         let Some(server) = self.servers.get(&arrival.target) else { return };
         let reach = self.reach(server.announcer.relays());
         let Some(Server { listener, welcome, .. }) = self.servers.get_mut(&arrival.target) else { return };
         let own = listener.key().public_key();
         let heard = listener.hear(now, arrival, &reach, &mut |key| *key != own && welcome.includes(key));
-        // Whatever is wrong with it is the sender's matter: it learns nothing, not even that there is a server.
+        // On any fault the sender gets no answer, and does not even learn that there is a server.
         let Ok(heard) = heard else { return };
         let socket = handle.socket();
         let needs_hole = heard.accepted.as_ref().filter(|_| reach.public.is_none());
@@ -66,7 +66,7 @@ impl HyperDht {
     }
 
     pub(super) fn send(&mut self, now: u64, handle: ReplyHandle, verdict: Verdict) {
-        // What the node refuses to send is lost like any datagram.
+        // A datagram that the node refuses to send is lost like any other.
         let _ = match verdict {
             Verdict::Request(forward) => self.node.forward_request(now, &handle, forward),
             Verdict::Response { to, value } => self.node.forward_response(now, &handle, to, Some(value)),

@@ -1,7 +1,7 @@
-//! Forgetting: [`Generations`] keep what was announced in the last 13 to 27 minutes, as the reference does.
+//! Expiry: [`Generations`] keep the announcements of the last 13 to 27 minutes, as the reference does.
 //!
-//! New records go into the young generation. Now and then the old one is dropped, and the young one becomes the old one:
-//! so nothing needs a timer of its own. When the young one is full the same happens early.
+//! New records go into the young generation. From time to time the old one is dropped, and the young one becomes the
+//! old one: so no record needs a timer of its own. When the young one is full the same happens early.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,33 +10,33 @@ use crate::dht_rpc::address::{Address, Target};
 use crate::hyperdht::record::PeerRecord;
 use libvms_hypercore::identity::PublicKey;
 
-/// A generation is young for two thirds of the 20 minutes that a record is to live at least in the mean.
+/// A generation is young for two thirds of the 20 minutes that a record should live at least on average.
 const GENERATION_MS: u64 = 20 * 60 * 1000 * 2 / 3;
 
 /// Records and routes of one generation: about 10 MB with all relays.
 const GENERATION_RECORDS_MAX: usize = 32_768;
 
-/// Of both generations, what one host may have. A host with more services than that can run nodes of its own.
+/// Records and routes of one host in both generations. A host with more services can run nodes of its own.
 const HOST_RECORDS_MAX: usize = 1_024;
 
-/// Of one generation and topic, what one host may have: a company's peers may share an address.
+/// Records of one host in one generation and topic: a company's peers may share an address.
 const HOST_TOPIC_RECORDS_MAX: usize = 64;
 
-/// Of one generation and topic. An answer shows 20; a lookup walks over all of them.
+/// Records of one generation and topic. An answer shows 20; a lookup walks over all of them.
 const TOPIC_RECORDS_MAX: usize = 1_024;
 
-// One topic, and one host, is a small part of everything.
+// One topic, and one host, is a small part of the whole.
 const _: () = assert!(HOST_RECORDS_MAX * 16 <= GENERATION_RECORDS_MAX);
 const _: () = assert!(HOST_TOPIC_RECORDS_MAX * 16 <= TOPIC_RECORDS_MAX);
 
-/// What one peer announced.
+/// The announcement of one peer.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    /// As it is told to others.
+    /// The record as it is returned to others.
     pub(super) peer: PeerRecord,
-    /// From where it was announced; for a route, where the peer is.
+    /// The sender of the announcement; for a route, the address of the peer.
     pub(super) from: Address,
-    /// The hash of what renews it.
+    /// The hash of the value that renews the record.
     pub(super) refresh: Option<[u8; 32]>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Record {
 pub(super) struct Generations {
     young: Generation,
     old: Generation,
-    /// When the young one became young.
+    /// When the young one began.
     since: u64,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Generations {
 struct Generation {
     topics: BTreeMap<Target, Topic>,
     routes: BTreeMap<Target, Record>,
-    /// Records and routes of each host, and of all together.
+    /// Number of records and routes of each host, and of all together.
     hosts: BTreeMap<Ipv4Addr, usize>,
     count: usize,
 }
@@ -65,19 +65,19 @@ struct Topic {
 }
 
 impl Generations {
-    /// Forgets what is too old by now.
+    /// Drops generations that are too old by now.
     pub(super) fn advance(&mut self, now: u64) {
         let age = now.saturating_sub(self.since);
         if age >= 2 * GENERATION_MS {
             *self = Self { since: now, ..Self::default() };
         } else if age >= GENERATION_MS {
-            // The time it is due, not the time it is noticed: else records of a quiet node would live longer.
+            // The time when it is due, not when it is noticed: else records of a quiet node would live longer.
             self.since += GENERATION_MS;
             self.rotate();
         }
     }
 
-    /// The records of a topic, each peer's once.
+    /// Returns the records of a topic, each peer's once.
     pub(super) fn records(&self, target: &Target) -> impl Iterator<Item = &Record> {
         let (young, old) = (self.young.topics.get(target), self.old.topics.get(target));
         let is_news = move |key: &PublicKey| young.is_none_or(|topic| !topic.records.contains_key(key));
@@ -86,7 +86,7 @@ impl Generations {
         young.into_iter().flat_map(|topic| topic.records.values()).chain(older)
     }
 
-    /// The route to a peer: none or one, the latest first.
+    /// Returns the route to a peer: none or one, the latest first.
     pub(super) fn routes(&self, target: &Target) -> impl Iterator<Item = &Record> {
         self.young.routes.get(target).into_iter().chain(self.old.routes.get(target))
     }
@@ -96,7 +96,7 @@ impl Generations {
         bump(&self.young).max(bump(&self.old))
     }
 
-    /// Keeps a record, in place of one with the same key. Does nothing when the host has its share already.
+    /// Stores a record, in place of one with the same key. Does nothing if the host has used up its share.
     pub(super) fn put_record(&mut self, target: Target, record: Record) {
         let key = record.peer.public_key;
         let bump = self.bump(&target);
@@ -119,7 +119,7 @@ impl Generations {
         self.young.counted(host);
     }
 
-    /// Keeps the route to a peer. Does nothing when the host has its share already.
+    /// Stores the route to a peer. Does nothing if the host has used up its share.
     pub(super) fn put_route(&mut self, target: Target, record: Record) {
         self.remove_route(&target);
         let host = record.from.ip();
@@ -147,7 +147,7 @@ impl Generations {
         }
     }
 
-    /// Raises the bump of a topic that has records; of others there is none.
+    /// Raises the bump of a topic that has records; other topics have none.
     pub(super) fn raise_bump(&mut self, target: &Target, bump: u64) {
         if let Some(topic) = self.young.topics.get_mut(target) {
             topic.bump = topic.bump.max(bump);
@@ -158,7 +158,7 @@ impl Generations {
         self.young.count + self.old.count
     }
 
-    /// Whether the host may have one more. Makes room where there is none.
+    /// Returns whether the host may have one more. Makes room if there is none.
     fn has_room_for(&mut self, host: Ipv4Addr) -> bool {
         let of_host = |generation: &Generation| generation.hosts.get(&host).copied().unwrap_or(0);
         if of_host(&self.young) + of_host(&self.old) >= HOST_RECORDS_MAX {

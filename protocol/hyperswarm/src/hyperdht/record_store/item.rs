@@ -1,7 +1,8 @@
-//! Values that anybody may keep in the network: [`Items`], forgotten after 32 to 64 hours unless they are put again.
+//! Values that anybody may store in the network: [`Items`], forgotten after 32 to 64 hours unless they are stored
+//! again.
 //!
-//! As with records there are two generations. A host that puts more than its share has nothing more stored, and the
-//! rest of the network is served on.
+//! As with records there are two generations. If a host exceeds its share, nothing more of it is stored, and the rest
+//! of the network is still served.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,17 +13,17 @@ use crate::hyperdht::mutable::MutableItem;
 /// A generation is young for two thirds of the 48 hours that the reference keeps an item.
 const GENERATION_MS: u64 = 48 * 60 * 60 * 1000 * 2 / 3;
 
-/// Of one generation: about 10 MB at the longest value.
+/// Items of one generation: about 10 MB at the longest value.
 const GENERATION_ITEMS_MAX: usize = 8_192;
 
-/// Of both generations, what one host may have.
+/// Items of one host in both generations.
 const HOST_ITEMS_MAX: usize = 512;
 
-// One host is a small part of everything.
+// One host is a small part of the whole.
 const _: () = assert!(HOST_ITEMS_MAX * 16 <= GENERATION_ITEMS_MAX);
 
-/// What is kept under a target. The target of an immutable value is its own hash, that of a mutable one the hash of its
-/// owner's key: nobody can find one in the place of the other, so both have one map.
+/// The value under a target. The target of an immutable value is its own hash, that of a mutable one the hash of its
+/// owner's key: neither can be made to collide with the other, so both share one map.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// A value that never changes.
@@ -36,7 +37,7 @@ pub(super) enum Content {
 pub(super) struct Items {
     young: Generation,
     old: Generation,
-    /// When the young one became young.
+    /// When the young one began.
     since: u64,
 }
 
@@ -47,7 +48,7 @@ struct Generation {
 }
 
 impl Items {
-    /// Forgets what is too old by now.
+    /// Drops generations that are too old by now.
     pub(super) fn advance(&mut self, now: u64) {
         let age = now.saturating_sub(self.since);
         if age >= 2 * GENERATION_MS {
@@ -72,8 +73,8 @@ impl Items {
         }
     }
 
-    /// Keeps an item for as long as a new one, in place of the one before. False where the host has its share already:
-    /// then what was there stays.
+    /// Stores an item for as long as a new one, in place of the one before. Returns false if the host has used up its
+    /// share: then the one before stays.
     pub(super) fn put(&mut self, target: Target, host: Ipv4Addr, content: Content) -> bool {
         let of_host = |generation: &Generation| generation.hosts.get(&host).copied().unwrap_or(0);
         let is_own = self.owner(&target) == Some(host);

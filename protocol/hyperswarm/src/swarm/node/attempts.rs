@@ -1,4 +1,4 @@
-//! From a handshake to a connection, on either side, and its end.
+//! The way from a handshake to a connection, on either side, and its end.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl SwarmNode {
             Ok((dial, stream)) if self.streams.open(now, stream, Firewall::Open).is_ok() => {
                 self.dials.insert(dial, Dial { peer, stream, knocked: None });
             }
-            // Two random numbers of streams are the same: once in some billions of attempts.
+            // Two random stream ids are equal: once in some billions of attempts.
             Ok((dial, _)) => {
                 self.dht.cancel_dial(dial);
                 self.swarm.failed(millis(now), &peer);
@@ -54,7 +54,7 @@ impl SwarmNode {
         let deadline = millis(now) + FIRST_PACKET_MS;
         let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
         match (&dialed.way, knocked) {
-            // Something came with our random number: the server is there, whatever its answer said.
+            // A packet with our random id arrived: the server is there, whatever its answer said.
             (_, Some(path)) => self.begin(now, id, path),
             (Way::Connect(socket, to), None) => {
                 self.begin(now, id, Path { socket: number(*socket), remote: (*to).into() });
@@ -92,13 +92,13 @@ impl SwarmNode {
         }
     }
 
-    /// The way to the remote is known: the stream can send.
+    /// Starts the stream: the path to the remote is known.
     pub(super) fn begin(&mut self, now: Duration, id: ConnectionId, path: Path) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
             connection.remote = Some(path.remote);
             if let Some(handshake) = connection.handshake.take() {
-                // The client came through: the socket where it did is the connection's, others are not needed.
+                // The client came through: the connection keeps the socket where it did, others are not needed.
                 let puncher =
                     if let Socket::Puncher(number) = socket(path.socket) { Some(number) } else { None };
                 connection.puncher = puncher;
@@ -140,8 +140,9 @@ impl SwarmNode {
         self.events.push_back(Event::DialFailed { peer, why });
     }
 
-    /// A client has not come through in time. Where both sides are punching a hole that may take longer than a first
-    /// packet otherwise does: through a firewall with a port for each remote, half a minute.
+    /// Ends the connection of a client that has not come through in time. While both sides are punching a hole, that
+    /// may take longer than a first packet otherwise does: half a minute through a firewall that maps each remote to
+    /// another port.
     pub(super) fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let server = self.key.public_key();
@@ -152,15 +153,15 @@ impl SwarmNode {
         }
     }
 
-    /// Ends a connection that the caller knows of, or does not know of yet.
+    /// Ends a connection, whether it was reported to the caller or not.
     pub(super) fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
-        // Whoever was not told of its beginning need not be told of its end.
+        // If the beginning of a connection was not reported, its end need not be either.
         if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
             self.events.push_back(Event::Closed { connection: id, why });
         }
     }
 
-    /// Gives back what a connection had, if there was one, and its place where it was an attempt.
+    /// Removes a connection, if there was one, releases its resources, and its place if it was an attempt.
     pub(super) fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
         let connection = self.connections.remove(id)?;
         self.release(now, id, &connection);
@@ -170,7 +171,7 @@ impl SwarmNode {
         Some(connection)
     }
 
-    /// Gives back what a connection had.
+    /// Releases the resources of a connection.
     pub(super) fn release(&mut self, now: Duration, id: ConnectionId, connection: &Connection) {
         self.streams.destroy(now, connection.stream);
         if let Some(handshake) = connection.handshake {

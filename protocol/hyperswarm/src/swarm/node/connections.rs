@@ -10,18 +10,18 @@ use crate::hyperdht::secret;
 use libvms_hypercore::wire::Role;
 use libvms_hypercore::wire::frame::FRAME_PREFIX_BYTES;
 
-/// The header of an encrypted stream, with its length in front.
+/// Bytes of the header of an encrypted stream, with its length in front.
 const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret::HEADER_BYTES;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) keys: StreamKeys,
-    /// Our number of its stream, and the remote's.
+    /// Our id of its stream, and the remote's.
     pub(super) stream: u32,
     pub(super) remote_stream: u32,
     pub(super) remote: Option<SocketAddr>,
-    /// The socket that a hole was punched with, which is this connection's alone.
+    /// The socket that a hole was punched with; it belongs to this connection alone.
     pub(super) puncher: Option<u32>,
     /// The number of the handshake, as long as its client may punch.
     pub(super) handshake: Option<u64>,
@@ -38,7 +38,7 @@ enum State {
         was_refused: bool,
     },
     Proved,
-    /// Both sides have read what the other one encrypted.
+    /// Both sides have read a message that the other one encrypted.
     InUse,
 }
 
@@ -62,7 +62,7 @@ impl Connection {
         Self::new(dialed.keys.clone(), dialed.local_stream, dialed.remote_stream, deadline)
     }
 
-    /// Gives a remote that has not proved itself another deadline.
+    /// Sets another deadline for a remote that has not proved itself.
     pub(super) fn wait_until(&mut self, at: u64) {
         if let State::Unproved { deadline, .. } = &mut self.state {
             *deadline = at;
@@ -77,12 +77,12 @@ impl Connection {
         !matches!(self.state, State::Unproved { .. })
     }
 
-    /// Bytes that may be written now.
+    /// Returns the number of bytes that may be written now.
     pub(super) fn allows(&self) -> usize {
         if self.is_proved() { usize::MAX } else { HEADER_BYTES.saturating_sub(self.bytes_written) }
     }
 
-    /// So many bytes were written of so many.
+    /// Notes that `written` of `wanted` bytes were written.
     pub(super) fn written(&mut self, written: usize, wanted: usize) {
         self.bytes_written = self.bytes_written.saturating_add(written);
         if let State::Unproved { was_refused, .. } = &mut self.state {
@@ -90,7 +90,7 @@ impl Connection {
         }
     }
 
-    /// So many bytes were read. Whether this shows that the connection works both ways.
+    /// Notes that `read` bytes were read. Returns whether this shows that the connection works both ways.
     pub(super) fn read(&mut self, read: usize) -> bool {
         self.bytes_read = self.bytes_read.saturating_add(read);
         let works = self.bytes_read > HEADER_BYTES && self.bytes_written > HEADER_BYTES;
@@ -101,7 +101,7 @@ impl Connection {
         is_news
     }
 
-    /// The remote has proved itself. Whether a write was refused before.
+    /// Notes that the remote has proved itself. Returns whether a write was refused before.
     pub(super) fn prove(&mut self) -> bool {
         let before = std::mem::replace(&mut self.state, State::Proved);
         matches!(before, State::Unproved { was_refused: true, .. })
@@ -143,17 +143,17 @@ impl Connections {
         self.by_stream.get(&stream).copied()
     }
 
-    /// How many were made by others.
+    /// Returns the number of incoming connections.
     pub(super) fn incoming(&self) -> usize {
         self.connections.values().filter(|connection| !connection.is_outgoing()).count()
     }
 
-    /// When the next one is to prove itself.
+    /// Returns the earliest deadline by which a connection must prove itself.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.deadlines().map(|(_, deadline)| deadline).min()
     }
 
-    /// Those that have not proved themselves in time.
+    /// Returns the connections that have not proved themselves in time.
     pub(super) fn expired(&self, now: u64) -> Vec<ConnectionId> {
         self.deadlines().filter(|(_, deadline)| *deadline <= now).map(|(id, _)| id).collect()
     }

@@ -1,4 +1,4 @@
-//! What a [`SwarmNode`](super::SwarmNode) gives out: datagrams and [`Event`]s.
+//! The output of a [`SwarmNode`](super::SwarmNode): datagrams and [`Event`]s.
 
 use std::net::SocketAddr;
 
@@ -17,78 +17,81 @@ use libvms_hypercore::identity::PublicKey;
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Through which socket.
+    /// The socket to send from.
     pub socket: Socket,
-    /// To whom.
+    /// The destination.
     pub to: SocketAddr,
-    /// How many routers it may pass, if not as many as usual.
+    /// The IP time to live, if not the default.
     pub ttl: Option<u8>,
 }
 
-/// What the caller is to know.
+/// An event for the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A connection begins: write the header of the encrypted stream, which is all that can be written for now.
+    /// A connection begins: write the header of the encrypted stream. Nothing else can be written for now.
     Begun {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
         /// The keys of the encrypted stream.
         keys: StreamKeys,
     },
-    /// The remote has proved itself: the connection is there.
+    /// The remote has proved itself: the connection is open.
     Opened {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
-        /// Where the remote is.
+        /// The address of the remote.
         remote: SocketAddr,
     },
-    /// There is something to read.
+    /// There are bytes to read.
     Readable(ConnectionId),
     /// There is room again after a write that was not taken whole.
     Writable(ConnectionId),
     /// The remote writes no more.
     RemoteEnded(ConnectionId),
-    /// The connection is over; what has come can still be read. Then call [`SwarmNode::destroy`](super::SwarmNode::destroy).
+    /// The connection is over; bytes that have arrived can still be read. Then call
+    /// [`SwarmNode::destroy`](super::SwarmNode::destroy).
     Closed {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
-        /// Why.
+        /// The reason.
         why: Closed,
     },
     /// A peer that was found, or asked for, could not be connected to for now.
     DialFailed {
-        /// Who.
+        /// The peer.
         peer: PublicKey,
-        /// Why.
+        /// The reason.
         why: DialFailure,
     },
     /// A topic was looked up, and this node announced under it if it is a server.
     Refreshed {
-        /// Which.
+        /// The topic.
         topic: TopicKey,
-        /// How many of the closest nodes keep the announcement; `None` if there was nothing to announce or nobody to ask.
+        /// Number of the closest nodes that store the announcement; `None` if there was nothing to announce or no node
+        /// to ask.
         announced: Option<usize>,
     },
-    /// The first look around is over, or the first after a sleep, and so many nodes are known. With none there is no
-    /// network, and the node goes on trying.
+    /// The first bootstrap is over, or the first after a sleep. Without other nodes there is no network, and the node
+    /// goes on trying.
     Bootstrapped {
-        /// How many.
+        /// Number of nodes in the table.
         nodes: usize,
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
     StatusChanged(NodeStatus),
-    /// Open a socket of that number, which is [`Socket::Puncher`] of it.
+    /// Open a socket with this number, as [`Socket::Puncher`].
     OpenSocket(u32),
-    /// Close it.
+    /// Close the socket.
     CloseSocket(u32),
-    /// After [`SwarmNode::shut_down`](super::SwarmNode::shut_down): nobody keeps anything about this node any more, as far as it can be told.
+    /// The node has shut down after [`SwarmNode::shut_down`](super::SwarmNode::shut_down): as far as it can tell, no
+    /// other node stores anything about it any more.
     ShutDown,
 }
 
-/// Why a connection is over.
+/// The reason why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// Its stream ended.
+    /// The stream is closed.
     Stream(CloseReason),
     /// The remote has not proved itself in time.
     Unproved,
@@ -96,25 +99,25 @@ pub enum Closed {
     Refused,
 }
 
-/// Why a peer could not be connected to.
+/// The reason why a peer could not be connected to.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DialFailure {
-    /// It was not found, or does not answer.
+    /// The peer was not found, or does not answer.
     #[error(transparent)]
     Handshake(#[from] DialError),
     /// Both sides are behind firewalls, and no hole could be punched.
     #[error(transparent)]
     Punch(#[from] PunchError),
-    /// The same, and too many holes are being punched already.
-    #[error("too many holes are being punched already")]
+    /// Both sides are behind firewalls, and too many holes are being punched already.
+    #[error("too many holes are being punched already: try again later")]
     Busy,
-    /// It answered, and then nothing came from it.
-    #[error("the peer answered, and then nothing came from it")]
+    /// The peer answered the handshake, and then sent no packet in time.
+    #[error("the peer answered the handshake, and then sent no packet in time")]
     Silent,
 }
 
 impl DialFailure {
-    /// Whether one of the two has only too much to do at the moment.
+    /// Returns whether the failure is temporary, because this node or the peer is busy.
     pub fn is_for_now(&self) -> bool {
         match self {
             Self::Busy | Self::Punch(PunchError::Busy) => true,

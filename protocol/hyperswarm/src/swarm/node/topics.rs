@@ -1,4 +1,4 @@
-//! Being known under topics, and looking them up.
+//! Announcing topics, and looking them up.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl SwarmNode {
         }
     }
 
-    /// Looks who is there. Making a server known waits for nodes that do not answer; finding others need not.
+    /// Looks a topic up before it is announced. Announcing a server waits for nodes that do not answer; finding others
+    /// need not.
     pub(super) fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
         if roles.client {
             let query = self.dht.lookup(millis(now), Target(topic));
@@ -40,7 +41,8 @@ impl SwarmNode {
         }
     }
 
-    /// What is announced after it was withdrawn would be found for half an hour.
+    /// Cancels the announcement of a topic: if it were announced after it was withdrawn, it would be found for half an
+    /// hour.
     pub(super) fn cancel_refresh(&mut self, now: Duration, topic: &TopicKey) {
         if let Server::Starting { waiting } = &mut self.server {
             waiting.retain(|(other, _)| other != topic);
@@ -94,7 +96,7 @@ impl SwarmNode {
                     self.look_up(now, topic, roles, &relays);
                 }
             }
-            // Others would look for this node at relays that know it no more.
+            // Others would look for this node at relays that no longer know it.
             Server::On { relays: former } if former != relays => self.swarm.network_changed(millis(now)),
             _ => {}
         }

@@ -1,16 +1,16 @@
-//! The highest value of the last rounds.
+//! The maximum of the last rounds (BBR's windowed max filter).
 
 use std::collections::VecDeque;
 
-/// A running maximum. It holds at most one value per round of the time that it looks back.
+/// A running maximum. It holds at most one value per round of its window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WindowedMax {
-    /// Rounds upward, values downward: what a later and higher value outlives is not kept.
+    /// Rounds ascending, values descending: a value is dropped when a later one is higher.
     values: VecDeque<(u64, u64)>,
 }
 
 impl WindowedMax {
-    /// Adds a value and forgets those that are `rounds` older.
+    /// Adds a value and drops those that are `rounds` older.
     pub(super) fn insert(&mut self, round: u64, value: u64, rounds: u64) {
         while self.values.back().is_some_and(|&(_, last)| last <= value) {
             self.values.pop_back();
@@ -24,7 +24,7 @@ impl WindowedMax {
         }
     }
 
-    /// The highest value; 0 when there is none.
+    /// Returns the highest value; 0 if there is none.
     pub(super) fn max(&self) -> u64 {
         self.values.front().map_or(0, |&(_, value)| value)
     }

@@ -1,4 +1,4 @@
-//! Packets that were sent, and what an acknowledgement says of them.
+//! Packets that were sent, and the result of an acknowledgement.
 
 use crate::udx::packet::HEADER_BYTES;
 use crate::udx::rate::Departure;
@@ -11,45 +11,45 @@ pub(in crate::udx) struct Sent {
     pub(super) start: u64,
     pub(in crate::udx) payload_bytes: u16,
     pub(in crate::udx) is_end: bool,
-    /// Bytes of padding, if it was sent to find out whether the path carries such packets.
+    /// Bytes of padding, if the packet was sent to probe the MTU of the path.
     pub(in crate::udx) padding: u8,
     pub(in crate::udx) is_resent: bool,
     pub(in crate::udx) state: SentState,
-    /// Counts all transmissions of the stream; that of the last one of this packet.
+    /// Number of its last transmission, among all of the stream.
     pub(in crate::udx) transmission: u64,
     pub(in crate::udx) departure: Departure,
 }
 
-/// Where a packet is, as far as is known.
+/// The state of a packet, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::udx) enum SentState {
     InFlight,
-    /// To be sent again.
+    /// It must be sent again.
     Lost,
     /// It has arrived ahead of a gap.
     Arrived,
 }
 
 impl Sent {
-    /// Bytes that count against the window of the path.
+    /// Returns the number of bytes that count against the congestion window.
     pub(in crate::udx) fn bytes(&self) -> u64 {
         (usize::from(self.payload_bytes) + HEADER_BYTES) as u64
     }
 }
 
-/// What one acknowledgement has brought.
+/// The result of one acknowledgement.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::udx) struct Arrived {
     pub(in crate::udx) packets: u64,
-    /// With headers.
+    /// Bytes that arrived, with headers.
     pub(in crate::udx) bytes: u64,
-    /// Of those that arrived, the one that was sent last.
+    /// Of the packets that arrived, the one that was sent last.
     pub(in crate::udx) newest: Option<(Sequence, Sent)>,
     /// The same among those that were sent once.
     pub(in crate::udx) newest_sent_once: Option<Sent>,
-    /// The lowest that was not resent, and so tells of reordering if something above it came before.
+    /// The lowest that was not resent, which shows reordering if one above it arrived before.
     pub(in crate::udx) lowest_sent_once: Option<Sequence>,
-    /// One that had been given up without being resent yet: we were wrong.
+    /// Whether a packet arrived that had been marked lost and not resent yet: we were wrong.
     pub(in crate::udx) has_been_misjudged: bool,
     pub(in crate::udx) has_probe: bool,
 }

@@ -1,23 +1,23 @@
-//! When what has come is acknowledged: [`DelayedAck`].
+//! Delayed acknowledgements (RFC 9293, section 3.8.6.3): [`DelayedAck`].
 //!
-//! A sender needs to hear at once of all that comes while something is missing (else it sends again what has come; tried: a
-//! third more was sent), of what came twice and of the end. The rest can wait for company:
-//! every acknowledgement costs both sides a system call and a turn of their loops, and a receiver that is as fast as its
-//! sender would send one for every second packet. To a reference peer, whose clock has whole milliseconds, more frequent
-//! ones on a path shorter than that even look like a slow path.
+//! A sender must hear at once of everything that arrives while a packet is missing (else it resends packets that have
+//! arrived; tried: a third more was sent), of duplicates and of the end. The rest can wait: every acknowledgement costs
+//! both sides a system call and a turn of their loops, and a receiver that is as fast as its sender would send one for
+//! every second packet. To a reference peer, whose clock has whole milliseconds, more frequent ones on a path shorter
+//! than that even look like a slow path.
 
-/// An acknowledgement waits for so many packets at most: the smallest window of a sender. With more, senders that start, or
-/// lose one packet in twenty, are slower.
+/// Packets that an acknowledgement waits for at most: the smallest window of a sender. With more, senders that start,
+/// or lose one packet in twenty, are slower.
 const PACKETS_MAX: u32 = 4;
-/// And for so long. It is below what senders wait before they send again for want of an answer.
+/// Time that an acknowledgement waits at most. It is below the time after which senders retransmit without an answer.
 const DELAY_US: u64 = 500;
-/// The first packets of a stream are acknowledged at once: by them the sender measures the path.
+/// The first packets of a stream are acknowledged at once: the sender measures the path by them.
 const PROMPT_PACKETS: u32 = 16;
 
-/// What the remote has not been told yet.
+/// The acknowledgement that is owed to the remote.
 #[derive(Debug, Default)]
 pub(super) struct DelayedAck {
-    /// Packets that wait.
+    /// Packets that wait for it.
     packets: u32,
     /// Packets so far, as far as they are counted.
     first: u32,
@@ -25,12 +25,12 @@ pub(super) struct DelayedAck {
 }
 
 impl DelayedAck {
-    /// Something came that is to be answered at once.
+    /// Notes a packet that must be acknowledged at once.
     pub(super) fn at_once(&mut self) {
         self.due_at = Some(0);
     }
 
-    /// A packet came in order, and nothing is missing.
+    /// Notes a packet that arrived in order while nothing is missing.
     pub(super) fn in_time(&mut self, now: u64) {
         self.packets += 1;
         self.first = self.first.saturating_add(1);
@@ -40,12 +40,12 @@ impl DelayedAck {
         self.due_at.get_or_insert(now + DELAY_US);
     }
 
-    /// The remote was told.
+    /// Notes that the acknowledgement was sent.
     pub(super) fn settle(&mut self) {
         (self.packets, self.due_at) = (0, None);
     }
 
-    /// When the remote is to be told, if there is anything.
+    /// Returns when to send the acknowledgement, if one is owed.
     pub(super) fn due_at(&self) -> Option<u64> {
         self.due_at
     }
@@ -59,7 +59,7 @@ impl DelayedAck {
 mod tests {
     use super::*;
 
-    /// One that has seen enough packets to be patient.
+    /// Returns a state after enough packets to delay acknowledgements.
     fn patient() -> DelayedAck {
         let mut delayed_ack = DelayedAck::default();
         for _ in 0..PROMPT_PACKETS {

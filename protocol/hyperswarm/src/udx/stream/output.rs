@@ -1,4 +1,4 @@
-//! What a stream writes: the one next datagram, of all that could be said.
+//! The output of a stream: the choice of the next datagram.
 
 use crate::udx::packet::{Header, Kind};
 use crate::udx::send_buffer::Sent;
@@ -7,7 +7,7 @@ use crate::udx::sequence::Sequence;
 use super::Stream;
 
 impl Stream {
-    /// When the next heartbeat is due: while the remote has no room, and where the caller wants a sign of life.
+    /// Returns when the next heartbeat is due: while the remote has no room, and if the caller wants keep-alives.
     pub(super) fn heartbeat_at(&self) -> Option<u64> {
         if self.transmitter.is_window_closed() {
             let timeout = self.transmitter.timeout_us();
@@ -52,7 +52,7 @@ impl Stream {
         header.write(datagram);
         datagram.resize(datagram.len() + usize::from(sent.padding), 0);
         self.transmitter.sending.write_payload(sent, datagram);
-        // It acknowledges as well as a packet of its own would, unless there are gaps to tell of.
+        // It acknowledges as well as a packet of its own would, unless there are gaps to list.
         if !self.receiving.has_gaps() {
             self.delayed_ack.settle();
         }

@@ -17,7 +17,7 @@ use crate::hyperdht::holepunch::puncher::{
 };
 
 impl Puncher {
-    /// The client takes the server's answer.
+    /// Takes the server's answer.
     pub(crate) fn take_round(&mut self, now: u64, answer: Option<&Answer>) {
         let envelope = answer.and_then(|answer| HolepunchEnvelope::decode(answer.value.as_ref()?).ok());
         let envelope = envelope.filter(|envelope| envelope.mode == Mode::Reply);
@@ -71,14 +71,14 @@ impl Puncher {
         }
     }
 
-    /// Tells the other side, and ends.
+    /// Sends the reason to the other side, and ends the attempt.
     fn give_up(&mut self, why: PunchError) {
         let payload = HolepunchPayload { error: Some(why.told()), ..HolepunchPayload::default() };
         self.send(payload, RetryPolicy::ONCE);
         self.finish(Err(why));
     }
 
-    /// The client says where it stands.
+    /// Sends the client's state.
     pub(crate) fn send_round(&mut self, is_punching: bool) {
         let Some(rendezvous) = self.rendezvous else { return };
         let payload = HolepunchPayload {

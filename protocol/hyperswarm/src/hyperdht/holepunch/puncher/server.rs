@@ -1,4 +1,4 @@
-//! The server's side: it answers each message of the client, once it knows its own router.
+//! The server's side: it answers each message of the client, once its own NAT is classified.
 
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::{Firewall, PeerError};
@@ -7,8 +7,8 @@ use crate::hyperdht::holepunch::puncher::{PAUSE_MS, Phase, PunchAction, PunchErr
 use libvms_hypercore::wire::capability::Role;
 
 impl Puncher {
-    /// The server takes a message of the client, which came from `client` as a relay saw it. `is_own_relay` says whether
-    /// that relay is one of the server's.
+    /// Takes a message of the client, which came from `client` as a relay saw it. `is_own_relay` says whether that
+    /// relay is one of the server's.
     pub fn hear(&mut self, now: u64, sealed: &[u8], client: Address, is_own_relay: bool) {
         if self.phase == Phase::Over || self.role == Role::Initiator {
             return;
@@ -27,7 +27,7 @@ impl Puncher {
             return;
         }
         let Some((payload, client, is_own_relay)) = self.unanswered.take() else { return };
-        // Only what came through a relay of ours shows that the client receives there.
+        // Only a message through a relay of ours shows that the client receives there.
         let token = is_own_relay.then(|| self.secrets.token(&client));
         self.learn(&payload, client);
         let here = self.nat.firewall();
@@ -37,7 +37,7 @@ impl Puncher {
             self.actions.push_back(PunchAction::Probe { socket, to: client, ttl: None });
         }
         if payload.is_punching {
-            // The client hears of it in the answer, a moment later.
+            // The answer tells the client, a moment later.
             self.start_barrage(now, now + PAUSE_MS);
         }
         let failure = self.failure().filter(|_| payload.is_punching);
@@ -48,7 +48,7 @@ impl Puncher {
             is_punching: payload.is_punching && failure.is_none(),
             addresses: self.nat.addresses(),
             token,
-            // The client's own token, which shows it that we receive at this host: without it a client of the reference
+            // The client's own token, which shows that we receive at this host: without it a client of the reference
             // guesses no ports for us.
             remote_token: payload.token,
             ..HolepunchPayload::default()
