@@ -84,7 +84,7 @@ async fn a_copy_is_completed_follows_and_serves_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_blocks_come_whole() {
+async fn large_blocks_arrive_whole() {
     let (home, place) = (temporary(), temporary());
     let blocks: Vec<Vec<u8>> = [1, 64 << 10, 1 << 20, 8 << 20, 0, 3].map(|bytes| vec![7; bytes]).into();
     let core = core(home.path(), &blocks);

@@ -24,7 +24,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Damage is repaired by reopening the copy: its first retry is immediate.
+    /// Returns a trouble without attempts. Damage is repaired by reopening the copy: its first retry is immediate.
     pub(super) fn new(why: String, is_damage: bool) -> Self {
         let pause = if is_damage { Duration::ZERO } else { PAUSE_MIN };
         Self { why, attempts: 0, retry_at: Instant::now() + pause, is_given_up: false }

@@ -270,7 +270,7 @@ impl Core {
         self.settle()
     }
 
-    /// With [`Durability::Later`]: makes older appends durable when that is due, and all of them if `all`.
+    /// Makes older appends durable with [`Durability::Later`] when that is due, and all of them if `all`.
     ///
     /// # Errors
     /// [`StorageError::Io`]. The state on disk is then unknown: reopen the core.

@@ -196,7 +196,7 @@ impl Journal {
         }
     }
 
-    /// With [`Durability::Later`]: flushes if it is time; with `all`, makes everything durable in any case.
+    /// Flushes with [`Durability::Later`] if it is time; with `all`, makes everything durable in any case.
     pub(super) fn bring_to_disk(&self, all: bool) -> Result<(), StorageError> {
         if self.durability != Durability::Later {
             return Ok(());

@@ -147,7 +147,7 @@ impl Oplog {
         Ok(())
     }
 
-    /// An append is written only after the one before it is durable. A whole entry behind a broken one therefore
+    /// Refuses a whole entry behind a broken one. An append is written only after the one before it is durable, so this
     /// means that an acknowledged append was lost, and the core must not sign that length a second time.
     fn refuse_a_hole(&self) -> Result<(), OplogError> {
         let Some((_, after)) = claimed(&self.remainder) else { return Ok(()) };
@@ -159,8 +159,9 @@ impl Oplog {
         }
     }
 
-    /// A header is written while the entries that it makes obsolete still exist. If the other header is broken
-    /// and no entry belongs to this one, the other was lost later, and with it the knowledge of acknowledged appends.
+    /// Refuses an oplog whose newer header was lost. A header is written while the entries that it makes obsolete still exist.
+    /// If the other header is broken and no entry belongs to this one, the other was lost later, and with it the knowledge of
+    /// acknowledged appends.
     fn refuse_a_lost_header(&self, file: &[u8]) -> Result<(), OplogError> {
         let other = slot_bytes(file, 1 - self.slot);
         let is_broken = other.iter().any(|byte| *byte != 0) && Record::read(other).is_none();

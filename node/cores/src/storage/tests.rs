@@ -51,7 +51,7 @@ fn assert_holds(core: &Core, length: u64) {
 }
 
 #[test]
-fn a_core_is_what_was_appended_to_it() {
+fn a_core_returns_the_appended_blocks() {
     let root = temporary();
     let path = root.path().join("deep/core");
     let mut core = Core::create(&path, key(), Durability::Sync).expect("no core yet");
@@ -152,7 +152,7 @@ fn every_block_has_the_proof_that_the_protocol_makes() {
 }
 
 #[test]
-fn nothing_is_no_core_and_garbage_is_damage() {
+fn an_empty_directory_is_no_core_and_garbage_is_damage() {
     let root = temporary();
     let path = root.path();
     assert!(matches!(Core::open(&path.join("missing"), Durability::Sync), Err(StorageError::NoCore { .. })));

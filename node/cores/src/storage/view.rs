@@ -101,7 +101,7 @@ mod tests {
     use super::super::{Core, Durability};
 
     #[test]
-    fn a_view_follows_what_is_appended() {
+    fn a_view_follows_appends() {
         let directory = tempfile::tempdir().expect("a directory");
         let key = SecretKey::from_seed(&[5; 32]);
         let mut core = Core::create(directory.path(), key, Durability::Sync).expect("an empty directory");
