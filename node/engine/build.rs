@@ -58,7 +58,7 @@ fn main() {
         .debug(false)
         // No frame is laid over the end of the stack without touching it.
         .flag_if_supported("-fstack-clash-protection");
-    // An engine that is not optimised is of no use to anybody, least of all in tests.
+    // An unoptimised engine is too slow for any use, tests included.
     if !matches!(env::var("OPT_LEVEL").as_deref(), Ok("2" | "3")) {
         compiler.opt_level(2);
     }

@@ -22,7 +22,7 @@ impl Text {
         self.text = self.text.replace(old, new);
     }
 
-    /// As [`Self::replace`], for one occurrence inside the body of `function`.
+    /// Replaces as [`Self::replace`] does, for one occurrence inside the body of `function`.
     pub(crate) fn replace_in(&mut self, function: &str, old: &str, new: &str) {
         let start = self.body(function);
         // A function ends with the first brace at the beginning of a line.

@@ -133,6 +133,8 @@ fn layout(size: usize) -> Option<(usize, Layout)> {
     Some((holds, layout))
 }
 
+/// Returns the size of an allocation, from its header.
+///
 /// # Safety
 /// `pointer` comes from this allocator.
 unsafe fn held(pointer: *mut u8) -> usize {

@@ -161,7 +161,7 @@ fn no_function_that_a_script_replaces_is_used_by_ours() {
 }
 
 #[test]
-fn nobody_can_say_who_calls_but_the_caller() {
+fn no_script_can_forge_the_caller() {
     let code = "
         const functions = []
         const collect = () => {

@@ -45,6 +45,8 @@ fn without_text(ctx: &Ctx<'_>, compiled: &Value<'_>) -> Result<qjs::JSValue> {
     }
 }
 
+/// Takes ownership of a value; fails if it is an exception.
+///
 /// # Safety
 /// Nobody else owns the value.
 unsafe fn owned<'js>(ctx: &Ctx<'js>, value: qjs::JSValue) -> Result<Value<'js>> {

@@ -132,7 +132,7 @@ fn results_are_json() {
 }
 
 #[test]
-fn whatever_is_thrown_has_a_name_and_a_message() {
+fn any_thrown_value_has_a_name_and_a_message() {
     for (thrown, name, message) in [
         ("new Error('m')", "Error", "m"),
         ("'text'", "Error", "text"),

@@ -42,6 +42,8 @@ pub(crate) enum Ending {
 }
 
 impl Case {
+    /// Reads and parses a test.
+    ///
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn read(path: &Path) -> std::io::Result<Self> {

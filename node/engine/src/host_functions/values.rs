@@ -108,6 +108,8 @@ unsafe fn borrow<'a>(value: &'a Value<'_>) -> Option<&'a [u8]> {
     }
 }
 
+/// Returns the memory of a buffer; `None` if it is detached.
+///
 /// # Safety
 /// `buffer` is an `ArrayBuffer` that is alive.
 unsafe fn memory<'a>(ctx: *mut qjs::JSContext, buffer: qjs::JSValue) -> Option<&'a [u8]> {

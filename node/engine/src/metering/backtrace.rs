@@ -85,6 +85,8 @@ unsafe extern "C" fn number(
     qjs::JS_NewFloat64(calls)
 }
 
+/// Reads the script's value of `Error.stackTraceLimit`.
+///
 /// # Safety
 /// For the engine only.
 unsafe extern "C" fn get(ctx: *mut qjs::JSContext, this: qjs::JSValue) -> qjs::JSValue {
@@ -99,6 +101,8 @@ unsafe extern "C" fn get(ctx: *mut qjs::JSContext, this: qjs::JSValue) -> qjs::J
     }
 }
 
+/// Sets the script's value of `Error.stackTraceLimit`.
+///
 /// # Safety
 /// For the engine only.
 unsafe extern "C" fn set(ctx: *mut qjs::JSContext, this: qjs::JSValue, value: qjs::JSValue) -> qjs::JSValue {

@@ -209,6 +209,8 @@ pub(super) fn exchange_accessor(
 /// `JS_CLASS_C_FUNCTION`.
 const NATIVE_FUNCTION: qjs::JSClassID = 12;
 
+/// Exchanges the entry of a function.
+///
 /// # Safety
 /// The function is of one of the kinds in [`original`].
 unsafe fn redirect(function: &mut Function, row: i16) {
@@ -233,6 +235,8 @@ impl Original {
         address(self) == address(other) && (self.kind, self.magic) == (other.kind, other.magic)
     }
 
+    /// Calls the original entry.
+    ///
     /// # Safety
     /// The arguments are those with which the engine called the entry that replaced this one.
     unsafe fn call(
@@ -258,7 +262,7 @@ impl Original {
     }
 }
 
-/// The entry of every function of the table.
+/// Charges for a call, then runs the built-in: the entry of every function of the table.
 ///
 /// # Safety
 /// For the engine only, which passes `arguments` that hold `count` values and `this` that is alive.
@@ -322,7 +326,7 @@ impl Metering {
     }
 }
 
-/// The entry of the built-in iterators' `next`, which have a calling convention of their own.
+/// Charges for a step of a built-in iterator: the entry of `next`, which has a calling convention of its own.
 ///
 /// # Safety
 /// As for [`metered`]; `done` is for writing.

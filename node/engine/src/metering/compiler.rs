@@ -31,6 +31,8 @@ fn originals() -> &'static (CompilePattern, Evaluate) {
     ORIGINALS.get().expect("set when the first context's compilers were exchanged")
 }
 
+/// Charges for a regular expression, then compiles it.
+///
 /// # Safety
 /// For the engine only, which passes a pattern and flags that are alive.
 unsafe extern "C" fn compile_pattern(
@@ -51,6 +53,8 @@ unsafe extern "C" fn compile_pattern(
     }
 }
 
+/// Charges for a program, then compiles and runs it.
+///
 /// # Safety
 /// For the engine only, which passes a text that is readable for its length.
 unsafe extern "C" fn evaluate(

@@ -30,6 +30,8 @@ pub(super) fn replacer<'js>(ctx: &Ctx<'js>) -> Value<'js> {
     }
 }
 
+/// Charges for a value, and returns it unchanged.
+///
 /// # Safety
 /// For the engine only, which passes two arguments.
 unsafe extern "C" fn pass(

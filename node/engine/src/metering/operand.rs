@@ -58,6 +58,8 @@ pub(super) enum Data {
 }
 
 impl Operands {
+    /// Returns the operands of one call.
+    ///
     /// # Safety
     /// All of it is alive while the result is used; `arguments` holds `count` values.
     pub(super) unsafe fn new(

@@ -64,7 +64,7 @@ fn an_errors_own_data_is_reported_as_json() {
 }
 
 #[test]
-fn code_and_data_come_from_whatever_object_is_thrown() {
+fn code_and_data_come_from_any_thrown_object() {
     let coded =
         |name, message| Thrown { code: Some(5), details: Some("[1]".into()), ..Thrown::new(name, message) };
     assert_eq!(thrown("{ message: 'm', code: 5, data: [1] }"), coded("Error", "m"));
@@ -81,7 +81,7 @@ fn code_and_data_come_from_whatever_object_is_thrown() {
 }
 
 #[test]
-fn an_error_keeps_its_words_whatever_its_code_and_data_do() {
+fn an_error_keeps_its_message_if_its_code_or_data_throw() {
     for members in [
         "get code () { throw new Error('no') }",
         "get data () { throw new Error('no') }",
