@@ -1,4 +1,4 @@
-// What the conformance tests expect of the program that runs them, but for what this engine does not have.
+// The host object `$262` and the globals that test262 requires of its runner, except features that this engine does not have.
 (function (global) {
   'use strict'
   const { transfer } = global.ArrayBuffer.prototype

@@ -1,5 +1,5 @@
-// Replaces all that a script can replace: each function, getter and setter of the language and its globals, by one that tells of
-// being used. What the prelude does must not change by it, and must use none of them.
+// Replaces all that a script can replace: each function, getter and setter of the language and its globals, by one that reports
+// its use. The prelude's behaviour must not change by that, and must use none of them.
 (function (global, kept) {
   const { apply, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect
   let used = ''
@@ -36,7 +36,7 @@
         const keys = ownKeys(object)
         for (let at = 0; at < keys.length; at++) {
           const key = keys[at]
-          // Those that the language itself asks for, of a result: a promise is resolved with it, or it is written as JSON.
+          // Those that the language itself calls on a result: a promise is resolved with it, or it is written as JSON.
           if (key === 'then' || key === 'toJSON' || key === 'constructor' || (object === global && key === 'exports')) continue
           const property = getOwnPropertyDescriptor(object, key)
           const where = path + '.' + (typeof key === 'symbol' ? apply(describe, key, []) : key)
@@ -50,7 +50,7 @@
           count++
         }
       }
-      // What descriptions, answers, options and lists would inherit.
+      // Properties that descriptions, answers, options and lists would inherit.
       const inherited = ['value', 'get', 'set', 'writable', 'enumerable', 'configurable', 'failure', 'name', 'message', 'stat', 'recursive',
         'start', 'end', 'reverse', 'limit', 'encoding', 'isDirectory', 'size', 'blocks', 'offset', 'id', 'args', 'callback', 'time', 'number',
         '0', '1', '2', '3', 'utf8', 'hex', 'undefined']

@@ -1,11 +1,11 @@
-// What the prelude does with a script's values, seen by these: each hook that a value can have looks at who calls it, and with
-// what. Nothing that is not the script's or the language's may be among it, and no call site may hand out anything but words.
+// Spies on the prelude's use of a script's values: each hook that a value can have records its caller and its arguments.
+// These must all belong to the script or the language, and call sites may return nothing but texts.
 (function (global, places, results) {
   const { apply, construct, getPrototypeOf, getOwnPropertyDescriptor, ownKeys } = Reflect
   const findings = new Set()
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const known = new WeakSet()
-  // All that can be reached from there; tells what was new.
+  // Visits all objects that can be reached from a value; returns the new ones.
   const learn = (root) => {
     const learned = []
     const queue = [root]
@@ -32,9 +32,9 @@
   const find = (what) => findings.add(`${doing}: ${what}`)
   const check = (value, where) => {
     if (!isObject(value) || known.has(value)) return
-    // A list of arguments, or of what was spread.
+    // A list of arguments, or of spread values.
     if (Array.isArray(value) && getPrototypeOf(value) === Array.prototype) return value.forEach(part => check(part, where))
-    // What the language wraps round a value that is written as JSON.
+    // The object in which the language wraps a value that is written as JSON.
     if (ownKeys(value).join() === '') return check(value[''], where)
     find(`${typeof value} ${String(value.name ?? '')} in ${where}`)
   }
@@ -137,7 +137,7 @@
     }
     for (const built of [Buffer, Date]) attempt(`new ${built.name}`, () => construct(built, args()))
   }
-  // What comes out of the prelude is data.
+  // The prelude returns data.
   const settle = async () => {
     for (const result of attempts) { try { await result } catch {} }
     for (const [name, result] of results()) {
