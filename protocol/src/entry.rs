@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_stand_one_after_another_are_told_apart() {
+    fn consecutive_entries_are_told_apart() {
         let all: Vec<Vec<u8>> =
             entries().iter().map(|entry| entry.encode().expect("within the limits")).collect();
         let joined = all.concat();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_json_rpc_keeps_for_itself_are_malformed() {
+    fn codes_reserved_by_json_rpc_are_malformed() {
         let thrown = |code: &[u8]| {
             let result = [b"\xa1\x63err\xa3\x64code", code, b"\x64name\x61E\x67message\x61m"].concat();
             Entry::decode(&with_result(&result))
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_stands_in_logs_of_format_1_only() {
+    fn an_epoch_is_allowed_in_logs_of_format_1_only() {
         for entry in entries().into_iter().filter(|entry| matches!(entry, Entry::Epoch(_))) {
             assert!(entry.check_format(Format::V1).is_ok());
             assert!(matches!(entry.check_format(Format::V2), Err(EntryError::Malformed { .. })));
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_wrote_is_told_apart() {
+    fn entries_of_a_later_version_are_told_apart() {
         let later: [Vec<u8>; 5] = [
             with_result(b"\xa1\x65fault\x65later"),
             b"\xa1\x64type\x66wormse".to_vec(),

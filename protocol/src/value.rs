@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_can_not_hold_is_refused() {
+    fn data_that_the_log_cannot_hold_is_refused() {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(Value::from_json(&deep(limits::VALUE_DEPTH_MAX)).is_ok());
         assert!(Value::from_json(&deep(limits::VALUE_DEPTH_MAX + 1)).is_err());
@@ -307,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_and_cbor_give_back_what_went_in(value in any_value()) {
+        fn json_and_cbor_round_trip(value in any_value()) {
             let json = value.to_json();
             prop_assert_eq!(&Value::from_json(&json).expect("our own text"), &value);
             let cbor = serde_ipld_dagcbor::to_vec(&value).expect("no error source");

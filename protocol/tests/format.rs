@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 
 const FORMAT: &str = include_str!("../FORMAT.md");
 
-/// A golden file.
+/// Reads a golden file.
 fn read(name: &str) -> Json {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name);
     serde_json::from_str(&std::fs::read_to_string(path).expect("a fixture")).expect("JSON")
@@ -25,7 +25,7 @@ fn hex(value: &Json) -> Vec<u8> {
     HEXLOWER.decode(value.as_str().expect("text").as_bytes()).expect("hexadecimal digits")
 }
 
-/// The hexadecimal digits of the code block after the heading `heading`, without comments.
+/// Returns the hexadecimal digits of the code block after the heading `heading`, without comments.
 fn example(heading: &str) -> Vec<u8> {
     let (_, after) =
         FORMAT.split_once(&format!("### {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
@@ -75,7 +75,7 @@ fn returned(from: Option<FilesLengths>) -> Entry {
     call(Outcome::Returned { value: Some(Value::Text("ok".into())), files })
 }
 
-/// Every example of an entry, with the formats of the logs in which it can stand.
+/// Returns every example of an entry, with the formats of the logs in which it may be.
 fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
     const V1: &[Format] = &[Format::V1];
     const V2: &[Format] = &[Format::V2];
@@ -100,7 +100,7 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
 }
 
 #[test]
-fn every_entry_in_the_document_is_what_the_code_writes() {
+fn every_entry_in_the_document_matches_the_code() {
     for (heading, formats, entry) in entries() {
         let bytes = entry.encode().expect("within the limits");
         assert_eq!(HEXLOWER.encode(&example(heading)), HEXLOWER.encode(&bytes), "{heading}");
@@ -113,7 +113,7 @@ fn every_entry_in_the_document_is_what_the_code_writes() {
 }
 
 #[test]
-fn the_signed_head_in_the_document_is_what_the_code_signs() {
+fn the_signed_head_in_the_document_matches_the_code() {
     let mut roots = Roots::default();
     roots.append(b"first");
     roots.append(b"second");
@@ -125,7 +125,7 @@ fn the_signed_head_in_the_document_is_what_the_code_signs() {
 }
 
 #[test]
-fn the_hyperbee_block_in_the_document_is_what_the_code_writes() {
+fn the_hyperbee_block_in_the_document_matches_the_code() {
     let bytes = example("Hyperbee block");
     assert_eq!(bytes, hex(&read("hyperbee/put-10-sequential.json")["blocks"][10]));
     let root = Level { keys: vec![5], children: vec![(9, 1), (10, 1)] };
@@ -143,7 +143,7 @@ fn the_hyperbee_block_in_the_document_is_what_the_code_writes() {
 }
 
 #[test]
-fn the_archive_in_the_document_is_what_the_code_writes() {
+fn the_archive_in_the_document_matches_the_code() {
     let vector = read("hyperdrive/basic.json");
     let (cache, header) =
         (Cache::default(), Header::of_drive(&hex(&vector["blobs"]["publicKey"]).try_into().expect("a key")));

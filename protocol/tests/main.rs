@@ -1,3 +1,3 @@
-//! The formats against golden bytes; `fixtures/README.md` tells how.
+//! The formats against golden bytes; see `fixtures/README.md`.
 
 mod format;
