@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_that_the_bytes_can_not_hold_are_refused() {
+    fn claims_that_the_bytes_cannot_hold_are_refused() {
         let claim = [0xfe, 0, 0, 0x10, 0, 1, 2, 3];
         assert_eq!(Reader::new(&claim).bytes(), Err(DecodeError::Truncated));
         assert_eq!(Reader::new(&claim).count("things", 1, usize::MAX), Err(DecodeError::Truncated));

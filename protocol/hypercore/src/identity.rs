@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn text_that_is_not_a_key_is_refused() {
         for text in ["", "hyper://", &HEX[..63], &format!("{HEX}0"), &"z".repeat(64), &"l".repeat(52)] {
             assert!(text.parse::<PublicKey>().is_err(), "{text}");
         }

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn bytes_that_are_not_a_manifest_are_refused() {
         let good = two_of_three().0.encode();
         for end in 0..good.len() {
             assert!(Manifest::decode(&good[..end]).is_err(), "{end}");

@@ -212,7 +212,7 @@ mod tests {
         }
 
         #[test]
-        fn a_full_set_holds_only_what_was_put_in(steps in steps(), runs_max in 1..5_usize) {
+        fn a_full_set_holds_only_inserted_blocks(steps in steps(), runs_max in 1..5_usize) {
             let (ranges, model) = build(&steps, runs_max);
             for block in 0..150 {
                 prop_assert!(!ranges.contains(block) || model.contains(&block));

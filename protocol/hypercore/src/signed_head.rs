@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_signed_verifies() {
+    fn only_the_signed_head_verifies() {
         let key = SecretKey::from_seed(&[3; 32]);
         let signed_head = SignedHead::sign(&key, 5, TreeHash([9; 32]));
         let claim = signed_head.0;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::vector::{array, fixtures, hex, items, number, read};
 
-/// All golden files in a folder, with their names.
+/// Reads all golden files in a folder, with their names.
 pub(crate) fn read_all(folder: &str) -> Vec<(String, Value)> {
     let entries = std::fs::read_dir(fixtures().join(folder)).expect("a folder of fixtures");
     let mut names: Vec<String> = entries
@@ -18,7 +18,7 @@ pub(crate) fn read_all(folder: &str) -> Vec<(String, Value)> {
     names.into_iter().map(|name| (name.clone(), read(&format!("{folder}/{name}")))).collect()
 }
 
-/// The heads that the reference signed: lengths, tree hashes and signatures must be ours too.
+/// Checks the heads that the reference signed: lengths, tree hashes and signatures must be ours too.
 pub(crate) fn check_heads(name: &str, seed: &Value, blocks: &[Vec<u8>], heads: &Value) {
     let key = SecretKey::from_seed(&array(seed));
     let mut roots = Roots::default();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::golden::{check_heads, read_all};
 use crate::vector::{Dice, hex, items, number, read};
 
-/// One call of `flush`: a put, a delete, or several of them.
+/// Applies one call of `flush`: a put, a delete, or several of them.
 fn apply(core: &mut Vec<Vec<u8>>, cache: &Cache, operation: &Value) {
     let own = std::slice::from_ref(operation);
     let operations = if operation[0] == "batch" { items(&operation[1]) } else { own };
@@ -61,7 +61,7 @@ fn operations_give_the_blocks_and_heads_of_the_reference() {
     }
 }
 
-/// The generator of `mixed-20000-hash`: see `fixtures/README.md`.
+/// Generates the operations of `mixed-20000-hash`: see `fixtures/README.md`.
 fn generated(count: usize) -> Vec<Value> {
     let encode = |text: String| data_encoding::HEXLOWER.encode(text.as_bytes());
     let mut dice = Dice(71);
@@ -150,7 +150,7 @@ fn ranges_begin_and_end_where_they_are_told() {
     }
 }
 
-/// Reads all that can be read, whatever the blocks hold.
+/// Reads everything that can be read, whatever the blocks hold.
 fn read_everything(core: &Vec<Vec<u8>>) -> usize {
     let cache = Cache::new(64);
     let latest = Reader::new(core, &cache, core.len() as u64);

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use crate::golden::{check_heads, read_all};
 use crate::vector::{Dice, array, fixtures, hex, items, number, read};
 
-/// JSON that keeps the order of members, which counts for entries.
+/// JSON that keeps the order of members, which matters for entries.
 type Raw = Box<RawValue>;
 type Core = Vec<Vec<u8>>;
 type Done = Result<(), DriveError<NoBlock>>;
@@ -73,7 +73,7 @@ struct Listed {
     content: Option<Value>,
 }
 
-/// A member of a golden file, with its JSON text as it stands there.
+/// Reads a member of a golden file, with its JSON text unchanged.
 fn raw<T: for<'de> Deserialize<'de>>(name: &str, member: &str) -> T {
     let text = std::fs::read_to_string(fixtures().join("hyperdrive").join(name)).expect("a fixture");
     let members: BTreeMap<String, Raw> = serde_json::from_str(&text).expect("JSON");
@@ -92,7 +92,7 @@ fn folder(name: &str) -> Folder {
     Folder::new(name).expect("a folder")
 }
 
-/// The content that an operation of a golden file describes.
+/// Returns the content that an operation of a golden file describes.
 fn described(content: &Value) -> Vec<u8> {
     if let Some(text) = content["utf8"].as_str() {
         return text.into();
@@ -127,7 +127,7 @@ fn apply(batch: &mut Batch<'_, Core>, operation: &[Raw]) {
     done.expect("our own blocks");
 }
 
-/// The cores after the operations of a golden file.
+/// Returns the cores after the operations of a golden file.
 fn write(name: &str, header: &Header) -> Cores {
     let cache = Cache::new(64);
     let writer = Writer::new(&cache, header);
@@ -143,7 +143,7 @@ fn write(name: &str, header: &Header) -> Cores {
     cores
 }
 
-/// Whether bytes are what a golden file says: in full, or by length and hash.
+/// Checks bytes against a golden file, which has them in full, or their length and hash.
 fn check_bytes(bytes: &[u8], expected: &Value, what: &str) {
     assert_eq!(bytes.len() as u64, number(&expected["len"]), "{what}");
     match expected.get("hex") {
@@ -203,7 +203,7 @@ fn single_operations_and_batches_of_one_write_the_same() {
 fn the_drives_of_the_reference_are_read_as_it_reads_them() {
     for (name, vector) in read_all("hyperdrive") {
         let cores = match name.as_str() {
-            // The large blocks of this one stand in the file as hashes only.
+            // The large blocks of this one are in the file as hashes only.
             "big.json" => write(&name, &Header::decode(&hex(&vector["dbHeader"])).expect("a header")),
             _ => Cores::of(&vector),
         };
@@ -249,7 +249,7 @@ fn pair(path: &Path, found: &Found) -> Value {
     serde_json::json!([path.as_str(), found.block])
 }
 
-/// Entries both ways, and contents.
+/// Checks entries both ways, and contents.
 fn check_list(name: &str, drive: &Drive<'_, Core>, blobs: &Core) {
     let expected: Vec<Listed> = raw(name, "reads_list");
     let found = list(drive, "/");
@@ -284,7 +284,7 @@ fn check_folders(name: &str, drive: &Drive<'_, Core>, expected: &Value) {
     }
 }
 
-/// What stands in a folder, against a plain look at all paths.
+/// Checks a folder against a plain filter of all paths.
 fn check_folder(drive: &Drive<'_, Core>, within: &Folder, all: &[Path]) {
     let inside: Vec<&Path> = all.iter().filter(|path| within.contains(path)).collect();
     let below = |path: &Path| path.as_str()[within.as_str().len() + 1..].to_owned();
@@ -366,7 +366,7 @@ fn entries_are_the_json_text_of_the_reference() {
         assert_eq!(bytes, text.as_bytes());
         let entry = FileEntry::decode(&bytes).expect("an entry");
         if entry.linkname.as_deref() == Some("\u{fffd}") {
-            // A lone surrogate, which no text of ours holds: it is read as JavaScript reads it in a path.
+            // A lone surrogate, which our text cannot hold: it is read as JavaScript reads it in a path.
             assert!(text.contains(r#""linkname":"\ud800""#));
             continue;
         }
@@ -379,7 +379,7 @@ fn entries_are_the_json_text_of_the_reference() {
     }
 }
 
-/// A drive of these files, each with its own path as content.
+/// Creates a drive of these files, each with its own path as content.
 fn drive_of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Cores {
     let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
     let mut cores = Cores::default();
@@ -434,7 +434,7 @@ impl Blocks for Counted<'_> {
 }
 
 #[test]
-fn what_is_below_a_folder_is_stepped_over() {
+fn entries_of_a_subfolder_are_skipped_not_read() {
     let below = (0..3000).map(|file| path(&format!("/a/{file:04}/x")));
     let paths: Vec<Path> =
         [path("/0"), path("/a"), path("/a-")].into_iter().chain(below).chain([path("/b")]).collect();
@@ -450,7 +450,7 @@ fn what_is_below_a_folder_is_stepped_over() {
     assert!(counted.asked.borrow().len() < 100, "{}", counted.asked.borrow().len());
 }
 
-/// Reads all that can be read, whatever the blocks hold. Gives how many files were listed.
+/// Reads everything that can be read, whatever the blocks hold. Returns how many files were listed.
 fn read_everything(cores: &Cores) -> usize {
     let cache = Cache::new(64);
     let version = cores.files.len() as u64;
@@ -515,7 +515,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn folders_hold_what_a_plain_look_at_all_paths_says(paths in prop::collection::btree_set(any_path(), 0..40)) {
+    fn folders_agree_with_a_plain_filter_of_all_paths(paths in prop::collection::btree_set(any_path(), 0..40)) {
         let cores = drive_of(&paths);
         let cache = Cache::default();
         let drive = Drive::new(&cores.files, &cache, cores.files.len() as u64);
@@ -543,7 +543,7 @@ proptest! {
                 block[position] = byte;
             }
         }
-        // Keys must ascend, so that no walk gives more than there are blocks, and one error.
+        // Keys must ascend, so that no walk yields more than there are blocks, and one error.
         prop_assert!(read_everything(&cores) <= cores.files.len() + 1);
     }
 
@@ -556,7 +556,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(path in any_path(), bytes in prop::collection::vec(any::<u8>(), 0..100), linkname in any::<String>()) {
+    fn written_files_are_read_back(path in any_path(), bytes in prop::collection::vec(any::<u8>(), 0..100), linkname in any::<String>()) {
         let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
         let writer = Writer::new(&cache, &header);
         let mut cores = Cores::default();

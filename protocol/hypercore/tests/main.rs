@@ -1,4 +1,4 @@
-//! The formats against golden bytes that the JavaScript packages wrote; `fixtures/README.md` tells how.
+//! The formats against golden bytes that the JavaScript packages wrote; see `fixtures/README.md`.
 
 mod golden;
 mod hyperbee;

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 pub(crate) fn fixtures() -> PathBuf {
-    // As much further up as the crate that is tested.
+    // The fixtures are as many folders up as the tested crate is deep.
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     crates
         .map(|directory| directory.join("fixtures"))

@@ -1,4 +1,4 @@
-//! `fixtures/wire`: what JavaScript peers send each other, and what they make of what they are sent.
+//! `fixtures/wire`: the messages of JavaScript peers, and their reactions to messages.
 
 mod decoders;
 mod frames;
@@ -23,7 +23,7 @@ fn capabilities_and_stream_ids_are_those_of_the_reference() {
             let capability = capability::capability(role, &hash, &key);
             assert_eq!(hex(&case[expected]), capability);
             assert!(capability::is_capability(role, &hash, &key, &capability));
-            // What the other side has shown cannot be sent back.
+            // A peer cannot send back the capability that the other side has sent.
             assert!(!capability::is_capability(role.other(), &hash, &key, &capability));
         }
     }

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_parted_at_64_kib() {
+    fn contents_are_split_at_64_kib() {
         let lengths = |bytes: usize| parts(&vec![0; bytes]).map(<[u8]>::len).collect::<Vec<_>>();
         assert!(lengths(0).is_empty());
         assert_eq!(lengths(1), [1]);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_refused() {
+    fn bytes_that_are_not_an_entry_are_refused() {
         let wrong: [&[u8]; 10] = [
             b"",
             b"{",

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn members_stand_as_in_javascript() {
+    fn members_are_ordered_as_in_javascript() {
         let text =
             r#"{ "b":1, "a":2, "10":3, "2":4, "01":5, "4294967295":6, "4294967294":7, "b":8, "-1":9 }"#;
         let expected = r#"{"2":4,"10":3,"4294967294":7,"b":8,"a":2,"01":5,"4294967295":6,"-1":9}"#;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nests_too_deep_is_refused() {
+    fn deeply_nested_data_is_refused() {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(serde_json::from_str::<Json>(&deep(100)).is_ok());
         assert!(serde_json::from_str::<Json>(&deep(1_000_000)).is_err());

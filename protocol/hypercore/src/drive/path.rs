@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_holds_what_is_strictly_below_it() {
+    fn a_folder_holds_the_paths_strictly_below_it() {
         let (from, to) = Folder::new("/dir").expect("a name").range();
         let holds = |name: &str| {
             let path = Path::new(name).expect("a name");

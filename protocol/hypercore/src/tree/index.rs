@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn growth_covers_what_is_new_and_nothing_else() {
+    fn growth_covers_exactly_the_new_blocks() {
         for from in 0..40 {
             for to in from..70 {
                 let mut next = from;

@@ -207,8 +207,9 @@ mod tests {
         }
     }
 
+    /// One more byte is refused.
     #[test]
-    fn what_fits_into_three_bytes_of_length_can_be_sent_and_nothing_more() {
+    fn the_longest_frame_is_that_of_three_length_bytes() {
         let longest = encode_frame(&vec![0; FRAME_BYTES_MAX]).expect("fits");
         assert_eq!(&longest[..3], [0xff; 3]);
         assert!(encode_frame(&vec![0; FRAME_BYTES_MAX + 1]).is_err());

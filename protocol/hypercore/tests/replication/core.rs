@@ -1,4 +1,4 @@
-//! A core in memory: what a storage would hold, and a check of all that comes to be stored.
+//! A core in memory, like a storage, which checks everything that it stores.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct Core {
     contiguous: u64,
 }
 
-/// The key pair of the cores in these tests.
+/// Returns the key pair of the cores in these tests.
 pub(crate) fn writer() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
 }
@@ -24,7 +24,7 @@ pub(crate) fn key() -> PublicKey {
     writer().public_key()
 }
 
-/// What stands in a block of the test cores.
+/// Returns the content of a block of the test cores.
 pub(crate) fn content(block: u64) -> Vec<u8> {
     (0..4 + block % 50).map(|byte| (block * 31 + byte * 7) as u8).collect()
 }
@@ -63,7 +63,7 @@ impl Core {
         Roots::from_nodes(length, nodes).expect("the roots of this length")
     }
 
-    /// Stores what was verified, and makes sure that it is part of `truth`.
+    /// Stores verified data, and checks that it is part of `truth`.
     pub(crate) fn store(&mut self, verified: Verified, truth: &Self) {
         for node in &verified.nodes {
             assert_eq!(truth.nodes.get(&node.index), Some(node), "a node that is not in the log");

@@ -1,4 +1,4 @@
-//! Whatever a peer sends: nothing panics, nothing untrue is stored, and what is kept for it stays bounded.
+//! Hostile peers: whatever one sends, nothing panics, nothing false is stored, and the state kept for it is bounded.
 
 use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, Store, answer};
 use libvms_hypercore::tree::{Hash, Node};
@@ -15,7 +15,7 @@ const LENGTH: u64 = 40;
 const LIAR: PeerId = PeerId(1);
 const HONEST: PeerId = PeerId(2);
 
-/// Numbers near the core, near powers of two, and anywhere.
+/// Generates numbers near the core, near powers of two, and anywhere.
 fn numbers() -> impl Strategy<Value = u64> {
     prop_oneof![
         6 => 0..LENGTH + 3,
@@ -55,17 +55,17 @@ fn requests() -> impl Strategy<Value = Request> {
     )
 }
 
-/// What the liar does next.
+/// The next act of the liar.
 #[derive(Clone, Debug)]
 enum Deed {
     Say(Box<Message>),
-    /// Answers one of the machine's requests out of the true log, with one field spoilt, or none.
+    /// Answers one of the machine's requests from the true log, with one field changed, or none.
     Answer {
         which: usize,
         spoil: usize,
         number: u64,
     },
-    /// Does nothing until the machine has waited as long as it will.
+    /// Does nothing for as long as the machine waits.
     Stall,
 }
 
@@ -86,12 +86,12 @@ fn say(message: Message) -> Deed {
     Deed::Say(Box::new(message))
 }
 
-/// What the writer of the log says of it.
+/// Returns the sync of the log's writer.
 fn truthful() -> Sync {
     Sync { length: LENGTH, can_upgrade: true, uploading: true, ..Sync::default() }
 }
 
-/// Spoils an answer: which field, and with which number.
+/// Changes one field of an answer to a number.
 fn spoil_one(data: &mut Data, spoil: usize, number: u64) {
     let node = Node { index: number, size: number, hash: Hash([number as u8; 32]) };
     let block = data.block.as_mut();
@@ -137,7 +137,7 @@ struct Bench {
     machine: Replicator,
     core: Core,
     truth: Core,
-    /// What the liar was asked.
+    /// The requests to the liar.
     asked: Vec<Request>,
     stored_from_liar: usize,
 }
@@ -150,7 +150,7 @@ impl Bench {
         Self { now: 1, machine, core, truth: Core::written(LENGTH), asked: vec![], stored_from_liar: 0 }
     }
 
-    /// Does what the machine says; returns how much it said.
+    /// Performs the machine's actions. Returns their number.
     fn settle(&mut self) -> usize {
         let mut count = 0;
         while let Some(action) = self.machine.poll() {
@@ -232,7 +232,7 @@ proptest! {
             bench.act(deed);
             prop_assert!(bench.machine.requests_in_flight() <= 300);
         }
-        // Whatever was said, an honest peer brings the whole log.
+        // Whatever was sent before, an honest peer delivers the whole log.
         bench.machine.peer_opened(bench.now, HONEST, &bench.core);
         bench.settle();
         for _ in 0..40 {
@@ -246,7 +246,7 @@ proptest! {
 }
 
 #[test]
-fn claims_without_bound_cost_nothing() {
+fn unbounded_claims_cost_nothing() {
     let mut bench = Bench::new(Download::All, Core::default());
     bench.settle();
     for step in 0..20_000_u64 {

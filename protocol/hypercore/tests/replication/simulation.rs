@@ -18,7 +18,7 @@ fn writer() -> Settings {
     fetching(Download::Nothing)
 }
 
-/// A world with one writer and so many readers that know nothing yet, not linked.
+/// Creates a world with one writer and so many empty readers, not linked.
 fn world(seed: u32, length: u64, readers: usize) -> World {
     let core = Core::written(length);
     let mut world = World::new(seed, core.clone());
@@ -135,8 +135,8 @@ fn a_core_with_gaps_fetches_only_what_it_lacks() {
     assert_complete(&world, [1]);
 }
 
-/// A writer of 100 blocks, a peer that has only the first 70, and a reader that knows the writer's head and no block.
-/// The last two are linked.
+/// Creates a writer of 100 blocks, a peer that has only the first 70, and a reader that knows the writer's head and no
+/// block. The last two are linked.
 fn reader_with_a_peer_behind() -> (World, usize, usize) {
     let mut world = world(16, 70, 1);
     let behind = 1;
@@ -157,8 +157,9 @@ fn reader_with_a_peer_behind() -> (World, usize, usize) {
     (world, behind, reader)
 }
 
+/// Its tree is too short for the proof of some blocks that it has.
 #[test]
-fn a_peer_with_a_shorter_log_is_asked_for_nothing_that_its_tree_cannot_prove() {
+fn a_shorter_peer_gets_only_requests_that_it_can_prove() {
     // The peer has block 69, but not the nodes from there up to a root that the reader knows.
     let (world, behind, reader) = reader_with_a_peer_behind();
     assert_eq!((world.machines[reader].faults.len(), world.machines[behind].faults.len()), (0, 0));
@@ -167,7 +168,7 @@ fn a_peer_with_a_shorter_log_is_asked_for_nothing_that_its_tree_cannot_prove() {
 }
 
 #[test]
-fn a_peer_with_a_shorter_log_hears_when_it_can_be_led_on() {
+fn a_shorter_peer_is_told_when_we_can_prove_our_length() {
     let (mut world, behind, reader) = reader_with_a_peer_behind();
     assert_eq!(world.machines[behind].core.length(), 70, "the reader lacks the nodes for that");
     world.link(0, reader);
@@ -213,13 +214,13 @@ fn peers_that_come_and_go_do_not_stop_the_download() {
     }
 }
 
-/// A download from one honest and one lying peer; the lie must not get in, and must not stop it.
+/// Downloads from one honest and one lying peer; the lie must not be stored, and must not stop the download.
 fn download_beside(liar: Liar, is_caught: bool) {
     for seed in 1..8 {
         let mut world = world(seed, 300, 2);
         world.machines[1].core = world.truth.clone();
         world.machines[1].liar = Some(liar);
-        // The liar comes first, so that it is asked everything there is to lie about.
+        // The liar comes first, so that it gets all the requests.
         world.link(2, 1);
         let events = u64::from(world.dice.draw()) % 100 + 50;
         world.run(events);
@@ -263,8 +264,9 @@ fn valid_proofs_of_the_wrong_block_are_refused() {
     );
 }
 
+/// It claims every block and delivers none.
 #[test]
-fn a_peer_that_claims_everything_and_gives_nothing_does_not_stop_the_download() {
+fn a_peer_with_false_claims_does_not_stop_the_download() {
     download_beside(
         |message, _| match message {
             Message::Sync(sync) => vec![
@@ -294,8 +296,9 @@ fn heads_that_the_key_did_not_sign_are_refused() {
     );
 }
 
+/// Up to the bound, requests are answered.
 #[test]
-fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
+fn a_flood_of_requests_ends_the_peer_at_a_bound() {
     let mut world = world(9, 3000, 1);
     world.machines[1].replicator = Replicator::new(super::core::key(), writer());
     world.link(0, 1);
@@ -317,8 +320,9 @@ fn floods_of_requests_are_answered_up_to_a_bound_and_cut_off_beyond() {
     assert!(world.machines[0].sent < 30_000, "answers wait for the connection");
 }
 
+/// A JavaScript peer that gets too many refusals stops asking; it is dropped before that.
 #[test]
-fn a_peer_that_asks_for_nonsense_is_cut_off_before_it_hears_too_many_refusals() {
+fn a_peer_with_invalid_requests_is_dropped_early() {
     let mut world = world(10, 10, 1);
     world.link(0, 1);
     world.run(1000);
@@ -348,13 +352,13 @@ fn another_signed_log_is_reported_as_a_conflict() {
             if theirs.head().length == 20 && theirs.head().signed.length() == 25 && ours.contradicts(theirs)),
         "{evidence:?}"
     );
-    // The forger's peer may be an honest reader of that history: what speaks against the writer cuts nobody off.
+    // The forger's peer may be an honest reader of that history: evidence against the writer disconnects no peer.
     assert!(world.machines[1].faults.is_empty(), "{:?}", world.machines[1].faults);
     assert!(world.machines[1].core.is_complete(&world.truth));
 }
 
 #[test]
-fn two_logs_of_one_length_are_found_out_whoever_holds_them() {
+fn two_logs_of_one_length_are_detected_at_any_peer() {
     for (ours, theirs) in [(20, 20), (20, 15), (15, 20), (1, 1), (33, 32)] {
         let mut world = world(11, ours, 2);
         let mut other = Core::written(ours.min(theirs) - 1);
@@ -381,7 +385,7 @@ fn two_logs_of_one_length_are_found_out_whoever_holds_them() {
 }
 
 #[test]
-fn a_peer_that_is_behind_is_compared_now_and_then_and_suspected_of_nothing() {
+fn a_peer_that_is_behind_is_compared_and_not_suspected() {
     let mut world = world(16, 10, 2);
     world.link(0, 1);
     world.run(10_000);
@@ -401,7 +405,7 @@ fn a_peer_that_is_behind_is_compared_now_and_then_and_suspected_of_nothing() {
 }
 
 #[test]
-fn a_log_that_goes_back_is_reported_and_its_head_asked_for() {
+fn a_log_that_shrinks_is_reported_and_its_head_requested() {
     let mut world = world(12, 20, 1);
     world.link(0, 1);
     world.run(10_000);
@@ -425,8 +429,9 @@ fn a_log_that_goes_back_is_reported_and_its_head_asked_for() {
     assert_eq!(world.machines[1].core.length(), 20);
 }
 
+/// A reader that is behind is not.
 #[test]
-fn a_writer_that_comes_back_with_a_shorter_log_is_reported_and_a_reader_that_is_behind_is_not() {
+fn a_writer_that_returns_with_a_shorter_log_is_reported() {
     let mut world = world(14, 20, 2);
     world.link(0, 1);
     world.run(10_000);
@@ -447,7 +452,7 @@ fn a_writer_that_comes_back_with_a_shorter_log_is_reported_and_a_reader_that_is_
 }
 
 #[test]
-fn the_window_opens_while_answers_come_and_closes_when_they_stop() {
+fn the_window_grows_with_answers_and_shrinks_with_time_outs() {
     let mut world = world(13, 2000, 1);
     world.delay_ms_max = 200;
     world.link(0, 1);
@@ -466,7 +471,7 @@ fn the_window_opens_while_answers_come_and_closes_when_they_stop() {
 }
 
 #[test]
-fn a_peer_that_reads_late_hears_of_what_it_missed() {
+fn a_slow_reader_is_sent_what_it_missed() {
     let mut world = world(14, 3000, 1);
     world.link(0, 1);
     world.run(500);
@@ -489,7 +494,7 @@ fn ten_thousand_blocks_take_a_bounded_number_of_messages() {
 }
 
 #[test]
-fn silence_of_one_peer_does_not_hold_up_what_another_can_give() {
+fn a_silent_peer_does_not_delay_blocks_that_another_has() {
     for seed in 20..40 {
         let mut world = world(seed, 100, 1);
         let silent = world.add(world.truth.clone(), writer());
@@ -499,7 +504,7 @@ fn silence_of_one_peer_does_not_hold_up_what_another_can_give() {
         world.run(events);
         world.dead.insert((silent, 1));
         while !world.machines[1].core.is_complete(&world.truth) && world.step() {}
-        // What the silent one owes is asked of the other after two seconds, long before its time is up.
+        // The requests that the silent one owes are hedged after two seconds, long before they time out.
         assert!(world.now < 5000, "seed {seed}: {} ms", world.now);
     }
 }
@@ -538,7 +543,7 @@ fn a_log_whose_first_block_is_withheld_is_not_fetched_far_ahead() {
 }
 
 #[test]
-fn what_was_reported_once_is_not_reported_again() {
+fn evidence_is_reported_once() {
     let mut world = world(43, 20, 1);
     for _ in 0..50 {
         world.link(0, 1);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::core::{Core, key, writer};
 use crate::vector::{hex, items, read};
 
-/// The sessions over one core, and the size of its block 0 with what each further block is longer.
+/// The sessions over one core, and the size of its block 0 with the increment of each further block.
 const SESSIONS: [(&str, u64, u64); 17] = [
     ("both-have-core", 5, 0),
     ("cancel", 10, 0),
@@ -40,7 +40,7 @@ const SESSIONS: [(&str, u64, u64); 17] = [
 
 const PEER: PeerId = PeerId(1);
 
-/// What one side of a session sent, in order. The uploader is the one that sends data.
+/// The messages that each side of a session sent, in order. The uploader is the one that sends data.
 struct Session {
     messages: Vec<(bool, Message)>,
     size: fn(u64, u64, u64) -> usize,
@@ -52,7 +52,7 @@ fn size(block: u64, first: u64, more: u64) -> usize {
     (first + more * block) as usize
 }
 
-/// The messages in one frame of the multiplexer. Control frames have none.
+/// Returns the messages in one frame of the multiplexer. Control frames have none.
 fn messages(frame: &[u8]) -> Vec<Message> {
     let reader = &mut Reader::new(frame);
     let mut found = vec![];
@@ -103,7 +103,7 @@ impl Session {
         (0..size as u64).map(|byte| (block * 31 + byte * 7 + (byte >> 8)) as u8).collect()
     }
 
-    /// Lets the core grow to `length`.
+    /// Grows the core to `length`.
     fn grow(&self, core: &mut Core, length: u64) {
         if length > core.length() {
             core.append(&(core.length()..length).map(|block| self.block(block)).collect::<Vec<_>>());
@@ -111,7 +111,7 @@ impl Session {
     }
 }
 
-/// The length that a message says the sender's core has.
+/// Returns the length of the sender's core that a message states.
 fn length(message: &Message) -> u64 {
     match message {
         Message::Sync(sync) if sync.fork == 0 => sync.length,
@@ -119,7 +119,7 @@ fn length(message: &Message) -> u64 {
     }
 }
 
-/// Without what differs between a core with a manifest and one without.
+/// Removes the differences between a core with a manifest and one without.
 fn stripped(mut data: Data) -> Data {
     data.manifest = None;
     if let Some(upgrade) = &mut data.upgrade {
@@ -139,7 +139,7 @@ fn sent(machine: &mut Replicator) -> Vec<Message> {
     messages
 }
 
-/// Plays the downloader's part of a session to a machine that serves; returns what the machine sent.
+/// Plays the downloader's part of a session to a machine that serves. Returns the machine's messages.
 fn serve(session: &Session, gaps: &[u64]) -> Vec<Message> {
     let settings = Settings { download: Download::Nothing, ..Settings::default() };
     let (mut machine, mut core) = (Replicator::new(key(), settings), Core::default());
@@ -163,7 +163,7 @@ fn serve(session: &Session, gaps: &[u64]) -> Vec<Message> {
 }
 
 #[test]
-fn every_request_of_a_reference_peer_gets_the_answer_that_it_got() {
+fn requests_of_a_reference_peer_get_the_recorded_answers() {
     for (name, first, more) in SESSIONS {
         let session = session(name, first, more);
         let gaps: Vec<u64> = match name {
@@ -212,7 +212,7 @@ fn the_state_told_to_a_reference_peer_acknowledges_its_length() {
             _ => None,
         })
         .collect();
-    // Each new length comes with the length that the peer has said it has: else it would not ask.
+    // Each new length comes with the length that the peer has reported: else it would not ask.
     assert_eq!(told, [(2, 0, true), (3, 2, true), (6, 3, true)]);
 }
 
@@ -282,7 +282,7 @@ impl<'a> Downloader<'a> {
         self.settle();
     }
 
-    /// The same answer to the request of ours that asks for the same; none if we have not asked.
+    /// Returns the same answer for our own request for the same; `None` if we have not sent one.
     fn readdressed(&mut self, data: &Data) -> Option<Data> {
         let block = data.block.as_ref().map(|block| block.index);
         let upgrade = data.upgrade.as_ref().map(|upgrade| (upgrade.start, upgrade.length));
@@ -300,18 +300,18 @@ impl<'a> Downloader<'a> {
         Some(data)
     }
 
-    /// Our signature of the head that an upgrade leads to.
+    /// Returns our signature of the head that an upgrade leads to.
     fn sign(&self, upgrade: &DataUpgrade, fork: u64) -> Signature {
         if fork == 0 {
             return self.truth.signature().expect("a longer log");
         }
-        // Of another fork all that is known are the roots in the answer.
+        // Of another fork only the roots in the answer are known.
         let roots = libvms_hypercore::tree::Roots::from_nodes(upgrade.length, upgrade.nodes.clone());
         writer().sign(&signable(upgrade.length, fork, &roots.expect("whole roots").tree_hash()))
     }
 }
 
-/// Plays the uploader's part of a session to a machine that downloads what the reference downloaded.
+/// Plays the uploader's part of a session to a machine that downloads the same blocks as the reference.
 fn download(session: &Session) -> Downloader<'_> {
     let given = session.messages.iter().filter_map(|(_, message)| match message {
         Message::Data(data) => data.block.as_ref().map(|block| block.index..block.index + 1),
@@ -326,7 +326,7 @@ fn download(session: &Session) -> Downloader<'_> {
 }
 
 #[test]
-fn what_a_reference_peer_downloaded_is_downloaded_from_the_same_messages() {
+fn recorded_downloads_are_repeated_from_the_same_messages() {
     // Where one side sent requests by hand, the answers are not those to a reader's requests.
     for (name, first, more) in SESSIONS.into_iter().filter(|(name, ..)| *name != "invalid-request-nodata") {
         let session = session(name, first, more);

@@ -1,4 +1,4 @@
-//! `fixtures/wire/proofs.json`: what the reference answers to every small request, made here and checked here.
+//! `fixtures/wire/proofs.json`: the reference's answers to every small request, made here and checked here.
 
 use std::collections::BTreeMap;
 
@@ -31,14 +31,14 @@ fn data(value: &Value) -> Data {
     }
 }
 
-/// Our core of the same blocks, signed by a key of ours.
+/// Creates our core of the same blocks, signed by a key of ours.
 fn core(vector: &Value) -> Core {
     let mut core = Core::default();
     core.append(&(0..number(&vector["length"])).map(content).collect::<Vec<_>>());
     core
 }
 
-/// What a reader stores that knows the log up to `length` only by its roots.
+/// Returns the store of a reader that knows the log up to `length` only by its roots.
 fn roots_only(core: &Core, length: u64) -> Core {
     let mut reader = Core::default();
     if length > 0 {
@@ -93,7 +93,7 @@ fn answers_of_the_reference_verify() {
             let top = data.block.as_ref().map(|block| {
                 (0..block.nodes.len()).fold(2 * block.index, |node, _| index::parent(node).expect("small"))
             });
-            // A path that ends below what is known of the log shows nothing.
+            // A path that ends below the known part of the log proves nothing.
             let old = data.block.as_ref().is_none_or(|block| block.index < start);
             if let Some(top) = top.filter(|_| old) {
                 reader.nodes.insert(top, core.nodes[&top]);
@@ -113,7 +113,7 @@ fn answers_of_the_reference_verify() {
 }
 
 #[test]
-fn nothing_that_was_changed_verifies() {
+fn no_changed_proof_verifies() {
     for vector in cores().iter().filter(|vector| [5, 10].contains(&number(&vector["length"]))) {
         let core = core(vector);
         for case in items(&vector["answers"]).iter().filter(|case| case["data"].is_string()) {
@@ -127,7 +127,7 @@ fn nothing_that_was_changed_verifies() {
                     upgrade.signature = core.signature().expect("not empty").0.to_vec();
                 }
                 let mut reader = roots_only(&core, start.min(core.length()));
-                // Whatever is let through is the truth: storing compares it.
+                // Everything that passes is true: storing compares it.
                 if let Ok(verified) = check(writer().public_key(), &reader, data) {
                     reader.store(verified, &core);
                 }

@@ -8,7 +8,7 @@ use libvms_hypercore::wire::Message;
 use super::core::{Core, key};
 use crate::vector::Dice;
 
-/// How a machine's messages are changed on the way out, if it is to lie: what it sends instead.
+/// Changes a machine's messages on the way out, if it is to lie: returns the messages sent instead.
 pub(crate) type Liar = fn(Message, &mut Dice) -> Vec<Message>;
 
 pub(crate) struct Machine {
@@ -82,7 +82,7 @@ impl World {
         self.wires.contains_key(&(a, b))
     }
 
-    /// Appends at a writer; the truth is what the writer wrote.
+    /// Appends at a writer; the truth is the writer's log.
     pub(crate) fn append(&mut self, machine: usize, blocks: &[Vec<u8>]) {
         let Machine { replicator, core, .. } = &mut self.machines[machine];
         core.append(blocks);
@@ -91,7 +91,7 @@ impl World {
         self.settle(machine);
     }
 
-    /// Does what a machine says until it has nothing left to say.
+    /// Performs the actions of a machine until there are none.
     pub(crate) fn settle(&mut self, at: usize) {
         loop {
             let machine = &mut self.machines[at];
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Goes to the next event. `false` when nothing will ever happen again.
+    /// Advances to the next event. Returns `false` if nothing will ever happen again.
     pub(crate) fn step(&mut self) -> bool {
         let arrivals = self.wires.iter().filter_map(|(&ends, wire)| Some((wire.messages.front()?.0, ends)));
         let arrival = arrivals.min();
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Hands a message over at once.
+    /// Delivers a message at once.
     pub(crate) fn give(&mut self, from: usize, to: usize, message: Message) {
         let Machine { replicator, core, faults, .. } = &mut self.machines[to];
         let result = replicator.receive(self.now, PeerId(from as u64), message, core);

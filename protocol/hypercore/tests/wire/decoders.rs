@@ -1,5 +1,5 @@
-//! Every decoder against bytes that nobody has written: it ends, it makes no room for what is not there, and what it
-//! accepts it writes so that the same is read again.
+//! Every decoder against random bytes: it ends, it allocates no more than there is, and accepted input is encoded so
+//! that the same is decoded again.
 
 use libvms_hypercore::encoding::DecodeError;
 use libvms_hypercore::tree::Node;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::json::KINDS;
 use crate::vector::{hex, items, read};
 
-/// Bytes that are sometimes nearly right: those of the vectors with a few changed, cut or lengthened.
+/// Generates bodies that are sometimes nearly right: those of the vectors with a few changes, cut or lengthened.
 fn bodies() -> impl Strategy<Value = (u64, Vec<u8>)> {
     let vector = read("wire/messages.json");
     let good: Vec<(u64, Vec<u8>)> = (0..)
@@ -35,7 +35,7 @@ fn bodies() -> impl Strategy<Value = (u64, Vec<u8>)> {
     prop_oneof![(0..12_u64, vec(any::<u8>(), 0..200)), nearly]
 }
 
-/// Bytes of heap that a message holds.
+/// Returns the number of bytes of heap that a message holds.
 fn room(message: &Message) -> usize {
     match message {
         Message::Data(data) => data_room(data),
@@ -58,12 +58,13 @@ fn data_room(data: &Data) -> usize {
 }
 
 proptest! {
+    /// They hold little more memory than their bytes.
     #[test]
-    fn messages_hold_little_more_than_their_bytes_and_are_read_again_as_written((kind, bytes) in bodies()) {
+    fn decoded_messages_are_bounded_and_round_trip((kind, bytes) in bodies()) {
         if let Ok(Some(message)) = Message::decode(kind, &bytes) {
             prop_assert!(room(&message) <= 4 * bytes.len() + 4 * size_of::<Node>());
             let written = message.encode();
-            // Text that is not UTF-8 grows by what replaces it.
+            // Invalid UTF-8 grows by its replacement.
             prop_assert!(written.len() <= 3 * bytes.len() + 2);
             prop_assert_eq!(Message::decode(kind, &written), Ok(Some(message)));
         }
@@ -111,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_cut_into_frames_holds_what_was_pushed_and_no_more(pieces in vec(vec(any::<u8>(), 0..50), 0..20)) {
+    fn a_frame_decoder_holds_only_the_pushed_bytes(pieces in vec(vec(any::<u8>(), 0..50), 0..20)) {
         let mut decoder = FrameDecoder::new(1000);
         let mut pushed = 0;
         for piece in pieces {
@@ -125,7 +126,7 @@ proptest! {
     }
 }
 
-/// Frames that are often good: small numbers, and lengths that fit.
+/// Generates frames that are often good: small numbers, and lengths that fit.
 fn mux_frame() -> impl Strategy<Value = Vec<u8>> {
     let text = |number: u8, name: u8| vec![number, 1, b'p' + name, 1, name];
     let open = (0..4_u8, 0..2_u8, vec(any::<u8>(), 0..40))
@@ -152,7 +153,7 @@ fn mux_frame() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => plain, 2 => batch, 1 => vec(any::<u8>(), 0..40)]
 }
 
-/// An Open of the `number`-th channel.
+/// Returns an Open of the `number`-th channel.
 fn open(number: u16) -> Vec<u8> {
     let [low, high] = number.to_le_bytes();
     [&[1, 0xfd, low, high, 1][..], b"p", &[2, low, high]].concat()
@@ -177,7 +178,7 @@ fn a_flood_of_opens_is_rejected_and_then_ends_the_connection() {
         accepted += usize::from(mux.accept(event.channel(), b""));
     }
     assert_eq!(accepted, 5);
-    // What was rejected is free again. Each further Open is rejected, too, until the rejects pile up.
+    // A rejected number is free again. Each further Open is rejected, too, until the rejects pile up.
     while mux.poll_transmit().is_some() {}
     assert_eq!(mux.receive(&batch((6..=10).map(open))), Ok(()));
     assert_eq!(mux.receive(&batch((11..=35).map(open))), Err(MuxError::TooManyAnswers(20)));
@@ -189,7 +190,7 @@ fn a_flood_of_opens_is_rejected_and_then_ends_the_connection() {
 }
 
 #[test]
-fn messages_before_acceptance_are_bounded_and_dropped_with_the_channel() {
+fn early_messages_are_bounded_and_dropped_with_the_channel() {
     let mut mux = Mux::new(Limits { early_bytes_pause: 1000, early_bytes_max: 3000, ..Limits::default() });
     mux.receive(&batch([open(1)])).expect("a good frame");
     assert!(!mux.is_congested());
@@ -204,7 +205,7 @@ fn messages_before_acceptance_are_bounded_and_dropped_with_the_channel() {
 }
 
 #[test]
-fn frames_of_many_tiny_messages_or_deep_batches_end_the_connection() {
+fn frames_of_many_messages_or_deep_batches_are_refused() {
     let mut mux = Mux::new(Limits { items_max: 100, ..Limits::default() });
     let frame = |items: usize| [vec![0, 0, 9], [1, 0].repeat(items)].concat();
     assert_eq!(mux.receive(&frame(100)), Ok(()));

@@ -2,7 +2,7 @@
 
 use libvms_hypercore::encoding::{DecodeError, Reader};
 
-/// One thing that a frame says.
+/// One item of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     Open { number: u64, protocol: String, id: Vec<u8>, handshake: Vec<u8> },
@@ -11,7 +11,7 @@ pub(super) enum Item {
     Message { number: u64, kind: u64, body: Vec<u8> },
 }
 
-/// What a frame says, whether batched or not.
+/// Returns the items of a frame, whether batched or not.
 pub(super) fn items_of(frame: &[u8]) -> Vec<Item> {
     let mut items = vec![];
     if !frame.is_empty() {

@@ -13,7 +13,7 @@ use crate::vector::{array, hex, items, number};
 pub(super) const KINDS: [&str; 10] =
     ["sync", "request", "cancel", "data", "noData", "want", "unwant", "bitfield", "range", "extension"];
 
-/// The message that the reference has decoded. `manifest` are the bytes of its manifest: they end the message.
+/// Returns the message that the reference has decoded. `manifest` are the bytes of its manifest: they end the message.
 pub(super) fn message(kind: &str, value: &Value, manifest: Option<Vec<u8>>) -> Message {
     match kind {
         "sync" => Message::Sync(sync(value)),

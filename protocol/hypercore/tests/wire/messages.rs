@@ -31,7 +31,7 @@ fn check(kind: u64, name: &str, case: &Value, manifests: &[Vec<u8>]) {
     let expected = message(name, &case["decoded"], manifest);
     assert_eq!(decoded, Ok(Some(expected.clone())), "{name} {case}");
     assert_eq!(expected.kind(), kind);
-    // Cases that only decoding can have (unknown flags, old forms, more bytes than necessary) have what is left over.
+    // Cases that only decoding can have (unknown flags, old forms, surplus bytes) have `leftOver`.
     if case.get("leftOver").is_none() {
         assert_eq!(expected.encode(), bytes, "{name} {case}");
     } else {
@@ -55,7 +55,7 @@ fn numbers_are_read_and_written_as_the_reference_does() {
 }
 
 #[test]
-fn a_manifest_is_found_at_the_end_of_the_data_and_has_the_key_of_its_core() {
+fn the_manifest_at_the_end_of_data_has_the_key_of_its_core() {
     let vector = read("wire/messages.json");
     for case in items(&vector["manifest"]) {
         let bytes = hex(&case["hex"]);
@@ -85,7 +85,7 @@ fn proofs_of_the_reference_survive_decoding_and_encoding() {
     assert!(count > 100, "only {count} bodies");
 }
 
-/// Finds all requests and answers, wherever they stand.
+/// Finds all requests and answers, at any depth.
 fn bodies(value: &Value, receive: &mut impl FnMut(u64, &[u8])) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| bodies(value, receive)),

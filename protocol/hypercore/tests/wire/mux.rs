@@ -1,5 +1,5 @@
-//! `mux.json`: scripted runs of the reference. What it was told to do, our multiplexer does; what it was sent, ours is
-//! sent; what it reported and sent must be the same.
+//! `mux.json`: scripted runs of the reference. Our multiplexer gets the same calls and frames, and must report and send
+//! the same.
 
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::wire::mux::{Channel, Event, Limits, Mux, Name};
@@ -116,7 +116,7 @@ impl<'n> Run<'n> {
         }
     }
 
-    /// What the application of the script does.
+    /// Performs a call of the script's application.
     fn call(&mut self, api: &str) {
         match (self.name, api) {
             ("open-local-first", "close()") => self.mux.close(self.opened[0]),

@@ -1,5 +1,5 @@
-//! Two multiplexers that talk to each other, with frames under way for any time: neither ever finds fault with the other,
-//! messages arrive once and in order, and when all is said both have the same channels.
+//! Two multiplexers that talk to each other, with frames in flight for any time: neither ever refuses a frame of the
+//! other, messages arrive once and in order, and in the end both have the same channels.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,10 +35,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Side {
     mux: Mux,
     inbox: VecDeque<Vec<u8>>,
-    /// Channels that the application takes for alive, with their handshakes: its own, and the remote's when it is known.
+    /// Channels that the application takes for open, with their handshakes: its own, and the remote's when it is known.
     channels: BTreeMap<Channel, (u32, Option<u32>)>,
     requests: VecDeque<(Channel, u32)>,
-    /// For each channel the number of the last message that came: they must grow.
+    /// For each channel the number of the last message that arrived: they must grow.
     last: BTreeMap<Channel, u32>,
 }
 
@@ -81,7 +81,7 @@ impl Pair {
         }
     }
 
-    /// Answers everything and delivers everything, until nothing is under way.
+    /// Answers everything and delivers everything, until nothing is in flight.
     fn settle(&mut self) {
         for _ in 0..1000 {
             for side in 0..2 {
@@ -156,14 +156,14 @@ impl Side {
         }
     }
 
-    /// A message names the Open of its sender: it must be the one that this channel is paired with.
+    /// Takes a message. It names the Open of its sender, which must be the one that this channel is paired with.
     fn receive(&mut self, channel: Channel, body: &[u8]) {
         assert_eq!(self.channels[&channel].1, Some(stamp(body)));
         let number = stamp(&body[4..]);
         assert!(self.last.insert(channel, number).is_none_or(|last| last < number), "in order");
     }
 
-    /// The two Opens of each open channel, ours first.
+    /// Returns the two Opens of each open channel, ours first.
     fn pairs(&self) -> Vec<(u32, u32)> {
         self.channels.values().filter_map(|(own, theirs)| Some((*own, (*theirs)?))).collect()
     }
@@ -176,8 +176,9 @@ fn stamp(bytes: &[u8]) -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
+    /// Whatever crosses on the way.
     #[test]
-    fn two_sides_agree_on_their_channels_whatever_crosses_on_the_way(steps in steps()) {
+    fn two_sides_agree_on_their_channels(steps in steps()) {
         let mut pair = Pair::default();
         for step in steps {
             pair.play(step);

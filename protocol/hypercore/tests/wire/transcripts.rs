@@ -1,4 +1,4 @@
-//! `transcripts/`: decrypted sessions between JavaScript peers. Two sessions of ours are told to do what those did.
+//! `transcripts/`: decrypted sessions between JavaScript peers, repeated by two sessions of ours.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::vector::{array, hex, items, number, read};
 const INCOMPLETE: [&str; 2] = ["large-block-1mb.json", "large-download-600.json"];
 
 #[test]
-fn every_message_of_the_transcripts_is_read_and_written_as_the_reference_does() {
+fn messages_of_the_transcripts_round_trip_as_the_reference_s() {
     let mut frames: Vec<Value> = vec![];
     for (_, transcript) in read_all("wire/transcripts") {
         frames.extend(items(&transcript["frames"]).iter().cloned());
@@ -39,7 +39,7 @@ fn every_message_of_the_transcripts_is_read_and_written_as_the_reference_does() 
     assert!(count > 900, "only {count} messages");
 }
 
-/// Compares an unbatched message with what the reference has decoded, unless it is too long to stand there in full.
+/// Compares an unbatched message with the one that the reference has decoded, unless it is too long for the file.
 fn check_decoded(body: &Value, decoded: &Value, frame: &Value) {
     if body.is_null() || body.to_string().contains("sha256") || body.to_string().contains("setBits") {
         return;
@@ -57,7 +57,7 @@ fn check_decoded(body: &Value, decoded: &Value, frame: &Value) {
 }
 
 #[test]
-fn sessions_that_do_what_the_reference_did_send_and_receive_the_same() {
+fn recorded_sessions_send_and_receive_the_same_messages() {
     for (name, transcript) in read_all("wire/transcripts") {
         if !INCOMPLETE.contains(&name.as_str()) && name != "invalid-capability.json" {
             Replay::new(&transcript).run(&name, items(&transcript["frames"]));
@@ -86,12 +86,12 @@ struct Side {
     numbers: BTreeMap<u64, PublicKey>,
     /// Messages that this side has received, and below those that it should have.
     messages: Vec<(PublicKey, Message)>,
-    /// With the place of its frame in `inbox`.
+    /// With the index of its frame in `inbox`.
     expected: Vec<(usize, PublicKey, Message)>,
 }
 
 impl Side {
-    /// An extension without a name has that of the one before.
+    /// Names an extension: one without a name has that of the previous one.
     fn expect(&mut self, key: PublicKey, mut message: Message) {
         if let Message::Extension(extension) = &mut message
             && extension.name.is_empty()
@@ -105,7 +105,7 @@ impl Side {
         self.expected.push((self.inbox.len(), key, message));
     }
 
-    /// What is under way to a channel that is closed will not be heard.
+    /// Closes a core. Messages in flight to its channel will not arrive.
     fn close(&mut self, key: PublicKey) {
         self.session.close(&key);
         let received = self.received;
@@ -177,7 +177,7 @@ impl Replay {
 
     fn act(&mut self, sender: usize, receiver: usize, item: &Item) {
         if self.is_ahead(sender, item) {
-            // What is sent while a frame is handled was written down with the count before that frame.
+            // Messages sent while a frame is handled were recorded with the count before that frame.
             self.deliver(sender, self.sides[sender].received + 1);
         }
         let side = &mut self.sides[sender];
@@ -201,7 +201,7 @@ impl Replay {
         }
     }
 
-    /// Whether the side must have received more than was written down.
+    /// Returns whether the side must have received more than was recorded.
     fn is_ahead(&self, sender: usize, item: &Item) -> bool {
         let side = &self.sides[sender];
         match item {
