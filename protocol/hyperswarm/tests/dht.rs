@@ -1,4 +1,5 @@
-//! The DHT: its datagrams against the reference's, its nodes and peers against each other, hostile ones and bad networks.
+//! The DHT: its datagrams against the reference's, its nodes and peers against each other, hostile ones and bad
+//! networks.
 
 mod behaviour;
 mod codecs;

@@ -1,4 +1,4 @@
-//! Hyperswarm: whom a swarm connects to, and whole nodes on a simulated network.
+//! Hyperswarm: the choices of a swarm, and whole nodes on a simulated network.
 
 mod attacks;
 mod choices;

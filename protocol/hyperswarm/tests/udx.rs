@@ -1,4 +1,4 @@
-//! Streams over datagrams: against what the reference sent, against each other over bad links, and against forgers.
+//! Streams over datagrams: against the reference's packets, against each other over bad links, and against forgers.
 
 mod attacks;
 mod link;

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_from_forged_addresses_makes_no_more_accounts_and_shares_one() {
+    fn a_flood_from_forged_addresses_shares_one_account() {
         let limits = AnswerLimits { answers_burst: 2, answers_per_second: 1, ..AnswerLimits::default() };
         let mut allowance = AmplificationLimiter::new(limits);
         let granted =

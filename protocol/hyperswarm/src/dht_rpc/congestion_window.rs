@@ -62,8 +62,9 @@ impl CongestionWindow {
 mod tests {
     use super::*;
 
+    /// Time or answers empty it.
     #[test]
-    fn unanswered_requests_fill_the_window_and_time_or_answers_empty_it() {
+    fn unanswered_requests_fill_the_congestion_window() {
         let mut window = CongestionWindow::default();
         for _ in 0..80 {
             assert!(window.has_room(10_000));

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_and_its_network_have_their_share_and_no_more() {
+    fn a_host_and_its_network_get_exactly_their_quota() {
         let mut all = vec![at(1, 1)];
         assert!(SHARE.has_room(&at(1, 2), all.iter()));
         all.push(at(1, 2));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_crowd_is_the_one_too_many() {
+    fn the_last_entry_over_a_quota_is_evicted() {
         assert_eq!(SHARE.surplus(&at(1, 2), [at(1, 1), at(1, 2)].iter()), None);
         assert_eq!(SHARE.surplus(&at(1, 2), [at(1, 1), at(1, 2), at(2, 1), at(1, 3)].iter()), Some(at(1, 3)));
         let spread = [at(4, 1), at(1, 1), at(2, 1), at(3, 1)];

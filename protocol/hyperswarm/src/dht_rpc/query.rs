@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn one_machine_with_the_nearest_ids_does_not_keep_a_query_from_the_others() {
+    fn the_nearest_ids_of_one_machine_do_not_capture_a_query() {
         let (honest, crowd) = (honest(), crowd([66, 6, 6, 6]));
         let all = sorted([&crowd[..20], &honest[..20]].concat());
         assert!(all[..20].iter().filter(|node| crowd.contains(node)).count() > 15, "the crowd is nearer");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_crowds_gets_half_of_the_places_at_most() {
+    fn one_network_of_crowded_hosts_gets_at_most_half_the_places() {
         let honest = honest();
         let ports = |last| (1..=64).map(move |port| Address::new([66, 6, 6, last].into(), port));
         let all = sorted((0..=255).flat_map(ports).collect());

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn closest_gives_what_sorting_all_nodes_gives() {
+    fn closest_agrees_with_sorting_all_nodes() {
         let mut table = Table::new(Target([7; 32]));
         for number in 0..3_000 {
             let (id, address) = node(number);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_row_takes_a_newcomer_only_where_a_node_is_gone() {
+    fn a_full_row_takes_a_newcomer_only_when_a_node_is_gone() {
         let mut table = Table::new(Target([0; 32]));
         let far: Vec<(NodeId, Address)> =
             (0..1_000).map(node).filter(|(id, _)| id.0[0] >= 0x80).take(CLOSEST_MAX + 1).collect();
@@ -247,8 +247,9 @@ mod tests {
         assert_eq!(table.len(), CLOSEST_MAX);
     }
 
+    /// Its own id has no place in it.
     #[test]
-    fn no_flood_of_nodes_grows_the_table_and_its_own_id_has_no_place() {
+    fn a_flood_of_nodes_does_not_grow_the_table() {
         let mut table = Table::new(Target(node(1).0.0));
         assert_eq!(table.place_for(&node(1).0, &node(1).1, 0), Place::None);
         for number in 0..20_000 {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_on_one_machine_or_in_one_network_does_not_fill_the_table() {
+    fn one_machine_or_network_does_not_fill_the_table() {
         let mut table = Table::new(Target([7; 32]));
         for port in 1..=20_000 {
             let address = Address::new([20, 0, 0, 1].into(), port);

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_lists_a_few_nodes_and_is_good_for_an_hour() {
+    fn a_note_lists_a_few_nodes_and_expires_after_an_hour() {
         let mut known = KnownRelays::default();
         let named = [relay(0), relay(7), relay(8), relay(9), relay(10)];
         known.note(5, peer(1), relay(8), &named);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_peers_than_can_be_remembered_the_oldest_is_forgotten() {
+    fn the_oldest_note_is_forgotten_when_there_are_too_many() {
         let mut known = KnownRelays::default();
         for number in 0..=PEERS_MAX as u16 {
             known.note(number.into(), peer(number), relay(1), &[]);

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_search_ends_at_what_the_path_carries() {
+    fn the_search_ends_at_the_mtu_of_the_path() {
         assert_eq!(search(1500), 1500);
         assert_eq!(search(9000), 1500);
         assert!((1440..=1492).contains(&search(1492)));

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_in_a_second_is_the_rate() {
+    fn the_bytes_of_a_second_are_the_rate() {
         let (mut pacer, mut now, mut sent) = (Pacer::new(0), 0, 0);
         while now < 1_000_000 {
             let ready = pacer.ready_at(now, 1_000_000, 1_000);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_far_away_and_a_rate_of_nothing_are_no_trouble() {
+    fn a_distant_time_and_a_rate_of_zero_do_not_overflow() {
         let mut pacer = Pacer::new(0);
         assert_eq!(pacer.ready_at(u64::MAX, u64::MAX, 1_000), u64::MAX);
         let mut pacer = Pacer::new(0);

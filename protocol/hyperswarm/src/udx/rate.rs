@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heap_of_acknowledgements_does_not_look_like_a_fast_path() {
+    fn aggregated_acknowledgements_do_not_look_like_a_fast_path() {
         let mut delivery = Delivery::default();
         let departures = [0, 1_000, 2_000].map(|now| delivery.depart(now, now));
         for _ in &departures {

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_that_was_seen_first_stands() {
+    fn the_first_end_counts() {
         let mut receiving = ReceiveBuffer::new(1000);
         assert_eq!(receiving.take(FIRST + 2, b"c", true), Taken::Yes);
         assert_eq!(receiving.take(FIRST + 1, b"", true), Taken::Answered);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_below_what_has_come_already_is_not_believed() {
+    fn an_end_before_received_data_is_not_believed() {
         let mut receiving = ReceiveBuffer::new(1000);
         receiving.take(FIRST + 5, b"f", false);
         assert_eq!(receiving.take(FIRST + 4, b"", true), Taken::Answered);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_held_than_the_window_and_one_packet() {
+    fn at_most_the_window_and_one_packet_are_held() {
         let mut receiving = ReceiveBuffer::new(1000);
         assert_eq!(receiving.take(FIRST + 1, &[1; 1000], false), Taken::Yes);
         assert_eq!(receiving.window(), 0);

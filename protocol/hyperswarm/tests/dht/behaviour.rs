@@ -1,5 +1,5 @@
-//! `fixtures/swarm/behaviour.json`: what a JavaScript node answers to normal and to odd datagrams. A node of ours, at the
-//! same address and knowing the same nodes, must answer with the same bytes; only tokens are each node's own.
+//! `fixtures/swarm/behaviour.json`: the answers of a JavaScript node to normal and to odd datagrams. A node of ours, at
+//! the same address and knowing the same nodes, must answer with the same bytes; only tokens are each node's own.
 
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Message, Mode, Node, NodeId, Reply, Request, Response, Settings, Socket,
@@ -8,7 +8,7 @@ use libvms_hyperswarm::dht_rpc::{
 use super::vectors::address;
 use crate::vector::{hex, items, read};
 
-/// One node, and whoever sends it datagrams.
+/// One node, and the test that sends it datagrams.
 pub(crate) struct Lone {
     pub(crate) node: Node,
     pub(crate) now: u64,
@@ -26,7 +26,7 @@ impl Lone {
         Self { node: Node::new(settings, [3; 32], now), now, own, events: Vec::new() }
     }
 
-    /// Sends the node a datagram. What it sends in turn.
+    /// Sends the node a datagram. Returns the datagrams that it sends in turn.
     pub(crate) fn send(&mut self, from: Address, bytes: &[u8]) -> Vec<(Address, Vec<u8>)> {
         _ = self.node.receive(self.now, Socket::Server, from, bytes);
         self.sent()
@@ -36,7 +36,7 @@ impl Lone {
         self.send(from, &request.encode())
     }
 
-    /// Lets time pass, step by step. What the node sends meanwhile.
+    /// Lets time pass, step by step. Returns the datagrams that the node sends meanwhile.
     pub(crate) fn pass(&mut self, duration_ms: u64) -> Vec<(Address, Vec<u8>)> {
         let (end, mut sent) = (self.now + duration_ms, Vec::new());
         while self.node.next_timeout() <= end {
@@ -62,7 +62,7 @@ impl Lone {
         sent
     }
 
-    /// Brings a node into the table: it asks something, is asked in turn, and answers.
+    /// Brings a node into the table: it sends a request, is pinged in turn, and answers.
     pub(crate) fn introduce(&mut self, node: Address) {
         let request = ask(Command::PING, Some(NodeId::of(&node)));
         for (to, bytes) in self.request(node, &request) {
@@ -70,7 +70,7 @@ impl Lone {
         }
     }
 
-    /// Answers what the node sent to somebody, if it was a request.
+    /// Answers a request that the node sent; does nothing for other datagrams.
     pub(crate) fn answer(
         &mut self,
         from: Address,
@@ -96,7 +96,7 @@ pub(crate) fn response(request: &Request, to: Address, id: Option<NodeId>, close
     Response { tid: request.tid, to, id, token: None, closer, error: None, value: None }
 }
 
-/// The bytes of a datagram, with nothing where its token was.
+/// Returns the bytes of a datagram without its token.
 fn without_token(bytes: &[u8]) -> Vec<u8> {
     match Message::decode(bytes).expect("a message") {
         Message::Response(response) => {
@@ -154,7 +154,7 @@ fn datagrams_are_answered_as_the_reference_answers_them() {
             }
         }
     }
-    // A node with the right id comes into the table, though ours asks it first whether it is there.
+    // A node with the right id enters the table, though ours pings it first.
     let case_of_ping = case("ping with our right id: enters the table");
     let sent = lone.send(first, &hex(&case_of_ping["request"]));
     assert_eq!(sent.len(), 2, "a ping and the answer");
@@ -170,7 +170,7 @@ fn datagrams_are_answered_as_the_reference_answers_them() {
 }
 
 #[test]
-fn commands_of_no_layer_above_are_unknown_and_nobody_is_relayed() {
+fn unserved_commands_are_unknown_and_nothing_is_relayed() {
     let mut lone = Lone::new(|_| {});
     let from = address(&"127.0.0.1:44584".into());
     for case in items(&read("swarm/behaviour.json")["cases"]) {

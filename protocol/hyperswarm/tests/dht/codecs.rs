@@ -1,4 +1,4 @@
-//! What travels inside requests, answers and handshakes: the reference's bytes both ways, and bytes that nobody wrote.
+//! The contents of requests, answers and handshakes: the reference's bytes both ways, and random bytes.
 
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
@@ -22,7 +22,7 @@ pub(super) fn address(text: &str) -> Address {
     address.into()
 }
 
-/// An address as JSON has it: `{host, port}` or null.
+/// Reads an address in the form of JSON: `{host, port}` or null.
 fn optional_address(value: &Value) -> Option<Address> {
     let host = value.get("host")?.as_str().expect("a host");
     Some(address(&format!("{host}:{}", value["port"])))
@@ -62,8 +62,9 @@ fn namespaces_and_targets_are_those_of_the_reference() {
     }
 }
 
+/// Read, written, signed and verified.
 #[test]
-fn announcements_are_read_written_signed_and_verified_as_the_reference_does() {
+fn announcements_match_the_reference() {
     let vector = &read("swarm/hyperdht.json")["announce"];
     let (node, token) = (NodeId(array(&vector["nodeId"])), Token(array(&vector["token"])));
     assert_eq!(NodeId::of(&address(vector["node"].as_str().expect("text"))), node);
@@ -83,7 +84,7 @@ fn announcements_are_read_written_signed_and_verified_as_the_reference_does() {
         assert_eq!(peer.to_bytes(), hex(&case["peerRecord"]), "{name}");
         assert_eq!(announcement.signature.expect("signed").0.to_vec(), hex(&case["signature"]));
 
-        // Nothing of what is signed can be changed, and nothing signed can be used for another purpose.
+        // No signed byte can be changed, and no signature can be used for another purpose.
         assert_eq!(announcement.verified(other, destination), None, "{name}");
         let (elsewhere, other_token) = (NodeId([9; 32]), Token([9; 32]));
         assert_eq!(announcement.verified(purpose, Destination { node: &elsewhere, ..destination }), None);
@@ -152,8 +153,9 @@ fn envelopes_are_read_and_written_as_the_reference_does() {
     }
 }
 
+/// Read and written.
 #[test]
-fn payloads_of_handshakes_are_read_and_written_as_the_reference_does() {
+fn handshake_payloads_match_the_reference() {
     let vector = read("swarm/hyperdht.json");
     for case in items(&vector["noisePayloads"]) {
         let (name, bytes, expected) = (&case["name"], hex(&case["hex"]), &case["decoded"]);
@@ -169,7 +171,7 @@ fn payloads_of_handshakes_are_read_and_written_as_the_reference_does() {
     assert_eq!(refused.error, Some(PeerError::ABORTED));
 }
 
-/// Compares field by field with what the reference decoded.
+/// Compares field by field with the payload that the reference decoded.
 fn check_payload(payload: &HandshakePayload, expected: &Value) {
     assert_eq!(payload.firewall == Firewall::Open, number(&expected["firewall"]) == 1);
     let list = |value: &Value| -> Vec<Address> {
@@ -201,7 +203,7 @@ fn check_payload(payload: &HandshakePayload, expected: &Value) {
 }
 
 #[test]
-fn payloads_of_captured_handshakes_open_and_hold_what_the_peers_sent() {
+fn captured_handshake_payloads_hold_what_the_peers_sent() {
     for name in ["lan", "open", "holepunch", "swarm"] {
         let transcript = read(&format!("swarm/transcript-{name}.json"));
         let mut seen = 0;
@@ -226,8 +228,9 @@ fn payloads_of_captured_handshakes_open_and_hold_what_the_peers_sent() {
     }
 }
 
+/// Sealed and opened.
 #[test]
-fn holepunch_payloads_are_sealed_and_opened_as_the_reference_does() {
+fn holepunch_payloads_match_the_reference() {
     let vector = &read("swarm/hyperdht.json")["holepunchPayloads"];
     let secrets = PunchSecrets::new(array(&vector["secret"]), array(&vector["localSecret"]));
     for case in items(&vector["cases"]) {
@@ -268,7 +271,7 @@ fn holepunch_payloads_of_a_capture_open_with_its_secret() {
 }
 
 #[test]
-fn what_the_reference_can_not_decode_is_refused_here_too() {
+fn bytes_that_the_reference_refuses_are_refused_here_too() {
     for case in items(&read("swarm/hyperdht.json")["decodeEdgeCases"]) {
         let (bytes, result) = (hex(&case["hex"]), &case["result"]);
         let decoded = match case["encoding"].as_str().expect("text") {
@@ -280,7 +283,7 @@ fn what_the_reference_can_not_decode_is_refused_here_too() {
             "noisePayload" => HandshakePayload::decode(&bytes).is_ok(),
             name => panic!("unknown encoding {name}"),
         };
-        // The one thing that the reference reads and we do not: a mode that nobody answers.
+        // The only value that the reference reads and we do not: a mode that gets no answer.
         let unknown_mode = result["mode"] == 9;
         assert_eq!(decoded, !result.is_string() && !unknown_mode, "{case}");
     }
@@ -301,7 +304,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_is_read_is_written_so_that_it_reads_the_same(
+    fn decoded_values_round_trip(
         first in prop_oneof![Just(1_u8), any::<u8>()],
         rest in proptest::collection::vec(prop_oneof![0_u8..8, any::<u8>()], 0..160),
     ) {

@@ -26,7 +26,7 @@ fn dialer(reach: Reach, hints: &[Address]) -> Dialer {
     dialer_again(reach, &[], hints)
 }
 
-/// An attempt to reach the server again.
+/// Creates an attempt to reach the server again.
 fn dialer_again(reach: Reach, before: &[Address], hints: &[Address]) -> Dialer {
     let local = SecretKey::from_seed(&[2; 32]);
     Dialer::new(&local, server_key().public_key(), reach, (before, hints), &[3; 64]).expect("a key")
@@ -37,7 +37,7 @@ fn answer(from: Address, value: Option<Vec<u8>>) -> Answer {
     Answer { from, id: None, to, token: None, error: None, value, round_trip_ms: 1 }
 }
 
-/// What a dialer wants now.
+/// The actions that a dialer wants now.
 #[derive(Default)]
 struct Wants {
     requests: Vec<(u64, RequestSpec)>,
@@ -62,7 +62,7 @@ fn payload() -> HandshakePayload {
     HandshakePayload { udx, has_secret_stream: true, ..HandshakePayload::default() }
 }
 
-/// What the server answers to a request that a relay passed on, as the relay returns it.
+/// Returns the server's answer to a relayed request, as the relay returns it.
 fn reply(spec: &RequestSpec, payload: &HandshakePayload, server: Option<Address>) -> Vec<u8> {
     let envelope = HandshakeEnvelope::decode(spec.value.as_ref().expect("an envelope")).expect("readable");
     assert_eq!((spec.command, envelope.mode), (Command::PEER_HANDSHAKE, Mode::FromClient));
@@ -72,7 +72,7 @@ fn reply(spec: &RequestSpec, payload: &HandshakePayload, server: Option<Address>
 }
 
 #[test]
-fn a_relay_that_makes_up_an_answer_does_not_spoil_the_attempt() {
+fn a_forged_answer_of_a_relay_does_not_spoil_the_attempt() {
     let mut dialer = dialer(Reach::default(), &[]);
     wants(&mut dialer);
     for number in 1..=3 {
@@ -95,7 +95,7 @@ fn a_relay_that_makes_up_an_answer_does_not_spoil_the_attempt() {
     assert_eq!((dialed.remote_stream, dialed.keys.remote), (77, server_key().public_key()));
     // No holepunch relays: the server can be reached where the relay saw it.
     assert_eq!(dialed.way, Way::Connect(Socket::Client, address("40.0.0.1:9")));
-    // What comes later changes nothing.
+    // Later answers change nothing.
     dialer.answered(1, Some(&answer(relay(2), None)));
     dialer.searched();
     dialer.found(&answer(relay(9), Some(vec![0; 33])));
@@ -103,8 +103,9 @@ fn a_relay_that_makes_up_an_answer_does_not_spoil_the_attempt() {
     assert!(later.requests.is_empty() && later.searches.is_empty() && later.done.is_none());
 }
 
+/// The table is asked only if they fail.
 #[test]
-fn relays_that_are_known_are_asked_at_once_and_the_table_only_if_they_fail() {
+fn known_relays_are_asked_before_the_table() {
     let mut dialer = dialer(Reach::default(), &[relay(1)]);
     let begun = wants(&mut dialer);
     assert_eq!((begun.requests[0].1.to, &begun.searches[0].nodes), (relay(1), &vec![relay(1)]));
@@ -117,7 +118,7 @@ fn relays_that_are_known_are_asked_at_once_and_the_table_only_if_they_fail() {
 }
 
 #[test]
-fn nobody_is_searched_for_a_peer_that_is_where_it_was() {
+fn no_search_is_needed_for_a_peer_that_has_not_moved() {
     let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2), relay(3)], &[relay(4)]);
     let begun = wants(&mut dialer);
     assert!(begun.searches.is_empty());
@@ -131,8 +132,8 @@ fn nobody_is_searched_for_a_peer_that_is_where_it_was() {
 }
 
 #[test]
-fn a_peer_that_is_not_where_it_was_is_searched_for_as_soon_as_that_shows() {
-    // A node of the time before is late: others are searched for and asked beside it.
+fn a_peer_that_has_moved_is_searched_as_soon_as_that_shows() {
+    // A node that reached the peer before is late: others are searched for and asked beside it.
     let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2)], &[relay(4)]);
     let begun = wants(&mut dialer);
     dialer.late(begun.requests[0].0);
@@ -157,7 +158,7 @@ fn a_peer_that_is_not_where_it_was_is_searched_for_as_soon_as_that_shows() {
 }
 
 #[test]
-fn a_hostile_network_can_not_make_it_ask_for_ever() {
+fn a_hostile_network_cannot_make_a_dialer_ask_for_ever() {
     let mut dialer = dialer(Reach::default(), &[]);
     for number in 0..=255 {
         dialer.found(&answer(relay(number), Some(vec![0; 33])));
@@ -177,7 +178,7 @@ fn a_hostile_network_can_not_make_it_ask_for_ever() {
     assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
 }
 
-/// The result when the first relay returns this payload.
+/// Returns the result when the first relay returns this payload.
 fn outcome(reach: Reach, payload: &HandshakePayload, server: Option<Address>) -> (Dialer, Wants) {
     let mut dialer = dialer(reach, &[relay(1)]);
     let (number, spec) = wants(&mut dialer).requests.remove(0);
@@ -198,7 +199,7 @@ fn a_server_that_refuses_or_opens_no_stream_ends_the_attempt() {
 }
 
 #[test]
-fn the_way_to_a_server_follows_from_what_both_know_of_their_firewalls() {
+fn the_way_to_a_server_follows_from_both_firewalls() {
     let route = RelayRoute { relay: relay(1), peer: address("40.0.0.1:8") };
     let holepunch = Some(HolepunchRelays { id: 4, relays: vec![route] });
     let behind = HandshakePayload { holepunch: holepunch.clone(), ..payload() };
@@ -221,7 +222,7 @@ fn the_way_to_a_server_follows_from_what_both_know_of_their_firewalls() {
 }
 
 #[test]
-fn a_server_behind_the_same_router_is_tried_in_the_local_network_first() {
+fn a_server_behind_the_same_router_is_tried_locally_first() {
     let route = RelayRoute { relay: relay(1), peer: address("20.0.0.1:8") };
     let holepunch = Some(HolepunchRelays { id: 4, relays: vec![route] });
     let addresses = vec![address("10.0.0.5:7"), address("192.168.0.9:7"), address("192.168.0.10:0")];
@@ -242,7 +243,7 @@ fn a_server_behind_the_same_router_is_tried_in_the_local_network_first() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_before_anybody_is_asked() {
+fn an_invalid_key_is_refused_before_any_request() {
     let local = SecretKey::from_seed(&[2; 32]);
     let result = Dialer::new(&local, PublicKey([0; 32]), Reach::default(), (&[], &[]), &[3; 64]);
     assert!(matches!(result, Err(DialError::Key(_))));

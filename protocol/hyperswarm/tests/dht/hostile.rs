@@ -20,7 +20,7 @@ fn done(lone: &Lone) -> Vec<&Action> {
     lone.events.iter().filter(|event| matches!(event, Action::RequestDone { .. })).collect()
 }
 
-/// The only request among what a node sent.
+/// Returns the only request among the datagrams that a node sent.
 fn request_in(sent: &[(Address, Vec<u8>)]) -> Request {
     let requests = sent.iter().filter_map(|(_, bytes)| match Message::decode(bytes) {
         Ok(Message::Request(request)) => Some(request),
@@ -32,7 +32,7 @@ fn request_in(sent: &[(Address, Vec<u8>)]) -> Request {
 }
 
 #[test]
-fn answers_from_a_foreign_address_or_with_another_number_count_for_nothing() {
+fn answers_with_a_wrong_address_or_number_are_ignored() {
     let mut lone = Lone::new(|_| {});
     let (asked, stranger) = (node(1), node(2));
     lone.node.start_request(lone.now, RequestSpec::new(asked, Command::PING));
@@ -49,13 +49,13 @@ fn answers_from_a_foreign_address_or_with_another_number_count_for_nothing() {
     assert!(
         matches!(done(&lone)[..], [Action::RequestDone { result: Ok(answer), .. }] if answer.from == asked)
     );
-    // Nobody waits any more.
+    // No request waits any more.
     lone.send(asked, &answer.encode());
     assert_eq!(done(&lone).len(), 1);
 }
 
 #[test]
-fn unsolicited_answers_bring_nobody_into_the_table() {
+fn unsolicited_answers_do_not_enter_the_table() {
     let mut lone = Lone::new(|_| {});
     for tid in 0..=u16::MAX {
         let request = Request { tid, ..ask(Command::PING, None) };
@@ -66,8 +66,9 @@ fn unsolicited_answers_bring_nobody_into_the_table() {
     assert!(lone.events.is_empty());
 }
 
+/// It claims no id, or that of another address.
 #[test]
-fn who_claims_no_id_or_that_of_another_address_is_heard_but_not_remembered() {
+fn a_node_without_its_own_id_is_answered_but_not_remembered() {
     for id in [None, Some(NodeId([9; 32])), Some(NodeId::of(&node(2)))] {
         let mut lone = Lone::new(|_| {});
         lone.node.start_request(lone.now, RequestSpec::new(node(1), Command::PING));
@@ -82,7 +83,7 @@ fn who_claims_no_id_or_that_of_another_address_is_heard_but_not_remembered() {
 }
 
 #[test]
-fn forged_senders_fill_no_table_and_are_asked_few_questions() {
+fn forged_senders_do_not_fill_the_table_and_get_few_pings() {
     let mut lone = Lone::new(|_| {});
     let mut questions = 0;
     for number in 0..5_000 {
@@ -92,13 +93,13 @@ fn forged_senders_fill_no_table_and_are_asked_few_questions() {
     assert!(questions <= 64, "{questions}");
     lone.pass(10_000);
     assert_eq!(lone.node.table_len(), 0);
-    // Those who are there are taken all the same, afterwards.
+    // Nodes that are there are taken all the same, afterwards.
     lone.introduce(node(1));
     assert!(lone.knows(node(1)));
 }
 
 #[test]
-fn a_token_is_good_for_its_host_only_and_not_for_long() {
+fn a_token_is_valid_for_its_host_only_and_not_for_long() {
     let mut lone = Lone::new(|settings| settings.served = 0..11);
     let store = |token: Token| Request {
         token: Some(token),
@@ -128,7 +129,7 @@ fn a_token_is_good_for_its_host_only_and_not_for_long() {
 }
 
 #[test]
-fn a_forged_sender_is_never_sent_more_than_the_stated_multiple_of_its_bytes() {
+fn bytes_to_a_forged_sender_stay_within_the_stated_multiple() {
     let mut lone = Lone::new(|settings| settings.served = 0..2);
     (0..200).for_each(|number| lone.introduce(node(1_000 + number)));
     let victim = node(1);
@@ -152,7 +153,7 @@ fn a_forged_sender_is_never_sent_more_than_the_stated_multiple_of_its_bytes() {
     assert!(answered <= 5 * received + 65_536 + 8_192 * (seconds + 1), "{answered} for {received}");
     // The count is bounded too: 2,000 at once and 500 per second.
     assert!(answered < (2_000 + 500 * (seconds + 1)) * 300);
-    // Others are answered meanwhile.
+    // Other hosts are answered meanwhile.
     assert_eq!(lone.request(node(2), &requests[0]).len(), 1);
 }
 
@@ -179,7 +180,7 @@ fn large_answers_to_forged_senders_stop_soon() {
 }
 
 #[test]
-fn answers_that_are_put_off_are_few() {
+fn delayed_answers_are_bounded() {
     let mut lone = Lone::new(|_| {});
     let delayed =
         Request { value: Some(10_000_u32.to_le_bytes().to_vec()), ..ask(Command::DELAYED_PING, None) };
@@ -191,8 +192,9 @@ fn answers_that_are_put_off_are_few() {
     assert_eq!(lone.sent().len(), 1_024);
 }
 
+/// Other nodes keep theirs.
 #[test]
-fn a_crowd_on_one_machine_takes_few_places_in_the_table_and_leaves_others_theirs() {
+fn a_crowd_on_one_machine_takes_few_places_in_the_table() {
     let mut lone = Lone::new(|_| {});
     (1..500).for_each(|port| lone.introduce(node(0).with_port(port)));
     assert_eq!(lone.node.table_len(), 10);
@@ -201,7 +203,7 @@ fn a_crowd_on_one_machine_takes_few_places_in_the_table_and_leaves_others_theirs
 }
 
 #[test]
-fn hints_remove_only_who_is_gone() {
+fn hints_remove_only_nodes_that_are_gone() {
     let mut lone = Lone::new(|_| {});
     (0..30).for_each(|number| lone.introduce(node(number)));
     lone.pass(6_000);
@@ -251,7 +253,7 @@ fn a_query_ends_though_every_answer_leads_to_more_nodes() {
 }
 
 #[test]
-fn nothing_is_answered_to_port_0_and_nothing_asked_of_it() {
+fn nothing_is_sent_to_port_0() {
     let mut lone = Lone::new(|_| {});
     let nobody = node(1).with_port(0);
     assert!(lone.request(nobody, &ask(Command::PING, Some(NodeId::of(&nobody)))).is_empty());
@@ -264,7 +266,7 @@ fn nothing_is_answered_to_port_0_and_nothing_asked_of_it() {
 }
 
 #[test]
-fn what_is_no_message_has_no_effect() {
+fn datagrams_that_are_not_messages_have_no_effect() {
     let mut lone = Lone::new(|_| {});
     for bytes in [&[][..], &[0], &[0xff, 1, 0, 0], &[0x23, 0, 0]] {
         let result = lone.node.receive(lone.now, Socket::Server, node(1), bytes);
@@ -310,7 +312,7 @@ fn random_datagrams_do_no_harm() {
 
 proptest! {
     #[test]
-    fn what_is_accepted_encodes_to_what_decodes_the_same(
+    fn accepted_datagrams_round_trip(
         mut bytes in proptest::collection::vec(any::<u8>(), 10..300),
         kind in 0..2_usize,
     ) {

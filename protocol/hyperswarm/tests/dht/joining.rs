@@ -1,4 +1,4 @@
-//! What nodes do by themselves: who becomes a part of the network, and who stays a guest.
+//! The periodic tasks of nodes: which ones become persistent, and which stay ephemeral.
 
 use libvms_hyperswarm::dht_rpc::{Action, Address, Command, Mode, NodeStatus, QuerySpec};
 
@@ -20,7 +20,7 @@ fn an_open_node_becomes_persistent_after_twenty_minutes() {
     let (mut world, bootstrap) = network(30);
     let index = world.join_as(Mode::Adaptive, Wall::None, &bootstrap, |_| {});
     world.run(10_000);
-    // It knows soon that nothing shields it, and is found by nobody yet.
+    // It knows soon that there is no firewall, and is in no table yet.
     assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: false });
     world.run(19 * MINUTE);
     assert_eq!(world.hosts[index].node.id(), None);
@@ -37,7 +37,7 @@ fn an_open_node_becomes_persistent_after_twenty_minutes() {
 }
 
 #[test]
-fn a_node_behind_a_firewall_stays_a_guest_and_finds_what_it_looks_for() {
+fn a_firewalled_node_stays_ephemeral_and_its_queries_succeed() {
     let (mut world, bootstrap) = network(30);
     let index = world.join_as(Mode::Adaptive, Wall::Firewall, &bootstrap, |settings| {
         settings.persistent_after_ms = MINUTE;
@@ -53,7 +53,7 @@ fn a_node_behind_a_firewall_stays_a_guest_and_finds_what_it_looks_for() {
 }
 
 #[test]
-fn an_ephemeral_node_stays_a_guest_though_it_could_be_reached() {
+fn an_ephemeral_node_stays_so_although_it_is_reachable() {
     let (mut world, bootstrap) = network(10);
     let index = world.join_as(Mode::Ephemeral, Wall::None, &bootstrap, |settings| {
         settings.persistent_after_ms = MINUTE;
@@ -63,7 +63,7 @@ fn an_ephemeral_node_stays_a_guest_though_it_could_be_reached() {
 }
 
 #[test]
-fn persistent_nodes_that_do_not_know_their_addresses_learn_them_from_each_other() {
+fn persistent_nodes_learn_their_addresses_from_each_other() {
     let mut world = World::new(9);
     let mode = Mode::Persistent { address: None };
     let bootstrap = vec![world.next_address()];
@@ -80,7 +80,7 @@ fn persistent_nodes_that_do_not_know_their_addresses_learn_them_from_each_other(
 }
 
 #[test]
-fn a_node_that_slept_looks_around_again_and_is_a_guest_again() {
+fn a_node_that_slept_bootstraps_again_and_is_ephemeral_again() {
     let (mut world, bootstrap) = network(20);
     let change = |settings: &mut libvms_hyperswarm::dht_rpc::Settings| settings.persistent_after_ms = MINUTE;
     let index = world.join_as(Mode::Adaptive, Wall::None, &bootstrap, change);
@@ -117,10 +117,10 @@ fn a_node_without_a_network_goes_on_trying() {
 }
 
 #[test]
-fn a_node_that_hears_nobody_keeps_its_table() {
+fn a_node_without_answers_keeps_its_table() {
     let (mut world, _) = network(20);
     world.loss_percent = 100;
-    // Who asked just before has heard some and not others.
+    // A query just before has heard some nodes and not others.
     world.run(5_000);
     let known = |world: &World| world.hosts.iter().map(|host| host.node.table_len()).collect::<Vec<_>>();
     let before = known(&world);

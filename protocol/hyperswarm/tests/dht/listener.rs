@@ -1,4 +1,4 @@
-//! A server that is shaken hands with by the honest, the odd and the hostile.
+//! A server under honest, odd and hostile handshakes.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hyperswarm::dht_rpc::{Address, Target};
@@ -29,7 +29,7 @@ fn payload(firewall: Firewall) -> HandshakePayload {
     HandshakePayload { firewall, udx, has_secret_stream: true, ..HandshakePayload::default() }
 }
 
-/// A first message; its number makes it another one.
+/// Creates a first message; its number makes it a different one.
 fn first(number: u32, payload: &[u8]) -> (Initiator, Vec<u8>) {
     let mut seed = [3; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());
@@ -60,7 +60,7 @@ fn odd_payloads_are_answered_as_the_reference_does() {
     let mut compared = 0;
     for (number, case) in items(&vector["handshakes"]).iter().enumerate().take(12) {
         let name = case["name"].as_str().expect("text");
-        // Noise that is broken on purpose is in a test of its own.
+        // Noise that is broken on purpose has a test of its own.
         if name.contains("of 96 bytes") || name.contains("of 10 bytes") {
             continue;
         }
@@ -101,7 +101,7 @@ fn repetitions_get_the_same_answer_and_are_one_connection() {
 }
 
 #[test]
-fn an_old_first_message_opens_nothing_when_it_is_played_again() {
+fn a_replayed_first_message_opens_nothing() {
     let mut listener = listener();
     let (_, noise) = first(1, &payload(Firewall::Open).encode());
     assert!(hear(&mut listener, 0, &arrival(&noise, Path::Direct, "20.0.0.1:1")).is_ok());
@@ -112,7 +112,7 @@ fn an_old_first_message_opens_nothing_when_it_is_played_again() {
 }
 
 #[test]
-fn an_open_client_that_a_relay_names_gets_a_header_only_so_often() {
+fn headers_to_a_client_named_by_a_relay_are_bounded() {
     let mut listener = listener();
     // A hundred handshakes, each with the victim's address, from many relays.
     let mut dialed = 0;
@@ -139,7 +139,7 @@ fn nothing_is_ever_sent_to_port_0() {
 }
 
 #[test]
-fn a_flood_of_handshakes_is_cut_off_before_anything_is_computed() {
+fn a_flood_of_handshakes_is_dropped_before_any_computation() {
     let mut listener = listener();
     let noise = |number: u32| [&number.to_le_bytes()[..], &[7; 100]].concat();
     let outcome = |listener: &mut Listener, now, number: u32, client: &str, path| {
@@ -168,7 +168,7 @@ fn a_flood_of_handshakes_is_cut_off_before_anything_is_computed() {
 }
 
 #[test]
-fn numbers_of_handshakes_are_small_and_used_again() {
+fn numbers_of_handshakes_are_small_and_reused() {
     let mut listener = listener();
     let mut number = |now: u64, salt: u32| {
         let (_, noise) = first(salt, &payload(Firewall::Unknown).encode());
@@ -180,7 +180,7 @@ fn numbers_of_handshakes_are_small_and_used_again() {
 }
 
 #[test]
-fn a_server_tells_how_it_is_reached() {
+fn a_server_reports_how_it_is_reached() {
     let local: Vec<Address> = vec![address("192.168.0.2:49737")];
     let route = |last: u8| libvms_hyperswarm::hyperdht::handshake_payload::RelayRoute {
         relay: address(&format!("30.0.0.{last}:1")),

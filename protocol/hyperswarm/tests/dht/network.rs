@@ -17,21 +17,21 @@ use super::codecs::address;
 const DELAY_MS: u64 = 20;
 const UNIX: u64 = 1_700_000_000_000;
 
-/// A node with two sockets, and what happened to it.
+/// A node with two sockets, and its events.
 struct Machine {
     dht: HyperDht,
     server: Address,
     client: Address,
     is_down: bool,
     firewall: Firewall,
-    /// What its firewall has let out: from which socket to where, and through which port.
+    /// The mappings of its firewall: from which socket to which address, and through which port.
     openings: BTreeMap<(Socket, Address), u16>,
     /// Sockets for punching.
     open: BTreeSet<u32>,
     punched: BTreeMap<PunchId, Result<Punched, PunchError>>,
-    /// Probes that it sent.
+    /// Number of probes that it sent.
     probes: usize,
-    /// Requests for whoever knows a peer that it sent.
+    /// Number of requests it sent for nodes that know a peer.
     searched: usize,
     accepted: Vec<Accepted>,
     dialed: BTreeMap<DialId, Result<Dialed, DialError>>,
@@ -50,7 +50,7 @@ impl Machine {
         }
     }
 
-    /// What the rest of the world sees as the source.
+    /// Returns the source address that the rest of the world sees.
     fn lets_out(&mut self, socket: Socket, to: Address) -> Address {
         let own = self.own_address(socket);
         let next = 20_000 + self.openings.len() as u16;
@@ -61,7 +61,7 @@ impl Machine {
         own.with_port(*port)
     }
 
-    /// At which socket a datagram arrives, if it does: a firewall wants something to have gone the other way before.
+    /// Returns the socket at which a datagram arrives: a firewall lets in only answers.
     fn lets_in(&self, from: Address, port: u16) -> Option<Socket> {
         if self.firewall == Firewall::Open {
             return [Socket::Server, Socket::Client]
@@ -73,7 +73,7 @@ impl Machine {
     }
 }
 
-/// Machines and the datagrams between them. All of it follows from what the test does.
+/// Machines and the datagrams between them. Everything is determined by the test.
 struct Network {
     now: u64,
     machines: Vec<Machine>,
@@ -87,7 +87,7 @@ fn key(number: u8) -> SecretKey {
 }
 
 impl Network {
-    /// A network of so many persistent nodes.
+    /// Creates a network of so many persistent nodes.
     fn new(nodes: u8) -> Self {
         let mut network = Self { now: 0, machines: vec![], flying: BTreeMap::new(), sent: 0 };
         for _ in 0..nodes {
@@ -131,7 +131,7 @@ impl Network {
         number
     }
 
-    /// A guest behind a firewall: it asks, and is in nobody's table.
+    /// Adds an ephemeral node behind a firewall: it asks, and is in no table.
     fn guest(&mut self) -> usize {
         self.guest_behind(Firewall::Consistent)
     }
@@ -230,7 +230,7 @@ impl Network {
         dialed.expect("a key").0
     }
 
-    /// The result of an attempt, after at most 20 s.
+    /// Returns the result of an attempt, after at most 20 s.
     fn result(&mut self, number: usize, dial: DialId) -> Result<Dialed, DialError> {
         for _ in 0..200 {
             if let Some(result) = self.machines[number].dialed.remove(&dial) {
@@ -246,7 +246,7 @@ fn is_search(bytes: &[u8]) -> bool {
     matches!(Message::decode(bytes), Ok(Message::Request(request)) if request.command == Command::FIND_PEER)
 }
 
-/// How long an attempt takes, and how many nodes are asked where the peer is.
+/// Returns how long an attempt takes, and how many nodes are asked for the peer.
 fn cost(network: &mut Network, client: usize) -> (u64, usize) {
     let (started, searched) = (network.now, network.machines[client].searched);
     let dial = network.dial(client, &key(101), &key(100), &[]);
@@ -266,7 +266,7 @@ fn assert_match(dialed: &Dialed, accepted: &Accepted) {
 }
 
 #[test]
-fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
+fn two_firewalled_peers_shake_hands_through_relays() {
     let mut network = Network::new(12);
     let (server, client) = (network.guest(), network.guest());
     network.listen(server, &key(100), AcceptPolicy::Everybody);
@@ -289,8 +289,9 @@ fn a_firewalled_peer_shakes_hands_with_another_one_through_relays() {
     assert_match(&dialed, accepted);
 }
 
+/// After all relays have changed, a connection is hardly slower than the first.
 #[test]
-fn a_second_connection_needs_no_lookup_and_one_after_everything_has_changed_is_hardly_slower() {
+fn a_second_connection_needs_no_lookup() {
     let mut network = Network::new(16);
     let (server, client) = (network.guest(), network.guest());
     network.listen(server, &key(100), AcceptPolicy::Everybody);
@@ -301,7 +302,7 @@ fn a_second_connection_needs_no_lookup_and_one_after_everything_has_changed_is_h
     // To a relay, to the server, and back.
     assert!(second <= 4 * DELAY_MS + 10 && second < first, "{second} and {first} ms");
 
-    // The relays of the server die, one of which the client remembers.
+    // The relays of the server die, among them the one that the client remembers.
     let relays = network.machines[server].relays.clone();
     for machine in &mut network.machines {
         machine.is_down = relays.contains(&machine.server);
@@ -334,7 +335,7 @@ fn a_server_that_can_be_reached_is_connected_to_directly() {
 }
 
 #[test]
-fn a_guest_that_can_be_reached_needs_no_relay_to_be_connected_to() {
+fn a_reachable_ephemeral_server_needs_no_relay() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest_behind(Firewall::Open), network.guest());
     network.listen(server, &key(100), AcceptPolicy::Everybody);
@@ -382,8 +383,9 @@ fn peers_of_a_topic_find_each_other_until_they_leave() {
     assert!(network.machines[second].found.is_empty());
 }
 
+/// A peer that is gone does not answer.
 #[test]
-fn a_peer_that_does_not_exist_is_not_found_and_one_that_is_gone_does_not_answer() {
+fn an_unknown_peer_is_not_found() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest(), network.guest());
     let dial = network.dial(client, &key(101), &key(99), &[]);
@@ -408,7 +410,7 @@ fn a_server_that_stops_is_forgotten_by_its_relays() {
 }
 
 #[test]
-fn a_peer_that_is_not_welcome_does_not_learn_that_there_is_a_server() {
+fn a_refused_peer_does_not_learn_that_there_is_a_server() {
     let mut network = Network::new(8);
     let (server, client) = (network.guest(), network.guest());
     network.listen(server, &key(100), AcceptPolicy::AllBut(BTreeSet::from([key(66).public_key()])));
@@ -454,7 +456,7 @@ fn a_server_is_found_for_hours() {
     assert_eq!(peer_target(&key(100).public_key()).0.len(), 32);
 }
 
-/// Two peers behind such firewalls shake hands and punch: the result, and how long it took.
+/// Lets two peers behind such firewalls shake hands and punch. Returns the result, and how long it took.
 fn punch(here: Firewall, there: Firewall) -> (Network, Result<Punched, PunchError>, u64) {
     let mut network = Network::new(12);
     let (server, client) = (network.guest_behind(there), network.guest_behind(here));
@@ -474,7 +476,7 @@ fn punch(here: Firewall, there: Firewall) -> (Network, Result<Punched, PunchErro
     panic!("it goes on for ever")
 }
 
-/// Whether what the client sends through the hole arrives at a socket of the server, and the other way round.
+/// Returns whether datagrams through the hole arrive, in both directions.
 fn assert_open(network: &mut Network, hole: Punched) {
     let seen = network.machines[13].lets_out(Socket::Puncher(hole.socket), hole.remote);
     let server = &mut network.machines[12];
@@ -500,21 +502,21 @@ fn two_consistent_firewalls_are_open_after_one_round() {
 }
 
 #[test]
-fn a_client_behind_a_random_firewall_gets_through_to_a_consistent_one() {
+fn a_random_client_gets_through_to_a_consistent_server() {
     let (mut network, result, took) = punch(Firewall::Random, Firewall::Consistent);
     assert_open(&mut network, result.expect("a hole"));
     assert!(took <= 45_000, "{took}");
 }
 
 #[test]
-fn a_client_gets_through_to_a_server_behind_a_random_firewall() {
+fn a_consistent_client_gets_through_to_a_random_server() {
     let (mut network, result, took) = punch(Firewall::Consistent, Firewall::Random);
     assert_open(&mut network, result.expect("a hole"));
     assert!(took <= 45_000, "{took}");
 }
 
 #[test]
-fn two_random_firewalls_are_given_up_at_once_and_nothing_stays_open() {
+fn two_random_firewalls_fail_at_once_and_close_all_sockets() {
     let (mut network, result, took) = punch(Firewall::Random, Firewall::Random);
     let (here, there) = (Firewall::Random, Firewall::Random);
     assert_eq!(result, Err(PunchError::Hopeless { here, there }));

@@ -14,7 +14,8 @@ fn secret(seed: &Value) -> SecretKey {
     SecretKey::from_seed(&array(seed))
 }
 
-/// Both ends of a handshake: the initiator before the answer, the first message, the answer, and the responder's keys.
+/// Returns both ends of a handshake: the initiator before the answer, the first message, the answer, and the
+/// responder's keys.
 fn exchange() -> (Initiator, Vec<u8>, Vec<u8>, StreamKeys) {
     let (client, server) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[1; 32]));
     let (initiator, first) =
@@ -25,7 +26,7 @@ fn exchange() -> (Initiator, Vec<u8>, Vec<u8>, StreamKeys) {
 }
 
 #[test]
-fn the_handshake_of_the_reference_is_ours_byte_for_byte() {
+fn the_handshake_matches_the_reference_byte_for_byte() {
     let vector = &read("swarm/hyperdht.json")["noiseIK"];
     let (client, server) = (secret(&vector["initiatorStaticSeed"]), secret(&vector["responderStaticSeed"]));
     let (initiator, first) = Initiator::begin(
@@ -61,7 +62,7 @@ fn the_handshake_of_the_reference_is_ours_byte_for_byte() {
 }
 
 #[test]
-fn first_messages_that_clients_sent_in_a_capture_open_with_the_server_key() {
+fn captured_first_messages_open_with_the_server_key() {
     let server = SecretKey::from_seed(&[1; 32]);
     let client = SecretKey::from_seed(&[2; 32]);
     let transcript = read("swarm/transcript-holepunch.json");
@@ -86,7 +87,7 @@ fn a_forged_answer_does_not_spoil_the_true_one() {
 }
 
 #[test]
-fn a_first_message_that_was_changed_or_is_for_another_key_is_refused() {
+fn a_changed_or_misdirected_first_message_is_refused() {
     let (_, first, _, _) = exchange();
     let server = SecretKey::from_seed(&[1; 32]);
     for position in 0..first.len() {
@@ -104,7 +105,7 @@ fn keys_that_would_make_the_secret_known_are_refused() {
     let local = SecretKey::from_seed(&[2; 32]);
     let mut identity = [0; 32];
     identity[0] = 1;
-    // y = 1 + p: the identity, written in a way that is not the only one.
+    // y = 1 + p: the identity, in a second encoding.
     let mut other_identity = [0xff; 32];
     (other_identity[0], other_identity[31]) = (0xee, 0x7f);
     let order_eight = [
@@ -122,7 +123,7 @@ fn keys_that_would_make_the_secret_known_are_refused() {
 }
 
 #[test]
-fn a_payload_has_the_overhead_that_is_promised() {
+fn a_payload_has_the_stated_overhead() {
     let (_, first, second, _) = exchange();
     assert_eq!(first.len(), b"hello".len() + FIRST_OVERHEAD_BYTES);
     assert_eq!(second.len(), b"welcome".len() + SECOND_OVERHEAD_BYTES);

@@ -1,4 +1,4 @@
-//! Punching with somebody who lies, guesses or floods. That it works among the honest stands in `network.rs`.
+//! Punching with a peer that lies, guesses or floods. `network.rs` tests it among honest peers.
 
 use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, RequestSpec, Socket};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
@@ -15,7 +15,7 @@ fn client() -> Address {
     address("20.0.0.1:1000")
 }
 
-/// The server's side of a handshake; its router is consistent, or gives every node another port.
+/// Creates the server's side of a handshake; its router is consistent, or maps every node to another port.
 fn server(firewall: Firewall) -> Puncher {
     let nodes: Vec<Address> = (1..=4).map(|last| address(&format!("30.0.0.{last}:1"))).collect();
     let mut puncher = Puncher::server(0, SECRET, &nodes, [1; 32], SOCKET);
@@ -42,12 +42,12 @@ fn wants(puncher: &mut Puncher) -> Vec<PunchAction> {
     std::iter::from_fn(|| puncher.poll()).collect()
 }
 
-/// What whoever knows the shared secret seals: the client, or any relay of the handshake.
+/// Seals a payload as any holder of the shared secret can: the client, or any relay of the handshake.
 fn sealed(payload: &HolepunchPayload) -> Vec<u8> {
     PunchSecrets::new(SECRET, [9; 32]).seal(&[3; 24], payload)
 }
 
-/// The answer that is among the actions.
+/// Returns the answer that is among the actions.
 fn answer(actions: &[PunchAction]) -> HolepunchPayload {
     let sealed = actions.iter().find_map(|action| match action {
         PunchAction::Answer { payload, .. } => Some(payload),
@@ -74,7 +74,7 @@ fn punching(firewall: Firewall, addresses: Vec<Address>, remote_token: Option<[u
 }
 
 #[test]
-fn payloads_that_are_not_of_this_handshake_are_met_with_silence() {
+fn payloads_of_another_handshake_get_no_answer() {
     let mut puncher = server(Firewall::Consistent);
     let genuine = punching(Firewall::Consistent, vec![client()], None);
     for position in 0..genuine.len() {
@@ -89,7 +89,7 @@ fn payloads_that_are_not_of_this_handshake_are_met_with_silence() {
 }
 
 #[test]
-fn a_token_is_given_only_to_what_came_through_a_relay_of_ours() {
+fn only_messages_through_our_own_relay_get_a_token() {
     let probe =
         sealed(&HolepunchPayload { remote_address: Some(address("40.0.0.1:99")), ..Default::default() });
     for is_own_relay in [true, false] {
@@ -99,13 +99,13 @@ fn a_token_is_given_only_to_what_came_through_a_relay_of_ours() {
         let told = answer(&actions);
         assert_eq!((told.token.is_some(), told.firewall), (is_own_relay, Firewall::Consistent));
         assert_eq!(told.addresses, [address("40.0.0.1:99")]);
-        // One byte, because the client sees us where we are.
+        // One byte, because the client sees us at our address.
         assert_eq!(probes(&actions), [client()]);
     }
 }
 
 #[test]
-fn a_client_gets_its_own_token_back_and_the_time_that_probes_take() {
+fn a_client_gets_its_token_back_and_the_time_for_probes() {
     let mut puncher = server(Firewall::Consistent);
     puncher.hear(10, &sealed(&HolepunchPayload::default()), client(), true);
     let token = answer(&wants(&mut puncher)).token;
@@ -126,8 +126,9 @@ fn a_client_gets_its_own_token_back_and_the_time_that_probes_take() {
     assert_eq!(puncher.probes_until(), Some(20 + 1_000 + 35_000 + 1_000));
 }
 
+/// And only a few of them get any.
 #[test]
-fn addresses_that_somebody_names_get_few_bytes_and_not_many_of_them_any() {
+fn claimed_addresses_get_few_probes() {
     let mut puncher = server(Firewall::Consistent);
     let victims: Vec<Address> = (1..=100).map(|last| address(&format!("66.0.0.{last}:80"))).collect();
     puncher.hear(2, &punching(Firewall::Consistent, victims, None), client(), true);
@@ -144,7 +145,7 @@ fn addresses_that_somebody_names_get_few_bytes_and_not_many_of_them_any() {
 }
 
 #[test]
-fn thousands_of_probes_go_only_to_a_host_whose_token_came_back() {
+fn thousands_of_probes_go_only_to_a_verified_host() {
     let mut puncher = server(Firewall::Random);
     puncher.allow_large(true);
     puncher.hear(2, &punching(Firewall::Consistent, vec![client()], Some([0; 32])), client(), true);
@@ -174,8 +175,9 @@ fn a_token_is_worth_nothing_at_another_host() {
     assert_eq!(answer(&wants(&mut puncher)).error, Some(PeerError::ABORTED));
 }
 
+/// They leave only from sockets of the attempt.
 #[test]
-fn probes_are_sent_back_only_so_often_and_only_from_sockets_of_the_attempt() {
+fn echoes_of_probes_are_bounded() {
     let mut puncher = server(Firewall::Consistent);
     puncher.probed(SOCKET + 1, client());
     puncher.probed(SOCKET, client().with_port(0));
@@ -187,7 +189,7 @@ fn probes_are_sent_back_only_so_often_and_only_from_sockets_of_the_attempt() {
 }
 
 #[test]
-fn an_attempt_ends_by_itself_and_closes_what_it_opened() {
+fn an_attempt_ends_by_itself_and_closes_its_sockets() {
     let mut puncher = server(Firewall::Consistent);
     while let Some(at) = puncher.next_timeout() {
         assert!(at <= 45_000);

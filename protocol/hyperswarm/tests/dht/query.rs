@@ -1,4 +1,4 @@
-//! Queries in a virtual network: what they find, what they store, and how little dead nodes cost them.
+//! Queries in a virtual network: the nodes that they find, the records that they store, and the cost of dead nodes.
 
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Commit, QueryError, QueryOutcome, QuerySpec, RequestError, RequestSpec, Target,
@@ -35,7 +35,7 @@ fn a_request_is_repeated_every_second_and_given_up_after_four() {
 }
 
 #[test]
-fn a_cancelled_request_is_heard_of_no_more() {
+fn a_cancelled_request_causes_no_event() {
     let mut lone = Lone::new(|_| {});
     let request = lone.node.start_request(lone.now, RequestSpec::new(lone.own.with_port(1), Command::PING));
     lone.node.cancel_request(request);
@@ -47,7 +47,7 @@ fn a_cancelled_request_is_heard_of_no_more() {
 #[test]
 fn dead_nodes_in_the_table_cost_less_than_two_seconds() {
     let (mut world, _) = network(40);
-    // Every third node is gone, and nobody has noticed.
+    // Every third node is gone, and no other node has noticed.
     (2..40).step_by(3).for_each(|index| world.stop(index));
     for index in [1, 10, 21, 31] {
         let target = world.target();
@@ -78,7 +78,7 @@ fn a_dead_bootstrap_node_costs_less_than_two_seconds() {
 }
 
 #[test]
-fn useless_nodes_to_begin_with_are_made_up_for_by_the_table() {
+fn the_table_makes_up_for_useless_first_nodes() {
     let (mut world, _) = network(30);
     let target = world.target();
     let nodes = (1..=20).map(|port| Address::new([9, 9, 9, 9].into(), port)).collect();
@@ -109,7 +109,7 @@ fn the_closest_nodes_store_what_is_committed() {
         .iter()
         .map(|answer| Commit { to: answer.from, command: Command::External(4), value: Some(vec![1]) })
         .collect();
-    // Nothing goes to whom the query did not end with.
+    // Nothing is sent to a node that the query did not end with.
     commits.push(Commit { to: Address::new([9, 9, 9, 9].into(), 9), ..commits[0].clone() });
     let now = world.now;
     world.hosts[index].node.commit(now, query, commits);
@@ -127,7 +127,7 @@ fn the_closest_nodes_store_what_is_committed() {
 }
 
 #[test]
-fn nothing_is_stored_where_nobody_answers() {
+fn nothing_is_stored_if_no_node_answers() {
     let mut lone = Lone::new(|_| {});
     let spec = QuerySpec { commits: true, ..QuerySpec::new(Target([1; 32]), Command::External(3)) };
     let query = lone.node.start_query(lone.now, spec);

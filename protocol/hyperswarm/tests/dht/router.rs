@@ -32,7 +32,7 @@ fn route(from: Address, value: &[u8], whereabouts: Whereabouts) -> Verdict {
     Router::default().route(0, &passing, whereabouts)
 }
 
-/// The one request that a verdict sends.
+/// Returns the only request that a verdict sends.
 fn sent(verdict: Verdict) -> (Address, HandshakeEnvelope) {
     let Verdict::Request(Forward { to, socket: None, command, target, value }) = verdict else {
         panic!("{verdict:?}")
@@ -42,7 +42,7 @@ fn sent(verdict: Verdict) -> (Address, HandshakeEnvelope) {
 }
 
 #[test]
-fn each_hop_of_the_captures_is_what_this_router_does_with_the_one_before() {
+fn the_router_repeats_each_hop_of_the_captures() {
     let mut hops = 0;
     for name in ["lan", "holepunch", "swarm"] {
         let transcript = read(&format!("swarm/transcript-{name}.json"));
@@ -57,12 +57,12 @@ fn each_hop_of_the_captures_is_what_this_router_does_with_the_one_before() {
         for (position, (row, message)) in rows.iter().enumerate() {
             let Message::Request(Request { tid, command, target, value, .. }) = message else { continue };
             let is_carried = matches!(*command, Command::PEER_HANDSHAKE | Command::PEER_HOLEPUNCH);
-            // What the server itself answers is in the hands of another module.
+            // The answer of the server itself is made by another module.
             let is_at_relay = row["to"].as_str().is_some_and(|name| name.starts_with('N'));
             if !is_carried || !is_at_relay {
                 continue;
             }
-            // What the receiver sent on under the same number.
+            // The request that the receiver relayed under the same number.
             let next = rows[position + 1..].iter().find(|(next, message)| {
                 let next_tid = match message {
                     Message::Request(request) => request.tid,
@@ -91,7 +91,7 @@ fn each_hop_of_the_captures_is_what_this_router_does_with_the_one_before() {
 }
 
 #[test]
-fn a_handshake_of_a_client_goes_along_the_route_or_to_the_relay_that_it_names() {
+fn a_client_handshake_goes_to_the_route_or_the_named_relay() {
     let envelope = handshake(Mode::FromClient, None, None);
     let (to, passed) = sent(route(client(), &envelope, Whereabouts::At(server())));
     assert_eq!(
@@ -110,13 +110,13 @@ fn a_handshake_of_a_client_goes_along_the_route_or_to_the_relay_that_it_names() 
 }
 
 #[test]
-fn a_handshake_for_nobody_known_is_answered_with_closer_nodes() {
+fn a_handshake_for_an_unknown_peer_gets_closer_nodes() {
     let verdict = route(client(), &handshake(Mode::FromClient, None, None), Whereabouts::Unknown);
     assert_eq!(verdict, Verdict::Reply(Reply { with_closer: true, ..Reply::default() }));
 }
 
 #[test]
-fn the_answer_of_a_server_goes_to_the_client_and_tells_where_the_server_is() {
+fn a_server_s_answer_goes_to_the_client_with_its_address() {
     for whereabouts in [Whereabouts::Unknown, Whereabouts::Here, Whereabouts::At(relay())] {
         let verdict = route(server(), &handshake(Mode::FromServer, Some(client()), None), whereabouts);
         let Verdict::Response { to, value } = verdict else { panic!("{verdict:?}") };
@@ -126,7 +126,7 @@ fn the_answer_of_a_server_goes_to_the_client_and_tells_where_the_server_is() {
 }
 
 #[test]
-fn what_arrives_at_a_server_is_answered_the_way_it_came() {
+fn a_server_answers_along_the_route_of_the_message() {
     let here = Whereabouts::Here;
     for (envelope, from, path, back_to) in [
         (handshake(Mode::FromClient, None, None), client(), Path::Direct, None),
@@ -158,7 +158,7 @@ fn what_arrives_at_a_server_is_answered_the_way_it_came() {
 }
 
 #[test]
-fn a_holepunch_goes_where_the_client_says_and_back_to_it() {
+fn a_holepunch_goes_to_the_named_address_and_back() {
     let envelope = |mode, peer| HolepunchEnvelope { mode, id: 3, payload: vec![6; 60], peer }.encode();
     let route = |from, value: &[u8], whereabouts| {
         let command = Command::PEER_HOLEPUNCH;
@@ -180,7 +180,7 @@ fn a_holepunch_goes_where_the_client_says_and_back_to_it() {
 }
 
 #[test]
-fn whatever_is_not_in_the_table_is_met_with_silence() {
+fn messages_outside_the_table_get_no_answer() {
     let unknown = Whereabouts::Unknown;
     for (value, whereabouts) in [
         (handshake(Mode::FromRelay, Some(client()), None), unknown),
@@ -204,8 +204,9 @@ fn whatever_is_not_in_the_table_is_met_with_silence() {
     assert_eq!(Router::default().route(0, &no_value, unknown), Verdict::Drop);
 }
 
+/// They are never tiny or huge.
 #[test]
-fn what_is_passed_on_is_hardly_larger_than_what_came_and_never_tiny_or_huge() {
+fn relayed_messages_are_hardly_larger_than_received_ones() {
     for bytes in [0, 1, 95, 1_001, 1_400] {
         let value =
             HandshakeEnvelope { mode: Mode::FromClient, noise: vec![0; bytes], peer: None, relay: None };
@@ -221,7 +222,7 @@ fn what_is_passed_on_is_hardly_larger_than_what_came_and_never_tiny_or_huge() {
 }
 
 #[test]
-fn a_flood_through_a_relay_is_cut_off_for_its_source_and_for_its_victim() {
+fn a_relayed_flood_is_bounded_per_source_and_per_victim() {
     let value = handshake(Mode::FromClient, None, Some(address("66.0.0.1:80")));
     let mut router = Router::default();
     let mut flood = |now: u64, host: u8, count: usize| {
@@ -238,8 +239,9 @@ fn a_flood_through_a_relay_is_cut_off_for_its_source_and_for_its_victim() {
 }
 
 proptest! {
+    /// Nor answer without an envelope.
     #[test]
-    fn no_value_makes_the_router_panic_or_answer_without_an_envelope(
+    fn no_value_makes_the_router_panic(
         value in proptest::collection::vec(any::<u8>(), 0..300),
         command in prop_oneof![Just(Command::PEER_HANDSHAKE), Just(Command::PEER_HOLEPUNCH)],
     ) {

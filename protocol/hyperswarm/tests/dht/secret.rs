@@ -1,4 +1,4 @@
-//! The encrypted stream against what the reference sends after the same handshake.
+//! The secret stream against the bytes that the reference sends after the same handshake.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::wire::Role;
@@ -8,7 +8,7 @@ use libvms_hyperswarm::hyperdht::secret::{SecretError, SecretStream};
 
 use crate::vector::{array, hex, items, read};
 
-/// The keys of the initiator in the recorded handshake, and of the responder.
+/// Returns the keys of the initiator in the recorded handshake, and of the responder.
 fn keys() -> [StreamKeys; 2] {
     let vector = &read("swarm/hyperdht.json")["noiseIK"];
     let remote: PublicKey = SecretKey::from_seed(&[1; 32]).public_key();
@@ -27,7 +27,7 @@ fn sealed(stream: &mut SecretStream, message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_stream_of_the_reference_is_written_and_read_byte_for_byte() {
+fn the_secret_stream_matches_the_reference_byte_for_byte() {
     let vector = &read("swarm/hyperdht.json")["secretStream"];
     let [initiator, responder] = keys();
     let header = hex(&vector["headerFrame"]);
@@ -48,7 +48,7 @@ fn the_stream_of_the_reference_is_written_and_read_byte_for_byte() {
 }
 
 #[test]
-fn a_stream_of_another_handshake_or_a_mirrored_or_a_changed_one_is_over() {
+fn foreign_mirrored_and_changed_streams_are_over() {
     let [initiator, responder] = keys();
     let other = StreamKeys { hash: HandshakeHash([0; 64]), ..initiator.clone() };
     for stranger in [other, responder.clone()] {
@@ -75,7 +75,7 @@ fn a_stream_of_another_handshake_or_a_mirrored_or_a_changed_one_is_over() {
 }
 
 #[test]
-fn a_stranger_can_not_make_us_keep_a_long_first_frame() {
+fn a_stranger_cannot_make_us_hold_a_long_first_frame() {
     let [_, responder] = keys();
     let (mut receiver, _) = SecretStream::start(responder, [1; 24]);
     receiver.receive(&[57, 0, 0]);

@@ -1,14 +1,14 @@
-//! Whole networks: they grow, a third of their nodes goes and others come, they fall apart and heal; queries must find
-//! the closest nodes all the same.
+//! Whole networks: they grow, a third of their nodes is replaced, they are partitioned and heal; queries must find the
+//! closest nodes all the same.
 
 use libvms_hyperswarm::dht_rpc::{Command, QuerySpec};
 
 use super::world::World;
 
-/// What lookups cost and found.
+/// The cost and the results of lookups.
 struct Figures {
     lookups: usize,
-    /// Of the nodes that should have been found.
+    /// Share of the nodes that should have been found.
     found_percent: f64,
     hops: f64,
     messages: f64,
@@ -48,7 +48,7 @@ fn show(nodes: usize, phase: &str, figures: &Figures) {
     );
 }
 
-/// A network of `count` nodes, two of which the others begin with.
+/// Grows a network to `count` nodes. The first two are the bootstrap nodes of the others.
 fn grow(world: &mut World, count: usize) {
     let first = world.join(&[]);
     let bootstrap = vec![world.hosts[first].address, world.next_address()];
@@ -59,7 +59,7 @@ fn grow(world: &mut World, count: usize) {
     world.run(30_000);
 }
 
-/// The whole life of a network. Gives back hops and messages per lookup while all is well.
+/// Runs the whole life of a network. Returns hops and messages per lookup while all is well.
 fn live(count: usize, lookups: usize) -> (f64, f64) {
     let mut world = World::new(0x5eed + count as u32);
     world.loss_percent = 2;

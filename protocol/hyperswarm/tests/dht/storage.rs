@@ -1,4 +1,4 @@
-//! What a persistent node stores and tells: the cases of `behaviour.json`, and floods.
+//! The store of a persistent node: the cases of `behaviour.json`, and floods.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn host(number: u8) -> Address {
     address(&format!("1.2.3.{number}:1000"))
 }
 
-/// A node with its storage, and what is said to it.
+/// A node with its store, and the requests to it.
 struct World {
     storage: Storage,
     now: Now,
@@ -107,7 +107,8 @@ fn the_recorded_requests_get_the_recorded_answers() {
         token = token.or_else(|| answers.first().and_then(|answer| answer.token));
         let is_ours = matches!(request.command, Command::External(2..=10))
             || matches!(request.command, Command::External(77));
-        // The layer below answers a wrong token by itself; records that came between the cases are not in the file.
+        // The layer below answers a wrong token by itself; records that were stored between the cases are not in the
+        // file.
         if !is_ours || name.contains("wrong token") || name.contains("more than 20") {
             continue;
         }
@@ -120,7 +121,7 @@ fn the_recorded_requests_get_the_recorded_answers() {
         };
         let reply = storage.answer(NOW, node.as_ref(), &asked);
         let Some(expected) = answers.first() else {
-            // A lookup without a target, and announcements that are not right, are met with silence.
+            // A lookup without a target, and invalid announcements, get no answer.
             assert_eq!(reply, None, "{name}");
             continue;
         };
@@ -144,13 +145,13 @@ fn the_recorded_requests_get_the_recorded_answers() {
 }
 
 #[test]
-fn a_self_announcement_makes_a_route_to_where_it_came_from() {
+fn a_self_announcement_makes_a_route_to_its_sender() {
     let (mut world, key) = (World::new(), key(1));
     let target = peer_target(&key.public_key());
     assert_eq!(world.storage.route(NOW.steady, &target), None);
     assert!(world.announce(host(1), &target, &key));
     assert_eq!(world.storage.route(NOW.steady, &target), Some(host(1)));
-    // A peer that moved, or whose router gave it another port, is followed.
+    // A peer that moved, or whose router changed its port, is followed.
     assert!(world.announce(host(2), &target, &key));
     assert_eq!(world.storage.route(NOW.steady, &target), Some(host(2)));
     let reply = world.ask(host(9), Command::FIND_PEER, &target, None).expect("an answer");
@@ -163,7 +164,7 @@ fn a_self_announcement_makes_a_route_to_where_it_came_from() {
 }
 
 #[test]
-fn a_record_is_forgotten_unless_it_is_announced_again() {
+fn a_record_expires_unless_it_is_announced_again() {
     let (mut world, stays, leaves) = (World::new(), key(1), key(2));
     assert!(world.announce(host(1), &TOPIC, &stays) && world.announce(host(2), &TOPIC, &leaves));
     for minutes in [12, 24, 36] {
@@ -187,8 +188,9 @@ fn announcing_again_replaces_the_relays() {
     assert_eq!(reply.peers, [PeerRecord { public_key: key.public_key(), relays: relays(&[2, 3, 4]) }]);
 }
 
+/// From however many hosts it announces.
 #[test]
-fn one_key_has_one_record_in_a_topic_from_however_many_hosts_it_announces() {
+fn one_key_has_one_record_in_a_topic() {
     let (mut world, key) = (World::new(), key(1));
     for number in 0..50 {
         assert!(world.announce(host(number), &TOPIC, &key));
@@ -196,8 +198,9 @@ fn one_key_has_one_record_in_a_topic_from_however_many_hosts_it_announces() {
     assert_eq!((world.lookup(&TOPIC).peers.len(), world.storage.record_count()), (1, 1));
 }
 
+/// The answers still show the other hosts' records.
 #[test]
-fn a_host_that_fills_a_topic_with_made_up_keys_does_not_push_others_out_of_the_answers() {
+fn made_up_keys_of_one_host_do_not_crowd_out_others() {
     let mut world = World::new();
     let honest: Vec<SecretKey> = (0..5).map(key).collect();
     for (number, key) in honest.iter().enumerate() {
@@ -215,7 +218,7 @@ fn a_host_that_fills_a_topic_with_made_up_keys_does_not_push_others_out_of_the_a
 }
 
 #[test]
-fn a_host_that_announces_many_topics_gets_no_more_than_its_share() {
+fn a_host_that_announces_many_topics_gets_its_share_only() {
     let mut world = World::new();
     for number in 0..1_200_u16 {
         let mut topic = [0; 32];
@@ -245,7 +248,7 @@ fn different_answers_show_different_records_of_a_large_topic() {
 }
 
 #[test]
-fn announcements_that_are_not_signed_for_this_request_are_met_with_silence() {
+fn announcements_not_signed_for_the_request_get_no_answer() {
     let (mut world, key) = (World::new(), key(1));
     let peer = PeerRecord { public_key: key.public_key(), relays: vec![] };
     let right = Destination { target: &TOPIC, node: &NODE, token: &TOKEN };
@@ -314,8 +317,9 @@ fn a_bump_only_grows_and_not_into_the_future() {
     assert_eq!(announce(NOW.unix + 60_001), NOW.unix + 60_000);
 }
 
+/// From any address.
 #[test]
-fn whoever_knows_what_a_refresh_is_the_hash_of_renews_the_record_from_elsewhere() {
+fn the_preimage_of_a_refresh_renews_the_record() {
     let (mut world, key) = (World::new(), key(1));
     let target = peer_target(&key.public_key());
     let (first, second) = (blake2b(&[&[0x66; 32]]), [0x66; 32]);
@@ -333,6 +337,6 @@ fn whoever_knows_what_a_refresh_is_the_hash_of_renews_the_record_from_elsewhere(
     assert_eq!(world.storage.route(world.now.steady, &target), Some(host(1)));
     assert_eq!(world.ask(host(2), Command::ANNOUNCE, &target, Some(&renewal(second))), acknowledged);
     assert_eq!(world.storage.route(world.now.steady, &target), Some(host(2)));
-    // What was shown once is worth nothing any more: only what it is itself the hash of is.
+    // A preimage that was shown once is worthless: only its own preimage renews the record again.
     assert_eq!(world.ask(host(3), Command::ANNOUNCE, &target, Some(&renewal(second))), None);
 }

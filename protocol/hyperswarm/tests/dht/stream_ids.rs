@@ -1,4 +1,4 @@
-//! The ids of our streams: only who was told one may write into the stream, so nobody may guess it from others.
+//! The ids of our streams: only a peer that was sent an id may write into the stream, so others must not predict it.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn key(number: u32) -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
-/// Those that a client chooses for one attempt after the other.
+/// Returns the ids that a client chooses for one attempt after the other.
 fn dialed(seed: u8) -> Vec<u32> {
     let settings = Settings { mode: Mode::Ephemeral, ..Settings::new(vec![], 1_000) };
     let mut dht = HyperDht::new(settings, [seed; 32], 0, 0);
@@ -29,7 +29,7 @@ fn dialed(seed: u8) -> Vec<u32> {
     (1..=COUNT).map(dial).collect()
 }
 
-/// Those that a server chooses for one client after the other, who all choose the same.
+/// Returns the ids that a server chooses for one client after the other, all of which choose the same.
 fn accepted(seed: u8) -> Vec<u32> {
     let server = key(0);
     let mut listener = Listener::new(server.clone(), [seed; 32]);
@@ -50,7 +50,7 @@ fn accepted(seed: u8) -> Vec<u32> {
 }
 
 #[test]
-fn nobody_can_tell_the_next_stream_id_from_those_before() {
+fn the_next_stream_id_is_not_predictable_from_earlier_ones() {
     for ids in [dialed, accepted] {
         let (own, other) = (ids(1), ids(2));
         // Among 800 numbers of 32 bits hardly two are the same, and none of these.

@@ -1,4 +1,4 @@
-//! Values that anybody may keep at a persistent node, mutable and immutable ones.
+//! Values that anybody may store at a persistent node, mutable and immutable ones.
 
 use libvms_hypercore::encoding::{Reader, Writer};
 use libvms_hypercore::hash::blake2b;
@@ -14,7 +14,7 @@ const NODE: NodeId = NodeId([7; 32]);
 const TOKEN: Token = Token([8; 32]);
 const HOUR: u64 = 3_600_000;
 
-/// A node, and what is said to it.
+/// A node, and the requests to it.
 struct World {
     storage: Storage,
     hours: u64,
@@ -42,7 +42,7 @@ impl World {
         self.ask_with(Some(&TOKEN), command, target, Some(value))
     }
 
-    /// Whether a value was taken under its hash.
+    /// Returns whether a value was stored under its hash.
     fn put(&mut self, value: &[u8]) -> bool {
         is_stored(&self.ask(Command::IMMUTABLE_PUT, &hash(value), value))
     }
@@ -89,7 +89,7 @@ fn a_value_is_kept_under_its_hash_alone() {
 }
 
 #[test]
-fn who_shows_no_token_puts_nothing() {
+fn a_put_without_a_token_stores_nothing() {
     let mut world = World::new();
     let put = MutablePut::sign(&SecretKey::from_seed(&[1; 32]), 1, b"value".to_vec());
     assert_eq!(world.ask_with(None, Command::IMMUTABLE_PUT, &hash(b"value"), Some(b"value")), None);
@@ -123,7 +123,7 @@ fn a_mutable_value_is_replaced_by_its_owner_alone() {
 }
 
 #[test]
-fn numbers_of_a_mutable_value_never_go_back() {
+fn sequence_numbers_of_a_mutable_value_never_go_back() {
     let mut world = World::new();
     let key = SecretKey::from_seed(&[1; 32]);
     let mut error = |sequence, value: &[u8]| {
@@ -155,7 +155,7 @@ fn broken_requests_for_values_have_no_answer() {
 }
 
 #[test]
-fn values_are_forgotten_unless_they_are_put_again() {
+fn values_expire_unless_they_are_put_again() {
     let mut world = World::new();
     assert!(world.put(b"forgotten") && world.put(b"renewed"));
     for hours in [20, 40, 60] {

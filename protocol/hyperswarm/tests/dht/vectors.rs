@@ -16,7 +16,7 @@ pub(crate) fn address(value: &Value) -> Address {
     text.parse::<SocketAddrV4>().expect("host and port").into()
 }
 
-/// What the reference's decoder said of a datagram.
+/// Returns the message that the reference's decoder read from a datagram.
 pub(crate) fn message(decoded: &Value) -> Message {
     let present = |name: &str| decoded.get(name).filter(|value| !value.is_null());
     let (tid, to) = (number(&decoded["tid"]) as u16, address(&decoded["to"]));
@@ -63,7 +63,7 @@ fn ids_follow_from_addresses_as_in_the_reference() {
 }
 
 #[test]
-fn odd_and_broken_requests_are_taken_and_refused_as_the_reference_does() {
+fn odd_requests_are_taken_or_refused_as_by_the_reference() {
     let mut accepted = 0;
     for case in items(&read("swarm/dht-rpc.json")["decode"]) {
         let decoded = Message::decode(&hex(&case["hex"]));
@@ -125,7 +125,7 @@ fn numbers_and_counts_that_no_datagram_can_hold_are_refused() {
 }
 
 #[test]
-fn of_more_closer_nodes_than_a_node_may_name_the_first_are_read() {
+fn surplus_closer_nodes_are_ignored() {
     let mut bytes = vec![0x13, 0x04, 0, 0, 1, 2, 3, 4, 5, 6, 100];
     bytes.extend((0..100).flat_map(|number| [10, 0, 0, number, 1, 0]));
     let Ok(Message::Response(response)) = Message::decode(&bytes) else { panic!("a response") };

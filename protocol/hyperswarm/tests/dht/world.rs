@@ -12,15 +12,15 @@ use crate::vector::Dice;
 pub(crate) type Socket = libvms_hyperswarm::dht_rpc::Socket;
 
 const SERVER_PORT: u16 = 49_737;
-/// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.
+/// Distance between the addresses of two hosts: each is in another network, so that IP quotas do not apply.
 const NEIGHBOURHOOD: u32 = 0x0407;
 
-/// What lies between a host and the network.
+/// The firewall between a host and the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wall {
-    /// Nothing.
+    /// No firewall.
     None,
-    /// Only those get in whom the same socket has sent something.
+    /// Only senders get in that the same socket has sent to.
     Firewall,
 }
 
@@ -29,16 +29,16 @@ pub(crate) struct Host {
     pub(crate) address: Address,
     pub(crate) is_up: bool,
     pub(crate) side: usize,
-    /// What the node did that was no datagram.
+    /// The actions of the node other than datagrams.
     pub(crate) events: Vec<Action>,
     wall: Wall,
-    /// Whom each socket has sent something.
+    /// The addresses that each socket has sent to.
     opened: BTreeSet<(Socket, Address)>,
     timer: u64,
     pub(crate) sent: usize,
-    /// How often something was stored here.
+    /// Number of store requests.
     pub(crate) stored: usize,
-    /// How many requests in a row led to each node that it was told of.
+    /// For each known node, the number of requests in a row that led to it.
     hops: BTreeMap<Address, usize>,
 }
 
@@ -77,12 +77,12 @@ impl World {
         }
     }
 
-    /// The address at which the next host will be.
+    /// Returns the address of the next host.
     pub(crate) fn next_address(&self) -> Address {
         Address::new(Ipv4Addr::from(0x0101_0101 + NEIGHBOURHOOD * self.hosts.len() as u32), SERVER_PORT)
     }
 
-    /// A persistent node that knows its address and looks around.
+    /// Adds a persistent node that knows its address and bootstraps.
     pub(crate) fn join(&mut self, bootstrap: &[Address]) -> usize {
         let mode = Mode::Persistent { address: Some(self.next_address()) };
         self.join_as(mode, Wall::None, bootstrap, |_| {})
@@ -123,14 +123,14 @@ impl World {
         index
     }
 
-    /// A stopped host goes on where it was, as after a sleep.
+    /// Lets a stopped host continue, as after a sleep.
     pub(crate) fn wake(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         (host.is_up, host.timer) = (true, self.now);
         self.timers.insert((self.now, index));
     }
 
-    /// A host goes, or sleeps.
+    /// Stops a host, for ever or as for a sleep.
     pub(crate) fn stop(&mut self, index: usize) {
         self.hosts[index].is_up = false;
         self.timers.remove(&(self.hosts[index].timer, index));
@@ -143,7 +143,7 @@ impl World {
         self.now = end;
     }
 
-    /// Lets time pass until `is_over`, at most `limit_ms`. How long it took.
+    /// Lets time pass until `is_over`, at most `limit_ms`. Returns how long it took.
     pub(crate) fn run_until(&mut self, limit_ms: u64, is_over: impl Fn(&Self) -> bool) -> Option<u64> {
         let (start, end) = (self.now, self.now + limit_ms);
         while !is_over(self) {
@@ -186,13 +186,13 @@ impl World {
         }
     }
 
-    /// Does what a node wants done.
+    /// Performs the actions of a node.
     pub(crate) fn settle(&mut self, index: usize) {
         while let Some(action) = self.hosts[index].node.poll() {
             match action {
                 Action::Send { socket, to, bytes, .. } => self.send(index, socket, to, bytes),
                 Action::Request(incoming) => {
-                    // Whoever shows a token wants something stored.
+                    // A request with a token is a store request.
                     let is_commit = incoming.token.is_some();
                     self.hosts[index].stored += usize::from(is_commit);
                     let reply = if is_commit { Reply::acknowledged() } else { Reply::found(None) };
@@ -232,7 +232,7 @@ impl World {
         query
     }
 
-    /// Runs a query to its end: what it found, how long it took, how many datagrams the host sent meanwhile.
+    /// Runs a query to its end. Returns its result, how long it took, and how many datagrams the host sent meanwhile.
     pub(crate) fn lookup(&mut self, index: usize, spec: QuerySpec) -> (QueryOutcome, u64, usize) {
         let sent = self.hosts[index].sent;
         let query = self.query(index, spec);
@@ -242,12 +242,12 @@ impl World {
         (outcome, took.expect("the query ends"), host.sent - sent)
     }
 
-    /// Requests in a row that led to a node.
+    /// Returns the number of requests in a row that led to a node.
     pub(crate) fn hops_to(&self, index: usize, node: Address) -> usize {
         self.hosts[index].hops.get(&node).copied().unwrap_or(0) + 1
     }
 
-    /// The nodes that a query should find: the closest that are up and have an id, without the one that asks.
+    /// Returns the nodes that a query should find: the closest that are up and have an id, without the one that asks.
     pub(crate) fn closest(&self, index: usize, target: &Target) -> Vec<Address> {
         let others = self.hosts.iter().enumerate().filter(|(other, host)| *other != index && host.is_up);
         let mut found: Vec<Address> = others.filter_map(|(_, host)| host.node.standing().address).collect();

@@ -1,4 +1,4 @@
-//! What hostile nodes do to whole nodes: handshakes in the name of victims, played again, spoilt on the way, and too many.
+//! Attacks on whole nodes: handshakes in the name of victims, replayed ones, changed ones, and too many.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use libvms_hyperswarm::udx::Packet;
 use super::world::{CLIENT, Flight, SERVER, Wall, World};
 
 const TOPIC: TopicKey = [0x66; 32];
-/// Streams of the attacker.
+/// Id of the attacker's streams.
 const STREAM: u32 = 0x0bad_cafe;
 
-/// A network with one server, which writes much on each connection.
+/// Creates a network with one server, which writes much on each connection.
 fn served(seed: u32, wall: Wall) -> (World, usize) {
     let mut world = World::of(seed, 10);
     world.talk_bytes = 50_000;
@@ -29,7 +29,7 @@ fn served(seed: u32, wall: Wall) -> (World, usize) {
     (world, server)
 }
 
-/// The first message of a handshake of a client that says it can be reached.
+/// Returns the first message of a handshake of a client that says it can be reached.
 fn first_message(number: u16, server: PublicKey) -> Vec<u8> {
     let mut seed = [0xee; 32];
     seed[..2].copy_from_slice(&number.to_le_bytes());
@@ -44,7 +44,7 @@ fn first_message(number: u16, server: PublicKey) -> Vec<u8> {
     Initiator::begin(&client, server, &seed, &payload.encode()).expect("a key").1
 }
 
-/// As a relay would pass it on for a client at `peer`.
+/// Wraps a message as a relay would for a client at `peer`.
 fn relayed(noise: Vec<u8>, server: PublicKey, to: Address, peer: Address) -> Vec<u8> {
     let envelope = HandshakeEnvelope { mode: Mode::FromRelay, noise, peer: Some(peer), relay: None };
     let request = Request {
@@ -63,8 +63,9 @@ fn caught_at(world: &World, address: Address) -> Vec<Flight> {
     world.caught.iter().filter(|flight| flight.to.ip() == address.ip()).cloned().collect()
 }
 
+/// It names a victim, which gets nothing else.
 #[test]
-fn a_handshake_in_the_name_of_a_victim_makes_a_node_send_one_header_and_nothing_else() {
+fn a_forged_handshake_makes_a_node_send_one_header_only() {
     let (mut world, server) = served(1, Wall::None);
     let (key, address) = (world.hosts[server].key, world.hosts[server].address);
     let (relay, victim) = (world.trap(), world.trap());
@@ -90,7 +91,7 @@ fn a_handshake_in_the_name_of_a_victim_makes_a_node_send_one_header_and_nothing_
 }
 
 #[test]
-fn a_handshake_that_is_played_again_begins_nothing() {
+fn a_replayed_handshake_begins_nothing() {
     let (mut world, server) = served(2, Wall::None);
     let (key, address) = (world.hosts[server].key, world.hosts[server].address);
     let message = first_message(1, key);
@@ -115,7 +116,7 @@ fn a_handshake_that_is_played_again_begins_nothing() {
 }
 
 #[test]
-fn relays_that_make_answers_up_do_not_spoil_an_attempt() {
+fn forged_answers_of_relays_do_not_spoil_an_attempt() {
     let (mut world, server) = served(3, Wall::Firewall);
     let key = world.hosts[server].key;
     let relays = world.hosts[server].node.dht().relay_addresses(&key);
@@ -134,7 +135,7 @@ fn relays_that_make_answers_up_do_not_spoil_an_attempt() {
 }
 
 #[test]
-fn a_flood_of_handshakes_takes_bounded_places_and_is_over_soon() {
+fn a_flood_of_handshakes_takes_bounded_places() {
     let (mut world, server) = served(4, Wall::None);
     let (key, address) = (world.hosts[server].key, world.hosts[server].address);
     for wave in 0..8 {

@@ -1,4 +1,4 @@
-//! Whom a swarm connects to and when, and which of two connections stays.
+//! Which peers a swarm connects to and when, and which of two connections is kept.
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::wire::Role;
@@ -21,7 +21,7 @@ fn swarm() -> Swarm {
     Swarm::new(OWN, Settings::default(), [7; 32])
 }
 
-/// A swarm whose first lookup of a topic is over.
+/// Creates a swarm after its first lookup of a topic.
 fn searching() -> Swarm {
     let mut swarm = swarm();
     swarm.join(0, TOPIC, Roles::BOTH);
@@ -41,7 +41,7 @@ fn dialled(swarm: &mut Swarm) -> Vec<PublicKey> {
         .collect()
 }
 
-/// Lets time pass until a peer is tried, and says when.
+/// Lets time pass until a peer is tried. Returns when.
 fn next_dial(swarm: &mut Swarm, mut now: u64, end: u64) -> Option<u64> {
     while let Some(deadline) = swarm.next_deadline().filter(|at| *at <= end) {
         now = now.max(deadline);
@@ -55,7 +55,7 @@ fn next_dial(swarm: &mut Swarm, mut now: u64, end: u64) -> Option<u64> {
 }
 
 #[test]
-fn peers_that_are_found_are_connected_to_three_at_a_time() {
+fn found_peers_are_connected_to_three_at_a_time() {
     let mut swarm = searching();
     let relays = [Address::new([10, 0, 0, 1].into(), 1)];
     (1..=5).for_each(|number| swarm.found(0, &TOPIC, key(number), &relays));
@@ -69,7 +69,7 @@ fn peers_that_are_found_are_connected_to_three_at_a_time() {
 }
 
 #[test]
-fn nobody_connects_to_itself_to_the_banned_or_beyond_the_limit() {
+fn own_banned_and_surplus_connections_are_refused() {
     let mut swarm = Swarm::new(OWN, Settings { connections_max: 2 }, [7; 32]);
     swarm.join(0, TOPIC, Roles { server: false, client: true });
     actions(&mut swarm);
@@ -93,8 +93,9 @@ fn nobody_connects_to_itself_to_the_banned_or_beyond_the_limit() {
     assert_eq!(next_dial(&mut swarm, 2, 500_000), None);
 }
 
+/// Once a lookup finds it again, it gets further attempts.
 #[test]
-fn a_peer_that_answers_nobody_is_tried_three_times_until_it_is_found_again() {
+fn an_unreachable_peer_is_tried_three_times() {
     let mut swarm = searching();
     swarm.found(0, &TOPIC, key(1), &[]);
     assert_eq!(dialled(&mut swarm), [key(1)]);
@@ -111,8 +112,9 @@ fn a_peer_that_answers_nobody_is_tried_three_times_until_it_is_found_again() {
     assert_eq!(dialled(&mut swarm), [key(1)]);
 }
 
+/// It is not given up for that, unless it goes on.
 #[test]
-fn a_peer_that_asks_for_patience_is_tried_again_soon_and_not_given_up_for_it() {
+fn a_busy_peer_is_tried_again_soon() {
     let mut swarm = searching();
     swarm.found(0, &TOPIC, key(1), &[]);
     assert_eq!(dialled(&mut swarm), [key(1)]);
@@ -123,7 +125,7 @@ fn a_peer_that_asks_for_patience_is_tried_again_soon_and_not_given_up_for_it() {
         assert!((now + 10_000..now + 20_000).contains(&next), "after {} ms", next - now);
         now = next;
     }
-    // It is as promising as before, but whoever says nothing else all the time is given up like all others.
+    // It is as promising as before, but a peer that postpones all the time is given up like all others.
     swarm.failed(now, &key(1));
     now = next_dial(&mut swarm, now, now + 7_500).expect("the first failure of several");
     let mut attempts = 0;
@@ -133,13 +135,13 @@ fn a_peer_that_asks_for_patience_is_tried_again_soon_and_not_given_up_for_it() {
         (now, attempts) = (next, attempts + 1);
     }
     assert!((20..40).contains(&attempts), "{attempts}");
-    // Nothing comes of it where no attempt is under way.
+    // Without an attempt in progress this has no effect.
     swarm.postponed(now, &key(2));
     assert_eq!(next_dial(&mut swarm, now, now + 100_000), None);
 }
 
 #[test]
-fn only_who_has_too_much_to_do_for_now_is_tried_again_sooner() {
+fn only_temporary_failures_are_retried_sooner() {
     let random = Firewall::Random;
     for (why, is_for_now) in [
         (DialFailure::Busy, true),
@@ -188,8 +190,9 @@ fn a_peer_asked_for_by_key_is_tried_for_ever() {
     assert_eq!(next_dial(&mut swarm, now, now + 10_000_000), None);
 }
 
+/// Soon after the first time, then every ten to twelve minutes, and at once when roles change.
 #[test]
-fn topics_are_refreshed_soon_then_every_ten_to_twelve_minutes_and_at_once_when_roles_change() {
+fn topics_are_refreshed_on_schedule() {
     let mut swarm = searching();
     let mut due = 0;
     for seconds in [10, 20, 40, 80, 160, 320, 600, 600] {
@@ -201,7 +204,7 @@ fn topics_are_refreshed_soon_then_every_ten_to_twelve_minutes_and_at_once_when_r
         assert_eq!(swarm.next_deadline(), None, "while it is being looked up");
         swarm.refreshed(due, &TOPIC);
     }
-    // While it is being looked up, it is to be looked up once more.
+    // During a lookup, another one is queued.
     let due = swarm.next_deadline().expect("a refresh");
     swarm.tick(due);
     assert_eq!(actions(&mut swarm).len(), 1);
@@ -219,8 +222,9 @@ fn topics_are_refreshed_soon_then_every_ten_to_twelve_minutes_and_at_once_when_r
     assert_eq!((swarm.topics().count(), swarm.next_deadline()), (0, None));
 }
 
+/// Connections stay.
 #[test]
-fn whoever_announced_itself_takes_it_back_when_it_leaves_and_keeps_its_connections() {
+fn leaving_a_topic_withdraws_the_announcement() {
     let mut swarm = searching();
     swarm.found(0, &TOPIC, key(1), &[]);
     actions(&mut swarm);
@@ -232,8 +236,9 @@ fn whoever_announced_itself_takes_it_back_when_it_leaves_and_keeps_its_connectio
     assert_eq!(next_dial(&mut swarm, 100, 10_000_000), None);
 }
 
+/// The peer has noticed that the old one is dead, and we have not.
 #[test]
-fn a_new_connection_replaces_one_that_worked_and_is_noticed_to_be_dead_by_the_peer_only() {
+fn a_new_connection_replaces_one_that_worked() {
     let mut swarm = searching();
     swarm.connected(0, ConnectionId(1), key(200), Role::Initiator);
     swarm.proved(ConnectionId(1));
@@ -245,7 +250,7 @@ fn a_new_connection_replaces_one_that_worked_and_is_noticed_to_be_dead_by_the_pe
 }
 
 #[test]
-fn an_attacker_who_announces_without_end_fills_no_memory() {
+fn endless_announcements_fill_no_memory() {
     let mut swarm = searching();
     for number in 0..50_000_u32 {
         let mut name = [0; 32];
@@ -258,10 +263,10 @@ fn an_attacker_who_announces_without_end_fills_no_memory() {
 }
 
 proptest! {
-    /// Two peers that connect to each other at the same time, whatever is noticed first on each side: both keep the
-    /// same connection, and exactly one.
+    /// Two peers connect to each other at the same time. Whatever each side notices first, both keep the same
+    /// connection, and exactly one.
     #[test]
-    fn of_two_simultaneous_connections_both_sides_keep_the_same(
+    fn both_sides_keep_the_same_of_two_simultaneous_connections(
         a in 1..250_u8, b in 1..250_u8, first_at_a in any::<bool>(), first_at_b in any::<bool>(),
     ) {
         prop_assume!(a != b);

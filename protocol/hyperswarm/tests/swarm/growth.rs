@@ -1,8 +1,8 @@
-//! Networks of whole nodes grow, a third of them goes and others come, they fall apart and heal; peers that announced
+//! Networks of whole nodes grow, a third of the nodes is replaced, they are partitioned and heal; peers that announced
 //! themselves under topics must be found all the same. The large form takes minutes:
 //!
 //! ```text
-//! cargo test --release -p libvms-protocol --test protocol swarm::growth -- --ignored --nocapture
+//! cargo test --release -p libvms-hyperswarm --test hyperswarm swarm::growth -- --ignored --nocapture
 //! ```
 
 use libvms_hyperswarm::swarm::TopicKey;
@@ -10,10 +10,10 @@ use libvms_hyperswarm::swarm::TopicKey;
 use super::world::{SERVER, World};
 
 const MINUTE_MS: u64 = 60_000;
-/// The first two are those by which newcomers begin: they stay.
+/// Number of bootstrap nodes, which stay.
 const FIRST: usize = 2;
 
-/// What lookups cost and found.
+/// The cost and the results of lookups.
 struct Figures {
     lookups: usize,
     found_percent: f64,
@@ -56,7 +56,7 @@ impl Network {
         self.announced.push((index, topic));
     }
 
-    /// A third of the nodes dies, and as many others come; some of them announce themselves.
+    /// Kills a third of the nodes, and adds as many; some of the new ones announce themselves.
     fn churn(&mut self) {
         let nodes = self.world.hosts.len();
         for leaving in (FIRST..nodes).step_by(3) {
@@ -67,13 +67,13 @@ impl Network {
                 self.announce(comes);
             }
         }
-        // The last ones have the time to announce themselves, and nobody has the time to clean up.
+        // The last ones have time to announce themselves, and no node has time to clean up.
         self.world.run_ms(10_000);
         let hosts = &self.world.hosts;
         self.announced.retain(|(index, _)| hosts[*index].is_up);
     }
 
-    /// Random nodes look up random topics of peers that are there, and on their side.
+    /// Lets random nodes look up random topics of peers that are present, and on their side.
     fn measure(&mut self, lookups: usize) -> Figures {
         let (mut found, mut hops, mut messages, mut time) = (0, 0, 0, 0);
         for _ in 0..lookups {
@@ -119,7 +119,7 @@ fn show(nodes: usize, phase: &str, figures: &Figures) {
     );
 }
 
-/// The whole life of a network. Gives back hops and messages per lookup while all is well.
+/// Runs the whole life of a network. Returns hops and messages per lookup while all is well.
 fn live(nodes: usize, peers: usize, lookups: usize) -> (f64, f64) {
     let mut network = Network::grow(nodes, peers);
     let measure = |network: &mut Network, phase: &str, least: f64| {
@@ -143,14 +143,14 @@ fn live(nodes: usize, peers: usize, lookups: usize) -> (f64, f64) {
 }
 
 #[test]
-fn peers_of_small_networks_are_found_through_loss_churn_and_partitions() {
+fn peers_are_found_despite_loss_churn_and_partitions() {
     live(10, 5, 20);
     live(50, 10, 20);
 }
 
 #[test]
 #[ignore = "takes minutes"]
-fn peers_of_a_thousand_nodes_are_found_at_a_cost_that_grows_with_the_logarithm() {
+fn the_cost_of_finding_peers_grows_with_the_logarithm() {
     let (small, _) = live(10, 5, 100);
     let (middle, few) = live(100, 30, 200);
     let (large, many) = live(1_000, 100, 500);

@@ -1,4 +1,4 @@
-//! What a lookup of a topic costs and finds, seen from the wire: [`Lookup`].
+//! The cost and the results of a topic lookup, seen from the wire: [`Lookup`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,9 @@ pub(crate) struct Lookup {
     topic: Target,
     /// Requests that it has sent, repetitions too.
     pub(crate) requests: usize,
-    /// Whom the answers name.
+    /// The peers that the answers name.
     pub(crate) found: BTreeSet<PublicKey>,
-    /// How many requests in a row led to the first node that names anybody.
+    /// Number of requests in a row that led to the first node that names a peer.
     pub(crate) hops: Option<usize>,
     /// The same for each node that was named.
     distances: BTreeMap<Address, usize>,

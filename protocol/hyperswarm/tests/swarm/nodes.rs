@@ -11,7 +11,7 @@ use super::world::{CLIENT, SERVER, Wall, World};
 const TOPIC: TopicKey = [0x77; 32];
 const MINUTE_MS: u64 = 60_000;
 
-/// Whether each of these hosts has one connection to each of the others, and to nobody else.
+/// Returns whether each of these hosts has exactly one connection to each of the others, and no further ones.
 pub(crate) fn is_mesh(world: &World, hosts: &[usize]) -> bool {
     hosts.iter().all(|index| {
         let others = hosts.iter().filter(|other| *other != index);
@@ -25,7 +25,7 @@ pub(crate) fn is_complete(world: &World, hosts: &[usize]) -> bool {
     is_mesh(world, hosts) && hosts.iter().all(|host| world.hosts[*host].talks.is_complete(world.talk_bytes))
 }
 
-/// Two peers that have met under the topic.
+/// Creates two peers that have met under the topic.
 fn couple(seed: u32) -> (World, [usize; 2]) {
     let mut world = World::of(seed, 12);
     let pair = [world.guest(Wall::None), world.guest(Wall::None)];
@@ -53,7 +53,7 @@ fn two_guests_meet_under_a_topic_and_a_third_finds_both() {
 }
 
 #[test]
-fn a_server_behind_a_firewall_is_reached_for_as_long_as_it_pings_its_relays() {
+fn a_firewalled_server_is_reachable_while_it_pings_its_relays() {
     let mut world = World::of(2, 12);
     world.talk_bytes = 1_000;
     let server = world.guest(Wall::Firewall);
@@ -64,8 +64,9 @@ fn a_server_behind_a_firewall_is_reached_for_as_long_as_it_pings_its_relays() {
     world.run_until(MINUTE_MS, |world| is_complete(world, &[server, client])).expect("they talk");
 }
 
+/// Its connections stay.
 #[test]
-fn nobody_finds_a_server_that_has_left_and_connections_stay() {
+fn a_server_that_has_left_is_not_found() {
     let (mut world, [first, second]) = couple(3);
     world.with(first, |node, now| node.leave(now, &TOPIC));
     world.run_ms(10_000);
@@ -75,7 +76,7 @@ fn nobody_finds_a_server_that_has_left_and_connections_stay() {
 }
 
 #[test]
-fn whoever_leaves_while_it_is_being_announced_is_not_found_either() {
+fn a_server_that_leaves_while_being_announced_is_not_found() {
     for after_ms in [0, 100, 300, 400, 500, 600, 800, 1_200, 2_000] {
         let mut world = World::of(4, 12);
         let server = world.guest(Wall::None);
@@ -113,7 +114,7 @@ fn a_node_that_shuts_down_leaves_no_record_and_tells_its_peers() {
 }
 
 #[test]
-fn a_node_that_shuts_down_while_it_connects_makes_no_connection_any_more() {
+fn a_shutdown_cancels_attempts_to_connect() {
     for after_ms in [1, 50, 100, 200, 300] {
         let mut world = World::of(14, 6);
         let pair = [world.guest(Wall::None), world.guest(Wall::None)];
@@ -133,7 +134,7 @@ fn a_node_that_shuts_down_while_it_connects_makes_no_connection_any_more() {
 }
 
 #[test]
-fn a_peer_that_dies_is_noticed_forgotten_and_met_again_at_another_address() {
+fn a_dead_peer_is_forgotten_and_found_at_another_address() {
     let (mut world, [first, second]) = couple(6);
     world.run_ms(MINUTE_MS);
     world.stop(first);
@@ -176,7 +177,7 @@ fn a_server_is_found_when_its_relays_have_died() {
     let key = world.hosts[server].key;
     let relays = dht(&world, server).relay_addresses(&key);
     assert_eq!(relays.len(), 3);
-    // All but those by which others find the network.
+    // All but the bootstrap nodes.
     let dying: Vec<usize> = (2..14).filter(|index| relays.contains(&world.hosts[*index].address)).collect();
     assert!(dying.len() >= 2, "{relays:?}");
     let dead: Vec<_> = dying.iter().map(|index| world.hosts[*index].address).collect();
@@ -189,7 +190,7 @@ fn a_server_is_found_when_its_relays_have_died() {
 }
 
 #[test]
-fn two_peers_that_connect_to_each_other_at_the_same_time_keep_one_connection() {
+fn two_peers_that_connect_simultaneously_keep_one_connection() {
     for seed in 20..35 {
         let mut world = World::of(seed, 6);
         (world.talk_bytes, world.loss_percent) = (seed as usize % 3 * 2_000, seed % 2 * 5);
@@ -218,7 +219,7 @@ fn a_banned_peer_is_cut_off_and_does_not_come_back() {
 }
 
 #[test]
-fn peers_that_are_banned_while_they_are_being_connected_to_cost_no_place() {
+fn peers_banned_during_an_attempt_free_its_place() {
     let mut world = World::of(10, 12);
     let servers: Vec<usize> = (0..6).map(|_| world.guest(Wall::None)).collect();
     servers.iter().for_each(|server| world.join(*server, TOPIC, SERVER));
@@ -235,7 +236,7 @@ fn peers_that_are_banned_while_they_are_being_connected_to_cost_no_place() {
 }
 
 #[test]
-fn nobody_connects_to_more_peers_than_it_may() {
+fn a_client_keeps_to_its_connection_limit() {
     let mut world = World::of(11, 12);
     let servers: Vec<usize> = (0..6).map(|_| world.guest(Wall::None)).collect();
     servers.iter().for_each(|server| world.join(*server, TOPIC, SERVER));
@@ -255,7 +256,7 @@ fn nobody_connects_to_more_peers_than_it_may() {
 }
 
 #[test]
-fn a_network_that_falls_apart_and_heals_brings_everybody_together_again() {
+fn peers_reconnect_after_a_partition_heals() {
     let mut world = World::of(12, 24);
     let peers: Vec<usize> = (0..4).map(|_| world.guest(Wall::None)).collect();
     peers.iter().for_each(|peer| world.join(*peer, TOPIC, Roles::BOTH));
@@ -269,7 +270,7 @@ fn a_network_that_falls_apart_and_heals_brings_everybody_together_again() {
 }
 
 #[test]
-fn a_client_that_starts_without_a_network_looks_again_as_soon_as_there_is_one() {
+fn a_client_without_a_network_looks_again_when_there_is_one() {
     let mut world = World::of(13, 12);
     let server = world.guest(Wall::None);
     world.join(server, TOPIC, SERVER);

@@ -1,4 +1,4 @@
-//! Routers that translate addresses, as they stand before most homes: [`Router`].
+//! Routers with address translation (NAT), as in most homes: [`Router`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,12 +10,12 @@ use libvms_hyperswarm::dht_rpc::{Address, Socket};
 const OPEN_MS: u64 = 30_000;
 const FIRST_PORT: u16 = 20_000;
 
-/// Which port the world sees.
+/// The ports that the world sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ports {
-    /// One for each socket.
+    /// One port for each socket.
     Kept,
-    /// Another one for each remote.
+    /// Another port for each remote.
     Random,
 }
 
@@ -32,7 +32,7 @@ impl Router {
         Self { ip, ports, lines: BTreeMap::new(), behind: BTreeMap::new(), opened: BTreeMap::new() }
     }
 
-    /// Where the world sees a socket of a host behind this router.
+    /// Returns the address at which the world sees a socket of a host behind this router.
     pub(crate) fn lets_out(&mut self, now: Duration, host: usize, socket: Socket, to: Address) -> Address {
         let next = FIRST_PORT + self.lines.len() as u16;
         let remote = Some(to).filter(|_| self.ports == Ports::Random);
@@ -42,7 +42,7 @@ impl Router {
         Address::new(self.ip, port)
     }
 
-    /// Where a datagram arrives, if it does: only whom the same port has sent something is let in.
+    /// Returns where a datagram arrives: only senders that the same port has sent to are let in.
     pub(crate) fn lets_in(&self, now: Duration, port: u16, from: Address) -> Option<(usize, Socket)> {
         let opened = self.opened.get(&(port, from))?;
         let is_recent = *opened + Duration::from_millis(OPEN_MS) >= now;

@@ -1,6 +1,6 @@
-//! Two peers behind routers, whole nodes, losses: they are connected, or it is clear why not.
+//! Two peers behind routers, whole nodes, losses: they connect, or the reason is clear.
 //!
-//! `SEEDS=100 cargo test -p libvms-protocol --test protocol swarm::routers -- --nocapture` tries more seeds than usual and
+//! `SEEDS=100 cargo test -p libvms-hyperswarm --test hyperswarm swarm::routers -- --nocapture` tries more seeds than usual and
 //! prints how long it takes.
 
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
@@ -20,14 +20,14 @@ fn seeds() -> u32 {
     std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
 }
 
-/// A network on which datagrams are lost and doubled.
+/// Creates a network on which datagrams are lost and doubled.
 fn lossy(seed: u32) -> World {
     let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
     (world.loss_percent, world.duplicate_percent, world.talk_bytes) = (5, 2, 3_000);
     world
 }
 
-/// A server and a client, who meet under the topic.
+/// Adds a server and a client, which meet under the topic.
 fn pair(world: &mut World, server: Wall, client: Wall) -> [usize; 2] {
     let (server, client) = (world.guest(server), world.guest(client));
     world.join(server, TOPIC, SERVER);
@@ -36,7 +36,7 @@ fn pair(world: &mut World, server: Wall, client: Wall) -> [usize; 2] {
     [server, client]
 }
 
-/// Whether the connections of a host go through holes.
+/// Returns for each connection of a host whether it goes through a hole.
 fn is_punched(world: &World, host: usize) -> Vec<bool> {
     let open = world.hosts[host].talks.talks.iter().filter(|(_, talk)| talk.is_open);
     open.map(|(id, _)| world.hosts[host].node.peer(*id).expect("it is open").1).collect()
@@ -72,12 +72,12 @@ fn connect(what: &str, limit_ms: u64, is_hole: bool, walls: impl Fn(&mut World) 
 }
 
 #[test]
-fn routers_that_keep_ports_are_passed_at_once() {
+fn routers_that_keep_ports_are_traversed_at_once() {
     connect("kept, kept", MINUTE_MS, true, |world| [world.router(Ports::Kept), world.router(Ports::Kept)]);
 }
 
 #[test]
-fn a_router_with_a_port_for_each_remote_is_passed_from_either_side() {
+fn a_router_with_random_ports_is_traversed_from_either_side() {
     let limit = 4 * MINUTE_MS;
     connect("random, kept", limit, true, |world| [world.router(Ports::Random), world.router(Ports::Kept)]);
     connect("kept, random", limit, true, |world| [world.router(Ports::Kept), world.router(Ports::Random)]);
@@ -91,7 +91,7 @@ fn peers_behind_the_same_router_need_no_hole() {
 }
 
 #[test]
-fn whoever_is_in_front_of_no_router_is_reached_from_behind_any() {
+fn a_peer_without_a_router_is_reached_from_behind_any() {
     for ports in [Ports::Kept, Ports::Random] {
         let limit = 4 * MINUTE_MS;
         for seed in 1..=seeds() {
@@ -109,7 +109,7 @@ fn whoever_is_in_front_of_no_router_is_reached_from_behind_any() {
 }
 
 #[test]
-fn between_two_routers_with_a_port_for_each_remote_there_is_no_way_and_that_is_said() {
+fn two_routers_with_random_ports_fail_with_a_reason() {
     for seed in 1..=seeds() {
         let mut world = lossy(seed);
         let [server, client] = [Ports::Random; 2].map(|ports| world.router(ports));
@@ -127,7 +127,7 @@ fn between_two_routers_with_a_port_for_each_remote_there_is_no_way_and_that_is_s
 }
 
 #[test]
-fn clients_that_need_thousands_of_probes_wait_for_their_turn_and_get_it() {
+fn clients_that_need_thousands_of_probes_get_their_turn() {
     let mut times = vec![];
     for seed in 1..=seeds() {
         let mut world = lossy(seed);

@@ -1,6 +1,7 @@
-//! Anything goes wrong at any time, from one seed; afterwards, on a good network, all peers are connected to each other.
+//! Anything goes wrong at any time, from one seed; afterwards, on a good network, all peers are connected to each
+//! other.
 //!
-//! `SEEDS=1000 cargo test --release -p libvms-protocol --test protocol swarm::storms` tries more seeds than usual.
+//! `SEEDS=1000 cargo test --release -p libvms-hyperswarm --test hyperswarm swarm::storms` tries more seeds than usual.
 
 use libvms_hyperswarm::swarm::{Roles, TopicKey};
 
@@ -12,7 +13,7 @@ const NODES: usize = 10;
 const PEERS: usize = 4;
 const STROKES: usize = 12;
 
-/// One thing that goes wrong, or right again.
+/// Makes one thing go wrong, or right again.
 fn strike(world: &mut World, peers: &[usize]) {
     let peer = peers[world.dice.draw() as usize % peers.len()];
     match world.dice.draw() % 10 {
@@ -45,7 +46,7 @@ fn strike(world: &mut World, peers: &[usize]) {
     world.run_ms(pause.into());
 }
 
-/// Everything is well again.
+/// Makes everything well again.
 fn calm(world: &mut World, peers: &[usize]) {
     (world.is_split, world.loss_percent, world.duplicate_percent, world.delay_ms) = (false, 0, 0, (5, 60));
     for peer in peers {
@@ -56,7 +57,7 @@ fn calm(world: &mut World, peers: &[usize]) {
     }
 }
 
-/// How long it takes after a storm until all is well, and a line for each step of the way.
+/// Returns how long it takes after a storm until all is well, and prints a line for each step of the way.
 fn weather(seed: u32) -> (Option<u64>, u64) {
     let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
     world.talk_bytes = 3_000;
@@ -76,7 +77,7 @@ fn weather(seed: u32) -> (Option<u64>, u64) {
 }
 
 #[test]
-fn after_any_storm_all_peers_are_connected() {
+fn all_peers_are_connected_after_any_storm() {
     let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(5);
     for seed in 1..=seeds {
         assert!(weather(seed).0.is_some(), "seed {seed}");

@@ -1,5 +1,5 @@
-//! What runs above a node: it writes on every connection what only the other end of the same handshake can expect, and
-//! checks what it reads.
+//! The application above a node: it writes on every connection bytes that only the other end of the same handshake can
+//! expect, and checks the bytes that it reads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use libvms_hyperswarm::swarm::node::{Closed, DialFailure, Event};
 use libvms_hyperswarm::swarm::{ConnectionId, SwarmNode, TopicKey};
 
-/// What goes first: as long as the header of the encrypted stream.
+/// Bytes written first: as many as the header of the encrypted stream has.
 const HEADER_BYTES: usize = 59;
 
 /// One connection.
@@ -20,10 +20,10 @@ pub(crate) struct Talk {
     pub(crate) read: usize,
 }
 
-/// The connections of a host, and what became of those that it has no more.
+/// The connections of a host, and the fate of its former ones.
 #[derive(Default)]
 pub(crate) struct Talks {
-    /// How much to write on each connection.
+    /// Bytes to write on each connection.
     pub(crate) bytes: usize,
     pub(crate) talks: BTreeMap<ConnectionId, Talk>,
     pub(crate) begun: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Talks {
     pub(crate) is_shut_down: bool,
 }
 
-/// Byte `at` of what the holder of a key writes.
+/// Returns byte `at` of the bytes that the holder of a key writes.
 fn byte(key: &[u8; 32], at: usize) -> u8 {
     key[at % 32].wrapping_add((at / 32) as u8)
 }
@@ -87,7 +87,7 @@ impl Talks {
 
     fn read(&mut self, node: &mut SwarmNode, connection: ConnectionId) {
         let Some(talk) = self.talks.get_mut(&connection) else { return };
-        // Whoever reads before a connection is shown must find nothing wrong with that.
+        // A read before a connection is reported must do no harm.
         let mut buffer = [0; 1_500];
         loop {
             let count = node.read(connection, &mut buffer);
@@ -106,7 +106,7 @@ impl Talks {
         }
     }
 
-    /// The peers that are connected, each as often as it is.
+    /// Returns the connected peers, each as often as it is connected.
     pub(crate) fn peers(&self) -> Vec<PublicKey> {
         let open = self.talks.values().filter(|talk| talk.is_open);
         let mut peers: Vec<PublicKey> = open.map(|talk| talk.keys.remote).collect();
@@ -114,7 +114,7 @@ impl Talks {
         peers
     }
 
-    /// Whether everything has arrived that the others have written.
+    /// Returns whether all bytes of the others have arrived.
     pub(crate) fn is_complete(&self, bytes: usize) -> bool {
         let mut open = self.talks.values().filter(|talk| talk.is_open);
         open.all(|talk| talk.read == HEADER_BYTES + bytes && talk.written == HEADER_BYTES + self.bytes)

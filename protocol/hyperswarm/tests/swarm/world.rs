@@ -18,12 +18,12 @@ use super::talk::Talks;
 use crate::vector::Dice;
 
 const SERVER_PORT: u16 = 49_737;
-/// From one host to the next, which is in another network: whoever is not told apart by its address is one of a crowd.
+/// Distance between the addresses of two hosts: each is in another network, so that IP quotas do not apply.
 const NEIGHBOURHOOD: u32 = 0x0407;
 const CLIENT_PORT: u16 = 50_000;
 /// How long a firewall lets answers in.
 const FIREWALL_MS: u64 = 30_000;
-/// Turns of one host at one moment: more of them are a host that spins.
+/// Turns of one host at one moment beyond which it spins.
 const TURNS_MAX: usize = 10_000;
 const UNIX: Duration = Duration::from_secs(1_700_000_000);
 
@@ -31,14 +31,14 @@ pub(crate) const CLIENT: Roles = Roles { server: false, client: true };
 const ONLOOKER: Roles = Roles { server: false, client: false };
 pub(crate) const SERVER: Roles = Roles { server: true, client: false };
 
-/// What lies between a host and the network.
+/// The firewall between a host and the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wall {
-    /// Nothing.
+    /// No firewall.
     None,
-    /// Only those get in whom the same socket has sent something within [`FIREWALL_MS`].
+    /// Only senders get in that the same socket has sent to within [`FIREWALL_MS`].
     Firewall,
-    /// The router of that number, which others may be behind as well.
+    /// The router with this number, which others may share.
     Router(usize),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Host {
     pub(crate) talks: Talks,
     /// A lookup that is being watched.
     pub(crate) lookup: Option<Lookup>,
-    /// It passes on handshakes, and answers with nonsense in the server's name.
+    /// Whether it relays handshakes, but answers with nonsense in the server's name.
     pub(crate) lies: bool,
     /// Sockets for punching that are open.
     pub(crate) punching: BTreeSet<u32>,
@@ -82,7 +82,7 @@ impl Host {
         }
     }
 
-    /// The router, for what does not stay in its network.
+    /// Returns the router, for datagrams that leave its network.
     fn router_to(&self, to: Address) -> Option<usize> {
         match self.wall {
             Wall::Router(router) if network(to) != network(self.address) => Some(router),
@@ -118,11 +118,11 @@ pub(crate) struct World {
     pub(crate) delay_ms: (u32, u32),
     pub(crate) is_split: bool,
     pub(crate) dice: Dice,
-    /// How much hosts write on each connection.
+    /// Bytes that hosts write on each connection.
     pub(crate) talk_bytes: usize,
-    /// What arrived at addresses where no node is, but the test.
+    /// Datagrams that arrived at addresses of the test, not of a node.
     pub(crate) caught: Vec<Flight>,
-    /// Answers that [`Host::lies`] has changed.
+    /// Number of answers that hosts with [`Host::lies`] have changed.
     pub(crate) spoilt: usize,
     traps: BTreeSet<Ipv4Addr>,
     routers: Vec<Router>,
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// A network of so many persistent nodes, which is at rest.
+    /// Creates a network of so many persistent nodes, at rest.
     pub(crate) fn of(seed: u32, nodes: usize) -> Self {
         let mut world = Self::new(seed);
         for _ in 0..nodes {
@@ -167,13 +167,13 @@ impl World {
         world
     }
 
-    /// A part of the network.
+    /// Adds a persistent node.
     pub(crate) fn persistent(&mut self) -> usize {
         let address = self.next_address();
         self.add(address, Mode::Persistent { address: Some(address) }, Wall::None, |_| {})
     }
 
-    /// A peer that uses the network, and has had the time to look around.
+    /// Adds an ephemeral peer, and gives it time to bootstrap.
     pub(crate) fn guest(&mut self, wall: Wall) -> usize {
         self.guest_with(wall, |_| {})
     }
@@ -191,14 +191,14 @@ impl World {
         index
     }
 
-    /// A router that hosts can be behind.
+    /// Adds a router that hosts can be behind.
     pub(crate) fn router(&mut self, ports: Ports) -> Wall {
         let ip = self.next_address().ip();
         self.routers.push(Router::new(ip, ports));
         Wall::Router(self.routers.len() - 1)
     }
 
-    /// A host dies, and starts again with the same key at another address.
+    /// Kills a host, and starts it again with the same key at another address.
     pub(crate) fn restart(&mut self, index: usize) {
         self.stop(index);
         let address = self.next_address();
@@ -214,20 +214,20 @@ impl World {
         self.settle(index);
     }
 
-    /// A host dies without a word.
+    /// Kills a host without a word.
     pub(crate) fn stop(&mut self, index: usize) {
         self.hosts[index].is_up = false;
         self.timers.remove(&(self.hosts[index].timer, index));
     }
 
-    /// An address where the test receives.
+    /// Adds an address where the test receives.
     pub(crate) fn trap(&mut self) -> Address {
         let address = self.next_address();
         self.traps.insert(address.ip());
         address
     }
 
-    /// How many datagrams have been on their way.
+    /// Returns how many datagrams have been sent.
     pub(crate) fn datagrams(&self) -> u64 {
         self.sequence
     }
@@ -269,7 +269,7 @@ impl World {
     }
 
     fn node(&mut self, key: &SecretKey, mode: Mode, change: impl Fn(&mut Settings)) -> SwarmNode {
-        // The first two nodes are those by which all others begin.
+        // The first two nodes are the bootstrap nodes of all others.
         let bootstrap = self.hosts.iter().take(2).map(|host| host.address).collect();
         let mut settings = Settings {
             dht: dht_rpc::Settings { mode, ..dht_rpc::Settings::new(bootstrap, SERVER_PORT) },
@@ -290,7 +290,7 @@ impl World {
         self.now = end;
     }
 
-    /// Lets time pass until `is_over`, at most `limit_ms`. How many milliseconds it took.
+    /// Lets time pass until `is_over`, at most `limit_ms`. Returns how many milliseconds it took.
     pub(crate) fn run_until(&mut self, limit_ms: u64, is_over: impl Fn(&Self) -> bool) -> Option<u64> {
         let (start, end) = (self.now, self.now + Duration::from_millis(limit_ms));
         while !is_over(self) {
@@ -338,23 +338,23 @@ impl World {
         }
     }
 
-    /// Whose socket a datagram goes to.
+    /// Returns the socket at which a datagram arrives.
     fn destination(&self, from: Address, to: Address) -> Option<(usize, Socket)> {
         if let Some(router) = self.routers.iter().find(|router| router.ip == to.ip()) {
             return router.lets_in(self.now, to.port(), from);
         }
         let index = *self.by_ip.get(&to.ip())?;
-        // Nobody reaches a private network from elsewhere.
+        // A private network cannot be reached from elsewhere.
         let is_near = !to.is_bogon() || network(to) == network(from);
         Some((index, self.hosts[index].socket_at(to.port())?)).filter(|_| is_near)
     }
 
-    /// A datagram arrives that no node has sent.
+    /// Delivers a datagram that no node has sent.
     pub(crate) fn inject(&mut self, from: Address, to: Address, bytes: &[u8]) {
         self.deliver(Flight { from, to, bytes: bytes.to_vec() });
     }
 
-    /// Does something with a node, and what it wants done then.
+    /// Calls a node, and performs its actions.
     pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut SwarmNode, Duration)) {
         if self.hosts[index].is_up {
             act(&mut self.hosts[index].node, self.now);
@@ -373,7 +373,7 @@ impl World {
         self.stop(index);
     }
 
-    /// What a host finds under a topic that it only looks at: it connects to nobody.
+    /// Looks a topic up from a host that connects to no peer. Returns the lookup.
     pub(crate) fn look_up(&mut self, index: usize, topic: TopicKey) -> Lookup {
         self.hosts[index].lookup = Some(Lookup::new(Target(topic)));
         self.hosts[index].talks.refreshed.clear();
@@ -429,7 +429,8 @@ impl World {
             Some(router) => self.routers[router].lets_out(self.now, index, socket, to),
             None => host.address_of(socket),
         };
-        // What few routers let pass opens the first one and no other; and none leads back to where a datagram came from.
+        // A datagram with a low TTL opens the first router and no other; and no router leads one back to its own
+        // address.
         if ttl.is_some() || from.ip() == to.ip() {
             return;
         }
@@ -461,7 +462,7 @@ fn network(address: Address) -> [u8; 3] {
     [first, second, third]
 }
 
-/// Changes the answer of a server that is being passed on, if it is one.
+/// Changes the answer of a server that is being relayed. Returns whether it was one.
 fn spoil_handshake(bytes: &mut Vec<u8>) -> bool {
     let Ok(Message::Response(mut response)) = Message::decode(bytes) else { return false };
     let Some(value) = &response.value else { return false };

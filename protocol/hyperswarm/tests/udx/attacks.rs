@@ -1,4 +1,4 @@
-//! What forgers and hostile remotes send. None of it may panic, cost much, or be believed.
+//! Packets of forgers and hostile remotes. None may panic, cost much, or be believed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MESSAGE: u8 = 8;
 const DESTROY: u8 = 16;
 const HEARTBEAT: u8 = 32;
 
-/// A packet with the usual window and no data offset.
+/// Returns a packet with the usual window and no data offset.
 pub(crate) fn packet(kind: u8, stream: u32, sequence: u32, acknowledged: u32, rest: &[u8]) -> Vec<u8> {
     let mut packet = vec![0xff, 1, kind, 0];
     for number in [stream, 4_194_304, sequence, acknowledged] {
@@ -33,7 +33,7 @@ fn blocks(blocks: &[(u32, u32)]) -> Vec<u8> {
     blocks.iter().flat_map(|(start, end)| [start.to_le_bytes(), end.to_le_bytes()].concat()).collect()
 }
 
-/// A sender in the middle of its work: packets are under way, some have arrived.
+/// Creates a sender in the middle of its work: packets are in flight, some have arrived.
 fn busy_world() -> (World, Vec<u8>) {
     let mut world = World::new(3, Link { loss_permille: 50, ..Link::good(20) });
     let written = pattern(1, 300_000);
@@ -42,7 +42,7 @@ fn busy_world() -> (World, Vec<u8>) {
     (world, written)
 }
 
-/// The stream goes on as if nothing had happened.
+/// Checks that the stream goes on as if nothing had happened.
 fn assert_unharmed(mut world: World, written: &[u8]) {
     world.run_until(Duration::from_secs(60));
     assert_eq!(world.sides[1].read.len(), written.len());
@@ -52,7 +52,7 @@ fn assert_unharmed(mut world: World, written: &[u8]) {
     assert_eq!(world.sides[0].read, b"still here");
 }
 
-/// Forged in the name of the remote's address, to the sender.
+/// Sends packets with the remote's forged address to the sender.
 fn harmless_to_sender(packets: impl IntoIterator<Item = Vec<u8>>) {
     let (mut world, written) = busy_world();
     for packet in packets {
@@ -62,7 +62,7 @@ fn harmless_to_sender(packets: impl IntoIterator<Item = Vec<u8>>) {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_sent_is_ignored() {
+fn an_acknowledgement_of_unsent_packets_is_ignored() {
     harmless_to_sender([u32::MAX, 0x7fff_ffff, 0x8000_0000, 5_000].map(|ack| packet(0, IDS[0], 0, ack, b"")));
 }
 
@@ -85,7 +85,7 @@ fn a_sack_that_ends_before_it_begins_is_ignored() {
 }
 
 #[test]
-fn a_sack_of_more_blocks_than_anyone_sends_is_ignored_or_cut() {
+fn a_sack_of_too_many_blocks_is_ignored_or_cut() {
     let many: Vec<_> = (0..250u32).map(|at| (5_000 + 2 * at, 5_001 + 2 * at)).collect();
     harmless_to_sender([
         packet(SACK, IDS[0], 0, 0, &blocks(&many)),
@@ -121,13 +121,13 @@ fn a_number_from_the_far_future_is_not_held() {
 }
 
 #[test]
-fn a_window_that_came_with_a_number_from_the_far_future_is_not_believed() {
+fn a_window_with_a_far_future_number_is_not_believed() {
     let forged = with_window(packet(0, IDS[0], 0x7000_0000, 0, b""), 0);
     harmless_to_sender([forged]);
 }
 
 #[test]
-fn a_destroy_that_is_old_or_far_ahead_or_from_elsewhere_is_ignored() {
+fn a_destroy_out_of_window_or_from_elsewhere_is_ignored() {
     let mut endpoint = connected(Settings::default());
     endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
     let elsewhere = [
@@ -200,8 +200,9 @@ fn a_flood_of_heartbeats_gets_at_most_as_much_as_it_sends() {
     assert!(sent <= received, "{sent} for {received}");
 }
 
+/// They are left to other users of the socket.
 #[test]
-fn packets_for_ids_that_nobody_has_are_left_to_others_and_not_answered() {
+fn packets_for_unknown_ids_are_not_answered() {
     let mut endpoint = connected(Settings::default());
     for kind in 0..=255 {
         let stray = packet(kind, 0xdead_beef, 0, 0, b"x");
@@ -272,13 +273,13 @@ fn a_window_that_flaps_sends_each_byte_once() {
 }
 
 #[test]
-fn data_of_no_length_is_acknowledged_and_takes_no_room() {
+fn empty_data_is_acknowledged_and_takes_no_room() {
     let mut endpoint = connected(Settings { receive_bytes_max: 1000, ..Settings::default() });
     let mut datagram = vec![];
     for sequence in 0..20_000 {
         let now = Duration::from_millis(sequence.into());
         endpoint.receive(now, path(0), &packet(DATA, IDS[1], sequence, 0, b""));
-        // An acknowledgement may wait for company, but not for long.
+        // An acknowledgement may be delayed, but not for long.
         let soon = now + Duration::from_micros(500);
         assert_eq!(endpoint.poll_datagram(soon, &mut datagram), Some(path(0)));
         assert_eq!(datagram[16..20], (sequence + 1).to_le_bytes());
@@ -287,7 +288,7 @@ fn data_of_no_length_is_acknowledged_and_takes_no_room() {
 }
 
 #[test]
-fn a_stream_that_awaits_its_remote_listens_to_one_stranger_at_a_time() {
+fn an_unconnected_stream_takes_packets_of_one_path_at_a_time() {
     let mut endpoint = Endpoint::new(Settings::default());
     endpoint.open(Duration::ZERO, 5, Firewall::Open).expect("a free id");
     let stranger = Path::of(([203, 0, 113, 9], 1).into());
@@ -296,7 +297,7 @@ fn a_stream_that_awaits_its_remote_listens_to_one_stranger_at_a_time() {
     assert_eq!(endpoint.poll_event(), Some((5, Event::IncomingPath(stranger))));
     endpoint.refuse(5).expect("a stream");
     assert_eq!((events(&mut endpoint), endpoint.readable_bytes(5)), (vec![], 0));
-    // What a second stranger has sent is not the remote's either.
+    // Packets of a second stranger are not the remote's either.
     endpoint.receive(Duration::ZERO, stranger, &packet(DATA, 5, 0, 0, b"evil"));
     endpoint.connect(Duration::ZERO, 5, path(0), 6).expect("not connected");
     assert_eq!(endpoint.readable_bytes(5), 0);
@@ -305,7 +306,7 @@ fn a_stream_that_awaits_its_remote_listens_to_one_stranger_at_a_time() {
 }
 
 #[test]
-fn a_flood_for_one_stream_holds_no_more_than_its_bounds() {
+fn a_flood_for_one_stream_stays_within_its_bounds() {
     let settings = Settings { receive_bytes_max: 50_000, ..Settings::default() };
     let mut endpoint = connected(settings);
     for sequence in (1..4096).rev() {
@@ -325,7 +326,7 @@ fn a_flood_for_one_stream_holds_no_more_than_its_bounds() {
 
 proptest! {
     #[test]
-    fn any_datagrams_from_anybody_leave_the_endpoint_in_order(
+    fn no_datagrams_corrupt_the_endpoint(
         datagrams in prop::collection::vec((any_datagram(), 0..3u8, 0..3_000u64), 0..200),
         settings in (0..5_000usize, 0..5_000usize),
     ) {
@@ -352,7 +353,7 @@ proptest! {
     }
 
     #[test]
-    fn forged_acknowledgements_in_a_transfer_never_change_what_is_read(
+    fn forged_acknowledgements_never_change_the_bytes_read(
         seed in any::<u32>(),
         forged in prop::collection::vec((0..3u8, any::<u32>(), 0..400u32, 0..400u32, 0..400u32), 0..30),
     ) {
@@ -366,13 +367,13 @@ proptest! {
             world.deliver(0, &packet(SACK, IDS[0], sequence, ack, &body));
         }
         world.run_until(Duration::from_secs(200));
-        // Believable lies about what has arrived may stop a stream. What is read is a beginning of what was written.
+        // Plausible lies about received packets may stop a stream. The bytes read are a prefix of those written.
         let read = &world.sides[1].read;
         prop_assert!(written.starts_with(read));
     }
 }
 
-/// Datagrams of which most reach a stream.
+/// Generates datagrams, most of them for a stream.
 fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
     let number = || prop_oneof![0..20u32, any::<u32>(), Just(u32::MAX), 4090..4100u32];
     let id = prop_oneof![6 => Just(IDS[1]), 2 => Just(7), 1 => any::<u32>()];
@@ -387,7 +388,7 @@ fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![9 => formed, 1 => prop::collection::vec(any::<u8>(), 0..100)]
 }
 
-/// The second side of a world, alone.
+/// Returns the second side of a world, alone.
 fn connected(settings: Settings) -> Endpoint {
     let mut endpoint = Endpoint::new(settings);
     endpoint.open(Duration::ZERO, IDS[1], Firewall::Closed).expect("a free id");

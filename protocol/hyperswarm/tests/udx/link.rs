@@ -8,13 +8,13 @@ use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Received, Settings
 
 use crate::vector::Dice;
 
-/// What a link does to datagrams.
+/// The effects of a link on datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub(crate) delay_us: u64,
     pub(crate) loss_permille: u32,
     pub(crate) duplicate_permille: u32,
-    /// So many of a thousand are held up by `late_us`.
+    /// How many of a thousand are delayed by `late_us`.
     pub(crate) late_permille: u32,
     pub(crate) late_us: u64,
     /// Bytes a second, and bytes that may wait.
@@ -41,7 +41,7 @@ impl Link {
 
 pub(crate) const IDS: [u32; 2] = [0x1111_1111, 0x2222_2222];
 
-/// One side: its endpoint with one stream, what it has yet to write, and what it has read.
+/// One side: its endpoint with one stream, the bytes yet to write, and those that it has read.
 pub(crate) struct Side {
     pub(crate) endpoint: Endpoint,
     pub(crate) to_write: VecDeque<u8>,
@@ -53,7 +53,7 @@ pub(crate) struct Side {
     pub(crate) sent_datagrams: u64,
     pub(crate) sent_bytes: u64,
     link: Link,
-    /// When the link has sent all that waits.
+    /// When the link has sent all waiting datagrams.
     free_at: u64,
 }
 
@@ -61,18 +61,18 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) sides: [Side; 2],
     pub(crate) dice: Dice,
-    /// Datagrams under way: when they arrive, a number for the order, and to whom.
+    /// Datagrams in flight: time of arrival, a number for the order, and the receiver.
     under_way: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
     count: u64,
 }
 
-/// Where a side is.
+/// Returns the path to a side.
 pub(crate) fn path(side: usize) -> Path {
     Path::of(([192, 0, 2, 1 + side as u8], 4000).into())
 }
 
 impl World {
-    /// Two sides that know each other, with the same link both ways.
+    /// Creates two sides that know each other, with the same link both ways.
     pub(crate) fn new(seed: u32, link: Link) -> Self {
         Self::with_settings(seed, link, Settings::default())
     }
@@ -96,12 +96,12 @@ impl World {
         self.sides[from].link = link;
     }
 
-    /// Goes on until nothing will ever happen again, or until then. Whether it became quiet.
+    /// Runs until nothing will ever happen again, or until then. Returns whether it became quiet.
     pub(crate) fn run_until(&mut self, until: Duration) -> bool {
         self.run_while(until, |_| true)
     }
 
-    /// The same, as long as a condition holds.
+    /// Runs as long as a condition holds, until then at most. Returns whether it became quiet.
     pub(crate) fn run_while(&mut self, until: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
         let until = until.as_micros() as u64;
         self.work(0);
@@ -128,13 +128,13 @@ impl World {
         false
     }
 
-    /// Hands a datagram of the other side over at once.
+    /// Delivers a datagram of the other side at once.
     pub(crate) fn deliver(&mut self, to: usize, datagram: &[u8]) -> Received {
         let now = self.time();
         self.sides[to].endpoint.receive(now, path(1 - to), datagram)
     }
 
-    /// What one side's program and its socket do.
+    /// Performs the work of one side's program and its socket.
     pub(crate) fn work(&mut self, at: usize) {
         let now = self.time();
         let mut datagram = vec![];
@@ -215,7 +215,7 @@ impl Side {
     }
 }
 
-/// Bytes that show where they belong.
+/// Returns bytes that show their position.
 pub(crate) fn pattern(seed: u32, bytes: usize) -> Vec<u8> {
     let mut dice = Dice(seed | 1);
     (0..bytes).map(|_| dice.draw() as u8).collect()

@@ -1,4 +1,4 @@
-//! Two of our endpoints: whatever the links do, what is read is what was written.
+//! Two of our endpoints: whatever the links do, the bytes read are the bytes written.
 
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ fn assert_all_arrived(world: &World, written: &[Vec<u8>; 2]) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+    /// They lose, delay, reorder and double packets.
     #[test]
-    fn everything_arrives_intact_over_links_that_lose_delay_reorder_and_double(
+    fn all_bytes_arrive_intact_over_bad_links(
         seed in any::<u32>(),
         delay_ms in 0..80u64,
         loss_permille in 0..200u32,
@@ -50,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn a_slow_reader_loses_nothing_and_holds_no_more_than_its_bound(
+    fn a_slow_reader_loses_nothing_and_stays_within_its_bound(
         seed in any::<u32>(), loss_permille in 0..100u32, receive_bytes_max in 3_000..60_000usize,
     ) {
         let settings = Settings { receive_bytes_max, unsent_bytes_max: 10_000, keepalive: None };
@@ -125,7 +126,7 @@ fn a_side_that_has_ended_still_reads() {
 fn the_last_acknowledgement_may_get_lost() {
     let mut world = World::new(1, Link::good(1));
     both_write_and_end(&mut world, [10, 10]);
-    // What side 1 says last does not arrive; side 0 asks again, and side 1 has forgotten the stream.
+    // The last packet of side 1 does not arrive; side 0 asks again, and side 1 has forgotten the stream.
     world.set_link(1, Link { loss_permille: 1000, ..Link::good(1) });
     world.run_until(Duration::from_millis(2));
     world.sides[1].to_write.clear();
@@ -135,7 +136,7 @@ fn the_last_acknowledgement_may_get_lost() {
 }
 
 #[test]
-fn a_stream_that_is_gone_acknowledges_the_end_for_fifteen_seconds() {
+fn a_closed_stream_acknowledges_the_end_for_fifteen_seconds() {
     let mut world = World::new(1, Link::good(1));
     both_write_and_end(&mut world, [10, 10]);
     world.run_until(Duration::from_secs(2));
@@ -158,7 +159,7 @@ fn a_stream_that_is_gone_acknowledges_the_end_for_fifteen_seconds() {
 }
 
 #[test]
-fn a_stream_that_is_given_up_resets_the_remote() {
+fn a_destroyed_stream_resets_the_remote() {
     let mut world = World::new(1, Link::good(1));
     world.sides[0].to_write.extend(b"unheard");
     world.run_until(Duration::from_secs(1));
@@ -167,7 +168,7 @@ fn a_stream_that_is_given_up_resets_the_remote() {
     let mut datagram = vec![];
     assert!(world.sides[1].endpoint.poll_datagram(now, &mut datagram).is_some());
     assert_eq!(datagram[2], 16);
-    // It gets lost; what the remote sends next brings it again.
+    // It gets lost; the next packet of the remote brings it again.
     world.sides[0].endpoint.write(IDS[0], b"more").expect("open");
     let endpoint = &mut world.sides[0].endpoint;
     assert!(endpoint.poll_datagram(now, &mut datagram).is_some());
@@ -178,7 +179,7 @@ fn a_stream_that_is_given_up_resets_the_remote() {
 }
 
 #[test]
-fn a_remote_that_falls_silent_ends_the_stream_after_thirteen_seconds() {
+fn a_silent_remote_ends_the_stream_after_thirteen_seconds() {
     let mut world = World::new(1, Link::good(5));
     world.sides[0].to_write.extend(b"first");
     world.run_until(Duration::from_millis(100));
@@ -203,7 +204,7 @@ fn messages_arrive_beside_the_stream() {
 }
 
 #[test]
-fn a_path_that_carries_only_small_datagrams_is_found_out_about() {
+fn the_mtu_of_a_small_path_is_found() {
     for (datagram_bytes_max, payload_bytes) in [(2000, 1452), (1172, 1152), (1464, 1400)] {
         let mut world = World::new(1, Link { datagram_bytes_max, ..Link::good(3) });
         let written = both_write_and_end(&mut world, [400_000, 0]);
@@ -223,7 +224,7 @@ fn a_stream_that_moves_to_another_path_loses_nothing() {
     let written = both_write_and_end(&mut world, [300_000, 0]);
     world.run_until(Duration::from_millis(40));
     let now = world.time();
-    // The world's addresses stay: what changes is the socket that the sender uses, and back.
+    // The world's addresses stay: the socket that the sender uses changes, and back.
     let elsewhere = Path { socket: 7, ..super::link::path(1) };
     world.sides[0].endpoint.redirect(now, IDS[0], elsewhere, IDS[1]).expect("connected");
     let mut datagram = vec![];
@@ -236,7 +237,7 @@ fn a_stream_that_moves_to_another_path_loses_nothing() {
 }
 
 #[test]
-fn a_keepalive_is_answered_and_finds_out_who_is_gone() {
+fn a_keepalive_is_answered_and_detects_a_dead_remote() {
     let settings = Settings { keepalive: Some(Duration::from_millis(200)), ..Settings::default() };
     let mut world = World::with_settings(1, Link::good(1), settings);
     world.run_until(Duration::from_secs(2));

@@ -1,10 +1,10 @@
-//! How fast a stream is over links with delay and loss, in virtual time, which is the same on every machine.
+//! The throughput of a stream over links with delay and loss, in virtual time, which is the same on every machine.
 
 use std::time::Duration;
 
 use super::link::{Link, World, pattern};
 
-/// Bytes a second that arrive over a link of 100 Mbit/s.
+/// Returns the number of bytes a second that arrive over a link of 100 Mbit/s.
 #[expect(clippy::print_stdout, reason = "the figures are what one runs this for")]
 fn throughput(seed: u32, delay_ms: u64, loss_permille: u32, bytes: usize) -> u64 {
     let mut world = World::new(seed, Link { loss_permille, ..Link::good(delay_ms) });

@@ -1,7 +1,7 @@
-//! `fixtures/swarm/udx.json`: what two streams of the reference sent each other, in both directions.
+//! `fixtures/swarm/udx.json`: the packets that two streams of the reference sent each other, in both directions.
 //!
-//! Every packet is read and written again. Then a stream of ours takes the place of either side: it is given what the other
-//! side sent, does what that side's program did, and has to send the same bytes.
+//! Every packet is read and written again. Then a stream of ours takes the place of either side: it receives the other
+//! side's packets, does what that side's program did, and must send the same bytes.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn scenario(name: &str) -> Value {
     found.unwrap_or_else(|| panic!("no scenario {name}"))
 }
 
-/// The packet as it was captured; of long ones, what was cut off is made up of zeros.
+/// Returns the packet as it was captured; in long ones, zeros replace the bytes that were cut off.
 fn bytes(packet: &Value) -> Vec<u8> {
     let mut bytes = hex(packet.get("hex").unwrap_or(&packet["hexHead"]));
     bytes.resize(number(&packet["len"]) as usize, 0);
@@ -113,7 +113,7 @@ impl Player {
         }
     }
 
-    /// Waits until then, and does what is due on the way.
+    /// Waits until then, and acts on the deadlines on the way.
     fn wait_until(&mut self, ms: u64) {
         let until = Duration::from_millis(ms);
         while let Some(timeout) = self.endpoint.next_timeout().filter(|timeout| *timeout <= until) {
@@ -146,20 +146,20 @@ impl Player {
     }
 }
 
-/// What one side sent and the other received, with the milliseconds.
+/// Returns the packets that one side sent and the other received, with the milliseconds.
 fn packets(scenario: &Value, direction: &str) -> Vec<(u64, Vec<u8>)> {
     let packets = items(&scenario["packets"]).iter();
     let arrived = packets.filter(|packet| packet["dir"] == direction && packet.get("dropped").is_none());
     arrived.map(|packet| (number(&packet["t"]), bytes(packet))).collect()
 }
 
-/// All that a side sent, whether it arrived or not.
+/// Returns all packets that a side sent, whether they arrived or not.
 fn sent(scenario: &Value, direction: &str) -> Vec<Vec<u8>> {
     let packets = items(&scenario["packets"]).iter();
     packets.filter(|packet| packet["dir"] == direction).map(bytes).collect()
 }
 
-/// The state packets after which nothing new comes: the reference sends one more than needed when its end was
+/// Drops state packets after which nothing new comes: the reference sends one more than needed when its end was
 /// acknowledged, and we do not.
 fn without_repeated_states(packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut kept: Vec<Vec<u8>> = vec![];
@@ -188,7 +188,7 @@ fn a_stream_of_ours_answers_as_side_b_did() {
         let scenario = scenario(name);
         let mut player = Player::new(B);
         let packets = packets(&scenario, "A>B");
-        // A firewall drops what comes before the connection: that is the first packet of its scenario.
+        // A firewall drops packets before the connection: that is the first packet of its scenario.
         let skipped = usize::from(name.ends_with("firewalled"));
         for (ms, packet) in &packets[skipped..] {
             player.receive(*ms, packet);
@@ -207,7 +207,7 @@ fn a_stream_of_ours_answers_as_side_b_did() {
 }
 
 #[test]
-fn a_conversation_to_the_end_is_the_reference_s_on_both_sides() {
+fn a_whole_conversation_matches_the_reference_on_both_sides() {
     let scenario = scenario("hello-both-ways-then-end");
     let mut ours = Player::new(A);
     let theirs = packets(&scenario, "B>A");
@@ -259,7 +259,7 @@ fn data_and_end_share_a_packet_as_the_reference_s_do() {
 }
 
 #[test]
-fn giving_up_is_said_and_heard_as_by_the_reference() {
+fn a_reset_is_sent_and_taken_as_by_the_reference() {
     let scenario = scenario("destroy");
     let mut ours = Player::new(A);
     ours.write(1, b"x");
@@ -298,7 +298,7 @@ fn messages_are_written_as_by_the_reference() {
 }
 
 #[test]
-fn data_that_comes_before_the_connection_is_taken_and_acknowledged_then() {
+fn data_before_the_connection_is_acknowledged_at_connect() {
     let scenario = scenario("data-before-remote-connects");
     let mut ours = Player::unconnected(B, Firewall::Open);
     ours.receive(3, &packets(&scenario, "A>B")[0].1);
@@ -311,7 +311,7 @@ fn data_that_comes_before_the_connection_is_taken_and_acknowledged_then() {
 }
 
 #[test]
-fn a_closed_window_is_asked_after_when_the_reference_asks() {
+fn heartbeats_of_a_closed_window_come_when_the_reference_s_do() {
     let scenario = scenario("zero-window");
     let mut ours = Player::new(A);
     let mut theirs = packets(&scenario, "B>A").into_iter();
@@ -352,7 +352,7 @@ fn a_small_window_is_never_exceeded() {
 }
 
 #[test]
-fn what_a_sack_shows_to_be_lost_is_sent_again_and_nothing_else() {
+fn exactly_the_packets_lost_by_a_sack_are_resent() {
     let scenario = scenario("loss-sack-fast-recovery");
     let mut ours = Player::new(A);
     // The reference's first packet is shorter: it does not know yet that the address is of IPv4.
@@ -371,7 +371,7 @@ fn what_a_sack_shows_to_be_lost_is_sent_again_and_nothing_else() {
 }
 
 #[test]
-fn a_lost_tail_is_probed_for_and_sent_again_when_the_reference_does() {
+fn a_lost_tail_is_probed_and_resent_as_by_the_reference() {
     for (name, text) in [("tail-loss-probe-and-rto", "second"), ("black-hole-timeout", "lost")] {
         let scenario = scenario(name);
         let mut ours = Player::new(A);
@@ -409,7 +409,7 @@ fn the_padding_of_probes_is_skipped() {
 }
 
 #[test]
-fn injected_packets_have_the_effect_that_they_have_on_the_reference() {
+fn injected_packets_have_the_same_effect_as_on_the_reference() {
     for (name, hears_answer) in [
         ("spoof-ack-too-high", false),
         ("spoof-huge-sack", false),
@@ -438,7 +438,7 @@ fn injected_packets_have_the_effect_that_they_have_on_the_reference() {
         assert_eq!(ours.sent.len() > before, hears_answer, "{name}");
         ours.receive(161, &theirs[2].1);
         assert_eq!(ours.read.len() as u64, number(&scenario["receivedByB"]), "{name}");
-        // The reference keeps what lies two thousand million packets ahead, and goes on telling of it; we do not.
+        // The reference keeps data two thousand million packets ahead, and goes on reporting it; we do not.
         if name != "spoof-far-future-data" {
             assert_eq!(ours.sent, sent(&scenario, "B>A"), "{name}");
         }
@@ -446,7 +446,7 @@ fn injected_packets_have_the_effect_that_they_have_on_the_reference() {
 }
 
 #[test]
-fn a_destroy_that_fits_ends_the_stream_as_it_does_in_the_reference() {
+fn a_valid_destroy_ends_the_stream_as_in_the_reference() {
     let scenario = scenario("spoof-destroy");
     let mut ours = Player::new(B);
     let theirs = packets(&scenario, "A>B");

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn routers_are_told_apart_by_what_nodes_see() {
+    fn nats_are_classified_by_the_addresses_that_nodes_see() {
         for (seen, firewall) in [
             (&[][..], Firewall::Unknown),
             (&[(1, 1), (1, 1)], Firewall::Unknown),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_told_only_where_it_means_something() {
+    fn an_address_has_a_port_only_if_all_senders_can_use_it() {
         assert_eq!(samples(&[(1, 7), (1, 7), (1, 7)]).addresses(), [Address::new([20, 0, 0, 1].into(), 7)]);
         assert_eq!(samples(&[(1, 1), (1, 2), (1, 3)]).addresses(), [Address::new([20, 0, 0, 1].into(), 0)]);
         assert!(samples(&[(1, 1)]).addresses().is_empty());

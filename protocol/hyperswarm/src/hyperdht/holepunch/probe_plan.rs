@@ -167,8 +167,9 @@ mod tests {
         sent
     }
 
+    /// Unverified addresses get fewer.
     #[test]
-    fn two_consistent_firewalls_need_ten_bytes_and_strangers_get_fewer() {
+    fn two_consistent_firewalls_need_ten_probes() {
         let sent = all(Firewall::Consistent, Firewall::Open, &[aim(1, true), aim(2, false)]);
         let to = |last| sent.iter().filter(|(_, probe)| probe.to == aim(last, true).address).count();
         assert_eq!((to(1), to(2)), (10, 3));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_firewall_is_met_with_many_ports_at_a_verified_host_only() {
+    fn many_ports_are_probed_at_a_verified_host_only() {
         assert_eq!(ProbePlan::choose(Firewall::Consistent, Firewall::Random, &[aim(1, false)], 0), None);
         let sent = all(Firewall::Consistent, Firewall::Random, &[aim(2, false), aim(1, true)]);
         assert_eq!(sent.len(), 1_750);

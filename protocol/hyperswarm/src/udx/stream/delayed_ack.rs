@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_waits_for_company_but_not_for_long() {
+    fn an_acknowledgement_is_delayed_for_a_bounded_time() {
         let mut delayed_ack = patient();
         delayed_ack.in_time(100);
         delayed_ack.in_time(300);
@@ -79,8 +79,9 @@ mod tests {
         assert!(!delayed_ack.is_due(99 + DELAY_US) && delayed_ack.is_due(100 + DELAY_US));
     }
 
+    /// Others are acknowledged together.
     #[test]
-    fn many_packets_are_answered_together_and_what_is_urgent_at_once() {
+    fn urgent_packets_are_acknowledged_at_once() {
         let mut delayed_ack = patient();
         for packet in 1..PACKETS_MAX {
             delayed_ack.in_time(7);
