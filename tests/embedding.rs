@@ -53,7 +53,7 @@ fn counter() -> Deployment {
 fn assert_helps(error: &dyn std::error::Error) {
     let said = error.to_string();
     for part in [
-        "would not be confined",
+        "refusing to run scripts unconfined",
         "libvms::engine::run_if_worker()",
         "libvms::engine::EngineSettings::unconfined()",
     ] {

@@ -2,7 +2,7 @@
 //!
 //! A host executes a script's exported functions and writes each call with its result to a signed append-only log; an
 //! auditor executes the same calls and finds where the host deviated. What both must agree on to the bit is in the
-//! crate [`libvms_protocol`](protocol); this crate has what needs a machine.
+//! crate [`protocol`]; this crate has what needs a machine.
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Auditor`] to audit one.
 //! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
