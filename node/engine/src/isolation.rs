@@ -71,7 +71,7 @@ impl EngineSettings {
 const WHY_NOT: &str = "this program does not call libvms::engine::run_if_worker() first in its main. Call it there, or \
     choose to run scripts unconfined: libvms::engine::EngineSettings::unconfined()";
 #[cfg(not(target_os = "linux"))]
-const WHY_NOT: &str = "only Linux has what it takes. Choose to run scripts unconfined: --sandbox off of vms, \
+const WHY_NOT: &str = "worker processes need Linux. Choose to run scripts unconfined: --sandbox off of vms, \
     libvms::engine::EngineSettings::unconfined() of the library";
 
 /// Notes that this program runs workers when it is started as one.
