@@ -1,4 +1,4 @@
-//! Where scripts run, and for how long: in processes of their own, or on threads of this process. Start from [`EngineSettings`].
+//! [`EngineSettings`]: where scripts run, in processes of their own or on threads of this process, and for how long.
 
 use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
@@ -11,40 +11,40 @@ use super::error::WorkerError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
     /// Each in a process of its own that can do nothing but compute. Needs Linux, and a program that calls
-    /// [`run_if_worker`](super::run_if_worker) or names another one ([`EngineSettings::worker_program`]): without them no script
-    /// runs.
+    /// [`run_if_worker`](super::run_if_worker) or names another one ([`EngineSettings::worker_program`]): without them no
+    /// script runs.
     #[default]
     Process,
     /// On threads of this process, unconfined. A fault of the engine is then a fault of the whole program.
     Off,
 }
 
-/// How workers run that belong together: those of one service, of one audit, of one watcher.
+/// Settings of all workers of one service, one audit or one watcher.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineSettings {
     /// Where scripts run.
     pub sandbox: Sandbox,
-    /// Ends calls after this time, whatever fuel they have: for a host or auditor that knows its machine better than the default,
-    /// which is ten seconds and twenty milliseconds for each unit of fuel. At most a day. Calls of [`Sandbox::Off`] cannot be
-    /// ended at all.
+    /// Ends calls after this time, whatever fuel they have: for a host or auditor that knows its machine better than the
+    /// default, which is ten seconds and twenty milliseconds for each unit of fuel. At most a day. Calls of
+    /// [`Sandbox::Off`] cannot be ended at all.
     pub call_time_max: Option<Duration>,
-    /// A program of the same version that calls [`run_if_worker`](super::run_if_worker), such as `vms`. For programs that cannot
-    /// call it themselves, like tests. By default it is this program.
+    /// The program to start as a worker: one of the same version that calls [`run_if_worker`](super::run_if_worker), such as
+    /// `vms`. For programs that cannot call it themselves, like tests. The default is this program.
     pub worker_program: Option<PathBuf>,
 }
 
-/// That this program has called `run_if_worker`: it can be started as a worker.
+/// Set once this program has called `run_if_worker`: it can be started as a worker.
 #[cfg(target_os = "linux")]
 static CAN_BE_WORKER: OnceLock<()> = OnceLock::new();
 
 impl EngineSettings {
-    /// Settings for scripts on threads of this process, unconfined.
+    /// Returns settings for scripts on threads of this process, unconfined.
     pub fn unconfined() -> Self {
         Self { sandbox: Sandbox::Off, ..Self::default() }
     }
 
-    /// Checks that scripts would run as these settings want, before anything is made, or fetched, in vain. Nobody gets another
-    /// sandbox than was chosen: a script that runs unconfined by mistake has the rights of the whole program.
+    /// Checks that scripts can run in the chosen sandbox, before anything is created, or fetched, in vain. Never
+    /// substitutes another sandbox: a script that runs unconfined by mistake has the rights of the whole program.
     ///
     /// # Errors
     /// [`WorkerError::Unconfined`].
@@ -55,7 +55,7 @@ impl EngineSettings {
         }
     }
 
-    /// The program that runs workers, if there is one.
+    /// Returns the program that runs workers; `None` if there is none.
     pub(super) fn program(&self) -> Option<&Path> {
         #[cfg(target_os = "linux")]
         {
@@ -74,7 +74,7 @@ const WHY_NOT: &str = "this program does not call libvms::engine::run_if_worker(
 const WHY_NOT: &str = "worker processes need Linux. Choose to run scripts unconfined: --sandbox off of vms, \
     libvms::engine::EngineSettings::unconfined() of the library";
 
-/// Notes that this program runs workers when it is started as one.
+/// Records that this program runs workers when it is started as one.
 #[cfg(target_os = "linux")]
 pub(super) fn can_be_worker() {
     let _called_before = CAN_BE_WORKER.set(());

@@ -43,7 +43,7 @@ enum Backend {
 }
 
 impl Worker {
-    /// Starts a worker as `settings` say; each of its requests may use as much as `limits` says.
+    /// Starts a worker with these settings; each of its requests may use as much as `limits` says.
     ///
     /// # Errors
     /// When the system starts no thread or process, no worker has such a stack, or scripts must be confined and

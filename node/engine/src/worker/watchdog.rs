@@ -16,7 +16,7 @@ const BASE: Duration = Duration::from_secs(10);
 const PER_UNIT_OF_FUEL: Duration = Duration::from_millis(20);
 /// The limit for any amount of fuel: nobody waits longer than a day.
 const MOST: Duration = Duration::from_hours(24);
-/// The least that can be chosen.
+/// The smallest time that can be chosen.
 const LEAST: Duration = Duration::from_millis(1);
 /// For a process that has not sent its greeting yet.
 const START: Duration = Duration::from_secs(60);
