@@ -1,4 +1,4 @@
-//! Datagrams on their way in: an [`Inbox`] holds those received with one system call (`recvmmsg` with GRO).
+//! Datagrams on their way in: an [`Inbox`] holds those received with one system call (on Linux: `recvmmsg` with GRO).
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
