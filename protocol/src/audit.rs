@@ -153,9 +153,9 @@ impl Order {
         let block = self.next_block;
         self.next_block += 1;
         match entry {
-            Entry::Init(_) if block > 0 => return wrong_order("init stands at block 0 only"),
+            Entry::Init(_) if block > 0 => return wrong_order("an init is allowed at block 0 only"),
             Entry::Init(init) => return self.time(init.at),
-            _ if block == 0 => return wrong_order("block 0 is not init"),
+            _ if block == 0 => return wrong_order("block 0 is not an init"),
             Entry::Call(entry) => {
                 self.time(entry.call.at)?;
                 self.init_call(block, entry)?;

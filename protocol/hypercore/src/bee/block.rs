@@ -78,7 +78,11 @@ impl Header {
                 _ => {}
             }
         }
-        if protocol == Some(PROTOCOL) { Ok(header) } else { Err("the header does not say hyperbee") }
+        if protocol == Some(PROTOCOL) {
+            Ok(header)
+        } else {
+            Err("the header names another protocol than hyperbee")
+        }
     }
 
     fn read_metadata(&mut self, mut metadata: &[u8]) -> Result<(), &'static str> {
@@ -161,7 +165,7 @@ impl Level {
         if level.children.is_empty() || level.children.len() == level.keys.len() + 1 {
             Ok(level)
         } else {
-            Err("a node whose children do not fit its keys")
+            Err("a node whose number of children does not match its keys")
         }
     }
 }
@@ -181,7 +185,7 @@ fn pairs(numbers: &[u64]) -> Result<Vec<(u64, u64)>, &'static str> {
     if rest.is_empty() {
         Ok(pairs.iter().map(|[block, level]| (*block, *level)).collect())
     } else {
-        Err("half a child")
+        Err("an odd number of values in a list of children")
     }
 }
 

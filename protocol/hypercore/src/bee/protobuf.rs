@@ -17,7 +17,7 @@ pub(super) fn take_varint(bytes: &mut &[u8]) -> Result<u64, Malformed> {
             return if value <= NUMBER_MAX { Ok(value) } else { Err(Malformed("a number above 2^53")) };
         }
     }
-    Err(Malformed("a number that does not end"))
+    Err(Malformed("an unterminated varint"))
 }
 
 /// Takes a field from the front of `bytes`: its number and content. `None` at the end.

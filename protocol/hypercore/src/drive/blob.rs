@@ -47,19 +47,19 @@ fn consecutive<B: Blocks + ?Sized>(
         return Err(malformed(id.block_offset, "too many blocks"));
     }
     let end = id.block_offset.checked_add(id.block_length);
-    let end = end.ok_or(malformed(id.block_offset, "blocks beyond the last number"))?;
+    let end = end.ok_or(malformed(id.block_offset, "its block numbers exceed 64 bits"))?;
     let mut bytes = vec![];
     for block in id.block_offset..end {
         let part = blobs.block(block).map_err(DriveError::Blobs)?;
         bytes.extend_from_slice(&part);
         if bytes.len() as u64 > id.byte_length {
-            return Err(malformed(block, "more bytes than the entry says"));
+            return Err(malformed(block, "its blocks have more bytes than its entry states"));
         }
     }
     if bytes.len() as u64 == id.byte_length {
         Ok(bytes)
     } else {
-        Err(malformed(id.block_offset, "fewer bytes than the entry says"))
+        Err(malformed(id.block_offset, "its blocks have fewer bytes than its entry states"))
     }
 }
 
@@ -71,13 +71,13 @@ fn mapped<B: Blocks + ?Sized>(
 ) -> Result<Vec<u8>, DriveError<B::Error>> {
     let malformed = |why| DriveError::MalformedBlob { block: id.block_offset, why };
     if id.block_length > MAP_BLOCKS_MAX {
-        return Err(malformed("a map of too many blocks"));
+        return Err(malformed("its map has too many blocks"));
     }
     let mut content = vec![];
     let mut map_bytes = 0;
     for position in 0..id.block_length {
         let block =
-            id.block_offset.checked_add(position).ok_or(malformed("blocks beyond the last number"))?;
+            id.block_offset.checked_add(position).ok_or(malformed("its block numbers exceed 64 bits"))?;
         let map = blobs.block(block).map_err(DriveError::Blobs)?;
         map_bytes += map.len() as u64;
         let why = |why| DriveError::MalformedBlob { block, why };
@@ -86,7 +86,7 @@ fn mapped<B: Blocks + ?Sized>(
             check_size("a content", (content.len() as u64).saturating_add(bytes), bytes_max)?;
             let part = blobs.block(block).map_err(DriveError::Blobs)?;
             if part.len() as u64 != bytes {
-                return Err(why("a block whose length the map does not say"));
+                return Err(why("a block differs in length from its map"));
             }
             content.extend_from_slice(&part);
         }
@@ -94,7 +94,7 @@ fn mapped<B: Blocks + ?Sized>(
     if map_bytes == id.byte_length {
         Ok(content)
     } else {
-        Err(malformed("a map whose length the entry does not say"))
+        Err(malformed("its map differs in length from its entry"))
     }
 }
 
@@ -111,11 +111,11 @@ struct MapBlock<'a> {
 impl<'a> MapBlock<'a> {
     fn open(mut bytes: &'a [u8]) -> Result<Self, &'static str> {
         if take_number(&mut bytes)? != 0 {
-            return Err("a map of an unknown version");
+            return Err("its map has an unknown version");
         }
         match take_number(&mut bytes)? {
             left if left <= MAP_ENTRIES_MAX => Ok(Self { rest: bytes, left }),
-            _ => Err("a map block of too many blocks"),
+            _ => Err("a block of its map lists too many blocks"),
         }
     }
 }

@@ -46,7 +46,7 @@ impl MutableItem {
     /// If the bytes end inside a field, or the value is longer than [`VALUE_BYTES_MAX`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let sequence = reader.uint()?;
-        let value = reader.bytes_bounded("value of an item", VALUE_BYTES_MAX)?.to_vec();
+        let value = reader.bytes_bounded("bytes of an item's value", VALUE_BYTES_MAX)?.to_vec();
         Ok(Self { sequence, value, signature: Signature(reader.array()?) })
     }
 

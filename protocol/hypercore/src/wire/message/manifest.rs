@@ -19,7 +19,7 @@ pub(super) fn take_manifest<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Dec
     match ahead.uint()? {
         0 => skip_oldest(&mut ahead)?,
         1..=3 => skip_current(&mut ahead)?,
-        number => return Err(DecodeError::Unknown { what: "version of manifests", number }),
+        number => return Err(DecodeError::Unknown { what: "manifest version", number }),
     }
     let length = reader.remaining() - ahead.remaining();
     reader.take(length as u64)
@@ -34,7 +34,7 @@ fn skip_oldest(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
             let (_flags, _quorum) = (reader.uint()?, reader.uint()?);
             skip_signers(reader)
         }
-        number => Err(DecodeError::Unknown { what: "type of manifests", number }),
+        number => Err(DecodeError::Unknown { what: "manifest type", number }),
     }
 }
 
