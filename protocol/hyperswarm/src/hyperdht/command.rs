@@ -80,7 +80,7 @@ pub enum Firewall {
     /// Endpoint-independent mapping: all remotes see the same address, and only those that the node has sent to can
     /// answer.
     Consistent,
-    /// Address-dependent mapping: each remote sees another port.
+    /// Address- and port-dependent mapping: each remote sees another port.
     Random,
 }
 

@@ -1,4 +1,4 @@
-//! Closed streams in TIME-WAIT (RFC 9293, section 3.6.1): they re-acknowledge for 15 s, because the last
+//! Closed streams in TIME-WAIT (RFC 9293, section 3.6): they re-acknowledge for 15 s, because the last
 //! acknowledgement or the DESTROY may be lost, and without another the remote would wait for 13 seconds and report a
 //! failure.
 
