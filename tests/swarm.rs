@@ -206,6 +206,18 @@ impl Running {
         last
     }
 
+    /// How often it has said something to people, once it has: a thread of its own writes to stderr.
+    fn said(&mut self, what: &str) -> usize {
+        let begin = Instant::now();
+        loop {
+            let count = self.stderr().matches(what).count();
+            if count > 0 || begin.elapsed() > Duration::from_secs(20) {
+                return count;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn stderr(&mut self) -> String {
         let mut text = String::new();
         self.stderr.rewind().expect("a file");

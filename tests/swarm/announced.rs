@@ -75,7 +75,7 @@ fn a_program_is_told_whether_there_is_a_network() {
     let arguments = ["replicate", &key, "--dir", directory.path().to_str().expect("UTF-8")];
     let mut alone = Running::start(&[silent.local_addr().expect("an address")], &arguments);
     assert_eq!(alone.until("dht")["nodes"], json!(0));
-    assert_eq!(alone.stderr().matches("no node of the DHT answers").count(), 1, "people are told as well");
+    assert_eq!(alone.said("no node of the DHT answers"), 1, "people are told as well");
     alone.terminate();
 
     // The first node of a network is alone, and that is as it should be.
@@ -115,7 +115,7 @@ fn whoever_looks_for_somebody_is_told_that_nobody_is_there() {
     let mut watching = dht.watch(&"5".repeat(64), directory.path());
     assert_eq!(watching.until("announced")["nodes"], json!(2));
     watching.until("alone");
-    assert_eq!(watching.stderr().matches("looking goes on").count(), 1, "people are told as well");
+    assert_eq!(watching.said("looking goes on"), 1, "people are told as well");
     watching.terminate();
 }
 
