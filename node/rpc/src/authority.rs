@@ -1,13 +1,14 @@
-//! The part of a URL that names a host and a port, read strictly: what a program mends, it replaces by something else.
+//! The authority of a URL, its host and port (RFC 3986, section 3.2), parsed strictly: a parser that repairs an
+//! authority replaces it by another one.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Bytes of a name, and of one part of it (RFC 1035).
+/// Bytes of a name, and of one label (RFC 1035).
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// A host, in one way of writing it.
+/// A host, in a canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     /// In lower case.
@@ -26,21 +27,21 @@ pub enum AuthorityError {
     /// Nothing before the port or the path.
     #[error("it names no host")]
     NoHost,
-    /// Not a host.
+    /// Neither the name nor the address of a host.
     #[error("`{0}` is not the name or the address of a host (names of other scripts are written as xn--...)")]
     Host(String),
-    /// Not the number of a port.
+    /// Not a port number.
     #[error("`{0}` is not a port: a port is a number from 1 to 65535")]
     Port(String),
 }
 
-/// Whether a text is the scheme of some URL.
+/// Returns whether `text` has the syntax of a URL's scheme.
 pub(super) fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Reads `HOST`, `HOST:PORT`, and both with an IPv6 address in brackets.
+/// Parses `HOST`, `HOST:PORT`, and both with an IPv6 address in brackets.
 pub(super) fn parse(authority: &str) -> Result<(Host, Option<u16>), AuthorityError> {
     let wrong = || AuthorityError::Host(authority.into());
     if authority.contains('@') {
@@ -56,7 +57,7 @@ pub(super) fn parse(authority: &str) -> Result<(Host, Option<u16>), AuthorityErr
         };
     }
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-    // An address of IPv6 stands in brackets: without them nobody knows where its port begins.
+    // An IPv6 address stands in brackets: without them it is ambiguous where its port begins.
     if port.is_some_and(|port| port.contains(':')) {
         return Err(wrong());
     }
@@ -71,7 +72,8 @@ fn parse_host(host: &str) -> Result<Host, AuthorityError> {
         return Ok(Host::V4(address));
     }
     let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
-    // What ends with a number is an address, and a wrong one: systems read `1.2`, `0x7f.1` and the like as other ones.
+    // A host whose last label is a number is an address, here an invalid one: systems read `1.2`, `0x7f.1` and the
+    // like as other addresses.
     let ends_with_number = labels.clone().next_back().is_some_and(is_number);
     if host.len() > NAME_BYTES_MAX || ends_with_number || !labels.all(is_label) {
         return Err(AuthorityError::Host(host.into()));
@@ -95,7 +97,7 @@ fn parse_port(port: &str) -> Result<u16, AuthorityError> {
     number.ok_or_else(|| AuthorityError::Port(port.into()))
 }
 
-/// As browsers write it: without an IPv4 part in an IPv6 address.
+/// Writes the host as browsers do: without an IPv4 part in an IPv6 address.
 impl fmt::Display for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! A caller's side: a WebSocket to one service, shared by any number of calls.
+//! The client: a WebSocket (RFC 6455) to one service, shared by any number of calls.
 //!
 //! Start from [`RpcClient::connect`]. One task, the `link`, owns the socket.
 
@@ -28,37 +28,37 @@ use super::url::{ServiceUrl, UrlError};
 use super::write_timeout::WriteTimeout;
 use link::{Command, Link, LinkEnd};
 
-/// Requests wait for each other up to this size, then the first of them are written.
+/// Requests are gathered up to this size before they are written.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Most answers are far smaller. It is allocated per connection.
+/// The buffer is allocated per connection. Most answers are far smaller.
 const READ_BUFFER_BYTES: usize = 8 << 10;
 
-/// Characters that are shown of a server's reason to refuse a connection.
+/// Characters shown of a server's reason to refuse a connection.
 const WHY_CHARS_MAX: usize = 500;
 
-/// How long to wait at most before a server that is starting is asked again.
+/// The longest wait before a server that is starting is asked again.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Calls that may wait for the link to take them; further callers wait in [`RpcClient::call`].
+/// Calls queued for the link; further callers wait in [`RpcClient::call`].
 const COMMANDS_MAX: usize = 64;
 
-/// Who calls, and how much is endured of a server.
+/// The caller's name, and the bounds of time and memory for a server.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// The caller's name, for services that believe it.
+    /// The caller's name, for services that accept it without proof.
     pub user: Option<String>,
-    /// How long connecting may take, up to the first byte of WebSocket.
+    /// How long connecting may take, until the WebSocket handshake is complete.
     pub connect_timeout: Duration,
-    /// How long a server may ask to be tried again because its service is still starting (503 with `Retry-After`).
+    /// How long connecting is retried while the server answers that its service is starting (503 with `Retry-After`).
     pub start_timeout: Duration,
-    /// Bytes of one message of the server. More ends the connection.
+    /// Bytes of one message of the server. A longer message ends the connection.
     pub message_bytes_max: usize,
-    /// A server that was silent for this long is pinged; one that leaves three such pings unanswered counts as lost.
+    /// A server that was silent for this long is pinged; a server that leaves three such pings unanswered counts as lost.
     pub ping_interval: Duration,
-    /// How long the server may take nothing of what is sent to it.
+    /// How long the server may read nothing while data for it waits.
     pub write_timeout: Duration,
-    /// How long [`RpcClient::close`] waits for the server to agree.
+    /// How long [`RpcClient::close`] waits for the server's close frame.
     pub close_timeout: Duration,
 }
 
@@ -67,12 +67,12 @@ impl Default for ClientOptions {
         Self {
             user: None,
             connect_timeout: Duration::from_secs(10),
-            // A restart replays the log; what takes longer, its caller should know of.
+            // A restart replays the log. The caller should learn of one that takes longer.
             start_timeout: Duration::from_secs(30),
-            // Far above what a LibVMS server answers.
+            // Far above the longest answer of a LibVMS server.
             message_bytes_max: 16 << 20,
             ping_interval: Duration::from_secs(30),
-            // A server that has enough calls of ours stops reading until it has answered some.
+            // A server stops reading while enough of our calls are in flight.
             write_timeout: Duration::from_secs(600),
             close_timeout: Duration::from_secs(1),
         }
@@ -81,8 +81,8 @@ impl Default for ClientOptions {
 
 /// A connection to one service.
 ///
-/// Any number of calls may be under way at once; they reach the service in the order in which they were begun.
-/// Dropping the client cuts the connection; [`close`](Self::close) ends it in good order.
+/// Any number of calls may be in flight at once; they reach the service in the order in which they were begun.
+/// Dropping the client cuts the connection; [`close`](Self::close) performs the closing handshake.
 ///
 /// ```no_run
 /// # use libvms_rpc::{ClientError, ClientOptions, RpcClient};
@@ -104,12 +104,12 @@ pub struct RpcClient {
 impl RpcClient {
     /// Connects to the service at `url`, `ws://HOST:PORT/PATH`.
     ///
-    /// A user is added to the URL's query, before what stands there already.
+    /// A user is added to the URL's query, before the parameters already there.
     ///
     /// # Errors
     ///
-    /// Fails when the URL is none of a service, or when nobody answers there as a WebSocket server in time; a service
-    /// that is still starting is waited for.
+    /// Fails when `url` is not the URL of a service, or when no WebSocket server answers there in time. While the service
+    /// is starting, connecting is retried for `start_timeout`.
     pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let wrong = |why| ClientError::Url { url: url.into(), why };
         let mut place: ServiceUrl = url.parse().map_err(wrong)?;
@@ -126,14 +126,14 @@ impl RpcClient {
 
     /// Calls `method` and waits for its result, for as long as the connection holds: a busy service queues calls.
     ///
-    /// `args` is what serde writes as an array: a slice, a tuple, a `Vec`. The result is the JSON text of the server,
-    /// `null` included; it is `None` only where the server's answer has no result at all.
+    /// `args` is a value that serde writes as an array: a slice, a tuple, a `Vec`. The result is the JSON text of the
+    /// server, `null` included; it is `None` only when the server's answer has no result at all.
     ///
-    /// Dropping the future gives up the answer, not the call.
+    /// Dropping the future discards the answer; the call goes on.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Rpc`] is the service's own answer. After any other error it is open whether the call was made.
+    /// [`ClientError::Rpc`] is the service's own answer. After any other error it is unknown whether the call was made.
     pub async fn call<A>(&self, method: &str, args: &A) -> Result<Option<Box<RawValue>>, ClientError>
     where
         A: Serialize + ?Sized,
@@ -148,11 +148,11 @@ impl RpcClient {
         answered.await.unwrap_or_else(|_| Err(self.end()))
     }
 
-    /// What the service tells of itself: its `methods` and where its log is.
+    /// Returns the service's description of itself: its `methods` and where its log is.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call); a result that is no object is [`ClientError::Garbage`].
+    /// As [`call`](Self::call); a result that is not an object is [`ClientError::Garbage`].
     pub async fn handshake(&self) -> Result<serde_json::Map<String, serde_json::Value>, ClientError> {
         let result = self.call("handshake", &[(); 0]).await?;
         let text = result.as_deref().map_or("null", RawValue::get);
@@ -160,9 +160,9 @@ impl RpcClient {
             .map_err(|error| ClientError::Garbage { why: format!("no handshake: {error}") })
     }
 
-    /// Says goodbye to the server and ends the connection. Calls under way fail with [`ClientError::Closed`].
+    /// Performs the closing handshake and ends the connection. Calls in flight fail with [`ClientError::Closed`].
     pub async fn close(&self) {
-        // Where this fails, it has ended already.
+        // When sending fails, the link has already ended.
         let _either_way = self.commands.send(Command::Close).await;
         self.commands.closed().await;
     }
@@ -192,22 +192,22 @@ impl fmt::Debug for RpcClient {
     }
 }
 
-/// Why there is no result.
+/// Why a call has no result, or a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The service answered with an error. One of the script reads `NAME: MESSAGE`.
+    /// The service answered with an error. An error of the script reads `NAME: MESSAGE`.
     #[error("{}", worded(.0))]
     Rpc(RpcError),
     /// Not the URL of a service.
-    #[error("{url} is no URL of a service: {why}")]
+    #[error("{url} is not the URL of a service: {why}")]
     Url { url: String, why: UrlError },
-    /// Nobody listens there, or nobody can be reached.
+    /// Nothing listens at the address, or the host cannot be reached.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: io::Error },
-    /// Somebody listens there, but not as this service.
+    /// A server answers at the URL, but not as a WebSocket.
     #[error("{url} answers, but not as a WebSocket: {source}")]
     Upgrade { url: String, source: Box<tungstenite::Error> },
-    /// The server answers, and not as a WebSocket: it says why.
+    /// The server answers over HTTP, with its reason to refuse the WebSocket.
     #[error("{url} refuses the connection ({status}): {why}")]
     Refused { url: String, status: u16, why: String },
     /// The service is still starting, or the server has no room for another connection.
@@ -216,12 +216,12 @@ pub enum ClientError {
     #[error("{url} did not answer within {} seconds", after.as_secs_f64())]
     ConnectTimeout { url: String, after: Duration },
     /// The arguments cannot be written as JSON.
-    #[error("the arguments are no JSON: {0}")]
+    #[error("the arguments cannot be written as JSON: {0}")]
     Arguments(serde_json::Error),
-    /// The server or the way to it is gone.
+    /// The server, or the network to it, is gone.
     #[error("the connection was lost: {why}")]
     Lost { why: String },
-    /// The server sends what is no answer.
+    /// The server sent a message that is not an answer.
     #[error("the server does not speak JSON-RPC 2.0: {why}")]
     Garbage { why: String },
     /// [`RpcClient::close`] was called.
@@ -244,7 +244,7 @@ struct Request<'a, A: ?Sized> {
     params: &'a A,
 }
 
-/// Connects, as often as the server says that its service is about to be there.
+/// Connects; retries while the server answers that its service is starting.
 async fn connect(
     url: &str,
     place: &ServiceUrl,
@@ -261,7 +261,7 @@ async fn connect(
         let left = options.start_timeout.saturating_sub(begun.elapsed());
         match error {
             ClientError::NotYet { retry_after, .. } if !left.is_zero() => {
-                // It may be there sooner than it thought.
+                // The service may be ready sooner than it estimated.
                 tokio::time::sleep(retry_after.min(left).min(RETRY_MAX)).await;
             }
             error => return Err(error),
@@ -271,7 +271,7 @@ async fn connect(
 
 async fn open(url: &str, place: &ServiceUrl, options: &ClientOptions) -> Result<link::Socket, ClientError> {
     let stream = dial(place).await?;
-    // A failure shows with the first byte.
+    // A failure shows with the first write or read.
     let _either_way = stream.set_nodelay(true);
     let stream = WriteTimeout::new(stream, options.write_timeout, Arc::new(Progress::new()));
     let config = WebSocketConfig::default()

@@ -1,8 +1,8 @@
-//! Texts as parts of a URL, as the client and the server write them.
+//! Percent-encoding (RFC 3986, section 2.1) of texts in URLs, for the client and the server.
 
 use std::fmt::Write;
 
-/// A text as a part of a URL: with `%` escapes for all but the few characters that mean themselves wherever they stand.
+/// Returns `text` as a part of a URL: with `%` escapes for all characters but RFC 3986's unreserved ones.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -15,7 +15,7 @@ pub fn escaped(text: &str) -> String {
     escaped
 }
 
-/// `query` with the parameter `user` before all others, so that it counts.
+/// Returns `query` with the parameter `user` before all others: the server reads the first one.
 #[cfg(any(feature = "client", test))]
 pub(super) fn with_user(query: Option<&str>, user: &str) -> String {
     let user = format!("user={}", escaped(user));

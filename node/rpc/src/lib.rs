@@ -1,11 +1,11 @@
-//! Calling a service, and serving one: JSON-RPC 2.0 over WebSocket and HTTP, as LibVMS and its clients speak it.
+//! A client and a server for services: JSON-RPC 2.0 over WebSocket and HTTP, as LibVMS and its clients use it.
 //!
-//! Start from [`RpcServer`] and [`RpcClient`]; a server mounts any number of [`Service`]s. Each of the two stands behind a
-//! feature of its own, `server` and `client`: who only calls builds no HTTP server. Neither knows of the engine.
+//! Start from [`RpcServer`] and [`RpcClient`]; a server mounts any number of [`Service`]s. Each of the two has a feature
+//! of its own, `server` and `client`: a program that only calls builds no HTTP server. Neither depends on the engine.
 //!
-//! [`printable`] makes texts of others fit for a terminal, as the results of calls are.
+//! [`printable`] makes untrusted texts, such as the results of calls, safe for a terminal.
 
-// One module has an argued exception: `server::system`.
+// One module has an exception, with its reason: `server::system`.
 #![deny(unsafe_code)]
 
 mod authority;

@@ -1,12 +1,13 @@
-//! The end of a connection, such that the peer still reads what was sent last.
+//! Lingering close (nginx): ends a connection so that the peer can still read the last bytes sent.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Ends our side of `socket`, then waits for the peer to end its own, for at most `timeout`.
+/// Shuts down our side of `socket`, then waits for the peer to end its own, for at most `timeout`.
 ///
-/// A socket that is dropped with unread bytes makes the system throw away what the peer has not read yet.
+/// When a socket is dropped with unread bytes, the system resets the connection and discards the bytes that the peer has
+/// not read yet.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, timeout: Duration) {
     let _either_way = tokio::time::timeout(timeout, async {
         socket.shutdown().await?;

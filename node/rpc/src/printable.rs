@@ -1,10 +1,10 @@
-//! Text of others, made fit for a terminal.
+//! Untrusted text, made safe for a terminal.
 //!
-//! Start from [`Printable`] for text, [`PrintableJson`] for JSON. Names, messages and results come from people whom
-//! nobody knows. On a terminal a control character moves the cursor or writes a line that looks like one of ours,
+//! Start from [`Printable`] for text, [`PrintableJson`] for JSON. Names, messages and results come from strangers.
+//! On a terminal a control character moves the cursor or writes a line that looks like one of ours,
 //! and a bidirectional one shows a text in another order than it has. So each character that a terminal acts on, or
-//! that nobody can see, is printed as its escape; all others, quotes and backslashes included, as they are. What has
-//! been escaped once stays the same when it is escaped again.
+//! that is invisible, is printed as its escape; all others, quotes and backslashes included, are printed as they are.
+//! Escaping is idempotent: an escaped text stays the same when it is escaped again.
 
 use std::fmt::{self, Write};
 
@@ -26,11 +26,11 @@ pub struct Printable<'a>(pub &'a str);
 #[derive(Clone, Copy, Debug)]
 pub struct PrintableJson<'a>(pub &'a str);
 
-/// Displays a text of several lines: line ends and tabs stay, all else is as in [`Printable`].
+/// Displays a text of several lines: line ends and tabs are kept, all else is as in [`Printable`].
 #[derive(Clone, Copy, Debug)]
 pub struct PrintableLines<'a>(pub &'a str);
 
-/// A writer that escapes what is written through it as [`Printable`] does.
+/// A writer that escapes the text written through it, as [`Printable`] does.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
 
@@ -61,7 +61,7 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// Writes runs of harmless characters at once, and each other one by `write`.
+/// Writes each run of harmless characters at once, and each other character by `write`.
 fn escape<W: Write>(text: &str, to: &mut W, write: impl Fn(char, &mut W) -> fmt::Result) -> fmt::Result {
     let mut rest = text;
     while let Some((at, character)) = rest.char_indices().find(|(_, character)| !is_harmless(*character)) {
@@ -81,13 +81,13 @@ fn in_text<W: Write>(character: char, to: &mut W) -> fmt::Result {
 
 fn in_json<W: Write>(character: char, to: &mut W) -> fmt::Result {
     match character {
-        // JSON has them between its tokens only, where they mean as much as a space.
+        // JSON has these only between tokens, where they are equivalent to a space.
         '\n' | '\r' | '\t' => to.write_char(' '),
         _ => character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(to, "\\u{unit:04x}")),
     }
 }
 
-/// Whether a terminal shows a character, and does nothing else with it.
+/// Returns whether a terminal only shows a character and does not act on it.
 fn is_harmless(character: char) -> bool {
     match character {
         ' '..='~' => true,
@@ -96,7 +96,8 @@ fn is_harmless(character: char) -> bool {
     }
 }
 
-/// Characters that count as letters and marks, but show nothing or a gap: two names that differ in them look the same.
+/// Returns whether a character counts as a letter or mark, but shows nothing or a gap: two names that differ only in
+/// such characters look the same.
 fn is_empty(character: char) -> bool {
     matches!(
         character,
@@ -113,10 +114,10 @@ fn is_empty(character: char) -> bool {
     )
 }
 
-/// Whether `{:?}` escapes a character that is neither ASCII nor the first of its text: controls, formats (which turn the
-/// direction or are invisible), spaces that are no ` `, line separators, and what Unicode has not assigned.
+/// Returns whether `{:?}` escapes a character that is neither ASCII nor the first of its text: controls, formats (which
+/// change the direction or are invisible), spaces other than ` `, line separators, and unassigned code points.
 fn is_escaped_by_std(character: char) -> bool {
-    // After a letter, because a combining mark is escaped where it has nothing to combine with.
+    // After a letter, because a combining mark is escaped when it has nothing to combine with.
     let mut pair = [b'a'; 5];
     let length = 1 + character.encode_utf8(&mut pair[1..]).len();
     std::str::from_utf8(&pair[..length]).is_ok_and(|pair| pair.escape_debug().nth(2).is_some())
@@ -175,7 +176,7 @@ mod tests {
             let once = Printable(&text).to_string();
             prop_assert!(once.chars().all(is_harmless));
             prop_assert_eq!(Printable(&once).to_string(), once.clone());
-            // Written in two pieces, it is the same.
+            // The output must not depend on how the text is split into writes.
             let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             let mut pieces = Escaping(String::new());
             pieces.write_str(&text[..at]).and_then(|()| pieces.write_str(&text[at..])).expect("a String takes all");

@@ -1,12 +1,12 @@
-//! How much has moved over a socket lately: what tells slow callers from those who only hold on to memory.
+//! The progress of a connection: tells slow callers from callers that only hold memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Bytes in either direction that count as progress: a caller who sends one byte a second makes none.
+/// Bytes in either direction that count as progress: a caller that sends one byte a second makes none.
 const STEP_BYTES: u64 = 64 << 10;
 
-/// When a connection last made progress. Its own task writes it, everybody reads it.
+/// When a connection last made progress. The connection's own task writes it, all tasks read it.
 #[derive(Debug)]
 pub(super) struct Progress {
     begun: Instant,
@@ -21,21 +21,21 @@ impl Progress {
         Self { begun: Instant::now(), moved: AtomicU64::new(0), stepped: AtomicU64::new(0) }
     }
 
-    /// So many bytes have been read or written.
+    /// Records that `bytes` were read or written.
     pub(super) fn moved(&self, bytes: usize) {
         if self.moved.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64 >= STEP_BYTES {
             self.step();
         }
     }
 
-    /// The connection has done what was expected of it: a message is complete, or all is written.
+    /// Records a step of progress: a message is complete, or everything is written.
     pub(super) fn step(&self) {
         self.moved.store(0, Ordering::Relaxed);
         let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.stepped.store(elapsed, Ordering::Relaxed);
     }
 
-    /// How long there has been no progress.
+    /// Returns the time since the last progress.
     #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only the server asks"))]
     pub(super) fn stalled(&self) -> Duration {
         self.begun.elapsed().saturating_sub(Duration::from_millis(self.stepped.load(Ordering::Relaxed)))

@@ -1,8 +1,8 @@
-//! Listens, and owns every connection.
+//! The server: listens, and owns every connection.
 //!
-//! Start from [`RpcServer::bind`]. One task accepts; each connection has a task in its set, so that ending the first
-//! ends all. `connection` hands a connection from HTTP to `session`, and both hand texts to `caller`. What all of them hold
-//! in memory is counted in `places`. What is read with GET is in [`files`].
+//! Start from [`RpcServer::bind`]. One task accepts connections; each connection has a task in the accepting task's
+//! set, so that ending the first ends all. `connection` passes an upgraded connection from HTTP to `session`, and both
+//! pass texts to `dispatcher`. `places` counts the memory that all of them hold. [`files`] serves GET requests.
 
 mod body;
 mod connection;
@@ -48,29 +48,29 @@ use places::{Admission, Places};
 use shared::Shared;
 use system::{allow_descriptors, give_back};
 
-/// Files and sockets that a process has open besides callers' connections.
+/// Descriptors of a process besides those of callers' connections.
 const DESCRIPTORS_BESIDES: u64 = 4_096;
 
-/// Bytes that the system buffers in each direction of a connection: enough for 25 Mbit/s around the world.
+/// Bytes of the system's socket buffer in each direction: enough for 25 Mbit/s around the world.
 const SYSTEM_BUFFER_BYTES: u32 = 512 << 10;
 
-/// Connections that the system has accepted and we have not.
+/// The backlog of the listening socket: connections that the system has accepted and the server has not.
 const CONNECTIONS_WAITING_MAX: u32 = 4_096;
 
-/// How long a new connection may say nothing although its own address opens more than there is room for. Its request is
-/// with the system already, as a rule; but a busy machine takes a moment to look.
+/// How long a new connection may be silent while its own address opens more connections than there is room for. Usually
+/// the system has received its request already, but a busy machine takes a moment to read the request.
 const SILENCE_GRACE: Duration = Duration::from_millis(200);
 
-/// How often those who wait for room are looked after.
+/// How often messages that wait for room are served.
 const WAITING_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How often memory that callers no longer use may be given back to the system.
+/// The shortest interval between two returns of unused memory to the system.
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Serves any number of [`Service`]s to callers, each under a path of its own.
+/// A server for any number of [`Service`]s, each under a path of its own.
 ///
-/// A path takes WebSockets and POST requests, both with JSON-RPC 2.0. The query parameter `user` says who calls.
-/// Dropping the server cuts every connection; [`shutdown`](Self::shutdown) lets answers leave first.
+/// A path takes WebSockets and POST requests, both with JSON-RPC 2.0. The query parameter `user` names the caller.
+/// Dropping the server cuts every connection; [`shutdown`](Self::shutdown) sends pending answers first.
 ///
 /// ```no_run
 /// # use libvms_rpc::{RpcOptions, RpcServer, Service};
@@ -89,13 +89,13 @@ pub struct RpcServer {
 }
 
 impl RpcServer {
-    /// Listens at `address`; port 0 takes any free port. Callers are asked to come back (503) until something is mounted.
+    /// Listens at `address`; port 0 takes any free port. Callers are answered with 503 until a service is mounted.
     ///
     /// # Errors
     ///
-    /// Fails when the address cannot be listened at, or when no page can have an origin of `allow_origin`.
+    /// Fails when the server cannot listen at `address`, or when `allow_origin` holds an origin that no page can have.
     pub async fn bind(address: SocketAddr, options: RpcOptions) -> io::Result<Self> {
-        // For these connections, and for all else that a host has open.
+        // Descriptors for the connections, and for all other files and sockets of a host.
         allow_descriptors(options.connections_max as u64 + DESCRIPTORS_BESIDES);
         let listener = listen(address)?;
         let address = listener.local_addr()?;
@@ -119,31 +119,31 @@ impl RpcServer {
         Ok(Self { address, shared, accepting, ended })
     }
 
-    /// Serves `service` at `path`, `/` or `/name`, from now on, in place of what was there.
+    /// Mounts `service` at `path`, `/` or `/name`, in place of the service mounted there before.
     ///
-    /// A `/` at the end of a path means nothing. Connections that are open stay with the service they began with.
+    /// A `/` at the end of a path is ignored. Open connections stay with the service they began with.
     pub fn mount(&self, path: &str, service: Arc<dyn Service>) {
         self.shared.mounts.mount(path, service);
     }
 
-    /// Asks callers of `path` to come back in a moment, until a service is mounted there.
+    /// Answers callers of `path` with 503 and `Retry-After`, until a service is mounted there.
     pub fn prepare(&self, path: &str) -> Starting {
         self.shared.mounts.prepare(path)
     }
 
-    /// Where the server listens.
+    /// Returns the address at which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Connections at the moment.
+    /// Returns the current number of connections.
     pub fn connections(&self) -> usize {
         self.shared.places.connections()
     }
 
-    /// Accepts nobody any more and reads no more requests; returns when every connection has ended.
+    /// Accepts no more connections and reads no more requests; returns when every connection has ended.
     ///
-    /// Calls in flight are answered as long as that takes no longer than `shutdown_timeout`; then all is cut.
+    /// Calls in flight are answered within `shutdown_timeout`; then the remaining connections are cut.
     pub async fn shutdown(&self) {
         self.shared.stopping.cancel();
         self.ended.cancelled().await;
@@ -162,11 +162,11 @@ impl fmt::Debug for RpcServer {
     }
 }
 
-/// Sockets that hold no more in the system than a few messages: what a caller has sent and we have not read, and what
-/// it has not read, would otherwise grow to ten megabytes for each connection.
+/// Returns a listening socket with small system buffers: the unread bytes of a connection, in both directions, could
+/// otherwise grow to ten megabytes.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As tokio does: a restart must not wait for connections of before.
+    // As tokio does: a restart must not wait for connections of the earlier process.
     socket.set_reuseaddr(true)?;
     socket.set_recv_buffer_size(SYSTEM_BUFFER_BYTES)?;
     socket.set_send_buffer_size(SYSTEM_BUFFER_BYTES)?;
@@ -178,7 +178,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Accepting {
     shared: Arc<Shared>,
     connections: JoinSet<()>,
-    /// Tells `shutdown` that all is over, however it came to that.
+    /// Tells `shutdown` that the task has ended, for any reason.
     _ended: DropGuard,
 }
 
@@ -192,10 +192,10 @@ impl Accepting {
                 () = stopping.cancelled() => break,
                 Some(ended) = self.connections.join_next() => report(ended),
                 accepted = listener.accept() => self.accepted(accepted).await,
-                // Some stall, and others wait for what they hold.
+                // Some connections stall and hold memory that others wait for.
                 _ = waiting.tick() => self.shared.places.serve_waiting(),
                 _ = reclaim.tick() => if self.shared.places.has_shrunk() {
-                    // It takes a while where much lies free.
+                    // Returning memory takes time when much of it is free.
                     tokio::task::spawn_blocking(give_back);
                 }
             }
@@ -214,7 +214,7 @@ impl Accepting {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // The usual reason, too many open files, does not go away by trying at once.
+                // The usual reason, too many open files, persists for a moment: do not retry at once.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -229,7 +229,7 @@ impl Accepting {
             match places.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
                 Admission::Admitted(place) => break place,
                 Admission::Full => return connection::refuse(&stream),
-                // Further newcomers wait with the system.
+                // Further connections wait in the system's backlog.
                 Admission::Wait(left) => tokio::select! {
                     () = stopping.cancelled() => return,
                     () = tokio::time::sleep(left) => {}

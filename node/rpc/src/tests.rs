@@ -1,4 +1,4 @@
-//! Servers and clients over real sockets of this machine.
+//! Servers and clients over real sockets on the loopback interface.
 
 mod bounds;
 mod client;
@@ -23,18 +23,18 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{RpcCall, RpcError, RpcOptions, RpcServer, Service};
 
-/// Nothing here takes long, so whatever does is stuck.
+/// No step here takes long: a step that takes this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it is stuck")
 }
 
-/// A service whose methods show what a server does with it.
+/// A service whose methods exercise each behaviour of a server.
 struct Sample {
     /// The methods, in the order in which they were called.
     called: Mutex<Vec<String>>,
-    /// What `wait` waits for.
+    /// The method `wait` waits for a permit of this semaphore.
     open: Arc<Semaphore>,
 }
 
@@ -95,7 +95,7 @@ impl Service for Sample {
     }
 }
 
-/// A server with a [`Sample`] at `/`.
+/// Returns a server with a [`Sample`] at `/`.
 async fn serve(options: RpcOptions) -> (RpcServer, Arc<Sample>) {
     let server = RpcServer::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
     let sample = Sample::new();
@@ -103,7 +103,7 @@ async fn serve(options: RpcOptions) -> (RpcServer, Arc<Sample>) {
     (server, sample)
 }
 
-/// A WebSocket without any client of ours.
+/// A bare WebSocket, without [`RpcClient`].
 struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
@@ -117,7 +117,7 @@ impl Socket {
         soon(self.0.send(Message::text(text.into()))).await.expect("it is open");
     }
 
-    /// The next message that is no ping.
+    /// Returns the next message that is not a ping.
     async fn next(&mut self) -> Option<Message> {
         loop {
             match soon(self.0.next()).await {
@@ -140,7 +140,7 @@ impl Socket {
         self.text().await
     }
 
-    /// The code with which the server closes it; `None` when it was cut.
+    /// Returns the code with which the server closes the WebSocket; `None` when the connection was cut.
     async fn close_code(&mut self) -> Option<u16> {
         loop {
             match self.next().await? {
@@ -155,7 +155,7 @@ fn call(id: u64, method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
 }
 
-/// Sends `request` as it stands, and reads until the server ends the connection.
+/// Sends `request` unchanged, and reads until the server ends the connection.
 async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let mut answer = vec![];
@@ -168,7 +168,7 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// One HTTP request on a connection of its own; `headers` are lines that end in CRLF.
+/// Sends one HTTP request on a connection of its own; `headers` are lines that end in CRLF.
 async fn request(address: SocketAddr, head: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     let text = format!(

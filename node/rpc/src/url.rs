@@ -1,25 +1,25 @@
-//! URLs of services, `ws://HOST:PORT/PATH`, read strictly.
+//! URLs of services, `ws://HOST:PORT/PATH` (RFC 3986; RFC 6455, section 3), parsed strictly.
 //!
-//! A browser mends a URL that is not one; a program that did so would talk to another machine than the one that was
-//! named. So what cannot be read is refused with the reason, and nothing is put in its place.
+//! A browser repairs an invalid URL; a program that did so could connect to another machine than the one named.
+//! So an invalid URL is refused with the reason, and never replaced by another one.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::authority::{self, AuthorityError, Host, is_scheme};
 
-/// Bytes of a URL. More does not fit into the head of a request.
+/// Bytes of a URL. A longer one does not fit into the head of a request.
 const URL_BYTES_MAX: usize = 16 << 10;
 
-/// The port of `ws://`, where none is named.
+/// The port of a `ws://` URL that names none.
 const PORT_DEFAULT: u16 = 80;
 
-/// Where a service is.
+/// The URL of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceUrl {
     host: Host,
     port: u16,
-    /// Begins with `/`. Escapes are as they were written.
+    /// Begins with `/`. Escapes are kept as written.
     path: String,
     /// Without its `?`.
     query: Option<String>,
@@ -29,10 +29,10 @@ pub struct ServiceUrl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It is too long.
-    #[error("it has {0} bytes, more than {URL_BYTES_MAX}")]
+    /// The text is too long.
+    #[error("it has {0} bytes; the limit is {URL_BYTES_MAX}")]
     TooLong(usize),
-    /// It does not begin with a scheme.
+    /// The text does not begin with a scheme.
     #[error("it must begin with ws://, as in ws://127.0.0.1:5555/")]
     NoScheme,
     /// A WebSocket over TLS.
@@ -43,7 +43,7 @@ pub enum UrlError {
     /// Another protocol.
     #[error("`{0}://` is not the scheme of a service: it must begin with ws://")]
     Scheme(String),
-    /// A character that no URL has.
+    /// A character that no URL may have.
     #[error("the character `{0}` must be written as an escape, as `{1}`")]
     Character(char, String),
     /// A `%` that is not followed by two hexadecimal digits.
@@ -52,13 +52,13 @@ pub enum UrlError {
     /// A fragment.
     #[error("the part from `#` on is never sent to a service")]
     Fragment,
-    /// What should name a host and a port does not.
+    /// The authority does not name a host and a port.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
 }
 
 impl ServiceUrl {
-    /// The host, as sockets take it: a name or an address, without brackets.
+    /// Returns the host in the form that sockets take: a name or an address, without brackets.
     pub fn host(&self) -> String {
         match &self.host {
             Host::Name(name) => name.clone(),
@@ -67,17 +67,17 @@ impl ServiceUrl {
         }
     }
 
-    /// The port; 80 where the URL names none.
+    /// Returns the port; 80 when the URL names none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The query, without its `?`.
+    /// Returns the query, without its `?`.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
 
-    /// The same service with another query.
+    /// Returns the URL of the same service with another query.
     #[must_use]
     pub fn with_query(self, query: Option<String>) -> Self {
         Self { query, ..self }
@@ -123,7 +123,7 @@ impl FromStr for ServiceUrl {
     }
 }
 
-/// Checks that a path or a query has only characters that it may have, and whole escapes.
+/// Checks that a path or a query has only permitted characters and complete escapes.
 fn check(part: &str) -> Result<(), UrlError> {
     for character in part.chars() {
         let is_allowed = character.is_ascii_graphic() && !"\"<>\\^`{|}".contains(character);

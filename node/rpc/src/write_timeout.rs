@@ -1,6 +1,6 @@
-//! A socket that gives up on a peer who reads nothing, or next to nothing.
+//! A socket that fails when its peer reads nothing, or too slowly.
 //!
-//! Start from [`WriteTimeout`]. HTTP answers and WebSockets are both written through it.
+//! Start from [`WriteTimeout`]. HTTP answers and WebSockets are both written through this type.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use super::progress::Progress;
 
-/// The slowest that a peer may send or read while we hold something for it, besides the time that anybody has.
+/// The lowest speed at which a peer may send or read while we hold bytes for it, beyond the time that every peer has.
 pub(super) const PACE: Pace = Pace { bytes_per_second: 16 << 10 };
 
 /// A speed.
@@ -23,20 +23,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// How long so many bytes may take.
+    /// Returns how long `bytes` may take.
     pub(super) fn time_for(self, bytes: usize) -> Duration {
         Duration::from_secs((bytes / self.bytes_per_second) as u64)
     }
 }
 
-/// Fails with `TimedOut` when a write has waited for `timeout` without a single byte being taken, and when what is
-/// written moves more slowly than [`PACE`] for longer than that.
+/// A socket whose writes fail with `TimedOut` when the peer has read no byte for `timeout`, and when writing has been
+/// slower than [`PACE`] for longer than that.
 #[derive(Debug)]
 pub(super) struct WriteTimeout<S> {
     socket: S,
     timeout: Duration,
     progress: Arc<Progress>,
-    /// From the first write that had to wait until all is written: most never do, and need no timer.
+    /// Set from the first write that had to wait until all is written: most writes never wait, and need no timer.
     waiting: Option<Waiting>,
 }
 
@@ -110,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever flushes has nothing more to write.
+        // The caller flushes once it has nothing more to write.
         if self.waiting.take().is_some() {
             self.progress.step();
         }

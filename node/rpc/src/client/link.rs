@@ -1,4 +1,4 @@
-//! The task behind a client: writes requests as they come, and gives each answer to the call that waits for it.
+//! The task behind a client: writes requests in the order of their calls, and passes each answer to its call.
 //!
 //! Start from [`Link::run`]. The server is not trusted: whatever it sends, every call ends.
 
@@ -32,14 +32,14 @@ type Answer = oneshot::Sender<Result<Option<Box<RawValue>>, ClientError>>;
 /// Pings in a row that a server may leave unanswered.
 const SILENCES_MAX: u32 = 2;
 
-/// What a client asks of its link.
+/// A request of the client to its link.
 #[derive(Debug)]
 pub(super) enum Command {
     Call { id: u64, text: String, answer: Answer },
     Close,
 }
 
-/// Why there is no link any more.
+/// Why the link ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LinkEnd {
     Closed,
@@ -49,7 +49,7 @@ pub(super) enum LinkEnd {
 
 type Step<T> = ControlFlow<LinkEnd, T>;
 
-/// The socket and the calls that wait for answers from it.
+/// The socket and the calls that wait for their answers.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: Socket,
@@ -86,7 +86,7 @@ impl Link {
 
     pub(super) async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
-        // Before the calls notice: they ask for it.
+        // Set the reason before the calls notice: they read it.
         let end = self.end.get_or_init(|| end).clone();
         self.waiting.clear();
         if end == LinkEnd::Closed {
@@ -107,7 +107,7 @@ impl Link {
         loop {
             let is_full = self.take_commands(cx)?;
             self.write(cx)?;
-            // Answers are read even while nothing can be written: that is what makes the server read again.
+            // Read answers even while nothing can be written: a server reads again once its answers are read.
             self.read(cx)?;
             if !(is_full && self.has_room()) {
                 return ControlFlow::Continue(());
@@ -115,12 +115,12 @@ impl Link {
         }
     }
 
-    /// What the socket does not take waits with the callers, not here.
+    /// Returns whether the queue takes another request. While it is full, requests wait with their callers.
     fn has_room(&self) -> bool {
         self.write_queue.bytes() < WRITE_BUFFER_BYTES
     }
 
-    /// Takes commands until there is none or no room; tells whether it was for want of room.
+    /// Takes commands until none is left or the queue is full; returns whether the queue is full.
     fn take_commands(&mut self, cx: &mut Context<'_>) -> Step<bool> {
         while self.has_room() {
             match self.commands.poll_recv(cx) {
@@ -129,7 +129,7 @@ impl Link {
                     self.write_queue.push(Message::text(text));
                 }
                 Poll::Ready(Some(Command::Close) | None) => return ControlFlow::Break(LinkEnd::Closed),
-                // Not asked again before the next wake: it may also mean that this task has had its share of time.
+                // Poll again only after the next wake: the task may also have used up its cooperative budget.
                 Poll::Pending => return ControlFlow::Continue(false),
             }
         }
@@ -168,7 +168,7 @@ impl Link {
             Ok(answer) => answer,
             Err(error) => return garbage(error.to_string()),
         };
-        // A request or a notification of the server. We promise it nothing.
+        // A request or a notification of the server: a client need not answer it.
         if answer.method.is_some() {
             return ControlFlow::Continue(());
         }
@@ -178,7 +178,7 @@ impl Link {
                 None => "an answer without the id of a request".into(),
             });
         };
-        // Nobody waits where the call's future was dropped.
+        // The call's future may have been dropped.
         if let Some(waiting) = self.waiting.remove(&id) {
             let _nobody_waits = waiting.send(answer.into_outcome());
         }
@@ -233,7 +233,7 @@ struct ResponseError {
     stack: Option<serde_json::Value>,
 }
 
-/// Reads `null` as a value: only a missing member is none.
+/// Reads `null` as a value: only a missing member is `None`.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
     serde_json::Value::deserialize(deserializer).map(Some)
 }
@@ -252,7 +252,7 @@ impl Response<'_> {
 }
 
 impl ResponseError {
-    /// Data of LibVMS is text. What another server sends stays readable as its JSON.
+    /// Converts the error. Data of LibVMS is text; other data of another server is kept as its JSON text.
     fn into_rpc_error(self) -> RpcError {
         let data =
             self.data.map(|data| serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().into()));

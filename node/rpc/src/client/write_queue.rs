@@ -1,6 +1,6 @@
-//! What waits to be written to one WebSocket: many messages leave with one flush, and their bytes are counted.
+//! The write queue of one WebSocket: many messages leave with one flush, and their bytes are counted.
 //!
-//! Start from [`WriteQueue`]. The client writes through it.
+//! Start from [`WriteQueue`]. The client writes through this queue.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures::Sink;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// The messages that the socket has not taken yet.
+/// The messages that are not written to the socket yet.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     messages: VecDeque<Message>,
@@ -24,17 +24,17 @@ impl WriteQueue {
         self.is_flushed = false;
     }
 
-    /// Bytes that wait, not counting a last buffer of the socket's own.
+    /// Returns the bytes queued, without the socket's own last buffer.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether everything is with the operating system.
+    /// Returns whether the operating system has taken everything.
     pub(super) fn is_flushed(&self) -> bool {
         self.is_flushed
     }
 
-    /// Writes as much as the socket takes. Ready means that everything was flushed.
+    /// Writes as much as the socket takes. Ready once everything is flushed.
     pub(super) fn poll_flush<S>(&mut self, socket: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Error>>
     where
         S: Sink<Message, Error = Error> + Unpin,

@@ -1,4 +1,4 @@
-//! The body of a POST: bounded, reserved before it is read, and given up when it does not come.
+//! The body of a POST: bounded, its memory reserved before it is read, and abandoned when it does not arrive in time.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use super::RpcOptions;
 use super::places::{Charge, ConnectionPermit, Crowded};
 use crate::write_timeout::PACE;
 
-/// What is reserved at a time where nobody has said how long the body is.
+/// Bytes reserved at a time when the length of the body is unknown.
 const STEP_BYTES: usize = 64 << 10;
 
-/// Why there is no body.
+/// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("a request has at most {bytes_max} bytes")]
@@ -37,7 +37,7 @@ impl BodyError {
     }
 }
 
-/// Reads a body into one piece, whatever pieces it comes in: each of them would keep a whole buffer of the library.
+/// Reads a body into one piece: each piece of the HTTP library would keep a whole buffer alive.
 pub(super) async fn read(
     mut body: Incoming,
     options: &RpcOptions,
@@ -58,7 +58,7 @@ pub(super) async fn read(
         let frame = tokio::time::timeout(left, body.frame()).await.map_err(|_| BodyError::TooSlow)?;
         waited += begun.elapsed();
         let Some(frame) = frame else { return Ok((bytes, charge)) };
-        // Trailers are read and mean nothing.
+        // Trailers are read and ignored.
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         if bytes.len() + data.len() > bytes_max {
             return Err(BodyError::TooLong { bytes_max });

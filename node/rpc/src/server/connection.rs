@@ -1,4 +1,4 @@
-//! A connection's life: HTTP first, then perhaps a WebSocket, all in one task.
+//! One connection, in one task: HTTP first, then a WebSocket if the caller upgrades.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::shared::Shared;
 use crate::lingering_close::linger;
 use crate::write_timeout::WriteTimeout;
 
-/// Bytes of a request's head; more is answered with 431.
+/// Bytes of a request's head; a longer one is answered with 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
 type Socket = WriteTimeout<TcpStream>;
 
-/// What a connection is told for which there is no place, or no longer.
+/// The answer to a connection without a place, or whose place is needed for another.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Connection: close\r\n\
     Content-Type: text/plain; charset=utf-8\r\n\
@@ -32,10 +32,10 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     the server has no place left for this connection\n";
 
-/// Serves a caller until either side ends it, or its place is needed.
+/// Serves a caller until either side ends the connection, or its place is needed.
 pub(super) async fn serve(stream: TcpStream, place: ConnectionPermit, is_proxied: bool, shared: Arc<Shared>) {
-    // Without it an answer that follows another may wait for the caller's delayed acknowledgement. Where it fails, the
-    // connection is already gone.
+    // Without TCP_NODELAY an answer that follows another may wait for the caller's delayed acknowledgement. When setting
+    // it fails, the connection is already gone.
     let _either_way = stream.set_nodelay(true);
     let socket = WriteTimeout::new(stream, shared.options.write_timeout, place.progress());
     let http = Http::new(shared.clone(), place.clone(), is_proxied);
@@ -49,14 +49,15 @@ pub(super) async fn serve(stream: TcpStream, place: ConnectionPermit, is_proxied
     }
 }
 
-/// Says that there is no room, as far as that fits into the socket at once: nobody waits for one connection too many.
+/// Answers that there is no room, as far as the answer fits into the socket at once: the server never waits for a
+/// connection that it refuses.
 pub(super) fn refuse(stream: &TcpStream) {
     tracing::debug!("one connection too many");
     let _either_way = stream.try_write(NO_ROOM);
 }
 
-/// Serves HTTP until the connection ends or becomes somebody's WebSocket; then also what was read of that. `None` where
-/// its place was needed.
+/// Serves HTTP until the connection ends or is upgraded to a WebSocket; returns then also the bytes already read of the
+/// WebSocket. Returns `None` when the connection's place was needed.
 async fn serve_http(
     socket: Socket,
     http: Http,

@@ -1,19 +1,19 @@
-//! How much memory the calls of a message take: JSON grows when it is read, some of it a hundredfold.
+//! The memory cost of a message's calls: parsed JSON takes more memory than its text, in the worst case a hundredfold.
 
-/// A member of an object, with its part of a tree's nodes, which may be half empty.
+/// Bytes of a member of an object, with its part of a tree's nodes, which may be half empty.
 const MEMBER_BYTES: usize = 112;
-/// The nodes of an object that has any member: one at least, with room for eleven.
+/// Bytes of the nodes of an object that has any member: at least one node, with room for eleven members.
 const OBJECT_BYTES: usize = 640;
-/// An item of an array.
+/// Bytes of an item of an array.
 const ITEM_BYTES: usize = 32;
-/// The least that an array with anything in it takes.
+/// The least bytes of an array that is not empty.
 const ARRAY_BYTES: usize = 4 * ITEM_BYTES;
-/// What an allocation takes besides the text in it.
+/// Bytes of an allocation besides the text in it.
 const TEXT_BYTES: usize = 32;
 
-/// Bytes that what is read from `json` takes, at most. It need not be JSON.
+/// Returns an upper bound on the bytes of memory that `json` takes once parsed. The text need not be valid JSON.
 pub(super) fn of_calls(json: &str) -> usize {
-    // One bit for each level, set for objects; what nests deeper is refused when it is read.
+    // One bit for each level, set for objects; a text that nests deeper is refused when it is parsed.
     let (mut levels, mut is_text, mut bytes) = (0_u128, false, json.len());
     let mut rest = json.bytes();
     while let Some(byte) = rest.next() {

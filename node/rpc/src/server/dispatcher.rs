@@ -1,7 +1,7 @@
-//! From a caller's text to the text of the answer, whichever way both travel.
+//! From a caller's text to the text of the answer, over WebSocket and HTTP alike.
 //!
-//! Start from [`Dispatcher::receive`]. No task, channel or timer stands between a connection and its calls: what is
-//! [`PendingResponse`] is polled by the connection itself.
+//! Start from [`Dispatcher::receive`]. No task, channel or timer stands between a connection and its calls: the
+//! connection itself polls each [`PendingResponse`].
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::response::{self, Outcome};
 use super::{RpcCall, RpcOptions, Service};
 use crate::error::RpcError;
 
-/// What callers of the package rpc-websockets ask for the names of all methods.
+/// The method that callers with the package rpc-websockets use to get the names of all methods.
 const LIST_METHODS: &str = "__listMethods";
 
-/// One caller of one service.
+/// Dispatches the calls of one caller to one service.
 pub(super) struct Dispatcher {
     pub(super) service: Arc<dyn Service>,
     pub(super) user_id: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Hands each call in `text` to the service, in their order, before it returns. `charge` is what they hold.
+    /// Passes the calls in `text` to the service, in their order, before returning. `charge` is the memory that they hold.
     pub(super) fn receive(&self, text: &str, mut charge: Charge) -> PendingResponse {
         charge.pass_on();
         PendingResponse { answer: Some(self.answer(text)), charge: Some(charge) }
@@ -71,7 +71,7 @@ impl Dispatcher {
             Request::Call { id, method, .. } if method == "handshake" => {
                 Handled::Answered(id.map(|id| self.handshake(&id)))
             }
-            // What the package rpc-websockets calls it.
+            // The package rpc-websockets uses this name.
             Request::Call { id, method, .. } if method == LIST_METHODS && !self.lists_methods_itself() => {
                 Handled::Answered(id.map(|id| self.list_methods(&id)))
             }
@@ -110,7 +110,7 @@ impl Dispatcher {
         methods.is_some_and(|methods| methods.iter().any(|method| method == LIST_METHODS))
     }
 
-    /// The arguments as an array, whichever way they were passed.
+    /// Returns the arguments as an array, passed by position or by name.
     fn in_places(&self, method: &str, args: Args) -> Result<Box<RawValue>, RpcError> {
         match args {
             Args::Places(args) => Ok(args),
@@ -125,20 +125,20 @@ impl Dispatcher {
 
 enum Handled {
     Call(Call),
-    /// Nothing is left to wait for, and perhaps nothing to say.
+    /// The calls are over; `None` when there is no answer.
     Answered(Option<String>),
 }
 
-/// The answer to one text of a caller, on its way. Gives `None` when the standard wants none.
+/// The pending answer to one text of a caller. Resolves to `None` when JSON-RPC requires no answer.
 ///
-/// Dropping it gives up the answer, not the calls: they go on, and what they hold counts until they are over.
+/// Dropping it discards the answer; the calls go on, and the memory that they hold counts until they are over.
 pub(super) struct PendingResponse {
     answer: Option<Dispatched>,
     charge: Option<Charge>,
 }
 
 impl PendingResponse {
-    /// How many calls it counts for until it is done; never none, since even a refusal takes room.
+    /// Returns the number of calls in flight that the response counts as; at least one, because a refusal takes room, too.
     pub(super) fn calls(&self) -> usize {
         self.answer.as_ref().map_or(1, Dispatched::calls)
     }
@@ -160,7 +160,7 @@ impl Drop for PendingResponse {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         let charge = self.charge.take();
-        // Without a runtime everything ends, the calls too.
+        // Without a runtime the calls end, too.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 answer.await;
@@ -214,11 +214,11 @@ impl Future for Call {
     }
 }
 
-/// The calls of one batch, whose answers leave together, in the order of the requests.
+/// The calls of one batch. Their answers are sent together, in the order of the requests.
 struct Batch {
     calls: FuturesUnordered<Part>,
     begun: usize,
-    /// The answer to each request, where there is one already.
+    /// The answers to the requests; `None` while there is none yet.
     parts: Vec<Option<String>>,
     bytes: usize,
     bytes_max: usize,
@@ -241,10 +241,10 @@ impl Future for Part {
 
 impl Batch {
     fn add(&mut self, place: usize, text: String) {
-        // With the `,` or `[` before it.
+        // The text with the `,` or `[` before it.
         self.bytes += 1 + text.len();
         self.parts[place] = Some(text);
-        // What is left for those that still run. Errors are short, so a batch ends soon after it is full.
+        // The remainder is for the calls that still run. Errors are short, so a batch ends soon after it is full.
         let left = self.bytes_max.saturating_sub(self.bytes);
         for part in &mut self.calls {
             part.call.bytes_max = left;

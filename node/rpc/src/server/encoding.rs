@@ -1,13 +1,13 @@
-//! Whether the body of a POST can be JSON text as it stands: if it is packed or in another alphabet, the caller is told so
-//! (415), not that its JSON is broken.
+//! Checks that the body of a POST can be JSON text without decoding. A compressed body, or one in another charset, is
+//! answered with that reason (415), not with a syntax error.
 
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
-/// How packed bodies begin.
+/// The first bytes of compressed bodies.
 const PACKED: [(&[u8], &str); 3] =
     [(&[0x1f, 0x8b], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (&[0xfd, b'7', b'z', b'X', b'Z'], "xz")];
 
-/// A body that is not read.
+/// Why a body is not read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EncodingError {
     #[error("a request's body must come as it is, not packed with {coding:?}")]
@@ -18,8 +18,8 @@ pub(super) enum EncodingError {
     Media { media: String },
 }
 
-/// Checks what the headers say of the body. Any type that can hold JSON will do, and none: what a program sends by default
-/// (`curl -d` says that it is a form) says little.
+/// Checks the headers that describe the body. Every media type that can hold JSON is accepted, and no type at all:
+/// programs send defaults (`curl -d` declares a form).
 pub(super) fn check(headers: &HeaderMap) -> Result<(), EncodingError> {
     let codings = headers.get_all(CONTENT_ENCODING).iter();
     let codings = codings.flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(str::trim);
@@ -47,7 +47,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), EncodingError> {
     }
 }
 
-/// Checks that the body is not packed without a word.
+/// Checks that the body is not compressed without a header that declares it.
 pub(super) fn check_body(body: &[u8]) -> Result<(), EncodingError> {
     match PACKED.iter().find(|(start, _)| body.starts_with(start)) {
         Some((_, coding)) => Err(EncodingError::Packed { coding: (*coding).into() }),

@@ -1,9 +1,9 @@
-//! Files that are read without a call: `GET /PATH/files/NAME`.
+//! Reading files without a call: `GET /PATH/files/NAME`.
 //!
-//! Start from [`Files`], which a service gives, or from `answer`, which a request gets. A call that reads a file writes
-//! what it read into the log, for ever; a GET leaves no trace. What is served is what answered calls have written, and no
-//! later. Names and contents are those of strangers: a browser is told to download a file, to believe its type, and to
-//! run nothing in it.
+//! Start from [`Files`], which a service provides, or from `answer`, which answers a request. A call that reads a file
+//! writes its content into the log, for ever; a GET leaves no trace. The files served are as answered calls have written
+//! them, never later. Names and contents come from strangers: headers make a browser download a file, believe its type,
+//! and run nothing in it.
 
 mod body;
 mod kind;
@@ -28,53 +28,53 @@ use range::Wanted;
 use super::query;
 use crate::escape::escaped;
 
-/// The files of a service as they are at one moment. Reading may wait for a disk.
+/// A snapshot of the files of a service. Reading may wait for a disk.
 pub trait Files: Send + Sync + 'static {
-    /// The version of all files together.
+    /// Returns the version of all files together.
     fn version(&self) -> u64;
 
-    /// The file at a normalised path; `None` where there is none.
+    /// Returns the file at a normalised path; `None` when there is none.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// When the file cannot be read.
     fn file(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
 
-    /// The names in a folder (normalised, empty for the root) that come after `after`, as far as `limit` lets them in;
-    /// `None` where there is nothing in the folder at all, unless it is the root.
+    /// Returns the names in a folder (normalised, empty for the root) that come after `after`, within `limit`;
+    /// `None` when the folder is empty, unless it is the root.
     ///
     /// # Errors
-    /// Where they cannot be read.
+    /// When the names cannot be read.
     fn list(&self, folder: &str, after: &str, limit: ListLimit) -> io::Result<Option<Listing>>;
 }
 
-/// A file as it is at one moment.
+/// A snapshot of a file.
 pub trait File: Send + Sync + 'static {
-    /// The version that wrote it.
+    /// Returns the version that wrote the file.
     fn version(&self) -> u64;
 
-    /// Bytes of its content.
+    /// Returns the bytes of the file's content.
     fn size(&self) -> u64;
 
-    /// Some bytes from `at` on, at least one and at most some tens of kilobytes. `at` is below the size.
+    /// Reads some bytes from `at` on, at least one and at most some tens of kilobytes. `at` is below the size.
     ///
     /// # Errors
-    /// Where they cannot be read.
+    /// When the bytes cannot be read.
     fn read(&self, at: u64) -> io::Result<Vec<u8>>;
 }
 
-/// How much of a folder is listed at once.
+/// The bounds of one listing of a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct ListLimit {
-    /// Names.
+    /// The most names.
     pub names_max: usize,
     /// Bytes of all names together; one name may exceed it.
     pub bytes_max: usize,
 }
 
-/// What is in a folder.
+/// The content of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// What was found, in the order of names.
+    /// The entries found, in the order of their names.
     pub entries: Vec<Listed>,
     /// Whether there are further names.
     pub is_longer: bool,
@@ -85,21 +85,21 @@ pub struct Listing {
 pub struct Listed {
     /// The name, without the folder.
     pub name: String,
-    /// Size and version, where it is a file.
+    /// Size and version, when the name is that of a file.
     pub file: Option<(u64, u64)>,
-    /// Whether something is in a folder of this name.
+    /// Whether a folder of this name exists, which is never empty.
     pub is_folder: bool,
 }
 
-/// A few hundred kilobytes of JSON at the most, whatever names there are.
+/// The bounds of a listing: at most a few hundred kilobytes of JSON, for any names.
 const LIST_LIMIT: ListLimit = ListLimit { names_max: 1_000, bytes_max: 64 << 10 };
 
-/// What a request may do with files.
+/// The methods that requests for files may use.
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 type Answer = Response<Body>;
 
-/// Answers a request whose path is `escaped_name` below the place of a service's files.
+/// Answers a request whose path is `escaped_name` below the prefix of a service's files.
 pub(super) async fn answer(files: Arc<dyn Files>, escaped_name: &str, request: &Parts) -> Answer {
     match request.method {
         Method::GET | Method::HEAD => (),
@@ -135,7 +135,7 @@ pub(super) async fn answer(files: Arc<dyn Files>, escaped_name: &str, request: &
     if request.method == Method::HEAD { without_body(answer) } else { answer }
 }
 
-/// What stands at a name.
+/// A file or a folder, found at a name.
 enum Found {
     File(String, Arc<dyn File>),
     /// The version of all files, and the folder's content as JSON.
@@ -144,7 +144,7 @@ enum Found {
 }
 
 fn find(files: &dyn Files, name: &Name, after: &str) -> io::Result<Found> {
-    // A file and a folder may have one name. With a `/` at its end it means the folder.
+    // A file and a folder may share a name. With a `/` at its end the name means the folder.
     if !name.is_folder
         && let Some(file) = files.file(&name.path)?
     {
@@ -177,7 +177,7 @@ fn listing_json(version: u64, folder: &str, listing: &Listing) -> String {
     format!("{object}\n")
 }
 
-/// A file, or the part of it that was asked for.
+/// Answers with a file, or with the requested part of it.
 fn content(path: &str, file: Arc<dyn File>, headers: &HeaderMap, method: &Method) -> Answer {
     let (version, size) = (file.version(), file.size());
     if range::is_known(headers, version) {
@@ -203,7 +203,7 @@ fn content(path: &str, file: Arc<dyn File>, headers: &HeaderMap, method: &Method
     }
 }
 
-/// A content that is at hand as a whole.
+/// Answers with a content that is in memory as a whole.
 fn whole(version: u64, kind: &'static str, content: String, headers: &HeaderMap) -> Answer {
     if range::is_known(headers, version) {
         return described(Response::new(Body::default()), StatusCode::NOT_MODIFIED, version);
@@ -212,29 +212,29 @@ fn whole(version: u64, kind: &'static str, content: String, headers: &HeaderMap)
     with_header(answer, header::CONTENT_TYPE, kind)
 }
 
-/// What holds of all that strangers have written.
+/// Adds the status, the version and the headers for contents that strangers have written.
 fn described(mut answer: Answer, status: StatusCode, version: u64) -> Answer {
     *answer.status_mut() = status;
     let answer = with_value(answer, header::ETAG, &format!("\"{version}\""));
     let answer = with_header(answer, header::ACCEPT_RANGES, "bytes");
-    // It may be kept, but a call may have changed it: the tag is to be asked for.
+    // A browser may cache the content, but must revalidate its tag: a call may have changed the file.
     let answer = with_header(answer, header::CACHE_CONTROL, "no-cache");
     let answer = with_header(answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     let answer = with_header(answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
-    // A page of another origin sends no `Origin` for an image or a script: the browser is to refuse those itself.
+    // A page of another origin sends no `Origin` for an image or a script: with this header the browser refuses those.
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     let answer = with_header(answer, policy, "same-origin");
     let exposed = "ETag, Accept-Ranges, Content-Range, Content-Disposition";
     with_header(answer, header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)
 }
 
-/// Under which name a browser is to keep a file. It may contain anything; RFC 8187 escapes it.
+/// Returns `Content-Disposition` with the name for a download. The name may have any characters; RFC 8187 escapes them.
 fn disposition(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     format!("attachment; filename*=UTF-8''{}", escaped(name))
 }
 
-/// Tells a browser how a page may read files. Whether it may was decided before.
+/// Answers a browser's preflight request for files. The page's origin was checked before.
 fn preflight() -> Answer {
     let mut answer = Response::new(Body::default());
     *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -247,7 +247,7 @@ fn preflight() -> Answer {
     with_header(answer, header::ACCESS_CONTROL_MAX_AGE, "600")
 }
 
-/// The head of an answer, which still says how long its body would be.
+/// Returns the answer without its body, but with the body's length in the head.
 fn without_body(answer: Answer) -> Answer {
     let length = hyper::body::Body::size_hint(answer.body()).exact();
     let is_bare = answer.status() == StatusCode::NOT_MODIFIED;
@@ -259,7 +259,7 @@ fn without_body(answer: Answer) -> Answer {
     }
 }
 
-/// A path within a message. What a terminal would act on is escaped.
+/// Returns a path for use in a message, with escapes for all characters that a terminal acts on.
 fn quoted(path: &str) -> String {
     let mut quoted = String::from("`");
     let shown = crate::printable::Printable(if path.is_empty() { "/" } else { path });
@@ -279,7 +279,7 @@ fn with_header(mut answer: Answer, name: HeaderName, value: &'static str) -> Ans
     answer
 }
 
-/// A header whose value is made of ASCII that we have written.
+/// Adds a header whose value is ASCII text of our own.
 fn with_value(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     let value = HeaderValue::from_str(value).expect("printable ASCII");
     answer.headers_mut().insert(name, value);

@@ -1,7 +1,7 @@
-//! For whom a reverse proxy speaks: `X-Forwarded-For`, or `Forwarded` (RFC 7239).
+//! The caller's address behind a reverse proxy: `X-Forwarded-For`, or `Forwarded` (RFC 7239).
 //!
-//! Start from [`client`]. Each proxy adds the address that it was called from at the end, so the last one that is no
-//! trusted proxy's own is the caller's. What stands before it came with the request, from anybody.
+//! Start from [`client`]. Each proxy appends the address that it was called from, so the last address that is not a
+//! trusted proxy's own is the caller's. The addresses before it came with the request and are not trusted.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use hyper::header::{FORWARDED, HeaderMap, HeaderName};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// A proxy's headers say nothing clear.
+/// A proxy's headers do not name the caller clearly.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ForwardedError {
     #[error("the proxy's header {header} holds {} where an address must stand", shown(element))]
@@ -25,10 +25,11 @@ fn shown(element: &str) -> String {
     format!("{start:?}")
 }
 
-/// The caller's address; `None` where the proxy names none: then it speaks for itself, as in a check of its own.
+/// Returns the caller's address; `None` when the proxy names none: then the request is the proxy's own, such as a
+/// health check.
 ///
 /// # Errors
-/// Where a header is malformed, or two contradict each other: one of them came from the caller then.
+/// When a header is malformed, or two headers contradict each other: then one of them came from the caller.
 pub(super) fn client(headers: &HeaderMap, proxies: &[IpAddr]) -> Result<Option<IpAddr>, ForwardedError> {
     let one = last(headers, X_FORWARDED_FOR, proxies, |element| Some(element.to_owned()))?;
     let other = last(headers, FORWARDED, proxies, node)?;
@@ -38,7 +39,7 @@ pub(super) fn client(headers: &HeaderMap, proxies: &[IpAddr]) -> Result<Option<I
     }
 }
 
-/// The last address of all headers of a name that is no proxy's.
+/// Returns the last address in all headers of a name that is not a trusted proxy's.
 fn last(
     headers: &HeaderMap,
     name: HeaderName,
@@ -65,7 +66,7 @@ fn last(
     Ok(found)
 }
 
-/// The parts between commas that stand outside of quotes.
+/// Splits a header's value at the commas outside of quotes.
 fn elements(value: &str) -> Vec<&str> {
     let mut is_quoted = false;
     value
@@ -77,7 +78,7 @@ fn elements(value: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The value of `for` in an element of `Forwarded`.
+/// Returns the value of `for` in an element of `Forwarded`.
 fn node(element: &str) -> Option<String> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let mut nodes =
@@ -92,12 +93,12 @@ fn node(element: &str) -> Option<String> {
     }
 }
 
-/// A proxy may keep an address for itself.
+/// Returns whether a node is obfuscated or `unknown` (RFC 7239, section 6): a proxy may hide an address.
 fn is_hidden(node: &str) -> bool {
     node.eq_ignore_ascii_case("unknown") || node.starts_with('_')
 }
 
-/// An address, perhaps in brackets, perhaps with a port.
+/// Parses an address, with or without brackets and a port.
 fn address(node: &str) -> Option<IpAddr> {
     let bare = || node.parse::<IpAddr>().ok();
     let bracketed =

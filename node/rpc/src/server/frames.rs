@@ -1,8 +1,8 @@
-//! Messages out of a caller's WebSocket (RFC 6455), held in no more memory than was reserved for them.
+//! Reading messages from a caller's WebSocket (RFC 6455), in no more memory than was reserved for them.
 //!
-//! Start from [`Frames::poll_next`]. A header's length is bounded and reserved before a byte of the payload is read, and
-//! what a message took is given back with it: a library's buffers stay as large as the largest message that went
-//! through them, for as long as the connection lasts.
+//! Start from [`Frames::poll_next`]. The length in a header is bounded and reserved before a byte of the payload is read,
+//! and the memory of a message is freed with the message. The buffers of a library, in contrast, stay as large as the
+//! largest message that passed through them, for as long as the connection lasts.
 
 use std::io::Cursor;
 use std::pin::Pin;
@@ -18,24 +18,24 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 use super::places::{Charge, ConnectionPermit, Crowded};
 use crate::write_timeout::PACE;
 
-/// Most requests are far smaller. It is allocated per connection.
+/// The buffer is allocated per connection. Most requests are far smaller.
 const BUFFER_BYTES: usize = 8 << 10;
-/// The most that a control frame carries.
+/// The most bytes of a control frame's payload (RFC 6455, section 5.5).
 const CONTROL_BYTES_MAX: usize = 125;
 
-/// What a caller has sent.
+/// A message or control frame from a caller.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message, and what is reserved for it.
+    /// A message, and the memory reserved for it.
     Text(String, Charge),
     Binary,
     Ping(Vec<u8>),
     Pong,
-    /// The caller ends the connection, perhaps with a code that may be sent back.
+    /// The caller closes the connection; with the code to send back, if there is one.
     Close(Option<CloseCode>),
 }
 
-/// Why nothing more can be read.
+/// Why no more messages can be read.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The connection is gone.
@@ -51,11 +51,11 @@ pub(super) enum Broken {
 /// The reading half of a caller's WebSocket.
 pub(super) struct Frames {
     buffer: Box<[u8]>,
-    /// The part of `buffer` that is not looked at yet.
+    /// The first byte of `buffer` that is not parsed yet.
     start: usize,
     end: usize,
     frame: Option<Frame>,
-    /// The message that is being put together, if one is.
+    /// The incomplete message, if there is one.
     message: Option<Message>,
     control: Vec<u8>,
     reserving: Option<BoxFuture<'static, Result<Charge, Crowded>>>,
@@ -71,7 +71,7 @@ struct Frame {
     mask: [u8; 4],
     left: usize,
     done: usize,
-    /// Whether there is room for its payload.
+    /// Whether memory is reserved for its payload.
     is_reserved: bool,
 }
 
@@ -82,7 +82,7 @@ struct Message {
 }
 
 impl Frames {
-    /// Reads what follows `read`, which came behind the request that made the connection a WebSocket.
+    /// Returns a reader that starts with `read`, the bytes received behind the upgrade request.
     pub(super) fn new(read: &[u8], message_bytes_max: usize, timeout: Duration) -> Self {
         let mut buffer = vec![0; BUFFER_BYTES.max(read.len())].into_boxed_slice();
         buffer[..read.len()].copy_from_slice(read);
@@ -99,7 +99,7 @@ impl Frames {
         }
     }
 
-    /// The next message. Gives up on a caller who begins one and does not go on with it.
+    /// Returns the next message. Fails when a caller does not complete a message in time.
     pub(super) fn poll_next<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
@@ -115,17 +115,17 @@ impl Frames {
         }
     }
 
-    /// Lets go of a message that was begun: nobody is going to read on.
+    /// Frees an incomplete message: nothing more will be read.
     pub(super) fn give_up(&mut self) {
         (self.frame, self.message, self.reserving) = (None, None, None);
     }
 
-    /// Nothing is read for a while, which is no fault of the caller's.
+    /// Stops the clock of an incomplete message: the server has paused reading, not the caller sending.
     pub(super) fn pause(&mut self) {
         self.patience.pause();
     }
 
-    /// Takes what is in the buffer; ready with `None` when more is needed.
+    /// Parses the buffered bytes; ready with `None` when more bytes are needed.
     fn poll_buffered(
         &mut self,
         place: &ConnectionPermit,
@@ -149,7 +149,7 @@ impl Frames {
         }
     }
 
-    /// Whether a header was read; otherwise the buffer does not hold all of it.
+    /// Parses a header; returns `false` when the buffer does not hold all of the header.
     fn read_header(&mut self) -> Result<bool, Broken> {
         let mut cursor = Cursor::new(&self.buffer[self.start..self.end]);
         let Some((header, bytes)) = FrameHeader::parse(&mut cursor).map_err(|_| Broken::Protocol)? else {
@@ -167,7 +167,7 @@ impl Frames {
         Ok(true)
     }
 
-    /// Checks that a frame may stand here. Whether its payload needs no room.
+    /// Checks that a frame is valid at this point; returns whether its payload needs no reservation.
     fn check(&mut self, opcode: OpCode, is_final: bool, bytes: usize) -> Result<bool, Broken> {
         match (opcode, &self.message) {
             (OpCode::Control(Control::Close | Control::Ping | Control::Pong), _) => {
@@ -213,7 +213,7 @@ impl Frames {
         let is_text = frame.opcode == OpCode::Data(Data::Text);
         let message = self.message.get_or_insert(Message { is_text, bytes: vec![], charges: None });
         match message.bytes.is_empty() {
-            // Most messages are one frame: what grows by doubling takes more than was reserved.
+            // Most messages are one frame: a buffer that grows by doubling would exceed the reservation.
             true => message.bytes.reserve_exact(frame.left),
             false => message.bytes.reserve(frame.left),
         }
@@ -224,7 +224,7 @@ impl Frames {
         self.frame = Some(Frame { is_reserved: true, ..frame });
     }
 
-    /// Takes what the buffer holds of the frame, and gives what is complete with it.
+    /// Takes the buffered part of the frame's payload; returns the message or control frame that it completes.
     fn read_payload(&mut self, mut frame: Frame) -> Result<Option<Received>, Broken> {
         let bytes = frame.left.min(self.end - self.start);
         let payload = &mut self.buffer[self.start..self.start + bytes];
@@ -274,7 +274,7 @@ impl Frames {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(_) => Poll::Ready(Err(Broken::Lost)),
-            // Between messages a caller may be silent for as long as it likes.
+            // Between messages a caller may be silent for any time.
             Poll::Pending if self.message.is_none() && self.frame.is_none() && self.end == 0 => Poll::Pending,
             Poll::Pending => self.patience.poll(cx).map(|()| Err(Broken::TooSlow)),
         }
@@ -289,7 +289,7 @@ impl Message {
     }
 }
 
-/// Takes the mask off a part of a payload that begins `done` bytes behind the payload's beginning, a word at a time.
+/// Unmasks, a word at a time, a part of a payload that begins `done` bytes behind the payload's beginning.
 fn unmask(part: &mut [u8], mut mask: [u8; 4], done: usize) {
     mask.rotate_left(done % 4);
     let [a, b, c, d] = mask;
@@ -315,11 +315,11 @@ fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Broken> {
     }
 }
 
-/// How long a message may take: so long, and longer the more of it has come.
+/// The time limit of a message: `timeout`, and more the more bytes of it have arrived.
 struct Patience {
     timeout: Duration,
     received: usize,
-    /// How long the caller has been waited for, in all and since when.
+    /// How long the server waited for the caller before the current wait, which began at `since`.
     waited: Duration,
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -343,7 +343,7 @@ impl Patience {
         (self.received, self.waited, self.since, self.timer) = (0, Duration::ZERO, None, None);
     }
 
-    /// Ready when the caller has been waited for long enough.
+    /// Ready when the time limit is exceeded.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.since.get_or_insert_with(Instant::now);
         let left = (self.timeout + PACE.time_for(self.received)).saturating_sub(self.waited);

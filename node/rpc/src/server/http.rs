@@ -1,6 +1,6 @@
-//! What one HTTP request gets: an upgrade to a WebSocket, an answer to a POST, or a reason why not.
+//! Handling of one HTTP request: an upgrade to a WebSocket, an answer to a POST, a file, or a refusal with its reason.
 //!
-//! Start from [`Http`], which is a service to the HTTP library. Each connection has one.
+//! Start from [`Http`], a service in the terms of the HTTP library. Each connection has one.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,18 +27,18 @@ use super::shared::Shared;
 
 type Answer = Response<Body>;
 
-/// Answers the requests of one connection.
+/// The handler for the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Http {
     shared: Arc<Shared>,
     place: ConnectionPermit,
-    /// Whether the connection comes from a proxy that is trusted to say for whom.
+    /// Whether the connection comes from a trusted proxy, whose headers name the caller.
     is_proxied: bool,
     /// Whether an answer is, or may be, on its way.
     is_answering: Arc<AtomicBool>,
-    /// What the latest list of files takes, until there is another answer.
+    /// The memory of the latest list of files, until the next answer.
     listed: Arc<Mutex<Option<Charge>>>,
-    /// Who the connection belongs to once it is a WebSocket.
+    /// The caller's dispatcher, once the connection is upgraded to a WebSocket.
     upgraded: Arc<Mutex<Option<Dispatcher>>>,
 }
 
@@ -54,12 +54,12 @@ impl Http {
         }
     }
 
-    /// Whether part of an answer may have been written, so that nothing else can be said.
+    /// Returns whether part of an answer may have been written, so that no other answer can be sent.
     pub(super) fn is_answering(&self) -> bool {
         self.is_answering.load(Ordering::Relaxed)
     }
 
-    /// The caller whose WebSocket the connection has become; `None` when it has stayed with HTTP.
+    /// Returns the caller's dispatcher when the connection was upgraded to a WebSocket; `None` when it has stayed HTTP.
     pub(super) fn into_upgraded(self) -> Option<Dispatcher> {
         self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -107,7 +107,7 @@ impl Http {
         }
     }
 
-    /// Answers a request for a file, if there are files at its path.
+    /// Answers a request for a file, if a service has files at the request's path.
     async fn answer_file(&self, request: Request<Incoming>, otherwise: NoService) -> Answer {
         let (head, _) = request.into_parts();
         let (files, name) = match self.shared.mounts.files_at(head.uri.path()) {
@@ -118,7 +118,7 @@ impl Http {
         self.place.heard(true);
         let answer = files::answer(files, name, &head).await;
         self.place.heard(false);
-        // A folder's list is in memory until it is read; of a file there is one piece at a time.
+        // A folder's list is in memory until the caller has read it; a file is in memory one piece at a time.
         let bytes = match answer.body() {
             Body::Whole(bytes) => bytes.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()),
             Body::File(_) => None,
@@ -138,9 +138,9 @@ impl Http {
         if let Err(error) = encoding::check_body(&body) {
             return unsupported(&error);
         }
-        // What is not text is no JSON either; the caller's parser words it.
+        // A body that is not UTF-8 is not JSON either: the parser of requests words the error for the empty text.
         let request = std::str::from_utf8(&body).unwrap_or_default();
-        // What the text took is given back first: it is never needed beside all that is made of it.
+        // Free the text's charge first: the text is not needed beside the calls parsed from it.
         drop(charge);
         let charge = match self.place.reserve(cost::of_calls(request)).await {
             Ok(charge) => charge,
@@ -199,7 +199,7 @@ fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
     upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
-/// An answer that counts until it is read.
+/// Returns a response whose bytes are charged until the caller has read them.
 fn held(answer: String, place: &ConnectionPermit) -> Answer {
     struct SharedCore(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
     impl AsRef<[u8]> for SharedCore {
@@ -211,7 +211,8 @@ fn held(answer: String, place: &ConnectionPermit) -> Answer {
     with_bytes(StatusCode::OK, "application/json", Bytes::from_owner(SharedCore(answer, charge)))
 }
 
-/// The first subprotocol that the caller offers: one who offers any must be told one, and all are JSON-RPC here.
+/// Returns the first subprotocol that the caller offers: a caller that offers any expects one in the answer, and all
+/// mean JSON-RPC here.
 fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offered = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
@@ -244,7 +245,7 @@ fn crowded(error: &BodyError) -> Answer {
     with_header(last(text(error.status(), &error.to_string())), header::RETRY_AFTER, "1")
 }
 
-/// Says that the connection ends here: the rest of its request is not going to be read.
+/// Marks the answer as the last one of its connection: the rest of the request is not read.
 fn last(answer: Answer) -> Answer {
     with_header(answer, header::CONNECTION, "close")
 }
@@ -253,7 +254,7 @@ fn hint() -> Answer {
     with_header(text(StatusCode::UPGRADE_REQUIRED, HINT), header::UPGRADE, "websocket")
 }
 
-/// Tells a browser what a page may send. Whether the page may send anything was decided before.
+/// Answers a browser's preflight request for calls. The page's origin was checked before.
 fn preflight() -> Answer {
     let answer = with_header(with_status(StatusCode::NO_CONTENT), header::ALLOW, METHODS);
     let answer = with_header(answer, header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);

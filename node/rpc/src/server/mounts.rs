@@ -1,4 +1,4 @@
-//! Which services there are, by path, and which are about to be.
+//! The mounted services by path, and the services that are starting.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Service;
 use super::files::{self, Files};
 
-/// Paths that somebody is told who has asked for another one.
+/// Paths named in the answer to a request for a path without a service.
 const PATHS_TOLD_MAX: usize = 20;
-/// How long callers are asked to wait at a time, at most.
+/// The longest `Retry-After` that callers are given.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// Services by path, without a `/` at the end.
@@ -26,10 +26,10 @@ enum Mounted {
     Starting(Starting),
 }
 
-/// Files of a service, and what a path says below their place.
+/// Files of a service, and the part of a path below their prefix.
 type FilesAt<'a> = Result<(Arc<dyn Files>, &'a str), NoService>;
 
-/// A path at which a service is going to be: callers are asked to come back (503 with `Retry-After`) until it is mounted.
+/// A path whose service is starting: callers are answered with 503 and `Retry-After` until the service is mounted.
 #[derive(Clone, Debug)]
 pub struct Starting {
     progress: Arc<Progress>,
@@ -42,7 +42,7 @@ struct Progress {
     all: AtomicU64,
 }
 
-/// Why there is no service at a path.
+/// Why no service answers at a path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoService {
     #[error("{why}; try again in {seconds} s")]
@@ -80,8 +80,8 @@ impl Mounts {
         }
     }
 
-    /// The files that a path is about, and what it says below the place of these files; `None` where it is about none. Of
-    /// two services whose paths it begins with, the one with the longer path is meant.
+    /// Returns the files that a path names, and the part of the path below their prefix; `None` when it names no files.
+    /// When the paths of two services are prefixes of `path`, the longer one counts.
     pub(super) fn files_at<'a>(&self, path: &'a str) -> Option<FilesAt<'a>> {
         let by_path = self.by_path.read().unwrap_or_else(PoisonError::into_inner);
         let (mounted, name) = path.rmatch_indices(files::PLACE).find_map(|(at, _)| {
@@ -104,7 +104,7 @@ impl fmt::Debug for Mounts {
 }
 
 impl Starting {
-    /// So many of so many entries of the log have been executed again.
+    /// Records that `done` of `all` entries of the log have been replayed.
     pub fn replayed(&self, done: u64, all: u64) {
         self.progress.done.store(done, Ordering::Relaxed);
         self.progress.all.store(all, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Starting {
     }
 }
 
-/// As long again as it has taken for what is left, within bounds.
+/// Estimates the seconds for the remaining entries from the time elapsed so far, within bounds.
 fn seconds_left(elapsed: Duration, done: u64, all: u64) -> u64 {
     let left = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done.max(1) as f64;
     (left.ceil() as u64).clamp(1, RETRY_MAX.as_secs())

@@ -1,4 +1,4 @@
-//! Arguments that were passed by name, put into their places: the log holds places only.
+//! Converts arguments by name into arguments by position: the log holds only positions.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use super::Parameters;
 use super::request::no_args;
 use crate::error::RpcError;
 
-/// The text of an array out of the text of an object whose members are named as the method's parameters are.
+/// Converts the text of an object, with members named after the method's parameters, to the text of an array.
 ///
-/// A parameter that is not named is `null`, and left out where none behind it is named: then its default counts.
+/// A parameter that is not named becomes `null`; it is left out when no later one is named: then its default applies.
 ///
 /// # Errors
-/// "Invalid params", with the names that there are; "Method not found" where there is none.
+/// "Invalid params", with the names of the parameters; "Method not found" when there is no such method.
 pub(super) fn in_places(
     method: &str,
     args: &RawValue,

@@ -1,12 +1,12 @@
-//! Which web pages may call, and under which names the server answers.
+//! The check of `Origin` and `Host`: which web pages may call (RFC 6454), and under which names the server answers.
 //!
-//! Start from [`Gate::admit`]. A browser lets any page open a WebSocket to, or POST at, any server that it can reach,
-//! one on its own machine included, and says in `Origin` which page it was. Programs send no `Origin`. So:
+//! Start from [`Gate::admit`]. A browser lets any page open a WebSocket to, or send a POST to, any server that it can
+//! reach, including one on its own machine, and names the page's origin in `Origin`. Programs send no `Origin`. So:
 //!
 //! - A request with an `Origin` is refused unless the origin is listed (`*` lists all), or is the server's own: the
 //!   same host and port as in `Host`, and that host an address or `localhost`. A name does not count as our own:
-//!   whoever owns one can point it at us after the page was loaded ("DNS rebinding"), and then its `Origin` and
-//!   `Host` agree.
+//!   its owner can point it at this server after the page was loaded ("DNS rebinding"), and then `Origin` and `Host`
+//!   agree.
 //! - A server bound to a loopback address is meant for this machine, so `Host` must be `localhost`, a loopback
 //!   address, or the host of a listed origin, for a reverse proxy that passes the name on. `*` turns this off.
 
@@ -22,23 +22,23 @@ use hyper::http::uri::Authority;
 
 pub use allowed::{AllowedOrigin, OriginError};
 
-/// Refused origins that the operator is told of. Strangers choose them, so that there is an end to it.
+/// Refused origins reported to the operator. Strangers choose origins, so the number is bounded.
 const TOLD_ORIGINS_MAX: usize = 32;
-/// Bytes of an origin that the operator is told of. No host has a longer name.
+/// Bytes of an origin reported to the operator. No host has a longer name.
 const TOLD_ORIGIN_BYTES_MAX: usize = 300;
 
-/// Tells welcome requests from those that some web page made in its visitor's name.
+/// The rule that tells admitted requests from those that a web page made in its visitor's name.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// As browsers write them: in lower case, without a `/` at the end.
+    /// Origins as browsers write them: in lower case, without a `/` at the end.
     allowed: Vec<String>,
     allows_all: bool,
     is_loopback: bool,
-    /// Refused origins that the operator knows of.
+    /// Refused origins already reported to the operator.
     told: Mutex<BTreeSet<String>>,
 }
 
-/// Why a request is refused before anything else of it is looked at.
+/// Why a request is refused before the rest of it is examined.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("a request needs one Host header that names a host")]
@@ -57,10 +57,10 @@ pub(super) enum Refusal {
 }
 
 impl Gate {
-    /// A gate for the pages of the origins that are listed.
+    /// Returns a gate that admits pages of the listed origins.
     ///
     /// # Errors
-    /// Where one of them is none that a page can have; with it.
+    /// When no page can have one of the origins; with that origin.
     pub(super) fn new(allow_origin: &[String], bound_to: SocketAddr) -> Result<Self, (String, OriginError)> {
         let (mut allowed, mut allows_all) = (vec![], false);
         for listed in allow_origin {
@@ -72,7 +72,7 @@ impl Gate {
         Ok(Self { allowed, allows_all, is_loopback: bound_to.ip().is_loopback(), told: Mutex::default() })
     }
 
-    /// The origin of the page that a welcome request comes from, where it comes from a page.
+    /// Checks a request; returns the origin of the page that it comes from, `None` when it does not come from a page.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
         let host = only(headers.get_all(HOST).iter()).ok_or(Refusal::NoHost)?;
         let host: Authority = host.parse().map_err(|_| Refusal::NoHost)?;
@@ -91,9 +91,9 @@ impl Gate {
         Err(Refusal::ForeignOrigin { origin: shown(origin) })
     }
 
-    /// Tells the operator, once for each origin, what would let the page in.
+    /// Tells the operator, once for each origin, which option would admit the page.
     fn tell(&self, origin: &str) {
-        // What cannot be listed cannot be let in either.
+        // An origin that cannot be listed cannot be admitted either.
         let Ok(AllowedOrigin::One(listed)) = origin.parse() else { return };
         if listed.len() > TOLD_ORIGIN_BYTES_MAX {
             return;

@@ -1,6 +1,6 @@
-//! What waits to be written to a caller's WebSocket, down to its frames: counted to the byte, and gone once written.
+//! The frames queued for a caller's WebSocket: counted to the byte, and freed once written.
 //!
-//! Start from [`Outgoing`]. Many short messages leave together; a long one is never copied.
+//! Start from [`Outgoing`]. Many short messages are written together; a long one is never copied.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,15 +13,15 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 
 use super::places::{Charge, ConnectionPermit};
 
-/// Messages up to this size are gathered in chunks of this size.
+/// Messages up to this many bytes are gathered in chunks of this size.
 const CHUNK_BYTES: usize = 16 << 10;
-/// Chunks that are handed to the system at once.
+/// Chunks passed to the system in one vectored write.
 const CHUNKS_PER_WRITE: usize = 16;
 
 /// The writing half of a caller's WebSocket.
 pub(super) struct Outgoing {
     chunks: VecDeque<Vec<u8>>,
-    /// Bytes of the first chunk that are written.
+    /// Bytes of the first chunk that are already written.
     written: usize,
     bytes: usize,
     is_flushed: bool,
@@ -75,22 +75,22 @@ impl Outgoing {
         }
     }
 
-    /// Bytes that wait.
+    /// Returns the bytes queued.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether everything is with the operating system.
+    /// Returns whether the operating system has taken everything.
     pub(super) fn is_flushed(&self) -> bool {
         self.is_flushed
     }
 
-    /// Counts what waits here, and `more` that will.
+    /// Charges the queued bytes, and `more` that will be queued.
     pub(super) fn account(&mut self, more: usize) {
         self.charge.resize(self.bytes + more);
     }
 
-    /// Writes as much as the socket takes. Ready means that everything was flushed.
+    /// Writes as much as the socket takes. Ready once everything is flushed.
     pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,
         socket: &mut S,

@@ -1,19 +1,20 @@
-//! Who may be connected, and how much memory all callers together can make a server hold: [`Places`].
+//! Admission control: how many callers may be connected, and how much memory all of them together can make a server
+//! hold. Start from [`Places`].
 //!
-//! Each connection has a [`ConnectionPermit`], each run of bytes that is held for it a [`Charge`]. Half-read messages, calls on their
-//! way and unread answers all count, so there is one bound for all callers, whatever they do:
+//! Each connection has a [`ConnectionPermit`], and the bytes held for a connection have [`Charge`]s. Half-read messages,
+//! calls in flight and unread answers all count, so there is one bound for all callers, in all cases:
 //!
 //! > `connections_max` × [`FREE_BYTES`], and `callers_bytes_max` beyond that.
 //!
-//! **Bytes.** A small message is free: nobody can keep others from making ordinary calls. What goes beyond is taken from
-//! `callers_bytes_max`, of which one address has a quarter. Where that is used up, a message waits, those of addresses that
-//! hold least first; and the connections that have made no progress for longest are ended to make room, of the same
-//! address if that has its share. An answer cannot wait, since it exists: it is charged at once, and ends those that are
-//! in its way.
+//! **Bytes.** A small message is free: no caller can keep others from making ordinary calls. Larger ones are charged to
+//! `callers_bytes_max`; one address may use a quarter of it. When the limit is reached, a message waits; messages of the
+//! addresses that hold least go first. To make room, the connections without progress for longest are ended: those of
+//! the same address if it has used its share. An answer cannot wait, since it already exists: it is charged at once, and
+//! the connections in its way are ended.
 //!
-//! **Connections.** An address may have all places as long as nobody else wants them. When all are taken, the address
-//! with the most gives one up: its oldest connection that has never said anything, else the one that has been idle for
-//! longest, and, where that address has more than a quarter, any.
+//! **Connections.** An address may have all places as long as no other address wants them. When all are taken, the
+//! address with the most gives one up: its oldest connection that has never sent a request, else the connection that has
+//! been idle for longest, and, when that address has more than a quarter, any connection.
 
 mod account;
 mod place;
@@ -35,27 +36,28 @@ use place::Taken;
 pub(super) use place::{Charge, ConnectionPermit};
 use state::{Entry, State};
 
-/// Bytes that each connection may hold whatever others do: ordinary messages, and buffers of the HTTP library.
+/// Bytes that each connection may always hold, however much others hold: ordinary messages, and buffers of the HTTP
+/// library.
 pub(super) const FREE_BYTES: usize = 64 << 10;
-/// The part of all bytes and, where places are scarce, of all places that one address may have.
+/// One address may have 1/`ADDRESS_SHARE` of all bytes and, when places are scarce, of all places.
 const ADDRESS_SHARE: usize = 4;
-/// Bytes are counted in steps of this size, so that most messages need no lock.
+/// Bytes are counted in steps of this many, so that most messages need no lock.
 const GRANULE_BYTES: usize = 16 << 10;
-/// How long a connection that holds bytes may make no progress when others need them.
+/// How long a connection that holds bytes may make no progress while others need the bytes.
 const STALLED_MAX: Duration = Duration::from_secs(1);
-/// The same where an answer exists already and cannot wait.
+/// The same for the sake of an answer, which already exists and cannot wait.
 const STALLED_MAX_FOR_ANSWERS: Duration = Duration::from_millis(100);
-/// How long a connection that has spoken before is left alone although others want its place.
+/// How long a connection that has made a request may be idle before others may take its place.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// Too much is held for all callers, or for those of this address.
+/// The byte limit of all callers, or the share of this address, is reached.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the server holds too much for other callers to take {bytes} bytes; try again in a moment")]
 pub(super) struct Crowded {
     pub(super) bytes: usize,
 }
 
-/// All places of one server.
+/// All places and charges of one server.
 #[derive(Debug)]
 pub(super) struct Places {
     connections_max: usize,
@@ -64,13 +66,13 @@ pub(super) struct Places {
     state: Mutex<State>,
 }
 
-/// What becomes of a newcomer.
+/// The decision about a new connection.
 #[derive(Debug)]
 pub(super) enum Admission {
     Admitted(ConnectionPermit),
-    /// Nobody makes room.
+    /// No connection can make room: refuse the new one.
     Full,
-    /// Somebody will, who has only just come itself.
+    /// A connection will make room once its own grace has passed.
     Wait(Duration),
 }
 
@@ -84,8 +86,8 @@ impl Places {
         })
     }
 
-    /// A place for a caller, if need be that of another. `None` is the address of a trusted proxy. One of the same
-    /// address keeps its place for `grace` at least.
+    /// Gives a place to a new connection, if need be that of another. `None` is the address of a trusted proxy. A
+    /// connection of the same address keeps its place for at least `grace`.
     pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>, grace: Duration) -> Admission {
         let address = address.map(prefix);
         let mut state = self.lock();
@@ -112,12 +114,12 @@ impl Places {
         Admission::Admitted(ConnectionPermit { taken: Arc::new(Taken { places: self.clone(), account }) })
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub(super) fn connections(&self) -> usize {
         self.lock().all.connections
     }
 
-    /// Whether far more was held than is now: then the system should get its memory back.
+    /// Returns whether far more was held than is held now: then memory should be returned to the system.
     pub(super) fn has_shrunk(&self) -> bool {
         const WORTH_IT_BYTES: usize = 8 << 20;
         let mut state = self.lock();
@@ -130,11 +132,11 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds this; were it so, the counts are still whole.
+        // Nothing panics while it holds this lock; even if something did, the counts are still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `bytes` for the account if there is room.
+    /// Charges `bytes` to the account if there is room; returns whether there was.
     fn try_take(&self, account: &Account, bytes: usize) -> bool {
         let held = account.held.load(Ordering::SeqCst);
         if account.due(held + bytes) == account.due(held) {
@@ -142,7 +144,7 @@ impl Places {
             return true;
         }
         let mut state = self.lock();
-        // Nobody gets ahead of those who wait.
+        // No message overtakes the waiting ones.
         let has_room =
             state.waiting.is_empty() && !state.over(account, bytes, self.bytes_max).but_alone().is_any();
         if has_room {
@@ -151,7 +153,7 @@ impl Places {
         has_room
     }
 
-    /// Gives room to those who wait, as far as there is any, and ends those that have stalled to make some.
+    /// Gives free room to waiting messages, and ends stalled connections to make more.
     pub(super) fn serve_waiting(&self) {
         let mut state = self.lock();
         while let Some(number) = state.whose_turn() {
@@ -173,14 +175,14 @@ impl Places {
         }
         let mut state = self.lock();
         state.bill(account);
-        // What exists counts, whether there is room or not.
+        // Bytes that already exist count, with or without room for them.
         let over = state.over(account, 0, self.bytes_max);
         state.end_stalled(over, STALLED_MAX_FOR_ANSWERS);
     }
 
     fn release(&self, account: &Account, bytes: usize) {
         let before = account.held.fetch_sub(bytes, Ordering::SeqCst);
-        // One that has left has no free bytes, so its last release passes here.
+        // A connection that has left has no free bytes, so its last release does not return here.
         if account.due(before) == account.due(before - bytes) {
             return;
         }

@@ -1,11 +1,11 @@
-//! The query of a URL: above all its parameter `user`, as the server reads it.
+//! The query of a URL: how the server parses it, above all its parameter `user`.
 
-/// Bytes of a user's name: what an entry of the call log takes.
+/// Bytes of a user's name: the limit of an entry in the call log.
 const USER_BYTES_MAX: usize = libvms_protocol::limits::USER_ID_BYTES_MAX;
 
-/// The first `user` parameter of a query. An empty name is nobody's and counts as none.
+/// Returns the first `user` parameter of a query. An empty name counts as none.
 ///
-/// Only `%` escapes mean something: a `+` is a `+`.
+/// Only `%` escapes are decoded: a `+` is a `+`.
 pub(super) fn user(query: Option<&str>) -> Result<Option<String>, UserError> {
     match parameter(query, "user")? {
         Some(name) if name.len() > USER_BYTES_MAX => Err(UserError::TooLong),
@@ -13,7 +13,7 @@ pub(super) fn user(query: Option<&str>) -> Result<Option<String>, UserError> {
     }
 }
 
-/// The first parameter of this name in a query. An empty one counts as none.
+/// Returns the first parameter `name` of a query. An empty value counts as none.
 pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>, EscapeError> {
     let parameters = query.unwrap_or_default().split('&');
     let found =
@@ -21,7 +21,7 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String
     found.filter(|(_, value)| !value.is_empty()).map(|(_, value)| decode(value)).transpose()
 }
 
-/// Why a URL names no user that can be written down.
+/// Why the user in a URL cannot stand in an entry of the call log.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UserError {
     #[error("the user {0}")]
@@ -30,7 +30,7 @@ pub(super) enum UserError {
     TooLong,
 }
 
-/// Why a part of a URL stands for no text.
+/// Why a part of a URL cannot be decoded to text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EscapeError {
     #[error("has an incomplete % escape")]
@@ -39,7 +39,7 @@ pub(super) enum EscapeError {
     NotText,
 }
 
-/// The text that a part of a URL stands for: each `%` and two digits is a byte.
+/// Decodes a part of a URL to text: each `%` with two digits is a byte.
 pub(super) fn decode(text: &str) -> Result<String, EscapeError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

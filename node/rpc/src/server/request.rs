@@ -1,6 +1,6 @@
-//! What a caller's text asks for: JSON-RPC 2.0 requests, read no deeper than their envelope.
+//! Parsing a caller's text: JSON-RPC 2.0 requests, no deeper than their envelope.
 //!
-//! Start from [`parse`]. Arguments and ids stay the text that they came as; bounds hold before anything is copied.
+//! Start from [`parse`]. Arguments and ids are kept as their original text; bounds are checked before anything is copied.
 
 use std::fmt;
 
@@ -11,35 +11,35 @@ use serde_json::value::RawValue;
 use super::RpcOptions;
 use crate::error::RpcError;
 
-/// What one text holds.
+/// The requests in one text.
 #[derive(Debug)]
 pub(super) enum Incoming {
     One(Request),
     Batch(Vec<Request>),
-    /// Not JSON, or no request at all: answered once, with the id `null`.
+    /// Not JSON, or without any request: answered once, with the id `null`.
     Refused(RpcError),
 }
 
 #[derive(Debug)]
 pub(super) enum Request {
-    /// `id` is `None` for a notification: nobody is told how it ended.
+    /// `id` is `None` for a notification: it gets no answer.
     Call { id: Option<Box<RawValue>>, method: String, args: Args },
-    /// Answered with an error; under the id `null` where the caller's own could not be made out.
+    /// Answered with an error; with the id `null` when the caller's own cannot be read.
     Refused { id: Option<Box<RawValue>>, error: RpcError },
-    /// A notification that is no call. The standard wants no answer to it either.
+    /// An invalid notification. JSON-RPC requires no answer to it either.
     Ignored,
 }
 
-/// What a call passes.
+/// The arguments of a call.
 #[derive(Debug)]
 pub(super) enum Args {
-    /// The text of an array.
+    /// By position: the text of an array.
     Places(Box<RawValue>),
-    /// The text of an object.
+    /// By name: the text of an object.
     Names(Box<RawValue>),
 }
 
-/// Reads one message of a caller.
+/// Parses one message of a caller.
 pub(super) fn parse(text: &str, options: &RpcOptions) -> Incoming {
     if is_array(text) { parse_batch(text, options) } else { parse_one(text, options) }
 }
@@ -51,7 +51,7 @@ fn is_array(text: &str) -> bool {
 fn parse_one(text: &str, options: &RpcOptions) -> Incoming {
     match serde_json::from_str::<Envelope>(text) {
         Ok(envelope) => Incoming::One(envelope.into_request(options)),
-        // An error about the shape may have come before one about the syntax.
+        // The parser may have met an error of the shape before an error of the syntax.
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
             Incoming::Refused(invalid_request(None))
         }
@@ -78,7 +78,7 @@ fn parse_batch(text: &str, options: &RpcOptions) -> Incoming {
 
 fn parse_element(raw: &RawValue, options: &RpcOptions) -> Request {
     let refused = || Request::Refused { id: None, error: invalid_request(None) };
-    // serde would also read the members of an envelope from an array, by their order.
+    // serde would also accept an array as an envelope, with the members in order.
     if !raw.get().starts_with('{') {
         return refused();
     }
@@ -86,7 +86,7 @@ fn parse_element(raw: &RawValue, options: &RpcOptions) -> Request {
         .map_or_else(|_| refused(), |envelope| envelope.into_request(options))
 }
 
-/// The members of a request, unread. A member that is `null` is told apart from one that is absent.
+/// The members of a request, unparsed. A member that is `null` differs from one that is absent.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -125,7 +125,7 @@ impl Envelope<'_> {
     }
 }
 
-/// An id is a string, a number or `null`.
+/// Returns whether a value may be an id: a string, a number or `null`.
 fn is_id(raw: &RawValue) -> bool {
     matches!(raw.get().as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9' | b'n'))
 }
@@ -135,7 +135,7 @@ fn text_of(raw: &RawValue) -> Option<String> {
 }
 
 fn read_args(params: Option<&RawValue>, options: &RpcOptions) -> Result<Args, RpcError> {
-    // rpc-websockets 3, which nodevms-client 2 sits on, sends `null` where it has no arguments.
+    // rpc-websockets 3, which nodevms-client 2 uses, sends `null` for no arguments.
     let Some(params) = params.filter(|params| params.get() != "null") else {
         return Ok(Args::Places(no_args()));
     };
@@ -170,7 +170,8 @@ struct Batch<'a> {
     is_longer: bool,
 }
 
-/// Reads an array to its end, so that its syntax is checked, but keeps no more elements than a batch may have.
+/// A visitor that reads an array to its end, so that its syntax is checked, but keeps no more elements than a batch may
+/// have.
 struct BatchReader {
     requests_max: usize,
 }

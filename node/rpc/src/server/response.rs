@@ -1,13 +1,13 @@
-//! The text of an answer. Ids and results are copied as they are, never written anew.
+//! The text of an answer. Ids and results are copied unchanged, never serialised again.
 
 use serde_json::value::RawValue;
 
 use crate::error::RpcError;
 
-/// How a call ended. `Ok(None)` is an `undefined` result.
+/// The outcome of a call. `Ok(None)` is an `undefined` result.
 pub(super) type Outcome = Result<Option<Box<RawValue>>, RpcError>;
 
-/// The answer to the request `id`, or to one whose id could not be made out.
+/// Returns the answer to the request `id`; `None` is a request whose id cannot be read.
 ///
 /// A result that would make the answer longer than `bytes_max` is replaced by an error.
 pub(super) fn text(id: Option<&RawValue>, outcome: &Outcome, bytes_max: usize) -> String {
@@ -24,10 +24,10 @@ pub(super) fn text(id: Option<&RawValue>, outcome: &Outcome, bytes_max: usize) -
     }
 }
 
-/// What an answer has besides its id and its result.
+/// Bytes of an answer besides its id and its result.
 const ENVELOPE_BYTES: usize = r#"{"jsonrpc":"2.0","id":,"result":}"#.len();
 
-/// What details add to an error, beside themselves.
+/// Bytes that details add to an error, besides their own.
 const DETAILS_BYTES: usize = r#","details":}}"#.len();
 
 fn result_text(id: &str, result: &str) -> String {
@@ -38,7 +38,8 @@ fn result_text(id: &str, result: &str) -> String {
     text
 }
 
-/// Details that would make the answer longer than `bytes_max` are left out: the rest of the error still tells.
+/// Returns the answer for an error. Details that would make the answer longer than `bytes_max` are left out: the rest
+/// of the error is still useful.
 fn error_text(id: &str, error: &RpcError, bytes_max: usize) -> String {
     let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":"#, error.code);
     text.push_str(&quoted(&error.message));

@@ -1,4 +1,4 @@
-//! What an RPC server asks of the service behind a mount path.
+//! The interface between an RPC server and the service at a mount path: [`Service`].
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use crate::error::RpcError;
 
 /// A service that callers reach under one mount path.
 pub trait Service: Send + Sync + 'static {
-    /// The members of the result of `handshake`: `methods`, `callLogUrl`, `filesArchiveUrl` and whatever else the service tells.
+    /// Returns the members of the result of `handshake`: `methods`, `callLogUrl`, `filesArchiveUrl` and any others of the
+    /// service.
     fn handshake(&self) -> serde_json::Map<String, serde_json::Value>;
 
-    /// The names of a method's parameters, for callers who pass arguments by name.
+    /// Returns the names of a method's parameters, for callers that pass arguments by name.
     fn parameters(&self, method: &str) -> Parameters {
         let _unknown = method;
         Parameters::NotPlain
@@ -21,34 +22,34 @@ pub trait Service: Send + Sync + 'static {
 
     /// Handles any other method. `Ok(None)` is an `undefined` result, which JSON-RPC answers with `null`.
     ///
-    /// Dropping the future gives up the answer, not the call.
+    /// Dropping the future discards the answer; the call goes on.
     fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>>;
 
-    /// The files that anybody may read with `GET`, as answered calls have left them; `None` where there are none to be
-    /// shown.
+    /// Returns the files that all callers may read with `GET`, as answered calls have left them; `None` when the service
+    /// shows no files.
     fn files(&self) -> Option<Arc<dyn Files>> {
         None
     }
 }
 
-/// What is known of a method's parameters.
+/// The parameters of a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parameters {
     /// There is no such method.
     NoMethod,
     /// All of them are plain names, in this order.
     Named(Vec<String>),
-    /// They have no names that a caller could use.
+    /// Some of them are patterns, without names that a caller could use.
     NotPlain,
 }
 
-/// A request of a caller, checked no further than JSON-RPC goes.
+/// A caller's request, checked only as far as JSON-RPC defines it.
 #[derive(Debug)]
 pub struct RpcCall {
-    /// Who calls: the `user` parameter of the connection's URL.
+    /// The caller's name: the `user` parameter of the connection's URL.
     pub user_id: Option<String>,
-    /// The method's name as the caller gave it.
+    /// The method's name as the caller sent it.
     pub method: String,
-    /// The `params` member as it came: the text of a JSON array; `[]` when the caller gave none.
+    /// The `params` member as the text of a JSON array; `[]` when the caller sent none.
     pub args: Box<RawValue>,
 }

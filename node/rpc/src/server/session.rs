@@ -1,7 +1,7 @@
-//! A WebSocket of one caller, from its first message to its end.
+//! A caller's WebSocket (RFC 6455), from its first message to its end.
 //!
-//! Start from [`Session::run`]. One task owns the socket and every answer on its way: it takes answers, writes them
-//! together and in the order of their calls, and reads on only while the caller keeps within its bounds.
+//! Start from [`Session::run`]. One task owns the socket and every pending answer: it takes answers, writes them
+//! together and in the order of their calls, and reads only while the caller is within its bounds.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,10 +24,10 @@ use super::outgoing::Outgoing;
 use super::places::{Charge, ConnectionPermit, Crowded};
 use crate::lingering_close::linger;
 
-/// Pings in a row that a caller may leave unanswered: a bad link loses one now and then.
+/// Pings in a row that a caller may leave unanswered: a bad link loses a pong now and then.
 const SILENCES_MAX: u32 = 2;
 
-/// What the first answers are taken to be long: the longest result of a LibVMS service.
+/// The assumed bytes of the first answers: the longest result of a LibVMS service.
 const ANSWER_BYTES_EXPECTED: usize = 1 << 20;
 
 /// A caller's WebSocket.
@@ -36,25 +36,25 @@ pub(super) struct Session<S> {
     place: ConnectionPermit,
     caller: Dispatcher,
     frames: Frames,
-    /// A message that waits until there is room for what its calls hold.
+    /// A message that waits until there is room for the memory of its calls.
     waiting: Option<(String, BoxFuture<'static, Result<Charge, Crowded>>)>,
     answers: FuturesUnordered<Pending>,
-    /// Answers that are ready while an earlier call is not.
+    /// Answers that are ready while an earlier one is pending.
     early: BTreeMap<u64, Option<String>>,
     early_bytes: usize,
-    /// Numbers of the next message and of the next answer to leave.
+    /// The numbers of the next message and of the next answer to send.
     next_message: u64,
     next_answer: u64,
     in_flight: Weight,
-    /// How long answers have been lately: how many more calls may be begun depends on it.
+    /// Bytes of recent answers: bounds how many more calls may be begun.
     answer_bytes_expected: usize,
     outgoing: Outgoing,
-    /// Runs while more waits to be written than should.
+    /// Runs while the backlog exceeds its bound.
     patience: Option<Pin<Box<Sleep>>>,
     pings: Interval,
     /// Whether there was a sign of life since the last tick of `pings`.
     was_heard: bool,
-    /// Pings in a row that came back to nothing.
+    /// Pings in a row without a pong.
     missed_pongs: u32,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
     is_stopping: bool,
@@ -64,20 +64,20 @@ pub(super) struct Session<S> {
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
-    /// We close it, and say why.
+    /// The server closes the WebSocket, with a code and a reason.
     Close(CloseCode, &'static str),
     /// The caller has closed it.
     Closed(Option<CloseCode>),
-    /// Its place or its memory is needed: it is told so if that takes no time.
+    /// The connection's place or memory is needed: the caller gets the reason if that takes no time.
     Evicted,
-    /// There is nobody left to tell, or no time for it.
+    /// The connection is lost, or there is no time for a closing handshake.
     Lost,
 }
 
 type Step<T> = ControlFlow<End, T>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// A session on a socket that has just become a WebSocket; `read` came behind the request that made it one.
+    /// Returns a session on a socket just upgraded to a WebSocket; `read` are the bytes received behind the upgrade request.
     pub(super) fn new(
         socket: S,
         place: ConnectionPermit,
@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let end = poll_fn(|cx| self.poll(cx)).await;
         tracing::trace!(?end, "session ends");
         let timeout = self.options().close_timeout;
-        // What is held for the caller is given back before its farewell, which may take a second or two.
+        // Free the caller's memory before the closing handshake, which may take a second or two.
         self.frames.give_up();
         self.waiting = None;
         let (code, reason) = match end {
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Does what can be done, and leaves a waker with everything that it waits for.
+    /// Makes all progress that is possible, and registers a waker for every event it waits for.
     fn advance(&mut self, cx: &mut Context<'_>) -> Step<()> {
         self.watch_the_place(cx)?;
         self.watch_the_clock(cx)?;
@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Others need the memory that this caller makes us hold, or its place.
+    /// Ends the session when others need the caller's memory or place.
     fn watch_the_place(&mut self, cx: &mut Context<'_>) -> Step<()> {
         match self.ended.as_mut().poll(cx) {
             Poll::Pending => ControlFlow::Continue(()),
@@ -176,8 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Takes every answer that is ready, and passes on those whose turn it is. All of them are counted: one that waited
-    /// with the service would take memory as well.
+    /// Takes every answer that is ready, and queues those whose turn it is. All of them are counted: an answer left with
+    /// the service would take memory as well.
     fn take_answers(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some((number, weight, text))) = self.answers.poll_next_unpin(cx) {
             self.in_flight.calls -= weight.calls;
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Long answers count at once, short ones little by little.
+    /// Updates the expected length: long answers raise it at once, short ones lower it gradually.
     fn expect_answers_of(&mut self, bytes: usize) {
         self.answer_bytes_expected = bytes.max(self.answer_bytes_expected / 4 * 3).max(1);
     }
@@ -209,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// A burst of answers may fill the backlog of anybody; only of a slow reader it stays full.
+    /// Ends the session when its backlog stays full: a burst may fill any backlog, but only a slow reader's stays full.
     fn watch_the_backlog(&mut self, cx: &mut Context<'_>) -> Step<()> {
         if self.outgoing.bytes() + self.early_bytes < self.options().backlog_bytes_max {
             self.patience = None;
@@ -233,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Reads until there is something to write or nothing more to read; tells whether it has read anything.
+    /// Reads until there is something to write or nothing more to read; returns whether anything was read.
     fn read(&mut self, cx: &mut Context<'_>) -> Step<bool> {
         let mut has_read = false;
         while self.may_read() {
@@ -254,7 +254,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ControlFlow::Continue(has_read)
     }
 
-    /// Who does not read answers, or has much in flight, is not listened to: the socket fills up and it waits.
+    /// Returns whether to read from the caller. While the caller does not read answers, or has much in flight, reading is
+    /// paused: the socket fills up and the caller waits.
     fn may_read(&self) -> bool {
         let options = self.options();
         let is_within = self.in_flight.calls == 0
@@ -283,11 +284,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ControlFlow::Continue(())
     }
 
-    /// Begins the calls of a message once there is room for what they hold.
+    /// Begins the calls of a message once there is room for their memory.
     fn admit(&mut self, text: String, charge: Charge) {
         self.place.heard(true);
         let bytes = cost::of_calls(&text);
-        // What the text took is given back first: it is never needed beside all that is made of it.
+        // Free the text's charge first: the text is not needed beside the calls parsed from it.
         drop(charge);
         match self.place.try_reserve(bytes) {
             Some(charge) => self.begin(&text, charge),
@@ -295,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Whether the message that waits has begun.
+    /// Polls the room for the waiting message; returns whether its calls have begun.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Step<bool> {
         let Some((_, reserving)) = &mut self.waiting else { return ControlFlow::Continue(true) };
         let Poll::Ready(reserved) = reserving.as_mut().poll(cx) else { return ControlFlow::Continue(false) };
@@ -318,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn watch_the_clock(&mut self, cx: &mut Context<'_>) -> Step<()> {
         while self.pings.poll_tick(cx).is_ready() {
             let was_heard = std::mem::take(&mut self.was_heard);
-            // Whom we do not listen to can give no sign of life.
+            // While reading is paused we cannot see pongs, so do not count them as missed.
             self.missed_pongs = if was_heard || !self.may_read() { 0 } else { self.missed_pongs + 1 };
             if self.missed_pongs > SILENCES_MAX {
                 return ControlFlow::Break(End::Lost);
@@ -339,7 +340,7 @@ fn crowded<T>() -> Step<T> {
     close(CloseCode::Again, "the server has no room for this message; try again in a moment")
 }
 
-/// What answers on their way hold of a connection's bounds.
+/// A pending answer's part of a connection's bounds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weight {
     calls: usize,

@@ -1,4 +1,4 @@
-//! What the server and its connections have in common.
+//! The state that the server shares with its connections.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::mounts::Mounts;
 use super::origin::Gate;
 use super::places::Places;
 
-/// What every connection knows of its server.
+/// The server's state, shared by all connections.
 pub(super) struct Shared {
     pub(super) options: Arc<RpcOptions>,
     pub(super) gate: Gate,

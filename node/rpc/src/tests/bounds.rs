@@ -1,4 +1,4 @@
-//! Every bound of a server: what is one too much is refused, and nobody else notices.
+//! Every bound of a server: one unit above a bound is refused, and other callers are not affected.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::RpcOptions;
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// Asserts that the server still answers somebody new.
+/// Asserts that the server still answers a new connection.
 async fn is_well(address: std::net::SocketAddr) {
     let mut socket = Socket::open(address, "/").await;
     assert_eq!(socket.ask(call(1, "echo", &json!([]))).await, r#"{"jsonrpc":"2.0","id":1,"result":[]}"#);
@@ -128,7 +128,7 @@ async fn a_caller_who_reads_next_to_nothing_is_cut_off() {
     let mut buffer = vec![0; 100];
     let mut read = 0;
     soon(async {
-        // Never so little that no write could go on, and less than the pace that is asked for.
+        // Reads enough that no write stalls completely, but slower than the required pace.
         while let Ok(bytes @ 1..) = socket.0.get_mut().read(&mut buffer).await {
             read += bytes;
             tokio::time::sleep(SHORT / 4).await;

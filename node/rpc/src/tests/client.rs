@@ -1,4 +1,4 @@
-//! Our client, with our server and with worse ones.
+//! Our client, with our server and with misbehaving ones.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ async fn a_service_that_starts_is_waited_for() {
     assert_eq!(text(client.call("echo", &[1]).await), "[1]");
 }
 
-/// What becomes of a call when the server answers it with `messages` and then drops the connection.
+/// Returns the result of a call when the server answers it with `messages` and then drops the connection.
 async fn answered_with(messages: Vec<Message>) -> Result<Option<Box<RawValue>>, ClientError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("ws://{}/", listener.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 over POST, and who may send it.
+//! JSON-RPC 2.0 over POST, and which callers may send it.
 
 use serde_json::json;
 

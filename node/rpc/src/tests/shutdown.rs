@@ -1,4 +1,4 @@
-//! A server that stops: what is ready leaves, and nobody can hold it up.
+//! A server that shuts down: ready answers are still sent, and no caller can delay it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 over WebSocket, as the standard has it.
+//! JSON-RPC 2.0 over WebSocket, as the specification requires.
 
 use futures::SinkExt;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use super::{Socket, call, serve, soon};
 use crate::RpcOptions;
 
-/// What a fresh server answers to each text.
+/// Returns the answers of a new server to `texts`.
 async fn answers(texts: &[&str]) -> Vec<String> {
     let (server, _) = serve(RpcOptions::default()).await;
     let mut socket = Socket::open(server.local_addr(), "/").await;
@@ -163,7 +163,7 @@ async fn thousands_of_answers_keep_the_order_of_their_calls() {
         futures::StreamExt::split(Socket::open(server.local_addr(), "/").await.0);
     let send = async {
         for id in 0..COUNT {
-            // Some are ready at once, some a moment later, a few are batches, some are refused.
+            // Some answers are ready at once, some a moment later, a few are batches, some are refusals.
             let text = match id % 7 {
                 0 => format!("[{},{}]", call(id, "later", &json!([])), call(id, "nothing", &json!([]))),
                 1 | 4 => call(id, "later", &json!([])),
@@ -235,7 +235,7 @@ async fn binary_messages_and_broken_text_are_closed() {
     assert_eq!(socket.close_code().await, Some(1007));
 }
 
-/// Bytes of a frame of a caller, with a mask that changes nothing.
+/// Returns the bytes of a caller's frame, with a mask of zeros.
 fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("a short payload");
     [&[head, 0x80 | length, 0, 0, 0, 0], payload].concat()
@@ -310,7 +310,7 @@ fn no_text_ends_a_session() {
         let socket = Socket::open(server.local_addr(), "/").await;
         (server, socket)
     });
-    // The property may not change what it captures.
+    // The property cannot mutate its captures.
     let socket = tokio::sync::Mutex::new(socket);
     let member = prop_oneof![
         Just(r#""jsonrpc":"2.0""#),

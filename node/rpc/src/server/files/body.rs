@@ -1,4 +1,4 @@
-//! The body of an answer: bytes at hand, or a file that is read as fast as the caller takes it.
+//! The body of an answer: bytes in memory, or a file that is read as fast as the caller reads the answer.
 
 use std::fmt;
 use std::io;
@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 
 use super::File;
 
-/// What an answer says after its head.
+/// The body of an answer.
 pub(crate) enum Body {
     Whole(Full<Bytes>),
     File(Part),
 }
 
-/// A part of a file. One piece of it is in memory at a time: the next one is read when this one has left.
+/// A part of a file. One piece of it is in memory at a time: the next piece is read once this one is sent.
 pub(crate) struct Part {
     file: Arc<dyn File>,
     left: Range<u64>,
@@ -77,7 +77,7 @@ impl HttpBody for Body {
 }
 
 impl Part {
-    /// The next piece; `None` at the end. An error ends the connection: the head has promised the bytes already.
+    /// Reads the next piece; `None` at the end. An error ends the connection: the head has already promised the bytes.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if self.left.is_empty() {
             return Poll::Ready(Ok(None));

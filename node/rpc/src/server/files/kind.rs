@@ -1,6 +1,7 @@
-//! The type of a file by the end of its name. With `nosniff` a browser believes it; an unknown one means plain bytes.
+//! The media type of a file by its extension. With `nosniff` a browser believes the type; an unknown extension means
+//! plain bytes.
 
-/// The value of `Content-Type` for a path. Texts are taken for UTF-8, which is what `writeFile` makes of a string.
+/// Returns the value of `Content-Type` for a path. Texts are declared as UTF-8, because `writeFile` encodes strings so.
 pub(super) fn of(path: &str) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or_default();
     let extension = match name.rsplit_once('.') {
@@ -14,7 +15,7 @@ pub(super) fn of(path: &str) -> &'static str {
 
 const BYTES: &str = "application/octet-stream";
 
-/// Extensions, and the type that they stand for.
+/// Extensions and their media types.
 const KINDS: &[(&str, &str)] = &[
     ("txt text log", "text/plain; charset=utf-8"),
     ("md markdown", "text/markdown; charset=utf-8"),

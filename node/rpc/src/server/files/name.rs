@@ -1,15 +1,15 @@
-//! The name of a file in a URL. Each file has one way to be written there, but for escapes that need not be.
+//! The name of a file in a URL. Each file has one spelling there, apart from redundant escapes.
 
 use libvms_hypercore::drive::Folder;
 use libvms_hypercore::limits::PATH_BYTES_MAX;
 
 use crate::server::query::{EscapeError, decode};
 
-/// What stands between the path of a service and the names of its files.
+/// The prefix of file names, between the path of a service and the names of its files.
 pub(crate) const PLACE: &str = "/files";
 
-/// The part of a URL's path that names a file of the service at `mount` (without a `/` at its end); `None` where the path
-/// is about something else.
+/// Returns the part of a URL's path that names a file of the service at `mount` (without a `/` at its end); `None` when
+/// the path is not below the service's files.
 pub(crate) fn below<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
     let name = path.strip_prefix(mount)?.strip_prefix(PLACE)?;
     (name.is_empty() || name.starts_with('/')).then_some(name)
@@ -18,13 +18,13 @@ pub(crate) fn below<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
 /// A name in a drive.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// As in a drive: begins with `/`, does not end with one; empty for the root.
+    /// The path in the drive's form: begins with `/`, does not end with one; empty for the root.
     pub(super) path: String,
-    /// Whether only a folder is meant: it was written with a `/` at its end.
+    /// Whether the name means only a folder: it ends with a `/` in the URL.
     pub(super) is_folder: bool,
 }
 
-/// Why a part of a URL names no file. Never guessed at: what one program takes for `..`, another takes for a name.
+/// Why a part of a URL names no file. An ambiguous name is never repaired: programs disagree on spellings of `..`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NameError {
     #[error("the name {0}")]
@@ -42,7 +42,7 @@ pub(super) enum NameError {
 }
 
 impl Name {
-    /// Understands what follows the place of the files: nothing, or a `/` with escaped parts.
+    /// Parses the text after the prefix of the files: nothing, or a `/` with escaped parts.
     pub(super) fn parse(escaped: &str) -> Result<Self, NameError> {
         let is_folder = escaped.is_empty() || escaped.ends_with('/');
         let parts = escaped.strip_suffix('/').unwrap_or(escaped);
@@ -54,7 +54,7 @@ impl Name {
         if path.len() > PATH_BYTES_MAX {
             return Err(NameError::TooLong);
         }
-        // What a drive would read as another name is none of ours.
+        // A name that a drive would normalise to another one is refused.
         match Folder::new(&path) {
             Ok(folder) if folder.as_str() == path => Ok(Self { path, is_folder }),
             _ => Err(NameError::Other),
@@ -62,7 +62,7 @@ impl Name {
     }
 }
 
-/// A part, whose escapes are resolved once. A `/` that was escaped would not be the end of a part any more.
+/// Decodes the escapes of one part, once. An escaped `/` would no longer end a part.
 fn parse_part(escaped: &str) -> Result<String, NameError> {
     let part = decode(escaped)?;
     match part.as_str() {

@@ -1,31 +1,31 @@
-//! Which part of a file a request wants, if it wants any: `Range`, `If-Range` and `If-None-Match` (RFC 9110).
+//! Conditional and range requests for a file: `Range`, `If-Range` and `If-None-Match` (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
 
 use hyper::header::{self, HeaderMap};
 
-/// What is wanted of a file.
+/// The part of a file that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     All,
-    /// Some of its bytes; never none.
+    /// A range of its bytes; never empty.
     Part(Range<u64>),
-    /// Bytes that it does not have.
+    /// A range beyond its end.
     Nothing,
 }
 
-/// Whether the caller has the version already.
+/// Returns whether the caller already has the version.
 pub(super) fn is_known(headers: &HeaderMap, version: u64) -> bool {
     let tag = format!("\"{version}\"");
     let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).map(str::trim).any(|known| {
-        // Tags of ours hold no comma. A weak one names the same content to whoever only asks whether it has changed.
+        // Our tags hold no comma. `If-None-Match` uses the weak comparison, in which a weak tag equals its strong one.
         known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
     })
 }
 
-/// The part of a file of `size` bytes that is wanted. As the standard has it, a range that cannot be read, more than one
-/// of them, and one that holds for another version count for nothing: the whole file is a right answer to each.
+/// Returns the requested part of a file of `size` bytes. As RFC 9110 permits, a malformed range, several ranges, and a
+/// range for another version are ignored: the whole file is a correct answer to each.
 pub(super) fn wanted(headers: &HeaderMap, version: u64, size: u64) -> Wanted {
     let holds_for = headers.get(header::IF_RANGE).map(|value| value.to_str().unwrap_or_default());
     if holds_for.is_some_and(|tag| tag != format!("\"{version}\"")) {
@@ -43,7 +43,7 @@ pub(super) fn wanted(headers: &HeaderMap, version: u64, size: u64) -> Wanted {
     }
 }
 
-/// A range, before the size is known.
+/// A range as requested, not yet resolved against the file's size.
 enum Asked {
     From(u64, Option<u64>),
     Last(u64),
@@ -65,7 +65,7 @@ fn parse(value: &str) -> Option<Asked> {
     }
 }
 
-/// Digits only, and any number of them: beyond every file is beyond every file.
+/// Parses digits only, any number of them: a number that is too large counts as beyond the end of every file.
 fn number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))

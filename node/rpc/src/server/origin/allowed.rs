@@ -1,15 +1,15 @@
-//! An origin as an operator lists it: read strictly, and written as browsers do.
+//! An origin that an operator lists: parsed strictly, and written as browsers do.
 //!
 //! A browser sends `scheme://host`, in lower case, with a port only where it is not the scheme's own, and nothing else.
-//! A listed value that differs in what cannot change its meaning is brought to that form; one that no browser would ever
-//! send is refused with the reason, because its page would be refused without one.
+//! A listed value with the same meaning in another spelling is normalised to that form. A value that no browser would
+//! ever send is refused with the reason, because its page would be refused without one.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::authority::{self, AuthorityError, is_scheme};
 
-/// What an operator lists as welcome.
+/// An entry of the operator's list of allowed origins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigin {
     /// `*`: every page.
@@ -25,19 +25,19 @@ pub enum OriginError {
     /// There is no scheme.
     #[error("an origin begins with its scheme, as in https://{0}")]
     NoScheme(String),
-    /// It names a scheme whose pages have another origin.
+    /// The scheme is one whose pages have another origin.
     #[error("{0}")]
     Scheme(&'static str),
     /// A `*` that does not stand alone.
     #[error("`*` stands for all pages, and only alone: list each origin")]
     Wildcard,
-    /// Several at once.
+    /// Several origins in one value.
     #[error("it has a space or a comma: repeat the option for each origin")]
     Several,
     /// A path, a query or a fragment.
     #[error("an origin is only scheme, host and port: leave out `{0}`")]
     Path(String),
-    /// What should name a host and a port does not.
+    /// The authority does not name a host and a port.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
 }
@@ -48,7 +48,7 @@ impl FromStr for AllowedOrigin {
     fn from_str(text: &str) -> Result<Self, OriginError> {
         match text {
             "*" => return Ok(Self::All),
-            // Pages without an origin: of files, and of frames that are locked up.
+            // The opaque origin: of pages from files, and of sandboxed frames.
             "null" => return Ok(Self::One(text.into())),
             _ if text.contains('*') => return Err(OriginError::Wildcard),
             _ if text.contains([' ', ',', ';', '\t', '\n']) => return Err(OriginError::Several),

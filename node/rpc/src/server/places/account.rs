@@ -1,4 +1,4 @@
-//! What one connection holds.
+//! The bytes that one connection holds.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 use super::{FREE_BYTES, GRANULE_BYTES};
 use crate::progress::Progress;
 
-/// What a connection tells of itself without a lock.
+/// The counts that a connection updates without a lock.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) id: u64,
-    /// Everything that is held, free bytes included.
+    /// All bytes held, free ones included.
     pub(super) held: AtomicUsize,
-    /// The part of it that depends on the caller: messages it has not sent, and answers it has not read.
+    /// The part of `held` that depends on the caller: messages it has not completed, and answers it has not read.
     pub(super) buffered: AtomicUsize,
-    /// Bytes that cost nothing; none once the connection has left.
+    /// Bytes that are not charged; 0 once the connection has left.
     pub(super) free: AtomicUsize,
     pub(super) has_spoken: AtomicBool,
     pub(super) is_busy: AtomicBool,
@@ -45,7 +45,7 @@ impl Account {
         held.saturating_sub(self.free.load(Ordering::SeqCst)).next_multiple_of(GRANULE_BYTES)
     }
 
-    /// So many more bytes depend on the caller. Until there were any, it could make no progress with them.
+    /// Adds `bytes` that depend on the caller. The first ones count as progress: before them the caller could make none.
     pub(super) fn buffer(&self, bytes: usize) {
         if self.buffered.fetch_add(bytes, Ordering::SeqCst) == 0 {
             self.progress.step();

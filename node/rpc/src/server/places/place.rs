@@ -1,4 +1,4 @@
-//! A connection's side: its place, and what is held for it.
+//! A connection's side: its permit, and the charges for the bytes it holds.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use super::state::Waiting;
 use super::{ADDRESS_SHARE, Crowded, Places};
 use crate::progress::Progress;
 
-/// A connection's place. Dropping the last copy of it makes room.
+/// Permission for one connection. Dropping the last copy frees the place.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct ConnectionPermit {
     pub(super) taken: Arc<Taken>,
@@ -26,7 +26,7 @@ pub(super) struct Taken {
     pub(super) account: Arc<Account>,
 }
 
-/// Bytes that are held for a connection, until this is dropped. It outlives the connection where a call does.
+/// Bytes held for a connection; dropping the charge frees them. A charge outlives the connection when its call does.
 #[derive(Debug)]
 pub(in crate::server) struct Charge {
     pub(super) places: Arc<Places>,
@@ -35,7 +35,7 @@ pub(in crate::server) struct Charge {
     pub(super) is_buffered: bool,
 }
 
-/// A message's turn to get room. Dropping it gives the turn up, or the room.
+/// A message's place in the queue for room. Dropping the ticket gives up the turn, or the room already granted.
 pub(super) struct Ticket {
     pub(super) place: ConnectionPermit,
     pub(super) number: u64,
@@ -45,7 +45,7 @@ pub(super) struct Ticket {
 }
 
 impl ConnectionPermit {
-    /// The connection has made a complete request, and is busy with it or idle again.
+    /// Records that the connection has made a complete request, and is busy with it or idle again.
     pub(in crate::server) fn heard(&self, is_busy: bool) {
         let account = &self.taken.account;
         account.has_spoken.store(true, Ordering::SeqCst);
@@ -53,7 +53,7 @@ impl ConnectionPermit {
         *account.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// The connection speaks for a caller at another address: its proxy says so.
+    /// Counts the connection for the caller's `address`, which its proxy named.
     pub(in crate::server) fn speaks_for(&self, address: IpAddr) {
         self.taken.places.lock().move_to(self.taken.account.id, prefix(address));
     }
@@ -62,12 +62,12 @@ impl ConnectionPermit {
         self.taken.account.progress.clone()
     }
 
-    /// Cancelled when the place is needed for others.
+    /// Returns the token that is cancelled when the place is needed for others.
     pub(in crate::server) fn ended(&self) -> &CancellationToken {
         &self.taken.account.ended
     }
 
-    /// Whether little is left: then nothing more should be asked for.
+    /// Returns whether little room is left: then the connection should read no more.
     pub(in crate::server) fn is_tight(&self) -> bool {
         let Taken { places, account } = &*self.taken;
         let state = places.lock();
@@ -77,16 +77,16 @@ impl ConnectionPermit {
         state.all.bytes > max / 2 || of_address > max / ADDRESS_SHARE / 2
     }
 
-    /// Bytes of a message that is going to be read, if there is room for them now.
+    /// Reserves `bytes` for a message before it is read, if there is room now.
     pub(in crate::server) fn try_reserve(&self, bytes: usize) -> Option<Charge> {
         let has_room = self.taken.places.try_take(&self.taken.account, bytes);
         has_room.then(|| self.charge(bytes))
     }
 
-    /// Waits until there is room for a message that is going to be read.
+    /// Waits until there is room for a message, and reserves it before the message is read.
     ///
     /// # Errors
-    /// Where others go on needing it.
+    /// When others hold the room for too long.
     pub(in crate::server) fn reserve(
         &self,
         bytes: usize,
@@ -106,14 +106,14 @@ impl ConnectionPermit {
         }
     }
 
-    /// Bytes that exist already.
+    /// Charges bytes that already exist.
     pub(in crate::server) fn hold(&self, bytes: usize) -> Charge {
         let mut charge = self.charge(0);
         charge.resize(bytes);
         charge
     }
 
-    /// For bytes that are counted as held already.
+    /// Returns a charge for bytes that are already counted as held.
     pub(super) fn charge(&self, bytes: usize) -> Charge {
         let Taken { places, account } = &*self.taken;
         account.buffer(bytes);
@@ -141,10 +141,10 @@ impl Ticket {
         Self { place, number, bytes, granted, is_used: false }
     }
 
-    /// What was granted.
+    /// Returns the charge for the room granted.
     fn redeem(mut self) -> Charge {
         self.is_used = true;
-        // The time that it waited was not its own.
+        // The wait was for others and must not count as a stall of this connection.
         self.place.taken.account.progress.step();
         self.place.charge(self.bytes)
     }
@@ -160,7 +160,7 @@ impl Drop for Ticket {
 }
 
 impl Charge {
-    /// So many bytes are held now.
+    /// Sets the number of bytes held to `bytes`.
     pub(in crate::server) fn resize(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes > before {
@@ -177,7 +177,7 @@ impl Charge {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
-    /// The bytes belong to calls from now on: the caller has no power over how long they are held.
+    /// Moves the bytes from the caller to calls: the caller cannot influence how long calls hold them.
     pub(in crate::server) fn pass_on(&mut self) {
         self.buffer(self.bytes, false);
         self.is_buffered = false;

@@ -1,4 +1,4 @@
-//! Who has a place and who holds what: the counts, and the decisions that rest on them.
+//! The state of all places: the counts, and the decisions based on them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,12 +16,12 @@ pub(super) struct State {
     pub(super) last_id: u64,
     pub(super) all: Share,
     pub(super) addresses: BTreeMap<IpAddr, Share>,
-    /// Those that have a place, oldest first, and those that have left while bytes are still held for them.
+    /// The connections that have a place, oldest first, and those that have left while bytes are still held for them.
     pub(super) accounts: BTreeMap<u64, Entry>,
-    /// Messages that wait for room, in the order in which they came.
+    /// Messages that wait for room, in the order of their arrival.
     pub(super) waiting: BTreeMap<u64, Waiting>,
     pub(super) last_ticket: u64,
-    /// The most that was held since memory was given back.
+    /// The most bytes held since memory was last returned to the system.
     pub(super) peak: usize,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct State {
 pub(super) struct Share {
     pub(super) connections: usize,
     pub(super) bytes: usize,
-    /// The ticket of its message that got room last.
+    /// The ticket of the address's message that got room last.
     pub(super) served: u64,
 }
 
@@ -42,16 +42,16 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// `None` for a connection of a trusted proxy that has not said yet for whom it speaks.
+    /// `None` for a connection of a trusted proxy that has not named a caller yet.
     pub(super) address: Option<IpAddr>,
     pub(super) has_place: bool,
     pub(super) is_ended: bool,
-    /// What was taken from the bytes of all.
+    /// Bytes charged to the common limit.
     pub(super) billed: usize,
     pub(super) account: Arc<Account>,
 }
 
-/// By how many bytes the bounds are exceeded.
+/// The bytes by which the bounds are exceeded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Over {
     address: Option<IpAddr>,
@@ -62,7 +62,7 @@ pub(super) struct Over {
 }
 
 impl Over {
-    /// One message that is larger than a share may travel while nothing else does.
+    /// Drops the excess over a bound that nothing else uses: one message larger than the bound is admitted alone.
     pub(super) fn but_alone(mut self) -> Self {
         if self.is_alone_of_address {
             self.of_address = 0;
@@ -79,7 +79,7 @@ impl Over {
 }
 
 impl State {
-    /// How much is too much if the account holds `bytes` more.
+    /// Returns by how much the bounds are exceeded if the account holds `bytes` more.
     pub(super) fn over(&self, account: &Account, bytes: usize, bytes_max: usize) -> Over {
         let Some(entry) = self.accounts.get(&account.id) else { return Over::default() };
         let due = account.due(account.held.load(Ordering::SeqCst) + bytes);
@@ -99,7 +99,7 @@ impl State {
         self.bill(account);
     }
 
-    /// Which message gets room next: of the address that holds least, in turn; of its messages the shortest.
+    /// Returns the message that gets room next: of the address that holds least, in turn; of its messages the shortest.
     pub(super) fn whose_turn(&self) -> Option<u64> {
         let rank = |(number, waiting): &(&u64, &Waiting)| {
             let entry = self.accounts.get(&waiting.account.id);
@@ -120,11 +120,11 @@ impl State {
         if let Some(share) = address.and_then(|address| self.addresses.get_mut(&address)) {
             share.served = served;
         }
-        // Whoever waited no longer has given its ticket back before: both need the lock.
+        // A waiter that gave up has already returned its ticket: both need the lock.
         let _received = waiting.granted.send(());
     }
 
-    /// Ends connections that hold bytes and make no progress, longest first, until enough is going to be given back.
+    /// Ends connections that hold bytes and make no progress, longest first, until enough bytes will be freed.
     pub(super) fn end_stalled(&mut self, over: Over, stalled_max: Duration) {
         let mut wanted = if over.of_address > 0 { over.of_address } else { over.of_all };
         let is_meant = |entry: &Entry| over.of_address == 0 || entry.address == over.address;
@@ -148,13 +148,13 @@ impl State {
         }
     }
 
-    /// Whose place a newcomer gets, if anybody's.
+    /// Returns the connection whose place a new connection gets, if there is one.
     pub(super) fn whose_place(&self, newcomer: Option<IpAddr>, share: usize) -> Option<&Account> {
         let greatest = self.addresses.iter().max_by_key(|(_, share)| share.connections);
         let (greatest, most) = greatest.map(|(address, share)| (*address, share.connections)).unzip();
         let own = newcomer.map_or(0, |address| self.share(address).connections);
         let most = most.unwrap_or(0);
-        // Where one's own address has as many as any other, it makes room for itself.
+        // When the new connection's address has as many places as any other, it makes room for itself.
         let from = if own == most && own > 0 { newcomer } else { greatest };
         let candidates = || {
             let with_place = self.accounts.values().filter(|entry| entry.has_place);
@@ -169,7 +169,7 @@ impl State {
             let is_too_many = most > share && own + 1 < most;
             candidates().max_by_key(|account| account.idle()).filter(|_| is_too_many)
         };
-        // A proxy keeps connections that speak for nobody at the moment.
+        // A proxy keeps idle connections open that currently serve no caller.
         let of_proxy = || {
             let unnamed = self.accounts.values().filter(|entry| entry.has_place && entry.address.is_none());
             let quiet = unnamed
@@ -207,7 +207,7 @@ impl State {
         }
     }
 
-    /// Takes the place away; what is held is counted until it is released.
+    /// Removes the connection from its place; its bytes are counted until they are freed.
     pub(super) fn leave(&mut self, id: u64) {
         let Some(entry) = self.accounts.get_mut(&id).filter(|entry| entry.has_place) else { return };
         entry.has_place = false;
@@ -221,7 +221,7 @@ impl State {
         self.forget(id);
     }
 
-    /// Counts what the account holds now.
+    /// Charges the bytes that the account holds now.
     pub(super) fn bill(&mut self, account: &Account) {
         let Some(entry) = self.accounts.get_mut(&account.id) else { return };
         let due = account.due(account.held.load(Ordering::SeqCst));
@@ -233,7 +233,7 @@ impl State {
         self.peak = self.peak.max(self.all.bytes + self.all.connections * FREE_BYTES);
     }
 
-    /// Forgets an account that has neither place nor bytes, and an address that has no account.
+    /// Removes an account that has neither place nor bytes, and an address that has no account.
     pub(super) fn forget(&mut self, id: u64) {
         let is_over = |entry: &Entry| !entry.has_place && entry.account.held.load(Ordering::SeqCst) == 0;
         let Some(entry) = self.accounts.get(&id).filter(|entry| is_over(entry)) else { return };

@@ -63,8 +63,9 @@ fn the_oldest_silent_one_of_the_greatest_address_goes_first() {
     assert!(!is_ended(&honest), "it is as silent, but of an address with one place");
 }
 
+/// A caller that has made a request is let in and keeps its place, however many silent connections its address opens.
 #[test]
-fn however_fast_they_come_honest_callers_of_the_same_address_are_let_in() {
+fn a_flood_from_its_own_address_ends_no_honest_caller() {
     let places = places();
     let mut silent = VecDeque::new();
     for round in 0..1_000 {
@@ -79,8 +80,9 @@ fn however_fast_they_come_honest_callers_of_the_same_address_are_let_in() {
     }
 }
 
+/// No connection loses its place to its own address before it could make a request; another address need not wait.
 #[test]
-fn nobody_loses_its_place_to_its_own_address_before_it_could_speak() {
+fn a_connection_keeps_its_place_for_the_grace() {
     let places = places();
     let silent: Vec<_> = (0..8).map(|_| admit(&places, "10.0.0.1")).collect();
     let grace = Duration::from_secs(60);
