@@ -40,6 +40,7 @@ const SOURCE_CHARS_MAX: usize = 64 * 1024;
 enum Frame<'a> {
     Start(Limits),
     Request(&'a Request),
+    #[cfg(debug_assertions)]
     Report(&'a Report),
     Reply(FileReply),
 }

@@ -1,5 +1,6 @@
 //! Scripts in processes of their own: the same outcomes as on a thread, and a lock that holds.
 
+#[cfg(debug_assertions)]
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,9 @@ use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
-use crate::harness::{
-    Client, Host, Process, TestService, auditing, children, engine, hosting, program, run, signal,
-};
+#[cfg(debug_assertions)]
+use crate::harness::Process;
+use crate::harness::{Client, Host, TestService, auditing, children, engine, hosting, program, run, signal};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
