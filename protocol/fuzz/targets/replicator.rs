@@ -9,7 +9,7 @@ use libvms_protocol_fuzz::pieces;
 
 use crate::core::{Core, key};
 
-#[path = "../../tests/replication/core.rs"]
+#[path = "../../hypercore/tests/replication/core.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod core;
 

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
-use libvms_hyperswarm::hyperdht::noise::Initiator;
-use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
-use libvms_hyperswarm::hyperdht::record::peer_target;
-use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
 use libvms_hypercore::identity::SecretKey;
+use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
+use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
+use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
+use libvms_hyperswarm::hyperdht::noise::Initiator;
+use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};
 use libvms_hyperswarm::udx;

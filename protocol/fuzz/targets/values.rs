@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use libfuzzer_sys::fuzz_target;
 use libvms_hyperswarm::hyperdht::announce::Announcement;
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope};
-use libvms_hyperswarm::hyperdht::holepunch::payload::{HolepunchPayload, PunchSecrets};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
+use libvms_hyperswarm::hyperdht::holepunch::payload::{HolepunchPayload, PunchSecrets};
 use libvms_hyperswarm::hyperdht::record::LookupReply;
 
 fn check<T: PartialEq + Debug, E>(
