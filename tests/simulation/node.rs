@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use libvms::net::SharedCore;
-use libvms::replay::AuditOptions;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watch::{Event, EvidenceLog, Followed};
 use libvms_hypercore::identity::PublicKey;
@@ -15,6 +14,7 @@ use libvms_protocol::entry::Entry;
 
 use super::dice::Dice;
 use super::host::CORES;
+use crate::harness::auditing;
 
 /// How often a copy is brought to disk, in milliseconds.
 const SYNC_INTERVAL_MS: u64 = 1000;
@@ -51,9 +51,8 @@ impl Node {
     pub(super) fn of_copies(directory: &Path, log: PublicKey, watches: bool) -> Self {
         let mut node = Self { cores: vec![], watcher: None, look_at: Some(0), directory: directory.into() };
         let copy = node.copy(CORES[0], log);
-        node.watcher = watches.then(|| {
-            Followed::new(directory.into(), copy, AuditOptions::default()).expect("room for working files")
-        });
+        node.watcher = watches
+            .then(|| Followed::new(directory.into(), copy, auditing()).expect("room for working files"));
         node
     }
 
