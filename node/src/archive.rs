@@ -1,8 +1,8 @@
-//! The files that a script has written: a Hyperdrive that only calls can change.
+//! The files archive of a service: a Hyperdrive that only calls can change.
 //!
-//! Start from [`Archive`], which answers a script's file operations, or from [`FilesArchive`], which reads what a host
-//! has published. What a call writes is staged: it becomes part of the archive when the call has returned
-//! ([`Archive::commit`]), and leaves no trace when it has not ([`Archive::discard`]).
+//! Start from [`Archive`], which answers a script's file operations, or from [`FilesArchive`], which reads a published
+//! archive. The writes of a call are staged: they become part of the archive when the call has returned
+//! ([`Archive::commit`]), and leave no trace when it has failed ([`Archive::discard`]).
 
 mod operation;
 mod published;
@@ -20,26 +20,26 @@ use thiserror::Error;
 
 pub use published::{ArchiveEntry, FilesArchive, PublishedError};
 
-/// Where an archive's blocks are kept.
+/// The storage of an archive's blocks.
 pub trait ArchiveStore {
-    /// A block that has been appended.
+    /// Returns a block that was appended.
     ///
     /// # Errors
-    /// Where it is not there or cannot be read.
+    /// When the block is missing or cannot be read.
     fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError>;
 
-    /// Takes the next blocks of a core.
+    /// Appends the next blocks of a core.
     ///
     /// # Errors
-    /// Where they cannot be written, or contradict what is there already.
+    /// When the blocks cannot be written, or contradict blocks that the store already holds.
     fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError>;
 }
 
-/// The archive cannot be read or written. Never the script's fault.
+/// Why the archive cannot be read or written. Never the script's fault.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// The store holds another block than the one that the calls wrote.
+    /// The store holds a block that differs from the one that the calls wrote.
     #[error("block {block} of the {core} core is not what the logged calls wrote")]
     Contradiction {
         /// Which core.
@@ -55,10 +55,10 @@ pub enum ArchiveError {
         /// Which block.
         block: u64,
     },
-    /// The blocks are those of no archive.
+    /// The blocks do not form an archive.
     #[error("the archive is malformed: {why}")]
     Malformed {
-        /// What is wrong.
+        /// A description of the error.
         why: String,
     },
     /// The disk failed.
@@ -66,7 +66,7 @@ pub enum ArchiveError {
     Storage(#[from] StorageError),
 }
 
-/// An archive with what the call in hand has written.
+/// An archive with the staged writes of the running call.
 #[derive(Debug)]
 pub struct Archive<S> {
     store: S,
@@ -78,7 +78,7 @@ pub struct Archive<S> {
     blobs: StagedCore,
 }
 
-/// A core up to the last commit, and the blocks that wait for the next one.
+/// A core as of the last commit, and the blocks staged for the next one.
 #[derive(Debug, Default)]
 struct StagedCore {
     roots: Roots,
@@ -87,10 +87,10 @@ struct StagedCore {
 }
 
 impl<S: ArchiveStore> Archive<S> {
-    /// A new archive in an empty store. `key` and `blobs` are the keys of its two cores.
+    /// Creates an archive in an empty store. `key` and `blobs` are the keys of its two cores.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// When the store fails.
     pub fn create(store: S, title: &str, key: PublicKey, blobs: PublicKey) -> Result<Self, ArchiveError> {
         let header = Header::of_drive(&blobs.0);
         let mut archive = Self {
@@ -107,10 +107,10 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(archive)
     }
 
-    /// Makes what was staged part of the archive. `None` where nothing was.
+    /// Makes the staged writes part of the archive. Returns `None` when there are none.
     ///
     /// # Errors
-    /// Where the store fails; the archive cannot be used any more.
+    /// When the store fails; the archive cannot be used any more.
     pub fn commit(&mut self) -> Result<Option<FilesChange>, ArchiveError> {
         if self.files.staged.is_empty() && self.blobs.staged.is_empty() {
             return Ok(None);
@@ -122,15 +122,15 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(Some(FilesChange { head: self.head(), from: Some(from) }))
     }
 
-    /// Forgets what was staged.
+    /// Discards the staged writes.
     pub fn discard(&mut self) {
         self.files.drop_staged();
         self.blobs.drop_staged();
-        // Their numbers will be given to other blocks.
+        // Other blocks will have the indices of the discarded ones.
         self.cache.forget_from(self.files.roots.length());
     }
 
-    /// Lengths and tree hashes as of the last commit.
+    /// Returns lengths and tree hashes as of the last commit.
     pub fn head(&self) -> FilesHead {
         FilesHead {
             version: self.files.roots.length(),
@@ -140,7 +140,7 @@ impl<S: ArchiveStore> Archive<S> {
         }
     }
 
-    /// Where the blocks are kept.
+    /// Returns the store of the blocks.
     pub fn store(&self) -> &S {
         &self.store
     }
@@ -181,7 +181,7 @@ impl<S: ArchiveStore> Archive<S> {
         StagedBlocks { store: &self.store, core, staged }
     }
 
-    /// Reads from the archive as the call in hand sees it.
+    /// Reads from the archive as the running call sees it.
     fn read<T>(
         &self,
         read: impl FnOnce(Drive<'_, StagedBlocks<'_, S>>) -> Result<T, DriveError<ArchiveError>>,

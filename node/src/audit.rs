@@ -1,8 +1,8 @@
-//! One audit: is what a host has published what its script gives?
+//! One audit: checks whether a host has published exactly what its script gives.
 //!
 //! [`Auditor`] checks three things in turn: that the log's blocks are those that its signed head binds; that
-//! executing the calls again gives every logged outcome; and that the published archive is what the calls wrote. It
-//! needs no byte of the archive for the first two, and trusts nothing that it has not computed itself. [`Audit`] does
+//! executing the calls again gives every logged outcome; and that the published archive is what the calls wrote. The
+//! first two need no byte of the archive, and the auditor trusts nothing that it has not computed itself. [`Audit`] does
 //! the second and the third, on a log that may still be growing.
 
 mod incremental;
@@ -29,57 +29,57 @@ use crate::stored::{self, StoredCore};
 pub use incremental::Audit;
 pub use remote::verify_remote;
 
-/// An audit of the service in a data directory. The directory is only read; a host may be using it.
+/// An auditor of the service in a data directory. The directory is only read; a host may be using it.
 #[derive(Debug)]
 pub struct Auditor {
     directory: PathBuf,
     settings: AuditOptions,
 }
 
-/// What an audit has found.
+/// The findings of an audit.
 #[derive(Clone, Debug)]
 pub struct AuditReport {
     /// The log's key.
     pub log: PublicKey,
-    /// The signed head that the audit is about.
+    /// The signed head that was audited.
     pub signed_head: SignedHead,
-    /// Entries of the log that are here: fewer than the head counts where a copy is not complete.
+    /// Entries of the log that are available: fewer than the head counts when a copy is not complete.
     pub entries: u64,
-    /// What was executed.
+    /// The calls executed.
     pub counts: Counts,
-    /// The archive as the calls have left it, where the audit came to the end.
+    /// The archive as the calls have left it; `None` when the audit stopped early.
     pub files: Option<FilesHead>,
-    /// The length of the archive's db and blobs cores as the host publishes them, where they are there.
+    /// The lengths of the archive's db and blobs cores as the host publishes them; `None` for a core that is missing.
     pub published: (Option<u64>, Option<u64>),
-    /// What it comes to.
+    /// The audit's conclusion.
     pub verdict: Verdict,
-    /// Whether it is the directory of a host that was audited, and not a copy: what lacks there of the archive is not
-    /// withheld from anybody, but is made when the host starts again.
+    /// Whether the directory is a host's own, and not a copy: the host does not withhold missing parts of its archive, but
+    /// makes them when it starts again.
     pub is_own: bool,
-    /// Bytes in the log's files that no whole append accounts for. The host takes them back in when it starts again.
+    /// Bytes in the log's files that no whole append accounts for. The host recovers them when it starts again.
     pub beyond: u64,
 }
 
-/// How much of the published archive was compared with what the calls wrote.
+/// How much of the published archive was compared with the writes of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
     /// All of it.
     Whole,
     /// The files core up to this version, or less than all contents.
     Behind {
-        /// Which core ends early.
+        /// The core that ends early.
         core: ArchiveCore,
-        /// Blocks that were there.
+        /// Blocks published.
         published: u64,
         /// Blocks that the calls wrote.
         logged: u64,
     },
-    /// Nothing: nobody gave it.
+    /// Nothing: no peer had the archive.
     NotSeen,
 }
 
 impl AuditReport {
-    /// How much of the published archive was compared; `None` where the audit did not come so far.
+    /// Returns how much of the published archive was compared; `None` when the audit stopped before.
     pub fn compared(&self) -> Option<Compared> {
         let files = self.files.filter(|_| self.verdict == Verdict::Agrees)?;
         let cores = [
@@ -96,7 +96,7 @@ impl AuditReport {
         Some(behind.unwrap_or(Compared::Whole))
     }
 
-    /// Whether everything was checked that could be asked for.
+    /// Returns whether everything was checked that could be: the whole archive, or all of it in a host's own directory.
     pub fn is_complete(&self) -> bool {
         match self.compared() {
             Some(Compared::Whole) => true,
@@ -106,43 +106,43 @@ impl AuditReport {
     }
 }
 
-/// What an audit comes to.
+/// The conclusion of an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything is what the script gives.
+    /// Everything agrees with what the script gives.
     Agrees,
-    /// The host deviated; this is the first place.
+    /// The host deviated; this is the first deviation.
     Diverges(Finding),
-    /// Nothing can be said from this block on.
+    /// The log cannot be verified beyond this block.
     CannotVerify {
-        /// The first block about which nothing is known.
+        /// The first block that cannot be verified.
         block: u64,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// All entries agree, but the archive is signed with more than they account for. Neither agreement nor deviation: the
-    /// next entry may explain it, or exclude it.
+    /// All entries agree, but the archive's signed head counts more blocks than they account for. Neither agreement nor
+    /// deviation: the next entry may explain the head, or exclude it.
     ArchiveAhead {
-        /// Which core.
+        /// The core.
         core: ArchiveCore,
         /// Blocks that the archive's head counts.
         signed: u64,
         /// Blocks that the entries account for.
         logged: u64,
-        /// How many entries there are.
+        /// The number of entries.
         entries: u64,
     },
-    /// The script gives different results under conditions that must not matter, so that nobody can be accused.
+    /// The script gives different results under conditions that must not matter, so the host cannot be accused.
     NotDeterministic {
         /// The call that gave different results.
         block: u64,
-        /// What was found first.
+        /// The first finding.
         why: String,
     },
 }
 
 impl Verdict {
-    /// `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
+    /// Returns `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Agrees => "agrees",
@@ -176,53 +176,53 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Why there is no verdict at all.
+/// Why an audit has no verdict.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
     /// A core cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The audit's own working space, or its worker, failed.
+    /// The audit's own temporary files, or its worker, failed.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
-    /// The log holds nothing.
+    /// The log is empty.
     #[error("the log in {} is empty: no service has been deployed", path.display())]
     Empty {
         /// The log's directory.
         path: PathBuf,
     },
-    /// It is not known which log to audit.
+    /// The log to audit is unknown.
     #[error("{why}")]
     NoTarget {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// No peer gives the log.
+    /// No peer provides the log.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// The cores in a directory are not where they belong.
-    #[error("{} is mixed up: its call log lies in `{found}`, and `log` is none; put each core back under its own name", path.display())]
+    /// The cores in a directory lie under each other's names.
+    #[error("{} is mixed up: its call log lies in `{found}`, and `log` is not one; put each core back under its own name", path.display())]
     MixedUp {
         /// The data directory.
         path: PathBuf,
-        /// Which core's directory holds the call log.
+        /// The directory that holds the call log.
         found: &'static str,
     },
     /// The log's last append is not whole.
-    #[error("the oplog in {} ends in what is no whole entry, after {length} entries: a crash, or damage; start its host, which takes back in what is whole or says what is wrong", path.display())]
+    #[error("the oplog in {} ends with an incomplete entry, after {length} entries: a crash, or damage; start its host, which recovers the whole entries or reports the damage", path.display())]
     BrokenEnd {
         /// The log's directory.
         path: PathBuf,
-        /// Entries before it.
+        /// Entries before the incomplete one.
         length: u64,
     },
-    /// The log on disk was damaged after it was signed: that is nobody's deviation.
+    /// The log on disk was damaged after it was signed: this is not a deviation of the host.
     #[error("the blocks of the log in {} are not those that its signed head binds; the first damaged one is {block}", path.display())]
     Damaged {
         /// The log's directory.
         path: PathBuf,
-        /// The first block that does not fit.
+        /// The first damaged block.
         block: u64,
     },
     /// The archive's cores are not those that the log names.
@@ -230,29 +230,29 @@ pub enum VerifyError {
     ForeignCore {
         /// The data directory.
         path: PathBuf,
-        /// Which core.
+        /// The core.
         core: ArchiveCore,
     },
 }
 
 impl Auditor {
-    /// An audit of the service in `directory`.
+    /// Returns an auditor of the service in `directory`.
     pub fn of_directory(directory: &Path) -> Self {
         Self { directory: directory.into(), settings: AuditOptions::default() }
     }
 
-    /// Audits with other options than the default.
+    /// Replaces the default options.
     #[must_use]
     pub fn with_options(self, settings: AuditOptions) -> Self {
         Self { settings, ..self }
     }
 
-    /// Audits. `progress` is told how many of how many entries have been executed.
+    /// Audits the service. Calls `progress` with the number of executed entries and of all entries.
     ///
     /// # Errors
-    /// Where the directory cannot be read or the audit itself fails. A deviating host is no error, but a verdict.
+    /// When the directory cannot be read or the audit itself fails. A deviating host is not an error, but a verdict.
     pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, VerifyError> {
-        // The archive before the log: the log is durable first, so that at no time the archive seen is ahead of it.
+        // Open the archive before the log: a host makes the log durable first, so the archive seen is never ahead of the log.
         let archive = self.open_archive()?;
         let log = stored::open_log(&self.directory)?;
         let empty = || VerifyError::Empty { path: self.directory.join(LOG) };
@@ -280,7 +280,7 @@ impl Auditor {
             audit.compare_archive(&log, which, core)?;
         }
         let (entries, counts, files) = (log.length(), audit.counts(), audit.files());
-        // Whoever copies may have a newer archive than log.
+        // A copy may have a newer archive than log.
         let judged = if is_own_place { audit.conclude() } else { audit.verdict().clone() };
         Ok(AuditReport {
             log: log.key(),
@@ -295,7 +295,7 @@ impl Auditor {
         })
     }
 
-    /// A core under the wrong name is a slip of whoever copied it, and says nothing about the host.
+    /// Fails when a core lies under the wrong name: a mistake in copying, which says nothing about the host.
     fn refuse_a_mix_up(&self, log: &StoredCore, archive: &Published) -> Result<(), VerifyError> {
         let is_log = |core: &StoredCore| {
             let block = core.block(0);
@@ -311,7 +311,8 @@ impl Auditor {
         }
     }
 
-    /// Bytes beyond the log's last whole append. A host at work has some at any time; one that is not has crashed.
+    /// Returns the bytes beyond the log's last whole append. A running host may have some at any time; a stopped host that
+    /// has some has crashed.
     fn beyond(&self, log: &Core) -> Result<u64, VerifyError> {
         if DataDirectory::is_in_use(&self.directory) {
             return Ok(0);
@@ -331,18 +332,18 @@ impl Auditor {
             Err(StorageError::NoCore { .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        // Names before contents, for the same reason as above: contents are published first.
+        // Open names before contents, for the same reason as above: a host publishes contents first.
         let [files, blobs] = stored::archive_places(&self.directory)?;
         Ok(Published { files: open(&files)?, blobs: open(&blobs)? })
     }
 
-    /// Whether the blocks are those that the head binds: only then is what they say the host's word.
+    /// Checks that the blocks are those that the signed head binds: only then they are statements of the host.
     fn authenticate(&self, log: &StoredCore, signed_head: &SignedHead) -> Result<(), VerifyError> {
         let mut roots = Roots::default();
         for block in log.blocks(0..log.length()) {
             roots.append(&block?);
         }
-        // Of a copy that is not complete each block was checked against its own record of what it has verified.
+        // Each block of an incomplete copy was checked against the copy's own record of verified nodes.
         if log.length() < signed_head.length() || roots.tree_hash() == signed_head.tree_hash() {
             return Ok(());
         }
@@ -358,7 +359,7 @@ impl Auditor {
     }
 }
 
-/// A verdict about a part of a log, whose blocks no signed head binds by themselves: it accuses nobody.
+/// Weakens a verdict about a part of a log: no signed head binds these blocks by themselves, so it must not accuse.
 fn doubt_incomplete(verdict: Verdict, entries: u64, signed_head: &SignedHead) -> Verdict {
     match verdict {
         Verdict::Diverges(Finding { block, violation }) if entries < signed_head.length() => {
@@ -374,7 +375,7 @@ fn doubt_incomplete(verdict: Verdict, entries: u64, signed_head: &SignedHead) ->
     }
 }
 
-/// The archive as the host publishes it, as far as it is there.
+/// The archive as the host publishes it, as far as it is available.
 struct Published {
     files: Option<StoredCore>,
     blobs: Option<StoredCore>,

@@ -1,8 +1,8 @@
-//! What a host tells its operator about a script: where an error was thrown, and what the script says on its console.
+//! Diagnostics of a script for the host's operator: where an error was thrown, and the script's console output.
 //!
-//! Callers decide how often a script throws and what is in its errors. So what is told is bounded in rate and in size,
-//! and each line is one event of the log, which escapes control characters. Nothing of it is in the call log: places
-//! and stacks stay with the operator, unless [`Diagnostics::show_stacks`] says otherwise.
+//! Callers decide how often a script throws and what its errors contain. So the output is bounded in rate and in size,
+//! and each line is one event of the program's log, which escapes control characters. None of it is in the call log:
+//! positions and stacks stay with the operator, unless [`Diagnostics::show_stacks`] is set.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -12,22 +12,22 @@ use libvms_engine::{SCRIPT, place_in};
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
 
-/// Lines that may be told at once ...
+/// Lines that may be reported at once ...
 const LINES_BURST: f64 = 100.0;
-/// ... and that are allowed again in each second.
+/// ... and the lines allowed again in each second.
 const LINES_PER_SECOND: f64 = 10.0;
 /// Characters of a line; the rest is left out.
 const LINE_CHARACTERS_MAX: usize = 1_000;
 /// Frames of a stack, and lines of one console call.
 const LINES_MAX: usize = 50;
 
-/// How a host speaks of a script.
+/// How a host names a script, and whom it shows stacks.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
-    /// The script's file as its operator knows it. The script itself sees `script.js` in its stacks, on every machine.
+    /// The script's file name for its operator. The script itself sees `script.js` in its stacks, on every machine.
     pub file: String,
-    /// Whether callers are told the stack of an error, too: in the member `stack` of JSON-RPC's error. For services
-    /// whose callers may know the script's inside.
+    /// Whether callers get the stack of an error, too: in the member `stack` of JSON-RPC's error. For services
+    /// whose callers may see the script's internals.
     pub show_stacks: bool,
 }
 
@@ -37,39 +37,39 @@ impl Default for Diagnostics {
     }
 }
 
-/// The frames of an error's stack that are the script's own, innermost first, one a line.
+/// The script's own frames in an error's stack, innermost first, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptStack(String);
 
 impl ScriptStack {
-    /// What a worker says; bounded, since a script may have taken it over.
+    /// Takes the stack from a worker's report; bounded, since a script may have taken over the worker.
     pub(crate) fn of_worker(stack: &str) -> Option<Self> {
         let frames: Vec<String> = stack.lines().take(LINES_MAX).map(cut).collect();
         (!frames.is_empty()).then(|| Self(frames.join("\n")))
     }
 
-    /// The frames with the name of the script's file.
+    /// Returns the frames with the name of the script's file.
     pub fn named(&self, file: &str) -> String {
         let inside = self.0.replace(&format!("({SCRIPT}:"), &format!("({file}:"));
         inside.replace(&format!("at {SCRIPT}:"), &format!("at {file}:"))
     }
 
-    /// Where the innermost frame stands: `FILE:LINE:COLUMN`.
+    /// Returns the position of the innermost frame: `FILE:LINE:COLUMN`.
     pub fn place(&self, file: &str) -> Option<String> {
         place_in(&self.0).map(|place| place.replacen(SCRIPT, file, 1))
     }
 }
 
-/// What the script was doing when it said something.
+/// The execution during which the script wrote to its console or threw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
-    /// The block of the call, or of the heap's beginning while the script loads.
+    /// The block of the call; while the script loads, the block that the heap begins at.
     pub(crate) block: u64,
     /// The method; `None` while the script loads.
     pub(crate) method: Option<&'a str>,
 }
 
-/// Tells the operator of one service.
+/// The reporter to the operator of one service.
 #[derive(Debug)]
 pub(crate) struct Operator {
     diagnostics: Diagnostics,
@@ -85,7 +85,7 @@ impl Operator {
         &self.diagnostics
     }
 
-    /// A call has thrown.
+    /// Reports that a call has thrown.
     pub(crate) fn threw(&self, moment: Moment<'_>, thrown: &Thrown, stack: Option<&ScriptStack>) {
         let file = &self.diagnostics.file;
         let frames = stack.map(|stack| stack.named(file)).unwrap_or_default();
@@ -105,7 +105,7 @@ impl Operator {
         }
     }
 
-    /// The script has written to its console.
+    /// Reports a line that the script has written to its console.
     pub(crate) fn console(&self, moment: Moment<'_>, line: &Console) {
         let is_shown = match line.level.as_str() {
             "error" => enabled!(target: "script", Level::ERROR),
@@ -141,8 +141,8 @@ impl Operator {
     }
 }
 
-/// The limit whose end a script sees as an error like any other, and the option that moves it. A script that throws the same
-/// itself misleads its own operator.
+/// Returns the limit behind an error, and the option that changes the limit. Exceeding these limits is an ordinary
+/// exception in the script; a script that throws the same error itself misleads its own operator.
 fn limit_behind(thrown: &Thrown) -> Option<(&'static str, &'static str)> {
     match (thrown.name.as_str(), thrown.message.as_str()) {
         ("RangeError", "Maximum call stack size exceeded") => Some(("stack", "--stack")),
@@ -151,7 +151,7 @@ fn limit_behind(thrown: &Thrown) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The script has said something while a log is executed again: it was shown when it happened.
+/// Logs a console line during a replay at a low level: it was already shown when the call first ran.
 pub(crate) fn replayed(moment: Moment<'_>, line: &Console) {
     let (block, method) = (moment.block, moment.method.unwrap_or("(loading)"));
     if enabled!(target: "script", Level::DEBUG) {
@@ -162,7 +162,7 @@ pub(crate) fn replayed(moment: Moment<'_>, line: &Console) {
 }
 
 fn lines(text: &str) -> Vec<String> {
-    // An empty text is a line, too.
+    // An empty text is one line, too.
     let lines: Vec<String> = text.split('\n').take(LINES_MAX).map(cut).collect();
     lines
 }
@@ -174,12 +174,12 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// How many lines may be told: a bucket that fills with time.
+/// The lines that may be reported: a token bucket.
 #[derive(Debug)]
 struct Allowance {
     lines: f64,
     at: Instant,
-    /// Lines that were not told since one was.
+    /// Lines suppressed since the last one reported.
     silent: u64,
 }
 
@@ -188,7 +188,8 @@ impl Allowance {
         Self { lines: LINES_BURST, at: now, silent: 0 }
     }
 
-    /// Takes so many lines; gives how many were not told before them, or `None` where these are not told either.
+    /// Takes tokens for `lines`; returns how many lines were suppressed before them, or `None` when these are suppressed,
+    /// too.
     fn take(&mut self, now: Instant, lines: usize) -> Option<u64> {
         let gained = now.saturating_duration_since(self.at).as_secs_f64() * LINES_PER_SECOND;
         self.lines = (self.lines + gained).min(LINES_BURST);

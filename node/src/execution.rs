@@ -1,7 +1,7 @@
-//! Executing the calls of one log: a worker that runs the script, and the files that it works on.
+//! Executing the calls of one log: a worker that runs the script, and the files that the script works on.
 //!
-//! Host and auditor use the same [`Execution`], so that nothing but the log and the script decides what comes out.
-//! The caller [`send`](Execution::send)s calls with the block numbers they have in the log and
+//! Host and auditor use the same [`Execution`], so that only the log and the script determine the outcomes.
+//! The driver [`send`](Execution::send)s calls with the block numbers they have in the log and
 //! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,10 +20,10 @@ use thiserror::Error;
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
 use crate::diagnostics::{self, Moment, Operator, ScriptStack};
 
-/// How many calls a driver should keep in flight: enough that the worker never waits for its driver.
+/// The calls that a driver should keep in flight: enough that the worker never waits for its driver.
 pub const CALLS_IN_FLIGHT: usize = 64;
 
-/// A loaded script with its files, and the calls on their way to it.
+/// A loaded script with its files, and the calls in flight to it.
 #[derive(Debug)]
 pub struct Execution<S> {
     worker: Worker,
@@ -35,45 +35,45 @@ pub struct Execution<S> {
     operator: Option<Arc<Operator>>,
 }
 
-/// A call that is over.
+/// A call that has ended.
 #[derive(Debug)]
 pub struct ExecutedCall {
     /// The block that the call has, or will have, in the log.
     pub block: u64,
-    /// How it ended, as the log says it.
+    /// The call's outcome, in the log's form.
     pub outcome: Outcome,
-    /// Fuel that it used.
+    /// Fuel that the call used.
     pub fuel: u64,
-    /// What it used of its other limits.
+    /// The use of its other limits.
     pub used: Used,
-    /// Where it threw, if something with a stack was thrown. Not in the log.
+    /// The stack, if the call threw a value with one. Not in the log.
     pub stack: Option<ScriptStack>,
 }
 
-/// What a call has used of its limits beside fuel.
+/// The use of a call's limits beside fuel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
-    /// Bytes that it wrote to files and returned.
+    /// Bytes that the call wrote to files and returned.
     pub output: u64,
-    /// Bytes of its result's JSON text.
+    /// Bytes of the result's JSON text.
     pub result: u64,
-    /// How long it was waited for, if the clock ended it.
+    /// How long the call ran, if its time limit ended it.
     pub time: Option<Duration>,
 }
 
-/// Why a script is not running.
+/// Why a script could not be loaded.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The script itself is at fault.
     #[error("{}", of_script(.0))]
     Script(LoadFailure),
-    /// We are.
+    /// The execution failed, without fault of the script.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
 }
 
-/// Execution cannot go on. Never the script's fault.
+/// Why an execution cannot go on. Never the script's fault.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExecutionError {
@@ -83,13 +83,13 @@ pub enum ExecutionError {
     /// The archive cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The worker said something that makes no sense here.
+    /// The worker sent a message that is invalid at this point.
     #[error("the worker answered {0} out of turn")]
     Protocol(&'static str),
 }
 
 impl ExecutionError {
-    /// Whether only a fault of this program explains it.
+    /// Returns whether only a defect of this program explains the error.
     pub fn is_bug(&self) -> bool {
         match self {
             Self::Worker(error) => error.is_bug(),
@@ -99,16 +99,16 @@ impl ExecutionError {
     }
 }
 
-/// A script to execute, as a log's init says it.
+/// A script to execute, as a log's init describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
-    /// The format of the log: which outcomes it has a place for.
+    /// The format of the log, which decides which outcomes it can hold.
     pub format: Format,
     /// Source text.
     pub code: &'a str,
-    /// What each call may use.
+    /// The limits of each call.
     pub limits: Limits,
-    /// The time that it sees while it loads, in milliseconds since 1970.
+    /// The time that the script sees while it loads, in milliseconds since 1970.
     pub at: u64,
 }
 
@@ -116,7 +116,7 @@ impl<S: ArchiveStore> Execution<S> {
     /// Loads a script at `block` of `log`: block 0, or the block of an epoch.
     ///
     /// # Errors
-    /// [`LoadError::Script`] where the script cannot be loaded.
+    /// [`LoadError::Script`] when the script cannot be loaded.
     pub fn load(
         log: PublicKey,
         block: u64,
@@ -127,7 +127,7 @@ impl<S: ArchiveStore> Execution<S> {
         Self::load_for(log, block, script, archive, engine, None)
     }
 
-    /// As [`Execution::load`], for the operator of a service: what the script says is told as news.
+    /// Loads as [`Execution::load`] does, for a service: reports the script's diagnostics to its operator.
     pub(crate) fn load_for(
         log: PublicKey,
         block: u64,
@@ -152,50 +152,50 @@ impl<S: ArchiveStore> Execution<S> {
         Ok(execution)
     }
 
-    /// From now on, what the script says is news for this operator, and not said again by a replay.
+    /// Reports diagnostics to this operator from now on; before, they came from a replay and had been reported.
     pub(crate) fn tell(&mut self, operator: Arc<Operator>) {
         self.operator = Some(operator);
     }
 
-    /// The exported functions, `init` among them if there is one.
+    /// Returns the exported functions, `init` among them if there is one.
     pub fn methods(&self) -> &[String] {
         &self.loaded.methods
     }
 
-    /// The names of the parameters of those exported functions of which all parameters are plain names.
+    /// Returns the names of the parameters of each exported function whose parameters are all plain names.
     pub fn parameters(&self) -> &BTreeMap<String, Vec<String>> {
         &self.loaded.parameters
     }
 
-    /// The first exports that are no methods, each with what it is.
+    /// Returns the first exports that are not methods, each with its kind.
     pub fn others(&self) -> &[(String, String)] {
         &self.loaded.others
     }
 
-    /// Whether the script wants to be initialised.
+    /// Returns whether the script exports `init`.
     pub fn has_init(&self) -> bool {
         self.loaded.methods.iter().any(|method| method == "init")
     }
 
-    /// The archive as the finished calls have left it.
+    /// Returns the archive as the finished calls have left it.
     pub fn archive(&self) -> &Archive<S> {
         &self.archive
     }
 
-    /// The archive, for taking it over when the heap is thrown away.
+    /// Returns the archive, to keep it when the heap is discarded.
     pub fn into_archive(self) -> Archive<S> {
         self.archive
     }
 
-    /// Calls that were sent and not finished yet.
+    /// Returns the number of calls that were sent and not finished yet.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// Hands a call to the worker.
+    /// Sends a call to the worker.
     ///
     /// # Errors
-    /// Where the worker is gone.
+    /// When the worker has ended.
     pub fn send(&mut self, block: u64, call: &Call) -> Result<(), ExecutionError> {
         let request = message::Call {
             method: call.method_name.clone(),
@@ -209,10 +209,10 @@ impl<S: ArchiveStore> Execution<S> {
         Ok(())
     }
 
-    /// Waits for the end of the oldest call in flight, and keeps or drops what it wrote.
+    /// Waits for the end of the oldest call in flight, and commits or discards the call's writes.
     ///
     /// # Errors
-    /// Where the worker is gone or the archive fails. The execution is then over.
+    /// When the worker has ended or the archive fails. The execution is then over.
     ///
     /// # Panics
     /// If no call is in flight.
@@ -234,7 +234,7 @@ impl<S: ArchiveStore> Execution<S> {
             self.archive.discard();
         }
         match (&outcome, &self.operator) {
-            // A deployment whose init fails says so itself.
+            // A deployment reports the failure of its init itself.
             (Outcome::Threw(thrown), Some(operator)) if method != "init" => {
                 operator.threw(moment, thrown, stack.as_ref());
             }
@@ -249,7 +249,7 @@ impl<S: ArchiveStore> Execution<S> {
                 let files = self.archive.commit()?;
                 Ok(Outcome::Returned { value, files })
             }
-            // The worker refuses what the log cannot hold; should one slip through, it is the script's error.
+            // The worker refuses outcomes that the log cannot hold; one that slips through counts as the script's error.
             Err(error) => {
                 let thrown = Thrown::new("RangeError", format!("the result is {error}"));
                 Ok(Outcome::Threw(thrown))
@@ -257,11 +257,11 @@ impl<S: ArchiveStore> Execution<S> {
         }
     }
 
-    /// The next report that ends a request. Files and console are served on the way.
+    /// Returns the next report that ends a request. Serves requests for files and console until then.
     fn next_report(&mut self, moment: Moment<'_>) -> Result<Report, ExecutionError> {
         loop {
             match self.worker.receive()? {
-                // What a script writes while it loads has no entry that could account for it.
+                // A script must not write while it loads: no entry could account for the writes.
                 Report::File(request) if moment.method.is_none() && request.is_write() => {
                     let message = "files cannot be changed while the script loads: do it in exports.init";
                     self.worker.answer(Err(message::Thrown::new("NotAllowedError", message)))?;
@@ -280,13 +280,13 @@ impl<S: ArchiveStore> Execution<S> {
     }
 }
 
-/// The arguments as the text of a JSON array: the same text at the host and in every replay.
+/// Returns the arguments as the text of a JSON array: the same text at the host and in every replay.
 fn args_json(args: &[Value]) -> String {
     serde_json::to_string(args).expect("values are JSON data")
 }
 
-/// What was thrown, as far as the log has a place for it: data that nests too deeply is none. The worker keeps the
-/// other bounds; they are looked at again because a script may have taken it over.
+/// Converts a thrown value to the log's form: data that nests too deeply is dropped. The worker enforces the other
+/// bounds; they are checked again because a script may have taken over the worker.
 fn of_worker(thrown: message::Thrown) -> Thrown {
     let message::Thrown { name, message, code, details } = thrown;
     let details = details.filter(|json| json.len() <= RESULT_BYTES_MAX);
@@ -312,7 +312,7 @@ fn of_script(failure: &LoadFailure) -> String {
     }
 }
 
-/// A fault as the log says it.
+/// Converts a fault to the log's form.
 fn logged(fault: message::Fault) -> Fault {
     match fault {
         message::Fault::Fuel => Fault::Fuel,

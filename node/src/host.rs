@@ -1,8 +1,9 @@
 //! The host role: one service, its queue of calls, its log and its archive.
 //!
-//! Start from [`Vm`]: [`Vm::deploy`] makes a new service in a data directory, [`Vm::open`] goes on with one, and
-//! [`Vm::call`] executes a call and answers when it is durable. Behind it stand two threads: the executor, which owns
-//! the script and takes calls in the order in which they come, and the committer, which makes them durable together.
+//! Start from [`Vm`]: [`Vm::deploy`] makes a new service in a data directory, [`Vm::open`] resumes one, and
+//! [`Vm::call`] executes a call and answers when the call is durable. A service has two threads: the executor, which
+//! owns the script and executes calls in the order of their arrival, and the committer, which makes them durable in
+//! groups.
 //!
 //! ```text
 //! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, archive, answers)
@@ -51,13 +52,13 @@ use store::HostStore;
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::ExecutionError;
 
-/// Calls that may wait at a time; more are refused. LibVMS has the same bound.
+/// Calls that may wait at a time; further calls are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;
 
 /// A hosted service.
 ///
-/// Dropping it finishes the call in hand and commits what was executed, without waiting for it: use [`Vm::close`]
-/// where the end matters.
+/// Dropping it finishes the running call and commits the executed calls in the background: use [`Vm::close`] to wait
+/// for the end.
 #[derive(Debug)]
 pub struct Vm {
     init: Init,
@@ -88,41 +89,41 @@ pub enum CallError {
     /// The script threw. The call is in the log.
     #[error("{}: {}", thrown.name, thrown.message)]
     Threw {
-        /// What it threw.
+        /// The value that the script threw.
         thrown: Thrown,
-        /// The script's frames of the stack, if callers are told: see [`Diagnostics::show_stacks`].
+        /// The script's frames of the stack, if callers may see them: see [`Diagnostics::show_stacks`].
         stack: Option<String>,
     },
     /// The call was stopped. It is in the log.
     #[error("the call was stopped: {why}")]
     Stopped {
-        /// As the log says it.
+        /// The fault, in the log's form.
         fault: Fault,
-        /// Which limit it met, how much of it was used, and what moves it.
+        /// The limit that the call exceeded, how much of it was used, and the option that changes it.
         why: String,
     },
-    /// A defect of this program has ended the call. It has no effect and is not in the log, which holds only what a call has
-    /// come to.
+    /// A defect of this program has ended the call. The call has no effect and is not in the log, which holds only outcomes
+    /// of calls.
     #[error(
         "this host met a defect of its own program in the call, which has no effect and is not in the log"
     )]
     Defect,
-    /// There is no such method, or it is not for callers. Nothing was executed.
+    /// There is no such method, or callers may not use it. Nothing was executed.
     #[error("Method not found")]
     MethodNotFound,
-    /// The log cannot hold what the caller passed. Nothing was executed.
+    /// The log cannot hold the caller's arguments. Nothing was executed.
     #[error("{why}")]
     InvalidArguments {
-        /// What is wrong, for people.
+        /// A description for people.
         why: String,
     },
-    /// An earlier call of this method had to be killed, which has cost all callers: calls of it are refused for ten times as
-    /// long. Nothing was executed.
+    /// An earlier call of this method had to be killed, which delayed all callers: calls of it are refused for ten times as
+    /// long as the delay. Nothing was executed.
     #[error("method `{}` is quarantined for {} s: an earlier call had to be killed", method, seconds(*remaining))]
     Quarantined {
-        /// Which method.
+        /// The method.
         method: String,
-        /// When to try again.
+        /// The time until the method can be called again.
         remaining: Duration,
     },
     /// [`CALLS_WAITING_MAX`] calls wait already. Nothing was executed.
@@ -134,7 +135,7 @@ pub enum CallError {
     /// The service has failed; the call may or may not be in the log.
     #[error("the service has failed: {why}")]
     Failed {
-        /// What failed.
+        /// A description of the failure.
         why: String,
     },
 }
@@ -142,25 +143,26 @@ pub enum CallError {
 /// Why a service has stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// What failed, for people.
+    /// A description for people.
     pub why: String,
-    /// Whether only a fault of this program explains it, and not the disk or the machine.
+    /// Whether only a defect of this program explains the failure, and not the disk or the machine.
     pub is_bug: bool,
 }
 
-/// How a service is hosted; nothing of it stands in the log.
+/// How a service is hosted; none of these options is in the log.
 #[derive(Clone, Debug)]
 pub struct HostOptions {
-    /// Whether an answer waits until its call is safe from a power failure.
+    /// Whether an answer waits until its call is durable against power failure.
     pub durability: Durability,
-    /// How the host speaks of the script.
+    /// How the host reports on the script.
     pub diagnostics: Diagnostics,
     /// Where the script runs.
     pub engine: EngineSettings,
 }
 
 impl Default for HostOptions {
-    /// Answers only what is safe from a power failure, and runs scripts in processes of their own.
+    /// Returns options that answer calls only once they are durable against power failure, and that run scripts in
+    /// processes of their own.
     fn default() -> Self {
         Self {
             durability: Durability::Sync,
@@ -170,7 +172,7 @@ impl Default for HostOptions {
     }
 }
 
-/// What all threads of a VM see.
+/// The state that all threads of a VM share.
 #[derive(Debug)]
 struct Shared {
     closing: AtomicBool,
@@ -178,7 +180,7 @@ struct Shared {
     log_length: AtomicU64,
     /// Lengths of the archive as answered calls have left it.
     acknowledged: Mutex<ArchiveLengths>,
-    /// When the latest call was dated, in milliseconds since 1970.
+    /// The time of the latest call, in milliseconds since 1970.
     latest_at: AtomicU64,
     failure: watch::Sender<Option<Failure>>,
     quarantine: Mutex<Quarantine>,
@@ -188,7 +190,7 @@ impl Vm {
     /// Deploys a script into an empty or new data directory and calls its `init`.
     ///
     /// # Errors
-    /// Where the script does not load or its `init` fails (nothing is left behind then), the directory cannot be used,
+    /// When the script does not load or its `init` fails (then nothing is left behind), the directory cannot be used,
     /// or scripts cannot be confined here (see [`EngineSettings`]); see [`HostError`].
     pub fn deploy(directory: &Path, deployment: Deployment, options: HostOptions) -> Result<Self, HostError> {
         options.engine.check().map_err(ExecutionError::from)?;
@@ -198,12 +200,12 @@ impl Vm {
         Self::start(directory, ready, engine, operator)
     }
 
-    /// Goes on with the service of a data directory: its log is executed again and checked on the way.
+    /// Resumes the service of a data directory: replays its log, and checks each outcome.
     ///
-    /// `progress` is told how many of how many entries have been replayed.
+    /// Calls `progress` with the number of replayed entries and of all entries.
     ///
     /// # Errors
-    /// Where the directory holds no service, is in use, its log and archive contradict each other, or scripts cannot
+    /// When the directory holds no service, is in use, its log and archive contradict each other, or scripts cannot
     /// be confined here (see [`EngineSettings`]); see [`HostError`].
     pub fn open(
         directory: &Path,
@@ -216,10 +218,10 @@ impl Vm {
         Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))
     }
 
-    /// Whether a data directory holds a deployed service.
+    /// Returns whether a data directory holds a deployed service.
     ///
     /// # Errors
-    /// Where the directory exists and cannot be read.
+    /// When the directory exists and cannot be read.
     pub fn is_deployed(directory: &Path) -> Result<bool, HostError> {
         deployment::is_deployed(directory)
     }
@@ -246,7 +248,7 @@ impl Vm {
         let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
         let run = move || {
             executor.run(&queue, &commits);
-            // The committer ends when the last sender is gone; only then may another process own the directory.
+            // The committer ends when the last sender is dropped; only then may another process own the directory.
             drop(commits);
             let _ended = committer.join();
             drop(lock);
@@ -267,8 +269,8 @@ impl Vm {
         })
     }
 
-    /// Executes a call. Calls run one after another in the order in which they are passed in here; the future
-    /// resolves when the call is durable. Dropping it gives up the answer, not the call.
+    /// Executes a call. Calls run one after another in the order in which this function is called; the future
+    /// resolves when the call is durable. Dropping the future discards the answer; the call goes on.
     ///
     /// # Errors
     /// See [`CallError`], which also tells whether the call is in the log.
@@ -311,11 +313,11 @@ impl Vm {
         }
     }
 
-    /// Finishes the call in hand, commits, and returns when everything is on disk. Calls that wait get
+    /// Finishes the running call, commits it, and returns once everything is on disk. Waiting calls get
     /// [`CallError::Closing`].
     pub async fn close(&self) {
         let threads = self.stop();
-        // Joining blocks for as long as the call in hand runs, which its fuel bounds.
+        // Joining blocks for as long as the running call takes, which its fuel bounds.
         let _joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 let _ended = thread.join();
@@ -330,12 +332,12 @@ impl Vm {
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Signs nothing more: calls that are not durable yet fail with this reason.
+    /// Makes the service sign nothing more: calls that are not durable yet fail with the reason `why`.
     pub fn stop_signing(&self, why: String) {
         self.shared.fail(why, false);
     }
 
-    /// Waits until the service fails, which it never does while its disk works, and tells why.
+    /// Waits until the service fails, and returns the reason. A service does not fail while its disk works.
     pub async fn failed(&self) -> Failure {
         let mut failure = self.shared.failure.subscribe();
         match failure.wait_for(Option::is_some).await {
@@ -344,38 +346,38 @@ impl Vm {
         }
     }
 
-    /// What block 0 of the log says.
+    /// Returns the content of the log's block 0.
     pub fn init(&self) -> &Init {
         &self.init
     }
 
-    /// The key of the call log.
+    /// Returns the key of the call log.
     pub fn log_key(&self) -> PublicKey {
         self.log
     }
 
-    /// Durable entries in the log.
+    /// Returns the number of durable entries in the log.
     pub fn log_length(&self) -> u64 {
         self.shared.log_length.load(Ordering::Acquire)
     }
 
-    /// The files as answered calls have left them.
+    /// Returns the files as answered calls have left them.
     fn shown(&self) -> Shown {
         let acknowledged = *self.shared.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
         Shown::new(&self.store, acknowledged)
     }
 
-    /// When the latest call was dated, in milliseconds since 1970: later than now where the clock was once ahead.
+    /// Returns the time of the latest call, in milliseconds since 1970: later than now when the clock was once ahead.
     pub fn latest_at(&self) -> u64 {
         self.shared.latest_at.load(Ordering::Acquire)
     }
 
-    /// The call log and the two cores of the files archive, for whoever replicates them.
+    /// Returns the call log and the two cores of the files archive, for replication.
     pub fn cores(&self) -> [CoreView; 3] {
         self.cores.clone()
     }
 
-    /// Where peers can copy these cores from, as `tcp://ADDRESS:PORT`: told to whoever shakes hands.
+    /// Sets the addresses that peers can copy these cores from, as `tcp://ADDRESS:PORT`: the result of `handshake` has them.
     pub fn set_addresses(&self, addresses: Vec<String>) {
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
@@ -384,14 +386,14 @@ impl Vm {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What callers may call, in the order in which the script defines it.
+    /// Returns the methods that callers may call, in the script's order.
     pub fn methods(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(String::as_str).filter(|method| *method != "init")
     }
 }
 
 impl Vm {
-    /// The names of a method's parameters; `None` where they are not all plain names.
+    /// Returns the names of a method's parameters; `None` when they are not all plain names.
     pub fn parameters(&self, method: &str) -> Option<&[String]> {
         self.parameters.get(method).map(Vec::as_slice)
     }
@@ -416,7 +418,7 @@ impl Shared {
         }
     }
 
-    /// Shows readers the archive as it is now.
+    /// Lets readers see the archive at these lengths.
     fn acknowledge(&self, archive: ArchiveLengths) {
         *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = archive;
     }
@@ -429,7 +431,7 @@ impl Shared {
         });
     }
 
-    /// Refuses a call of a quarantined method.
+    /// Fails when the method is quarantined.
     fn check_quarantine(&self, method: &str) -> Result<(), CallError> {
         match self.quarantine().remaining(Instant::now(), method) {
             None => Ok(()),
@@ -441,7 +443,7 @@ impl Shared {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a call's answer never came.
+    /// Returns the reason why a call was not answered.
     fn end(&self) -> CallError {
         match &*self.failure.borrow() {
             Some(failure) => CallError::Failed { why: failure.why.clone() },
@@ -450,7 +452,7 @@ impl Shared {
     }
 }
 
-/// The way back to a caller. Dropping it tells the caller that the call will not be answered.
+/// The sender of a call's answer. Dropping it tells the caller that the call will not be answered.
 #[derive(Debug)]
 struct Reply {
     sender: oneshot::Sender<Result<CallResponse, CallError>>,
@@ -458,16 +460,17 @@ struct Reply {
 }
 
 impl Reply {
-    /// A caller that has gone away has given up its answer, not its call.
+    /// Sends the answer; ignores a caller that has discarded it.
     fn send(self, answer: Result<CallResponse, CallError>) {
         let Self { sender, place } = self;
-        // First: whoever is answered may call again at once, and must find the place free.
+        // Drop the permit first: a caller may call again as soon as it has the answer, and must find the place free.
         drop(place);
         let _gone = sender.send(answer);
     }
 }
 
-/// A place in the queue. It belongs to the call, not to the caller: callers that come and go must not fill the queue.
+/// A permit for a place in the queue. It belongs to the call, not to the caller: callers that come and go must not fill
+/// the queue.
 #[derive(Debug)]
 struct QueuePermit {
     shared: Arc<Shared>,
@@ -487,7 +490,7 @@ impl Drop for QueuePermit {
     }
 }
 
-/// Rounded up: whoever comes back then must not be too early.
+/// Returns the time in seconds, rounded up: a caller that retries then must not be too early.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + 1
 }

@@ -1,25 +1,25 @@
 //! Hosts JavaScript services whose users can check every result, and audits such hosts.
 //!
 //! A host executes a script's exported functions and writes each call with its result to a signed append-only log; an
-//! auditor executes the same calls and finds where the host deviated. What both must agree on to the bit is in the
-//! crate [`protocol`]; this crate has what needs a machine.
+//! auditor executes the same calls and finds where the host deviated. The crate [`protocol`] has the rules on which both
+//! must agree to the bit; this crate has the parts that need a machine.
 //!
 //! Start from [`Vm`] to host a service in a program of your own (`examples/embed.rs`), from [`Auditor`] to audit one.
-//! Scripts run in locked-down processes, which are that program again: it calls [`engine::run_if_worker`] first in its
-//! `main`, or chooses [`engine::EngineSettings::unconfined`]. Without either no script runs.
+//! Scripts run in confined processes, which execute your program again: `main` calls [`engine::run_if_worker`] first, or
+//! the program chooses [`engine::EngineSettings::unconfined`]. Without either no script runs.
 //!
 //! ```text
 //! host        a service: its queue of calls, its log, its archive
-//! audit       one audit                   replay      the log executed again and judged
-//! execution   a script at work            archive     what it has written
-//! call_log    reading a log               stored      what a directory has
-//! watch       audits for ever             diagnostics what a script says and throws, for its operator
+//! audit       one audit                   replay      executing a log again and judging it
+//! execution   a running script            archive     its files
+//! call_log    reading a log               stored      opening the cores in a directory
+//! watch       audits for ever             diagnostics a script's errors and console, for the operator
 //! ```
 //!
-//! The rest is in crates of its own, each of which stands here under a short name, so that a program depends on one:
-//! [`engine`] (`libvms-engine`) runs scripts, [`storage`] and [`net`] (`libvms-cores`) keep cores and exchange them with peers,
-//! [`rpc`] (`libvms-rpc`) serves callers, [`printable`] shows what strangers have written, and [`protocol`] (`libvms-protocol`)
-//! says what a log must say.
+//! The rest is in crates of their own, re-exported here under short names, so that a program depends on one crate:
+//! [`engine`] (`libvms-engine`) runs scripts, [`storage`] and [`net`] (`libvms-cores`) keep cores and exchange them with
+//! peers, [`rpc`] (`libvms-rpc`) serves callers, [`printable`] makes untrusted text safe for a terminal, and [`protocol`]
+//! (`libvms-protocol`) defines a log.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
-//! Executing a log again, entry by entry, and judging it.
+//! Replay of a log: executes it again, entry by entry, and judges it.
 //!
-//! [`Replay`] is given the blocks of a log in order. It stops at the first one that is not what an honest host would
-//! have written, or about which it can say nothing ([`ReplayError`]). The host replays its own log when it starts, and goes
-//! on from there; an auditor replays somebody else's.
+//! [`Replay`] takes the blocks of a log in order. It stops at the first block that an honest host would not
+//! have written, or that it cannot verify ([`ReplayError`]). A host replays its own log when it starts, and goes
+//! on from there; an auditor replays the log of another host.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::archive::{Archive, ArchiveStore};
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Script};
 
-/// A log being executed again.
+/// The replay of a log.
 #[derive(Debug)]
 pub struct Replay<S> {
     log: PublicKey,
@@ -30,46 +30,46 @@ pub struct Replay<S> {
     counts: Counts,
 }
 
-/// How an auditor executes a log.
+/// The options of an audit.
 #[derive(Clone, Debug)]
 pub struct AuditOptions {
-    /// The most that a log may ask for.
+    /// The highest limits that a log may set.
     pub limits_max: Limits,
-    /// Where its script runs.
+    /// Where the log's script runs.
     pub engine: EngineSettings,
 }
 
-/// What a replay has seen.
+/// The numbers of calls in a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls, `init` among them.
     pub calls: u64,
-    /// Calls that the host's clock stopped, about which no replay can say anything. They have no effect.
+    /// Calls that the host's clock stopped, which no replay can verify. They have no effect.
     pub killed: u64,
 }
 
-/// Why a replay went no further.
+/// Why a replay stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReplayError {
     /// The host deviated.
     #[error("block {}: {}", .0.block, .0.violation)]
     Diverged(Finding),
-    /// Nothing can be said from here on.
+    /// The log cannot be verified beyond this block.
     #[error("block {block}: {why}")]
     Unverifiable {
-        /// The block where knowledge ends.
+        /// The first block that cannot be verified.
         block: u64,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A call, or loading the script, did not end here in time. Another machine may be quicker, or the host has logged
-    /// what never ends: the clock cannot tell.
+    /// A call, or loading the script, did not end here in time. Another machine may be faster, or the host has logged
+    /// a call that never ends: the clock cannot tell which.
     #[error("block {block}: {error}")]
     TimedOut {
         /// The block of the call.
         block: u64,
-        /// How it was ended.
+        /// How the execution was ended.
         error: WorkerError,
     },
     /// The replay itself failed.
@@ -79,15 +79,15 @@ pub enum ReplayError {
 
 #[derive(Debug)]
 enum State<S> {
-    /// Before block 0: the store for the archive is at hand, its keys are not known.
+    /// Before block 0: the archive has its store, but its keys are not known yet.
     Start(S),
     Running(Box<Execution<S>>),
-    /// After a stop.
+    /// After the replay has stopped.
     Over,
 }
 
 impl Default for AuditOptions {
-    /// Grants far more than a log has by default, and far less than the machine has.
+    /// Returns options whose limits are far above a log's defaults and far below the machine's resources.
     fn default() -> Self {
         let limits_max =
             Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
@@ -96,7 +96,7 @@ impl Default for AuditOptions {
 }
 
 impl<S: ArchiveStore> Replay<S> {
-    /// A replay of `log` from its first block. `store` takes what the calls write.
+    /// Begins a replay of `log` from its first block. `store` takes the writes of the calls.
     pub fn new(log: PublicKey, store: S, settings: AuditOptions) -> Self {
         Self {
             log,
@@ -110,7 +110,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    /// Takes the next block. Calls run behind: their verdict may come with a later block, or with [`Replay::settle`].
+    /// Takes the next block. Calls run asynchronously: their verdict may come with a later block, or with [`Replay::settle`].
     ///
     /// # Errors
     /// At the first block that stops the replay. Nothing can be pushed after it.
@@ -119,7 +119,7 @@ impl<S: ArchiveStore> Replay<S> {
         self.next_block += 1;
         let taken = self.take(number, block);
         if taken.is_err() {
-            // A verdict on an earlier call comes first: it is the first that is wrong.
+            // Settle earlier calls first: the first deviation counts.
             self.settle()?;
             self.state = State::Over;
         }
@@ -137,27 +137,27 @@ impl<S: ArchiveStore> Replay<S> {
         Ok(())
     }
 
-    /// What the replay has seen.
+    /// Returns the numbers of calls so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// The number of the next block.
+    /// Returns the number of the next block.
     pub fn next_block(&self) -> u64 {
         self.next_block
     }
 
-    /// The latest time in the log, in milliseconds since 1970.
+    /// Returns the latest time in the log, in milliseconds since 1970.
     pub fn latest_at(&self) -> u64 {
         self.order.latest_at()
     }
 
-    /// What block 0 says, once it has been pushed.
+    /// Returns block 0's content, once block 0 has been pushed.
     pub fn init(&self) -> Option<&Init> {
         self.script.as_ref()
     }
 
-    /// The archive as the settled calls have left it.
+    /// Returns the archive as the settled calls have left it.
     pub fn archive(&self) -> Option<&Archive<S>> {
         match &self.state {
             State::Running(execution) => Some(execution.archive()),
@@ -165,7 +165,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    /// The script in the state that the log has brought it to, for going on from here.
+    /// Returns the script in the state after the whole log, to go on from there.
     ///
     /// # Errors
     /// As [`Replay::push`]. `None` if there was no block.
@@ -178,11 +178,11 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     fn take(&mut self, number: u64, block: &[u8]) -> Result<(), ReplayError> {
-        // Whoever named an archive, or any other core, by mistake must not read of a host's deviation.
+        // A user who named an archive, or any other core, by mistake must not get the report of a deviation.
         if number == 0 && !Entry::is_named(block) {
             return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
         }
-        // What an entry may hold depends on the format, which block 0 names.
+        // The valid contents of an entry depend on the format, which block 0 names.
         let entry = match &self.script {
             Some(init) => Entry::decode_in(block, init.v),
             None => Entry::decode(block),
@@ -211,9 +211,9 @@ impl<S: ArchiveStore> Replay<S> {
         Ok(())
     }
 
-    /// Whether we have what it takes to judge this log.
+    /// Checks that this program can judge the log: the same engine, and sufficient limits.
     fn check_means(&self, init: &Init) -> Result<(), ReplayError> {
-        // First of all: with another engine, nothing that is found later could be held against the host.
+        // Check the engine first: with another engine, no later finding counts against the host.
         if let Some(differences) = init.engine.differences(&libvms_engine::identity()) {
             let why = format!("the log was made with another engine than this program has: {differences}");
             return Err(cannot_verify(0, why));
@@ -279,7 +279,7 @@ impl<S: ArchiveStore> Replay<S> {
         let finished = match execution.finish() {
             Ok(finished) => finished,
             Err(error) => {
-                // What the calls behind it give now says nothing.
+                // The outcomes of the calls behind it are meaningless now.
                 self.awaited.clear();
                 self.state = State::Over;
                 return Err(of_execution(block, error));
@@ -310,7 +310,7 @@ impl<S: ArchiveStore> Replay<S> {
     }
 }
 
-/// The first limit that is asked for and not granted.
+/// Returns the first limit that exceeds the granted one: its name, the value asked for, the value granted.
 fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64)> {
     let limits = [
         ("fuel", asked.fuel, granted.fuel),

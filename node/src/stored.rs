@@ -1,12 +1,12 @@
-//! Reading what lies in a directory: a host's own cores, a watcher's copies of them, or a replicator's.
+//! Opening the cores in a directory: a host's own, a watcher's copies of them, or a replicator's.
 //!
 //! ```text
 //! a host's       DIR/log, DIR/files, DIR/blobs       cores
 //! a watcher's    DIR/log, DIR/files, DIR/blobs       copies
-//! a replicator's DIR, and ../KEY for each core that its first block leads to
+//! a replicator's DIR, and ../KEY for each core that its first block names
 //! ```
 //!
-//! Start from [`open_log`] and [`open_archive`]. Nothing is changed, and whoever owns the directory may be using it.
+//! Start from [`open_log`] and [`open_archive`]. Both only read; the owner of the directory may be using it.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,14 @@ use libvms_protocol::entry::Entry;
 /// A core on disk, opened for reading.
 #[derive(Debug)]
 pub enum StoredCore {
-    /// Its writer's.
+    /// The writer's core.
     Own(Box<Core>),
     /// A copy, which may not be complete.
     Copy(SharedReplica),
 }
 
-/// The cores that the first block of a core leads to: a log's to its archive and the archive's contents, an archive's
-/// to its contents.
+/// Returns the keys of the cores that the first block of a core names: a log's names its archive and the archive's
+/// contents, an archive's names its contents.
 pub fn linked(block: &[u8]) -> Vec<PublicKey> {
     if let Ok(Entry::Init(init)) = Entry::decode(block) {
         return vec![init.files, init.blobs];
@@ -41,7 +41,7 @@ pub fn linked(block: &[u8]) -> Vec<PublicKey> {
 /// Opens the log in a directory.
 ///
 /// # Errors
-/// [`StorageError::NoCore`] where there is none; where it cannot be read.
+/// [`StorageError::NoCore`] when there is no log; also when it cannot be read.
 pub fn open_log(directory: &Path) -> Result<StoredCore, StorageError> {
     let log = directory.join(LOG);
     if log.exists() || !Replica::is_at(directory) {
@@ -49,7 +49,7 @@ pub fn open_log(directory: &Path) -> Result<StoredCore, StorageError> {
     }
     let copy = StoredCore::open(directory)?;
     match links(&copy)?[..] {
-        // An empty copy has no first block that would say what it is.
+        // An empty copy has no first block that would identify it.
         [_, _] | [] => Ok(copy),
         _ => Err(StorageError::NoCore { path: log }),
     }
@@ -58,15 +58,15 @@ pub fn open_log(directory: &Path) -> Result<StoredCore, StorageError> {
 /// Opens the two cores of the archive in a directory: names and contents.
 ///
 /// # Errors
-/// [`StorageError::NoCore`] where there is none; where it cannot be read.
+/// [`StorageError::NoCore`] when there is no archive; also when it cannot be read.
 pub fn open_archive(directory: &Path) -> Result<[StoredCore; 2], StorageError> {
-    // Names before contents: a host publishes contents first, so that each name seen leads to its content.
+    // Open names before contents: a host publishes contents first, so each name seen has its content.
     let [files, blobs] = archive_places(directory)?;
     let files = StoredCore::open(&files)?;
     Ok([files, StoredCore::open(&blobs)?])
 }
 
-/// Where the two cores of the archive in a directory lie.
+/// Returns the directories of the two cores of the archive in a directory.
 pub(crate) fn archive_places(directory: &Path) -> Result<[PathBuf; 2], StorageError> {
     let own = [FILES, BLOBS].map(|name| directory.join(name));
     if own.iter().any(|place| place.exists()) || !Replica::is_at(directory) {
@@ -86,10 +86,10 @@ fn links(core: &StoredCore) -> Result<Vec<PublicKey>, StorageError> {
 }
 
 impl StoredCore {
-    /// Opens the core in a directory of its own, whichever it is.
+    /// Opens the core in a directory of its own, a writer's or a copy.
     ///
     /// # Errors
-    /// [`StorageError::NoCore`] where there is none; where it cannot be read.
+    /// [`StorageError::NoCore`] when there is no core; also when it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, StorageError> {
         match Replica::is_at(directory) {
             true => Ok(Self::Copy(SharedReplica::new(Replica::read(directory)?))),

@@ -1,16 +1,16 @@
-//! The watcher role: follow hosts over the network, execute what they log as it comes, and say what it comes to.
+//! The watcher role: follows hosts over the network, executes their logged calls as they arrive, and reports verdicts.
 //!
 //! Start from [`Watcher`]. For each host there is a copy of its log and of its archive, kept complete by the
-//! [`Network`], and a thread that audits them ([`Event`]). A host that is found to deviate is reported and no longer
-//! executed, while its log is still kept; the others go on. What cannot be told apart from lag, a crash or a lying
-//! peer accuses nobody; nor does a copy of ours that is damaged, or a disk that is full: the audit rests until peers have
-//! given again what is lost, or there is room.
+//! [`Network`], and a thread that audits them and sends [`Event`]s. A host that deviates is reported and no longer
+//! executed, while its log is still kept; the other hosts go on. Evidence that lag, a crash or a lying peer could explain
+//! does not accuse a host. Neither does a damaged copy of our own, or a full disk: the audit rests until peers have
+//! delivered the lost blocks again, or there is room.
 //!
 //! ```text
-//! DIR/lock                    who owns the directory
+//! DIR/lock                    the lock of the process that owns the directory
 //! DIR/KEY/log|files|blobs/    copies of the host's cores (see storage/replica.rs)
 //! DIR/KEY/state.json          how far the audit got, and what the host is convicted of
-//! DIR/KEY/report-*.json       what was found (see report.rs)
+//! DIR/KEY/report-*.json       reports of findings (see report.rs)
 //! ```
 
 mod event;
@@ -47,10 +47,10 @@ pub use offence::Offence;
 pub use report::FoundOut;
 use thread::{Thread, Wakers, Work};
 
-/// Events on their way to whoever runs the watcher, each with the key of the log that it is about.
+/// The channel of events to the operator of the watcher, each with the key of its host's log.
 pub type Events = mpsc::UnboundedReceiver<(PublicKey, Event)>;
 
-/// Audits any number of hosts for as long as it lives.
+/// A watcher: audits any number of hosts until it is shut down.
 #[derive(Debug)]
 pub struct Watcher {
     directory: DataDirectory,
@@ -61,26 +61,27 @@ pub struct Watcher {
     logs: BTreeSet<PublicKey>,
 }
 
-/// A host cannot be followed.
+/// Why a host cannot be followed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WatcherError {
-    /// Its copy cannot be kept.
+    /// The host's copy cannot be stored.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Scripts are to be confined here, and cannot be.
+    /// Scripts must be confined, and cannot be confined here.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl Watcher {
-    /// A watcher that keeps its copies in `directory`, and gets them from `network`.
+    /// Returns a watcher that keeps its copies in `directory`, and gets them from `network`.
     ///
     /// # Errors
-    /// Where the directory is in use or cannot be used, or scripts cannot be confined: see [`EngineSettings`](libvms_engine::EngineSettings).
+    /// When the directory is in use or cannot be used, or scripts cannot be confined: see
+    /// [`EngineSettings`](libvms_engine::EngineSettings).
     pub fn new(
         directory: &Path,
         network: Arc<Network>,
@@ -93,7 +94,7 @@ impl Watcher {
         Ok((Self { directory, network, settings, events, followed, logs }, receiver))
     }
 
-    /// Whether a host is followed already.
+    /// Returns whether a host is already followed.
     pub fn is_following(&self, log: &PublicKey) -> bool {
         self.logs.contains(log)
     }
@@ -101,7 +102,7 @@ impl Watcher {
     /// Follows a host by the key of its log. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Where its copy cannot be opened.
+    /// When the host's copy cannot be opened.
     pub fn follow(&mut self, log: PublicKey) -> Result<(), WatcherError> {
         let directory = self.directory.path().join(log.to_string());
         let (grown, receiver) = sync_channel(1);
@@ -137,7 +138,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Stops auditing, and returns when everything is saved.
+    /// Stops all audits, and returns once everything is saved.
     pub async fn shutdown(self) {
         let threads: Vec<JoinHandle<()>> = self.followed.into_iter().map(Thread::stop).collect();
         let joined = tokio::task::spawn_blocking(move || {
@@ -150,13 +151,13 @@ impl Watcher {
     }
 }
 
-/// Where the copies of one host's cores are, how they are kept complete, and who is told what comes of it.
+/// The copies of one host's cores, with the network that completes them and the channel for their events.
 struct HostStore {
     directory: PathBuf,
     network: Arc<Network>,
     wakers: Wakers,
     tell: Arc<dyn Fn(Event) + Send + Sync>,
-    /// What is held already: a copy has one owner.
+    /// The copies already held: a copy has one owner.
     held: Mutex<BTreeMap<&'static str, SharedReplica>>,
 }
 
@@ -173,7 +174,7 @@ impl HostStore {
         Ok(replica)
     }
 
-    /// Turns what the network tells about a core into events.
+    /// Returns a channel that turns the network's events of a core into [`Event`]s.
     fn listen_to(&self, name: &'static str) -> mpsc::UnboundedSender<CoreEvent> {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut judge = EvidenceLog::new(self.directory.clone(), name);
@@ -202,7 +203,7 @@ impl HostStore {
     }
 }
 
-/// What becomes of a copy of ours.
+/// Converts an event about a copy of our own.
 fn of_copy(core: &'static str, event: CoreEvent) -> Event {
     match event {
         CoreEvent::Damaged { why } => Event::Damaged { core, why },
@@ -213,10 +214,10 @@ fn of_copy(core: &'static str, event: CoreEvent) -> Event {
     }
 }
 
-/// How long to wait before a report is written again that could not be written.
+/// The pause before writing a report is retried.
 const REPORT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Judges what was shown, as soon as the disk takes a report of it: nobody may show it again.
+/// Judges evidence, and retries until the disk takes its report: peers may not show the evidence again.
 async fn judge_at_last(
     judge: &mut EvidenceLog,
     evidence: &Evidence,

@@ -1,7 +1,7 @@
-//! A script's file operations, with the meaning that LibVMS gives them.
+//! A script's file operations, with LibVMS's semantics.
 //!
-//! Directories are implicit: the root is always there, another one while something is in it. So making one only checks
-//! that it could be there, and reading one that is not there finds nothing in it.
+//! Directories are implicit: the root always exists, another directory exists while it is not empty. So making a
+//! directory only checks that it could exist, and reading one that does not exist finds no names.
 
 use libvms_engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
 use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
@@ -9,13 +9,13 @@ use libvms_protocol::audit::ArchiveCore;
 
 use super::{Archive, ArchiveError, ArchiveStore, of_drive};
 
-/// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into a script's.
+/// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into the script's memory.
 const ITEMS_MAX: usize = 10_000;
 
-/// Names of one operation that are looked at and not told.
+/// Names that one operation may skip before the ones it returns.
 const PASSED_MAX: u64 = 100_000;
 
-/// Which of the names in a folder are asked for.
+/// The requested part of the names in a folder.
 struct Part {
     offset: u64,
     limit: Option<u64>,
@@ -23,7 +23,8 @@ struct Part {
 }
 
 impl Part {
-    /// Their places, counted from the first name; `count` is how many there are, where the last ones are asked for.
+    /// Returns the positions of the requested names, counted from the first name. When the last ones are requested, `count`
+    /// is the number of names.
     fn range(&self, count: u64) -> std::ops::Range<u64> {
         let limit = self.limit.unwrap_or(u64::MAX);
         if self.is_reverse {
@@ -35,7 +36,7 @@ impl Part {
     }
 }
 
-/// Passes by so many items and collects so many that come after them. Gives the items, and how many were passed by.
+/// Skips `pass` items and collects up to `take` items after them. Returns these items and the number skipped.
 fn some_of<T, E>(
     mut items: impl Iterator<Item = Result<T, E>>,
     pass: usize,
@@ -58,10 +59,10 @@ enum Failure {
 type Answered<T = FileAnswer> = Result<T, Failure>;
 
 impl<S: ArchiveStore> Archive<S> {
-    /// Does what a script asks for.
+    /// Performs a file operation of the script.
     ///
     /// # Errors
-    /// Where the store fails. What a script does wrong is an error in the reply.
+    /// When the store fails. A mistake of the script is an error in the reply.
     pub fn answer(&mut self, request: FileRequest) -> Result<FileReply, ArchiveError> {
         match self.operate(request) {
             Ok(answer) => Ok(Ok(answer)),
@@ -127,7 +128,7 @@ impl<S: ArchiveStore> Archive<S> {
         if self.blob_of(name)?.is_some() {
             return Err(not_a_folder(name));
         }
-        // An archive can only be read forwards: what comes last is known when all has been counted.
+        // An archive can only be read forwards: count all names to find the last ones.
         let counted = if part.is_reverse { self.count_names(name, is_recursive)? } else { 0 };
         let range = part.range(counted);
         if range.start > PASSED_MAX {
@@ -214,14 +215,14 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(FileAnswer::Ok)
     }
 
-    /// The changes that made the versions in `versions`.
+    /// Returns the changes that made the versions in `versions`.
     fn history(
         &self,
         versions: std::ops::Range<u64>,
         is_reverse: bool,
         limit: Option<u64>,
     ) -> Answered<Vec<Change>> {
-        // Block 0 is the header; each other block is one change, and makes the version after its number.
+        // Block 0 is the header; each other block is one change. Block n makes version n + 1.
         let mut first = versions.start.saturating_sub(1).max(1);
         let mut end = versions.end.saturating_sub(1).min(self.files.length());
         let count = end.saturating_sub(first);
@@ -246,7 +247,7 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(changes)
     }
 
-    /// Where a file's content is; `None` where there is no file.
+    /// Returns where a file's content is; `None` when there is no file.
     fn blob_of(&self, name: &Folder) -> Answered<Option<BlobId>> {
         let Some(path) = name.path() else { return Ok(None) };
         let found = self.read(|drive| drive.entry(&path))?;
@@ -257,7 +258,7 @@ impl<S: ArchiveStore> Archive<S> {
         Ok(name.is_root() || self.read(|drive| drive.has_below(name))?)
     }
 
-    /// No part of the way to something may be a file.
+    /// Checks that no ancestor of a folder is a file.
     fn check_ancestors(&self, folder: &Folder) -> Answered<()> {
         let mut ancestor = folder.clone();
         while let Some(path) = ancestor.path() {

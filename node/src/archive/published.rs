@@ -1,4 +1,4 @@
-//! Reading the archive that a host has published: on the host's own disk, or a copy.
+//! Reading a published archive: on the host's own disk, or from a copy.
 
 use std::path::Path as FilePath;
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::stored;
 
-/// A files archive. It is only read; a host may be using it.
+/// A files archive, opened only for reading; a host may be using it.
 #[derive(Debug)]
 pub struct FilesArchive {
     files: Box<dyn ReadCore>,
@@ -21,11 +21,11 @@ pub struct FilesArchive {
 /// A file in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchiveEntry {
-    /// Its path.
+    /// The file's path.
     pub path: Path,
-    /// Bytes of its content; `None` for a symbolic link.
+    /// Bytes of the file's content; `None` for a symbolic link.
     pub size: Option<u64>,
-    /// The version that wrote it.
+    /// The version that wrote the file.
     pub version: u64,
     blob: Option<BlobId>,
 }
@@ -37,48 +37,48 @@ pub enum PublishedError {
     /// A core cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The blocks are those of no archive.
+    /// The blocks do not form an archive.
     #[error("the archive is malformed: {0}")]
     Malformed(Box<DriveError<StorageError>>),
     /// There is no such version.
     #[error("there is no version {version}; the latest is {latest}")]
     NoVersion {
-        /// Which one was asked for.
+        /// The requested version.
         version: u64,
-        /// The latest.
+        /// The latest version.
         latest: u64,
     },
 }
 
 impl FilesArchive {
-    /// Opens the archive in the data directory `directory`, a host's or a copy, as long as it is now.
+    /// Opens the archive in the data directory `directory`, a host's or a copy, at its current length.
     ///
     /// # Errors
-    /// Where there is none, or it cannot be read.
+    /// When there is no archive, or it cannot be read.
     pub fn open(directory: &FilePath) -> Result<Self, PublishedError> {
         let [files, blobs] = stored::open_archive(directory)?;
         Ok(Self::of(files, blobs))
     }
 
-    /// The archive that two cores hold, as far as they are here: copies, for example.
+    /// Returns the archive in two cores, for example copies, as far as their blocks are available.
     pub fn of(files: impl ReadCore + 'static, blobs: impl ReadCore + 'static) -> Self {
         Self { files: Box::new(files), blobs: Box::new(blobs), cache: Cache::default() }
     }
 
-    /// The archive's key.
+    /// Returns the archive's key.
     pub fn key(&self) -> PublicKey {
         self.files.key()
     }
 
-    /// The latest version: the length of the files core.
+    /// Returns the latest version: the length of the files core.
     pub fn version(&self) -> u64 {
         self.files.length()
     }
 
-    /// The files in a folder as of `version`, all below it with `is_recursive`, in the order of their keys.
+    /// Returns the files in a folder as of `version`, all below it with `is_recursive`, in the order of their keys.
     ///
     /// # Errors
-    /// Where there is no such version. Each item can fail by itself.
+    /// When there is no such version. Each item can fail by itself.
     pub fn list(
         &self,
         folder: &Folder,
@@ -89,7 +89,7 @@ impl FilesArchive {
         Ok(found.map(|found| found.map(|(path, found)| of_found(path, found)).map_err(of_drive)))
     }
 
-    /// The names in a folder, files and folders, as of `version`.
+    /// Returns the names in a folder, files and folders, as of `version`.
     ///
     /// # Errors
     /// As [`FilesArchive::list`].
@@ -101,19 +101,19 @@ impl FilesArchive {
         Ok(self.at(version)?.children(folder).map(|name| name.map_err(of_drive)))
     }
 
-    /// The file at a path as of `version`; `None` where there is none.
+    /// Returns the file at a path as of `version`; `None` when there is none.
     ///
     /// # Errors
-    /// Where there is no such version, or it cannot be read.
+    /// When there is no such version, or the archive cannot be read.
     pub fn entry(&self, path: &Path, version: u64) -> Result<Option<ArchiveEntry>, PublishedError> {
         let found = self.at(version)?.entry(path).map_err(of_drive)?;
         Ok(found.map(|found| of_found(path.clone(), found)))
     }
 
-    /// The content of a file of at most `bytes_max` bytes; `None` for a symbolic link.
+    /// Returns the content of a file of at most `bytes_max` bytes; `None` for a symbolic link.
     ///
     /// # Errors
-    /// Where it is larger, or cannot be read.
+    /// When the content is larger, or cannot be read.
     pub fn content(&self, entry: &ArchiveEntry, bytes_max: u64) -> Result<Option<Vec<u8>>, PublishedError> {
         entry.blob.map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
     }
@@ -134,7 +134,7 @@ fn of_found(path: Path, found: Found) -> ArchiveEntry {
 
 fn of_drive(error: DriveError<StorageError>) -> PublishedError {
     match error {
-        // The disk's fault, or that of whoever gave the copy, and not the archive's.
+        // A fault of the disk, or of the copy's source, and not of the archive.
         DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error.into(),
         other => PublishedError::Malformed(Box::new(other)),
     }

@@ -1,4 +1,4 @@
-//! The execution of one log, as far as its blocks are known, and what it has come to.
+//! An audit of one log that may still be growing: [`Audit`].
 
 use libvms_cores::storage::{ReadCore, StorageError, TempCore};
 use libvms_hypercore::identity::PublicKey;
@@ -12,32 +12,33 @@ use crate::archive::{ArchiveError, ArchiveStore};
 use crate::execution::ExecutionError;
 use crate::replay::{AuditOptions, Counts, Replay, ReplayError};
 
-/// An audit under way. It holds no block of the log: whoever drives it passes the log in, as it grows.
+/// An audit in progress. It holds no block of the log: its driver passes the log in, as the log grows.
 #[derive(Debug)]
 pub struct Audit {
     log: PublicKey,
     settings: AuditOptions,
     replay: Replay<TempCoreStore>,
     verdict: Verdict,
-    /// What was seen of the published archive: the db core, the blobs core.
+    /// The parts seen of the published archive: of the db core, of the blobs core.
     published: [Seen; 2],
-    /// The head of the archive that the verdict is about.
+    /// The signed head of the archive that the verdict rests on.
     archive_head: Option<SignedHead>,
 }
 
-/// What was seen of one published core.
+/// The part seen of one published core.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Blocks that were compared.
+    /// Blocks compared.
     compared: u64,
     heads: PendingHeads,
 }
 
 impl Audit {
-    /// An audit of the log with this key, from its first block on.
+    /// Begins an audit of the log with the key `log`, from its first block on.
     ///
     /// # Errors
-    /// Where there is no room for working files, or scripts cannot be confined here: see [`EngineSettings`](libvms_engine::EngineSettings).
+    /// When temporary files cannot be created, or scripts cannot be confined here: see
+    /// [`EngineSettings`](libvms_engine::EngineSettings).
     pub fn new(log: PublicKey, settings: AuditOptions) -> Result<Self, VerifyError> {
         settings.engine.check().map_err(ExecutionError::from)?;
         let replay = new_replay(log, settings.clone())?;
@@ -45,12 +46,12 @@ impl Audit {
         Ok(Self { log, settings, replay, verdict: Verdict::Agrees, published, archive_head })
     }
 
-    /// Executes the blocks of `log` below `length` that are new. `progress` is told how many of `length` are done.
+    /// Executes the new blocks of `log` below `length`. Calls `progress` with the number of blocks done and `length`.
     ///
-    /// After the first block about which the verdict is not [`Verdict::Agrees`], nothing more is executed.
+    /// After the first block whose verdict is not [`Verdict::Agrees`], nothing more is executed.
     ///
     /// # Errors
-    /// Where a block cannot be read, or the execution itself fails.
+    /// When a block cannot be read, or the execution itself fails.
     pub fn advance(
         &mut self,
         log: &dyn ReadCore,
@@ -73,13 +74,13 @@ impl Audit {
         Ok(())
     }
 
-    /// Compares a core of the published archive, as far as it is there and was not compared before, with what the
-    /// executed calls have written: the lengths that its signed heads have, and its blocks.
+    /// Compares the available, not yet compared part of a published core with the writes of the executed calls: the lengths
+    /// in its signed heads, and its blocks.
     ///
-    /// A head beyond what the log accounts for waits until the log has reached it: see [`Audit::unexplained`].
+    /// A head beyond the log waits until the log has reached it: see [`Audit::unexplained`].
     ///
     /// # Errors
-    /// Where a block cannot be read.
+    /// When a block cannot be read.
     pub fn compare_archive(
         &mut self,
         log: &dyn ReadCore,
@@ -94,7 +95,7 @@ impl Audit {
         head.into_iter().for_each(|head| seen.heads.take(head));
         let logged = archive.store();
         let wrong_head = seen.heads.judge(which, logged.logged(which));
-        // Of a head whose content is another one, the first block says more, if it was given.
+        // When a head's content differs, the first differing block is better evidence, if it is available.
         let (head, index, violation) = match wrong_head {
             Some((head, violation @ Violation::ArchiveInsideCall { .. })) => {
                 (Some(head), head.length() - 1, violation)
@@ -119,18 +120,18 @@ impl Audit {
         self.published[which as usize].heads.take(head);
     }
 
-    /// The shortest signed head of a published core that the log does not account for yet. That is no deviation: the
-    /// log may be on its way.
+    /// Returns the shortest signed head of a published core that the log does not account for yet. Such a head is not a
+    /// deviation: the log's blocks may still arrive.
     pub fn unexplained(&self, which: ArchiveCore) -> Option<&SignedHead> {
         self.published[which as usize].heads.unexplained()
     }
 
-    /// The signed head of the archive that the verdict is about, if it is about one.
+    /// Returns the signed head of the archive that the verdict rests on, if it rests on one.
     pub fn archive_head(&self) -> Option<&SignedHead> {
         self.archive_head.as_ref()
     }
 
-    /// What the audit comes to, at its end: that an archive is ahead of a log that agrees is neither agreement nor
+    /// Returns the verdict at the audit's end: an archive that is ahead of an agreeing log is neither agreement nor
     /// deviation.
     pub fn conclude(&self) -> Verdict {
         let ahead = [ArchiveCore::Files, ArchiveCore::Blobs]
@@ -145,7 +146,7 @@ impl Audit {
         }
     }
 
-    /// Blocks of the log that were executed and found to agree.
+    /// Returns the number of the log's blocks that were executed and agree.
     pub fn verified(&self) -> u64 {
         match &self.verdict {
             Verdict::Agrees => self.replay.next_block(),
@@ -155,17 +156,17 @@ impl Audit {
         }
     }
 
-    /// What it has come to so far.
+    /// Returns the verdict so far.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
-    /// What block 0 says, once it was executed.
+    /// Returns block 0's content, once block 0 was executed.
     pub fn init(&self) -> Option<&Init> {
         self.replay.init()
     }
 
-    /// The key of a core of the archive, as block 0 names it.
+    /// Returns the key of a core of the archive, as block 0 names it.
     pub fn archive_key(&self, which: ArchiveCore) -> Option<PublicKey> {
         self.init().map(|init| match which {
             ArchiveCore::Files => init.files,
@@ -173,18 +174,19 @@ impl Audit {
         })
     }
 
-    /// What was executed.
+    /// Returns the numbers of executed calls.
     pub fn counts(&self) -> Counts {
         self.replay.counts()
     }
 
-    /// The archive as the executed calls have left it, unless the replay was stopped.
+    /// Returns the archive as the executed calls have left it; `None` when the replay was stopped.
     pub fn files(&self) -> Option<FilesHead> {
         self.replay.archive().map(|archive| archive.head())
     }
 
-    /// Executes again before anybody is accused: if our own answer is another then, we cannot tell. With the same limits: each is
-    /// counted, the stack among them, and a script that catches what a limit does to it has one answer for each limit.
+    /// Executes the log again under perturbed conditions before the host is accused: if our own outcome differs then, the
+    /// script is not deterministic. The limits stay the same: each is counted, the stack's too, and a script that catches
+    /// the error of a limit has one answer for each limit.
     fn confirm_perturbed(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
         let mut replay = new_replay(self.log, self.settings.clone())?;
         match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
@@ -199,7 +201,7 @@ impl Audit {
 }
 
 impl Seen {
-    /// The first block that is not what the calls wrote, among those that are new.
+    /// Returns the first of the new blocks that differs from what the calls wrote.
     fn compare_blocks(
         &mut self,
         logged: &TempCoreStore,
@@ -239,7 +241,7 @@ fn push_all(
     Ok(replay.settle().err())
 }
 
-/// The block of the log that wrote a block of the archive; the block after the last one if none did.
+/// Returns the block of the log that wrote a block of the archive; the block after the last one if none did.
 fn entry_that_wrote(
     log: &dyn ReadCore,
     length: u64,
@@ -267,7 +269,7 @@ fn entry_that_wrote(
 struct TempCoreStore {
     files: TempCore,
     blobs: TempCore,
-    /// What the calls left each core with, in order.
+    /// Length and tree hash of each core after each call, in order.
     logged: [Vec<Logged>; 2],
 }
 
@@ -289,7 +291,7 @@ impl ArchiveStore for TempCoreStore {
         Ok(self.core(core).block(index)?)
     }
 
-    /// Takes what one call has written to a core.
+    /// Takes the blocks that one call has written to a core.
     fn append(&mut self, core: ArchiveCore, blocks: Vec<Vec<u8>>) -> Result<(), ArchiveError> {
         let scratch = match core {
             ArchiveCore::Files => &mut self.files,

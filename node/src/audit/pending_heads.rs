@@ -1,12 +1,12 @@
-//! The signed heads of a published core, held against what the logged calls made of it.
+//! The signed heads of a published core, compared with the core as the logged calls left it: [`PendingHeads`].
 //!
-//! A host makes a call's entry durable before it appends what the call wrote to the archive, and appends that as a
-//! whole. So each head of the archive that it signs has a length that the archive had **after some logged call**, and the
-//! content that it had then. Who copies the archive may see such a head before the entry that accounts for it: cores come
+//! A host makes a call's entry durable before it appends the call's writes to the archive, and appends these as a
+//! whole. So each signed head of the archive has a length that the archive had **after some logged call**, and the
+//! content of that moment. A watcher may see such a head before the entry that accounts for it: cores arrive
 //! over different connections and from different peers, and a replicator may have a newer archive than log. A head beyond
-//! the log therefore waits, and convicts nobody; an entry that changes no files excludes nothing, since the next one may
-//! explain the head. Once the log names its length, or goes past it, the head is judged. The proof is the signed head, and
-//! the neighbouring entries under the log's own signed head; nothing needs to be executed.
+//! the log therefore waits, and does not convict; an entry that changes no files excludes nothing, since the next one may
+//! explain the head. Once the log names the head's length, or goes past it, the head is judged. The proof is the signed
+//! head, and the neighbouring entries under the log's own signed head; nothing needs to be executed.
 
 use std::collections::VecDeque;
 
@@ -14,10 +14,10 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
 
-/// Heads that may wait for the log. A log that lags by more lets some heads of the archive go by unjudged.
+/// Heads that may wait for the log. When a log lags by more, some heads of the archive pass unjudged.
 const WAITING_MAX: usize = 64;
 
-/// The heads of one core that were seen and not judged yet, shorter ones first.
+/// The heads of one core that were seen but not judged yet, shorter ones first.
 #[derive(Debug, Default)]
 pub(super) struct PendingHeads {
     waiting: VecDeque<SignedHead>,
@@ -25,7 +25,7 @@ pub(super) struct PendingHeads {
 }
 
 impl PendingHeads {
-    /// Takes the latest head that is known. One that was taken before changes nothing.
+    /// Takes the latest known head. Taking a head again changes nothing.
     pub(super) fn take(&mut self, head: SignedHead) {
         if head.length() > self.longest && self.waiting.len() < WAITING_MAX {
             self.longest = head.length();
@@ -33,13 +33,13 @@ impl PendingHeads {
         }
     }
 
-    /// The shortest head that the log does not account for yet: the first to be judged.
+    /// Returns the shortest head that the log does not account for yet: the first to be judged.
     pub(super) fn unexplained(&self) -> Option<&SignedHead> {
         self.waiting.front()
     }
 
-    /// Judges all heads that the log has reached. `logged` is what the logged calls left the core with, in order. Gives
-    /// the first head that none of them left.
+    /// Judges all heads that the log has reached. `logged` holds length and tree hash of the core after each logged call, in
+    /// order. Returns the first head that matches none of them.
     pub(super) fn judge(&mut self, core: ArchiveCore, logged: &[Logged]) -> Option<(SignedHead, Violation)> {
         let reached = logged.last().map_or(0, |(length, _)| *length);
         while let Some(head) = self.waiting.front().copied().filter(|head| head.length() <= reached) {
@@ -59,7 +59,7 @@ impl PendingHeads {
     }
 }
 
-/// Length and tree hash of a core as a call left it.
+/// Length and tree hash of a core after a call.
 pub(super) type Logged = (u64, TreeHash);
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
             assert_eq!(heads.judge(ArchiveCore::Blobs, &lengths[..logged]), None);
         }
         assert_eq!(heads.unexplained(), None);
-        // The next one is taken again: what waits is bounded, not what is judged.
+        // The next head is taken again: the bound is on waiting heads, not on judged ones.
         heads.take(head(300));
         assert_eq!(heads.unexplained(), Some(&head(300)));
     }

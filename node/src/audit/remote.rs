@@ -1,4 +1,4 @@
-//! One audit of a log that peers have: copy it, execute it, compare the archive.
+//! One audit of a log from the network: copies the log, executes it, compares the archive.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::time::timeout;
 use super::{Audit, AuditReport, Verdict, VerifyError};
 use crate::replay::AuditOptions;
 
-/// How long the archive may be behind the log, or the log behind the archive. What comes late accuses nobody.
+/// How long the archive may be behind the log, or the log behind the archive. Late blocks are not a deviation.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Copies the log `log` and its archive from the peers of `network` into `directory`, as long as they are now, and
-/// audits them. At least `length` entries are waited for, and all that the signed head counts.
+/// Copies the log `log` and its archive from the peers of `network` into `directory`, at their current lengths, and
+/// audits them. Waits for at least `length` entries, and for all that the signed head counts.
 ///
-/// `progress` is told how many of how many entries have been executed. Where the archive is ahead of the log, more of the
-/// log is waited for: a peer may have a newer archive than log, and another one the log to it.
+/// Calls `progress` with the number of executed entries and of all entries. When the archive is ahead of the log, waits
+/// for more of the log: one peer may have a newer archive than log, and another peer that archive's log.
 ///
 /// # Errors
-/// [`CopyError::Unreachable`] where nobody gives a complete log; or where the audit itself fails.
+/// [`CopyError::Unreachable`] when no peer provides a complete log; also when the audit itself fails.
 pub async fn verify_remote(
     network: &Network,
     directory: &Path,
@@ -68,7 +68,7 @@ pub async fn verify_remote(
     })
 }
 
-/// Executes what is new in the log, and compares what is new in the archive.
+/// Executes the new blocks of the log, and compares the new blocks of the archive.
 async fn compare(
     mut audit: Audit,
     log: &SharedReplica,
@@ -88,18 +88,18 @@ fn is_ahead(audit: &Audit) -> bool {
     matches!(audit.conclude(), Verdict::ArchiveAhead { .. })
 }
 
-/// Waits until there is more of a log than `length` entries; `false` where nothing comes.
+/// Waits until a log has more than `length` entries; returns `false` when no more arrive in time.
 async fn is_longer(log: &SharedReplica, length: u64) -> bool {
     timeout(ARCHIVE_PATIENCE, reach(log, length + 1)).await.is_ok() && log.length() > length
 }
 
 async fn reach(core: &SharedReplica, length: u64) {
     let mut lengths = core.lengths();
-    // An error says that the core is no longer held; then its length is what it is.
+    // An error means that the core is no longer held; then its length stays the same.
     let _reached = lengths.wait_for(|known| *known >= length).await.is_ok();
 }
 
-/// Runs what executes a script or reads much, which would hold up everything else.
+/// Runs blocking work, which executes a script or reads much, on a thread of its own.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
 ) -> Result<T, VerifyError> {

@@ -1,10 +1,10 @@
-//! Making calls durable: the thread between the executor and the disk.
+//! Group commit: the thread between the executor and the disk, which makes calls durable.
 //!
-//! Everything that waits is one append to the log and one round of fdatasync. Then the archive is written, and only then
-//! are the callers answered: whoever was answered finds what the call wrote, in the directory and on the network. The
-//! archive is brought to disk later, since the log brings it back: so it is never ahead of the log that is on disk, and
-//! nobody waits for its sake. A failed append ends the VM: what callers were not told has not happened
-//! for them, and a restart finds out what is on disk.
+//! All waiting calls become one append to the log and one round of fdatasync. Then the archive is written, and only then
+//! the callers are answered: a caller with an answer finds the call's writes, in the directory and on the network. The
+//! archive is synced to disk later, since the log can restore it: so the archive is never ahead of the log on disk, and
+//! no call waits for it. A failed append ends the VM: calls without an answer have not happened
+//! for their callers, and a restart finds out which of them are on disk.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,9 +16,9 @@ use tracing::error;
 use super::store::HostStore;
 use super::{CallError, CallResponse, Reply, Shared};
 
-/// Entries in one append at the most, so that the first caller does not wait for the ten-thousandth.
+/// The most entries in one append, so that the first caller does not wait for the ten-thousandth.
 const ENTRIES_PER_APPEND: usize = 4096;
-/// Bytes after which an append takes no further entry.
+/// The bytes at which an append takes no further entry.
 const BYTES_PER_APPEND: usize = 16 << 20;
 /// Executed calls that may wait for the disk before the executor waits too.
 const WAITING_CALLS_MAX: usize = 4096;
@@ -30,19 +30,19 @@ pub(super) struct PendingCommit {
     pub(super) entry: Vec<u8>,
     /// Lengths of the archive's cores after the call.
     pub(super) archive: ArchiveLengths,
-    /// Who waits for it, and what it will be told.
+    /// The caller's reply channel, and its answer.
     pub(super) reply: Reply,
     pub(super) answer: Result<CallResponse, CallError>,
 }
 
-/// How far the archive may be published.
+/// The lengths up to which the archive may be published.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ArchiveLengths {
     pub(super) files: u64,
     pub(super) blobs: u64,
 }
 
-/// Starts the thread. It ends when the sender is dropped and everything that was sent is on disk.
+/// Starts the thread. The thread ends when the sender is dropped and everything sent is on disk.
 pub(super) fn start(
     log: Core,
     store: HostStore,
@@ -63,13 +63,13 @@ struct Committer {
 impl Committer {
     fn run(mut self, commits: &Receiver<PendingCommit>) {
         while let Some(group) = next_group(commits) {
-            // Somebody else writes this log, as it seems: what is not signed yet must not be.
+            // Another process seems to write this log: sign nothing more.
             if self.shared.failure.borrow().is_some() {
                 return;
             }
             if let Err(error) = self.commit(group) {
                 self.fail(&error);
-                // Dropping the receiver's commits tells their callers; the executor sees the closed channel.
+                // Dropping the pending commits tells their callers; the executor sees the closed channel.
                 return;
             }
         }
@@ -84,7 +84,7 @@ impl Committer {
         self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
         let archive = group.last().map(|commit| commit.archive).unwrap_or_default();
         self.publish(archive)?;
-        // Before the callers know: who is answered finds in the archive what the call has written.
+        // Before the callers are answered: then they find the call's writes in the archive.
         self.shared.acknowledge(archive);
         for commit in group {
             commit.reply.send(commit.answer);
@@ -97,15 +97,16 @@ impl Committer {
         self.shared.fail(error.to_string(), false);
     }
 
-    /// Contents before names: whoever sees a name must be able to read what it leads to. Only as calls have left them:
-    /// an auditor takes a signed length from the midst of a call for an unlogged write (see `audit/pending_heads.rs`).
+    /// Publishes the archive. Contents go before names: a reader that sees a name must be able to read its content. Only
+    /// lengths after whole calls: an auditor takes a signed length from the midst of a call for an unlogged write (see
+    /// `audit/pending_heads.rs`).
     fn publish(&self, archive: ArchiveLengths) -> Result<(), StorageError> {
         self.store.blobs.publish(archive.blobs)?;
         self.store.files.publish(archive.files)
     }
 }
 
-/// Waits for a call, then takes all that have come meanwhile. `None` when there will be no more.
+/// Waits for a call, then takes all that have arrived meanwhile. Returns `None` when there will be no more.
 fn next_group(commits: &Receiver<PendingCommit>) -> Option<Vec<PendingCommit>> {
     let first = commits.recv().ok()?;
     let mut bytes = first.entry.len();

@@ -1,15 +1,15 @@
-//! A service in its data directory: making a new one, and going on with one that is there.
+//! A service in its data directory: deploying a new one, and resuming an existing one.
 //!
 //! ```text
-//! DIR/lock           who owns the directory
+//! DIR/lock           the lock of the process that owns the directory
 //! DIR/log/           the call log, a core
 //! DIR/files/         the archive's db core
 //! DIR/blobs/         the archive's blobs core
-//! DIR/unfinished     stands while a deployment is being made
+//! DIR/unfinished     exists while a deployment is in progress
 //! ```
 //!
-//! A deployment is there when its log has a block 0. Until then nothing was promised to anybody, and what a crash
-//! left behind beside the mark `unfinished` is removed by the next attempt.
+//! A deployment is complete when its log has a block 0. Until then no promise was made, and the next attempt removes the
+//! files that a crash has left beside the mark `unfinished`.
 
 use std::fs;
 use std::io;
@@ -32,27 +32,27 @@ use crate::diagnostics::{Operator, ScriptStack};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::replay::{AuditOptions, Replay, ReplayError};
 
-/// Says that the cores beside it are ours to remove.
+/// The file that marks the cores beside it as ours to remove.
 const UNFINISHED: &str = "unfinished";
 
-/// What to host.
+/// A service to deploy.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// The script's source text.
     pub code: String,
-    /// What people call the service.
+    /// The service's name for people.
     pub title: String,
-    /// What each call may use, and loading; ten times a call's fuel where nothing is said about that.
+    /// The limits of each call, and of loading, which has ten times a call's fuel unless set.
     pub limits: Limits,
 }
 
-/// All that a running VM is made of.
+/// The parts of a running VM.
 pub(super) struct Ready {
     pub(super) lock: DataDirectory,
     pub(super) service: Service,
 }
 
-/// A script at work, with what it writes to.
+/// A loaded script with the log and the archive that it writes to.
 pub(super) struct Service {
     pub(super) init: Init,
     pub(super) log: Core,
@@ -67,12 +67,12 @@ pub(super) fn is_deployed(directory: &Path) -> Result<bool, HostError> {
     if !exists(&log)? {
         return Ok(false);
     }
-    // What is torn before it held anything, or beside the mark, deploying removes.
+    // Deploying removes a log that was torn before its first entry, and cores beside the mark.
     let has_blocks = Core::has_blocks(&log).map_err(|error| damaged(directory, error))?;
     Ok(has_blocks && !exists(&directory.join(UNFINISHED))? || is_finished(&log)?)
 }
 
-/// Whether a log has a block 0, whatever stands beside it.
+/// Returns whether a log has a block 0, with or without the mark beside it.
 fn is_finished(log: &Path) -> Result<bool, HostError> {
     match Core::open_read_only(log) {
         Ok(core) => Ok(core.length() > 0),
@@ -98,7 +98,7 @@ pub(super) fn deploy(
     }
 }
 
-/// Deploys into a directory that this process alone writes to. A failure leaves nothing behind.
+/// Deploys into a directory that only this process writes to. A failure leaves nothing behind.
 fn deploy_alone(
     directory: &Path,
     deployment: Deployment,
@@ -111,7 +111,7 @@ fn deploy_alone(
     }
     prepare(directory)?;
     let deployed = deploy_into(directory, deployment, durability, engine, operator);
-    // The first error is the one that matters; what cannot be removed stays marked, for the next attempt.
+    // The first error is the one that matters; files that cannot be removed stay marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
     }
@@ -127,7 +127,7 @@ fn deploy_into(
 ) -> Result<Service, HostError> {
     let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let mut log = create(LOG)?;
-    // Made durably, and opened again for what comes.
+    // Create the cores durably, then open them again for writing.
     create(FILES)?;
     create(BLOBS)?;
     let (files, blobs) = open_archive(directory, durability)?;
@@ -164,7 +164,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
     }
 }
 
-/// A service that nobody can call is a mistake of its script, and shows late.
+/// Fails when callers could call nothing: that is a mistake in the script, which would show late otherwise.
 fn check_methods(execution: &Execution<HostStore>) -> Result<(), HostError> {
     if execution.methods().iter().any(|method| method != "init") {
         return Ok(());
@@ -176,7 +176,7 @@ fn check_methods(execution: &Execution<HostStore>) -> Result<(), HostError> {
     Err(HostError::NoMethods { found })
 }
 
-/// What to do about a script that is written for another module system, as the line that failed shows.
+/// Returns a hint for a script written for another module system, recognised by the line that failed.
 fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
     const EXPORT: &str = "a script exports by assignment: `exports.name = ...` instead of `export`; a bundler turns ES modules into this form (--format=cjs)";
     const IMPORT: &str = "a script is one file and imports nothing: a bundler puts what it needs into it (--bundle --format=cjs)";
@@ -187,7 +187,7 @@ fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
     }
     let line = failure.position.as_deref()?.split(':').nth(1)?.parse::<usize>().ok()?;
     let words = |word: char| !(word.is_alphanumeric() || "_$.".contains(word));
-    // The engine may notice a line too late.
+    // The engine may report the line after the one that failed.
     let lines = code.lines().skip(line.saturating_sub(2)).take(2);
     let near: Vec<&str> = lines.flat_map(|line| line.split(words)).collect();
     let has = |word: &str| near.contains(&word);
@@ -201,7 +201,7 @@ fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a script does not load, in terms of its own file.
+/// Converts a failure to load, with positions in the script's own file.
 fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
     match error {
         LoadError::Execution(error) => HostError::Execution(error),
@@ -216,7 +216,7 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
     }
 }
 
-/// Call 1 of a log, before anybody can call: for nobody, without arguments.
+/// Calls `init` as block 1 of the log, before callers can call: without a user and without arguments.
 fn call_init(execution: &mut Execution<HostStore>, init: &Init, file: &str) -> Result<CallEntry, HostError> {
     let method_name = "init".into();
     let call = Call { user_id: None, method_name, args: vec![], at: init.at, nonce: None, sig: None };
@@ -266,13 +266,13 @@ pub(super) fn open(
     if let Some(tail) = &tail {
         recovery::take_back(&mut log, tail, taken)?;
     }
-    // A crash may have come between a call's entry and its archive blocks: the replay has brought them back.
+    // A crash may have happened between a call's entry and its archive blocks: the replay has restored them.
     store.publish_all()?;
     let next_block = log.length();
     Ok(Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } })
 }
 
-/// The script as the durable log has left it, in a new worker: the old one is gone. All that was executed must be
+/// Rebuilds the script's state from the durable log, in a new worker: the old one is gone. All executed calls must be
 /// durable and published.
 pub(super) fn rebuild(
     directory: &Path,
@@ -285,7 +285,7 @@ pub(super) fn rebuild(
     Ok(execution)
 }
 
-/// The two cores of the archive. The log brings back what is not on disk of them, so no call waits for that.
+/// Opens the two cores of the archive. The log can restore blocks that are not on disk, so no call waits for a sync.
 fn open_archive(directory: &Path, durability: Durability) -> Result<(Core, Core), StorageError> {
     let durability = match durability {
         Durability::Sync | Durability::Later => Durability::Later,
@@ -295,7 +295,7 @@ fn open_archive(directory: &Path, durability: Durability) -> Result<(Core, Core)
     Ok((open(FILES)?, open(BLOBS)?))
 }
 
-/// Says what to do about damage: going on is what must not be done.
+/// Wraps errors that mean damage, for their hint: a damaged service must not go on.
 fn damaged(directory: &Path, error: StorageError) -> HostError {
     match error {
         source @ StorageError::Damaged { .. } => HostError::Damaged { path: directory.into(), source },
@@ -344,7 +344,7 @@ fn replay(
     Ok((execution, init, latest_at, taken))
 }
 
-/// Makes room for a deployment: removes what an unfinished one has left, and nothing else.
+/// Prepares a directory for a deployment: removes the files of an unfinished one, and nothing else.
 fn prepare(directory: &Path) -> Result<(), HostError> {
     let mark = directory.join(UNFINISHED);
     if exists(&mark)? {

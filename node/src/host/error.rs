@@ -1,4 +1,4 @@
-//! Why a service is not hosted.
+//! [`HostError`]: why a service cannot be hosted.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,52 +10,52 @@ use thiserror::Error;
 use crate::execution::ExecutionError;
 use crate::replay::ReplayError;
 
-/// Why a service is not hosted.
+/// Why a service cannot be hosted.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// The directory or a core in it cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The files of a core are not whole.
+    /// The files of a core are damaged.
     #[error("{source}")]
     Damaged {
         /// The data directory.
         path: PathBuf,
-        /// What is wrong with which core.
+        /// The damaged core and its damage.
         source: StorageError,
     },
-    /// What lies beyond the log's last whole append cannot be taken back in.
-    #[error("the log in {} holds more than its oplog tells whole, and that cannot be taken back in: {why}", path.display())]
+    /// The bytes beyond the log's last whole append cannot be recovered.
+    #[error("the log in {} holds bytes beyond its last whole append that cannot be recovered: {why}", path.display())]
     Tail {
         /// The data directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
         /// Bytes of the data and of the oplog that are whole.
         whole: [u64; 2],
     },
-    /// The directory cannot be looked at or cleaned up.
+    /// The directory cannot be read or cleaned up.
     #[error("cannot use {}: {source}", path.display())]
     Directory {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is a service already.
+    /// The directory already holds a service.
     #[error("{} already holds a service", path.display())]
     AlreadyDeployed {
         /// The data directory.
         path: PathBuf,
     },
-    /// Something is in the way that we have not put there.
+    /// The directory holds a file that is not ours.
     #[error("{} is in the way: a service needs a directory of its own", path.display())]
     InTheWay {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
     },
-    /// There is no service.
+    /// The directory holds no service.
     #[error("{} holds no service", path.display())]
     NotDeployed {
         /// The data directory.
@@ -64,23 +64,23 @@ pub enum HostError {
     /// The script cannot be loaded.
     #[error("the script does not load: {why}")]
     Script {
-        /// How loading ended, and where.
+        /// How loading failed, and where.
         why: String,
         /// The script's frames of the stack, one a line.
         stack: Option<String>,
-        /// What can be done about it, where the line that failed shows it.
+        /// What to do about it, when the line that failed shows that.
         hint: Option<&'static str>,
     },
-    /// The script exports nothing that can be called.
+    /// The script exports no function that callers can call.
     #[error("the script has no methods: {found}")]
     NoMethods {
-        /// What it exports instead.
+        /// The exports that it has instead.
         found: String,
     },
     /// The script's `init` failed.
     #[error("the script's init failed: {why}")]
     Init {
-        /// How it ended, and where.
+        /// How `init` failed, and where.
         why: String,
         /// The script's frames of the stack, one a line.
         stack: Option<String>,
@@ -88,11 +88,11 @@ pub enum HostError {
     /// The script, the title or a limit cannot stand in a log.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// Running the script failed, for no fault of its own.
+    /// Running the script failed, without fault of the script.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
-    /// The log cannot be replayed to what it says: going on would make it worse.
-    #[error("the log in {} does not hold what its script gives: {stop}", path.display())]
+    /// Replaying the log does not give its outcomes: going on would make it worse.
+    #[error("the log in {} cannot be replayed to its own outcomes: {stop}", path.display())]
     SelfCheck {
         /// The data directory.
         path: PathBuf,
@@ -106,7 +106,7 @@ pub enum HostError {
         path: PathBuf,
         /// `files` or `blobs`.
         core: &'static str,
-        /// How many.
+        /// The number of blocks too many.
         surplus: u64,
     },
     /// A core is not the one that block 0 of the log names.
@@ -117,16 +117,16 @@ pub enum HostError {
         /// `files` or `blobs`.
         core: &'static str,
     },
-    /// The system gives no random numbers for keys.
+    /// The system provides no random numbers for keys.
     #[error("no random numbers for new keys: {0}")]
     Random(getrandom::Error),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
 impl HostError {
-    /// The script's own frames where it threw, one a line.
+    /// Returns the script's own frames of the stack, one a line.
     pub fn stack(&self) -> Option<&str> {
         match self {
             Self::Script { stack, .. } | Self::Init { stack, .. } => stack.as_deref(),
@@ -134,7 +134,7 @@ impl HostError {
         }
     }
 
-    /// What an operator can do about it, where that is known.
+    /// Returns what an operator can do about the error, if that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::SelfCheck { path, .. } => {
@@ -164,7 +164,7 @@ impl HostError {
         }
     }
 
-    /// Whether only a fault of this program explains it.
+    /// Returns whether only a defect of this program explains the error.
     pub fn is_bug(&self) -> bool {
         match self {
             Self::Execution(error) | Self::SelfCheck { stop: ReplayError::Execution(error), .. } => {

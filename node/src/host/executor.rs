@@ -1,12 +1,12 @@
-//! Executing calls in the order in which they came: the thread that owns the script.
+//! The thread that owns the script: executes calls in the order of their arrival.
 //!
-//! A worker may die: the system killed it, or a call did. The executor then builds the heap again out of the durable
-//! log, in a new worker, and repeats the calls that were on their way, now one at a time. A call in which a worker
-//! dies again, or that does not end in time, is the one at fault: it is logged as `killed`, which every replay skips,
-//! and the heap is built without it. So nobody's call is lost for another's fault. What all that may cost is bounded:
-//! see [`super::quarantine`].
+//! A worker may die: the system killed it, or a call did. The executor then rebuilds the heap from the durable
+//! log, in a new worker, and repeats the calls that were in flight, now one at a time. A call in which a worker
+//! dies again, or that does not end in time, is at fault: it is logged as `killed`, which every replay skips,
+//! and the heap is rebuilt without it. So no call is lost for the fault of another one. The cost of all that is
+//! bounded: see [`super::quarantine`].
 //!
-//! A worker that panics has met a defect of this program, which must not become what a call has come to: such a call is
+//! A worker that panics has met a defect of this program, which must not become the outcome of a call: such a call is
 //! refused, with the same quarantine, and leaves no entry.
 
 use std::collections::VecDeque;
@@ -33,12 +33,12 @@ use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::{CALLS_IN_FLIGHT, ExecutedCall, Execution, ExecutionError, Used};
 use crate::replay::ReplayError;
 
-/// How often the heap is built again after one death of a worker, if the new worker dies as well.
+/// How often the heap is rebuilt after one death of a worker, when the new worker dies as well.
 const REBUILDS_MAX: u32 = 3;
-/// How often the executor looks whether the committer is done, when it must wait for that.
+/// How often the executor checks whether the committer is done, while waiting for it.
 const COMMITTED_POLL: Duration = Duration::from_millis(1);
 
-/// A call that was let in.
+/// A call admitted to the queue.
 #[derive(Debug)]
 pub(super) struct QueuedCall {
     pub(super) user_id: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct QueuedCall {
     pub(super) reply: Reply,
 }
 
-/// From what the heap is built again after a worker's death.
+/// The source to rebuild the heap from after a worker's death.
 pub(super) struct Source {
     pub(super) directory: PathBuf,
     pub(super) store: HostStore,
@@ -60,7 +60,7 @@ impl Source {
     }
 }
 
-/// The script, its place in the log, and the calls that it is working on.
+/// The executor's state: the script, its position in the log, and the calls in flight.
 pub(super) struct Executor {
     source: Source,
     execution: Execution<HostStore>,
@@ -70,7 +70,8 @@ pub(super) struct Executor {
     next_block: u64,
     latest_at: u64,
     in_flight: VecDeque<InFlightCall>,
-    /// Calls at the front of `in_flight` in one of which a worker has died, or that wait behind it. Each runs alone.
+    /// Number of calls at the front of `in_flight` that are re-run one at a time because a worker died while they were in
+    /// flight.
     suspects: usize,
 }
 
@@ -79,13 +80,13 @@ struct InFlightCall {
     reply: Reply,
 }
 
-/// What follows from a worker's death.
+/// The consequence of a worker's death.
 enum Recovery {
-    /// All calls are on their way again.
+    /// All calls are in flight again.
     Again,
-    /// The oldest call has ended it, and this is what will be logged.
+    /// The oldest call has killed the worker; this outcome will be logged.
     Killed(Box<ExecutedCall>),
-    /// The oldest call has met a defect of ours, and was refused.
+    /// The oldest call has met a defect of this program, and was refused.
     Refused,
 }
 
@@ -119,14 +120,14 @@ impl Executor {
         }
     }
 
-    /// Runs until no more calls can come, or the VM is closing: then the call in hand is finished, and no other.
+    /// Runs until no more calls can arrive, or the VM is closing: then only the running call is finished.
     pub(super) fn run(mut self, jobs: &Receiver<QueuedCall>, commits: &SyncSender<PendingCommit>) {
         while let Next::Finish = self.fill(jobs) {
             let Some(commit) = self.finish() else { return };
             if let Some(commit) = commit
                 && commits.send(commit).is_err()
             {
-                return; // The committer has said why.
+                return; // The committer has reported why.
             }
             if self.shared.is_closing() {
                 return;
@@ -134,7 +135,7 @@ impl Executor {
         }
     }
 
-    /// Sends waiting calls ahead, and waits for one if there is nothing to do.
+    /// Sends queued calls to the worker in advance, and waits for a call when none is in flight.
     fn fill(&mut self, jobs: &Receiver<QueuedCall>) -> Next {
         while self.suspects == 0 && self.in_flight.len() < self.in_flight_max() {
             let job = match jobs.try_recv() {
@@ -157,13 +158,14 @@ impl Executor {
         if self.in_flight.is_empty() { Next::Stop } else { Next::Finish }
     }
 
-    /// While there is a debt of quiet time, whose fault a death is must be known.
+    /// Returns how many calls may be in flight: one while there is a debt of quiet time, so that the call at fault for a
+    /// death is known.
     fn in_flight_max(&self) -> usize {
         if self.shared.quarantine().is_clear(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
     }
 
     fn send(&mut self, job: QueuedCall) -> bool {
-        // Time never goes back in a log, whatever the machine's clock does.
+        // Time never goes back in a log, even when the machine's clock does.
         self.latest_at = self.latest_at.max(now());
         self.shared.latest_at.store(self.latest_at, Ordering::Release);
         let QueuedCall { user_id, method, args, reply } = job;
@@ -174,7 +176,8 @@ impl Executor {
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
-    /// Waits for the end of the oldest call; gives nothing to commit where that was refused. `None` where the service has failed.
+    /// Waits for the end of the oldest call. Returns nothing to commit when the call was refused, and `None` when the service
+    /// has failed.
     fn finish(&mut self) -> Option<Option<PendingCommit>> {
         let finished = loop {
             let begun = Instant::now();
@@ -208,8 +211,8 @@ impl Executor {
         Some(PendingCommit { entry, archive, reply: running.reply, answer })
     }
 
-    /// Goes on with a new worker, without the oldest call if the old worker died of it. `None` where the service has
-    /// failed. `begun` is when the oldest call was waited for.
+    /// Resumes with a new worker, without the oldest call if that call killed the old worker. Returns `None` when the service
+    /// has failed. `begun` is the time at which waiting for the oldest call began.
     fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Recovery> {
         let block = self.next_block - self.in_flight.len() as u64;
         warn!(%ended, block, "a worker died; the heap is built again");
@@ -235,7 +238,7 @@ impl Executor {
         Some(Recovery::Killed(Box::new(ExecutedCall { block, outcome, fuel: 0, used, stack: None })))
     }
 
-    /// Refuses the oldest call. Those behind it move up: no block of the log stays empty.
+    /// Refuses the oldest call. The calls behind it move up: no block of the log stays empty.
     fn refuse(&mut self, block: u64) -> Option<Recovery> {
         let refused = self.in_flight.pop_front()?;
         let method = &refused.call.method_name;
@@ -247,14 +250,14 @@ impl Executor {
         Some(Recovery::Refused)
     }
 
-    /// Whether the oldest call is known to be what the worker died of: the clock ended it, or it ran alone and this
-    /// was not the first death for a long time, which may be chance.
+    /// Returns whether the oldest call killed the worker: it timed out, or it ran alone and another worker had died recently.
+    /// A single death may be coincidence.
     fn is_at_fault(&self, ended: &WorkerError) -> bool {
         let is_known = self.suspects > 0 || !self.shared.quarantine().is_clear(Instant::now());
         matches!(ended, WorkerError::Overdue { .. }) || is_known
     }
 
-    /// Puts the method of the oldest call into quarantine, and refuses the other calls of it that were on their way.
+    /// Quarantines the method of the oldest call, and refuses the other calls of this method that were in flight.
     fn isolate(&mut self) -> Option<()> {
         let killed = self.in_flight.pop_front()?;
         let method = &killed.call.method_name;
@@ -265,7 +268,7 @@ impl Executor {
             match self.shared.check_quarantine(&running.call.method_name) {
                 Ok(()) => others.push_back(running),
                 Err(refused) => {
-                    // Those behind it move up: no block of the log stays empty.
+                    // The calls behind it move up: no block of the log stays empty.
                     self.next_block -= 1;
                     running.reply.send(Err(refused));
                 }
@@ -277,8 +280,8 @@ impl Executor {
         Some(())
     }
 
-    /// Builds the heap again. The calls of the log have been executed before, so a worker that dies of them is chance;
-    /// but not any number of times.
+    /// Rebuilds the heap; returns `None` when that failed. The calls of the log have been executed before, so a worker that
+    /// dies of them is coincidence, but only up to [`REBUILDS_MAX`] times.
     fn rebuild(&self) -> Option<Execution<HostStore>> {
         for _ in 1..REBUILDS_MAX {
             match self.source.rebuild() {
@@ -299,18 +302,18 @@ impl Executor {
         rebuilt.map_err(|error| self.fail(&error, error.is_bug())).ok()
     }
 
-    /// Waits until the log has `length` durable entries and the archive all that they wrote.
+    /// Waits until the log has `length` durable entries and the archive all their writes.
     fn wait_for_commits(&self, length: u64) -> Option<()> {
         while self.shared.log_length.load(Ordering::Acquire) < length || !self.source.store.is_published() {
             if self.shared.failure.borrow().is_some() {
-                return None; // The committer has said why.
+                return None; // The committer has reported why.
             }
             thread::sleep(COMMITTED_POLL);
         }
         Some(())
     }
 
-    /// Sends the first suspect, if there is one, and no other.
+    /// Sends only the first suspect, if there is one.
     fn send_suspect(&mut self) -> Option<()> {
         let block = self.next_block - self.in_flight.len() as u64;
         let Some(suspect) = self.in_flight.front().filter(|_| self.suspects > 0) else { return Some(()) };
@@ -320,10 +323,9 @@ impl Executor {
         }
     }
 
-    /// What the caller will be told, once it is durable: what the entry says, and nothing that only the script's own
-    /// text says. A caller that checks its answer against the log must find the same value there. Only of a fault, of
-    /// which the log has no more than the name, the caller hears more, and where the operator wants it of an error's
-    /// place.
+    /// Returns the caller's answer, to be sent once the call is durable: the outcome of the entry, because a caller that
+    /// checks its answer against the log must find the same value there. Two things are added: details of a fault, for which
+    /// the log has only a name, and the stack of an error, when the operator shows stacks.
     fn answer(&self, finished: &ExecutedCall) -> Result<CallResponse, CallError> {
         match &finished.outcome {
             Outcome::Returned { value, .. } => {

@@ -1,4 +1,4 @@
-//! The archive as an RPC server shows it: what answered calls have written.
+//! The archive as an RPC server shows it: the files as answered calls have written them.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,7 +14,8 @@ use super::committer::ArchiveLengths;
 use super::store::{HostStore, PublishedCore};
 use crate::archive::ArchiveError;
 
-/// Blocks of the tree that one request keeps decoded: more than the depth of any tree, and what a page of names shares.
+/// Decoded blocks of the tree that one request caches: more than the depth of any tree, and the blocks that a page of
+/// names shares.
 const CACHED_BLOCKS: usize = 1_024;
 
 /// The archive at one version.
@@ -25,14 +26,14 @@ pub(super) struct Shown {
     version: u64,
 }
 
-/// A core whose last blocks may wait for the disk. A read never waits for a write.
+/// A core whose last blocks may not be on disk yet. A read never waits for a write.
 #[derive(Clone, Debug)]
 struct Readable {
     view: CoreView,
     core: Arc<PublishedCore>,
 }
 
-/// A file of a version. Its blocks stay, whatever is written later.
+/// A file of a version. Later writes do not change its blocks.
 #[derive(Debug)]
 struct ShownFile {
     version: u64,
@@ -41,7 +42,7 @@ struct ShownFile {
 }
 
 impl Shown {
-    /// The archive as it is at these lengths, which the log accounts for.
+    /// Returns the archive at these lengths, which the log accounts for.
     pub(super) fn new(store: &HostStore, lengths: ArchiveLengths) -> Self {
         let readable = |core: &Arc<PublishedCore>| Readable { view: core.follow(), core: core.clone() };
         Self { files: readable(&store.files), blobs: readable(&store.blobs), version: lengths.files }
@@ -67,7 +68,7 @@ impl Files for Shown {
         let Ok(path) = Path::new(path) else { return Ok(None) };
         let cache = Cache::new(CACHED_BLOCKS);
         let found = Drive::new(&self.files, &cache, self.version).entry(&path).map_err(failed)?;
-        // A script makes neither links nor contents that are scattered over the core.
+        // A script writes neither links nor contents that are scattered over the core.
         let blob = found.as_ref().and_then(|found| found.entry.blob).filter(|blob| !blob.is_map);
         let (Some(found), Some(blob)) = (found, blob) else { return Ok(None) };
         Ok(Some(Arc::new(ShownFile { version: found.block + 1, blob, blobs: self.blobs.clone() })))
@@ -120,7 +121,7 @@ impl File for ShownFile {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let block = self.blobs.block(self.blob.block_offset + number).map_err(io::Error::other)?;
-        // Scripts' files are parted evenly. In another one this would not be the part that was asked for.
+        // Scripts' files have blocks of equal size. In another file this would not be the requested part.
         if block.len() as u64 != expected {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,

@@ -1,9 +1,9 @@
-//! Making sure that a host does not sign a second history: what peers show of its own cores.
+//! Prevents a host from signing a second history: watches what peers prove about the host's own cores.
 //!
 //! A data directory that was restored from a backup, or copied and started twice, has less than the host has signed.
-//! Whatever it signs from there on convicts its operator, who has done nothing worse. So a host listens to its peers
-//! ([`Guard`]): heads that its own key signed, and that are no part of what it has, end it. Nothing else does, so that no
-//! stranger can.
+//! Each further signature then convicts its operator, for an honest mistake. So a host listens to its peers
+//! ([`Guard`]): a head that its own key signed, and that is not part of the core here, stops the host. Nothing else does,
+//! so that no stranger can stop it.
 
 use libvms_cores::net::{CoreEvent, Network, SharedCore};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 
 use super::Vm;
 
-/// Listens for what speaks against the cores of services.
+/// The listener for evidence against the cores of services.
 #[derive(Debug)]
 pub struct Guard {
     sender: mpsc::UnboundedSender<Contradiction>,
     contradictions: mpsc::UnboundedReceiver<Contradiction>,
 }
 
-/// A core's own key has signed what the core does not hold.
+/// A core's own key has signed blocks that the core does not hold.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "a peer shows {theirs} blocks of the {core} core {key} that its key has signed; {}",
@@ -34,11 +34,11 @@ pub struct Contradiction {
     pub core: &'static str,
     /// The key of the core.
     pub key: PublicKey,
-    /// Blocks that are here.
+    /// Blocks of the core here.
     pub ours: u64,
-    /// Blocks that are signed elsewhere.
+    /// Blocks of the head signed elsewhere.
     pub theirs: u64,
-    /// What is here is no part of what is signed elsewhere.
+    /// Whether the core here is not a prefix of the one signed elsewhere.
     pub is_other: bool,
 }
 
@@ -63,7 +63,7 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Serves the cores of a service, and listens for what peers show of them. Must be called within a Tokio runtime.
+    /// Serves the cores of a service, and listens for evidence from peers. Must be called within a Tokio runtime.
     pub fn hold(&self, network: &Network, vm: &Vm) {
         for (view, core) in vm.cores().into_iter().zip([LOG, FILES, BLOBS]) {
             let (events, receiver) = mpsc::unbounded_channel();
@@ -79,11 +79,11 @@ impl Guard {
         }
     }
 
-    /// Waits until a peer shows something that a core's own key has signed and the core does not hold.
+    /// Waits until a peer proves that a core's own key has signed blocks that the core does not hold.
     pub async fn contradicted(&mut self) -> Contradiction {
         match self.contradictions.recv().await {
             Some(contradiction) => contradiction,
-            // We hold a sender ourselves.
+            // Unreachable: this type holds a sender itself.
             None => std::future::pending().await,
         }
     }
@@ -100,7 +100,7 @@ async fn listen(
             Evidence::LongerSigned { theirs, .. } => contradict(false, theirs.length()),
             Evidence::ForkSigned { theirs, .. } => contradict(true, theirs.length()),
             Evidence::Conflict { theirs, .. } => contradict(true, theirs.head().signed.length()),
-            // What is not signed, or old, is what any stranger can show.
+            // Any stranger can show unsigned claims and old heads.
             Evidence::ForkClaimed { .. }
             | Evidence::ShrinkClaimed { .. }
             | Evidence::ShorterSigned { .. } => continue,

@@ -1,6 +1,6 @@
-//! What a caller is told of a limit that its call has met: which, how much of it was used, and what moves it.
+//! Messages to callers about a limit that a call exceeded: the limit, how much was used, and the option that changes it.
 //!
-//! The log says no more than the fault. Each limit has one name here, in the help of `vms host` and in the table of
+//! The log holds only the fault. Each limit has the same name here, in the help of `vms host` and in the table of
 //! `OPERATING.md`.
 
 use libvms_protocol::entry::{Fault, Limits, Thrown};
@@ -8,7 +8,7 @@ use libvms_protocol::limits::RESULT_BYTES_MAX;
 
 use crate::execution::ExecutedCall;
 
-/// Why a call was stopped.
+/// Returns why a call was stopped.
 pub(super) fn why(fault: Fault, finished: &ExecutedCall, limits: &Limits) -> String {
     let used = &finished.used;
     match fault {
@@ -38,8 +38,8 @@ pub(super) fn why(fault: Fault, finished: &ExecutedCall, limits: &Limits) -> Str
     }
 }
 
-/// What a script's `init` threw. What the engine throws when a limit is met tells nothing of that limit; here it does. For calls
-/// the log holds the engine's words, and callers must hear what it holds.
+/// Adds the limit to an error that a script's `init` threw: the engine's error for a limit does not name it. The errors
+/// of calls stay the engine's, because the log holds those, and callers must get what the log holds.
 pub(super) fn with_hint(thrown: &Thrown, limits: &Limits) -> Thrown {
     let Thrown { name, message, .. } = thrown;
     let message = match (name.as_str(), message.as_str()) {

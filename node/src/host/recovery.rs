@@ -1,9 +1,10 @@
-//! What a crash or damage has left beyond the log's last whole append: taken back in, or a reason not to go on.
+//! Recovery of the bytes that a crash or damage has left beyond the log's last whole append.
 //!
-//! Whether somebody was told of it cannot be known (see `storage/tail.rs`). So nothing that can be read is passed over: a
-//! log that goes on without it would be a second history, signed with the same key. It is taken back in where it is whole,
-//! is what was signed as far as anything tells, and is what the script gives. Only what a crash leaves of bytes that never
-//! were on the disk whole is cut off: nobody was told of those.
+//! It is unknown whether these entries were answered or replicated (see `storage/tail.rs`). So no readable entry may be
+//! dropped: a log that goes on without it would be a second history, signed with the same key. An entry is recovered
+//! when it is whole, matches the hashes and signatures that are left of it, and is what the script gives. If one cannot
+//! be recovered, the host does not start. Only bytes that never were on the disk whole are cut off: no answer was sent
+//! for those.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use super::error::HostError;
 use super::store::HostStore;
 use crate::replay::Replay;
 
-/// Executes the entries of a tail behind those of the log. Gives how many there are; they are not in the log yet.
+/// Executes the entries of a tail after those of the log. Returns their number; they are not in the log yet.
 pub(super) fn replay_tail(
     directory: &Path,
     tail: &Tail,
@@ -27,7 +28,7 @@ pub(super) fn replay_tail(
         let offset = blocks.offset();
         let no_block = || refuse(format!("the bytes of its data from {offset} on are no entry"));
         let Some(block) = blocks.next_block()? else {
-            // An entry of the oplog is written when the data is durable: with one, no crash explains half a block.
+            // An entry of the oplog is written when its data is durable: with one, no crash explains half a block.
             match blocks.is_at_end() || !tail.has_broken_entry() {
                 true => break,
                 false => return Err(no_block()),
@@ -48,7 +49,7 @@ pub(super) fn replay_tail(
     Ok(count)
 }
 
-/// Appends the first `count` entries of a tail to the log, and cuts off what is none.
+/// Appends the first `count` entries of a tail to the log, and cuts off the remaining bytes.
 pub(super) fn take_back(log: &mut Core, tail: &Tail, count: u64) -> Result<(), StorageError> {
     warn!(
         entries = count,

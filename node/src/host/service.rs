@@ -1,4 +1,4 @@
-//! A VM as an RPC server sees it.
+//! The RPC service of a VM: implements [`Service`] for [`Vm`].
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Service for Vm {
             Ok(args) => args,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        // Called before anything is awaited: the order of calls is the order of arrival.
+        // Call before the first await: the order of calls is the order of arrival.
         let answer = Self::call(self, call.user_id, &call.method, args);
         Box::pin(async move { raw(answer.await.map_err(of_call)?) })
     }
@@ -67,7 +67,8 @@ fn raw(answer: CallResponse) -> Result<Option<Box<RawValue>>, RpcError> {
     raw.map_err(|error| RpcError::of_script("InternalError".into(), error.to_string()))
 }
 
-/// An error of the script keeps its name, as LibVMS's clients expect; so do our own, which look like the script's.
+/// Converts an error of a call. An error of the script keeps its name, as LibVMS's clients expect; so do our own errors,
+/// which have the same form.
 fn of_call(error: CallError) -> RpcError {
     match error {
         CallError::Threw { thrown: Thrown { name, message, code, details }, stack } => RpcError {

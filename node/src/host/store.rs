@@ -1,8 +1,8 @@
-//! The host's archive: two cores on disk, and the blocks that wait to be appended to them.
+//! The store of the host's archive: two cores on disk, and the blocks that wait to be appended to them.
 //!
 //! The log is the write-ahead log of the archive. A block that a call has written waits here until the call's entry
 //! is durable, and is appended then ([`PublishedCore::publish`]); so the published archive is never ahead of the log.
-//! The executor reads and adds, the committer publishes.
+//! The executor reads and adds blocks, the committer publishes them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) struct HostStore {
     pub(crate) blobs: Arc<PublishedCore>,
 }
 
-/// A core on disk with the blocks that wait.
+/// A core on disk with its waiting blocks.
 #[derive(Debug)]
 pub(crate) struct PublishedCore {
     which: ArchiveCore,
@@ -28,7 +28,7 @@ pub(crate) struct PublishedCore {
     waiting: Mutex<Waiting>,
 }
 
-/// Blocks from `first` on, in order. What the core on disk already holds is compared and not kept.
+/// The waiting blocks from `first` on, in order. Blocks that the core on disk already holds are compared and not kept.
 #[derive(Debug, Default)]
 struct Waiting {
     /// Length of the archive as replayed or executed so far.
@@ -36,7 +36,7 @@ struct Waiting {
     /// Number of the first block in `blocks`: the length of the core on disk.
     first: u64,
     blocks: VecDeque<Vec<u8>>,
-    /// What is on disk, as far as it was replayed.
+    /// The check of the blocks on disk, as far as they were replayed.
     tree: TreeCheck,
 }
 
@@ -48,13 +48,13 @@ impl HostStore {
         }
     }
 
-    /// Whether nothing waits.
+    /// Returns whether no blocks wait.
     pub(crate) fn is_published(&self) -> bool {
         [&self.blobs, &self.files].into_iter().all(|core| core.waiting().blocks.is_empty())
     }
 
-    /// Goes back to the empty archive, for executing the log again. Only where nothing waits: what is on disk is then
-    /// all that there was.
+    /// Goes back to the empty archive, to execute the log again. Only when no blocks wait: then the disk holds the whole
+    /// archive.
     pub(crate) fn rewind(&self) {
         for core in [&self.blobs, &self.files] {
             let mut waiting = core.waiting();
@@ -62,13 +62,13 @@ impl HostStore {
         }
     }
 
-    /// Appends everything that waits. Contents come first, so that a name never leads nowhere.
+    /// Appends all waiting blocks. Contents go first, so that a name always has its content.
     pub(crate) fn publish_all(&self) -> Result<(), StorageError> {
         self.blobs.publish(u64::MAX)?;
         self.files.publish(u64::MAX)
     }
 
-    /// Makes older blocks durable when that is due, and all of them if `all`.
+    /// Makes older blocks durable when that is due, and all blocks if `all`.
     pub(crate) fn bring_to_disk(&self, all: bool) -> Result<(), StorageError> {
         self.blobs.core().bring_to_disk(all)?;
         self.files.core().bring_to_disk(all)
@@ -100,23 +100,23 @@ impl PublishedCore {
         Self { which, core: Mutex::new(core), waiting: Mutex::new(waiting) }
     }
 
-    /// Blocks on disk beyond what the log accounts for: none, at an honest host.
+    /// Returns the number of blocks on disk beyond those that the log accounts for: 0 at an honest host.
     pub(crate) fn surplus(&self) -> u64 {
         let waiting = self.waiting();
         waiting.first.saturating_sub(waiting.length)
     }
 
-    /// A view of the core on disk.
+    /// Returns a view of the core on disk.
     pub(crate) fn follow(&self) -> CoreView {
         self.core().follow()
     }
 
-    /// The core's key.
+    /// Returns the core's key.
     pub(crate) fn key(&self) -> PublicKey {
         self.core().key()
     }
 
-    /// Length of the archive as executed so far.
+    /// Returns the length of the core as executed so far.
     pub(crate) fn length(&self) -> u64 {
         self.waiting().length
     }
@@ -132,7 +132,7 @@ impl PublishedCore {
             return Ok(());
         }
         self.core().append(&due)?;
-        // Only now: a reader finds each block in one of the two places at any time.
+        // Remove the blocks only after the append: at any time a reader finds each block in one of the two places.
         let mut waiting = self.waiting();
         waiting.blocks.drain(..due.len());
         waiting.first += due.len() as u64;
@@ -150,7 +150,7 @@ impl PublishedCore {
             }
             index
         };
-        // Replaying what is on disk already: it must be the same.
+        // A replay writes blocks that are already on disk: they must be equal.
         let core = self.core();
         if core.block(index)? != block {
             return Err(ArchiveError::Contradiction { core: self.which, block: index });
@@ -158,7 +158,7 @@ impl PublishedCore {
         Ok(self.waiting().tree.push(&core, &block)?)
     }
 
-    /// Reads a block, of those on disk or of those that wait.
+    /// Reads a block, from disk or from the waiting blocks.
     pub(crate) fn block(&self, index: u64) -> Result<Vec<u8>, ArchiveError> {
         {
             let waiting = self.waiting();
@@ -170,7 +170,7 @@ impl PublishedCore {
         Ok(self.core().block(index)?)
     }
 
-    // A panic while a lock was held has ended its thread and with it the VM; what is behind the lock is still whole.
+    // A panic while a lock was held has ended its thread and with it the VM; the data behind the lock is still consistent.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What a watcher tells of a host.
+//! [`Event`]: a watcher's report about a host.
 
 use std::path::PathBuf;
 
@@ -9,64 +9,65 @@ use super::offence::Offence;
 use super::report::FoundOut;
 use crate::audit::Verdict;
 
-/// What a watcher has to tell about one host.
+/// A watcher's event about one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The host's log is known: its title, and the keys of its archive.
     Found {
-        /// What people call the service.
+        /// The service's name for people.
         title: String,
         /// The archive's db core and blobs core.
         archive: [PublicKey; 2],
     },
-    /// All entries that are here agree.
+    /// All available entries agree.
     Agrees {
-        /// How many.
+        /// The number of entries.
         length: u64,
     },
-    /// The audit has come to an end that is no agreement.
+    /// The audit has ended without agreement.
     Ended {
-        /// Which.
+        /// The verdict.
         verdict: Verdict,
-        /// The file that says more.
+        /// The file with the details.
         report: Option<PathBuf>,
     },
-    /// Somebody showed what an honest host does not sign, or said so. Each kind is told once for each core.
+    /// A peer has shown, or only claimed, a signature that an honest host does not make. Each kind is reported once for each
+    /// core.
     Evidence {
         /// `log`, `files` or `blobs`.
         core: &'static str,
-        /// `fork`, `equivocation`, `truncation`, `archive-longer` or `archive-withheld`.
+        /// The kind: `fork`, `equivocation`, `truncation`, `archive-longer` or `archive-withheld`.
         offence: Offence,
-        /// Whether the host's own signatures convict it; otherwise nobody is accused.
+        /// Whether the host's own signatures convict it; otherwise the event accuses nobody.
         is_signed: bool,
-        /// What it is, for people.
+        /// A description for people.
         why: String,
-        /// The file that says more.
+        /// The file with the details.
         report: Option<PathBuf>,
     },
-    /// A part of our own copy is damaged. What peers give is fetched again.
+    /// A part of our own copy is damaged. Its blocks are fetched again from peers.
     Damaged {
         /// `log`, `files` or `blobs`.
         core: &'static str,
-        /// Which part.
+        /// The damaged part.
         why: String,
     },
-    /// The audit rests: the disk is full, or a block of our copy is damaged that no peer has given yet.
+    /// The audit rests: the disk is full, or no peer has yet delivered a damaged block of our copy again.
     Stalled {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The audit goes on.
     Resumed,
-    /// The audit itself failed, and is given up.
+    /// The audit itself failed, and is abandoned.
     Failed {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl Event {
-    /// What the host did, where it is convicted.
+    /// Returns the finding, if the event convicts the host.
     pub fn finding(&self) -> Option<FoundOut> {
         let name = |report: &Option<PathBuf>| {
             report.as_ref().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))

@@ -1,10 +1,10 @@
-//! What peers say and show of a host's cores that an append-only log does not explain, and what it is worth.
+//! Evidence that a host's log is not append-only: what a peer claimed or proved, and which of it is conclusive.
 //!
-//! Two things convict the host, because its own signatures stand against each other or against what a log of ours is:
+//! Two kinds convict the host, because its own signatures contradict each other or the rules of a log:
 //! a signed head of a **fork**, which our hosts never make, and two signed heads that differ at one length
-//! (**equivocation**). All else is a word of a peer, or has an innocent reason: a signed head that is shorter than one
-//! that was seen, and a part of it, is what every replicator has that is behind. It tells of a **truncation** only where
-//! the peer had more before, and convicts nobody even then: the peer may have lost its disk.
+//! (**equivocation**). All else is a peer's unproved claim, or has an innocent explanation: every replicator that is
+//! behind has a signed head that is a prefix of the longest one seen. A shorter head suggests a **truncation** only when
+//! the peer had more before, and does not convict even then: the peer may have lost its disk.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use super::offence::Offence;
 use super::proof::Proof;
 use super::report;
 
-/// Judges what is shown of one core, and keeps what convicts.
+/// The evidence about one core: judges it, and keeps the conclusive evidence on disk.
 ///
-/// Each kind is told and kept once: a host can sign any number of heads, and a peer can claim any number of forks.
+/// Each kind is reported and kept once: a host can sign any number of heads, and a peer can claim any number of forks.
 #[derive(Debug)]
 pub struct EvidenceLog {
     directory: PathBuf,
@@ -30,12 +30,12 @@ pub struct EvidenceLog {
 }
 
 impl EvidenceLog {
-    /// A judge of the core `core` (`log`, `files` or `blobs`) of a host whose reports are in `directory`.
+    /// Returns the log of evidence about the core `core` (`log`, `files` or `blobs`) of a host with reports in `directory`.
     pub fn new(directory: PathBuf, core: &'static str) -> Self {
         Self { directory, core, told: BTreeSet::new() }
     }
 
-    /// What was kept in an earlier run: a host stays convicted when the watcher starts again.
+    /// Loads the evidence kept in an earlier run: a host stays convicted when the watcher starts again.
     pub fn load(&mut self) -> Vec<Event> {
         let kept = |offence| {
             if let Some((report, why)) = report::find_evidence(&self.directory, self.core, offence) {
@@ -54,10 +54,10 @@ impl EvidenceLog {
         events
     }
 
-    /// What there is to tell of a piece of evidence; `None` where it is nothing new.
+    /// Judges a piece of evidence; returns its event, `None` when its kind was already reported.
     ///
     /// # Errors
-    /// Where the report cannot be written. The evidence is judged again when it is shown again.
+    /// When the report cannot be written. The evidence is judged again when a peer shows it again.
     pub fn judge(&mut self, evidence: &Evidence) -> Result<Option<Event>, StorageError> {
         let Assessment { offence, proof, why } = Assessment::of(evidence, self.core);
         let is_signed = proof.is_some_and(|proof| proof.convicts());
@@ -82,20 +82,21 @@ impl EvidenceLog {
     }
 }
 
-/// Claims of peers that wait for the signed head that would show them: what is signed says more, and is what is told then.
+/// Claims of peers that wait for the signed head that would prove them: a proof is better evidence, and is then reported
+/// in the place of the claim.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     waiting: VecDeque<(Instant, Box<Evidence>)>,
 }
 
-/// How long a claim waits: longer than a peer may take to show its head.
+/// How long a claim waits: longer than a peer may take to send its head.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Claims that wait at a time. There are few kinds, each of which is told once.
+/// Claims that may wait at a time. There are few kinds, and each is reported once.
 const CLAIMS_MAX: usize = 64;
 
 impl Claims {
-    /// Takes a piece of evidence; gives it back where it is to be judged now.
+    /// Takes a piece of evidence; returns it when it must be judged now.
     pub(super) fn take(&mut self, evidence: Box<Evidence>) -> Option<Box<Evidence>> {
         match &*evidence {
             Evidence::ForkClaimed { .. } | Evidence::ShrinkClaimed { .. } => {
@@ -114,7 +115,7 @@ impl Claims {
         Some(evidence)
     }
 
-    /// Waits for a claim that nobody has shown a head for in time.
+    /// Waits for a claim that no peer has proved in time.
     pub(super) async fn unproved(&mut self) -> Box<Evidence> {
         match self.waiting.front() {
             Some((until, _)) => tokio::time::sleep_until(*until).await,
@@ -157,7 +158,7 @@ impl<'a> Assessment<'a> {
                     theirs.length()
                 ),
             },
-            // Told to the writer of a core alone, which no watcher is.
+            // Only the writer of a core gets this evidence, and a watcher is not one.
             Evidence::LongerSigned { theirs, .. } => Self {
                 offence: Offence::Truncation,
                 proof: None,

@@ -1,7 +1,7 @@
-//! One host under audit: what its copies come to by now, and what there is to tell of it.
+//! One host under audit: the current verdict on its copies, and the events to report.
 //!
-//! [`Followed`] decides; when to look, and who fills the copies, is `thread.rs`'s matter and the network's. So a
-//! simulation drives the same code without threads, sockets or a clock.
+//! [`Followed`] decides; `thread.rs` schedules its steps, and the network fills the copies. So a simulation drives the
+//! same code without threads, sockets or a clock.
 
 use std::path::PathBuf;
 
@@ -16,30 +16,30 @@ use super::report::{self, State};
 use crate::audit::{Audit, Verdict, VerifyError};
 use crate::replay::AuditOptions;
 
-/// How long a head of the archive may be ahead of the log before that is told, in milliseconds.
+/// How long a head of the archive may be ahead of the log before that is reported, in milliseconds.
 pub const SUSPICION_DELAY_MS: u64 = 10_000;
-/// How long nobody may give more of an archive of which entries tell, before that is told.
+/// How long peers may deliver no more of an archive that entries account for, before that is reported.
 const WITHHELD_DELAY_MS: u64 = 60_000;
-/// It is told again after twice the time, and so on, up to this.
+/// The report is repeated after twice the time, and so on, up to this interval.
 const SUSPICION_INTERVAL_MS_MAX: u64 = 600_000;
 
-/// One host: the copies of its cores, as far as they were downloaded, and where the audit of them stands.
+/// One host: the downloaded part of its cores, and the state of their audit.
 #[derive(Debug)]
 pub struct Followed {
     directory: PathBuf,
     log: SharedReplica,
     archive: Option<[SharedReplica; 2]>,
     audit: Audit,
-    /// What was told in this run.
+    /// The state last reported in this run.
     told: Option<State>,
     ahead: [Option<Ahead>; 2],
     withheld: [Option<Withheld>; 2],
 }
 
-/// A core of the archive of which the entries tell more than anybody gives.
+/// A core of the archive that is shorter at all peers than the entries account for.
 #[derive(Clone, Copy, Debug)]
 struct Withheld {
-    /// Blocks that are here.
+    /// Blocks available.
     published: u64,
     since: u64,
     tell_at: u64,
@@ -50,22 +50,22 @@ struct Withheld {
 #[derive(Clone, Debug)]
 struct Ahead {
     head: SignedHead,
-    /// Entries of the log that were here then.
+    /// Entries of the log that were available then.
     entries: u64,
-    /// When it was first seen beside a log of which all is here.
+    /// When the head was first seen beside a completely available log.
     since: u64,
-    /// When it is told, and how long after that it is told again.
+    /// When the head is reported, and how long after that the report is repeated.
     tell_at: u64,
     interval_ms: u64,
-    /// The file that keeps it, once it was told.
+    /// The report's file, once the head was reported.
     report: Option<PathBuf>,
 }
 
 impl Followed {
-    /// Begins to audit a host whose log is copied to `log`. `directory` keeps what comes of it.
+    /// Begins to audit a host whose log is copied to `log`. `directory` keeps the state and reports.
     ///
     /// # Errors
-    /// Where there is no room for working files.
+    /// When temporary files cannot be created.
     pub fn new(directory: PathBuf, log: SharedReplica, settings: AuditOptions) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
         let told = None;
@@ -78,17 +78,17 @@ impl Followed {
         Ok(followed)
     }
 
-    /// Where the audit stands.
+    /// Returns the audit.
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Executes what is new in the log, compares what is new in the archive, and tells what has changed. `now` is in
-    /// milliseconds of any clock that does not go back. `open_archive` is asked once for copies of the archive's
-    /// cores, as soon as the log names them.
+    /// Executes the new blocks of the log, compares the new blocks of the archive, and returns an event for each change.
+    /// `now` is in milliseconds of any clock that does not go back. `open_archive` is called once for copies of the
+    /// archive's cores, as soon as the log names them.
     ///
     /// # Errors
-    /// Where a copy cannot be read, or the execution itself fails.
+    /// When a copy cannot be read, or the execution itself fails.
     pub fn step(
         &mut self,
         now: u64,
@@ -115,7 +115,7 @@ impl Followed {
     }
 
     fn tell(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
-        // Once that the archive is ahead was told, nothing else is said of a log that agrees.
+        // Once an archive ahead of the log was reported, a log that agrees is not reported.
         let is_ahead = self.ahead.iter().flatten().any(|ahead| ahead.report.is_some());
         let state = State::of(
             &if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() },
@@ -132,21 +132,21 @@ impl Followed {
                 Some(Event::Ended { verdict: verdict.clone(), report })
             }
         };
-        // Whoever is told finds it there.
+        // Keep the state before the event: the operator who gets the event must find it on disk.
         report::keep_state(&self.directory, &state, event.as_ref().and_then(Event::finding))?;
         self.told = Some(state);
         event.into_iter().for_each(tell);
         Ok(())
     }
 
-    /// Tells of a head of the archive that no entry explains or excludes, and keeps it. The host may have written files
-    /// that it did not log; as likely, the peer with the newer log is out of reach. As long as nothing decides it, that is
-    /// said again, each time after a longer while.
+    /// Reports a head of the archive that no entry explains or excludes, and keeps it. The host may have written files
+    /// that it did not log; as likely, the peer with the newer log is unreachable. While that is undecided, the report is
+    /// repeated at growing intervals.
     fn suspect(&mut self, now: u64, which: ArchiveCore) -> Result<Option<Event>, VerifyError> {
         let head =
             self.audit.unexplained(which).filter(|_| *self.audit.verdict() == Verdict::Agrees).copied();
         let Some(head) = head else {
-            // A finding's own report holds the head; what was explained is nothing to keep.
+            // A finding's own report holds the head, and an explained head need not be kept.
             if self.ahead[which as usize].take().is_some_and(|ahead| ahead.report.is_some()) {
                 report::forget_ahead(&self.directory, which)?;
             }
@@ -155,7 +155,7 @@ impl Followed {
         let entries = self.log.length();
         let is_behind = self.log.signed_head().is_some_and(|known| known.length() > entries);
         let ahead = match &mut self.ahead[which as usize] {
-            // Blocks of the log that are on their way may explain it, as long as they come.
+            // Blocks of the log that are still arriving may explain the head.
             Some(ahead) if ahead.head == head && !(is_behind && ahead.entries < entries) => ahead,
             ahead => {
                 let report = ahead.take().and_then(|ahead| ahead.report);
@@ -180,7 +180,8 @@ impl Followed {
         Ok(Some(Event::Evidence { core, offence, is_signed: false, why, report: Some(report) }))
     }
 
-    /// Tells of an archive that nobody gives, or only in part, as long as that is so: an agreement says nothing about it.
+    /// Reports an archive that no peer provides, or only in part, as long as that lasts: an agreement of the log does not
+    /// cover it.
     fn miss(&mut self, now: u64, which: ArchiveCore) -> Option<Event> {
         let published = self.archive.as_ref().map(|archive| archive[which as usize].length())?;
         let files = self.audit.files().filter(|_| *self.audit.verdict() == Verdict::Agrees)?;

@@ -1,27 +1,27 @@
-//! What can speak against a host beside a call that went otherwise: [`Offence`].
+//! Evidence against a host other than a different outcome of a call: [`Offence`].
 //!
-//! Equivocation and fork are the words of transparency logs for a host that shows different histories.
+//! *Equivocation* and *fork* are the terms of transparency logs for a host that shows different histories.
 
 use std::fmt;
 
-/// What speaks against a host, proved or not.
+/// The kind of evidence against a host, proved or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Offence {
-    /// A signed head of another fork: the history was truncated and goes on otherwise.
+    /// A signed head of another fork: the history was truncated and then continued differently.
     Fork,
     /// Two signed heads of one length that differ.
     Equivocation,
-    /// A signed head that is shorter than one that the same peer had.
+    /// A signed head shorter than one that the same peer had before.
     Truncation,
     /// An archive that is ahead of the log.
     ArchiveLonger,
-    /// An archive that nobody gives as a whole.
+    /// An archive that no peer provides as a whole.
     ArchiveWithheld,
 }
 
 impl Offence {
-    /// Its name in reports and in events of `--json`.
+    /// Returns the name in reports and in events of `--json`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fork => "fork",

@@ -1,21 +1,21 @@
-//! What a host convicts itself with.
+//! [`Proof`]: the signatures by which a host convicts itself.
 
 use libvms_hypercore::replication::HeadProof;
 use libvms_hypercore::signed_head::SignedHead;
 
-/// What the host's key has signed.
+/// Signed heads of the host's key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proof<'a> {
     /// One signed head that our hosts never sign.
     Fork(&'a SignedHead),
     /// Two signed heads, and how each of them grew out of the length at which they differ.
     Equivocation([&'a HeadProof; 2]),
-    /// A head that is shorter than one that was seen. Every honest host has signed such.
+    /// A head that is shorter than another one seen. Every honest host has signed such heads.
     Shorter(&'a SignedHead),
 }
 
 impl Proof<'_> {
-    /// Whether no honest host signs this.
+    /// Returns whether no honest host signs this.
     pub(super) fn convicts(self) -> bool {
         matches!(self, Self::Fork(_) | Self::Equivocation(_))
     }

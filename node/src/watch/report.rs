@@ -1,10 +1,10 @@
-//! What a watcher keeps about a host: how far it has verified, and a report of what it has found.
+//! A watcher's files about a host: the state of the audit, and reports of findings.
 //!
 //! ```text
-//! DIR/state.json                how far the audit got, what it came to, and what the host is convicted of
-//! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, what is wrong with it
+//! DIR/state.json                how far the audit got, its verdict, and what the host is convicted of
+//! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, the violation
 //! DIR/report-CORE-archive-longer.json   a head of the archive that no entry explains or excludes yet
-//! DIR/report-CORE-CLASS.json    what the host's signatures say by themselves: a fork, or two heads of one core
+//! DIR/report-CORE-CLASS.json    evidence in the host's signatures alone: a fork, or two heads of one core
 //! ```
 
 use std::fs;
@@ -27,7 +27,7 @@ use super::offence::Offence;
 use super::proof::Proof;
 use crate::audit::{Audit, Verdict, VerifyError};
 
-/// Where an audit stands.
+/// The state of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
@@ -35,30 +35,31 @@ pub(super) struct State {
     verified: u64,
     /// `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
     verdict: String,
-    /// What the host is convicted of, in this run and in earlier ones.
+    /// The findings that convict the host, of this run and of earlier ones.
     findings: Vec<FoundOut>,
 }
 
-/// Something that a host is convicted of.
+/// A finding that convicts a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundOut {
     /// `log`, `files` or `blobs`.
     pub core: String,
     /// The class of the violation.
     pub class: String,
-    /// The block of the log that it is about, if it is about one.
+    /// The block of the log, if the finding concerns one.
     pub block: Option<u64>,
-    /// The name of its report, beside the state.
+    /// The file name of its report, beside the state.
     pub report: Option<String>,
 }
 
 impl State {
-    /// Where an audit stands that comes to `verdict` now.
+    /// Returns the state of an audit whose verdict is `verdict` now.
     pub(super) fn of(verdict: &Verdict, audit: &Audit) -> Self {
         Self { verified: audit.verified(), verdict: verdict.name().into(), findings: vec![] }
     }
 
-    /// What was saved; the beginning where nothing was, or nothing that can be read: the log is executed again anyway.
+    /// Reads the saved state; returns the initial state when there is none, or none that can be read: the log is executed
+    /// again anyway.
     fn read(directory: &Path) -> Self {
         let text = fs::read(directory.join("state.json")).ok();
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
@@ -72,10 +73,10 @@ impl State {
     }
 }
 
-/// The state of one host is written by its audit and by those who judge what peers show.
+/// Serialises writes: the audit of a host and the judges of evidence about it write the same state.
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// Keeps where the audit of a host stands, beside what it was convicted of before.
+/// Saves the state of a host's audit, together with the findings so far.
 pub(super) fn keep_state(
     directory: &Path,
     state: &State,
@@ -87,7 +88,7 @@ pub(super) fn keep_state(
     write_file(&directory.join("state.json"), &json!(kept))
 }
 
-/// Keeps what a host is convicted of.
+/// Saves a finding about a host.
 pub(super) fn keep_finding(directory: &Path, finding: FoundOut) -> Result<(), StorageError> {
     let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut kept = State::read(directory);
@@ -98,13 +99,13 @@ pub(super) fn keep_finding(directory: &Path, finding: FoundOut) -> Result<(), St
     write_file(&directory.join("state.json"), &json!(kept))
 }
 
-/// What was kept of a class of findings about a core in earlier runs.
+/// Returns the finding of a class about a core that was saved in an earlier run.
 pub(super) fn kept_finding(directory: &Path, core: &str, offence: Offence) -> Option<FoundOut> {
     let findings = State::read(directory).findings;
     findings.into_iter().find(|finding| finding.core == core && finding.class == offence.as_str())
 }
 
-/// Writes a report of a verdict that is no agreement; `None` where there is no entry to report.
+/// Writes a report of a verdict other than agreement; returns `None` when there is no entry to report.
 pub(super) fn write(
     directory: &Path,
     log: &SharedReplica,
@@ -139,7 +140,7 @@ pub(super) fn write(
     Ok(Some(path))
 }
 
-/// Writes a report of a head of the archive that the log does not account for, until it is decided what it is.
+/// Writes a report of a head of the archive that the log does not account for, to keep until the head is decided.
 pub(super) fn write_ahead(
     directory: &Path,
     which: ArchiveCore,
@@ -158,7 +159,7 @@ pub(super) fn write_ahead(
     Ok(path)
 }
 
-/// A head that [`write_ahead`] has kept.
+/// Returns the head in a report of [`write_ahead`].
 pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedHead> {
     let text = fs::read(evidence_path(directory, which.name(), Offence::ArchiveLonger)).ok()?;
     let report: Value = serde_json::from_slice(&text).ok()?;
@@ -174,7 +175,7 @@ pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedH
     claim.verify().ok()
 }
 
-/// Removes what [`write_ahead`] has kept.
+/// Removes a report of [`write_ahead`].
 pub(super) fn forget_ahead(directory: &Path, which: ArchiveCore) -> Result<(), StorageError> {
     let path = evidence_path(directory, which.name(), Offence::ArchiveLonger);
     match fs::remove_file(&path) {
@@ -183,7 +184,7 @@ pub(super) fn forget_ahead(directory: &Path, which: ArchiveCore) -> Result<(), S
     }
 }
 
-/// Writes a report of what the host's own signatures say.
+/// Writes a report of evidence in the host's own signatures.
 pub(super) fn write_evidence(
     directory: &Path,
     core: &str,
@@ -205,7 +206,7 @@ pub(super) fn write_evidence(
     Ok(path)
 }
 
-/// A report that [`write_evidence`] has left: where it is, and why the host was convicted.
+/// Finds a report of [`write_evidence`]; returns its path, and why the host was convicted.
 pub(super) fn find_evidence(directory: &Path, core: &str, offence: Offence) -> Option<(PathBuf, String)> {
     let path = evidence_path(directory, core, offence);
     let report: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
@@ -217,7 +218,7 @@ fn evidence_path(directory: &Path, core: &str, offence: Offence) -> PathBuf {
     directory.join(format!("report-{core}-{offence}.json"))
 }
 
-/// A signed head with the nodes that lead to it from the roots of a shorter core, all in the order of hypercore's
+/// Returns a signed head with the nodes that lead to it from the roots of a shorter core, in the order of hypercore's
 /// upgrade proofs from length 0.
 fn head_proof_json(shown: &HeadProof) -> Value {
     let node = |node: &Node| json!({ "index": node.index, "size": node.size, "hash": HEXLOWER.encode(&node.hash.0) });
@@ -241,8 +242,8 @@ fn head_json(head: &SignedHead) -> Value {
     })
 }
 
-/// The entries that a finding about the archive rests on: what is hosted, the last one before `block` that changed files,
-/// and the one at `block`, which names the head's length with another hash, or passes over it.
+/// Returns the entries that a finding about the archive rests on: block 0, the last entry before `block` that changed
+/// files, and the entry at `block`, which names the head's length with another hash, or skips it.
 fn entries_around(log: &SharedReplica, block: u64) -> Vec<Value> {
     let has_files = |number: &u64| {
         let decoded = log.block(*number).ok().and_then(|bytes| Entry::decode(&bytes).ok());
@@ -258,7 +259,8 @@ fn entries_around(log: &SharedReplica, block: u64) -> Vec<Value> {
     numbers.into_iter().flatten().filter_map(of).collect()
 }
 
-/// The entry as bytes, and whether it can be read at all.
+/// Returns an entry for a report: its bytes, and the error if they cannot be decoded. `None` when the block cannot be
+/// read.
 fn entry(log: &SharedReplica, block: u64) -> Option<Value> {
     let bytes = log.block(block).ok()?;
     let decoded = match log.block(0).ok().and_then(|block| Format::of_log(&block)) {
@@ -268,7 +270,7 @@ fn entry(log: &SharedReplica, block: u64) -> Option<Value> {
     Some(json!({ "bytes": HEXLOWER.encode(&bytes), "error": decoded.err().map(|error| error.to_string()) }))
 }
 
-/// Writes a file whole or not at all, and on disk before it is told of.
+/// Writes a file atomically, and durably before it is reported.
 fn write_file(path: &Path, content: &Value) -> Result<(), StorageError> {
     let new = path.with_extension("new");
     let write = || {

@@ -1,4 +1,4 @@
-//! The thread of one host: it looks whenever a copy has grown, until the watcher ends.
+//! The thread of one host: runs a step of the audit whenever a copy has grown, until the watcher ends.
 
 use std::error::Error;
 use std::io;
@@ -17,29 +17,29 @@ use super::followed_host::Followed;
 use crate::audit::VerifyError;
 use crate::replay::AuditOptions;
 
-/// How long to wait for something new before looking anyway.
+/// The longest wait for new blocks before the next step runs anyway.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while a block of a copy is fetched again.
+/// The same while a block of a copy is being fetched again.
 const LOST_INTERVAL: Duration = Duration::from_millis(100);
-/// How long to rest after a failure; it doubles.
+/// The first rest after a failure; each further one doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// The longest rest: room on a disk may come at any time.
+/// The longest rest: room on a disk may become free at any time.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Failures in a row after which an audit is given up, unless the disk is full: half a minute.
+/// Failures in a row after which an audit is abandoned, unless the disk is full: about half a minute.
 const FAILURES_MAX: u32 = 10;
 
 /// Starts the download of an archive's cores.
 pub(super) type OpenArchive =
     Box<dyn FnMut([PublicKey; 2]) -> Result<[SharedReplica; 2], StorageError> + Send>;
 
-/// What a host's thread works with.
+/// The state of a host's thread.
 pub(super) struct Work {
     pub(super) directory: PathBuf,
     pub(super) log: SharedReplica,
     pub(super) open_archive: OpenArchive,
     /// The archive's cores, once they are open.
     pub(super) archive: Option<[SharedReplica; 2]>,
-    /// One message whenever one of the cores has grown, or the watcher ends.
+    /// Gets a message whenever one of the cores has grown, or the watcher ends.
     pub(super) grown: Receiver<()>,
     pub(super) is_stopped: Arc<AtomicBool>,
     pub(super) settings: AuditOptions,
@@ -52,7 +52,7 @@ pub(super) struct Thread {
     wakers: Wakers,
 }
 
-/// What wakes a thread: a core that has grown, or the end.
+/// The wakers of a thread: for a core that has grown, or the end.
 #[derive(Clone, Debug)]
 pub(super) struct Wakers {
     pub(super) grown: SyncSender<()>,
@@ -61,12 +61,12 @@ pub(super) struct Wakers {
 }
 
 impl Work {
-    /// Audits until the watcher ends. Saves how far it got.
+    /// Audits until the watcher ends. Saves the state of the audit.
     fn run(mut self, tell: &mut dyn FnMut(Event)) {
         let (start, mut rest) = (Instant::now(), Rest::default());
         while let Err(error) = self.follow(start, &mut rest, tell) {
             if !self.is_whole() {
-                // What is fetched again changes what was read: the audit begins anew then.
+                // Fetched blocks change the data already read: the audit begins anew then.
                 rest.begin(error.to_string(), tell);
                 self.wait_until_whole();
             } else if rest.is_over(&error) {
@@ -90,7 +90,7 @@ impl Work {
         let mut followed = Followed::new(self.directory.clone(), self.log.clone(), self.settings.clone())?;
         loop {
             let (archive, open_archive) = (&mut self.archive, &mut self.open_archive);
-            // The audit may begin anew; the copies are held by the network all the while.
+            // The audit may begin anew; the network holds the copies all the while.
             let mut open = |keys| match archive {
                 Some(archive) => Ok(archive.clone()),
                 None => Ok(archive.insert(open_archive(keys)?).clone()),
@@ -100,7 +100,7 @@ impl Work {
             if self.is_stopped.load(Ordering::Acquire) {
                 return Ok(());
             }
-            // Without a message too: a stop may have found the channel full.
+            // Check without a message, too: a stop may have found the channel full.
             let _woken = self.grown.recv_timeout(LOOK_INTERVAL);
         }
     }
@@ -124,7 +124,7 @@ impl Work {
     }
 }
 
-/// A rest of an audit that could not go on.
+/// The rests of an audit that could not go on.
 #[derive(Debug, Default)]
 struct Rest {
     why: Option<String>,
@@ -132,7 +132,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// Tells why, if that is new.
+    /// Begins a rest; reports the reason, if that is new.
     fn begin(&mut self, why: String, tell: &mut dyn FnMut(Event)) {
         self.failures += 1;
         if self.why.as_ref() != Some(&why) {
@@ -141,7 +141,7 @@ impl Rest {
         }
     }
 
-    /// The audit went on.
+    /// Ends the rests: the audit went on.
     fn end(&mut self, tell: &mut dyn FnMut(Event)) {
         self.failures = 0;
         if self.why.take().is_some() {
@@ -153,13 +153,13 @@ impl Rest {
         (PAUSE_MIN * (1 << self.failures.min(8))).min(PAUSE_MAX)
     }
 
-    /// Whether waiting does not help: for room on a disk it does.
+    /// Returns whether to stop retrying; never while the disk is full, because waiting helps there.
     fn is_over(&self, error: &VerifyError) -> bool {
         !is_full(error) && self.failures >= FAILURES_MAX
     }
 }
 
-/// Whether the disk is full, whichever part of the audit found that out.
+/// Returns whether the disk is full, in any part of the audit.
 fn is_full(error: &VerifyError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -186,7 +186,7 @@ impl Thread {
         Ok(Self { thread, wakers })
     }
 
-    /// Ends the thread after the step that it is at.
+    /// Stops the thread after its current step.
     pub(super) fn stop(self) -> JoinHandle<()> {
         self.wakers.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.wakers.is_stopped.store(true, Ordering::Release);
@@ -205,7 +205,7 @@ impl Wakers {
         let (mut lengths, grown) = (replica.lengths(), self.grown.clone());
         let wake = async move {
             while lengths.changed().await.is_ok() {
-                // Full: the thread is about to look anyway.
+                // When the channel is full, the thread is about to run a step anyway.
                 let _full = grown.try_send(());
             }
         };
