@@ -252,7 +252,7 @@ impl Auditor {
     /// # Errors
     /// When the directory cannot be read or the audit itself fails. A deviating host is not an error, but a verdict.
     pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, VerifyError> {
-        // Open the archive before the log: a host makes the log durable first, so the archive seen is never ahead of the log.
+        // Open the archive before the log: a host makes the log durable first, so the archive seen is never ahead of it.
         let archive = self.open_archive()?;
         let log = stored::open_log(&self.directory)?;
         let empty = || VerifyError::Empty { path: self.directory.join(LOG) };

@@ -110,7 +110,8 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    /// Takes the next block. Calls run asynchronously: their verdict may come with a later block, or with [`Replay::settle`].
+    /// Takes the next block. Calls run asynchronously: their verdict may come with a later block, or with
+    /// [`Replay::settle`].
     ///
     /// # Errors
     /// At the first block that stops the replay. Nothing can be pushed after it.

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_acts_on_is_escaped() {
+    fn characters_that_a_terminal_acts_on_are_escaped() {
         for (text, expected) in [
             ("\u{1b}[2J", r"\u{1b}[2J"),
             ("a\nerror: b\r\t", r"a\nerror: b\r\t"),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_left_as_it_is() {
+    fn readable_characters_are_kept() {
         for text in
             ["", "it's \"so\" \\ `~`", "Grüße, e\u{301}, 日本語, עברית, 👋, 𝄞, हिन्दी", r"C:\new\u{1b}"]
         {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_a_service_is_understood() {
+    fn urls_of_services_are_parsed() {
         for (text, expected) in [
             ("ws://127.0.0.1:5555/", "ws://127.0.0.1:5555/"),
             ("ws://localhost", "ws://localhost:80/"),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for host in [
             "a b",
             "a%20b",
@@ -269,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_written_and_read_again(text in "ws://[a-z0-9.:@\\[\\]%]{0,20}[/?][a-z%0-9?é ]{0,10}") {
+        fn parsing_a_written_url_gives_it_back(text in "ws://[a-z0-9.:@\\[\\]%]{0,20}[/?][a-z%0-9?é ]{0,10}") {
             if let Ok(url) = text.parse::<ServiceUrl>() {
                 prop_assert_eq!(url.to_string().parse(), Ok(url));
             }

@@ -176,8 +176,8 @@ impl Executor {
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
-    /// Waits for the end of the oldest call. Returns nothing to commit when the call was refused, and `None` when the service
-    /// has failed.
+    /// Waits for the end of the oldest call. Returns nothing to commit when the call was refused, and `None` when the
+    /// service has failed.
     fn finish(&mut self) -> Option<Option<PendingCommit>> {
         let finished = loop {
             let begun = Instant::now();
@@ -211,8 +211,8 @@ impl Executor {
         Some(PendingCommit { entry, archive, reply: running.reply, answer })
     }
 
-    /// Resumes with a new worker, without the oldest call if that call killed the old worker. Returns `None` when the service
-    /// has failed. `begun` is the time at which waiting for the oldest call began.
+    /// Resumes with a new worker, without the oldest call if that call killed the old worker. Returns `None` when the
+    /// service has failed. `begun` is the time at which waiting for the oldest call began.
     fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Recovery> {
         let block = self.next_block - self.in_flight.len() as u64;
         warn!(%ended, block, "a worker died; the heap is built again");
@@ -250,8 +250,8 @@ impl Executor {
         Some(Recovery::Refused)
     }
 
-    /// Returns whether the oldest call killed the worker: it timed out, or it ran alone and another worker had died recently.
-    /// A single death may be coincidence.
+    /// Returns whether the oldest call killed the worker: it timed out, or it ran alone and another worker had died
+    /// recently. A single death may be coincidence.
     fn is_at_fault(&self, ended: &WorkerError) -> bool {
         let is_known = self.suspects > 0 || !self.shared.quarantine().is_clear(Instant::now());
         matches!(ended, WorkerError::Overdue { .. }) || is_known

@@ -26,7 +26,7 @@ pub(super) fn replay_tail(
     let (mut blocks, mut check, mut count) = (tail.blocks(Entry::first_length), tail.check(), 0);
     loop {
         let offset = blocks.offset();
-        let no_block = || refuse(format!("the bytes of its data from {offset} on are no entry"));
+        let no_block = || refuse(format!("the bytes of its data from {offset} on are not an entry"));
         let Some(block) = blocks.next_block()? else {
             // An entry of the oplog is written when its data is durable: with one, no crash explains half a block.
             match blocks.is_at_end() || !tail.has_broken_entry() {

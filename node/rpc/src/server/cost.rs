@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_grows_costs_more_than_its_text() {
+    fn parsed_values_cost_more_than_their_text() {
         assert_eq!(of_calls(""), 0);
         assert_eq!(of_calls("12"), 2);
         assert!(of_calls(&"{},".repeat(1_000)) > 640_000);

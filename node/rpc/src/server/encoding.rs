@@ -10,7 +10,7 @@ const PACKED: [(&[u8], &str); 3] =
 /// Why a body is not read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EncodingError {
-    #[error("a request's body must come as it is, not packed with {coding:?}")]
+    #[error("a request's body is compressed with {coding:?}; send it uncompressed")]
     Packed { coding: String },
     #[error("a request's body must be UTF-8 text, not {charset:?}")]
     Charset { charset: String },
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_hold_json_is_read() {
+    fn media_types_that_may_hold_json_are_accepted() {
         for kind in [
             "application/json",
             "application/json; charset=utf-8",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_or_something_else_is_named() {
+    fn compressed_and_other_bodies_are_refused_by_name() {
         for coding in ["gzip", "br", "deflate", "zstd", "x-gzip", "GZIP", "identity, gzip", "nonsense"] {
             let found = checked(&[("content-encoding", coding)]);
             assert!(matches!(found, Err(EncodingError::Packed { .. })), "{coding}: {found:?}");

@@ -188,7 +188,7 @@ fn content(path: &str, file: Arc<dyn File>, headers: &HeaderMap, method: &Method
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         Wanted::Nothing => {
-            let why = format!("the file has {size} bytes, and none of those that the range names");
+            let why = format!("the range lies beyond the end of the file, which has {size} bytes");
             let refusal = text(StatusCode::RANGE_NOT_SATISFIABLE, &why);
             return with_value(refusal, header::CONTENT_RANGE, &format!("bytes */{size}"));
         }

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_refused() {
+    fn unclear_headers_are_refused() {
         for value in
             ["", "1.2.3", "example.com", "1.2.3.4,", "1.2.3.4 5.6.7.8", "[1.2.3.4]", "1.2.3.4:99999", "-"]
         {

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_is_told_how_long() {
+    fn callers_of_a_starting_service_get_a_retry_time() {
         let seconds = |elapsed, done, all| seconds_left(Duration::from_secs(elapsed), done, all);
         assert_eq!(seconds(0, 0, 0), 1);
         assert_eq!(seconds(10, 50, 100), 10);

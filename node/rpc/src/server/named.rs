@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_place_is_refused_with_the_names_there_are() {
+    fn unknown_names_are_refused_with_the_known_ones() {
         let (code, why) = by_names(r#"{"a":1,"d":2}"#).expect_err("no parameter");
         assert_eq!(
             (code, why.as_str()),

@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     )]
     ForeignHost { host: String },
     #[error(
-        "web pages of {origin:?} may not call this server; where they should, start it with --allow-origin {origin} \
+        "web pages of {origin:?} may not call this server; to allow them, start it with --allow-origin {origin} \
          (allow_origin in a program)"
     )]
     ForeignOrigin { origin: String },

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nobody_is_refused() {
+    fn queries_without_a_valid_user_are_refused() {
         for incomplete in ["user=%", "user=%4", "user=%+1"] {
             assert_eq!(user(Some(incomplete)), Err(EscapeError::Incomplete.into()), "{incomplete}");
         }

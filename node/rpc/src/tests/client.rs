@@ -71,7 +71,7 @@ async fn more_than_the_server_takes_at_once_still_arrives() {
 }
 
 #[tokio::test]
-async fn what_is_no_service_is_told_apart() {
+async fn errors_tell_other_servers_from_services() {
     let (server, _) = serve(RpcOptions::default()).await;
     let address = server.local_addr();
     let connect = |url: String, timeout: Duration| async move {
@@ -138,7 +138,7 @@ async fn answered_with(messages: Vec<Message>) -> Result<Option<Box<RawValue>>, 
 }
 
 #[tokio::test]
-async fn whatever_a_server_sends_every_call_ends() {
+async fn every_call_ends_for_any_messages_of_a_server() {
     let garbage = [
         Message::text(""),
         Message::text("7"),

@@ -67,7 +67,7 @@ async fn results_and_errors_have_their_shape() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused() {
+async fn texts_that_are_not_requests_are_refused() {
     let cases = [
         ("", -32700, "null"),
         ("{", -32700, "null"),
@@ -242,7 +242,7 @@ fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_not_web_socket_is_closed() {
+async fn a_violation_of_the_web_socket_protocol_closes_it() {
     let request = call(1, "echo", &json!([]));
     let long = [[0x81, 0xff].as_slice(), &u64::MAX.to_be_bytes(), &[0; 4]].concat();
     for (bytes, code) in [

@@ -37,7 +37,7 @@ pub(super) enum NameError {
     Character(&'static str),
     #[error("the name is longer than {PATH_BYTES_MAX} bytes")]
     TooLong,
-    #[error("the name is no name of a file")]
+    #[error("the name is not the name of a file")]
     Other,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_names_are_refused() {
         for escaped in ["//", "/a//b", "//a", "/a//"] {
             assert_eq!(parse(escaped), Err(NameError::EmptyPart), "{escaped}");
         }

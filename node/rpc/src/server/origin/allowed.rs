@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_can_have_is_refused_with_the_reason() {
+    fn an_origin_that_no_page_can_have_is_refused_with_the_reason() {
         for text in [
             "",
             "example.com",

@@ -125,7 +125,7 @@ fn small_messages_are_free_and_large_ones_have_a_share() {
 }
 
 #[test]
-fn who_makes_no_progress_makes_room_for_others() {
+fn a_stalled_connection_makes_room_for_others() {
     let places = places();
     let stalled: Vec<_> = (0..4).map(|_| admit(&places, "10.0.0.1")).collect();
     let charges: Vec<_> = stalled.iter().map(|place| place.try_reserve(MIB).expect("room")).collect();
@@ -146,7 +146,7 @@ fn who_makes_no_progress_makes_room_for_others() {
 }
 
 #[test]
-fn who_holds_least_gets_room_first() {
+fn the_address_that_holds_least_gets_room_first() {
     let places = places();
     let greedy: Vec<_> = (1..=4).map(|last| admit(&places, &format!("10.0.0.{last}"))).collect();
     let mut charges: Vec<_> =
