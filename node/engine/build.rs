@@ -12,6 +12,8 @@ mod depth;
 mod lazy;
 #[path = "build/memory.rs"]
 mod memory;
+#[path = "build/numbers.rs"]
+mod numbers;
 #[path = "build/source.rs"]
 mod source;
 #[path = "build/text.rs"]
@@ -34,9 +36,15 @@ const HEADER: File = ("cutils.h", memory::end_buffers);
 const AS_DELIVERED: [&str; 2] = ["dtoa.c", "libunicode.c"];
 
 fn main() {
-    for file in
-        ["build.rs", "build/depth.rs", "build/lazy.rs", "build/memory.rs", "build/source.rs", "build/text.rs"]
-    {
+    for file in [
+        "build.rs",
+        "build/depth.rs",
+        "build/lazy.rs",
+        "build/memory.rs",
+        "build/numbers.rs",
+        "build/source.rs",
+        "build/text.rs",
+    ] {
         println!("cargo::rerun-if-changed={file}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -69,6 +77,7 @@ fn quickjs(text: &mut Text) {
     depth::count(text);
     lazy::keep(text);
     memory::end(text);
+    numbers::make_alike(text);
 }
 
 /// Writes the changed copy of one file.

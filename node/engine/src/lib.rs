@@ -27,11 +27,6 @@
 //! allocator, math, random     all that must not depend on the machine
 //! identity    all that a result depends on, by name and version
 //! ```
-//!
-//! One thing does depend on the machine: the sign of a NaN that arithmetic produces, which x86-64 sets and ARM does not. A
-//! script can read it through two views of one buffer (`new Uint8Array(new Float64Array([0 / 0]).buffer)[7]`, or a `DataView`)
-//! and by no other means, JSON among them. The engine stores into such arrays in its own code, where nothing can be replaced.
-//! A script that shows these bytes is not deterministic between such machines.
 
 mod allocator;
 mod context;

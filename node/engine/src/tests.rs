@@ -428,3 +428,31 @@ fn a_script_finds_these_properties_and_no_others() {
     let lines: Vec<String> = serde_json::from_str(&script.json("f")).expect("lines");
     insta::assert_snapshot!(lines.join("\n"));
 }
+
+/// Processors differ in the sign and the payload of a NaN: x86-64 gives 0 / 0 a sign, ARM does not.
+#[test]
+fn every_nan_is_stored_as_the_same_bytes() {
+    let code = "
+        const odd = new DataView(new ArrayBuffer(8))
+        odd.setUint32(0, 0xfff12345); odd.setUint32(4, 0x6789abcd)
+        const zero = Number('0'), infinity = Number('Infinity')
+        const all = [NaN, -NaN, zero / zero, -(zero / zero), infinity - infinity, zero * infinity, infinity % 1, Math.sqrt(-1),
+          Math.log(-1), Math.pow(-2, 0.5), Math.acos(2), Math.max(1, NaN), Number('x'), odd.getFloat64(0), -odd.getFloat64(0),
+          odd.getFloat64(0) + 1, odd.getFloat32(0), -odd.getFloat32(0), odd.getFloat16(0), 1 + undefined]
+        const bytes = (buffer) => [...new Uint8Array(buffer)].map(byte => byte.toString(16)).join('')
+        const view = (method, size, n) => { const v = new DataView(new ArrayBuffer(size)); v[method](0, n, true); return bytes(v.buffer) }
+        const stored = (Kind, n) => {
+          const set = new Kind(1), other = new Kind(1), array = new Kind(1)
+          set[0] = n; other.set([n]); array.set([Kind === Float64Array ? new Float32Array([n])[0] : n])
+          return [set, other, array, new Kind([n]), Kind.of(n), Kind.from([n]), new Kind(1).fill(n), new Kind(1).with(0, n),
+            new Kind(1).map(() => n), new Kind(Kind === Float64Array ? new Float32Array([n]) : new Float64Array([n])),
+            new Kind([n]).sort(), new Kind([n]).toReversed()].map(array => bytes(array.buffer))
+        }
+        exports.f = () => [Float16Array, Float32Array, Float64Array].map(Kind => {
+          const name = 'set' + Kind.name.replace('Array', '')
+          return [...new Set(all.flatMap(n => [...stored(Kind, n), view(name, Kind.BYTES_PER_ELEMENT, n)]))]
+        })";
+    let outcome = load(code).call("f", "[]");
+    let expected = r#"[["17c"],["00c07f"],["000000f87f"]]"#;
+    assert_eq!(outcome, Outcome::Returned(Some(expected.into())));
+}
