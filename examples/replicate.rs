@@ -19,6 +19,7 @@ use libvms::net::{Network, NetworkOptions, complete};
 use libvms::stored::linked;
 use libvms_hypercore::drive::Folder;
 use libvms_hypercore::identity::PublicKey;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -56,8 +57,10 @@ async fn replicate(key: PublicKey, peer: SocketAddr, directory: &Path) -> Result
 
     // Port 0 is any free one. `Standing` keeps the port for the next run.
     let address = network.listen(([127, 0, 0, 1], 0).into()).await?;
+    // Listens for Ctrl-C before it says that it serves: a reader of that line may stop it at once.
+    let mut stop = signal(SignalKind::interrupt())?;
     println!("serving on tcp://{address}");
-    tokio::signal::ctrl_c().await?;
+    stop.recv().await;
     network.shutdown().await;
     Ok(())
 }

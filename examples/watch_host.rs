@@ -20,6 +20,7 @@ use libvms::replay::AuditOptions;
 use libvms::rpc::{ClientOptions, RpcClient};
 use libvms::watch::{Event, Watcher};
 use libvms_hypercore::identity::PublicKey;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The scripts of strangers run in processes of their own, locked up, which are this program again.
@@ -39,11 +40,11 @@ async fn watch(url: &str, directory: &Path) -> Result<ExitCode, Box<dyn Error>> 
     let (mut watcher, mut events) = Watcher::new(directory, network, AuditOptions::default())?;
     watcher.follow(log)?;
     // One listener for all of it: a signal that comes while an event is printed counts, too.
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut stop = signal(SignalKind::interrupt())?;
     let mut has_deviated = false;
     loop {
         tokio::select! {
-            _ = &mut stop => break,
+            _ = stop.recv() => break,
             Some((_log, event)) = events.recv() => {
                 has_deviated |= event.finding().is_some();
                 tell(&event);
