@@ -11,9 +11,9 @@ use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
 use libvms_protocol::entry::Limits;
 use serde_json::json;
 
+use crate::harness::{Client, Host, TestService, children, engine, program, run, signal};
 #[cfg(debug_assertions)]
-use crate::harness::Process;
-use crate::harness::{Client, Host, TestService, auditing, children, engine, hosting, program, run, signal};
+use crate::harness::{Process, auditing, hosting};
 
 /// 2026-03-01 00:00 UTC.
 const AT: u64 = 1_772_323_200_000;
