@@ -17,20 +17,20 @@ use clap::{Parser, Subcommand};
 use crate::exit::Exit;
 use crate::output::Output;
 
-/// Host, call and verify JavaScript services that nobody has to trust their operator for
+/// Host, call and verify JavaScript services whose users need not trust the operator
 #[derive(Debug, Parser)]
 #[command(
     name = "vms",
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    execute the log again and compare\n\nExit codes: 0 done or agrees, 1 diverges or the call failed, 2 usage or unusable files, 3 cannot verify or cannot reach,\n4 the script is not deterministic, 70 a bug of vms"
+    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    re-execute its log and compare\n\nExit codes:\n  0   done, or the audit agrees\n  1   the host deviated, or the call failed\n  2   an argument, file, disk or address cannot be used\n  3   something could not be verified, or no peer or service could be reached\n  4   the script is not deterministic\n  70  a bug in vms"
 )]
 struct Arguments {
     /// Print one JSON object per line instead of text
     #[arg(long, global = true)]
     json: bool,
-    /// Tell more on stderr: -v for what happens, -vv for every call
+    /// Log more to stderr: -v connections and changes of state, -vv every call, -vvv every message
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]

@@ -21,7 +21,7 @@ use super::target::Target;
 /// Whom to ask for what lies elsewhere.
 #[derive(Debug, Args)]
 pub(super) struct PeerArguments {
-    /// Somebody who may have it; repeat for more
+    /// Peer to copy from; repeat for more
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<PeerName>,
     #[command(flatten)]

@@ -25,20 +25,20 @@ macro_rules! network_events {
         network_events!(and "")
     };
     (seeking) => {
-        network_events!(and "\n  alone         nobody who has what we look for is found for a while")
+        network_events!(and "\n  alone         no peer is connected: after 20 s, then every 10 minutes")
     };
     (and $more:literal) => {
         concat!(
-            "\n\nWith --json, one line for each thing that happens in the network, too:",
-            "\n  dht           whether it is reached, through how many nodes; our UDP address",
-            "\n  announced     we are found under this topic, which so many nodes keep",
-            "\n  connected     a peer is there; its kind is tcp, direct or punched",
-            "\n  disconnected  it is gone, and why",
-            "\n  unreachable   a peer was found and no way to it, and nobody else is connected; and why",
+            "\n\nEvents of the network with --json, one line each:",
+            "\n  dht           how many nodes of the DHT are reached, and the UDP address of this node",
+            "\n  announced     a topic under which this node is found, and how many nodes store it",
+            "\n  connected     a peer connected; its kind is tcp, direct or punched",
+            "\n  disconnected  a peer disconnected, and the reason",
+            "\n  unreachable   a peer was found and cannot be reached, no other is connected, and the reason",
             $more,
-            "\n  traffic       once a minute, if there is any: bytes and blocks per second",
-            "\n  network       at the end: how much of everything there was",
-            "\n-v tells people the same on stderr."
+            "\n  traffic       bytes and blocks per second, once a minute unless there were none",
+            "\n  network       totals, at the end",
+            "\nWith -v instead of --json, stderr shows them as text."
         )
     };
 }
@@ -54,10 +54,10 @@ const ALONE_AFTER: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 pub(super) struct NetworkArguments {
-    /// Most peers that may be connected; those of --peer and of the target come on top
+    /// Incoming connections of peers, at most; connections that vms opens itself do not count
     #[arg(long, value_name = "COUNT", default_value_t = NetworkOptions::default().connections_max)]
     peers_max: usize,
-    /// Most of them from one address
+    /// Incoming connections from one address, at most; from one /64 in IPv6
     #[arg(long, value_name = "COUNT", default_value_t = NetworkOptions::default().connections_per_address_max)]
     peers_per_address_max: usize,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(super) struct NetworkArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 pub(super) struct SwarmArguments {
-    /// A node of the DHT to begin with, instead of those of the public network; repeat for more
+    /// Node through which to join the DHT, instead of those of the public network; repeat for more
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -77,10 +77,10 @@ pub(super) struct SwarmArguments {
         value_delimiter = ','
     )]
     bootstrap: Vec<Bootstrap>,
-    /// Do not use the DHT: only addresses that are given, and those that a service tells
+    /// Do not use the DHT: connect only to the peers of --peer and to the addresses that a service names
     #[arg(long, env = "VMS_NO_SWARM", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     no_swarm: bool,
-    /// The UDP port by which others reach this node, to be opened in a firewall; any if it is not given
+    /// UDP port on which peers reach this node; open it in the firewall; default: any free one
     #[arg(
         long,
         value_name = "PORT",

@@ -10,10 +10,11 @@ use super::error::advised;
 /// For every command that runs scripts.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
-    /// Where scripts run: each in a process of its own that can do nothing else, or in this one, where the clock ends no call
+    /// Where scripts run: process, each in a process of its own that can only compute; off, inside vms, where --call-time
+    /// does not apply
     #[arg(long, value_enum, default_value_t = SandboxArgument::Process)]
     sandbox: SandboxArgument,
-    /// Seconds after which a call is killed that its fuel does not end; default: 10, and 20 for each 1,000 units of fuel
+    /// Seconds after which a call that still has fuel is killed; default: 10, and 20 for each 1,000 units of fuel
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     call_time: Option<u64>,
 }

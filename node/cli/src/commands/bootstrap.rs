@@ -15,11 +15,11 @@ use crate::stop::asked_to_stop;
 /// The port that hyperdht's own nodes listen on.
 const PORT: u16 = 49_737;
 
-/// Run a node of the DHT, by which others find each other
+/// Run a node of the DHT through which peers find each other
 ///
-/// A private network needs one or more; every program that is to be in it names them with --bootstrap. A node stores which
-/// peers announce a topic, and the small values that programs of hyperdht put there, all in memory and for a limited time; it
-/// relays no connection's content. JavaScript programs of Hyperswarm can use it, too.
+/// A private network needs at least one such node, and every program in it names them with --bootstrap. A node stores the
+/// peers that announce a topic, and small values of hyperdht programs, in memory and for a limited time. It relays no
+/// connections. JavaScript programs that use Hyperswarm can join, too.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
@@ -28,16 +28,16 @@ const PORT: u16 = 49_737;
     )
 )]
 pub(super) struct Arguments {
-    /// Where to listen (UDP), if not on the port at all addresses
+    /// Address and port to listen on (UDP), instead of --port on all addresses
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
     listen: Option<SocketAddr>,
-    /// The port to listen on
+    /// UDP port on all addresses
     #[arg(long, default_value_t = PORT)]
     port: u16,
-    /// The address under which others reach this node; without it, other nodes have to tell
+    /// IPv4 address at which other nodes reach this one; without it, the node learns the address from other nodes
     #[arg(long, value_name = "ADDRESS")]
     public: Option<Ipv4Addr>,
-    /// A node of the network to join; none for the first one. Repeat for more
+    /// Node of the network to join, none for the first node; repeat for more
     #[arg(
         long,
         value_name = "HOST:PORT",

@@ -15,17 +15,17 @@ use crate::output::{Output, of_client};
 /// Call a method and print its result as JSON
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms call ws://127.0.0.1:5555/ increment\n  vms call ws://127.0.0.1:5555/ increment 41\n  vms call ws://127.0.0.1:5555/ write /notes.txt @notes.txt\n  ssh-add -L | vms call ws://127.0.0.1:5555/ set - --user alice\n\nAn argument that is not JSON is passed as text: `get alice` is `get '\"alice\"'`. `@FILE` is what a file holds, `-` what comes on standard input, `@@x` the text `@x`; a file is passed as it is, with the line end that it may have."
+    after_help = "Examples:\n  vms call ws://127.0.0.1:5555/ increment\n  vms call ws://127.0.0.1:5555/ increment 41\n  vms call ws://127.0.0.1:5555/ write /notes.txt @notes.txt\n  ssh-add -L | vms call ws://127.0.0.1:5555/ set - --user alice\n\nAn argument that is not JSON is passed as text: `get alice` is `get '\"alice\"'`. `@FILE` is the content of a file, `-` the content of standard input, `@@x` the text `@x`. Content is passed unchanged, including a final line end."
 )]
 pub(super) struct Arguments {
-    /// Where the service is: ws://HOST:PORT/PATH
+    /// URL of the service: ws://HOST:PORT/PATH
     url: String,
-    /// The method
+    /// Method to call
     method: String,
-    /// Its arguments, each as JSON or as plain text; @FILE and - (standard input) for long ones
+    /// Arguments of the call, each as JSON or plain text, @FILE, or - for standard input
     #[arg(value_name = "JSON_ARG", allow_negative_numbers = true)]
     args: Vec<String>,
-    /// Who calls (believed by services with `--auth debug`)
+    /// Name of the caller; services with `--auth debug` accept any
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }

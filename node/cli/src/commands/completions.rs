@@ -10,7 +10,7 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vms completions bash > ~/.local/share/bash-completion/completions/vms")]
 pub(super) struct Arguments {
-    /// Which shell
+    /// Shell to complete for
     shell: Shell,
 }
 

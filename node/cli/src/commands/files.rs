@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::target::{directory, is_elsewhere};
 use export::{CONTENT_BYTES_MAX, export};
 
-/// Look at the files that a service has written
+/// List, print or export the files that a service has written
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -28,15 +28,15 @@ pub(super) struct Arguments {
 enum Command {
     /// List the files in a folder
     #[command(
-        after_help = "Examples:\n  vms files ls key-server.vms /keys\n  vms files ls key-server.vms --recursive --json\n  vms files ls key-server.vms --at 10          as it was at version 10\n  vms files ls ws://127.0.0.1:5555/"
+        after_help = "Examples:\n  vms files ls key-server.vms /keys\n  vms files ls key-server.vms --recursive --json\n  vms files ls key-server.vms --at 10          the state at version 10\n  vms files ls ws://127.0.0.1:5555/"
     )]
     Ls {
         #[command(flatten)]
         archive: ArchiveArguments,
-        /// The folder
+        /// Folder to list
         #[arg(default_value = "/")]
         folder: String,
-        /// Everything below the folder too
+        /// Include all folders below
         #[arg(short, long)]
         recursive: bool,
     },
@@ -45,31 +45,32 @@ enum Command {
     Cat {
         #[command(flatten)]
         archive: ArchiveArguments,
-        /// The file
+        /// File to print
         path: String,
     },
     /// Copy all files into a new directory
     ///
-    /// What a disk cannot hold, or nobody gives, is left out and listed with the reason; all else is copied.
+    /// Leaves out files that this disk cannot hold or no peer has, and lists each with the reason.
     #[command(
-        after_help = "Example:\n  vms files export key-server.vms ./keys\n\nExit codes: 0 all files, 3 some were left out"
+        after_help = "Example:\n  vms files export key-server.vms ./keys\n\nExit codes: 0 all files were copied, 3 some were left out"
     )]
     Export {
         #[command(flatten)]
         archive: ArchiveArguments,
-        /// Where to; must not exist yet, or be empty
+        /// Directory to write to; must be empty or not exist yet
         to: PathBuf,
     },
 }
 
 #[derive(Debug, Args)]
 struct ArchiveArguments {
-    /// Data directory of a host, ws://HOST:PORT/PATH of a service, or the key of its log or archive
+    /// Data directory of a host, copy of a watcher or replicator (DIR/KEY), URL of a service (ws://HOST:PORT/PATH), or
+    /// key of its log or archive
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,
     #[command(flatten)]
     peers: PeerArguments,
-    /// The archive as it was at this version
+    /// Version of the archive; default: the latest
     #[arg(long, value_name = "VERSION")]
     at: Option<u64>,
 }

@@ -35,50 +35,50 @@ use crate::stop::asked_to_stop;
 
 /// Run a script and serve its exported functions
 ///
-/// Every call and its result go into a signed log in the data directory, and what the script writes into a files
-/// archive. Started again with the same directory, the service goes on where it was.
+/// Records every call and its result in a signed log in the data directory, and every file that the script writes in a
+/// files archive. A later start with the same directory continues the service.
 ///
-/// A call that its fuel does not end is killed by the clock (--call-time), and the heap is built again without it. That
-/// costs all callers, so the method is then refused for ten times as long as it took; other methods go on.
+/// Kills a call that runs longer than --call-time, and rebuilds the heap without it. All callers wait for the rebuild, so
+/// the method is quarantined for ten times as long as the call and the rebuild took. Other methods stay available.
 ///
-/// Ctrl-C or SIGTERM ends it when the calls that run have ended; a second one ends it at once, without losing a call that
-/// was answered.
+/// Ctrl-C or SIGTERM stops the host once the running calls have ended. A second one stops it at once; calls that were
+/// answered are kept.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
-        "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            go on with what is there\n  vms host a.js b.js                     serve /a and /b",
+        "Examples:\n  vms host counter.js\n  vms host counter.js --dir /srv/counter --port 8080 --title \"Our counter\"\n  vms host --dir /srv/counter            continue the service in this directory\n  vms host a.js b.js                     serve /a and /b",
         network_events!()
     )
 )]
 pub(super) struct Arguments {
-    /// Scripts to serve: one at the path /, several at their names
+    /// Scripts to serve: a single one at the path /, several each at /NAME
     #[arg(value_name = "SCRIPT", required_unless_present = "dir")]
     scripts: Vec<PathBuf>,
-    /// Data directory (for several scripts: the directory that holds one for each); default: SCRIPT's name with .vms
+    /// Data directory; for several scripts, the parent of their data directories; default: SCRIPT's path with the extension .vms
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// What people call the service; default: the script's name. A service keeps the one that it was deployed with
+    /// Title of the service, fixed when it is deployed; only for a single script; default: the script's name
     #[arg(long)]
     title: Option<String>,
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// Port for callers on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 5555)]
     port: u16,
-    /// Address and port to listen on, instead of --port
+    /// Address and port for callers, instead of --port
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
     listen: Option<SocketAddr>,
-    /// How callers say who they are: debug believes ?user=NAME
+    /// How callers are authenticated; debug accepts any ?user=NAME
     #[arg(long, value_enum, default_value_t = Auth::Debug)]
     auth: Auth,
-    /// Whether an answer waits until its call is on the disk itself, or leaves that to the system
+    /// When a call is answered: sync, once its entry is on the disk; relaxed, once the operating system has the entry
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
-    /// Tell callers, too, where in the script an error was thrown; otherwise only this host's stderr says so
+    /// Send callers the stack trace of an error that the script throws; without it, only stderr shows the trace
     #[arg(long)]
     show_stacks: bool,
-    /// Web origin (scheme://host:port) whose pages may call, * for all; repeat for more
+    /// Web origin (scheme://host:port) whose pages may call the services, * for all; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<AllowedOrigin>,
-    /// Address of a reverse proxy whose X-Forwarded-For or Forwarded says who calls; repeat for more
+    /// Address of a reverse proxy whose X-Forwarded-For or Forwarded header names the caller; repeat for more
     #[arg(long, value_name = "ADDRESS")]
     trust_proxy: Vec<IpAddr>,
     #[command(flatten)]
@@ -93,11 +93,11 @@ pub(super) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 struct PeerArguments {
-    /// Where peers can copy log and archive; port 0 takes a free one; default: the address of --listen, the port of the
-    /// last run
+    /// Address for peers that copy the log and the archive (TCP); port 0 takes a free one; default: the address of --listen
+    /// with the port of the last run
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
-    /// A peer to connect to and let copy; repeat for more
+    /// Peer to connect to, which may copy the log and the archive; repeat for more
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<PeerName>,
     #[command(flatten)]
@@ -108,16 +108,16 @@ struct PeerArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits of a new service")]
 struct LimitArguments {
-    /// Steps of a call, in units of 10,000; loading the script may take ten times as many; default: 400
+    /// Steps that a call may take, in units of 10,000; loading the script may take ten times as many; default: 400
     #[arg(long, value_name = "UNITS")]
     fuel: Option<u64>,
-    /// Bytes of the script's heap; default: 134217728
+    /// Bytes that the script's heap may have; default: 134217728
     #[arg(long, value_name = "BYTES")]
     memory: Option<u64>,
-    /// Bytes of the engine's stack, counted alike on every machine; default: 1048576
+    /// Bytes that the engine's stack may have, counted alike on every machine; default: 1048576
     #[arg(long, value_name = "BYTES")]
     stack: Option<u64>,
-    /// Bytes that a call may return and write to files; a result has at most 1 MiB of them, whatever this is; default: 16777216
+    /// Bytes that a call may return and write to files, at most 1 MiB of them in its result; default: 16777216
     #[arg(long, value_name = "BYTES")]
     output: Option<u64>,
 }

@@ -13,11 +13,11 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::output::Output;
 
-/// Make a key pair: the secret half goes into a file, the public half is printed
+/// Make a key pair: write the secret key to a file and print the public key
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vms keygen bob.key")]
 pub(super) struct Arguments {
-    /// Where to put the secret key; must not exist yet
+    /// File for the secret key; must not exist yet
     file: PathBuf,
 }
 

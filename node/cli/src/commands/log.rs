@@ -21,7 +21,7 @@ use crate::target::{directory, is_elsewhere};
     after_help = "Examples:\n  vms log counter.vms\n  vms log counter.vms --from 100 --to 200\n  vms log counter.vms --last 5 --json\n  vms log counter.vms --full | less\n  vms log ws://127.0.0.1:5555/\n  vms log hyper://KEY --peer 127.0.0.1:4444"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host, a watcher's or replicator's copy (DIR/KEY), ws://HOST:PORT/PATH of a service, or the
+    /// Data directory of a host, copy of a watcher or replicator (DIR/KEY), URL of a service (ws://HOST:PORT/PATH), or
     /// key of a log
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,
@@ -33,10 +33,10 @@ pub(super) struct Arguments {
     /// First block not to show
     #[arg(long, value_name = "BLOCK", default_value_t = u64::MAX, hide_default_value = true)]
     to: u64,
-    /// Show the last so many entries only
+    /// Show only the last COUNT entries
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["from", "to"])]
     last: Option<u64>,
-    /// Show long values to their end, too (--json always does)
+    /// Show long values in full, as --json always does
     #[arg(long)]
     full: bool,
 }

@@ -19,13 +19,13 @@ use crate::exit::Exit;
 use crate::output::Output;
 use parse::{ReplCall, parse};
 
-/// Call methods of a service by hand, with history and completion
+/// Call methods of a service interactively, with history and completion
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  $ vms repl ws://127.0.0.1:5555/\n  > client.add(1, 2)\n  3")]
 pub(super) struct Arguments {
-    /// Where the service is: ws://HOST:PORT/PATH
+    /// URL of the service: ws://HOST:PORT/PATH
     url: String,
-    /// Who calls (believed by services with `--auth debug`)
+    /// Name of the caller; services with `--auth debug` accept any
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }

@@ -26,26 +26,26 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is told how far they are.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Copy logs and archives and serve them to others, without executing anything
+/// Copy logs and archives and serve them to peers, without executing anything
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
         "Examples:\n  vms replicate ws://127.0.0.1:5555/ --peer-listen 0.0.0.0:4444\n  vms replicate hyper://KEY --peer 127.0.0.1:4444 --dir /srv/copies",
         network_events!(seeking),
-        "\n\nAnd one line for each thing that is new about a copy:\n  copying       it is kept and served\n  progress      once a minute while blocks are missing: how many are here, of how many that are known\n  complete      all blocks that are known are here\n  damaged, stalled, resumed, failed   what is wrong with it or its disk, and when it goes on\n  waiting, back, replaced   whether a service answers, and with which log"
+        "\n\nEvents of a copy with --json, one line each:\n  copying       the copy is kept and served\n  progress      blocks here and blocks known, once a minute while any are missing or new\n  complete      all known blocks are here\n  suspicion     evidence against the writer; only a watcher keeps it\n  damaged       a part of the copy is damaged, and the reason\n  stalled       the disk cannot store the copy, and the reason\n  resumed       the copy continues\n  failed        the copy cannot be kept, and the reason\n  waiting       the service does not say which log it writes\n  back          the service answers again\n  replaced      the service names another log"
     )
 )]
 pub(super) struct Arguments {
-    /// What to copy: ws://HOST:PORT/PATH of a service, or the key of a log or of an archive
+    /// What to copy, each by the URL of a service (ws://HOST:PORT/PATH) or the key of a log or an archive
     #[arg(value_name = "URL|KEY", required = true)]
     targets: Vec<String>,
-    /// Where copies are kept
+    /// Directory for the copies
     #[arg(long, default_value = "replicated")]
     dir: PathBuf,
-    /// Somebody who may have them; repeat for more
+    /// Peer to copy from; repeat for more
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<PeerName>,
-    /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
+    /// Address on which the copies are served to peers (TCP); default: 127.0.0.1 with the port of the last run
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
     #[command(flatten)]

@@ -15,17 +15,17 @@ use crate::progress;
 use crate::sandbox::SandboxArguments;
 use crate::target::{Target, directory, is_elsewhere};
 
-/// Execute a log again and compare everything it says
+/// Re-execute a log and compare every result and file
 ///
-/// Checks that the log's blocks are those that the host signed, that every call gives the logged result, and that the
-/// published archive is what the calls wrote. A directory is only read, and a host may be using it; anything else is
-/// copied from peers first. Where nobody gives the archive, or only a part of it, that is said.
+/// Checks that the host signed the log's blocks, that every call gives the logged result, and that the published archive
+/// holds exactly what the calls wrote. Only reads a directory, which a host may be using; copies anything else from peers
+/// first. Says when the archive, or a part of it, could not be compared.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, or not all of it, 4 the script is not deterministic"
+    after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, or only a part, 4 the script is not deterministic"
 )]
 pub(super) struct Arguments {
-    /// Data directory of a host, a watcher's or replicator's copy (DIR/KEY), ws://HOST:PORT/PATH of a service, or the
+    /// Data directory of a host, copy of a watcher or replicator (DIR/KEY), URL of a service (ws://HOST:PORT/PATH), or
     /// key of a log
     #[arg(value_name = "DIR|URL|KEY")]
     target: String,

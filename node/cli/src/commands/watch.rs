@@ -25,29 +25,29 @@ use crate::stop::asked_to_stop;
 use crate::target::Target;
 use teller::{SUMMARY_INTERVAL, Teller, short, time};
 
-/// Follow hosts and execute what they log as it comes
+/// Follow hosts and re-execute their calls as they are logged
 ///
-/// Copies each host's log and archive, executes every call again, and says at once where a host deviates; what was found
-/// is kept as a report in the data directory. Goes on until it is stopped, and after a restart where it was. Serves its
-/// copies to others.
+/// Copies each host's log and archive, re-executes every call, and reports a deviation at once. Keeps each finding as a
+/// report in the data directory. Runs until it is stopped; a restart continues the audits. Serves its copies to other
+/// peers.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
-        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"finding\")'\n\nExit codes: 0 nothing was found, 1 a host deviated, in this run or an earlier one, 3 something could not be audited\n\nWith --json, one line for each thing that is new about a host:\n  finding       it deviated: class, the report that proves it, and where\n  suspicion     somebody says so, or it may be lag: nobody is accused\n  ended         nobody can tell whether it deviates from here on, and why\n  agrees        so many entries were executed and agree\n  damaged, stalled, resumed   our own copy or disk: what is wrong, and when the audit goes on\n  failed        it cannot be audited any more\n  following, found, waiting, back, replaced   which hosts there are, and whether their services answer",
+        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"finding\")'\n\nExit codes: 0 no deviation was found, 1 a host deviated, in this run or an earlier one, 3 a host could not be audited\n\nEvents of a host with --json, one line each:\n  finding       the host deviated: class, place, and the report that proves it\n  suspicion     an unproved deviation, which may be lag: no accusation\n  ended         the log cannot be verified from here on, and the reason\n  agrees        entries that were re-executed and agree so far\n  damaged       a part of the copy is damaged and is fetched again\n  stalled       the audit waits for the disk or for a block\n  resumed       the audit continues\n  failed        the audit was given up, and the reason\n  following     a host is followed\n  found         its first block is here: title, and keys of its archive\n  waiting       the service does not say which log it writes\n  back          the service answers again\n  replaced      the service names another log",
         network_events!(seeking)
     )
 )]
 pub(super) struct Arguments {
-    /// Hosts to follow: ws://HOST:PORT/PATH of a service, or the key of a log
+    /// Hosts to follow, each by the URL of a service (ws://HOST:PORT/PATH) or the key of its log
     #[arg(value_name = "URL|KEY", required = true)]
     targets: Vec<String>,
-    /// Where copies and reports are kept
+    /// Directory for copies and reports
     #[arg(long, default_value = "watched")]
     dir: PathBuf,
-    /// Somebody who may have the logs; repeat for more
+    /// Peer to copy from; repeat for more
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<PeerName>,
-    /// Where to serve the copies to others; default: the port of the last run on 127.0.0.1
+    /// Address on which the copies are served to peers (TCP); default: 127.0.0.1 with the port of the last run
     #[arg(long, value_name = "ADDRESS:PORT")]
     peer_listen: Option<SocketAddr>,
     #[command(flatten)]
