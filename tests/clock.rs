@@ -188,7 +188,7 @@ fn a_clock_before_1970_serves_as_any_other() {
         assert_eq!(host.date().await, "Thu, 01 Jan 1970 00:00:00 GMT");
         // It is set while the host runs.
         clock.set(real_now());
-        host.says("agrees with the log again");
+        host.says("calls are dated with it again");
         assert!((host.now().await / 1_000 - real_now()).abs() < 60);
     });
     drop(host);
@@ -240,7 +240,7 @@ fn an_operator_is_told_that_time_stands_still() {
         assert_eq!(host.now().await, first);
         // It catches up.
         clock.set(3_800_000_100);
-        host.says("agrees with the log again");
+        host.says("calls are dated with it again");
         assert!(host.now().await > first);
         // And is set back while the host runs.
         clock.set(1_800_000_000);

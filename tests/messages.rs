@@ -91,7 +91,7 @@ fn long_arguments_come_from_files_and_from_standard_input() {
         says(&["call", url, "f", argument], code, why);
     }
     says(&["call", url, "f", "-", "-"], 2, "`-` stands twice");
-    says(&["call", url, "f", "@none"], 2, "hint: `@none` stands for the content of a file; `@@none`");
+    says(&["call", url, "f", "@none"], 2, "hint: `@none` is the content of a file; write `@@none`");
     let endless = vms_with(&["call", url, "f", "-"], &vec![b'x'; 3 << 20]);
     assert!(text(&endless.stderr).contains("standard input has more than"), "{endless:?}");
     assert_eq!(place.log().len(), calls, "nothing of it was called");
@@ -256,7 +256,7 @@ fn with_nobody_to_ask_that_is_said_at_once() {
         &["files", "cat", &key, "/x", "--no-swarm"],
         &["files", "export", &key, &to, "--no-swarm"],
     ] {
-        says(arguments, 3, "nobody can be asked for ");
+        says(arguments, 3, "no peer can be asked for ");
     }
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     let output = vms(["verify", KEY, "--no-swarm", "--json"]);

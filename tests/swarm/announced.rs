@@ -115,7 +115,7 @@ fn whoever_looks_for_somebody_is_told_that_nobody_is_there() {
     let mut watching = dht.watch(&"5".repeat(64), directory.path());
     assert_eq!(watching.until("announced")["nodes"], json!(2));
     watching.until("alone");
-    assert_eq!(watching.said("looking goes on"), 1, "people are told as well");
+    assert_eq!(watching.said("the search continues"), 1, "people are told as well");
     watching.terminate();
 }
 
@@ -134,8 +134,8 @@ fn others_reach_a_host_at_the_port_that_was_asked_for() {
     let refused = command.output().expect("vms starts");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success(), "{said}");
-    assert!(said.contains(&format!("UDP port {port} is not to be had")), "{said}");
-    assert!(said.contains("in use") && said.contains("--swarm-port takes another"), "{said}");
+    assert!(said.contains(&format!("cannot listen on UDP port {port}")), "{said}");
+    assert!(said.contains("in use") && said.contains("another port with --swarm-port"), "{said}");
 
     drop(taken);
     let mut host = dht.vms(&arguments);

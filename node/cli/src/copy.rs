@@ -1,4 +1,4 @@
-//! Copies for one look: the log or the archive of a service elsewhere.
+//! Temporary copies of a remote log or archive, for commands that only read: [`log`], [`archive`].
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use super::peer::{PeerName, connect_peers};
 use super::progress;
 use super::target::Target;
 
-/// Whom to ask for what lies elsewhere.
+/// Options for copying from peers.
 #[derive(Debug, Args)]
 pub(super) struct PeerArguments {
     /// Peer to copy from; repeat for more
@@ -29,7 +29,7 @@ pub(super) struct PeerArguments {
 }
 
 impl PeerArguments {
-    /// Checks that there is somebody to ask for what a target names: waiting for nobody would never end.
+    /// Checks that a peer can be asked for the target: without one, the command would wait for ever.
     pub(super) fn check_somebody(&self, target: &Target) -> anyhow::Result<()> {
         if self.swarm.is_joined() || !self.peers.is_empty() || !target.addresses.is_empty() {
             return Ok(());
@@ -37,7 +37,7 @@ impl PeerArguments {
         Err(NobodyToAsk { log: target.log }.into())
     }
 
-    /// A network in which these, the peers at `addresses`, and whoever the swarm knows are asked.
+    /// Returns a network that connects to these peers, to `addresses`, and to peers from the DHT.
     pub(super) async fn network(&self, addresses: &[SocketAddr]) -> anyhow::Result<Network> {
         let network = Network::new(NetworkOptions::default());
         self.swarm.join(&network, None).await?;
@@ -47,16 +47,19 @@ impl PeerArguments {
     }
 }
 
-/// Refuses options for asking others where the target is a directory here.
+/// Refuses options for copying from peers when the target is a local directory.
 pub(super) fn check_local(target: &str, peers: &PeerArguments) -> anyhow::Result<()> {
     let option = if peers.peers.is_empty() { peers.swarm.given() } else { Some("--peer") };
-    // What is not there is said first, by those who look at it.
+    // A missing directory is reported by the code that opens it.
     match option.filter(|_| Path::new(target).is_dir()) {
         None => Ok(()),
         Some(option) => {
             let what =
-                format!("{option} does not apply: {target} is a directory here, and nobody else is asked");
-            Err(advised(anyhow::Error::msg(what), "leave it out, or name the URL or the key of a service"))
+                format!("{option} does not apply: {target} is a local directory, and no peer is asked");
+            Err(advised(
+                anyhow::Error::msg(what),
+                &format!("leave out {option}, or name a service by its URL or key"),
+            ))
         }
     }
 }
@@ -64,9 +67,9 @@ pub(super) fn check_local(target: &str, peers: &PeerArguments) -> anyhow::Result
 /// How much of an archive is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The names of its files, and their sizes.
+    /// The names and sizes of its files.
     Names,
-    /// What is in the files as well.
+    /// The contents of the files, too.
     Contents,
 }
 
@@ -81,7 +84,7 @@ pub(super) fn log(target: &str, peers: &PeerArguments) -> anyhow::Result<CallLog
     })
 }
 
-/// Copies the archive of a service, which the key of its log leads to as well as the archive's own.
+/// Copies the archive of a service. The target's key may be that of the log or of the archive itself.
 pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> anyhow::Result<FilesArchive> {
     super::runtime()?.block_on(async {
         let copies = Copies::of(target, peers).await?;
@@ -94,12 +97,12 @@ pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> an
         };
         copies.complete(&files, 1).await?;
         let blobs = copies.begin(blobs)?;
-        // A version of 1 is an archive without files: its contents have no block that could come.
+        // Version 1 is an archive without files, whose contents have no block to wait for.
         if wanted == Wanted::Contents && files.length() > 1 {
             match copies.complete(&blobs, 0).await {
                 // Other files can still be read.
                 Err(error) if matches!(error.downcast_ref(), Some(CopyError::Unreachable { .. })) => {
-                    tracing::warn!("{error}: what is missing cannot be read");
+                    tracing::warn!("{error}: files with missing blocks cannot be read");
                 }
                 ended => ended?,
             }
@@ -109,12 +112,12 @@ pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> an
     })
 }
 
-/// Copies in the making, and where they come from.
+/// The network and the directory of copies in progress.
 struct Copies {
     network: Network,
     directory: Temporary,
     key: PublicKey,
-    /// Entries that the service said its log has.
+    /// Length of the log that the service named.
     length: u64,
 }
 
@@ -139,12 +142,12 @@ impl Copies {
     }
 }
 
-/// A directory that goes with its owner. Whoever has files in it open can read on.
+/// A directory that is removed when its owner is dropped. Open files in it stay readable.
 pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let chance = getrandom::u64().context("no random numbers for a directory's name")?;
+        let chance = getrandom::u64().context("cannot get random numbers for a directory's name")?;
         let path = std::env::temp_dir().join(format!("vms-copy-{chance:016x}"));
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
@@ -153,7 +156,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What cannot be removed now is the system's to remove.
+        // A directory that cannot be removed is left to the system's cleaning of temporary files.
         let _left = std::fs::remove_dir_all(&self.0);
     }
 }

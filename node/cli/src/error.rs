@@ -1,11 +1,11 @@
-//! Errors of commands: what they say beside what has failed.
+//! Errors of commands, with a hint on what to do: [`advised`].
 
 use std::fmt;
 
 use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 
-/// An error, and what can be done about it: a line of its own, which no text within an error can forge.
+/// An error with a hint on what to do. The hint is printed on its own line, which no text within an error can forge.
 #[derive(Debug)]
 pub(super) struct Advised {
     error: anyhow::Error,
@@ -20,19 +20,19 @@ impl fmt::Display for Advised {
 
 impl std::error::Error for Advised {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The error itself, so that its type can still be found.
+        // The wrapped error itself, so that a downcast still finds its type.
         Some(self.error.as_ref())
     }
 }
 
-/// An error that says what can be done about it.
+/// Adds a hint on what to do to an error.
 pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
     Advised { error, hint: hint.into() }.into()
 }
 
-/// Nothing leads to what is wanted: neither the network, nor an address.
+/// The target has no address, the DHT is off and no peer is named.
 #[derive(Debug, Error)]
-#[error("nobody can be asked for {log}: --no-swarm keeps from looking for peers, and no --peer is named")]
+#[error("no peer can be asked for {log}: --no-swarm disables the DHT, and no --peer is given")]
 pub(super) struct NobodyToAsk {
     pub(super) log: PublicKey,
 }

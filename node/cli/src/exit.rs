@@ -1,22 +1,22 @@
-//! What the program ends with.
+//! The exit codes of the program: [`Exit`].
 
 use std::process::ExitCode;
 
-/// How a command ended, for whoever started it.
+/// How a command ended; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done, or the audit agrees.
     Done = 0,
     /// The host deviated, or the call failed.
     Diverges = 1,
-    /// What the arguments name cannot be used: files, a disk, an address. Clap uses the same code for arguments that it
-    /// does not understand.
+    /// An argument, or a file, disk or address that it names, cannot be used. Clap exits with the same code when it
+    /// cannot parse the arguments.
     Usage = 2,
-    /// Nothing can be said, nobody is there to ask, or not all of it could be had.
+    /// The audit is impossible or incomplete, or no peer or service could be reached.
     CannotVerify = 3,
-    /// The script gives different results under conditions that must not matter.
+    /// The script gives different results under conditions that must not affect them.
     NotDeterministic = 4,
-    /// A bug of ours, and nothing else.
+    /// A bug in this program.
     Failed = 70,
 }
 

@@ -28,13 +28,13 @@ use exit::Exit;
 fn main() -> ExitCode {
     // Scripts run in processes of their own, which are this program again.
     libvms::engine::run_if_worker();
-    // A panic has been reported on stderr; whoever started us is told that it was our fault.
+    // The panic is already reported on stderr; the exit code tells the caller that it is a bug.
     let exit = std::panic::catch_unwind(commands::main).unwrap_or(Exit::Failed);
     telemetry::flush();
     exit.into()
 }
 
-/// A runtime for commands that talk to somebody.
+/// Returns the runtime for commands that use the network.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     use anyhow::Context;
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")

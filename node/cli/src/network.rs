@@ -1,4 +1,4 @@
-//! What `host`, `watch` and `replicate` have in common: how many peers are let in, and what became of them.
+//! The network options and events that `host`, `watch` and `replicate` share: [`NetworkArguments`], [`tell`].
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -18,8 +18,8 @@ use tracing::{debug, info, warn};
 use super::error::advised;
 use super::output::Output;
 
-/// What the commands that join a network say to programs while they run, beside their own events; and what those say that
-/// look for others there. Part of their help.
+/// The part of a command's help that lists the network events; with `seeking`, also the event `alone` of commands that
+/// need peers.
 macro_rules! network_events {
     () => {
         network_events!(and "")
@@ -44,13 +44,13 @@ macro_rules! network_events {
 }
 pub(super) use network_events;
 
-/// How often the log tells what the network has done.
+/// Interval at which the traffic is logged.
 const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long nobody may be connected until that is said, and when it is said again.
+/// Time without peers until the first warning, and the interval of further ones.
 const ALONE_AFTER: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(600)];
 
-/// How many peers are let in.
+/// Limits on incoming connections, and the options of the DHT.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 pub(super) struct NetworkArguments {
@@ -64,7 +64,7 @@ pub(super) struct NetworkArguments {
     swarm: SwarmArguments,
 }
 
-/// How peers are found by key.
+/// Options for finding peers in the DHT by key.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 pub(super) struct SwarmArguments {
@@ -92,12 +92,12 @@ pub(super) struct SwarmArguments {
 }
 
 impl SwarmArguments {
-    /// Whether peers are looked for in the DHT.
+    /// Returns whether the DHT is used.
     pub(super) fn is_joined(&self) -> bool {
         !self.no_swarm
     }
 
-    /// The first of its options that was given on the command line.
+    /// Returns the first of these options that is given on the command line.
     pub(super) fn given(&self) -> Option<&'static str> {
         let is_typed = |variable: &str| std::env::var_os(variable).is_none();
         if !self.bootstrap.is_empty() && is_typed("VMS_BOOTSTRAP") {
@@ -109,19 +109,19 @@ impl SwarmArguments {
         self.swarm_port.filter(|_| is_typed("VMS_SWARM_PORT")).map(|_| "--swarm-port")
     }
 
-    /// Refuses options for a swarm that is not to be used.
+    /// Refuses other options of the DHT together with `--no-swarm`.
     fn check(&self) -> anyhow::Result<()> {
         let is_typed = std::env::var_os("VMS_NO_SWARM").is_none();
         match self.given() {
             Some(option) if self.no_swarm && is_typed && option != "--no-swarm" => {
                 let what = format!("{option} does not apply with --no-swarm: the DHT is not used");
-                Err(advised(anyhow::Error::msg(what), "leave out one of them"))
+                Err(advised(anyhow::Error::msg(what), "leave out one of the two options"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Lets a network find peers by key, unless it is not to. `standing` keeps who it is there for the next run.
+    /// Joins the DHT, unless `--no-swarm` is given. `standing` holds the node's key in the DHT across runs.
     pub(super) async fn join(&self, network: &Network, standing: Option<&Standing>) -> anyhow::Result<()> {
         self.check()?;
         if self.no_swarm {
@@ -131,16 +131,16 @@ impl SwarmArguments {
             true => SwarmOptions::public(),
             false => self.bootstrap.clone(),
         };
-        let mut options = SwarmOptions::new(bootstrap).context("no random numbers for a key")?;
+        let mut options = SwarmOptions::new(bootstrap).context("cannot get random numbers for a key")?;
         if let Some(standing) = standing {
-            options.key = standing.swarm_key().context("no random numbers for a key")?;
+            options.key = standing.swarm_key().context("cannot get random numbers for a key")?;
         }
         let port = self.swarm_port.unwrap_or(options.port);
         let joined = network.join_swarm(SwarmOptions { port, ..options }).await;
         match self.swarm_port {
             Some(port) => joined.map_err(|error| {
-                let error = anyhow!("UDP port {port} is not to be had: {error}");
-                advised(error, "--swarm-port takes another one")
+                let error = anyhow!("cannot listen on UDP port {port}: {error}");
+                advised(error, "choose another port with --swarm-port")
             })?,
             None => joined?,
         };
@@ -149,12 +149,12 @@ impl SwarmArguments {
 }
 
 impl NetworkArguments {
-    /// Lets a network find peers by key, unless it is not to, as who it was in the last run.
+    /// Joins the DHT with the key of the last run, unless `--no-swarm` is given.
     pub(super) async fn join_swarm(&self, network: &Network, standing: &Standing) -> anyhow::Result<()> {
         self.swarm.join(network, Some(standing)).await
     }
 
-    /// Whether peers are looked for by key.
+    /// Returns whether the DHT is used.
     pub(super) fn is_joined(&self) -> bool {
         self.swarm.is_joined()
     }
@@ -168,7 +168,7 @@ impl NetworkArguments {
     }
 }
 
-/// Listens for peers: at the address that was given, or at `ip` on the port of the last run.
+/// Listens for peers on the `given` address, or else on `ip` with the port of the last run.
 pub(super) async fn listen(
     network: &Network,
     standing: &Standing,
@@ -182,15 +182,14 @@ pub(super) async fn listen(
     let Listening { address, instead_of } = standing.listen(network, ip).await?;
     if let Some(port) = instead_of {
         output.message(&format!(
-            "another program has port {port}, where peers found us before: it is port {} now; --peer-listen chooses one",
+            "another program has port {port}, on which peers reached this node before: port {} is used instead; --peer-listen sets one",
             address.port()
         ));
     }
     Ok(address)
 }
 
-/// Tells what happens: programs as events, from the moment on when `events` was asked for; and the log, from time to
-/// time, what the network has done, if that is anything new.
+/// Prints network events for programs, and logs the traffic once a minute when it has changed.
 pub(super) async fn tell(
     network: &Network,
     events: broadcast::Receiver<NetworkEvent>,
@@ -199,7 +198,8 @@ pub(super) async fn tell(
     tokio::join!(tell_programs(events, output), tell_traffic(network, output)).1
 }
 
-/// The same for whoever needs others: it is said, too, when there are none. Silence would look like a service without calls.
+/// Does the same as [`tell`] for commands that need peers, and warns when none is connected. Silence would look like a
+/// service without calls.
 pub(super) async fn tell_seeking(
     network: &Network,
     events: broadcast::Receiver<NetworkEvent>,
@@ -218,16 +218,16 @@ async fn tell_solitude(network: &Network, output: &Output) -> Infallible {
             (company_until, patience) = (now, ALONE_AFTER[0]);
         } else if now.duration_since(company_until) >= patience {
             patience += again;
-            warn!("nobody is connected who has what is looked for: looking goes on");
+            warn!("no peer is connected: the search continues");
             tell_program(output, || json!({ "event": "alone" }));
         }
     }
 }
 
-/// An event for programs.
+/// Prints an event when the output is JSON.
 fn tell_program(output: &Output, event: impl FnOnce() -> Value) {
     if output.is_json() {
-        // Whoever started us may have stopped listening long ago.
+        // The reader of stdout may be gone, which must not end the command.
         let _unheard = output.line(String::new, event);
     }
 }
@@ -236,7 +236,7 @@ async fn tell_programs(mut events: broadcast::Receiver<NetworkEvent>, output: &O
     loop {
         match events.recv().await {
             Ok(event) => tell_program(output, || json!(event)),
-            Err(RecvError::Lagged(missed)) => debug!(missed, "events of the network were not told"),
+            Err(RecvError::Lagged(missed)) => debug!(missed, "network events were skipped"),
             Err(RecvError::Closed) => return,
         }
     }
@@ -255,7 +255,7 @@ async fn tell_traffic(network: &Network, output: &Output) -> Infallible {
     }
 }
 
-/// What goes in and out in a second, on average over the time between two readings.
+/// Returns the event `traffic`: bytes and blocks per second, averaged over the interval between two readings.
 fn traffic(before: &Metrics, now: &Metrics, interval: Duration) -> Value {
     let rate = |count: fn(&Metrics) -> u64| {
         let rate = count(now).saturating_sub(count(before)) as f64 / interval.as_secs_f64();
@@ -271,7 +271,7 @@ fn traffic(before: &Metrics, now: &Metrics, interval: Duration) -> Value {
     })
 }
 
-/// Tells at the end what the network has done: programs as an event, people in the log.
+/// Prints the totals at the end: as an event for programs, in the log for people.
 pub(super) fn tell_at_end(network: &Network, output: &Output) {
     let metrics = network.metrics();
     log(&metrics);

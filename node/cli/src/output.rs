@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::{Advised, NobodyToAsk};
 use super::exit::Exit;
 
-/// Where a command's data goes, and in which form.
+/// Prints a command's data and messages, as text or as JSON.
 #[derive(Debug)]
 pub(super) struct Output {
     json: bool,
@@ -24,23 +24,23 @@ impl Output {
         Self { json, verbose }
     }
 
-    /// Whether people want to hear more.
+    /// Returns whether `--verbose` is given.
     pub(super) fn is_verbose(&self) -> bool {
         self.verbose
     }
 
-    /// Whether to speak to programs.
+    /// Returns whether output is JSON.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// One line of data: `text` for people, or `json` for programs.
+    /// Prints data: `text` for people, or `json` as one line for programs.
     ///
-    /// Neither brings a control character to a terminal. What others wrote may hold line ends, too: `text` escapes
-    /// them by [`Printable`], because it may have lines of its own.
+    /// Control characters are escaped in both. Line ends are kept, because `text` may have several lines; the caller
+    /// escapes line ends within foreign text by [`Printable`].
     ///
     /// # Errors
-    /// Where stdout cannot be written; a closed pipe ends the command quietly.
+    /// When stdout cannot be written; a closed pipe ends the command quietly.
     pub(super) fn line(
         &self,
         text: impl FnOnce() -> String,
@@ -52,7 +52,7 @@ impl Output {
         self.raw(format!("{}\n", PrintableLines(&text())).as_bytes())
     }
 
-    /// A JSON text as a line of data, for people and programs.
+    /// Prints a JSON text as a line of data, for people and programs.
     ///
     /// # Errors
     /// As [`Output::line`].
@@ -60,7 +60,7 @@ impl Output {
         self.raw(format!("{}\n", PrintableJson(text)).as_bytes())
     }
 
-    /// Bytes of data as they are.
+    /// Prints bytes of data unchanged.
     ///
     /// # Errors
     /// As [`Output::line`].
@@ -122,8 +122,8 @@ impl Output {
     }
 }
 
-/// Names of methods in a row, so that they can be told apart: one with other characters than those of a name in
-/// JavaScript stands in quotation marks.
+/// Returns the names of methods, separated by spaces. A name with a character that JavaScript does not allow in names is
+/// quoted.
 pub(super) fn method_list<'a>(methods: impl IntoIterator<Item = &'a str>) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
     let shown = methods.into_iter().map(|method| match !method.is_empty() && method.chars().all(is_plain) {
@@ -133,12 +133,12 @@ pub(super) fn method_list<'a>(methods: impl IntoIterator<Item = &'a str>) -> Str
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// Where a script threw, where that is what went wrong.
+/// Returns the stack trace of the script, when the script threw the error.
 fn stack(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<HostError>().and_then(HostError::stack))
 }
 
-/// What can be done about an error, where that is known.
+/// Returns the hint of an error, if it has one.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let advised = cause.downcast_ref::<Advised>().map(|advised| advised.hint.clone());
@@ -146,7 +146,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// An error with its causes, each of which is said once: many of our errors say what their source says.
+/// Returns an error with its causes. A cause that the text already ends with is not repeated: many errors include the
+/// text of their source.
 pub(super) fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| match cause.to_string() {
         cause if said.is_empty() => cause,
@@ -155,7 +156,7 @@ pub(super) fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whose fault it was. What nobody has sorted out is about what the arguments name.
+/// Returns the exit code of an error; that of unusable arguments when its type has no code of its own.
 fn exit(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<NobodyToAsk>()) {
         return Exit::CannotVerify;
@@ -181,7 +182,7 @@ fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     Some(if is_of_a_network(system.kind()) { Exit::CannotVerify } else { Exit::Usage })
 }
 
-/// How a command ends that could not talk to a service.
+/// Returns the exit code for a call of a service that failed.
 pub(super) fn of_client(error: &ClientError) -> Exit {
     match error {
         ClientError::Url { .. } | ClientError::Arguments(_) => Exit::Usage,
@@ -204,7 +205,7 @@ fn is_of_a_network(kind: io::ErrorKind) -> bool {
     )
 }
 
-/// `vms log DIR | head` is no failure.
+/// Returns whether stdout was closed by its reader, as in `vms log DIR | head`, which is not a failure.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,4 +1,4 @@
-//! Peers as people name them: `--peer HOST:PORT`.
+//! Peers of the option `--peer HOST:PORT`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use libvms::net::{Network, Whereabouts};
 use tokio::time::Instant;
 use tracing::warn;
 
-/// When it is told again that a name cannot be found.
+/// Interval at which the warning about an unknown name is repeated.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
-/// A peer by the name or address of its machine.
+/// The host name or address of a peer, and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PeerName {
     /// A name, or an address without brackets.
@@ -22,9 +22,9 @@ pub(super) struct PeerName {
     port: u16,
 }
 
-/// The text names no peer.
+/// The text is not HOST:PORT.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not HOST:PORT")]
+#[error("{0:?} is not HOST:PORT with a port from 1 to 65535; an IPv6 address needs brackets")]
 pub(super) struct PeerNameError(String);
 
 impl FromStr for PeerName {
@@ -32,12 +32,12 @@ impl FromStr for PeerName {
 
     fn from_str(text: &str) -> Result<Self, PeerNameError> {
         let wrong = || PeerNameError(text.into());
-        // As hosts print it.
+        // Hosts print the scheme.
         let (host, port) = text.trim_start_matches("tcp://").rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
         let bare =
             host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']')).ok_or_else(wrong)?;
-        // An address of IPv6 needs its brackets: where it ends and the port begins is open otherwise.
+        // Without brackets, the end of an IPv6 address is ambiguous.
         let is_bare_ipv6 = bare == host && host.contains(':');
         if bare.is_empty() || is_bare_ipv6 || bare.contains(['/', ' ', '@']) {
             return Err(wrong());
@@ -55,17 +55,17 @@ impl fmt::Display for PeerName {
     }
 }
 
-/// A peer whose name is looked up before each attempt to connect: the network may not be up yet when a command starts, and
-/// names move.
+/// A peer whose name is resolved before each attempt to connect: the network may not be up yet when the command starts,
+/// and the address of a name can change.
 #[derive(Debug)]
 struct Named {
     peer: PeerName,
-    /// When it was told last that the name cannot be found; `None` while it can be.
+    /// Time of the last warning that the name is unknown; `None` while it resolves.
     told: Mutex<Option<Instant>>,
 }
 
 impl Named {
-    /// All addresses of the peer's machine; none while its name is not known, which is told now and then.
+    /// Returns all addresses of the peer; none while its name is unknown, which is logged every ten minutes.
     async fn addresses(&self) -> Vec<SocketAddr> {
         let found = tokio::net::lookup_host((self.peer.host.as_str(), self.peer.port)).await;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,8 +92,8 @@ impl Whereabouts for Named {
     }
 }
 
-/// Connects to these peers, and again whenever a connection ends. A peer whose name cannot be found is waited for as one that
-/// is away.
+/// Connects to the peers, and reconnects whenever a connection ends. A peer with an unknown name is retried like an
+/// unreachable one.
 pub(super) fn connect_peers(network: &Network, peers: &[PeerName]) {
     for peer in peers {
         network.connect_to(Named { peer: peer.clone(), told: Mutex::default() });

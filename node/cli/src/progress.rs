@@ -1,10 +1,10 @@
-//! Progress of long work, on a terminal only.
+//! Progress bars for long work, shown on a terminal only.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for `what` (one word), counting entries; invisible where nobody watches.
+/// Returns a bar named `what` (one word) that counts entries; hidden unless stderr is a terminal.
 pub(super) fn bar(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -14,7 +14,7 @@ pub(super) fn bar(what: &'static str) -> ProgressBar {
     ProgressBar::new(0).with_style(style.expect("the template is well-formed")).with_message(what)
 }
 
-/// Tells a bar how far the work is; often enough to be seen, rarely enough to cost nothing.
+/// Returns a function that updates the bar with entries done and entries in total, every 1,024 entries and at the end.
 pub(super) fn report(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
     |done, all| {
         if done.is_multiple_of(1024) || done == all {
@@ -24,7 +24,7 @@ pub(super) fn report(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
     }
 }
 
-/// A bar for `what` (one word) that does not know how many files there will be.
+/// Returns a bar named `what` (one word) that counts files whose total is unknown.
 pub(super) fn spinner(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

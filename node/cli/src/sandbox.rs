@@ -1,4 +1,4 @@
-//! Where a command runs scripts.
+//! The options that choose where a command runs scripts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use libvms::engine::{EngineSettings, Sandbox};
 
 use super::error::advised;
 
-/// For every command that runs scripts.
+/// Options of every command that runs scripts.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArguments {
     /// Where scripts run: process, each in a process of its own that can only compute; off, inside vms, where --call-time
@@ -29,12 +29,11 @@ impl SandboxArguments {
     /// Returns how the scripts of this command run.
     ///
     /// # Errors
-    /// Where one option takes the effect of another.
+    /// When one option makes another ineffective.
     pub(super) fn settings(&self) -> anyhow::Result<EngineSettings> {
         if matches!(self.sandbox, SandboxArgument::Off) && self.call_time.is_some() {
-            let what =
-                "--call-time does not apply with --sandbox off: the clock ends calls in processes only";
-            return Err(advised(anyhow::Error::msg(what), "leave out one of them"));
+            let what = "--call-time does not apply with --sandbox off: only calls in a process of their own have a time limit";
+            return Err(advised(anyhow::Error::msg(what), "leave out one of the two options"));
         }
         let sandbox = match self.sandbox {
             SandboxArgument::Process => Sandbox::Process,

@@ -1,10 +1,10 @@
-//! What `watch` and `replicate` are about: keys, and services whose URLs are asked for theirs, again and again.
+//! The targets of `watch` and `replicate`: keys, and services that are asked for the key of their log again and again.
 //!
-//! A service may be away when a command starts, and come back at another place. So its URL is asked before each attempt to
-//! connect to it, and what it said last stands in the data directory, so that its copies are kept and served meanwhile:
+//! A service may be down when a command starts, and return at another address. So it is asked before each attempt to
+//! connect. Its last answer is stored in the data directory, so that its copies are kept and served meanwhile:
 //!
 //! ```text
-//! DIR/services.json   { URL: key of the log that the service told last }
+//! DIR/services.json   { URL: key of the log that the service named last }
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,18 +27,18 @@ use super::output::message;
 use super::target::Target;
 
 const FILE: &str = "services.json";
-/// When it is said again that a service is away.
+/// Interval at which the message that a service is away is repeated.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
-/// How long a service may take to say which log it writes.
+/// How long a service may take to name its log.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
-/// How often, and how many times, a service is asked on that a peer at its place may stand for.
+/// Interval and number of further questions to a service while a peer at its address may already be connected.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 const ASKED_ON_MAX: u32 = 60;
-/// Logs that one service may name in one run. A service that is deployed anew has a new one; one that names ever more
-/// must not fill our disk.
+/// Logs that one service may name in one run, at most. A new deployment has a new log; a service that names ever more
+/// must not fill the disk.
 const LOGS_MAX: usize = 16;
 
-/// What is new about the targets.
+/// A change of a target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// This log belongs to a target.
@@ -48,11 +48,11 @@ pub(super) enum News {
         /// The log.
         log: PublicKey,
     },
-    /// A service does not say which log it writes. It is asked again.
+    /// A service does not name its log. It is asked again.
     Away {
         /// Its URL.
         target: String,
-        /// The log that it told last, if any: what is here of that is kept.
+        /// The log that it named last, if any; its copy is kept.
         log: Option<PublicKey>,
         /// Why.
         why: String,
@@ -66,11 +66,11 @@ pub(super) enum News {
     Replaced {
         /// Its URL.
         target: String,
-        /// The log that it told last.
+        /// The log that it named last.
         before: PublicKey,
-        /// The one that it tells now; it is followed, too, unless `is_ignored`.
+        /// The log that it names now, which is followed, too, unless `is_ignored`.
         log: PublicKey,
-        /// It has named too many.
+        /// The service has named too many logs.
         is_ignored: bool,
     },
 }
@@ -84,23 +84,23 @@ pub(super) struct Seeking {
     answers: mpsc::UnboundedReceiver<(usize, anyhow::Result<Target>)>,
 }
 
-/// A service, and what is known of it.
+/// A service and its last answer.
 #[derive(Debug)]
 struct Service {
     url: String,
     log: Option<PublicKey>,
     named: BTreeSet<PublicKey>,
-    /// When it was told last that it is away; `None` while it is there.
+    /// Time of the last message that it is away; `None` while it answers.
     away: Option<Instant>,
     /// Whether it has answered in this run.
     has_answered: bool,
 }
 
 impl Seeking {
-    /// Looks for targets; what is remembered of services stands in `directory`.
+    /// Starts to ask the services; their last answers are read from `directory`.
     ///
     /// # Errors
-    /// Where a target is neither a key nor the URL of a service.
+    /// When a target is neither a key nor the URL of a service.
     pub(super) fn start(targets: &[String], directory: &Path, network: &Network) -> anyhow::Result<Self> {
         let remembered = recall(directory);
         let (sender, answers) = mpsc::unbounded_channel();
@@ -135,12 +135,12 @@ impl Seeking {
         Ok(Self { directory: directory.into(), services, news, answers })
     }
 
-    /// Whether a service has not said yet which log it writes.
+    /// Returns whether a service has not yet named its log.
     pub(super) fn is_waiting(&self) -> bool {
         self.services.iter().any(|service| service.log.is_none())
     }
 
-    /// Waits for what is new.
+    /// Waits for the next change.
     pub(super) async fn next(&mut self) -> News {
         loop {
             if let Some(news) = self.news.pop_front() {
@@ -175,13 +175,13 @@ impl Seeking {
         let (path, new) = (self.directory.join(FILE), self.directory.join("services.new"));
         let written = fs::write(&new, format!("{:#}\n", json!(known))).and_then(|()| fs::rename(&new, path));
         if let Err(error) = written {
-            warn!(%error, "which log a service writes is not kept: after a restart it has to be there first");
+            warn!(%error, "cannot store which log a service writes: after a restart, the service must answer first");
         }
     }
 }
 
 impl Service {
-    /// It names its log.
+    /// Handles an answer: the service names its log.
     fn named(&mut self, log: PublicKey) -> Vec<News> {
         let target = || self.url.clone();
         let mut news = vec![];
@@ -196,7 +196,7 @@ impl Service {
         }
         self.has_answered = true;
         if is_ignored {
-            // So that it is said once.
+            // Reported once for each log.
             return if self.log.replace(log) == Some(log) { vec![] } else { news };
         }
         self.log = Some(log);
@@ -206,7 +206,7 @@ impl Service {
         news
     }
 
-    /// It does not name its log.
+    /// Handles a failed question: the service does not name its log.
     fn failed(&mut self, error: &anyhow::Error, now: Instant) -> Option<News> {
         if self.away.is_some_and(|told| now.duration_since(told) < TELL_AGAIN) {
             return None;
@@ -217,25 +217,27 @@ impl Service {
 }
 
 impl News {
-    /// The news for people, where there is any.
+    /// Returns the text for people.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Log { target, log } => format!("{target} writes the log {log}"),
             Self::Away { target, log: Some(log), why } => {
-                format!("waiting for {target}: {why}; going on with what is here of its log {log}")
+                format!("waiting for {target}: {why}; continuing with the copy of its log {log}")
             }
             Self::Away { target, log: None, why } => format!("waiting for {target}: {why}"),
-            Self::Back { target } => format!("{target} is back"),
+            Self::Back { target } => format!("{target} answers again"),
             Self::Replaced { target, before, log, is_ignored: false } => {
-                format!("{target} writes another log now, {log}; it wrote {before}, which is kept as well")
+                format!("{target} now writes the log {log}; the copy of its former log {before} is kept")
             }
             Self::Replaced { target, log, .. } => {
-                format!("{target} names ever more logs: {log} is not followed; start again to follow it")
+                format!(
+                    "{target} has named {LOGS_MAX} other logs: {log} is not followed; restart vms to follow it"
+                )
             }
         }
     }
 
-    /// The news for programs.
+    /// Returns the event for programs.
     pub(super) fn json(&self) -> Value {
         match self {
             Self::Log { target, log } => json!({ "event": "log", "target": target, "log": log.to_string() }),
@@ -257,21 +259,21 @@ struct Ask {
     number: usize,
     url: String,
     answers: mpsc::UnboundedSender<(usize, anyhow::Result<Target>)>,
-    /// Where it was last.
+    /// Its last known addresses.
     known: Mutex<Vec<SocketAddr>>,
     asking_on: Mutex<Option<AbortHandle>>,
 }
 
 impl Ask {
-    /// Asks for a while longer: once a peer is connected at a place that was known, nobody asks any more, and that the
-    /// service is back would never be told.
+    /// Keeps asking for a while. Once a peer is connected at a known address, the network asks no more, and the return of
+    /// the service would never be reported.
     fn ask_on(&self) {
         let (number, url, answers) = (self.number, self.url.clone(), self.answers.clone());
         let asking = tokio::spawn(async move {
             for _ in 0..ASKED_ON_MAX {
                 tokio::time::sleep(ASK_PAUSE).await;
                 if let Ok(Ok(target)) = timeout(ANSWER_TIME, Target::find_at_once(&url)).await {
-                    // Nobody to tell: the command is about to end.
+                    // A closed channel means that the command is ending.
                     let _ending = answers.send((number, Ok(target)));
                     return;
                 }
@@ -287,10 +289,10 @@ impl Whereabouts for Ask {
     fn ask(&self) -> BoxFuture<'_, Vec<SocketAddr>> {
         Box::pin(async {
             let silent = |_| Err(anyhow::anyhow!("{} does not answer", self.url));
-            // One that starts waits for us as a peer: it asks peers what they have before it signs anything.
+            // Does not wait for a service that is starting: it needs us as a peer first, because it asks peers before it signs.
             let answer = timeout(ANSWER_TIME, Target::find_at_once(&self.url)).await.unwrap_or_else(silent);
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            // A service that does not answer may yet be there for peers: while it starts, it asks them what they have.
+            // A service that does not answer callers yet may accept peers: while it starts, it asks them what they have.
             if let Ok(target) = &answer {
                 known.clone_from(&target.addresses);
             }
@@ -299,14 +301,14 @@ impl Whereabouts for Ask {
             if answer.is_err() && !addresses.is_empty() {
                 self.ask_on();
             }
-            // Nobody to tell: the command is about to end.
+            // A closed channel means that the command is ending.
             let _ending = self.answers.send((self.number, answer));
             addresses
         })
     }
 }
 
-/// The logs that services told last. What cannot be read is not remembered: the services are asked anyway.
+/// Returns the logs that services named last. An unreadable file counts as empty: the services are asked anyway.
 fn recall(directory: &Path) -> BTreeMap<String, PublicKey> {
     let text = fs::read(directory.join(FILE)).unwrap_or_default();
     let known: BTreeMap<String, String> = serde_json::from_slice(&text).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Being asked to stop.
+//! The signals that stop a command.
 
 use anyhow::Context;
 
-/// From now on, Ctrl-C and SIGTERM no longer kill: the future ends at the first of them. A second one kills, for whoever
-/// will not wait for what runs: what was acknowledged is on disk long before.
+/// Returns a future that completes at the first Ctrl-C or SIGTERM, which no longer kill the process from now on. A second
+/// signal kills it: an operator need not wait for running calls, and acknowledged ones are on disk already.
 pub(super) fn asked_to_stop() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     #[cfg(unix)]
     {
@@ -25,10 +25,10 @@ pub(super) fn asked_to_stop() -> anyhow::Result<impl Future<Output = anyhow::Res
 }
 
 #[cfg(unix)]
-#[expect(unsafe_code, reason = "how a signal is taken can only be set through the C library")]
+#[expect(unsafe_code, reason = "the disposition of a signal can only be set through the C library")]
 fn kill_at_the_next() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        // SAFETY: the system's own way to take a signal replaces a handler that nobody waits for any more.
+        // SAFETY: restores the default disposition; the handler that it replaces has no waiter left.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }

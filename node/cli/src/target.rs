@@ -1,4 +1,4 @@
-//! What a command is about, when it is not a directory: the URL of a service, or the key of a log.
+//! Targets of commands: the URL of a service, the key of a log, or a directory.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,16 +12,16 @@ use serde_json::{Map, Value};
 
 use super::error::advised;
 
-/// Whether a text names something elsewhere, by URL or key, and not a directory.
+/// Returns whether the text is a URL or a key, and not an existing directory.
 pub(super) fn is_elsewhere(text: &str) -> bool {
-    // Somebody may have named a directory after a key; then the directory is meant.
+    // A directory may be named after a key; then the directory is meant.
     (text.contains("://") || text.parse::<PublicKey>().is_ok()) && !Path::new(text).exists()
 }
 
-/// The directory that a text names.
+/// Returns the directory that the text names.
 ///
 /// # Errors
-/// Where there is none, it is something else, or it cannot be looked at.
+/// When it does not exist, is not a directory, or cannot be accessed.
 pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
     let path = Path::new(text);
     match std::fs::metadata(path) {
@@ -29,28 +29,28 @@ pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
         Ok(_) => bail!("{text} is not a directory"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(advised(
             anyhow!("there is no directory {text}"),
-            "what is elsewhere is named by ws://HOST:PORT/PATH or by hyper://KEY, a key of 64 hexadecimal digits",
+            "a service is named by ws://HOST:PORT/PATH, a log by hyper://KEY with a key of 64 hexadecimal digits",
         )),
-        Err(error) => Err(error).with_context(|| format!("cannot look at {text}")),
+        Err(error) => Err(error).with_context(|| format!("cannot access {text}")),
     }
 }
 
-/// A log, and where somebody may have it.
+/// The key of a log or an archive, and the addresses of peers that may have it.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) log: PublicKey,
     pub(super) addresses: Vec<SocketAddr>,
-    /// Entries that the service said it has.
+    /// Length of the log that the service named; 0 when the target is a key.
     pub(super) length: u64,
 }
 
 impl Target {
-    /// Understands `ws://...`, which is asked for its key and addresses, and any form of a key.
+    /// Parses a key, or asks the service at a URL for its key and addresses.
     pub(super) async fn find(text: &str) -> anyhow::Result<Self> {
         Self::find_with(text, ClientOptions::default()).await
     }
 
-    /// The same, without waiting for a service that is still starting.
+    /// Does the same as [`Target::find`], without waiting for a service that is still starting.
     pub(super) async fn find_at_once(text: &str) -> anyhow::Result<Self> {
         Self::find_with(text, ClientOptions { start_timeout: Duration::ZERO, ..ClientOptions::default() })
             .await
@@ -63,10 +63,10 @@ impl Target {
         }
     }
 
-    /// Finds out whether each of these can be a target, before anything is made for any of them.
+    /// Checks that each text can be a target, before the command creates anything for any of them.
     ///
     /// # Errors
-    /// Where one is neither a key nor a URL that a service can have.
+    /// When a text is neither a key nor a valid URL of a service.
     pub(super) fn check_all(texts: &[String]) -> anyhow::Result<()> {
         texts.iter().try_for_each(|text| match Self::service(text)? {
             Some(_) => Ok(()),
@@ -74,15 +74,15 @@ impl Target {
         })
     }
 
-    /// The URL of a service; `None` for what should be a key.
+    /// Returns the URL of a service; `None` when the text should be a key.
     ///
     /// # Errors
-    /// Where it is a URL that no service can have.
+    /// When the text is a URL that no service can have.
     pub(super) fn service(text: &str) -> anyhow::Result<Option<ServiceUrl>> {
         let is_key = ["hyper://", "dat://"].iter().any(|scheme| text.starts_with(scheme));
         match text.parse::<ServiceUrl>() {
             Ok(url) => Ok(Some(url)),
-            // Neither form: the one that it looks like says what is wrong.
+            // Neither form parses: report the error of the form that the text resembles.
             Err(error) if text.contains("://") && !is_key => {
                 Err(ClientError::Url { url: text.into(), why: error }.into())
             }
@@ -90,7 +90,7 @@ impl Target {
         }
     }
 
-    /// Understands any form of a key.
+    /// Parses any form of a key.
     pub(super) fn of_key(text: &str) -> anyhow::Result<Self> {
         let log = text
             .parse()
@@ -105,14 +105,13 @@ impl Target {
         let Some(log) = handshake.get("callLogUrl").and_then(Value::as_str) else {
             bail!("the service at {url} does not say which log it writes");
         };
-        let log = log.parse().with_context(|| format!("the service at {url} gives {log:?} as its log"))?;
+        let log = log.parse().with_context(|| format!("the service at {url} names {log:?} as its log"))?;
         let length = handshake.get("callLogLength").and_then(Value::as_u64).unwrap_or(0);
         Ok(Self { log, addresses: addresses(&handshake, place), length })
     }
 }
 
-/// Where the service says that its log can be copied. An address that stands for all of a machine's is reached
-/// as the service itself is.
+/// Returns the addresses at which the service serves its log. An unspecified address is replaced by the service's own.
 fn addresses(handshake: &Map<String, Value>, place: &ServiceUrl) -> Vec<SocketAddr> {
     let own: Option<IpAddr> = place.host().parse().ok();
     let texts = handshake.get("addresses").and_then(Value::as_array).into_iter().flatten();

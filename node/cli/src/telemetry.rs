@@ -1,4 +1,4 @@
-//! What the program says about itself, on stderr.
+//! The log of the program, on stderr.
 
 mod lines;
 
@@ -15,17 +15,17 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use self::lines::Lines;
 use libvms::printable::Escaping;
 
-/// How long the end of the program waits for its log to be read.
+/// How long the program waits at its end until the log is written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Starts the log: warnings, with `verbosity` 1 what an operator does, with 2 every call. The environment variable
-/// `VMS_LOG` overrides it in the syntax of `tracing`'s filters. Arguments, results and keys are never logged; what a
-/// script itself says, by its console and by the errors that it throws, is.
+/// Starts the log. `verbosity` 0 logs warnings, 1 connections and changes of state, 2 every call, 3 every message. The
+/// environment variable `VMS_LOG` overrides it with a filter in the syntax of `tracing`. Arguments, results and keys are
+/// never logged; a script's console output and thrown errors are.
 ///
-/// An event is one line, whatever others have put into it: see [`printable`](libvms::printable). Does nothing when a
-/// log has been started already. A thread of its own writes: [`flush`] waits for it.
+/// Each event is one line, because foreign text in it is escaped: see [`printable`](libvms::printable). Does nothing
+/// when a log has already been started. A dedicated thread writes the lines; [`flush`] waits for it.
 pub(crate) fn start(verbosity: u8) {
     let level = match verbosity {
         0 => "warn",
@@ -46,20 +46,20 @@ pub(crate) fn start(verbosity: u8) {
         .try_init();
 }
 
-/// Waits, for a second at most, until what was said is written.
+/// Waits until all lines are written, for one second at most.
 pub(crate) fn flush() {
     if let Some(lines) = LINES.get() {
         lines.flush(PATIENCE);
     }
 }
 
-/// Colours are for a terminal, and for people who have not said that they want none (<https://no-color.org>).
+/// Returns whether stderr is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
 fn is_coloured() -> bool {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !is_refused
 }
 
-/// Writes a field of an event; the message has no name before it.
+/// Writes a field of an event as `name=value`; the message without a name.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     if field.name() != "message" {
         write!(writer, "{}=", field.name())?;

@@ -1,4 +1,4 @@
-//! `vms bootstrap`: a node of the DHT, for a network of one's own.
+//! `vms bootstrap`: a node of the DHT, for a private network.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -58,26 +58,28 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let public = match (arguments.public, listen.ip()) {
         (Some(public), _) => Some(public),
         (None, IpAddr::V4(ip)) => Some(ip).filter(|ip| !ip.is_unspecified()),
-        (None, IpAddr::V6(_)) => bail!("the DHT knows IPv4 only: choose another address than {listen}"),
+        (None, IpAddr::V6(_)) => {
+            bail!("the DHT supports IPv4 only: choose an IPv4 address instead of {listen}")
+        }
     };
     let options = SwarmOptions {
         bind: listen.ip(),
         port: listen.port(),
         mode: SwarmMode::Persistent { public },
-        ..SwarmOptions::new(arguments.bootstrap).context("no random numbers for a key")?
+        ..SwarmOptions::new(arguments.bootstrap).context("cannot get random numbers for a key")?
     };
     let asked_to_stop = asked_to_stop()?;
     let network = Network::new(NetworkOptions::default());
     let happenings = network.events();
     let local = network.join_swarm(options).await?;
-    // Bound to all addresses, it does not know which of them others reach.
+    // A node on all addresses does not know which of them peers can reach.
     let known = public.map(|public| SocketAddr::new(public.into(), local.port()));
     let others = known.map_or_else(
-        || format!("ADDRESS:{}, with an address at which they reach this machine", local.port()),
+        || format!("ADDRESS:{}, where ADDRESS is this machine's address as they reach it", local.port()),
         |known| known.to_string(),
     );
     output.line(
-        || format!("a node of the DHT listens on {local}\n  others use     --bootstrap {others}"),
+        || format!("a node of the DHT listens on {local}\n  peers use      --bootstrap {others}"),
         || json!({ "event": "listening", "address": local, "bootstrap": known }),
     )?;
     tokio::select! {

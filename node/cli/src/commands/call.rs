@@ -72,7 +72,7 @@ pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
     exit
 }
 
-/// What people are told: the message is the script's, or the server's.
+/// Returns the error as text for people; its message comes from the script or the server.
 pub(super) fn error_text(error: &ClientError) -> String {
     let mut text = format!("error: {}", Printable(&error.to_string()));
     if let ClientError::Rpc(answered) = error {

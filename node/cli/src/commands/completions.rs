@@ -1,4 +1,4 @@
-//! `vms completions`: what a shell needs to complete our arguments.
+//! `vms completions`: the completion script for a shell.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

@@ -1,4 +1,4 @@
-//! `vms files`: what is in a files archive.
+//! `vms files`: the content of a files archive.
 
 mod export;
 
@@ -76,7 +76,7 @@ struct ArchiveArguments {
 }
 
 impl ArchiveArguments {
-    /// The archive, and the version to look at.
+    /// Opens or copies the archive; returns it with the version to read.
     fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, u64)> {
         if !is_elsewhere(&self.target) {
             copy::check_local(&self.target, &self.peers)?;
@@ -130,7 +130,7 @@ fn list(
     Ok(Exit::Done)
 }
 
-/// A folder is there while something is in it; the root always is.
+/// Checks that the folder exists: it has an entry, or is the root.
 fn check_folder(archive: &FilesArchive, folder: &Folder, version: u64) -> anyhow::Result<()> {
     let Some(path) = folder.path() else { return Ok(()) };
     if archive.children(folder, version)?.next().transpose()?.is_some() {

@@ -89,7 +89,7 @@ pub(super) struct Arguments {
     limits: LimitArguments,
 }
 
-/// Who copies the log and the archive.
+/// Options for the peers that copy the log and the archive.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replication")]
 struct PeerArguments {
@@ -104,7 +104,7 @@ struct PeerArguments {
     network: NetworkArguments,
 }
 
-/// What each call may use. A service keeps what it was deployed with: others are refused then.
+/// Limits of each call. They are fixed when the service is deployed; other values are refused later.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits of a new service")]
 struct LimitArguments {
@@ -146,12 +146,12 @@ enum DurabilityArgument {
     Relaxed,
 }
 
-/// One service to be: its script, if one was named, its directory and where it is mounted.
+/// A service to start: its script, if one is named, its directory and its path.
 struct Service {
     script: Option<PathBuf>,
     directory: PathBuf,
     mount: String,
-    /// It was deployed just now: nobody can know more of it than we do.
+    /// The service is deployed in this run, so that no peer can have more of its log.
     is_new: bool,
 }
 
@@ -160,12 +160,12 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     if arguments.scripts.len() > 1 && arguments.title.is_some() {
         return Err(advised(
             anyhow!("--title cannot be given for several scripts: each has a title of its own"),
-            "leave it out to use the scripts' names, or start a host for each",
+            "leave out --title to use the scripts' names, or start one host for each script",
         ));
     }
     let services = services(&arguments)?;
     crate::runtime()?.block_on(async {
-        // Before the logs are replayed: callers are asked to come back, and not told that there is nothing.
+        // Listens before the logs are replayed, so that callers are asked to retry instead of finding no service.
         let server = listen_for_callers(&arguments, output).await?;
         let hosted = start_all(services, &server, &arguments)?;
         serve(&server, &arguments, &hosted, output).await
@@ -187,12 +187,12 @@ fn start_all(
     Ok(hosted)
 }
 
-/// Where callers reach the services.
+/// Returns the address for callers.
 fn listen_address(arguments: &Arguments) -> SocketAddr {
     arguments.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], arguments.port)))
 }
 
-/// Checks that the address for peers can be listened on; the one for callers is listened on already.
+/// Checks that the address for peers can be bound; the one for callers is bound already.
 fn check_ports(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(address) = arguments.peers.peer_listen {
         TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
@@ -200,7 +200,7 @@ fn check_ports(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the arguments name: one service at `/`, or several at the names of their scripts.
+/// Returns the services that the arguments name: one at `/`, or several at the names of their scripts.
 fn services(arguments: &Arguments) -> anyhow::Result<Vec<Service>> {
     let Arguments { scripts, dir, .. } = arguments;
     match (scripts.as_slice(), dir) {
@@ -228,7 +228,9 @@ fn one_of_many(script: &Path, dir: Option<&Path>) -> anyhow::Result<Service> {
 
 fn stem(script: &Path) -> anyhow::Result<String> {
     let stem = script.file_stem().and_then(|stem| stem.to_str());
-    stem.map(str::to_owned).with_context(|| format!("{} has no name that can be shown", script.display()))
+    stem.map(str::to_owned).with_context(|| {
+        format!("cannot name a service after {}: it has no file name in UTF-8", script.display())
+    })
 }
 
 fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyhow::Result<Vm> {
@@ -258,13 +260,13 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         bail!("{} holds no service; name a script to deploy one", directory.display());
     };
     let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
-    // A service that cannot be served is not deployed either.
+    // Checked before the deployment: a service that cannot be served is not deployed.
     check_ports(arguments)?;
     let deployment = Deployment { code, title, limits: arguments.limits.limits() };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
 
-/// A service keeps title and limits for ever, as its log says them: an option that says otherwise has no effect.
+/// Refuses options that differ from the title and limits in the log, which are fixed: they would have no effect.
 fn same_service(vm: Vm, arguments: &Arguments, service: &Service) -> anyhow::Result<Vm> {
     let (Arguments { title, limits, .. }, init) = (arguments, vm.init());
     let number = |asked: &Option<u64>| asked.map(|asked| asked.to_string());
@@ -283,14 +285,16 @@ fn same_service(vm: Vm, arguments: &Arguments, service: &Service) -> anyhow::Res
             );
             return Err(advised(
                 anyhow::Error::msg(what),
-                "leave it out to go on; another --dir makes a new service",
+                &format!(
+                    "leave out {option} to continue this service, or choose another --dir for a new one"
+                ),
             ));
         }
     }
     Ok(vm)
 }
 
-/// The script by the name that the operator gave it.
+/// Returns how errors of the script are reported: under the path that the operator gave.
 fn diagnostics(service: &Service, arguments: &Arguments) -> Diagnostics {
     let named =
         |script: &PathBuf| Diagnostics { file: script.display().to_string(), ..Diagnostics::default() };
@@ -298,7 +302,7 @@ fn diagnostics(service: &Service, arguments: &Arguments) -> Diagnostics {
     Diagnostics { show_stacks: arguments.show_stacks, ..diagnostics }
 }
 
-/// A log belongs to one script: calls of another one would not be what its users have checked.
+/// Refuses another script than the deployed one: the log's users have checked that one.
 fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Result<Vm> {
     match (code, &service.script) {
         (Some(code), Some(script)) if code != vm.init().code => Err(advised(
@@ -307,7 +311,7 @@ fn same_script(vm: Vm, code: Option<String>, service: &Service) -> anyhow::Resul
                 script.display(),
                 service.directory.display()
             ),
-            "a changed script is a new service: give it another --dir",
+            "a changed script is a new service: choose another --dir for it",
         )),
         _ => Ok(vm),
     }
@@ -325,22 +329,22 @@ fn read_script(path: &Path) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))
 }
 
-/// How long peers have time to show what they have of our cores, before anything is signed.
+/// How long peers may take to show what they have of our cores, before anything is signed.
 const ASK_TIME: Duration = Duration::from_secs(2);
 
-/// Whether somebody may have more of a service than we have: not of one that is new, nor where nobody could know of it.
+/// Returns whether a peer may have more of a service than this host: the service is not new, and peers can know it.
 fn is_to_ask(hosted: &[(Service, Arc<Vm>)], arguments: &PeerArguments, standing: &Standing) -> bool {
     let is_known = arguments.network.is_joined() || !arguments.peers.is_empty() || standing.has_had_peers();
     is_known && hosted.iter().any(|(service, _)| !service.is_new)
 }
 
-/// Several services are one node. It is known by what the first of them keeps.
+/// Returns the identity of the node in the network. Several services are one node, with the identity of the first.
 fn standing(hosted: &[(Service, Arc<Vm>)]) -> anyhow::Result<Standing> {
     let (first, _) = hosted.first().context("there is no service")?;
     Ok(Standing::of(&first.directory))
 }
 
-/// Takes note of the first peer that connects.
+/// Stores that a peer has connected, at the first one.
 async fn note_peers(mut events: broadcast::Receiver<NetworkEvent>, standing: &Standing) -> Infallible {
     loop {
         if let Ok(NetworkEvent::Connected(_)) | Err(RecvError::Lagged(_)) = events.recv().await {
@@ -362,7 +366,8 @@ async fn listen_for_callers(arguments: &Arguments, output: &Output) -> anyhow::R
     let server =
         RpcServer::bind(address, options).await.with_context(|| format!("cannot listen on {address}"))?;
     if !address.ip().is_loopback() {
-        output.message("warning: with --auth debug everybody who can reach this address can call as anybody");
+        output
+            .message("warning: with --auth debug, anyone who can reach this address can call under any name");
     }
     Ok(server)
 }
@@ -384,7 +389,7 @@ async fn serve(
         output.failure(&advised(anyhow!(contradiction), Contradiction::HINT));
         return Ok(Exit::Usage);
     }
-    // Before anybody is told that we are here: a signal from now on is an orderly end.
+    // Handles signals before the service is announced, so that each later signal is an orderly end.
     let asked_to_stop = asked_to_stop()?;
     for (service, vm) in hosted {
         server.mount(&service.mount, vm.clone());
@@ -411,13 +416,13 @@ async fn serve(
     for (_, vm) in hosted {
         vm.close().await;
     }
-    // Last, so that peers get what was committed on the way out as far as they are quick enough.
+    // Last, so that quick peers still get the entries that were committed during the shutdown.
     network.shutdown().await;
     tell_at_end(&network, output);
     ended
 }
 
-/// Lets peers copy what the services write.
+/// Serves the logs and archives of the services to peers.
 async fn replicate(
     hosted: &[(Service, Arc<Vm>)],
     ip: IpAddr,

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
     let path = &arguments.file;
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("no random numbers for a new key")?;
+    getrandom::fill(&mut seed).context("cannot get random numbers for a key")?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

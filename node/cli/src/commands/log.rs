@@ -1,4 +1,4 @@
-//! `vms log`: what a call log says.
+//! `vms log`: the entries of a call log.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,10 +41,10 @@ pub(super) struct Arguments {
     full: bool,
 }
 
-/// Characters of a value, a name or a message that are shown of a longer one.
+/// Characters of a value, name or message that are shown, at most.
 const SHOWN_CHARACTERS_MAX: usize = 160;
 
-/// Arguments of a call that are shown of more.
+/// Arguments of a call that are shown, at most.
 const SHOWN_ARGUMENTS_MAX: usize = 20;
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
@@ -72,7 +72,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// How entries are shown to people.
+/// How entries are shown as text.
 #[derive(Clone, Copy)]
 struct Style {
     is_full: bool,
@@ -147,7 +147,7 @@ impl Style {
         format!("{}{rest}", Printable(shown))
     }
 
-    /// The beginning of a long text, and what says that it goes on.
+    /// Returns the beginning of a long text, and a note of its length when it is cut.
     fn cut(self, text: &str) -> (&str, String) {
         match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
             Some((at, _)) if !self.is_full => (&text[..at], format!("… ({} bytes)", text.len())),

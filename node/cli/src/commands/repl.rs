@@ -38,12 +38,12 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         Err(error) => return Ok(super::call::failed(&error, output)),
     };
     let methods = runtime.block_on(client.handshake()).map(|handshake| method_names(&handshake))?;
-    output.message(&format!("methods: {}\nCtrl-D ends.", Printable(&methods.join(", "))));
+    output.message(&format!("methods: {}\nCtrl-D quits.", Printable(&methods.join(", "))));
     let mut editor = editor(methods)?;
     let ended =
         read(&mut editor, |call| answer(runtime.block_on(client.call(&call.method, &call.args)), output));
     if let Some(path) = history_path() {
-        // A history that cannot be kept is no reason to fail.
+        // A history that cannot be saved is not a failure.
         let _unkept = editor.save_history(&path);
     }
     runtime.block_on(client.close());
@@ -57,7 +57,7 @@ async fn connect(url: &str, user: Option<String>) -> Result<RpcClient, ClientErr
 fn method_names(handshake: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
     let names = handshake.get("methods").and_then(serde_json::Value::as_array);
     let names = names.into_iter().flatten().filter_map(|name| name.as_str());
-    // They are completed on a terminal.
+    // Escaped, because completion prints them on a terminal.
     names.map(|name| Printable(name).to_string()).collect()
 }
 
@@ -72,7 +72,7 @@ fn editor(methods: Vec<String>) -> anyhow::Result<Lines> {
     Ok(editor)
 }
 
-/// Where lines are kept for the next time; nowhere if the system has no place for such things.
+/// Returns the file of the history; `None` when there is no home directory.
 fn history_path() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
@@ -81,7 +81,7 @@ fn history_path() -> Option<PathBuf> {
     Some(directory.join("history"))
 }
 
-/// Reads lines until there are no more; hands each call on.
+/// Reads lines until the end of input; passes each call to `call`.
 fn read(editor: &mut Lines, mut call: impl FnMut(ReplCall) -> anyhow::Result<()>) -> anyhow::Result<()> {
     loop {
         let line = match editor.readline("> ") {

@@ -1,4 +1,4 @@
-//! `vms replicate`: keep copies, for others.
+//! `vms replicate`: keeps copies and serves them to peers.
 
 mod copying;
 
@@ -21,9 +21,9 @@ use crate::stop::asked_to_stop;
 use crate::target::Target;
 use copying::Copying;
 
-/// How often it is looked whether copies are complete.
+/// Interval at which copies are checked for completeness.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is told how far they are.
+/// Interval at which progress is printed.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Copy logs and archives and serve them to peers, without executing anything
@@ -80,7 +80,7 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
                 _ = summaries.tick() => copying.summarise(output),
             }
             if copying.is_over() && !seeking.is_waiting() {
-                output.message("no copy is left that could be kept");
+                output.message("no copy is left to keep");
                 return Ok::<_, anyhow::Error>(());
             }
         }

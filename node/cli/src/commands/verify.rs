@@ -62,7 +62,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     }
 }
 
-/// Copies a log and its archive into a temporary place, and audits the copy.
+/// Copies a log and its archive into a temporary directory, and audits the copy.
 async fn verify_elsewhere(
     arguments: &Arguments,
     options: AuditOptions,
@@ -86,7 +86,7 @@ fn no_target(error: &anyhow::Error) -> VerifyError {
     VerifyError::NoTarget { why: message(error) }
 }
 
-/// What cannot be read cannot be verified; what fails here is our own fault.
+/// Prints why a log cannot be verified. The exit code tells a bug of this program from an unreadable log.
 fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
     let exit = match error {
         VerifyError::Execution(error) if error.is_bug() => Exit::Failed,
@@ -99,7 +99,7 @@ fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// What was asked for is the log and the archive: an audit that saw half of them has not agreed with both.
+/// Returns the exit code. An audit must cover the log and the whole archive to end with [`Exit::Done`].
 fn exit(report: &AuditReport) -> Exit {
     match &report.verdict {
         Verdict::Agrees if report.is_complete() => Exit::Done,
@@ -122,11 +122,11 @@ fn text(report: &AuditReport) -> String {
     format!("{subject}\n{verdict}")
 }
 
-/// What an agreement does not cover.
+/// Returns the parts that the audit did not cover, as text.
 fn reservations(report: &AuditReport) -> String {
     let mut text = String::new();
     if report.counts.killed > 0 {
-        text += &format!(" ({} that the host's clock stopped were skipped)", report.counts.killed);
+        text += &format!(" ({} that the host killed were skipped)", report.counts.killed);
     }
     match report.compared() {
         Some(Compared::NotSeen) => text += "; archive not seen",
@@ -137,14 +137,14 @@ fn reservations(report: &AuditReport) -> String {
             };
             text += &format!("; {seen} {published} of {logged}");
             if report.is_own {
-                text += ", the rest comes when the host starts";
+                text += ", the host publishes the rest when it starts";
             }
         }
         Some(Compared::Whole) | None => {}
     }
     if report.beyond > 0 {
         text += &format!(
-            "; {} bytes beyond them were being written, which the host takes back in when it starts",
+            "; {} bytes after the last entry are an unfinished write, which the host recovers when it starts",
             report.beyond
         );
     }

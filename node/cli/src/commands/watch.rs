@@ -1,4 +1,4 @@
-//! `vms watch`: audit for ever.
+//! `vms watch`: audits hosts for ever.
 
 pub(super) mod teller;
 
@@ -89,7 +89,7 @@ async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> 
                 _ = summaries.tick() => teller.summarise()?,
             }
             if teller.is_over() && !seeking.is_waiting() {
-                output.message("no host is left that could be audited");
+                output.message("no host is left to audit");
                 return Ok(());
             }
         }
@@ -100,7 +100,7 @@ async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> 
         never = tell_seeking(&network, happenings, output) => match never {},
     };
     watcher.shutdown().await;
-    // What was found on the way out counts, too.
+    // Findings during the shutdown count, too.
     while let Ok((log, event)) = events.try_recv() {
         teller.tell(log, &event)?;
     }
@@ -109,8 +109,8 @@ async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> 
     ended.map(|()| teller.exit())
 }
 
-/// Follows a log that a target names, and tells what is new about targets. One that cannot be followed keeps nobody from
-/// the others.
+/// Follows the log that a target names, and prints changes of targets. A log that cannot be followed does not stop the
+/// others.
 fn take(
     news: &News,
     watcher: &mut Watcher,

@@ -1,8 +1,8 @@
-//! Lines on their way to stderr. Callers are answered whether anybody reads them or not.
+//! The queue of log lines for stderr: [`Lines`]. A blocked stderr does not delay calls.
 //!
-//! A pipe that nobody reads takes some lines and then holds up the thread that writes the next. That must not be one that runs
-//! calls. So one thread writes, and the others leave it their lines; where too many wait for it, new ones are
-//! dropped, counted, and the count is told when there is room again.
+//! A pipe that is not read takes some lines and then blocks the writing thread, which must not be one that runs calls.
+//! So a dedicated thread writes, and the others queue their lines. When the queue is full, new lines are dropped and
+//! counted; the count is logged as soon as there is room again.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -10,19 +10,19 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that wait to be written.
+/// Lines in the queue, at most.
 const LINES_MAX: usize = 1_000;
-/// Bytes of them, of which one line may be all.
+/// Bytes in the queue, at most; a single line may exceed it.
 const BYTES_MAX: usize = 4 << 20;
 
-/// Where lines are left. Each write is one line.
+/// The queue's sender. Each write is one line.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     lines: SyncSender<Vec<u8>>,
     waiting: Arc<Waiting>,
 }
 
-/// What the writing thread has not written yet.
+/// The counts of lines that are not written yet, shared with the writing thread.
 #[derive(Debug, Default)]
 struct Waiting {
     counts: Mutex<Counts>,
@@ -40,7 +40,7 @@ impl Lines {
     /// Starts the thread that writes to `to`.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// When the thread cannot be started.
     pub(super) fn start(to: impl io::Write + Send + 'static) -> io::Result<Self> {
         let (sender, lines) = sync_channel(LINES_MAX);
         let waiting = Arc::new(Waiting::default());
@@ -49,7 +49,7 @@ impl Lines {
         Ok(Self { lines: sender, waiting })
     }
 
-    /// Waits until all is written that was left before, but no longer than this: a program ends although nobody reads.
+    /// Waits until all queued lines are written, for `patience` at most: the program ends even if stderr is not read.
     pub(super) fn flush(&self, patience: Duration) {
         let counts = self.waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.waiting.written.wait_timeout_while(counts, patience, |counts| counts.lines > 0);
@@ -85,7 +85,7 @@ impl io::Write for Lines {
 
 fn write(mut to: impl io::Write, lines: &Receiver<Vec<u8>>, waiting: &Waiting) {
     for line in lines {
-        // With stderr closed there is nobody to tell.
+        // If stderr is closed, the line is lost.
         let _told = to.write_all(&line);
         let mut counts = waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = std::mem::take(&mut counts.dropped);
@@ -93,7 +93,7 @@ fn write(mut to: impl io::Write, lines: &Receiver<Vec<u8>>, waiting: &Waiting) {
         if dropped > 0 {
             let _told = writeln!(
                 to,
-                " WARN crate::telemetry: lines were dropped, since stderr was not read: {dropped}"
+                " WARN crate::telemetry: log lines were dropped because stderr was not read: {dropped}"
             );
         }
         counts = waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use crate::error::advised;
 
-/// Reads all arguments of a call, in their order: each as JSON, and what is not JSON as text.
+/// Reads all arguments of a call, in order: each as JSON, or as text when it is not JSON.
 ///
-/// `@FILE` stands for what the file holds, `-` for what comes on standard input, `@@...` for a text that begins with `@`.
+/// `@FILE` is the content of a file, `-` the content of standard input, `@@...` a text that begins with `@`.
 ///
 /// # Errors
-/// Where a file or standard input cannot be read, is not text, or is longer than the arguments of any call may be.
+/// When a file or standard input cannot be read, is not text, or is longer than the arguments of any call may be.
 pub(super) fn read_all(arguments: Vec<String>) -> anyhow::Result<Vec<Box<RawValue>>> {
     if arguments.iter().filter(|argument| *argument == "-").count() > 1 {
         bail!("`-` stands twice among the arguments, and standard input can be read only once");
@@ -32,27 +32,25 @@ fn read(argument: String) -> anyhow::Result<String> {
             read.and_then(|file| text(file, path)).map_err(|error| {
                 advised(
                     error,
-                    &format!("`@{path}` stands for the content of a file; `@@{path}` is this text itself"),
+                    &format!("`@{path}` is the content of a file; write `@@{path}` for the text `@{path}`"),
                 )
             })
         }
     }
 }
 
-/// All of it, as far as a call can take it.
+/// Reads a text of at most [`ARGUMENTS_BYTES_MAX`] bytes.
 fn text(from: impl Read, name: &str) -> anyhow::Result<String> {
     let mut bytes = vec![];
     let read = from.take(ARGUMENTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("cannot read {name}"))?;
     if bytes.len() > ARGUMENTS_BYTES_MAX {
-        bail!(
-            "{name} has more than {ARGUMENTS_BYTES_MAX} bytes, the most that the arguments of a call may have"
-        );
+        bail!("{name} has more than {ARGUMENTS_BYTES_MAX} bytes, the limit for the arguments of one call");
     }
     String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8 text"))
 }
 
-/// A text as JSON; what is not JSON is meant as text.
+/// Returns the text itself when it is JSON, and as a JSON string otherwise.
 fn json(text: String) -> Box<RawValue> {
     let as_text = || serde_json::value::to_raw_value(&text).expect("any text can be written as JSON");
     RawValue::from_string(text.clone()).unwrap_or_else(|_| as_text())

@@ -1,7 +1,7 @@
-//! `vms files export`: all that a disk can hold of an archive, and a list of what it cannot.
+//! `vms files export`: writes an archive to a directory, and lists the files that the disk cannot hold.
 //!
-//! Start from [`export`]. Names and contents are those of strangers, and a disk takes fewer names than an archive. So each
-//! file succeeds or fails by itself, and nothing is written through what somebody else has put into the directory.
+//! Start from [`export`]. Names and contents are untrusted, and a disk allows fewer names than an archive. So each file
+//! succeeds or fails by itself, and nothing is written through links or over files that are already in the directory.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,14 +18,14 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::progress;
 
-/// Bytes of one file that we are willing to hold in memory.
+/// Bytes of one file that are held in memory, at most.
 pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 
-/// Copies all files of a version into the directory `to`, which must be empty or not there.
+/// Copies all files of a version into the directory `to`, which must be empty or not exist.
 ///
 /// # Errors
-/// Where the directory cannot be made or is not empty, or there is no such version. What is wrong with one file is
-/// printed, and ends with [`Exit::CannotVerify`].
+/// When the directory cannot be made or is not empty, or the version does not exist. A file that cannot be copied is
+/// printed with the reason, and the exit code is [`Exit::CannotVerify`].
 pub(super) fn export(
     archive: &FilesArchive,
     version: u64,
@@ -80,7 +80,7 @@ fn make_empty(directory: &FilePath) -> anyhow::Result<()> {
 
 /// A file that is left out.
 struct Failure {
-    /// Its path; none where the archive holds something there that is no file of an archive.
+    /// Its path; `None` when the entry of the archive is malformed.
     path: Option<String>,
     why: String,
 }
@@ -101,7 +101,7 @@ impl Failure {
     }
 }
 
-/// Copies a file; gives the bytes of its content.
+/// Copies a file; returns the number of its bytes.
 fn copy(archive: &FilesArchive, entry: &ArchiveEntry, to: &FilePath) -> Result<u64, Failure> {
     let path = entry.path.as_str();
     let failure = |why: String| Failure { path: Some(path.into()), why };
@@ -116,38 +116,36 @@ fn copy(archive: &FilesArchive, entry: &ArchiveEntry, to: &FilePath) -> Result<u
     Ok(content.len() as u64)
 }
 
-/// What the system says of a name or a disk, with what it means here.
+/// Returns the text of an error of the system, with its meaning for an export.
 fn worded(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            "something of this name is there already; this disk may take two names for one".into()
+            "a file of this name exists already; this disk may treat two names as one".into()
         }
-        io::ErrorKind::NotADirectory => {
-            "a part of its path is there already as something else than a directory".into()
-        }
-        io::ErrorKind::InvalidInput => "no name on a disk may have a NUL character".into(),
+        io::ErrorKind::NotADirectory => "a part of its path exists already and is not a directory".into(),
+        io::ErrorKind::InvalidInput => "a file name cannot contain a NUL character".into(),
         _ => error.to_string(),
     }
 }
 
-/// Writes one file below `to`, as a whole or not at all.
+/// Writes one file below `to`, completely or not at all.
 fn write(to: &FilePath, path: &str, content: &[u8]) -> io::Result<()> {
     let below = FilePath::new(path.trim_start_matches('/'));
-    // A path of an archive is made of names only. Checked once more, because it decides where we write.
+    // A path of an archive consists of names only. This is checked again, because it decides where we write.
     if !below.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(io::Error::other("its path leads elsewhere"));
+        return Err(io::Error::other("its path leads outside the directory"));
     }
     let mut made = vec![];
     let written = make_directories(to, below, &mut made).and_then(|directory| {
         let target = directory.join(below.file_name().unwrap_or_default());
-        // Neither an existing file nor a link is written to.
+        // Fails on an existing file and on a link.
         let mut file = File::create_new(&target)?;
         file.write_all(content).inspect_err(|_| {
             let _stays = fs::remove_file(&target);
         })
     });
     if written.is_err() {
-        // Directories that were made for this file alone.
+        // Removes the directories that were made only for this file.
         for directory in made.iter().rev() {
             let _not_empty = fs::remove_dir(directory);
         }
@@ -155,7 +153,7 @@ fn write(to: &FilePath, path: &str, content: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Makes the directories above a file. One that is there must be a directory itself, not a link to one.
+/// Makes the directories above a file. An existing one must be a directory, not a link to one.
 fn make_directories(to: &FilePath, below: &FilePath, made: &mut Vec<PathBuf>) -> io::Result<PathBuf> {
     let mut directory = to.to_owned();
     for part in below.parent().into_iter().flat_map(FilePath::components) {
@@ -202,8 +200,8 @@ mod tests {
             (format!("/new/er/{long}"), "long"),
             (format!("/{long}/x"), "long"),
             ("/".to_owned() + &"long/".repeat(2_000) + "x", "long"),
-            ("/../out".to_owned(), "elsewhere"),
-            ("/a/../../out".to_owned(), "elsewhere"),
+            ("/../out".to_owned(), "outside"),
+            ("/a/../../out".to_owned(), "outside"),
         ] {
             let error = write(to, &path, b"y").expect_err("it cannot be written");
             assert!(worded(&error).contains(why), "{path}: {}", worded(&error));

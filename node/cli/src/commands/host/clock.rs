@@ -1,7 +1,7 @@
-//! A host's clock that cannot be right, or stands behind its log: said when it begins, while it lasts, and when it is over.
+//! Warnings about a host's clock that is impossible or behind the log: at once, every ten minutes, and when it is over.
 //!
-//! Time never goes back in a log. If the clock was once ahead, calls are dated as the latest one until it has caught up, and
-//! `Date.now()` stands still for their scripts.
+//! Time never goes back in a log. If the clock was ahead once, calls get the date of the latest entry until the clock has
+//! caught up, and `Date.now()` stands still for their scripts.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,25 +12,25 @@ use tokio::time::Instant;
 
 use crate::output::Output;
 
-/// How often the clock is looked at.
+/// Interval at which the clock is checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is said again.
+/// Interval at which a warning is repeated.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(600);
-/// Milliseconds that a clock may be corrected by without a word.
+/// Milliseconds that the clock may be behind the log without a warning.
 const BEHIND_MAX: u64 = 1_000;
 
-/// What is wrong with the clock.
+/// A fault of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// Calls are dated with the beginning of 1970.
+    /// The clock is before 1970; calls are dated with the beginning of 1970.
     Before1970,
-    /// Calls are dated with the latest time that there is.
+    /// The clock is after the latest date of JavaScript; calls are dated with that date.
     BeyondTime,
-    /// The latest entry of a log is from later.
+    /// The latest entry of a log is later than the clock, both in milliseconds since 1970.
     BehindLog { latest: u64, now: u64 },
 }
 
-/// Tells the operator, for as long as the host runs.
+/// Warns the operator for as long as the host runs.
 pub(super) async fn watch(services: Vec<&Vm>, output: &Output) -> Infallible {
     let mut told: Option<(Fault, Instant)> = None;
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
@@ -91,15 +91,15 @@ fn worded(fault: Fault, now: SystemTime) -> String {
     let clock = shown_time(now);
     match fault {
         Fault::Before1970 => format!(
-            "warning: this machine's clock says {clock}: until it is right, calls are dated 1970-01-01T00:00:00Z"
+            "warning: this machine's clock shows {clock}: until it is set right, calls are dated 1970-01-01T00:00:00Z"
         ),
         Fault::BeyondTime => format!(
-            "warning: this machine's clock says {clock}, beyond any time that a script can hold: set it, before calls are \
-             logged for ever with the latest time there is"
+            "warning: this machine's clock shows {clock}, later than any date in JavaScript: set it now, because calls are \
+             dated with the latest possible time, and time in a log never goes back"
         ),
         Fault::BehindLog { latest, now } => format!(
-            "warning: this machine's clock says {clock}, but the latest call in the log is dated {}, {} later: until the \
-             clock has caught up, calls are dated as that one, and Date.now() stands still",
+            "warning: this machine's clock shows {clock}, but the latest call in the log is dated {}, {} later: until the \
+             clock reaches that time, every call is dated with it, and Date.now() stands still",
             shown(latest),
             humantime::format_duration(Duration::from_secs((latest - now).div_ceil(1_000))),
         ),
@@ -110,8 +110,10 @@ fn tell_over(now: SystemTime, output: &Output) {
     if output.is_json() {
         output.event(&json!({ "event": "clock", "fault": null, "clock": shown_time(now) }));
     } else {
-        output
-            .message(&format!("this machine's clock says {} and agrees with the log again", shown_time(now)));
+        output.message(&format!(
+            "this machine's clock shows {}: calls are dated with it again",
+            shown_time(now)
+        ));
     }
 }
 
@@ -125,7 +127,7 @@ fn shown_time(time: SystemTime) -> String {
     }
 }
 
-/// Milliseconds since 1970 as a date, as far as calendars go.
+/// Returns milliseconds since 1970 as a date up to the year 9999, and as a number beyond.
 fn shown(at: u64) -> String {
     match UNIX_EPOCH.checked_add(Duration::from_millis(at)) {
         Some(time) if at < 253_402_300_800_000 => humantime::format_rfc3339_seconds(time).to_string(),

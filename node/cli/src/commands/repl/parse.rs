@@ -1,6 +1,6 @@
-//! What a person types at the prompt of `vms repl`, read as a call.
+//! The parser of a line at the prompt of `vms repl`, which is a call.
 //!
-//! Start from [`parse`]. Arguments are JSON with what JavaScript adds by habit: single quotes, bare keys, commas at
+//! Start from [`parse`]. Arguments are JSON with additions from JavaScript: single quotes, bare keys, commas at
 //! the end, `undefined`.
 
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use std::str::Chars;
 
 use serde_json::value::RawValue;
 
-/// Levels of arrays and objects in one another: what a LibVMS service takes.
+/// Levels of nested arrays and objects, at most: the limit of a LibVMS service.
 const DEPTH_MAX: usize = libvms_protocol::limits::VALUE_DEPTH_MAX;
 
 /// A call as it was typed.
@@ -21,13 +21,13 @@ pub(super) struct ReplCall {
     pub(super) args: Vec<Box<RawValue>>,
 }
 
-/// What is wrong with a line, and where.
+/// A syntax error in a line, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: expected {expected}")]
 pub(super) struct ReplError {
     /// In characters, from 1.
     pub(super) column: usize,
-    /// What could have stood there.
+    /// The syntax that is allowed there.
     pub(super) expected: &'static str,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct ReplError {
 ///
 /// # Errors
 ///
-/// Fails where the line is no call, and where values are nested deeper than a service takes.
+/// When the line is not a call, or values are nested deeper than a service accepts.
 pub(super) fn parse(line: &str) -> Result<ReplCall, ReplError> {
     Parser { rest: line.chars().peekable(), column: 1 }.call()
 }

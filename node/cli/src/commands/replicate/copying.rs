@@ -1,4 +1,4 @@
-//! The copies that `replicate` keeps, how far each is, and what there is to tell of it.
+//! The copies that `replicate` keeps, their progress and their events: [`Copying`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,15 +19,15 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::seeking::News;
 
-/// What cores tell, with the key of each.
+/// Events of cores, each with the key of its core.
 type Events = mpsc::UnboundedReceiver<(PublicKey, CoreEvent)>;
 
-/// What is copied, and where to.
+/// All copies, and the directory and address that they are kept in and served on.
 #[derive(Debug)]
 pub(super) struct Copying {
     network: Arc<Network>,
     directory: PathBuf,
-    /// Where it is served.
+    /// The address on which the copies are served.
     address: SocketAddr,
     copies: BTreeMap<PublicKey, Copy>,
     events: mpsc::UnboundedSender<(PublicKey, CoreEvent)>,
@@ -36,14 +36,14 @@ pub(super) struct Copying {
 /// One copy.
 #[derive(Debug)]
 struct Copy {
-    /// What people call it.
+    /// Its name in text output.
     name: String,
-    /// `None` where it cannot be kept.
+    /// `None` when it cannot be kept.
     replica: Option<SharedReplica>,
-    /// Blocks that were told of last.
+    /// Blocks in the last message.
     told: u64,
     is_complete: bool,
-    /// What its first block leads to is copied as well.
+    /// The cores that its first block names are copied as well.
     is_followed: bool,
     is_stalled: bool,
     has_failed: bool,
@@ -56,7 +56,7 @@ impl Copying {
         (Self { network, directory: directory.into(), address, copies, events }, receiver)
     }
 
-    /// Copies what a target names, and tells what is new about targets.
+    /// Starts the copy that a target names, and prints changes of targets.
     pub(super) fn take(&mut self, news: &News, output: &Output) {
         let News::Log { target, log } = news else {
             return say(output, || format!("{} {}", time(), Printable(&news.text())), || news.json());
@@ -72,7 +72,7 @@ impl Copying {
         )
     }
 
-    /// Begins to copy a core; `false` where it is copied already, or cannot be, which keeps nobody from the others.
+    /// Starts to copy a core. Returns `false` when it is copied already, or cannot be; other copies continue.
     fn hold(&mut self, key: PublicKey, name: &str, output: &Output) -> bool {
         if self.copies.contains_key(&key) {
             return false;
@@ -99,29 +99,29 @@ impl Copying {
         let events = self.events.clone();
         tokio::spawn(async move {
             while let Some(event) = receiver.recv().await {
-                // Nobody to tell: the command is about to end.
+                // A closed channel means that the command is ending.
                 let _ending = events.send((key, event));
             }
         });
         sender
     }
 
-    /// Tells what is new about a core.
+    /// Prints an event of a core.
     pub(super) fn tell(&mut self, key: PublicKey, event: &CoreEvent, output: &Output) {
         let Some(copy) = self.copies.get_mut(&key) else { return };
         let (word, text, why) = match event {
             CoreEvent::Evidence(evidence) => {
-                let why = format!("{}; a watcher keeps what proves it", evidence.name());
-                ("suspicion", "something speaks against its writer", Some(why))
+                let why = format!("{}; only a watcher keeps the proof", evidence.name());
+                ("suspicion", "there is evidence against its writer", Some(why))
             }
             CoreEvent::Damaged { why } => ("damaged", "the copy is damaged", Some(why.clone())),
             CoreEvent::Stalled { why } => {
                 copy.is_stalled = true;
-                ("stalled", "the copy cannot be stored now", Some(why.clone()))
+                ("stalled", "the copy cannot be stored at present", Some(why.clone()))
             }
             CoreEvent::Resumed => {
                 copy.is_stalled = false;
-                ("resumed", "the copy goes on", None)
+                ("resumed", "the copy continues", None)
             }
             CoreEvent::Failed { why } | CoreEvent::Foreign { why } => {
                 copy.has_failed = true;
@@ -142,7 +142,7 @@ impl Copying {
         )
     }
 
-    /// Copies what is found in the copies, and tells which of them are complete.
+    /// Starts to copy the cores that copies name, and prints which copies have become complete.
     pub(super) fn look(&mut self, output: &Output) {
         let found: Vec<(PublicKey, String)> = self.copies.values_mut().flat_map(Copy::follow).collect();
         for (key, name) in found {
@@ -162,7 +162,7 @@ impl Copying {
         }
     }
 
-    /// Tells how far the copies are that are not complete, or have grown.
+    /// Prints the progress of copies that are incomplete or have grown.
     pub(super) fn summarise(&mut self, output: &Output) {
         for (key, copy) in &mut self.copies {
             let (here, known) = copy.lengths();
@@ -181,12 +181,12 @@ impl Copying {
         }
     }
 
-    /// Whether nothing is left that could be copied.
+    /// Returns whether all copies have failed.
     pub(super) fn is_over(&self) -> bool {
         !self.copies.is_empty() && self.copies.values().all(|copy| copy.has_failed)
     }
 
-    /// What it has come to.
+    /// Returns the exit code.
     pub(super) fn exit(&self) -> Exit {
         let is_incomplete = |copy: &Copy| copy.has_failed || copy.is_stalled;
         if self.copies.values().any(is_incomplete) { Exit::CannotVerify } else { Exit::Done }
@@ -206,7 +206,7 @@ impl Copy {
         }
     }
 
-    /// Blocks that are here, and blocks that the signed head counts.
+    /// Returns the number of blocks that are here, and of those that the signed head counts.
     fn lengths(&self) -> (u64, u64) {
         let Some(replica) = &self.replica else { return (0, 0) };
         let replica = replica.lock();
@@ -215,13 +215,13 @@ impl Copy {
         (replica.length() - lost, known.max(replica.length()))
     }
 
-    /// What its first block leads to, once that is here: the archive of a log, the contents of an archive.
+    /// Returns the cores that its first block names, once it is here: the archive of a log, the contents of an archive.
     fn follow(&mut self) -> Vec<(PublicKey, String)> {
         let Some(replica) = self.replica.as_ref().filter(|replica| !self.is_followed && replica.length() > 0)
         else {
             return vec![];
         };
-        // It is lost otherwise, and comes again.
+        // A lost block is fetched again, and read then.
         let Ok(block) = replica.block(0) else { return vec![] };
         self.is_followed = true;
         let keys = linked(&block);
@@ -230,7 +230,7 @@ impl Copy {
     }
 }
 
-/// A line for whoever listens. Whoever started a replicator may have stopped listening long ago: that ends nothing.
+/// Prints a line. A closed stdout does not end a replicator.
 fn say(output: &Output, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
     let _unheard = output.line(text, json);
 }

@@ -1,7 +1,7 @@
-//! What `watch` tells people and programs about the hosts that it follows, and what it comes to in the end.
+//! The output of `watch` about the hosts that it follows, and its exit code: [`Teller`].
 //!
-//! Programs get every event. People get a line for each change of state, and once a minute a summary of hosts that have
-//! gone on; with `-v` a line for each batch of entries, too.
+//! Programs get every event. People get a line for each change of state, and once a minute a summary of hosts with new
+//! entries; with `-v` also a line for each batch of entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::output::Output;
 
-/// How often people hear how far the audits are.
+/// Interval of the summaries for people.
 pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Tells, and keeps count.
+/// Prints events, and keeps the state that decides the exit code.
 #[derive(Debug)]
 pub(super) struct Teller<'a> {
     output: &'a Output,
@@ -28,13 +28,13 @@ pub(super) struct Teller<'a> {
     has_found: bool,
 }
 
-/// What is known of a host.
+/// The state of a host.
 #[derive(Debug, Default)]
 struct Host {
-    /// Entries that agree, and how many of them people were told of.
+    /// Entries that agree; `told` is their number in the last message for people.
     length: u64,
     told: Option<u64>,
-    /// Its audit rests.
+    /// Its audit waits for the disk or a block.
     is_stalled: bool,
 }
 
@@ -43,22 +43,22 @@ impl<'a> Teller<'a> {
         Self { output, hosts: BTreeMap::new(), failed: BTreeSet::new(), has_found: false }
     }
 
-    /// A host is followed from now on.
+    /// Adds a host.
     pub(super) fn follows(&mut self, log: PublicKey) {
         self.hosts.entry(log).or_default();
     }
 
-    /// A host cannot be followed.
+    /// Reports that a host cannot be followed.
     pub(super) fn cannot_follow(&mut self, log: PublicKey, why: &anyhow::Error) -> anyhow::Result<()> {
         self.tell(log, &Event::Failed { why: format!("{why:#}") })
     }
 
-    /// Whether no host is left that could be audited.
+    /// Returns whether all audits have failed.
     pub(super) fn is_over(&self) -> bool {
         !self.hosts.is_empty() && self.hosts.keys().all(|log| self.failed.contains(log))
     }
 
-    /// What it has come to.
+    /// Returns the exit code.
     pub(super) fn exit(&self) -> Exit {
         let is_incomplete = !self.failed.is_empty() || self.hosts.values().any(|host| host.is_stalled);
         match (self.has_found, is_incomplete) {
@@ -68,7 +68,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Tells what is new about a host.
+    /// Prints an event of a host.
     pub(super) fn tell(&mut self, log: PublicKey, event: &Event) -> anyhow::Result<()> {
         self.has_found |= event.finding().is_some();
         let host = self.hosts.entry(log).or_default();
@@ -97,7 +97,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Tells people how far the audits are that have gone on since they were told last.
+    /// Prints for people how far each audit is that has new entries since the last message.
     pub(super) fn summarise(&mut self) -> anyhow::Result<()> {
         if self.output.is_json() {
             return Ok(());
@@ -115,12 +115,12 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// Now, for people and logs.
+/// Returns the present time as text.
 pub(crate) fn time() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// Enough of a key for a person to tell a few hosts apart.
+/// Returns the first 8 digits of a key, which distinguish a few hosts.
 pub(super) fn short(log: &PublicKey) -> String {
     log.to_string().chars().take(8).collect()
 }
@@ -144,10 +144,10 @@ fn text(event: &Event) -> String {
             format!("suspicious: {offence}: {why}{}", see(report))
         }
         Event::Damaged { core, why } => {
-            format!("our copy of its {core} is damaged: {why}; peers are asked for what is missing")
+            format!("the copy of its {core} is damaged: {why}; missing blocks are requested from peers")
         }
-        Event::Stalled { why } => format!("the audit rests: {why}"),
-        Event::Resumed => "the audit goes on".into(),
+        Event::Stalled { why } => format!("the audit waits: {why}"),
+        Event::Resumed => "the audit continues".into(),
         Event::Failed { why } => format!("the audit failed: {why}"),
     }
 }
@@ -173,7 +173,7 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
     object
 }
 
-/// The end of an audit: a finding where the host is convicted, and no more than an end where nobody can tell.
+/// Returns the event for the end of an audit: `finding` when the host is convicted, `ended` when it cannot be verified.
 fn ended(verdict: &Verdict, report: Option<&std::path::Path>) -> Value {
     let mut object = json!({ "event": "ended", "verdict": verdict.name(), "report": report });
     match verdict {
