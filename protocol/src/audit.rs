@@ -5,6 +5,7 @@
 //! leaves nothing out: a deviation would hide there.
 
 use std::fmt;
+use std::ops::{Index, IndexMut};
 
 use thiserror::Error;
 
@@ -113,6 +114,48 @@ pub enum ArchiveCore {
     Files,
     /// The blobs core: contents.
     Blobs,
+}
+
+impl ArchiveCore {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Files, Self::Blobs];
+}
+
+/// A value for each core of a files archive.
+///
+/// ```
+/// use libvms_protocol::audit::{ArchiveCore, PerCore};
+///
+/// let mut lengths = PerCore { files: 3, blobs: 1 };
+/// lengths[ArchiveCore::Blobs] += 1;
+/// assert_eq!(lengths, PerCore { files: 3, blobs: 2 });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerCore<T> {
+    /// The files core's.
+    pub files: T,
+    /// The blobs core's.
+    pub blobs: T,
+}
+
+impl<T> Index<ArchiveCore> for PerCore<T> {
+    type Output = T;
+
+    fn index(&self, core: ArchiveCore) -> &T {
+        match core {
+            ArchiveCore::Files => &self.files,
+            ArchiveCore::Blobs => &self.blobs,
+        }
+    }
+}
+
+impl<T> IndexMut<ArchiveCore> for PerCore<T> {
+    fn index_mut(&mut self, core: ArchiveCore) -> &mut T {
+        match core {
+            ArchiveCore::Files => &mut self.files,
+            ArchiveCore::Blobs => &mut self.blobs,
+        }
+    }
 }
 
 /// The rules for which entry may follow which in a log.

@@ -113,7 +113,7 @@ impl Node {
     /// Whether the watcher has seen a signed head of the archive that the log does not account for yet.
     pub(super) fn is_archive_ahead(&self) -> bool {
         let is_ahead = |watcher: &Followed| {
-            let cores = [ArchiveCore::Files, ArchiveCore::Blobs];
+            let cores = ArchiveCore::ALL;
             cores.into_iter().any(|core| watcher.audit().unexplained(core).is_some())
         };
         self.watcher.as_ref().is_some_and(is_ahead)

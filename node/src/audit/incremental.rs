@@ -3,7 +3,7 @@
 use libvms_cores::storage::{ReadCore, StorageError, TempCore};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
-use libvms_protocol::audit::{ArchiveCore, Finding, Violation};
+use libvms_protocol::audit::{ArchiveCore, Finding, PerCore, Violation};
 use libvms_protocol::entry::{Entry, FilesHead, Init};
 
 use super::pending_heads::{Logged, PendingHeads};
@@ -20,7 +20,7 @@ pub struct Audit {
     replay: Replay<TempCoreStore>,
     verdict: Verdict,
     /// The parts seen of the published archive: of the db core, of the blobs core.
-    published: [Seen; 2],
+    published: PerCore<Seen>,
     /// The signed head of the archive that the verdict rests on.
     archive_head: Option<SignedHead>,
 }
@@ -90,7 +90,7 @@ impl Audit {
         let Some(archive) = self.replay.archive().filter(|_| self.verdict == Verdict::Agrees) else {
             return Ok(());
         };
-        let seen = &mut self.published[which as usize];
+        let seen = &mut self.published[which];
         let head = published.signed_head();
         head.into_iter().for_each(|head| seen.heads.take(head));
         let logged = archive.store();
@@ -117,13 +117,13 @@ impl Audit {
 
     /// Takes a signed head of a published core that was seen in an earlier run.
     pub fn recall_archive_head(&mut self, which: ArchiveCore, head: SignedHead) {
-        self.published[which as usize].heads.take(head);
+        self.published[which].heads.take(head);
     }
 
     /// Returns the shortest signed head of a published core that the log does not account for yet. Such a head is not a
     /// deviation: the log's blocks may still arrive.
     pub fn unexplained(&self, which: ArchiveCore) -> Option<&SignedHead> {
-        self.published[which as usize].heads.unexplained()
+        self.published[which].heads.unexplained()
     }
 
     /// Returns the signed head of the archive that the verdict rests on, if it rests on one.
@@ -134,9 +134,8 @@ impl Audit {
     /// Returns the verdict at the audit's end: an archive that is ahead of an agreeing log is neither agreement nor
     /// deviation.
     pub fn conclude(&self) -> Verdict {
-        let ahead = [ArchiveCore::Files, ArchiveCore::Blobs]
-            .into_iter()
-            .find_map(|which| Some((which, self.unexplained(which)?.length())));
+        let ahead =
+            ArchiveCore::ALL.into_iter().find_map(|which| Some((which, self.unexplained(which)?.length())));
         match (&self.verdict, ahead, self.replay.archive()) {
             (Verdict::Agrees, Some((core, signed)), Some(archive)) => {
                 let logged = archive.store().core(core).length();
@@ -270,7 +269,7 @@ struct TempCoreStore {
     files: TempCore,
     blobs: TempCore,
     /// Length and tree hash of each core after each call, in order.
-    logged: [Vec<Logged>; 2],
+    logged: PerCore<Vec<Logged>>,
 }
 
 impl TempCoreStore {
@@ -282,7 +281,7 @@ impl TempCoreStore {
     }
 
     fn logged(&self, core: ArchiveCore) -> &[Logged] {
-        &self.logged[core as usize]
+        &self.logged[core]
     }
 }
 
@@ -299,7 +298,7 @@ impl ArchiveStore for TempCoreStore {
         };
         let appended: Result<(), StorageError> = blocks.iter().try_for_each(|block| scratch.append(block));
         appended?;
-        let (length, logged) = (scratch.length(), &mut self.logged[core as usize]);
+        let (length, logged) = (scratch.length(), &mut self.logged[core]);
         if logged.last().map_or(0, |(length, _)| *length) < length {
             logged.push((length, scratch.roots().tree_hash()));
         }

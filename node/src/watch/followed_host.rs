@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
-use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::audit::{ArchiveCore, PerCore};
 
 use super::event::Event;
 use super::offence::Offence;
@@ -28,12 +28,12 @@ const SUSPICION_INTERVAL_MS_MAX: u64 = 600_000;
 pub struct Followed {
     directory: PathBuf,
     log: SharedReplica,
-    archive: Option<[SharedReplica; 2]>,
+    archive: Option<PerCore<SharedReplica>>,
     audit: Audit,
     /// The state last reported in this run.
     told: Option<State>,
-    ahead: [Option<Ahead>; 2],
-    withheld: [Option<Withheld>; 2],
+    ahead: PerCore<Option<Ahead>>,
+    withheld: PerCore<Option<Withheld>>,
 }
 
 /// A core of the archive that is shorter at all peers than the entries account for.
@@ -68,10 +68,9 @@ impl Followed {
     /// When temporary files cannot be created.
     pub fn new(directory: PathBuf, log: SharedReplica, settings: AuditOptions) -> Result<Self, VerifyError> {
         let audit = Audit::new(log.key(), settings)?;
-        let told = None;
-        let mut followed =
-            Self { directory, log, archive: None, audit, told, ahead: [None, None], withheld: [None; 2] };
-        for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
+        let (ahead, withheld) = Default::default();
+        let mut followed = Self { directory, log, archive: None, audit, told: None, ahead, withheld };
+        for which in ArchiveCore::ALL {
             let kept = report::find_ahead(&followed.directory, which);
             kept.into_iter().for_each(|head| followed.audit.recall_archive_head(which, head));
         }
@@ -99,12 +98,13 @@ impl Followed {
         if let Some(init) = self.audit.init().filter(|_| self.archive.is_none()) {
             let keys = [init.files, init.blobs];
             tell(Event::Found { title: init.title.clone(), archive: keys });
-            self.archive = Some(open_archive(keys)?);
+            let [files, blobs] = open_archive(keys)?;
+            self.archive = Some(PerCore { files, blobs });
         }
         let mut suspicions = vec![];
-        for which in [ArchiveCore::Files, ArchiveCore::Blobs] {
+        for which in ArchiveCore::ALL {
             if let Some(archive) = &self.archive {
-                self.audit.compare_archive(&self.log, which, &archive[which as usize])?;
+                self.audit.compare_archive(&self.log, which, &archive[which])?;
             }
             suspicions.extend(self.suspect(now, which)?);
             suspicions.extend(self.miss(now, which));
@@ -116,7 +116,10 @@ impl Followed {
 
     fn tell(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), VerifyError> {
         // Once an archive ahead of the log was reported, a log that agrees is not reported.
-        let is_ahead = self.ahead.iter().flatten().any(|ahead| ahead.report.is_some());
+        let is_ahead = ArchiveCore::ALL
+            .iter()
+            .filter_map(|which| self.ahead[*which].as_ref())
+            .any(|ahead| ahead.report.is_some());
         let state = State::of(
             &if is_ahead { self.audit.conclude() } else { self.audit.verdict().clone() },
             &self.audit,
@@ -147,14 +150,14 @@ impl Followed {
             self.audit.unexplained(which).filter(|_| *self.audit.verdict() == Verdict::Agrees).copied();
         let Some(head) = head else {
             // A finding's own report holds the head, and an explained head need not be kept.
-            if self.ahead[which as usize].take().is_some_and(|ahead| ahead.report.is_some()) {
+            if self.ahead[which].take().is_some_and(|ahead| ahead.report.is_some()) {
                 report::forget_ahead(&self.directory, which)?;
             }
             return Ok(None);
         };
         let entries = self.log.length();
         let is_behind = self.log.signed_head().is_some_and(|known| known.length() > entries);
-        let ahead = match &mut self.ahead[which as usize] {
+        let ahead = match &mut self.ahead[which] {
             // Blocks of the log that are still arriving may explain the head.
             Some(ahead) if ahead.head == head && !(is_behind && ahead.entries < entries) => ahead,
             ahead => {
@@ -183,13 +186,13 @@ impl Followed {
     /// Reports an archive that no peer provides, or only in part, as long as that lasts: an agreement of the log does not
     /// cover it.
     fn miss(&mut self, now: u64, which: ArchiveCore) -> Option<Event> {
-        let published = self.archive.as_ref().map(|archive| archive[which as usize].length())?;
+        let published = self.archive.as_ref().map(|archive| archive[which].length())?;
         let files = self.audit.files().filter(|_| *self.audit.verdict() == Verdict::Agrees)?;
         let logged = match which {
             ArchiveCore::Files => files.version,
             ArchiveCore::Blobs => files.blobs,
         };
-        let withheld = &mut self.withheld[which as usize];
+        let withheld = &mut self.withheld[which];
         if published >= logged {
             *withheld = None;
             return None;
