@@ -12,7 +12,7 @@ use libvms::storage::SharedReplica;
 use libvms::stored::linked;
 use libvms_hypercore::identity::PublicKey;
 
-use super::error::{NobodyToAsk, advised};
+use super::error::{NoPeerToAsk, advised};
 use super::network::SwarmArguments;
 use super::peer::{PeerName, connect_peers};
 use super::progress;
@@ -30,11 +30,11 @@ pub(super) struct PeerArguments {
 
 impl PeerArguments {
     /// Checks that a peer can be asked for the target: without one, the command would wait for ever.
-    pub(super) fn check_somebody(&self, target: &Target) -> anyhow::Result<()> {
+    pub(super) fn check_has_peer(&self, target: &Target) -> anyhow::Result<()> {
         if self.swarm.is_joined() || !self.peers.is_empty() || !target.addresses.is_empty() {
             return Ok(());
         }
-        Err(NobodyToAsk { log: target.log }.into())
+        Err(NoPeerToAsk { log: target.log }.into())
     }
 
     /// Returns a network that connects to these peers, to `addresses`, and to peers from the DHT.
@@ -124,7 +124,7 @@ struct Copies {
 impl Copies {
     async fn of(target: &str, arguments: &PeerArguments) -> anyhow::Result<Self> {
         let target = Target::find(target).await?;
-        arguments.check_somebody(&target)?;
+        arguments.check_has_peer(&target)?;
         let Target { log, addresses, length } = target;
         let network = arguments.network(&addresses).await?;
         Ok(Self { network, directory: Temporary::new()?, key: log, length })

@@ -33,6 +33,6 @@ pub(super) fn advised(error: anyhow::Error, hint: &str) -> anyhow::Error {
 /// The target has no address, the DHT is off and no peer is named.
 #[derive(Debug, Error)]
 #[error("no peer can be asked for {log}: --no-swarm disables the DHT, and no --peer is given")]
-pub(super) struct NobodyToAsk {
+pub(super) struct NoPeerToAsk {
     pub(super) log: PublicKey,
 }

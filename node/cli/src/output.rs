@@ -9,7 +9,7 @@ use libvms::printable::{Printable, PrintableJson, PrintableLines};
 use libvms::rpc::ClientError;
 use serde_json::{Value, json};
 
-use super::error::{Advised, NobodyToAsk};
+use super::error::{Advised, NoPeerToAsk};
 use super::exit::Exit;
 
 /// Prints a command's data and messages, as text or as JSON.
@@ -84,7 +84,7 @@ impl Output {
     /// A message about the data, for people only.
     #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
     pub(super) fn message(&self, text: &str) {
-        // Nobody to tell is no reason to fail.
+        // A closed stderr is not a failure.
         let _unheard = writeln!(io::stderr().lock(), "{}", PrintableLines(text));
     }
 
@@ -158,7 +158,7 @@ pub(super) fn message(error: &anyhow::Error) -> String {
 
 /// Returns the exit code of an error; that of unusable arguments when its type has no code of its own.
 fn exit(error: &anyhow::Error) -> Exit {
-    if error.chain().any(|cause| cause.is::<NobodyToAsk>()) {
+    if error.chain().any(|cause| cause.is::<NoPeerToAsk>()) {
         return Exit::CannotVerify;
     }
     error.chain().find_map(exit_of).unwrap_or(Exit::Usage)

@@ -69,7 +69,7 @@ async fn verify_elsewhere(
     bar: ProgressBar,
 ) -> anyhow::Result<Result<AuditReport, VerifyError>> {
     let found = Target::find(&arguments.target).await;
-    let found = found.and_then(|target| arguments.peers.check_somebody(&target).map(|()| target));
+    let found = found.and_then(|target| arguments.peers.check_has_peer(&target).map(|()| target));
     let Target { log, addresses, length } = match found {
         Ok(target) => target,
         Err(error) => return Ok(Err(no_target(&error))),
