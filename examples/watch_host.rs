@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 async fn watch(url: &str, directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let (log, addresses) = ask(url).await?;
     let network = Arc::new(Network::new(NetworkOptions::default()));
-    // Whoever has the log will do: a lie is found, whoever tells it. `join_swarm` finds peers by the key alone.
+    // Any peer that has the log will do: a lie is found, no matter which peer tells it. `join_swarm` finds peers by the key alone.
     addresses.into_iter().for_each(|address| network.connect(address));
 
     // The limits that we grant a log: one that asks for more cannot be verified.

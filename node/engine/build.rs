@@ -1,8 +1,9 @@
-//! Compiles the engine with changes, so that it counts its recursion depth: see [`depth`].
+//! Compiles the engine with changes: it counts its recursion depth ([`depth`]), survives the end of its memory ([`lazy`],
+//! [`memory`]), and stores each number as the same bytes on every processor ([`numbers`]).
 //!
 //! The engine's source is the package `rquickjs-sys` that the workspace depends on; cargo has a copy wherever
-//! it builds. This repository keeps nothing of it: [`source`] finds the copy, [`depth`], [`lazy`] and [`memory`] change it, and
-//! the result is linked instead of the package's own build. A link that used both would fail, because each
+//! it builds. This repository keeps nothing of it: [`source`] finds the copy, [`depth`], [`lazy`], [`memory`] and
+//! [`numbers`] change it, and the result is linked instead of the package's own build. A link that used both would fail, because each
 //! function would be defined twice; a link without ours fails, because `src/depth.rs` needs functions that only ours
 //! has.
 
