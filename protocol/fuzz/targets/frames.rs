@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hypercore::wire::FrameDecoder;
+use libvms_hypercore::secret_stream::FrameDecoder;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut decoder = FrameDecoder::new(1000);

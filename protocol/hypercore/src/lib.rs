@@ -3,7 +3,8 @@
 //! Formats and protocol are those of the JavaScript packages `hypercore` 11, `hyperbee` 2 and `hyperdrive` 13; golden
 //! bytes that these wrote are under `fixtures/`. A core is a list of blocks under a Merkle tree ([`tree`]) whose head
 //! its owner signs ([`signed_head`]). A drive is a key-value tree ([`bee`]) of names in one core and their contents in
-//! another ([`drive`]). Peers exchange cores ([`replication`]) by messages ([`wire`]).
+//! another ([`drive`]). Peers exchange cores ([`replication`]) by messages ([`wire`])
+//! in an encrypted stream ([`secret_stream`]).
 //!
 //! The crate does no I/O, reads no clock, draws no random numbers and starts no threads: bytes in, bytes and verdicts
 //! out.
@@ -43,6 +44,7 @@ pub mod signed_head;
 pub mod bee;
 pub mod drive;
 
+pub mod secret_stream;
 pub mod wire;
 
 pub mod replication;

@@ -3,7 +3,7 @@
 //! A bound that a replay depends on cannot be changed for an existing log: a log that was valid must stay valid. The
 //! bounds of a log of calls are in `libvms_protocol::limits`.
 //!
-//! The bounds on the cost of one peer are defined where they are counted: [`frame`](crate::wire::frame) (16 MiB a
+//! The bounds on the cost of one peer are defined where they are counted: [`frame`](crate::secret_stream::frame) (16 MiB a
 //! frame), [`mux::Limits`](crate::wire::mux::Limits) (channels, messages in a frame, early messages),
 //! [`message`](crate::wire::message) (bytes of a block, nodes of a proof, words of a bitfield) and `replication`. The
 //! last has, for each channel, 2,048 waiting requests, 1 MiB and one block of unwritten answers, 4,096 intervals of the

@@ -9,7 +9,8 @@ mod mux_pairs;
 mod transcripts;
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hypercore::wire::capability::{self, CoreOpen, HandshakeHash, Role};
+use libvms_hypercore::secret_stream::{HandshakeHash, Role, stream_id};
+use libvms_hypercore::wire::capability::{self, CoreOpen};
 use serde_json::Value;
 
 use crate::vector::{array, hex, items, read};
@@ -29,8 +30,8 @@ fn capabilities_and_stream_ids_are_those_of_the_reference() {
     }
     for case in items(&vector["streamIds"]) {
         let hash = HandshakeHash(array(&case["handshakeHash"]));
-        assert_eq!(hex(&case["initiatorHeaderId"]), capability::stream_id(Role::Initiator, &hash));
-        assert_eq!(hex(&case["responderHeaderId"]), capability::stream_id(Role::Responder, &hash));
+        assert_eq!(hex(&case["initiatorHeaderId"]), stream_id(Role::Initiator, &hash));
+        assert_eq!(hex(&case["responderHeaderId"]), stream_id(Role::Responder, &hash));
     }
     for case in items(&vector["discoveryKeys"]) {
         assert_eq!(hex(&case["discoveryKey"]), PublicKey(array(&case["key"])).discovery_key());

@@ -6,7 +6,7 @@
 mod noise_ik;
 mod noise_xx;
 
-use libvms_hypercore::wire::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
+use libvms_hypercore::secret_stream::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
 use libvms_hypercore::wire::{HandshakeHash, Role};
 use libvms_hyperswarm::hyperdht;
 use libvms_hyperswarm::hyperdht::noise::StreamKeys;

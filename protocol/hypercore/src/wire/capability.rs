@@ -1,11 +1,10 @@
-//! Capabilities: proofs, bound to one encrypted stream, that a peer knows the key of a core, or the stream itself.
+//! Capabilities: proofs, bound to one encrypted stream, that a peer knows the key of a core.
 //!
-//! Both are keyed BLAKE2b-256 over the stream's handshake hash, so that a proof of one stream is worth nothing on
-//! another, and include the role of the sender, so that a peer cannot send back the proof that it received.
+//! A capability is a keyed BLAKE2b-256 over the stream's handshake hash, so that a proof of one stream is worth nothing
+//! on another, and includes the role of the sender, so that a peer cannot send back the proof that it received.
 //!
 //! ```text
 //! capability = H(key = handshake hash, namespace("hypercore")[1 | 2] || core key)
-//! stream id  = H(key = handshake hash, namespace("hyperswarm/secret-stream")[0 | 1])
 //! open       flags (1: seeks), capability              follows the name in the Open of a core's channel
 //! ```
 
@@ -14,38 +13,9 @@ use blake2::digest::Mac;
 use blake2::digest::consts::U32;
 
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
-use crate::hash::{blake2b_mac, keyed_blake2b, namespace};
+use crate::hash::{blake2b_mac, namespace};
 use crate::identity::PublicKey;
-
-/// The final hash of a stream's Noise handshake. Both sides have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandshakeHash(pub [u8; 64]);
-
-/// The side of a stream in the handshake, no matter which side opened a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The side that connected.
-    Initiator,
-    /// The side that was connected to.
-    Responder,
-}
-
-impl Role {
-    /// Returns the other side.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Initiator => Self::Responder,
-            Self::Responder => Self::Initiator,
-        }
-    }
-
-    fn index(self) -> u8 {
-        match self {
-            Self::Initiator => 0,
-            Self::Responder => 1,
-        }
-    }
-}
+use crate::secret_stream::{HandshakeHash, Role};
 
 /// Returns the capability by which `sender` proves on this stream that it knows the core's key.
 pub fn capability(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> [u8; 32] {
@@ -55,11 +25,6 @@ pub fn capability(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> [u8; 
 /// Returns whether `claimed` is the capability of a `sender` that knows the core's key, on this stream.
 pub fn is_capability(sender: Role, hash: &HandshakeHash, core: &PublicKey, claimed: &[u8; 32]) -> bool {
     capability_mac(sender, hash, core).verify_slice(claimed).is_ok()
-}
-
-/// Returns the first part of the header that `sender` sends after the handshake.
-pub fn stream_id(sender: Role, hash: &HandshakeHash) -> [u8; 32] {
-    keyed_blake2b(&hash.0, &[&namespace("hyperswarm/secret-stream", sender.index())])
 }
 
 fn capability_mac(sender: Role, hash: &HandshakeHash, core: &PublicKey) -> Blake2bMac<U32> {

@@ -37,8 +37,8 @@ use thiserror::Error;
 use self::frame_writer::FrameWriter;
 use self::parse::{Item, for_each_item};
 use self::table::{Answer, State, Table};
-use super::frame::PLAINTEXT_BYTES_MAX;
 use crate::encoding::DecodeError;
+use crate::secret_stream::frame::PLAINTEXT_BYTES_MAX;
 
 /// Capacity for events that is kept while there are none.
 const EVENTS_KEPT: usize = 64;

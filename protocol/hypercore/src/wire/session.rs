@@ -14,11 +14,12 @@ use std::collections::VecDeque;
 use thiserror::Error;
 
 use self::cores::{Core, Cores};
-use super::capability::{CoreOpen, HandshakeHash, Role, capability, is_capability};
+use super::capability::{CoreOpen, capability, is_capability};
 use super::message::{Extension, Message};
 use super::mux::{Channel, Event, Limits, Mux, MuxError, Name, SendError};
 use crate::encoding::DecodeError;
 use crate::identity::PublicKey;
+use crate::secret_stream::{HandshakeHash, Role};
 
 /// The protocol of a core's channel.
 pub const PROTOCOL: &str = "hypercore/alpha";

@@ -2,9 +2,10 @@
 //! that the same is decoded again.
 
 use libvms_hypercore::encoding::DecodeError;
+use libvms_hypercore::secret_stream::FrameDecoder;
+use libvms_hypercore::secret_stream::{HandshakeHash, Role};
 use libvms_hypercore::tree::Node;
-use libvms_hypercore::wire::FrameDecoder;
-use libvms_hypercore::wire::capability::{CoreOpen, HandshakeHash, Role};
+use libvms_hypercore::wire::capability::CoreOpen;
 use libvms_hypercore::wire::message::{Data, Message};
 use libvms_hypercore::wire::mux::{Event, Limits, Mux, MuxError, Name};
 use libvms_hypercore::wire::session::Session;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hypercore::wire::capability::{HandshakeHash, Role};
+use libvms_hypercore::secret_stream::{HandshakeHash, Role};
 use libvms_hypercore::wire::message::Message;
 use libvms_hypercore::wire::mux::Limits;
 use libvms_hypercore::wire::session::{Session, SessionError, SessionEvent};

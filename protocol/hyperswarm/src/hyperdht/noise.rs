@@ -30,7 +30,7 @@ use thiserror::Error;
 use crate::hyperdht::namespaces;
 use libvms_hypercore::hash::keyed_blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hypercore::wire::capability::{HandshakeHash, Role, stream_id};
+use libvms_hypercore::secret_stream::{HandshakeHash, Role, stream_id};
 
 const PROTOCOL: &[u8] = b"Noise_IK_Ed25519_ChaChaPoly_BLAKE2b";
 const KEY_BYTES: usize = 32;

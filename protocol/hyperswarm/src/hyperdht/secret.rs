@@ -1,7 +1,7 @@
 //! The secret stream (npm @hyperswarm/secret-stream) after a handshake of this network: [`SecretStream`].
 //!
 //! ```text
-//! frame     u24 length | body                                see `wire::frame`
+//! frame     u24 length | body                                see `secret_stream::frame`
 //! header    stream id 32 | random 24                         the first frame of each side
 //! message   libsodium's secretstream, tag MESSAGE            17 bytes longer than its text; empty: a keep-alive
 //! ```
@@ -14,7 +14,7 @@ use rand_core::{CryptoRng, RngCore};
 use thiserror::Error;
 
 use crate::hyperdht::noise::StreamKeys;
-use libvms_hypercore::wire::frame::{
+use libvms_hypercore::secret_stream::frame::{
     FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame,
 };
 
@@ -81,7 +81,7 @@ impl SecretStream {
             let Some(frame) = self.frames.take_frame()? else { return Ok(None) };
             let pull = read_header(&self.keys, frame)?;
             self.pull = Some(pull);
-            self.frames.set_maximum(libvms_hypercore::wire::frame::FRAME_BYTES_MAX);
+            self.frames.set_maximum(libvms_hypercore::secret_stream::frame::FRAME_BYTES_MAX);
         }
         let Some(pull) = &mut self.pull else { return Ok(None) };
         let Some(mut message) = self.frames.take_owned_frame()? else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! The handshake against the reference's, byte for byte, and against forged messages.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hypercore::wire::capability::HandshakeHash;
+use libvms_hypercore::secret_stream::HandshakeHash;
 use libvms_hyperswarm::hyperdht::noise::{
     FIRST_OVERHEAD_BYTES, Initiator, NoiseError, Responder, SECOND_OVERHEAD_BYTES, StreamKeys,
 };

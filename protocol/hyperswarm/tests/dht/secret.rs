@@ -1,8 +1,8 @@
 //! The secret stream against the bytes that the reference sends after the same handshake.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::HandshakeHash;
 use libvms_hypercore::wire::Role;
-use libvms_hypercore::wire::capability::HandshakeHash;
 use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use libvms_hyperswarm::hyperdht::secret::{SecretError, SecretStream};
 

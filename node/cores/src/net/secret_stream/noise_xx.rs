@@ -7,8 +7,8 @@ use std::fmt;
 
 use hypercore_handshake::state_machine::hc_specific::generate_keypair;
 use hypercore_handshake::{Cipher, CipherEvent, HandshakePattern};
-use libvms_hypercore::wire::capability::stream_id;
-use libvms_hypercore::wire::frame::{FrameDecoder, encode_frame};
+use libvms_hypercore::secret_stream::frame::{FrameDecoder, encode_frame};
+use libvms_hypercore::secret_stream::stream_id;
 use libvms_hypercore::wire::{HandshakeHash, Role};
 
 use super::SecretError;

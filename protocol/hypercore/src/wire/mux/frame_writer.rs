@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Name;
 use crate::encoding::{Writer, uint_bytes};
-use crate::wire::frame::ENCRYPTION_BYTES;
+use crate::secret_stream::frame::ENCRYPTION_BYTES;
 
 /// Most bytes before a message's body: its channel and its type.
 pub(super) const PREFIX_BYTES_MAX: usize = 18;

@@ -36,7 +36,7 @@ use crate::hyperdht::holepunch::nat::{NatSamples, SAMPLES};
 use crate::hyperdht::holepunch::payload::{HolepunchPayload, NONCE_BYTES, PunchSecrets};
 use crate::hyperdht::holepunch::probe_plan::{LOW_TTL, Probe, ProbePlan, ProbeTarget};
 use libvms_hypercore::random::Random;
-use libvms_hypercore::wire::capability::Role;
+use libvms_hypercore::secret_stream::Role;
 
 /// Socket numbers reserved for one attempt.
 pub const SOCKET_NUMBERS: u32 = 512;

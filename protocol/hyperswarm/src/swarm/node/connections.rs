@@ -7,8 +7,8 @@ use super::super::ConnectionId;
 use crate::hyperdht::client::Dialed;
 use crate::hyperdht::noise::StreamKeys;
 use crate::hyperdht::secret;
+use libvms_hypercore::secret_stream::frame::FRAME_PREFIX_BYTES;
 use libvms_hypercore::wire::Role;
-use libvms_hypercore::wire::frame::FRAME_PREFIX_BYTES;
 
 /// Bytes of the header of an encrypted stream, with its length in front.
 const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret::HEADER_BYTES;

@@ -4,7 +4,7 @@ use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::{Firewall, PeerError};
 use crate::hyperdht::holepunch::payload::{HolepunchPayload, ROUND_MAX};
 use crate::hyperdht::holepunch::puncher::{PAUSE_MS, Phase, PunchAction, PunchError, Puncher};
-use libvms_hypercore::wire::capability::Role;
+use libvms_hypercore::secret_stream::Role;
 
 impl Puncher {
     /// Takes a message of the client, which came from `client` as a relay saw it. `is_own_relay` says whether that
