@@ -42,7 +42,7 @@ use tokio::sync::{oneshot, watch};
 use committer::ArchiveLengths;
 pub use deployment::Deployment;
 use deployment::{Ready, Service};
-pub use error::HostError;
+pub use error::{DeployError, ModuleMistake, OpenError, RunError};
 use executor::{Executor, QueuedCall, Source};
 use files::Shown;
 pub use guard::{Contradiction, Guard};
@@ -191,13 +191,17 @@ impl Vm {
     ///
     /// # Errors
     /// When the script does not load or its `init` fails (then nothing is left behind), the directory cannot be used,
-    /// or scripts cannot be confined here (see [`EngineSettings`]); see [`HostError`].
-    pub fn deploy(directory: &Path, deployment: Deployment, options: HostOptions) -> Result<Self, HostError> {
+    /// or scripts cannot be confined here (see [`EngineSettings`]); see [`DeployError`].
+    pub fn deploy(
+        directory: &Path,
+        deployment: Deployment,
+        options: HostOptions,
+    ) -> Result<Self, DeployError> {
         options.engine.check().map_err(ExecutionError::from)?;
         let HostOptions { durability, diagnostics, engine } = options;
         let operator = Arc::new(Operator::new(diagnostics));
         let ready = deployment::deploy(directory, deployment, durability, &engine, &operator)?;
-        Self::start(directory, ready, engine, operator)
+        Ok(Self::start(directory, ready, engine, operator)?)
     }
 
     /// Resumes the service of a data directory: replays its log, and checks each outcome.
@@ -206,23 +210,23 @@ impl Vm {
     ///
     /// # Errors
     /// When the directory holds no service, is in use, its log and archive contradict each other, or scripts cannot
-    /// be confined here (see [`EngineSettings`]); see [`HostError`].
+    /// be confined here (see [`EngineSettings`]); see [`OpenError`].
     pub fn open(
         directory: &Path,
         options: HostOptions,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, OpenError> {
         options.engine.check().map_err(ExecutionError::from)?;
         let HostOptions { durability, diagnostics, engine } = options;
         let ready = deployment::open(directory, durability, &engine, progress)?;
-        Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))
+        Ok(Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))?)
     }
 
     /// Returns whether a data directory holds a deployed service.
     ///
     /// # Errors
     /// When the directory exists and cannot be read.
-    pub fn is_deployed(directory: &Path) -> Result<bool, HostError> {
+    pub fn is_deployed(directory: &Path) -> Result<bool, OpenError> {
         deployment::is_deployed(directory)
     }
 
@@ -231,7 +235,7 @@ impl Vm {
         ready: Ready,
         engine: EngineSettings,
         operator: Arc<Operator>,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, RunError> {
         let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
         let key = log.key();
         let methods = execution.methods().to_vec();
@@ -242,7 +246,7 @@ impl Vm {
         let (jobs, queue) = channel();
         let shown = store.clone();
         let (commits, committer) =
-            committer::start(log, store.clone(), shared.clone()).map_err(HostError::Thread)?;
+            committer::start(log, store.clone(), shared.clone()).map_err(RunError::Thread)?;
         let place = (next_block, latest_at);
         let source = Source { directory: directory.into(), store, engine };
         let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
@@ -253,8 +257,7 @@ impl Vm {
             let _ended = committer.join();
             drop(lock);
         };
-        let executor =
-            thread::Builder::new().name("executor".into()).spawn(run).map_err(HostError::Thread)?;
+        let executor = thread::Builder::new().name("executor".into()).spawn(run).map_err(RunError::Thread)?;
         Ok(Self {
             init,
             log: key,

@@ -1,16 +1,19 @@
 //! The one place that prints.
 
+mod hint;
+
 use std::io::{self, IsTerminal, Write};
 
 use libvms::execution::ExecutionError;
-use libvms::host::HostError;
+use libvms::host::{DeployError, OpenError};
 use libvms::net::CopyError;
 use libvms::printable::{Printable, PrintableJson, PrintableLines};
 use libvms::rpc::ClientError;
 use serde_json::{Value, json};
 
-use super::error::{Advised, NoPeerToAsk};
+use super::error::NoPeerToAsk;
 use super::exit::Exit;
+use hint::hint;
 
 /// Prints a command's data and messages, as text or as JSON.
 #[derive(Debug)]
@@ -135,15 +138,7 @@ pub(super) fn method_list<'a>(methods: impl IntoIterator<Item = &'a str>) -> Str
 
 /// Returns the stack trace of the script, when the script threw the error.
 fn stack(error: &anyhow::Error) -> Option<&str> {
-    error.chain().find_map(|cause| cause.downcast_ref::<HostError>().and_then(HostError::stack))
-}
-
-/// Returns the hint of an error, if it has one.
-fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        let advised = cause.downcast_ref::<Advised>().map(|advised| advised.hint.clone());
-        advised.or_else(|| cause.downcast_ref::<HostError>().and_then(HostError::hint))
-    })
+    error.chain().find_map(|cause| cause.downcast_ref::<DeployError>().and_then(DeployError::stack))
 }
 
 /// Returns an error with its causes. A cause that the text already ends with is not repeated: many errors include the
@@ -166,7 +161,10 @@ fn exit(error: &anyhow::Error) -> Exit {
 
 fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     let of_bug = |is_bug: bool| if is_bug { Exit::Failed } else { Exit::Usage };
-    if let Some(error) = cause.downcast_ref::<HostError>() {
+    if let Some(error) = cause.downcast_ref::<DeployError>() {
+        return Some(of_bug(error.is_bug()));
+    }
+    if let Some(error) = cause.downcast_ref::<OpenError>() {
         return Some(of_bug(error.is_bug()));
     }
     if let Some(error) = cause.downcast_ref::<ExecutionError>() {

@@ -24,7 +24,7 @@ use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Format, Init, Limits, Outcome, Thrown};
 
 use super::clock::now;
-use super::error::HostError;
+use super::error::{DeployError, ModuleMistake, OpenError, RunError};
 use super::recovery;
 use super::store::HostStore;
 use crate::archive::{Archive, ArchiveError};
@@ -62,7 +62,7 @@ pub(super) struct Service {
     pub(super) latest_at: u64,
 }
 
-pub(super) fn is_deployed(directory: &Path) -> Result<bool, HostError> {
+pub(super) fn is_deployed(directory: &Path) -> Result<bool, OpenError> {
     let log = directory.join(LOG);
     if !exists(&log)? {
         return Ok(false);
@@ -73,7 +73,7 @@ pub(super) fn is_deployed(directory: &Path) -> Result<bool, HostError> {
 }
 
 /// Returns whether a log has a block 0, with or without the mark beside it.
-fn is_finished(log: &Path) -> Result<bool, HostError> {
+fn is_finished(log: &Path) -> Result<bool, OpenError> {
     match Core::open_read_only(log) {
         Ok(core) => Ok(core.length() > 0),
         Err(StorageError::NoCore { .. } | StorageError::Damaged { .. }) => Ok(false),
@@ -87,7 +87,7 @@ pub(super) fn deploy(
     durability: Durability,
     engine: &EngineSettings,
     operator: &Arc<Operator>,
-) -> Result<Ready, HostError> {
+) -> Result<Ready, DeployError> {
     let lock = DataDirectory::lock(directory)?;
     match deploy_alone(directory, deployment, durability, engine, operator) {
         Ok(service) => Ok(Ready { lock, service }),
@@ -105,9 +105,9 @@ fn deploy_alone(
     durability: Durability,
     engine: &EngineSettings,
     operator: &Arc<Operator>,
-) -> Result<Service, HostError> {
+) -> Result<Service, DeployError> {
     if is_deployed(directory)? {
-        return Err(HostError::AlreadyDeployed { path: directory.into() });
+        return Err(OpenError::AlreadyDeployed { path: directory.into() }.into());
     }
     prepare(directory)?;
     let deployed = deploy_into(directory, deployment, durability, engine, operator);
@@ -124,8 +124,8 @@ fn deploy_into(
     durability: Durability,
     engine: &EngineSettings,
     operator: &Arc<Operator>,
-) -> Result<Service, HostError> {
-    let create = |name| Ok::<_, HostError>(Core::create(&directory.join(name), new_key()?, durability)?);
+) -> Result<Service, DeployError> {
+    let create = |name| Ok::<_, DeployError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let mut log = create(LOG)?;
     // Create the cores durably, then open them again for writing.
     create(FILES)?;
@@ -165,7 +165,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
 }
 
 /// Fails when callers could call nothing: that is a mistake in the script, which would show late otherwise.
-fn check_methods(execution: &Execution<HostStore>) -> Result<(), HostError> {
+fn check_methods(execution: &Execution<HostStore>) -> Result<(), DeployError> {
     if execution.methods().iter().any(|method| method != "init") {
         return Ok(());
     }
@@ -173,17 +173,14 @@ fn check_methods(execution: &Execution<HostStore>) -> Result<(), HostError> {
     let init = execution.has_init().then(|| "`init` is called by the host alone".to_owned());
     let found: Vec<String> = init.into_iter().chain(others).collect();
     let found = if found.is_empty() { "it exports nothing".into() } else { found.join(", ") };
-    Err(HostError::NoMethods { found })
+    Err(DeployError::NoMethods { found })
 }
 
-/// Returns a hint for a script written for another module system, recognised by the line that failed.
-fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
-    const EXPORT: &str = "a script exports by assignment: `exports.name = ...` instead of `export`; a bundler turns ES modules into this form (--format=cjs)";
-    const IMPORT: &str = "a script is one file and imports nothing: a bundler puts what it needs into it (--bundle --format=cjs)";
-    const AWAIT: &str = "`await` stands inside an async function; what has to be awaited at deployment goes into `exports.init`";
+/// Returns what a script expects of another module system, recognised by the line that failed.
+fn module_mistake(failure: &LoadFailure, code: &str) -> Option<ModuleMistake> {
     let message::Outcome::Threw(thrown) = &failure.outcome else { return None };
     if thrown.name == "ReferenceError" {
-        return thrown.message.contains("require").then_some(IMPORT);
+        return thrown.message.contains("require").then_some(ModuleMistake::Import);
     }
     let line = failure.position.as_deref()?.split(':').nth(1)?.parse::<usize>().ok()?;
     let words = |word: char| !(word.is_alphanumeric() || "_$.".contains(word));
@@ -192,32 +189,36 @@ fn hint_for(failure: &LoadFailure, code: &str) -> Option<&'static str> {
     let near: Vec<&str> = lines.flat_map(|line| line.split(words)).collect();
     let has = |word: &str| near.contains(&word);
     match thrown.name.as_str() {
-        "SyntaxError" if has("export") => Some(EXPORT),
+        "SyntaxError" if has("export") => Some(ModuleMistake::Export),
         "SyntaxError" if near.iter().any(|word| *word == "import" || word.starts_with("import.")) => {
-            Some(IMPORT)
+            Some(ModuleMistake::Import)
         }
-        "SyntaxError" if has("await") => Some(AWAIT),
+        "SyntaxError" if has("await") => Some(ModuleMistake::Await),
         _ => None,
     }
 }
 
 /// Converts a failure to load, with positions in the script's own file.
-fn not_loaded(error: LoadError, code: &str, file: &str) -> HostError {
+fn not_loaded(error: LoadError, code: &str, file: &str) -> DeployError {
     match error {
-        LoadError::Execution(error) => HostError::Execution(error),
+        LoadError::Execution(error) => error.into(),
         LoadError::Script(mut failure) => {
-            let hint = hint_for(&failure, code);
+            let mistake = module_mistake(&failure, code);
             failure.position =
                 failure.position.map(|position| position.replacen(libvms_engine::SCRIPT, file, 1).into());
             let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
             let stack = stack.map(|stack| stack.named(file));
-            HostError::Script { why: LoadError::Script(failure).to_string(), stack, hint }
+            DeployError::Script { why: LoadError::Script(failure).to_string(), stack, mistake }
         }
     }
 }
 
 /// Calls `init` as block 1 of the log, before callers can call: without a user and without arguments.
-fn call_init(execution: &mut Execution<HostStore>, init: &Init, file: &str) -> Result<CallEntry, HostError> {
+fn call_init(
+    execution: &mut Execution<HostStore>,
+    init: &Init,
+    file: &str,
+) -> Result<CallEntry, DeployError> {
     let method_name = "init".into();
     let call = Call { user_id: None, method_name, args: vec![], at: init.at, nonce: None, sig: None };
     execution.send(1, &call)?;
@@ -229,10 +230,10 @@ fn call_init(execution: &mut Execution<HostStore>, init: &Init, file: &str) -> R
             let place = finished.stack.as_ref().and_then(|stack| stack.place(file));
             let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
             let stack = finished.stack.map(|stack| stack.named(file));
-            Err(HostError::Init { why: format!("{name}: {message}{place}"), stack })
+            Err(DeployError::Init { why: format!("{name}: {message}{place}"), stack })
         }
         Outcome::Fault(fault) => {
-            Err(HostError::Init { why: super::limit::why(fault, &finished, &init.limits), stack: None })
+            Err(DeployError::Init { why: super::limit::why(fault, &finished, &init.limits), stack: None })
         }
     }
 }
@@ -242,9 +243,9 @@ pub(super) fn open(
     durability: Durability,
     engine: &EngineSettings,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Ready, HostError> {
+) -> Result<Ready, OpenError> {
     if !is_deployed(directory)? {
-        return Err(HostError::NotDeployed { path: directory.into() });
+        return Err(OpenError::NotDeployed { path: directory.into() });
     }
     let lock = DataDirectory::lock(directory)?;
     finish(directory)?;
@@ -256,7 +257,7 @@ pub(super) fn open(
         replay(directory, &log, tail.as_ref(), &store, engine, progress)?;
     for (name, core) in [(FILES, &store.files), (BLOBS, &store.blobs)] {
         if core.surplus() > 0 {
-            return Err(HostError::ArchiveAhead {
+            return Err(OpenError::ArchiveAhead {
                 path: directory.into(),
                 core: name,
                 surplus: core.surplus(),
@@ -278,7 +279,7 @@ pub(super) fn rebuild(
     directory: &Path,
     store: &HostStore,
     engine: &EngineSettings,
-) -> Result<Execution<HostStore>, HostError> {
+) -> Result<Execution<HostStore>, OpenError> {
     let log = Core::open_read_only(&directory.join(LOG))?;
     store.rewind();
     let (execution, ..) = replay(directory, &log, None, store, engine, &mut |_, _| {})?;
@@ -295,10 +296,10 @@ fn open_archive(directory: &Path, durability: Durability) -> Result<(Core, Core)
     Ok((open(FILES)?, open(BLOBS)?))
 }
 
-/// Wraps errors that mean damage, for their hint: a damaged service must not go on.
-fn damaged(directory: &Path, error: StorageError) -> HostError {
+/// Wraps errors that mean damage: a damaged service must not go on.
+fn damaged(directory: &Path, error: StorageError) -> OpenError {
     match error {
-        source @ StorageError::Damaged { .. } => HostError::Damaged { path: directory.into(), source },
+        source @ StorageError::Damaged { .. } => OpenError::Damaged { path: directory.into(), source },
         error => error.into(),
     }
 }
@@ -310,12 +311,12 @@ fn replay(
     store: &HostStore,
     engine: &EngineSettings,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Execution<HostStore>, Init, u64, u64), HostError> {
+) -> Result<(Execution<HostStore>, Init, u64, u64), OpenError> {
     let failed = |stop| match stop {
         ReplayError::Execution(ExecutionError::Archive(ArchiveError::Storage(error))) => {
             damaged(directory, error)
         }
-        stop => HostError::SelfCheck { path: directory.into(), stop },
+        stop => OpenError::SelfCheck { path: directory.into(), stop },
     };
     // We granted these limits when we deployed.
     let most = u64::MAX;
@@ -330,13 +331,13 @@ fn replay(
     }
     replay.settle().map_err(failed)?;
     let taken = tail.map_or(Ok(0), |tail| recovery::replay_tail(directory, tail, &mut replay))?;
-    let not_deployed = || HostError::NotDeployed { path: directory.into() };
+    let not_deployed = || OpenError::NotDeployed { path: directory.into() };
     let init = replay.init().cloned().ok_or_else(not_deployed)?;
     for (name, ours, named) in
         [(FILES, store.files.key(), init.files), (BLOBS, store.blobs.key(), init.blobs)]
     {
         if ours != named {
-            return Err(HostError::ForeignCore { path: directory.into(), core: name });
+            return Err(OpenError::ForeignCore { path: directory.into(), core: name });
         }
     }
     let latest_at = replay.latest_at();
@@ -345,7 +346,7 @@ fn replay(
 }
 
 /// Prepares a directory for a deployment: removes the files of an unfinished one, and nothing else.
-fn prepare(directory: &Path) -> Result<(), HostError> {
+fn prepare(directory: &Path) -> Result<(), OpenError> {
     let mark = directory.join(UNFINISHED);
     if exists(&mark)? {
         clear(directory)?;
@@ -353,36 +354,36 @@ fn prepare(directory: &Path) -> Result<(), HostError> {
     for name in [LOG, FILES, BLOBS] {
         let path = directory.join(name);
         if exists(&path)? {
-            return Err(HostError::InTheWay { path });
+            return Err(OpenError::InTheWay { path });
         }
     }
-    fs::write(&mark, "").map_err(|source| HostError::Directory { path: mark, source })
+    fs::write(&mark, "").map_err(|source| OpenError::Directory { path: mark, source })
 }
 
 /// Removes the mark of an unfinished deployment.
-fn finish(directory: &Path) -> Result<(), HostError> {
+fn finish(directory: &Path) -> Result<(), OpenError> {
     remove(directory.join(UNFINISHED), |path| fs::remove_file(path))
 }
 
-fn clear(directory: &Path) -> Result<(), HostError> {
+fn clear(directory: &Path) -> Result<(), OpenError> {
     [LOG, FILES, BLOBS]
         .into_iter()
         .try_for_each(|name| remove(directory.join(name), |path| fs::remove_dir_all(path)))
 }
 
-fn remove(path: PathBuf, remove: fn(&Path) -> io::Result<()>) -> Result<(), HostError> {
+fn remove(path: PathBuf, remove: fn(&Path) -> io::Result<()>) -> Result<(), OpenError> {
     match remove(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(HostError::Directory { path, source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OpenError::Directory { path, source }),
         _ => Ok(()),
     }
 }
 
-fn exists(path: &Path) -> Result<bool, HostError> {
-    path.try_exists().map_err(|source| HostError::Directory { path: path.into(), source })
+fn exists(path: &Path) -> Result<bool, OpenError> {
+    path.try_exists().map_err(|source| OpenError::Directory { path: path.into(), source })
 }
 
-fn new_key() -> Result<SecretKey, HostError> {
+fn new_key() -> Result<SecretKey, RunError> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(HostError::Random)?;
+    getrandom::fill(&mut seed).map_err(RunError::Random)?;
     Ok(SecretKey::from_seed(&seed))
 }

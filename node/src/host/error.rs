@@ -1,4 +1,13 @@
-//! [`HostError`]: why a service cannot be hosted.
+//! Why a service cannot be hosted, by who can do something about it: [`DeployError`], [`OpenError`], [`RunError`].
+//!
+//! ```text
+//! DeployError   the author of the script, who can change it
+//! OpenError     the operator, who owns the data directory and its disk
+//! RunError      the machine that runs the host, or the developers of this program
+//! ```
+//!
+//! Each contains those below it, because deploying opens a directory, and opening runs a script. The variants carry what a
+//! program needs to give advice; the advice itself is the program's.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,10 +19,61 @@ use thiserror::Error;
 use crate::execution::ExecutionError;
 use crate::replay::ReplayError;
 
-/// Why a service cannot be hosted.
+/// Why a script cannot be deployed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum HostError {
+pub enum DeployError {
+    /// The script cannot be loaded.
+    #[error("the script does not load: {why}")]
+    Script {
+        /// How loading failed, and where.
+        why: String,
+        /// The script's frames of the stack, one a line.
+        stack: Option<String>,
+        /// What the script expects of another module system, when the line that failed shows that.
+        mistake: Option<ModuleMistake>,
+    },
+    /// The script exports no function that callers can call.
+    #[error("the script has no methods: {found}")]
+    NoMethods {
+        /// The exports that it has instead.
+        found: String,
+    },
+    /// The script's `init` failed.
+    #[error("the script's init failed: {why}")]
+    Init {
+        /// How `init` failed, and where.
+        why: String,
+        /// The script's frames of the stack, one a line.
+        stack: Option<String>,
+    },
+    /// The script, the title or a limit cannot stand in a log.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(OpenError),
+    /// The script cannot be run here, without fault of the script.
+    #[error(transparent)]
+    Run(RunError),
+}
+
+/// A use of another module system that keeps a script from loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModuleMistake {
+    /// The script uses `export`, as ES modules do.
+    Export,
+    /// The script uses `import` or `require`.
+    Import,
+    /// The script uses `await` outside of an async function, as ES modules do.
+    Await,
+}
+
+/// Why the service of a data directory cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
     /// The directory or a core in it cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -61,36 +121,6 @@ pub enum HostError {
         /// The data directory.
         path: PathBuf,
     },
-    /// The script cannot be loaded.
-    #[error("the script does not load: {why}")]
-    Script {
-        /// How loading failed, and where.
-        why: String,
-        /// The script's frames of the stack, one a line.
-        stack: Option<String>,
-        /// What to do about it, when the line that failed shows that.
-        hint: Option<&'static str>,
-    },
-    /// The script exports no function that callers can call.
-    #[error("the script has no methods: {found}")]
-    NoMethods {
-        /// The exports that it has instead.
-        found: String,
-    },
-    /// The script's `init` failed.
-    #[error("the script's init failed: {why}")]
-    Init {
-        /// How `init` failed, and where.
-        why: String,
-        /// The script's frames of the stack, one a line.
-        stack: Option<String>,
-    },
-    /// The script, the title or a limit cannot stand in a log.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
-    /// Running the script failed, without fault of the script.
-    #[error(transparent)]
-    Execution(#[from] ExecutionError),
     /// Replaying the log does not give its outcomes: going on would make it worse.
     #[error("the log in {} cannot be replayed to its own outcomes: {stop}", path.display())]
     SelfCheck {
@@ -117,6 +147,18 @@ pub enum HostError {
         /// `files` or `blobs`.
         core: &'static str,
     },
+    /// The service cannot be run here.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Why this machine or this program cannot run a service.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Running the script failed, without fault of the script.
+    #[error(transparent)]
+    Execution(#[from] ExecutionError),
     /// The system provides no random numbers for keys.
     #[error("no random numbers for new keys: {0}")]
     Random(getrandom::Error),
@@ -125,7 +167,7 @@ pub enum HostError {
     Thread(io::Error),
 }
 
-impl HostError {
+impl DeployError {
     /// Returns the script's own frames of the stack, one a line.
     pub fn stack(&self) -> Option<&str> {
         match self {
@@ -134,43 +176,63 @@ impl HostError {
         }
     }
 
-    /// Returns what an operator can do about the error, if that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::SelfCheck { path, .. } => {
-                Some(format!("`vms verify {}` says where and how", path.display()))
-            }
-            Self::ArchiveAhead { path, .. } => Some(format!(
-                "`vms verify {}` says more; a log that was restored from a backup must not be continued",
-                path.display()
-            )),
-            Self::Damaged { path, .. } => Some(format!(
-                "calls that were answered may be lost from it, so it must not be signed on: put a good copy of {} in its \
-                 place, a backup from after the last answer",
-                path.display()
-            )),
-            Self::Tail { path, whole: [data, oplog], .. } => Some(format!(
-                "calls that were answered may be among it, so the log must not be signed on without it: put a good copy of \
-                 {0} in its place, a backup from after the last answer. If you know that nobody was answered, since the \
-                 machine lost its power while it wrote: `truncate -s {oplog} {0}/log/oplog` and `truncate -s {data} \
-                 {0}/log/data` give it up",
-                path.display()
-            )),
-            Self::Script { hint, .. } => hint.map(str::to_owned),
-            Self::NoMethods { .. } => {
-                Some("each method is an exported function: exports.add = (a, b) => a + b".into())
-            }
-            _ => None,
-        }
-    }
-
     /// Returns whether only a defect of this program explains the error.
     pub fn is_bug(&self) -> bool {
         match self {
-            Self::Execution(error) | Self::SelfCheck { stop: ReplayError::Execution(error), .. } => {
-                error.is_bug()
-            }
+            Self::Open(error) => error.is_bug(),
+            Self::Run(error) => error.is_bug(),
             _ => false,
         }
+    }
+}
+
+impl From<OpenError> for DeployError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Run(error) => Self::Run(error),
+            error => Self::Open(error),
+        }
+    }
+}
+
+impl From<RunError> for DeployError {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<StorageError> for DeployError {
+    fn from(error: StorageError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl From<ExecutionError> for DeployError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl OpenError {
+    /// Returns whether only a defect of this program explains the error.
+    pub fn is_bug(&self) -> bool {
+        match self {
+            Self::Run(error) => error.is_bug(),
+            Self::SelfCheck { stop: ReplayError::Execution(error), .. } => error.is_bug(),
+            _ => false,
+        }
+    }
+}
+
+impl From<ExecutionError> for OpenError {
+    fn from(error: ExecutionError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl RunError {
+    /// Returns whether only a defect of this program explains the error.
+    pub fn is_bug(&self) -> bool {
+        matches!(self, Self::Execution(error) if error.is_bug())
     }
 }

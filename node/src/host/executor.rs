@@ -25,7 +25,7 @@ use tracing::{debug, error, warn};
 use super::clock::now;
 use super::committer::{ArchiveLengths, PendingCommit};
 use super::deployment;
-use super::error::HostError;
+use super::error::OpenError;
 use super::limit;
 use super::store::HostStore;
 use super::{CallError, CallResponse, Reply, Shared};
@@ -55,7 +55,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn rebuild(&self) -> Result<Execution<HostStore>, HostError> {
+    fn rebuild(&self) -> Result<Execution<HostStore>, OpenError> {
         deployment::rebuild(&self.directory, &self.store, &self.engine)
     }
 }
@@ -286,10 +286,10 @@ impl Executor {
         for _ in 1..REBUILDS_MAX {
             match self.source.rebuild() {
                 Ok(execution) => return Some(execution),
-                Err(HostError::SelfCheck { stop: stop @ ReplayError::TimedOut { .. }, .. }) => {
+                Err(OpenError::SelfCheck { stop: stop @ ReplayError::TimedOut { .. }, .. }) => {
                     warn!(%stop, "a worker died while the heap was built");
                 }
-                Err(HostError::SelfCheck {
+                Err(OpenError::SelfCheck {
                     stop: ReplayError::Execution(ExecutionError::Worker(ended)),
                     ..
                 }) => {

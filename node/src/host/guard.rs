@@ -42,12 +42,6 @@ pub struct Contradiction {
     pub is_other: bool,
 }
 
-impl Contradiction {
-    /// What to do about it.
-    pub const HINT: &str = "nothing more is signed here, since a second history would convict you: the directory was \
-         restored from an old backup, or is used elsewhere as well. Go on with its newest copy, in one place";
-}
-
 fn relation(ours: u64, is_other: bool) -> String {
     match is_other {
         true => format!("the {ours} that are here are others"),

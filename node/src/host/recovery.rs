@@ -12,7 +12,7 @@ use libvms_cores::storage::{Core, StorageError, Tail};
 use libvms_protocol::entry::{Entry, EntryError};
 use tracing::warn;
 
-use super::error::HostError;
+use super::error::OpenError;
 use super::store::HostStore;
 use crate::replay::Replay;
 
@@ -21,8 +21,8 @@ pub(super) fn replay_tail(
     directory: &Path,
     tail: &Tail,
     replay: &mut Replay<HostStore>,
-) -> Result<u64, HostError> {
-    let refuse = |why: String| HostError::Tail { path: directory.into(), why, whole: tail.whole_bytes() };
+) -> Result<u64, OpenError> {
+    let refuse = |why: String| OpenError::Tail { path: directory.into(), why, whole: tail.whole_bytes() };
     let (mut blocks, mut check, mut count) = (tail.blocks(Entry::first_length), tail.check(), 0);
     loop {
         let offset = blocks.offset();

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::diagnostics::Diagnostics;
-use libvms::host::{Contradiction, Deployment, Failure, Guard, HostOptions, Vm};
+use libvms::host::{Deployment, Failure, Guard, HostOptions, Vm};
 use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, Starting, escaped};
@@ -386,7 +386,7 @@ async fn serve(
         && let Ok(contradiction) = timeout(ASK_TIME, guard.contradicted()).await
     {
         network.shutdown().await;
-        output.failure(&advised(anyhow!(contradiction), Contradiction::HINT));
+        output.failure(&anyhow!(contradiction));
         return Ok(Exit::Usage);
     }
     // Handles signals before the service is announced, so that each later signal is an orderly end.
@@ -405,7 +405,7 @@ async fn serve(
         contradiction = guard.contradicted() => {
             let of = |vm: &&Arc<Vm>| vm.log_key() == contradiction.log;
             hosted.iter().map(|(_, vm)| vm).filter(of).for_each(|vm| vm.stop_signing(contradiction.to_string()));
-            output.failure(&advised(anyhow!(contradiction), Contradiction::HINT));
+            output.failure(&anyhow!(contradiction));
             Ok(Exit::Usage)
         }
         never = note_peers(arrivals, &standing) => match never {},

@@ -1,0 +1,78 @@
+//! What to do about an error: the line `hint: ...` after it.
+
+use libvms::host::{Contradiction, DeployError, ModuleMistake, OpenError};
+
+use crate::error::Advised;
+
+/// Returns the hint of an error, if it or one of its causes has one.
+pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(advised) = cause.downcast_ref::<Advised>() {
+            return Some(advised.hint.clone());
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return deploy(error);
+        }
+        if let Some(error) = cause.downcast_ref() {
+            return open(error);
+        }
+        cause.is::<Contradiction>().then(|| CONTRADICTION.into())
+    })
+}
+
+const CONTRADICTION: &str = "nothing more is signed here, since a second history would convict you: the directory was \
+    restored from an old backup, or is used elsewhere as well. Go on with its newest copy, in one place";
+
+/// What the author of a script can do, or the operator if the directory is at fault.
+fn deploy(error: &DeployError) -> Option<String> {
+    match error {
+        DeployError::Script { mistake, .. } => Some(module((*mistake)?)?.into()),
+        DeployError::NoMethods { .. } => {
+            Some("each method is an exported function: exports.add = (a, b) => a + b".into())
+        }
+        DeployError::Open(error) => open(error),
+        _ => None,
+    }
+}
+
+fn module(mistake: ModuleMistake) -> Option<&'static str> {
+    match mistake {
+        ModuleMistake::Export => Some(
+            "a script exports by assignment: `exports.name = ...` instead of `export`; a bundler turns ES modules into \
+             this form (--format=cjs)",
+        ),
+        ModuleMistake::Import => Some(
+            "a script is one file and imports nothing: a bundler puts what it needs into it (--bundle --format=cjs)",
+        ),
+        ModuleMistake::Await => Some(
+            "`await` stands inside an async function; what has to be awaited at deployment goes into `exports.init`",
+        ),
+        _ => None,
+    }
+}
+
+/// What the operator can do about a data directory.
+fn open(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::SelfCheck { path, .. } => {
+            Some(format!("`vms verify {}` says where and how", path.display()))
+        }
+        OpenError::ArchiveAhead { path, .. } => Some(format!(
+            "`vms verify {}` says more; a log that was restored from a backup must not be continued",
+            path.display()
+        )),
+        OpenError::Damaged { path, .. } => Some(format!(
+            "calls that were answered may be lost from it, so it must not be signed on: put a good copy of {} in its \
+             place, a backup from after the last answer",
+            path.display()
+        )),
+        OpenError::Tail { path, whole: [data, oplog], .. } => Some(format!(
+            "calls that were answered may be among it, so the log must not be signed on without it: put a good copy of \
+             {0} in its place, a backup from after the last answer. If you know that nobody was answered, since the \
+             machine lost its power while it wrote: `truncate -s {oplog} {0}/log/oplog` and `truncate -s {data} \
+             {0}/log/data` give it up",
+            path.display()
+        )),
+        _ => None,
+    }
+}
