@@ -11,12 +11,13 @@
 
 mod clock;
 mod committer;
-mod deployment;
+mod deploy;
 mod error;
 mod executor;
 mod files;
 mod guard;
 mod limit;
+mod open;
 mod quarantine;
 mod recovery;
 mod service;
@@ -40,12 +41,12 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use committer::ArchiveLengths;
-pub use deployment::Deployment;
-use deployment::{Ready, Service};
+pub use deploy::Deployment;
 pub use error::{DeployError, ModuleMistake, OpenError, RunError};
 use executor::{Executor, QueuedCall, Source};
 use files::Shown;
 pub use guard::{Contradiction, Guard};
+use open::{Ready, Service};
 use quarantine::Quarantine;
 use store::HostStore;
 
@@ -200,7 +201,7 @@ impl Vm {
         options.engine.check().map_err(ExecutionError::from)?;
         let HostOptions { durability, diagnostics, engine } = options;
         let operator = Arc::new(Operator::new(diagnostics));
-        let ready = deployment::deploy(directory, deployment, durability, &engine, &operator)?;
+        let ready = deploy::deploy(directory, deployment, durability, &engine, &operator)?;
         Ok(Self::start(directory, ready, engine, operator)?)
     }
 
@@ -218,7 +219,7 @@ impl Vm {
     ) -> Result<Self, OpenError> {
         options.engine.check().map_err(ExecutionError::from)?;
         let HostOptions { durability, diagnostics, engine } = options;
-        let ready = deployment::open(directory, durability, &engine, progress)?;
+        let ready = open::open(directory, durability, &engine, progress)?;
         Ok(Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))?)
     }
 
@@ -227,7 +228,7 @@ impl Vm {
     /// # Errors
     /// When the directory exists and cannot be read.
     pub fn is_deployed(directory: &Path) -> Result<bool, OpenError> {
-        deployment::is_deployed(directory)
+        open::is_deployed(directory)
     }
 
     fn start(

@@ -24,9 +24,9 @@ use tracing::{debug, error, warn};
 
 use super::clock::now;
 use super::committer::{ArchiveLengths, PendingCommit};
-use super::deployment;
 use super::error::OpenError;
 use super::limit;
+use super::open;
 use super::store::HostStore;
 use super::{CallError, CallResponse, Reply, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
@@ -56,7 +56,7 @@ pub(super) struct Source {
 
 impl Source {
     fn rebuild(&self) -> Result<Execution<HostStore>, OpenError> {
-        deployment::rebuild(&self.directory, &self.store, &self.engine)
+        open::rebuild(&self.directory, &self.store, &self.engine)
     }
 }
 
