@@ -10,7 +10,7 @@ use libvms_hypercore::identity::SecretKey;
 use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
-use libvms_hyperswarm::hyperdht::noise::Initiator;
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};

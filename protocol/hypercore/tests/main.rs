@@ -6,5 +6,6 @@ mod hyperdrive;
 mod keys;
 mod merkle;
 mod replication;
+mod secret_stream;
 mod vector;
 mod wire;

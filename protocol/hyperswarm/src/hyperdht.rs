@@ -2,7 +2,7 @@
 //!
 //! Nodes of the table ([`dht_rpc`](crate::dht_rpc)) store signed announcements of peers ([`announce`],
 //! [`record_store`]) and relay messages between peers ([`router`]). A [`server`], announced by an [`announcer`], and a
-//! [`client`] shake hands ([`noise`]), and a [`holepunch::puncher`] on either side opens firewalls. Start from
+//! [`client`] shake hands ([`noise_ik`](libvms_hypercore::secret_stream::noise_ik)), and a [`holepunch::puncher`] on either side opens firewalls. Start from
 //! [`node::HyperDht`], which combines all of these.
 
 pub mod announce;
@@ -16,9 +16,7 @@ mod known_relays;
 pub mod mutable;
 pub mod namespaces;
 pub mod node;
-pub mod noise;
 pub mod record;
 pub mod record_store;
 pub mod router;
-pub mod secret;
 pub mod server;

@@ -6,10 +6,9 @@
 mod noise_ik;
 mod noise_xx;
 
+use libvms_hypercore::secret_stream::StreamKeys;
 use libvms_hypercore::secret_stream::frame::{FrameTooLong, PLAINTEXT_BYTES_MAX};
 use libvms_hypercore::wire::{HandshakeHash, Role};
-use libvms_hyperswarm::hyperdht;
-use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use thiserror::Error;
 
 use noise_ik::Keyed;
@@ -51,7 +50,7 @@ pub enum SecretError {
     Cipher(#[from] std::io::Error),
     /// A message of a stream whose handshake took place in the DHT is not authentic.
     #[error(transparent)]
-    Keyed(#[from] hyperdht::secret::SecretError),
+    Keyed(#[from] libvms_hypercore::secret_stream::cipher::SecretError),
     /// The system returned no random numbers.
     #[error("the system returned no random numbers: {0}")]
     Random(getrandom::Error),

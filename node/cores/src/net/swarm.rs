@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::secret_stream::StreamKeys;
 use libvms_hyperswarm::dht_rpc::{Address, Socket};
-use libvms_hyperswarm::hyperdht::noise::StreamKeys;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
 use libvms_hyperswarm::udx;

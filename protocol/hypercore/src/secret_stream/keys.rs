@@ -1,4 +1,4 @@
-//! The two sides of a stream, the hash of their handshake, and the stream's ids.
+//! The result of a handshake: [`StreamKeys`], with the roles of the two sides and the ids of the stream.
 //!
 //! ```text
 //! stream id  = H(key = handshake hash, namespace("hyperswarm/secret-stream")[0 | 1])
@@ -7,6 +7,7 @@
 //! `H` is BLAKE2b-256. The ids include the role of the sender, so that a peer cannot send back the one that it received.
 
 use crate::hash::{keyed_blake2b, namespace};
+use crate::identity::PublicKey;
 
 /// The final hash of a stream's Noise handshake. Both sides have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,43 @@ impl Role {
             Self::Initiator => 0,
             Self::Responder => 1,
         }
+    }
+}
+
+/// The result of a handshake on either side: everything that an encrypted stream needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamKeys {
+    /// The role of this side.
+    pub role: Role,
+    /// Encrypts the bytes that this side sends (a key of libsodium's secretstream).
+    pub transmit: [u8; 32],
+    /// Decrypts the bytes that this side receives.
+    pub receive: [u8; 32],
+    /// The handshake's hash. It is not secret.
+    pub hash: HandshakeHash,
+    /// The key of the other side, which holds its private half.
+    pub remote: PublicKey,
+}
+
+impl StreamKeys {
+    /// Returns the first 32 bytes of the stream that this side sends.
+    pub fn local_stream_id(&self) -> [u8; 32] {
+        stream_id(self.role, &self.hash)
+    }
+
+    /// Returns the first 32 bytes of the stream that the other side sends; a stream with other bytes is not its.
+    pub fn remote_stream_id(&self) -> [u8; 32] {
+        stream_id(self.role.other(), &self.hash)
+    }
+}
+
+impl std::fmt::Debug for StreamKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("StreamKeys")
+            .field("role", &self.role)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,10 +22,11 @@ use crate::dht_rpc::requests::RetryPolicy;
 use crate::hyperdht::command::{Firewall, PeerError};
 use crate::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use crate::hyperdht::handshake_payload::{HandshakePayload, HolepunchRelays, PayloadError, UdxStream};
-use crate::hyperdht::noise::{Initiator, NoiseError, StreamKeys};
 use crate::hyperdht::record::peer_target;
 use crate::hyperdht::server::Reach;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
+use libvms_hypercore::secret_stream::{NoiseError, StreamKeys};
 
 /// Relays asked at once. The second one costs the packets of a handshake and saves the timeout of a dead first.
 const ASKED_AT_ONCE: usize = 2;

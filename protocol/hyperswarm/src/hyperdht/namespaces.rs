@@ -1,15 +1,11 @@
 //! Domain separation: constants that keep a signature or key for one purpose from being used for another.
 //!
-//! Each is the constant of `hyperswarm/dht` with the number of a command (npm hyperdht, `constants`).
+//! Each is the constant of `hyperswarm/dht` with the number of a command (npm hyperdht, `constants`). The
+//! first is the prologue of the handshake ([`noise_ik`](libvms_hypercore::secret_stream::noise_ik)).
 
 use libvms_hypercore::hash::namespace;
 
 const NAME: &str = "hyperswarm/dht";
-
-/// Returns the prologue of a handshake.
-pub fn peer_handshake() -> [u8; 32] {
-    namespace(NAME, 0)
-}
 
 /// Returns the constant from which the secret of holepunch payloads is derived.
 pub fn peer_holepunch() -> [u8; 32] {

@@ -28,7 +28,7 @@ use crate::dht_rpc::node::Forward;
 use crate::dht_rpc::rate_limit::{Rate, RateLimiter};
 use crate::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use crate::hyperdht::holepunch::payload::NONCE_BYTES;
-use crate::hyperdht::noise::{FIRST_OVERHEAD_BYTES, SECOND_OVERHEAD_BYTES};
+use libvms_hypercore::secret_stream::noise_ik::{FIRST_OVERHEAD_BYTES, SECOND_OVERHEAD_BYTES};
 
 /// Most bytes of a handshake message or a holepunch payload: with all headers it fits into one packet on every network.
 const CARRIED_BYTES_MAX: usize = 1_000;

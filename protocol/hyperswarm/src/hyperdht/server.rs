@@ -22,12 +22,13 @@ use crate::hyperdht::command::{Firewall, PeerError};
 use crate::hyperdht::handshake_payload::{
     HandshakePayload, HolepunchRelays, PayloadError, RelayRoute, UdxStream,
 };
-use crate::hyperdht::noise::{NoiseError, Responder, StreamKeys};
 use crate::hyperdht::record::{RELAYS_MAX, peer_target};
 use crate::hyperdht::router::{Arrival, Content, Path};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::random::Random;
+use libvms_hypercore::secret_stream::noise_ik::Responder;
+use libvms_hypercore::secret_stream::{NoiseError, StreamKeys};
 
 /// The time that a client has until its first packet. The reference waits as long.
 pub const FIRST_PACKET_MS: u64 = 10_000;

@@ -2,13 +2,14 @@
 
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::HandshakeHash;
 use libvms_hyperswarm::dht_rpc::{Address, Command, Message, NodeId, Target, Token};
 use libvms_hyperswarm::hyperdht::announce::{Announcement, Destination, Purpose};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, PayloadError};
 use libvms_hyperswarm::hyperdht::holepunch::payload::{
-    HolepunchError, HolepunchPayload, NONCE_BYTES, PunchSecrets,
+    HolepunchError, HolepunchPayload, NONCE_BYTES, PunchSecrets, holepunch_secret,
 };
 use libvms_hyperswarm::hyperdht::namespaces;
 use libvms_hyperswarm::hyperdht::record::{LookupReply, PeerRecord, peer_target};
@@ -37,7 +38,6 @@ fn namespaces_and_targets_are_those_of_the_reference() {
     let vector = read("swarm/hyperdht.json");
     let expected = &vector["constants"]["namespaces"];
     for (name, ours) in [
-        ("PEER_HANDSHAKE", namespaces::peer_handshake()),
         ("PEER_HOLEPUNCH", namespaces::peer_holepunch()),
         ("ANNOUNCE", namespaces::announce()),
         ("UNANNOUNCE", namespaces::unannounce()),
@@ -229,6 +229,13 @@ fn captured_handshake_payloads_hold_what_the_peers_sent() {
 }
 
 /// Sealed and opened.
+#[test]
+fn the_holepunch_secret_of_a_handshake_is_that_of_the_reference() {
+    let vector = &read("swarm/hyperdht.json")["noiseIK"];
+    let hash = HandshakeHash(array(&vector["handshakeHash"]));
+    assert_eq!(holepunch_secret(&hash).to_vec(), hex(&vector["holepunchSecret"]));
+}
+
 #[test]
 fn holepunch_payloads_match_the_reference() {
     let vector = &read("swarm/hyperdht.json")["holepunchPayloads"];

@@ -1,6 +1,7 @@
 //! Attempts to connect, among relays that lie.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::noise_ik::Responder;
 use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, QuerySpec, RequestSpec, Socket};
 use libvms_hyperswarm::hyperdht::client::{DialAction, DialError, Dialed, Dialer, Way};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
@@ -8,7 +9,6 @@ use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::{
     HandshakePayload, HolepunchRelays, RelayRoute, UdxStream,
 };
-use libvms_hyperswarm::hyperdht::noise::Responder;
 use libvms_hyperswarm::hyperdht::server::Reach;
 use proptest::prelude::*;
 

@@ -1,10 +1,11 @@
 //! A server under honest, odd and hostile handshakes.
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hyperswarm::dht_rpc::{Address, Target};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
-use libvms_hyperswarm::hyperdht::noise::{Initiator, StreamKeys};
 use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Path};
 use libvms_hyperswarm::hyperdht::server::{Approach, Heard, Ignored, Listener, Reach};
 use proptest::prelude::*;

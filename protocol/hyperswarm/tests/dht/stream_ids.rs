@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hyperswarm::dht_rpc::Target;
 use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
 use libvms_hyperswarm::hyperdht::node::HyperDht;
-use libvms_hyperswarm::hyperdht::noise::Initiator;
 use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Path};
 use libvms_hyperswarm::hyperdht::server::{Listener, Reach};
 

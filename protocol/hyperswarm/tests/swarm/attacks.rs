@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Request};
 use libvms_hyperswarm::hyperdht::command::Firewall;
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
-use libvms_hyperswarm::hyperdht::noise::Initiator;
 use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::swarm::TopicKey;
 use libvms_hyperswarm::swarm::node::Closed;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use libvms_hypercore::identity::PublicKey;
-use libvms_hyperswarm::hyperdht::noise::StreamKeys;
+use libvms_hypercore::secret_stream::StreamKeys;
 use libvms_hyperswarm::swarm::node::{Closed, DialFailure, Event};
 use libvms_hyperswarm::swarm::{ConnectionId, SwarmNode, TopicKey};
 

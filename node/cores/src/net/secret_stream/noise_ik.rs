@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::secret_stream::cipher::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::wire::{HandshakeHash, Role};
-use libvms_hyperswarm::hyperdht::noise::StreamKeys;
-use libvms_hyperswarm::hyperdht::secret::{RANDOM_BYTES, SecretStream};
 
 use super::SecretError;
 

@@ -16,9 +16,11 @@ use thiserror::Error;
 
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::{Firewall, PeerError};
+use crate::hyperdht::namespaces;
 use crate::hyperdht::record::{decode_addresses, encode_addresses};
 use libvms_hypercore::encoding::{DecodeError, Reader, Writer, flags, has};
 use libvms_hypercore::hash::keyed_blake2b;
+use libvms_hypercore::secret_stream::HandshakeHash;
 
 /// Bytes of the nonce in front of a box.
 pub const NONCE_BYTES: usize = 24;
@@ -60,6 +62,11 @@ pub enum HolepunchError {
     Malformed(#[from] DecodeError),
 }
 
+/// Returns the key of the payloads that belong to a handshake. Relays can compute it, too.
+pub fn holepunch_secret(handshake: &HandshakeHash) -> [u8; 32] {
+    keyed_blake2b(&handshake.0, &[&namespaces::peer_holepunch()])
+}
+
 /// The keys of one attempt to punch a hole.
 #[derive(Clone)]
 pub struct PunchSecrets {
@@ -68,7 +75,7 @@ pub struct PunchSecrets {
 }
 
 impl PunchSecrets {
-    /// Creates the keys of a handshake: `shared` is its [`crate::hyperdht::noise::StreamKeys::holepunch_secret`],
+    /// Creates the keys of a handshake: `shared` is its [`holepunch_secret`],
     /// `local` must be 32 fresh random bytes that stay secret.
     pub fn new(shared: [u8; 32], local: [u8; 32]) -> Self {
         Self { shared, local }

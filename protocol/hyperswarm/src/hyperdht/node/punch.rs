@@ -7,6 +7,7 @@ use crate::dht_rpc::incoming::{ReplyHandle, Socket};
 use crate::dht_rpc::node::Forward;
 use crate::dht_rpc::query::Answer;
 use crate::hyperdht::client::{Dialed, Way};
+use crate::hyperdht::holepunch::payload::holepunch_secret;
 use crate::hyperdht::holepunch::puncher::{PunchAction, Puncher, Rendezvous, SOCKET_NUMBERS};
 use crate::hyperdht::node::{Event, HyperDht, Owner, PunchId};
 use crate::hyperdht::record::peer_target;
@@ -113,7 +114,7 @@ impl HyperDht {
         let rendezvous = Rendezvous { target, handshake: relays.id, route, server: dialed.server };
         let (id, seed) = (self.punches.next_id(), self.random.bytes());
         let nodes = self.node.closest_known(&target);
-        let secret = dialed.keys.holepunch_secret();
+        let secret = holepunch_secret(&dialed.keys.hash);
         let puncher = Puncher::client(now, rendezvous, secret, &nodes, seed, id.first_socket());
         self.punches.all.insert(id, Punch { puncher, side: Side::Client });
         self.drive(now);
@@ -160,7 +161,7 @@ impl HyperDht {
             self.punches.all.remove(&old);
         }
         let nodes = self.node.closest_known(&target);
-        let secret = accepted.keys.holepunch_secret();
+        let secret = holepunch_secret(&accepted.keys.hash);
         let puncher = Puncher::server(now, secret, &nodes, seed, id.first_socket());
         let side = Side::Server { target, handshake, pending: None };
         self.punches.all.insert(id, Punch { puncher, side });

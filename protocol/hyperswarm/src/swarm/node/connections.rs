@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use super::super::ConnectionId;
 use crate::hyperdht::client::Dialed;
-use crate::hyperdht::noise::StreamKeys;
-use crate::hyperdht::secret;
+use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::secret_stream::cipher;
 use libvms_hypercore::secret_stream::frame::FRAME_PREFIX_BYTES;
 use libvms_hypercore::wire::Role;
 
 /// Bytes of the header of an encrypted stream, with its length in front.
-const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret::HEADER_BYTES;
+const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + cipher::HEADER_BYTES;
 
 /// One connection.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ use crate::dht_rpc::node::NodeStatus;
 use crate::hyperdht::client::DialError;
 use crate::hyperdht::command::PeerError;
 use crate::hyperdht::holepunch::puncher::PunchError;
-use crate::hyperdht::noise::StreamKeys;
 use crate::swarm::{ConnectionId, TopicKey};
 use crate::udx::CloseReason;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::secret_stream::StreamKeys;
 
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::secret_stream::HandshakeHash;
+use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::secret_stream::cipher::{SecretError, SecretStream};
 use libvms_hypercore::wire::Role;
-use libvms_hyperswarm::hyperdht::noise::StreamKeys;
-use libvms_hyperswarm::hyperdht::secret::{SecretError, SecretStream};
 
 use crate::vector::{array, hex, items, read};
 

@@ -1,4 +1,4 @@
-//! The secret stream (npm @hyperswarm/secret-stream) after a handshake of this network: [`SecretStream`].
+//! The secret stream (npm @hyperswarm/secret-stream) after a handshake: [`SecretStream`].
 //!
 //! ```text
 //! frame     u24 length | body                                see `secret_stream::frame`
@@ -13,13 +13,13 @@ use crypto_secretstream::{Header, Key, PullStream, PushStream, Tag};
 use rand_core::{CryptoRng, RngCore};
 use thiserror::Error;
 
-use crate::hyperdht::noise::StreamKeys;
-use libvms_hypercore::secret_stream::frame::{
-    FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame,
+use super::frame::{
+    FRAME_BYTES_MAX, FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame,
 };
+use super::keys::StreamKeys;
 
 /// Bytes of the first frame: an id and the cipher's nonce.
-pub(crate) const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
+pub const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
 /// Bytes of the cipher's nonce, which is random.
 pub const RANDOM_BYTES: usize = 24;
 
@@ -81,7 +81,7 @@ impl SecretStream {
             let Some(frame) = self.frames.take_frame()? else { return Ok(None) };
             let pull = read_header(&self.keys, frame)?;
             self.pull = Some(pull);
-            self.frames.set_maximum(libvms_hypercore::secret_stream::frame::FRAME_BYTES_MAX);
+            self.frames.set_maximum(FRAME_BYTES_MAX);
         }
         let Some(pull) = &mut self.pull else { return Ok(None) };
         let Some(mut message) = self.frames.take_owned_frame()? else { return Ok(None) };
