@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use circles::{circle, edges};
 use modules::{Crate, Uses};
-use table::{Row, dependencies, rows};
+use table::{Row, dependencies, rows, sections};
 
 /// The workspace.
 fn top() -> PathBuf {
@@ -82,6 +82,30 @@ fn crates_depend_on_each_other_as_the_page_says() {
         assert!(manifest.contains(&format!("\nname = \"{}\"\n", row.name)), "{row:?}");
         assert_eq!(dependencies(&manifest), row.dependencies, "{}: see node/ARCHITECTURE.md", row.name);
     }
+}
+
+#[test]
+fn only_tests_and_benchmarks_ask_for_the_support_of_tests() {
+    let workspace = std::fs::read_to_string(top().join("Cargo.toml")).expect("a manifest");
+    let manifests = crates()
+        .into_iter()
+        .map(|row| std::fs::read_to_string(top().join(row.folder).join("Cargo.toml")).expect("a manifest"));
+    let (mut declared, mut asked) = (0, 0);
+    for manifest in manifests.chain([workspace]) {
+        let section =
+            |name: &str| sections(&manifest).filter(|(title, _)| title.contains(name)).collect::<Vec<_>>();
+        let supports = |(_, text): &(&str, &str)| text.contains("test-support");
+        declared += section("features").iter().filter(|part| supports(part)).count();
+        let (tests, others): (Vec<_>, Vec<_>) =
+            section("dependencies").into_iter().partition(|(title, _)| title.contains("dev-"));
+        asked += tests.iter().filter(|part| supports(part)).count();
+        assert!(!others.iter().any(supports), "the program itself would have it: {manifest}");
+    }
+    assert_eq!(
+        (declared, asked),
+        (1, 2),
+        "the engine has it; its own tests and those of the program ask for it"
+    );
 }
 
 fn example(files: &[(&str, &str)]) -> Uses {

@@ -23,6 +23,11 @@ fn row(line: &str) -> Row {
     Row { name: only(name), folder: only(folder), dependencies: names(dependencies) }
 }
 
+/// The sections of a manifest: their titles, and the lines below.
+pub(super) fn sections(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
+    manifest.split("\n[").skip(1).filter_map(|section| section.split_once("]\n"))
+}
+
 /// What stands between backticks.
 fn names(cell: &str) -> Vec<String> {
     let mut names: Vec<String> = cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();

@@ -28,7 +28,7 @@ pub(super) enum ToWorker {
     Start(Limits),
     Request(Request),
     Reply(FileReply),
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, feature = "test-support"))]
     EscapeAttempt(EscapeAttempt),
 }
 
@@ -70,9 +70,9 @@ impl Guard {
     }
 }
 
-/// An attack that native code might try after breaking out of the engine. In debug builds only: a test makes a
-/// worker try it and expects the worker's end.
-#[cfg(debug_assertions)]
+/// An attack that native code might try after breaking out of the engine: a test makes a worker try it and expects
+/// the worker's end. No program has it that is built without the feature `test-support`.
+#[cfg(all(debug_assertions, feature = "test-support"))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EscapeAttempt {
     /// Does nothing; succeeds.

@@ -53,22 +53,21 @@ mod spawner;
 mod stack;
 #[cfg(target_os = "linux")]
 mod system;
+#[cfg(feature = "test-support")]
 mod test_support;
 mod worker;
 
 pub use error::{ExitReason, STACK_BYTES_MAX, WorkerError};
 pub use identity::identity;
-#[cfg(all(target_os = "linux", debug_assertions))]
-#[doc(hidden)]
+#[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use ipc::EscapeAttempt;
 pub use isolation::{EngineSettings, Sandbox};
 pub use sandbox::run_if_worker;
 pub use stack::{SCRIPT, place_in};
-#[doc(hidden)]
+#[cfg(feature = "test-support")]
 pub use test_support::{metering_outcomes, metering_overhead};
 pub use worker::Worker;
-#[cfg(all(target_os = "linux", debug_assertions))]
-#[doc(hidden)]
+#[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use worker::panic_in_calls_of;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! ```text
 //! child       a worker process, from its first line to its end
 //! lockdown    the rights that it gives up before it sees a script
-//! escape_test attacks that native code might try; for tests, in debug builds only
+//! escape_test attacks that native code might try; with the feature `test-support`
 //! ```
 //!
 //! A worker process has one socket, a pipe for its stderr, an empty environment and these system calls: read and
@@ -15,7 +15,7 @@
 
 #[cfg(target_os = "linux")]
 mod child;
-#[cfg(all(target_os = "linux", debug_assertions))]
+#[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 mod escape_test;
 #[cfg(target_os = "linux")]
 mod lockdown;

@@ -62,6 +62,7 @@ struct Hooks {
 pub(super) enum Builtins {
     Metered,
     /// The unmodified built-ins of the engine, for comparison.
+    #[cfg(any(test, feature = "test-support"))]
     Plain,
 }
 
@@ -103,6 +104,7 @@ impl Script {
             let inside = ContextLayout::of(&ctx).map_err(refused)?;
             let metering = match builtins {
                 Builtins::Metered => Some(Metering::install(&ctx, inside, meter.clone())?),
+                #[cfg(any(test, feature = "test-support"))]
                 Builtins::Plain => None,
             };
             meter.attach(&ctx, inside);

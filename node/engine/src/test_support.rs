@@ -26,7 +26,6 @@ impl FileService for Nobody {
 ///
 /// # Panics
 /// If a call does anything but return.
-#[doc(hidden)]
 #[must_use]
 pub fn metering_overhead(code: &str, pairs: usize, rounds: usize) -> Vec<[Duration; 2]> {
     let code = code.to_owned();
@@ -76,7 +75,6 @@ fn time(script: &Script) -> Duration {
 ///
 /// # Panics
 /// If the engine cannot be created.
-#[doc(hidden)]
 #[must_use]
 pub fn metering_outcomes(scripts: &[&str], fuel: u64) -> [Outcome; 2] {
     [Builtins::Metered, Builtins::Plain].map(|builtins| {

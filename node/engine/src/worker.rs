@@ -4,7 +4,7 @@
 //! on a thread of this process: see [`Sandbox`]. Both run the same loop, [`serve`](super::serve::serve),
 //! over other channels.
 
-#[cfg(all(target_os = "linux", debug_assertions))]
+#[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 mod panic;
 #[cfg(target_os = "linux")]
 mod process;
@@ -13,7 +13,7 @@ mod watchdog;
 
 use libvms_protocol::entry::Limits;
 
-#[cfg(all(target_os = "linux", debug_assertions))]
+#[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use panic::panic_in_calls_of;
 #[cfg(target_os = "linux")]
 use process::ProcessWorker;
@@ -112,8 +112,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the worker has ended.
-    #[cfg(all(target_os = "linux", debug_assertions))]
-    #[doc(hidden)]
+    #[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
     pub fn attempt(&mut self, attempt: super::ipc::EscapeAttempt) -> Result<(), WorkerError> {
         match &mut self.backend {
             Backend::Thread(_) => Ok(()),

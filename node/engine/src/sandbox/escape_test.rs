@@ -1,5 +1,5 @@
-//! Attacks that native code might try after breaking out of the engine. In debug builds only: a test makes a worker try one
-//! and expects the worker's end.
+//! Attacks that native code might try after breaking out of the engine: a test makes a worker try one and expects the
+//! worker's end. No program has it that is built without the feature `test-support`.
 #![expect(unsafe_code, reason = "native code calls the kernel itself")]
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Panics of worker processes on demand. In debug builds only, for tests.
+//! Panics of worker processes on demand, for tests: no program has it that is built without the feature `test-support`.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -77,7 +77,7 @@ impl ProcessWorker {
     }
 
     pub(super) fn send(&mut self, request: Request) -> Result<(), WorkerError> {
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, feature = "test-support"))]
         if let Request::Call(call) = &request
             && super::panic::is_panicking(&call.method)
         {
@@ -90,7 +90,7 @@ impl ProcessWorker {
         self.enqueue(&ToWorker::Reply(reply))
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, feature = "test-support"))]
     pub(super) fn attempt(&mut self, attempt: crate::ipc::EscapeAttempt) -> Result<(), WorkerError> {
         self.enqueue(&ToWorker::EscapeAttempt(attempt))
     }

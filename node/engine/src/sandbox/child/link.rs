@@ -45,7 +45,7 @@ impl Link {
         loop {
             match self.next_message()? {
                 ToWorker::Request(request) => return Some(request),
-                #[cfg(debug_assertions)]
+                #[cfg(all(debug_assertions, feature = "test-support"))]
                 ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
                 ToWorker::Start(_) | ToWorker::Reply(_) => return None,
             }
@@ -59,7 +59,7 @@ impl Link {
             match self.next_message()? {
                 ToWorker::Reply(reply) => return Some(reply),
                 ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
-                #[cfg(debug_assertions)]
+                #[cfg(all(debug_assertions, feature = "test-support"))]
                 ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
                 ToWorker::Start(_) => return None,
             }
@@ -81,7 +81,7 @@ impl Link {
         }
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, feature = "test-support"))]
     fn attempt(&self, attempt: crate::ipc::EscapeAttempt) {
         let line = Console { level: "error".into(), text: attempt.make() };
         self.say(&FromWorker::Report(Report::Console(line)));
