@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::tree::TreeHash;
-use libvms_protocol::entry::{Call, CallEntry, Entry, FilesChange, FilesHead, FilesLengths, Outcome};
+use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, FilesChange, FilesHead, FilesLengths, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ use crate::watch::{Served, Watching, directory};
 const LENGTHS: [u64; 3] = [9, 3, 2];
 
 fn entry(method: &str, args: Vec<Value>, outcome: Outcome) -> Vec<u8> {
-    let call = Call { user_id: None, method_name: method.into(), args, at: 1 << 42, nonce: None, sig: None };
+    let call = Call::new(Caller::Anonymous, method, args, 1 << 42);
     Entry::Call(CallEntry::new(call, outcome)).encode().expect("within the limits")
 }
 

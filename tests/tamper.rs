@@ -283,7 +283,6 @@ fn what_an_auditor_does_not_know_accuses_nobody() {
         (later(|init| init.engine.build.clear()), "build `` instead of `counted-depth disable-assertions"),
         (later(|init| init.engine.api += 1), later_api.as_str()),
         (later(|init| init.limits.memory = 1 << 40), "the log asks for memory"),
-        (later(|init| init.auth = libvms_protocol::entry::Auth::Signed), "signed calls"),
     ] {
         assert_eq!(
             (code, &report["verdict"], &report["block"]),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{
-    Call, CallEntry, Entry, Fault, FilesChange, FilesHead, FilesLengths, Outcome, Thrown,
+    Call, CallEntry, Caller, Entry, Fault, FilesChange, FilesHead, FilesLengths, Outcome, Thrown,
 };
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
@@ -40,7 +40,7 @@ impl Cheat {
 }
 
 fn call_at(at: u64, method: &str, args: Vec<Value>, outcome: Outcome) -> Vec<u8> {
-    let call = Call { user_id: None, method_name: method.into(), args, at, nonce: None, sig: None };
+    let call = Call::new(Caller::Anonymous, method, args, at);
     Entry::Call(CallEntry::new(call, outcome)).encode().expect("within the limits")
 }
 

@@ -10,7 +10,7 @@ use libvms_engine::{EngineSettings, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
+    Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
 };
 use thiserror::Error;
 
@@ -89,8 +89,14 @@ enum State<S> {
 impl Default for AuditOptions {
     /// Returns options whose limits are far above a log's defaults and far below the machine's resources.
     fn default() -> Self {
-        let limits_max =
-            Limits { fuel: 60_000, memory: 1 << 30, stack: 64 << 20, output: 256 << 20, load: None };
+        let limits_max = Limits {
+            fuel: 60_000,
+            memory: 1 << 30,
+            stack: 64 << 20,
+            output: 256 << 20,
+            load: None,
+            call_age: None,
+        };
         Self { limits_max: limits_max.with_load(), engine: EngineSettings::default() }
     }
 }
@@ -189,7 +195,8 @@ impl<S: ArchiveStore> Replay<S> {
             None => Entry::decode(block),
         };
         let entry = entry.map_err(|error| of_entry(number, error))?;
-        self.order.next(&entry).map_err(|violation| diverges(number, violation))?;
+        self.check_signature(&entry).map_err(|violation| diverges(number, violation))?;
+        self.order.next(&entry, block).map_err(|violation| diverges(number, violation))?;
         match entry {
             Entry::Init(init) => self.deploy(init),
             Entry::Call(entry) => self.call(number, entry),
@@ -197,6 +204,15 @@ impl<S: ArchiveStore> Replay<S> {
             Entry::Upgrade(_) => {
                 Err(cannot_verify(number, "this version cannot check who may upgrade a script"))
             }
+        }
+    }
+
+    fn check_signature(&self, entry: &Entry) -> Result<(), Violation> {
+        match (entry, &self.script) {
+            (Entry::Call(entry), Some(init)) => {
+                audit::callers::check_signature(&self.log, init.auth, &entry.call)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -218,9 +234,6 @@ impl<S: ArchiveStore> Replay<S> {
         if let Some(differences) = init.engine.differences(&libvms_engine::identity()) {
             let why = format!("the log was made with another engine than this program has: {differences}");
             return Err(cannot_verify(0, why));
-        }
-        if init.auth == Auth::Signed {
-            return Err(cannot_verify(0, "this version cannot check signed calls"));
         }
         match exceeding(&init.limits, &self.settings.limits_max) {
             Some((what, asked, granted)) => Err(cannot_verify(

@@ -25,6 +25,26 @@ pub const METHOD_NAME_BYTES_MAX: usize = 256;
 /// Bytes of a caller's name under `auth: "debug"`.
 pub const USER_ID_BYTES_MAX: usize = 1024;
 
+/// The largest nonce: an integer that every JSON reader takes exactly, and 285 years of microseconds since 1970.
+pub const NONCE_MAX: u64 = (1 << 53) - 1;
+
+/// Nonces that a signed call may replace. A client that has signed a call so often has asked the log in between.
+pub const INSTEAD_MAX: usize = 8;
+
+/// Milliseconds that a signed call may be old when it is executed, at most: an auditor keeps the numbers of twice as long.
+pub const CALL_AGE_MAX: u64 = 60 * 60 * 1000;
+
+/// Milliseconds that a signed call may be old when it is executed, unless a deployment says otherwise: longer than a call
+/// waits in a queue, and clocks of people's machines differ by less.
+pub const CALL_AGE_DEFAULT: u64 = 60 * 1000;
+
+/// Signed calls in a log within twice the age of a call: 160 MB of an auditor's memory. A host must not escape its auditors
+/// by flooding its own log.
+pub const SIGNED_CALLS_MAX: u64 = 4_000_000;
+
+/// Lengths, counted back from a call's block, at which a caller may have seen the log: 2 MiB of hashes.
+pub const SEEN_LENGTHS_MAX: u64 = 65_536;
+
 /// Bytes of a script.
 pub const CODE_BYTES_MAX: usize = 4 * 1024 * 1024;
 

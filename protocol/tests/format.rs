@@ -7,8 +7,8 @@ use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::signed_head::{SignedHead, signable};
 use libvms_hypercore::tree::{Roots, TreeHash};
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format, Init,
-    Limits, Outcome, Thrown, Upgrade,
+    Auth, Call, CallEntry, Caller, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format,
+    Init, Intention, Limits, Outcome, Seen, Thrown, Upgrade,
 };
 use libvms_protocol::value::Value;
 use serde_json::Value as Json;
@@ -45,15 +45,21 @@ fn engine() -> Engine {
 }
 
 fn call(outcome: Outcome) -> Entry {
-    let call = Call {
-        user_id: Some("bob".into()),
-        method_name: "add".into(),
-        args: vec![Value::Integer(1), Value::Float(0.5)],
-        at: 1_700_000_000_000,
-        nonce: None,
-        sig: None,
-    };
+    let args = vec![Value::Integer(1), Value::Float(0.5)];
+    let call = Call::new(Caller::Claimed("bob".into()), "add", args, 1_700_000_000_000);
     Entry::Call(CallEntry::new(call, outcome))
+}
+
+/// The key of the worked examples of signed calls, and the log that they are calls to: that of the signed head.
+fn signed_call() -> Entry {
+    let (caller, log) = (SecretKey::from_seed(&[0x71; 32]), SecretKey::from_seed(&[0x44; 32]).public_key());
+    let args = vec![Value::Integer(1), Value::Float(0.5)];
+    let seen = Seen { length: 2, hash: TreeHash([0xcc; 32]) };
+    let (nonce, instead) = (1_700_000_000_000_007, Some(&[1_699_999_999_000_000][..]));
+    let intention = Intention { method: "add", args: &args, nonce, seen: Some(&seen), instead };
+    let caller = Caller::Key(Box::new(intention.sign(&caller, &log)));
+    let outcome = Outcome::Returned { value: Some(Value::Text("ok".into())), files: None };
+    Entry::Call(CallEntry::new(Call::new(caller, "add", args, 1_700_000_000_001), outcome))
 }
 
 fn init(v: Format, limits: Limits) -> Entry {
@@ -70,6 +76,13 @@ fn init(v: Format, limits: Limits) -> Entry {
     })
 }
 
+fn signed_init(limits: Limits) -> Entry {
+    match init(Format::V2, Limits { call_age: Some(60_000), ..limits }) {
+        Entry::Init(init) => Entry::Init(Init { auth: Auth::Signed, ..init }),
+        other => other,
+    }
+}
+
 fn returned(from: Option<FilesLengths>) -> Entry {
     let files = Some(FilesChange { head: files(), from });
     call(Outcome::Returned { value: Some(Value::Text("ok".into())), files })
@@ -80,7 +93,14 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
     const V1: &[Format] = &[Format::V1];
     const V2: &[Format] = &[Format::V2];
     const BOTH: &[Format] = &[Format::V1, Format::V2];
-    let old_limits = Limits { fuel: 1_000, memory: 128 << 20, stack: 1 << 20, output: 16 << 20, load: None };
+    let old_limits = Limits {
+        fuel: 1_000,
+        memory: 128 << 20,
+        stack: 1 << 20,
+        output: 16 << 20,
+        load: None,
+        call_age: None,
+    };
     let limits = Limits { load: Some(10_000), ..old_limits };
     let upgrade =
         Upgrade { code: "exports.f = () => 2".into(), engine: engine(), limits, sig: Signature([0x33; 64]) };
@@ -88,12 +108,14 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
     let coded = Thrown { code: Some(42), details: Some(details), ..Thrown::new("Error", "m") };
     vec![
         ("init", V2, init(Format::V2, limits)),
+        ("init of a log whose callers sign", V2, signed_init(limits)),
         ("init of v 1", V1, init(Format::V1, old_limits)),
         ("call that returned", V2, returned(Some(FilesLengths { version: 1, blobs: 0 }))),
         ("call that returned, in v 1", V1, returned(None)),
         ("call that threw", BOTH, call(Outcome::Threw(Thrown::new("Error", "m")))),
         ("call that threw an error with code and data", V2, call(Outcome::Threw(coded))),
         ("call that was stopped", BOTH, call(Outcome::Fault(Fault::Fuel))),
+        ("signed call", V2, signed_call()),
         ("epoch", V1, Entry::Epoch(Epoch { files: files() })),
         ("upgrade", V2, Entry::Upgrade(upgrade)),
     ]

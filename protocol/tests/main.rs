@@ -1,3 +1,4 @@
 //! The formats against golden bytes; see `fixtures/README.md`.
 
+mod callers;
 mod format;

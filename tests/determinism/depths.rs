@@ -25,7 +25,8 @@ use crate::harness::{Process, engine, variable};
 const STACK: u64 = 128 << 10;
 
 /// Nothing but the stack is to end a recursion.
-const LIMITS: Limits = Limits { fuel: 1 << 40, memory: 512 << 20, stack: STACK, output: 1 << 20, load: None };
+const LIMITS: Limits =
+    Limits { fuel: 1 << 40, memory: 512 << 20, stack: STACK, output: 1 << 20, load: None, call_age: None };
 
 /// Where the expected depths stand.
 const EXPECTED: &str = "../../tests/snapshots/depths.txt";

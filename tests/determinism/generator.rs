@@ -26,7 +26,7 @@ const DEPTH: u32 = 3;
 
 /// Small, so that running into one takes little time.
 pub(crate) const LIMITS: Limits =
-    Limits { fuel: 20, memory: 2 << 20, stack: 128 << 10, output: 32 << 10, load: None };
+    Limits { fuel: 20, memory: 2 << 20, stack: 128 << 10, output: 32 << 10, load: None, call_age: None };
 
 /// What every script starts with.
 const FRAME: &str = "

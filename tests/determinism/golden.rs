@@ -30,7 +30,8 @@ fn of_this_release(format: Format) -> PathBuf {
 
 /// Calls every method of the script, some in the shadow of a fault of another.
 fn record(format: Format) -> Recording {
-    let limits = Limits { fuel: 200, memory: 4 << 20, stack: 256 << 10, output: 64 << 10, load: None };
+    let limits =
+        Limits { fuel: 200, memory: 4 << 20, stack: 256 << 10, output: 64 << 10, load: None, call_age: None };
     let code = fs::read_to_string(logs().join("everything.js")).expect("the script");
     let mut recording = Recording::start(format, code, limits, Sandbox::Process);
     let text = "Ünïcode text, \u{1f600} and Straße";

@@ -10,7 +10,9 @@ use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::ArchiveCore;
-use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Epoch, Fault, Format, Init, Limits, Outcome};
+use libvms_protocol::entry::{
+    Auth, Call, CallEntry, Caller, Entry, Epoch, Fault, Format, Init, Limits, Outcome,
+};
 use libvms_protocol::value::Value;
 
 use crate::harness::engine;
@@ -121,8 +123,8 @@ impl Recording {
     }
 
     fn entry_of(&self, user_id: Option<&str>, method: &str, args: Vec<Value>) -> Call {
-        let (user_id, method_name) = (user_id.map(str::to_owned), method.into());
-        Call { user_id, method_name, args, at: self.at, nonce: None, sig: None }
+        let caller = user_id.map_or(Caller::Anonymous, |name| Caller::Claimed(name.into()));
+        Call::new(caller, method, args, self.at)
     }
 
     fn load(&mut self, block: u64, archive: Archive<Blocks>) {

@@ -14,7 +14,7 @@ use crate::harness::{engine, variable};
 
 /// Little memory, so that it is soon full.
 const LIMITS: Limits =
-    Limits { fuel: 1 << 40, memory: 1 << 20, stack: 256 << 10, output: 16 << 20, load: None };
+    Limits { fuel: 1 << 40, memory: 1 << 20, stack: 256 << 10, output: 16 << 20, load: None, call_age: None };
 
 struct Engine(Worker);
 

@@ -11,8 +11,14 @@ use super::script::Script;
 use super::sweep::Files;
 
 /// Far more than the tests use.
-const PLENTY: Limits =
-    Limits { fuel: 1 << 40, memory: 512 << 20, stack: 1 << 20, output: 256 << 20, load: None };
+const PLENTY: Limits = Limits {
+    fuel: 1 << 40,
+    memory: 512 << 20,
+    stack: 1 << 20,
+    output: 256 << 20,
+    load: None,
+    call_age: None,
+};
 
 fn on_a_stack<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| {

@@ -12,7 +12,7 @@ use libvms_cores::storage::{Core, DataDirectory, Durability};
 use libvms_engine::EngineSettings;
 use libvms_engine::message::{self, LoadFailure};
 use libvms_hypercore::identity::SecretKey;
-use libvms_protocol::entry::{Auth, Call, CallEntry, Entry, Format, Init, Limits, Outcome, Thrown};
+use libvms_protocol::entry::{Auth, Call, CallEntry, Caller, Entry, Format, Init, Limits, Outcome, Thrown};
 
 use super::clock::now;
 use super::error::{DeployError, ModuleMistake, OpenError, RunError};
@@ -171,8 +171,7 @@ fn call_init(
     init: &Init,
     file: &str,
 ) -> Result<CallEntry, DeployError> {
-    let method_name = "init".into();
-    let call = Call { user_id: None, method_name, args: vec![], at: init.at, nonce: None, sig: None };
+    let call = Call::new(Caller::Anonymous, "init", vec![], init.at);
     execution.send(1, &call)?;
     let finished = execution.finish()?;
     match finished.outcome {

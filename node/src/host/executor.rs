@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libvms_engine::{EngineSettings, WorkerError};
-use libvms_protocol::entry::{Call, CallEntry, Entry, Fault, Limits, Outcome};
+use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Fault, Limits, Outcome};
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
@@ -169,7 +169,8 @@ impl Executor {
         self.latest_at = self.latest_at.max(now());
         self.shared.latest_at.store(self.latest_at, Ordering::Release);
         let QueuedCall { user_id, method, args, reply } = job;
-        let call = Call { user_id, method_name: method, args, at: self.latest_at, nonce: None, sig: None };
+        let caller = user_id.map_or(Caller::Anonymous, Caller::Claimed);
+        let call = Call::new(caller, method, args, self.latest_at);
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
         self.in_flight.push_back(InFlightCall { call, reply });

@@ -144,7 +144,8 @@ fn replay(
     };
     // We granted these limits when we deployed.
     let most = u64::MAX;
-    let limits_max = Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most) };
+    let limits_max =
+        Limits { fuel: most, memory: most, stack: most, output: most, load: Some(most), call_age: None };
     let mut replay =
         Replay::new(log.key(), store.clone(), AuditOptions { limits_max, engine: engine.clone() });
     let mut tree = TreeCheck::default();

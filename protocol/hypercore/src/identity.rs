@@ -45,10 +45,21 @@ impl PublicKey {
 
     /// Returns whether `signature` is this key's signature of `message`. Bytes that are not a key verify nothing.
     ///
-    /// Uses the strict check (no small-order keys, canonical encodings), so that every machine agrees.
+    /// The strictest of the predicates in use, so that every machine agrees: the key and R are canonical encodings of points
+    /// that are not of small order, S is below the order of the group, and R is what S and the key give, without the
+    /// cofactor.
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+        let key = VerifyingKey::from_bytes(&self.0).ok().filter(|_| self.is_canonical());
+        key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+    }
+
+    /// Returns whether the y coordinate is below 2^255 - 19 (RFC 8032, section 5.1.3): the library reduces it, and so takes
+    /// two spellings of some keys.
+    fn is_canonical(&self) -> bool {
+        let [lowest, between @ .., highest] = &self.0;
+        let is_all_ones = highest & 0x7f == 0x7f && between.iter().all(|byte| *byte == 0xff);
+        !is_all_ones || *lowest < 0xed
     }
 
     /// Returns the key as it is passed on: `hyper://` and 64 hexadecimal digits.
@@ -164,6 +175,20 @@ mod tests {
         let key = SecretKey::from_seed(&[7; 32]);
         let shown = format!("{key:?}");
         assert!(!shown.contains(&HEXLOWER.encode(&[7; 4])), "{shown}");
+    }
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        let with = |lowest, highest| {
+            let mut key = [0xff; 32];
+            (key[0], key[31]) = (lowest, highest);
+            PublicKey(key).is_canonical()
+        };
+        for highest in [0x7f, 0xff] {
+            assert!(with(0xec, highest) && !with(0xed, highest) && !with(0xff, highest));
+        }
+        assert!(with(0xff, 0x7e) && with(0xff, 0xfe));
+        assert!(PublicKey([0; 32]).is_canonical());
     }
 
     #[test]

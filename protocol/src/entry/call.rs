@@ -3,12 +3,13 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
+use super::caller::Seen;
 use super::files::FilesChange;
 use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
 use crate::limits;
 use crate::value::Value;
-use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_hypercore::identity::Signature;
 use libvms_hypercore::limits::INTEGER_MAX;
 
 /// A call with its outcome, as one block holds them.
@@ -37,10 +38,16 @@ pub struct Call {
     pub args: Vec<Value>,
     /// When the host executed the call, in milliseconds since 1970; never before the previous entry.
     pub at: u64,
-    /// Increases with each call of the same signed caller, so that a host cannot replay a call.
+    /// Increases with each call of the same signed caller, so that a host cannot repeat a call: microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<u64>,
-    /// The caller's signature (see [`Call::sign`]).
+    /// A head of the log that the signed caller has verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+    /// Nonces of the signed caller's calls that this one replaces, ascending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Vec<u64>>,
+    /// The caller's signature (see [`Intention::signable`](super::caller::Intention::signable)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sig: Option<Signature>,
 }
@@ -166,44 +173,9 @@ impl Outcome {
 }
 
 impl Call {
-    /// Adds the caller's key, nonce and signature to a call on `log`.
-    ///
-    /// The signature is over `"libvms/call/1" || dag-cbor({log, methodName, args, nonce})`.
-    pub fn sign(&mut self, key: &SecretKey, log: &PublicKey, nonce: u64) {
-        self.user_id = Some(key.public_key().to_string());
-        self.nonce = Some(nonce);
-        self.sig = Some(key.sign(&self.signable(log, nonce)));
-    }
-
-    /// Returns whether the call carries the signature of the caller that it names. Only the log shows whether the nonce
-    /// is new.
-    pub fn is_signed(&self, log: &PublicKey) -> bool {
-        let caller =
-            self.user_id.as_deref().filter(|id| id.len() == 64).and_then(|id| id.parse::<PublicKey>().ok());
-        match (caller, self.nonce, &self.sig) {
-            (Some(caller), Some(nonce), Some(sig)) => caller.verifies(&self.signable(log, nonce), sig),
-            _ => false,
-        }
-    }
-
-    fn signable(&self, log: &PublicKey, nonce: u64) -> Vec<u8> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Signed<'a> {
-            log: &'a PublicKey,
-            method_name: &'a str,
-            args: &'a [Value],
-            nonce: u64,
-        }
-        let signed = Signed { log, method_name: &self.method_name, args: &self.args, nonce };
-        let mut bytes = b"libvms/call/1".to_vec();
-        bytes.extend(super::encode(&signed));
-        bytes
-    }
-
     fn check(&self) -> Result<(), EntryError> {
         within("call.methodName", self.method_name.len(), limits::METHOD_NAME_BYTES_MAX)?;
-        within("call.userId", self.user_id.as_ref().map_or(0, String::len), limits::USER_ID_BYTES_MAX)?;
+        self.check_caller()?;
         check_time(self.at)
     }
 }

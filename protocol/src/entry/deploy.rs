@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::FilesHead;
 use super::time::check_time;
-use super::{EntryError, Format, Limits, within};
+use super::{EntryError, Format, Limits, malformed, within};
 use crate::limits;
 use libvms_hypercore::identity::{PublicKey, Signature};
 
@@ -36,7 +36,7 @@ pub struct Init {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// Any user name is accepted, as in LibVMS: the host can invent callers.
+    /// Any name is accepted, as in LibVMS: the host can invent callers.
     Debug,
     /// Callers sign; their key is their name.
     Signed,
@@ -116,12 +116,19 @@ impl Init {
         within("title", self.title.len(), limits::TITLE_BYTES_MAX)?;
         check_time(self.at)?;
         self.limits.check_format(self.v)?;
+        self.limits.check_call_age(self.auth)?;
+        if self.auth == Auth::Signed && self.v == Format::V1 {
+            return Err(malformed("signed calls in a log of v 1"));
+        }
         check_script(&self.code, &self.engine)
     }
 }
 
 impl Upgrade {
     pub(super) fn check(&self) -> Result<(), EntryError> {
+        if self.limits.call_age.is_some() {
+            return Err(malformed("limits.callAge in an upgrade"));
+        }
         check_script(&self.code, &self.engine)
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryError, Format, malformed};
+use super::{Auth, EntryError, Format, malformed};
+use crate::limits;
 
 /// How many times more fuel loading gets than a call, unless a deployment says otherwise: a script is loaded once for
 /// many calls, and its owner decides when, not a caller.
@@ -31,6 +32,10 @@ pub struct Limits {
     /// this field, all others always do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<u64>,
+    /// Milliseconds that a signed call may be old when it is executed, at most [`CALL_AGE_MAX`](crate::limits::CALL_AGE_MAX).
+    /// Logs whose callers sign always hold this field, all others never do. No upgrade changes it.
+    #[serde(default, rename = "callAge", skip_serializing_if = "Option::is_none")]
+    pub call_age: Option<u64>,
 }
 
 impl Limits {
@@ -45,6 +50,17 @@ impl Limits {
         Self { load: self.load.or(Some(self.fuel.saturating_mul(LOAD_PER_CALL))), ..self }
     }
 
+    /// Checks the age of a signed call against the authentication of the log.
+    pub(super) fn check_call_age(&self, auth: Auth) -> Result<(), EntryError> {
+        match (auth, self.call_age) {
+            (Auth::Debug, None) => Ok(()),
+            (Auth::Signed, Some(age)) if (1..=limits::CALL_AGE_MAX).contains(&age) => Ok(()),
+            (Auth::Signed, Some(age)) => Err(malformed(format_args!("limits.callAge {age} is out of range"))),
+            (Auth::Signed, None) => Err(malformed("no limits.callAge in a log whose callers sign")),
+            (Auth::Debug, Some(_)) => Err(malformed("limits.callAge in a log whose callers do not sign")),
+        }
+    }
+
     pub(super) fn check_format(&self, format: Format) -> Result<(), EntryError> {
         match (format, self.load) {
             (Format::V1, None) | (Format::V2, Some(_)) => Ok(()),
@@ -57,6 +73,6 @@ impl Limits {
 impl Default for Limits {
     /// Returns limits of a tenth of a second in plain loops and a second at most, and a heap that holds a city's guest list.
     fn default() -> Self {
-        Self { fuel: 400, memory: 128 << 20, stack: 1 << 20, output: 16 << 20, load: None }
+        Self { fuel: 400, memory: 128 << 20, stack: 1 << 20, output: 16 << 20, load: None, call_age: None }
     }
 }

@@ -131,6 +131,7 @@ impl LimitArguments {
             stack: self.stack.unwrap_or(otherwise.stack),
             output: self.output.unwrap_or(otherwise.output),
             load: None,
+            call_age: None,
         }
     }
 }

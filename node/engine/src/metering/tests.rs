@@ -10,8 +10,14 @@ use crate::message::{Call, Console, Done, Fault, FileReply, FileRequest, Load, O
 use crate::script::{Builtins, Script};
 
 /// Far more than the tests use.
-const PLENTY: Limits =
-    Limits { fuel: 1 << 40, memory: 256 << 20, stack: 1 << 20, output: 256 << 20, load: None };
+const PLENTY: Limits = Limits {
+    fuel: 1 << 40,
+    memory: 256 << 20,
+    stack: 1 << 20,
+    output: 256 << 20,
+    load: None,
+    call_age: None,
+};
 
 struct Nobody;
 
