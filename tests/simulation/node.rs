@@ -9,6 +9,7 @@ use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watch::{Event, EvidenceLog, Followed};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::{Download, Replicator, Settings as Replication, Store, Verified};
+use libvms_hypercore::time::Instant;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::Entry;
 
@@ -81,7 +82,7 @@ impl Node {
         });
         stored.expect("a disk");
         core.sync_at.get_or_insert(now + SYNC_INTERVAL_MS);
-        core.replicator.local_changed(now, &core.held);
+        core.replicator.local_changed(Instant::from_millis(now), &core.held);
         self.look_at.get_or_insert(now + dice.below(60));
     }
 
@@ -146,7 +147,7 @@ impl NodeCore {
     pub(super) fn refresh(&mut self, now: u64) {
         if let SharedCore::Writer(view) = &mut self.held {
             view.refresh();
-            self.replicator.local_changed(now, &self.held);
+            self.replicator.local_changed(Instant::from_millis(now), &self.held);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use libvms::watch::Event;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::{Action, PeerId};
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::session::SessionEvent;
 use tempfile::TempDir;
@@ -195,7 +196,7 @@ impl World {
         let now = self.now;
         for core in self.nodes[node].iter_mut().flat_map(|node| &mut node.cores) {
             if open.contains(&core.key) {
-                core.replicator.peer_closed(now, PeerId(link), &core.held);
+                core.replicator.peer_closed(Instant::from_millis(now), PeerId(link), &core.held);
             }
         }
         self.settle(node);
@@ -246,7 +247,7 @@ impl World {
     }
 
     fn handle(&mut self, number: u64, side: usize, node: usize, event: SessionEvent) {
-        let (now, peer) = (self.now, PeerId(number));
+        let (now, peer) = (Instant::from_millis(self.now), PeerId(number));
         let (Some(link), Some(at)) = (self.links.get_mut(&number), &mut self.nodes[node]) else { return };
         match event {
             SessionEvent::Opened { core } => {
@@ -329,7 +330,7 @@ impl World {
             Next::Frame { link, side } => self.deliver(link, side),
             Next::Tick { node, core } => {
                 let at = &mut self.nodes[node].as_mut().expect("it has a deadline").cores[core];
-                at.replicator.tick(self.now, &at.held);
+                at.replicator.tick(Instant::from_millis(self.now), &at.held);
                 self.settle(node);
             }
             Next::Sync { node, core } => self.nodes[node].as_mut().expect("it has a deadline").sync(core),
@@ -359,7 +360,8 @@ impl World {
         let cores =
             up.flat_map(|(node, at)| at.cores.iter().enumerate().map(move |(core, at)| (node, core, at)));
         let deadlines = cores.flat_map(|(node, core, at)| {
-            let tick = at.replicator.next_deadline().map(|time| (time, Next::Tick { node, core }));
+            let tick =
+                at.replicator.next_deadline().map(|time| (time.as_millis(), Next::Tick { node, core }));
             let sync = at.sync_at.map(|time| (time, Next::Sync { node, core }));
             tick.into_iter().chain(sync)
         });
@@ -375,7 +377,7 @@ impl World {
         let now = self.now;
         for core in self.nodes[from].iter_mut().flat_map(|node| &mut node.cores) {
             if written.contains(&core.key) {
-                core.replicator.flushed(now, PeerId(number), &core.held);
+                core.replicator.flushed(Instant::from_millis(now), PeerId(number), &core.held);
             }
         }
         self.settle(from);

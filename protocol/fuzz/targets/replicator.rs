@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, answer};
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{Message, Range, Request, Sync};
 use libvms_protocol_fuzz::pieces;
 
@@ -21,7 +22,7 @@ struct Bench {
     core: Core,
     truth: Core,
     asked: Vec<Request>,
-    now: u64,
+    now: Instant,
 }
 
 impl Bench {
@@ -78,9 +79,9 @@ fuzz_target!(|bytes: &[u8]| {
         core: Core::default(),
         truth: Core::written(LENGTH),
         asked: vec![],
-        now: 0,
+        now: Instant::START,
     };
-    bench.machine.peer_opened(0, PEER, &bench.core);
+    bench.machine.peer_opened(Instant::START, PEER, &bench.core);
     for (choice, piece) in pieces(bytes) {
         bench.settle();
         match choice {

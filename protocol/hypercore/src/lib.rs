@@ -33,6 +33,7 @@ pub mod hash;
 pub mod limits;
 pub mod random;
 pub mod ranges;
+pub mod time;
 
 pub mod identity;
 pub mod manifest;

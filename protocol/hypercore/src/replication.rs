@@ -21,6 +21,7 @@ mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::time::Duration;
 
 use evidence::Reported;
 pub use evidence::{Evidence, HeadProof};
@@ -32,6 +33,7 @@ pub use verify::{CheckError, Head, Upgrade, Verified, check, check_head};
 use crate::encoding::UINT_MAX;
 use crate::identity::PublicKey;
 use crate::ranges::Ranges;
+use crate::time::Instant;
 use crate::wire::message::{Cancel, Message, NoData, Sync};
 use download::Asking;
 use peer::Peer;
@@ -62,15 +64,15 @@ pub enum Download {
 pub struct Settings {
     /// The blocks to fetch.
     pub download: Download,
-    /// Milliseconds after which a peer that owes answers and sends none loses its requests to others.
-    pub request_timeout_ms: u64,
+    /// The time after which a peer that owes answers and sends none loses its requests to others.
+    pub request_timeout: Duration,
     /// The most requests in flight to one peer.
     pub window_max: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { download: Download::All, request_timeout_ms: 10_000, window_max: 128 }
+        Self { download: Download::All, request_timeout: Duration::from_secs(10), window_max: 128 }
     }
 }
 
@@ -100,7 +102,7 @@ pub enum Action {
 /// The replication of one core with all its peers.
 ///
 /// Give it one input, then [`poll`](Self::poll) until nothing is left, and complete every [`Action::Store`] before the
-/// next input. Times are milliseconds of a clock that never goes back; call [`tick`](Self::tick) at
+/// next input. All times are on one clock that never goes back; call [`tick`](Self::tick) at
 /// [`next_deadline`](Self::next_deadline). Open a peer when both sides have opened the channel and the remote's
 /// capability was checked. When everything handed out for a peer has been written, call [`flushed`](Self::flushed);
 /// while [`is_congested`](Self::is_congested), do not read from it.
@@ -124,7 +126,7 @@ pub struct Replicator {
     /// The peer that each block was last requested from.
     requested: BTreeMap<u64, Asking>,
     /// When to look next for peers to hedge requests with.
-    help_from: u64,
+    help_from: Instant,
     /// The peer that a longer head was requested from.
     upgrade_from: Option<PeerId>,
     /// The length up to which heads were handed out to be stored.
@@ -136,7 +138,7 @@ pub struct Replicator {
 
     /// New blocks behind the contiguous ones, not yet announced to peers.
     unannounced: Ranges,
-    announce_from: u64,
+    announce_from: Instant,
 }
 
 impl Replicator {
@@ -159,14 +161,14 @@ impl Replicator {
             wanted: Ranges::new(usize::MAX),
             covered: 0,
             requested: BTreeMap::new(),
-            help_from: 0,
+            help_from: Instant::START,
             upgrade_from: None,
             upgraded: 0,
             next_request: 1,
             is_behind: false,
             reported: Reported::default(),
             unannounced: Ranges::new(upload::UNANNOUNCED_RUNS_MAX),
-            announce_from: 0,
+            announce_from: Instant::START,
         }
     }
 
@@ -181,10 +183,10 @@ impl Replicator {
     }
 
     /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
-    pub fn next_deadline(&self) -> Option<u64> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
         let deadlines = deadlines.chain(self.help_deadline());
-        deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(0)).min()
+        deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(Instant::START)).min()
     }
 
     /// Returns whether to stop reading from a peer until its answers have been written.
@@ -203,7 +205,7 @@ impl Replicator {
     }
 
     /// Adds blocks to the ones to fetch.
-    pub fn download(&mut self, now: u64, blocks: Range<u64>, store: &impl Store) {
+    pub fn download(&mut self, now: Instant, blocks: Range<u64>, store: &impl Store) {
         self.refresh(store);
         self.selection.insert(blocks.clone());
         let known = blocks.start..blocks.end.min(self.covered);
@@ -214,7 +216,7 @@ impl Replicator {
     }
 
     /// Adds a peer: its channel is open on both sides.
-    pub fn peer_opened(&mut self, now: u64, id: PeerId, store: &impl Store) {
+    pub fn peer_opened(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         self.refresh(store);
         self.remove_peer(id);
         self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
@@ -223,13 +225,13 @@ impl Replicator {
     }
 
     /// Removes a peer: its channel is closed. The requests that it still owed go to others.
-    pub fn peer_closed(&mut self, now: u64, id: PeerId, store: &impl Store) {
+    pub fn peer_closed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         self.remove_peer(id);
         self.schedule_requests(now, store);
     }
 
     /// Reads the store anew: our core has grown, or an [`Action::Store`] is complete.
-    pub fn local_changed(&mut self, now: u64, store: &impl Store) {
+    pub fn local_changed(&mut self, now: Instant, store: &impl Store) {
         let length_before = self.length;
         self.refresh(store);
         self.announce(now, store, self.length != length_before);
@@ -237,7 +239,7 @@ impl Replicator {
     }
 
     /// Notes that everything handed out for this peer has been written.
-    pub fn flushed(&mut self, now: u64, id: PeerId, store: &impl Store) {
+    pub fn flushed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         if let Some(peer) = self.peers.get_mut(&id) {
             let was_congested = upload::is_congested(peer);
             peer.unsent_bytes = 0;
@@ -249,12 +251,12 @@ impl Replicator {
     }
 
     /// Notes that more of a long message from this peer has arrived: it is sending, and may be given more time.
-    pub fn receiving(&mut self, now: u64, id: PeerId) {
+    pub fn receiving(&mut self, now: Instant, id: PeerId) {
         self.with_peer(id, |peer| peer.heard_at = now);
     }
 
     /// Acts on deadlines that have passed.
-    pub fn tick(&mut self, now: u64, store: &impl Store) {
+    pub fn tick(&mut self, now: Instant, store: &impl Store) {
         self.refresh(store);
         self.expire(now);
         if self.help_deadline().is_some_and(|deadline| deadline <= now) {
@@ -275,7 +277,7 @@ impl Replicator {
     /// [`PeerFault`] if the peer must be closed; the machine has already forgotten it.
     pub fn receive(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         message: Message,
         store: &impl Store,
@@ -294,7 +296,7 @@ impl Replicator {
 
     fn handle(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         message: Message,
         store: &impl Store,
@@ -315,7 +317,7 @@ impl Replicator {
         Ok(())
     }
 
-    fn receive_sync(&mut self, now: u64, id: PeerId, sync: Sync, store: &impl Store) {
+    fn receive_sync(&mut self, now: Instant, id: PeerId, sync: Sync, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let before = peer.sync.replace(sync);
         let length_before = before.filter(|before| before.fork == sync.fork).map(|before| before.length);
@@ -334,7 +336,7 @@ impl Replicator {
     }
 
     /// Reports a fork or a log that shrank, and requests the signed head, once each.
-    fn check_claims(&mut self, now: u64, id: PeerId, sync: Sync, length_before: Option<u64>) {
+    fn check_claims(&mut self, now: Instant, id: PeerId, sync: Sync, length_before: Option<u64>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let shrunk_from = length_before.filter(|&before| before > sync.length);
         if sync.fork == 0 && shrunk_from.is_none() {

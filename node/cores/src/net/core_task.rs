@@ -9,6 +9,7 @@ use libvms_hypercore::ranges::Ranges;
 use libvms_hypercore::replication::{
     self, Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Store, Verified,
 };
+use libvms_hypercore::time;
 use libvms_hypercore::tree::Node;
 use libvms_hypercore::wire::message::Message;
 use tokio::sync::{mpsc, watch};
@@ -143,9 +144,8 @@ impl CoreTask {
             SharedCore::Writer(_) => Download::Heads,
             SharedCore::Replica(_) => Download::All,
         };
-        let request_timeout_ms = settings.request_timeout.as_millis() as u64;
-        let machine =
-            replication::Settings { download, request_timeout_ms, ..replication::Settings::default() };
+        let request_timeout = settings.request_timeout;
+        let machine = replication::Settings { download, request_timeout, ..replication::Settings::default() };
         let losses = match &held {
             SharedCore::Writer(_) => None,
             SharedCore::Replica(copy) => Some(copy.losses()),
@@ -201,15 +201,16 @@ impl CoreTask {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = self.replicator.next_deadline().map(|at| self.start + Duration::from_millis(at));
+        let due = self.replicator.next_deadline().map(|at| self.start + at.since_start());
         match &self.trouble {
             Some(trouble) => trouble.retry_at(),
             None => due.into_iter().chain(self.sync_at).min(),
         }
     }
 
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64
+    /// Returns the time of the machine.
+    fn now(&self) -> time::Instant {
+        time::Instant::after(self.start.elapsed())
     }
 
     fn take(&mut self, input: Input) {

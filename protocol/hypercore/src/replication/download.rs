@@ -7,6 +7,7 @@ use super::upload::is_congested;
 use super::verify::{CheckError, Verified, check};
 use super::{Action, Download, Replicator, span};
 use crate::manifest::key_of as manifest_key;
+use crate::time::Instant;
 use crate::tree::index;
 use crate::wire::message::{
     Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
@@ -29,11 +30,11 @@ const UNHELPFUL_MAX: u32 = 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asking {
     pub(super) from: PeerId,
-    pub(super) at: u64,
+    pub(super) at: Instant,
 }
 
 impl Replicator {
-    pub(super) fn schedule_requests(&mut self, now: u64, store: &impl Store) {
+    pub(super) fn schedule_requests(&mut self, now: Instant, store: &impl Store) {
         self.is_behind = false;
         self.ask_for_upgrade(now, store);
         let ids: Vec<PeerId> =
@@ -46,7 +47,7 @@ impl Replicator {
 
     /// Requests a longer head from one peer. JavaScript peers break the connection unless their last sync said that
     /// they can prove it, and that they know our length.
-    pub(super) fn ask_for_upgrade(&mut self, now: u64, store: &impl Store) {
+    pub(super) fn ask_for_upgrade(&mut self, now: Instant, store: &impl Store) {
         if self.settings.download == Download::Heads {
             return self.ask_all_for_upgrades(now, store);
         }
@@ -70,7 +71,7 @@ impl Replicator {
 
     /// Requests from every peer with a longer log the proof that it extends ours: no peer must keep us from hearing
     /// another.
-    fn ask_all_for_upgrades(&mut self, now: u64, store: &impl Store) {
+    fn ask_all_for_upgrades(&mut self, now: Instant, store: &impl Store) {
         let ours = self.length;
         let offer = |(&id, peer): (&PeerId, &Peer)| Some((id, offered_length(peer, ours, now)?));
         let offers: Vec<(PeerId, u64)> = self.peers.iter().filter_map(offer).collect();
@@ -80,7 +81,7 @@ impl Replicator {
     }
 
     /// Requests as many blocks from a peer as its window allows.
-    pub(super) fn ask_for_blocks(&mut self, now: u64, id: PeerId, store: &impl Store) {
+    pub(super) fn ask_for_blocks(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_usable(now)) else { return };
         let end = provable_length(peer, self.length, store);
         let mut from = 0;
@@ -92,7 +93,7 @@ impl Replicator {
         self.ask_for_regions(id);
     }
 
-    pub(super) fn ask_for_block(&mut self, now: u64, id: PeerId, block: u64, store: &impl Store) {
+    pub(super) fn ask_for_block(&mut self, now: Instant, id: PeerId, block: u64, store: &impl Store) {
         self.requested.insert(block, Asking { from: id, at: now });
         self.ask(now, id, Asked::Block { index: block }, store);
     }
@@ -144,7 +145,7 @@ impl Replicator {
         }
     }
 
-    fn ask(&mut self, now: u64, id: PeerId, asked: Asked, store: &impl Store) {
+    fn ask(&mut self, now: Instant, id: PeerId, asked: Asked, store: &impl Store) {
         let nodes = match asked {
             Asked::Block { index } => steps_to_known(store, index),
             Asked::Upgrade { .. } | Asked::Head { .. } => 0,
@@ -152,7 +153,7 @@ impl Replicator {
         self.send_request(now, id, asked, nodes);
     }
 
-    pub(super) fn send_request(&mut self, now: u64, id: PeerId, asked: Asked, nodes: u64) {
+    pub(super) fn send_request(&mut self, now: Instant, id: PeerId, asked: Asked, nodes: u64) {
         let number = self.next_request;
         self.next_request += 1;
         let request = match asked {
@@ -177,7 +178,7 @@ impl Replicator {
 
     pub(super) fn receive_data(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         data: Data,
         store: &impl Store,
@@ -208,7 +209,7 @@ impl Replicator {
     /// Hands out verified data. Invalid data is the peer's fault, unless our log has grown since the request.
     fn take_proof(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         asked: Asked,
         data: Data,
@@ -263,7 +264,7 @@ impl Replicator {
 
     pub(super) fn receive_no_data(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         request: u64,
         store: &impl Store,
@@ -287,7 +288,7 @@ impl Replicator {
         Ok(())
     }
 
-    pub(super) fn receive_range(&mut self, now: u64, id: PeerId, range: Range, store: &impl Store) {
+    pub(super) fn receive_range(&mut self, now: Instant, id: PeerId, range: Range, store: &impl Store) {
         let Some(blocks) = span(range.start, range.length) else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if range.drop {
@@ -301,7 +302,13 @@ impl Replicator {
         }
     }
 
-    pub(super) fn receive_bitfield(&mut self, now: u64, id: PeerId, bitfield: &Bitfield, store: &impl Store) {
+    pub(super) fn receive_bitfield(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        bitfield: &Bitfield,
+        store: &impl Store,
+    ) {
         let Bitfield { start, words } = bitfield;
         let Some(blocks) = span(*start, 32 * words.len() as u64) else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
@@ -339,14 +346,12 @@ impl Replicator {
     }
 
     /// Takes requests back from peers that have kept us waiting too long.
-    pub(super) fn expire(&mut self, now: u64) {
-        let timeout = self.settings.request_timeout_ms;
+    pub(super) fn expire(&mut self, now: Instant) {
+        let timeout = self.settings.request_timeout;
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            if peer.paused_until <= now {
-                peer.paused_until = 0;
-            }
+            peer.paused_until.take_if(|until| *until <= now);
             let is_silent = peer.silence_deadline(timeout).is_some_and(|deadline| deadline <= now);
             let is_passed_over = peer.passed_over_deadline(timeout).is_some_and(|deadline| deadline <= now);
             let suspected = peer.suspected.filter(|_| is_silent || is_passed_over);
@@ -359,9 +364,9 @@ impl Replicator {
         }
     }
 
-    fn cancel_all(&mut self, now: u64, id: PeerId) {
+    fn cancel_all(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.timed_out(now, self.settings.request_timeout_ms);
+        peer.timed_out(now, self.settings.request_timeout);
         let numbers: Vec<u64> = peer.pending.keys().copied().collect();
         numbers.into_iter().for_each(|number| self.cancel(id, number));
     }
@@ -384,20 +389,19 @@ impl Replicator {
         }
     }
 
-    pub(super) fn peer_deadline(&self, peer: &Peer) -> Option<u64> {
-        let timeout = self.settings.request_timeout_ms;
-        let resume = (peer.paused_until > 0).then_some(peer.paused_until);
+    pub(super) fn peer_deadline(&self, peer: &Peer) -> Option<Instant> {
+        let timeout = self.settings.request_timeout;
         let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
         let compare = self.length_to_compare(peer).map(|_| peer.compare_from);
         let shorter = peer.shorter_deadline(self.length);
         let (silence, passed_over) = (peer.silence_deadline(timeout), peer.passed_over_deadline(timeout));
-        let deadlines = [silence, passed_over, resume, region, compare, shorter];
+        let deadlines = [silence, passed_over, peer.paused_until, region, compare, shorter];
         deadlines.into_iter().flatten().min()
     }
 }
 
 /// Returns the length of the log that the peer can prove to us, if longer than ours.
-fn offered_length(peer: &Peer, ours: u64, now: u64) -> Option<u64> {
+fn offered_length(peer: &Peer, ours: u64, now: Instant) -> Option<u64> {
     let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
     let is_ready = sync.can_upgrade && sync.remote_length == ours;
     let is_open =

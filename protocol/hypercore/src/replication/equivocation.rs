@@ -5,32 +5,35 @@
 //! peers whose log is not longer, at once of those that claim a fork, that have shrunk, or whose head does not extend
 //! ours.
 
+use std::time::Duration;
+
 use super::evidence::{Evidence, HeadProof};
 use super::peer::{Asked, Peer, PeerFault, PeerId};
 use super::prove::answer;
 use super::store::{Store, roots_at};
 use super::verify::{CheckError, Head, check_head};
 use super::{Download, HEADS_SHOWN_MAX, Replicator};
+use crate::time::Instant;
 use crate::wire::message::{Data, Request, RequestUpgrade, Sync};
 
 /// How long a downloading peer may have a shorter log than ours before it is reported: far longer than it takes to
 /// request the longer head from us. A peer that does not request it has written the log, and lost some of it.
-const SHORTER_MS_MAX: u64 = 10_000;
+const SHORTER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How often a peer's shorter or equal log is compared with ours, as far as it has changed.
-const COMPARE_INTERVAL_MS: u64 = 10_000;
+const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Replicator {
     /// Requests the heads of peers whose log is as long as ours or shorter. A longer log shows by its upgrade whether
     /// it extends ours; without this, two logs of one length would coexist unnoticed.
-    pub(super) fn compare_heads(&mut self, now: u64) {
+    pub(super) fn compare_heads(&mut self, now: Instant) {
         let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
         let due: Vec<(PeerId, u64)> =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
         for (id, length) in due {
             self.with_peer(id, |peer| {
                 peer.compared_length = length;
-                peer.compare_from = now.saturating_add(COMPARE_INTERVAL_MS);
+                peer.compare_from = now + COMPARE_INTERVAL;
             });
             self.ask_for_head(now, id, 0, length);
         }
@@ -38,7 +41,7 @@ impl Replicator {
     }
 
     /// Reports the logs that have stayed shorter than ours for too long, each once.
-    fn report_shorter(&mut self, now: u64) {
+    fn report_shorter(&mut self, now: Instant) {
         let ours = self.length;
         let mut stayed = vec![];
         for (&id, peer) in &mut self.peers {
@@ -62,7 +65,7 @@ impl Replicator {
     }
 
     /// Requests the proof of a whole head, which the peer can make from its roots alone.
-    pub(super) fn ask_for_head(&mut self, now: u64, id: PeerId, fork: u64, length: u64) {
+    pub(super) fn ask_for_head(&mut self, now: Instant, id: PeerId, fork: u64, length: u64) {
         self.send_request(now, id, Asked::Head { fork, length }, 0);
     }
 
@@ -82,7 +85,7 @@ impl Replicator {
     /// Reports a signed head that is not simply a part of our log.
     pub(super) fn take_head(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         data: &Data,
         store: &impl Store,
@@ -140,10 +143,10 @@ impl Replicator {
 
 impl Peer {
     /// Returns when the peer's log, a shorter part of ours, has been so for too long.
-    pub(super) fn shorter_deadline(&self, ours: u64) -> Option<u64> {
+    pub(super) fn shorter_deadline(&self, ours: u64) -> Option<Instant> {
         let (head, since) = self.shorter?;
         let is_still = |sync: &&Sync| sync.downloading && sync.length == head.length();
         self.same_fork().filter(is_still).filter(|_| head.length() < ours)?;
-        Some(since.saturating_add(SHORTER_MS_MAX))
+        Some(since + SHORTER_TIME_MAX)
     }
 }

@@ -1,12 +1,14 @@
 //! The state of one peer of one core: what it claims, and the open requests in both directions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::verify::CheckError;
 use crate::ranges::Ranges;
 use crate::signed_head::SignedHead;
+use crate::time::Instant;
 use crate::wire::message::{Request, Sync};
 
 /// Intervals kept of a peer's blocks: about 0.2 MB.
@@ -19,7 +21,7 @@ const WINDOW_START: u32 = 16;
 const WINDOW_MIN: u32 = 2;
 
 /// How long a peer that does not answer gets no requests, at most. The pause doubles with each time-out.
-const PAUSE_MS_MAX: u64 = 60_000;
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Blocks of a region, which is requested and answered as a whole. JavaScript peers know no other size.
 pub(super) const REGION_BLOCKS: u64 = 1 << 21;
@@ -28,10 +30,10 @@ pub(super) const REGION_BLOCKS: u64 = 1 << 21;
 pub(super) const REGIONS_MAX: usize = 512;
 
 /// Regions searched for a peer without a pause: more than the largest archives have.
-const REGIONS_AT_ONCE: u64 = 16;
+const REGIONS_AT_ONCE: u32 = 16;
 
-/// Milliseconds from one search of a region to the next one for the same peer.
-const REGION_PAUSE_MS: u64 = 200;
+/// Time from one search of a region to the next one for the same peer.
+const REGION_PAUSE: Duration = Duration::from_millis(200);
 
 /// Identifies a peer of a machine: one channel of one connection. The caller chooses it and does not reuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +88,7 @@ pub(super) enum Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
     pub(super) asked: Asked,
-    pub(super) sent_at: u64,
+    pub(super) sent_at: Instant,
 }
 
 #[derive(Debug)]
@@ -105,17 +107,17 @@ pub(super) struct Peer {
     window: u32,
     is_growing_fast: bool,
     answers_since_growth: u32,
-    answered_at: u64,
+    answered_at: Instant,
     /// When a part of an answer last arrived.
-    pub(super) heard_at: u64,
+    pub(super) heard_at: Instant,
     /// The highest number of our requests that it answered.
     answered_latest: u64,
     /// Whether it has ever delivered requested data.
     pub(super) has_delivered: bool,
     /// Time-outs in a row.
     pub(super) strikes: u32,
-    /// No requests are sent to it before this time; 0 if it may get some.
-    pub(super) paused_until: u64,
+    /// No requests are sent to it before this time.
+    pub(super) paused_until: Option<Instant>,
     refusals_in_a_row: u32,
     /// The length at which it refused an upgrade.
     pub(super) upgrade_refused: Option<u64>,
@@ -128,9 +130,9 @@ pub(super) struct Peer {
     /// The length of its head that was last requested for a comparison with ours.
     pub(super) compared_length: u64,
     /// When the next one may be requested.
-    pub(super) compare_from: u64,
+    pub(super) compare_from: Instant,
     /// The signed head of its log, if that is a shorter part of ours, and when it was shown.
-    pub(super) shorter: Option<(SignedHead, u64)>,
+    pub(super) shorter: Option<(SignedHead, Instant)>,
     /// Regions that we asked it about.
     pub(super) asked_regions: BTreeSet<u64>,
     /// Whether it has more blocks than we could keep.
@@ -141,8 +143,8 @@ pub(super) struct Peer {
     /// Regions that it asked about, waiting for an answer.
     pub(super) wants: BTreeSet<(u64, u64, bool)>,
     /// When the next region may be searched for it.
-    pub(super) wants_from: u64,
-    regions_searched_until: u64,
+    pub(super) wants_from: Instant,
+    regions_searched_until: Instant,
     /// Regions whose new blocks it wants to be announced.
     pub(super) informed: BTreeSet<u64>,
     /// Bytes handed out for it since the last call of [`flushed`](super::Replicator::flushed).
@@ -196,26 +198,26 @@ impl Peer {
             window: WINDOW_START,
             is_growing_fast: true,
             answers_since_growth: 0,
-            answered_at: 0,
-            heard_at: 0,
+            answered_at: Instant::START,
+            heard_at: Instant::START,
             answered_latest: 0,
             has_delivered: false,
             strikes: 0,
-            paused_until: 0,
+            paused_until: None,
             refusals_in_a_row: 0,
             upgrade_refused: None,
             suspected: None,
             claims: BTreeSet::new(),
             heads_shown: 0,
             compared_length: 0,
-            compare_from: 0,
+            compare_from: Instant::START,
             shorter: None,
             asked_regions: BTreeSet::new(),
             has_forgotten: false,
             requests: Requests::default(),
             wants: BTreeSet::new(),
-            wants_from: 0,
-            regions_searched_until: 0,
+            wants_from: Instant::START,
+            regions_searched_until: Instant::START,
             informed: BTreeSet::new(),
             unsent_bytes: 0,
             refused: 0,
@@ -228,10 +230,10 @@ impl Peer {
     }
 
     /// Returns whether it may get requests now.
-    pub(super) fn is_usable(&self, now: u64) -> bool {
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
         self.same_fork().is_some_and(|sync| sync.uploading)
             && self.suspected.is_none()
-            && now >= self.paused_until
+            && self.paused_until.is_none_or(|until| now >= until)
     }
 
     /// Returns how many more requests it may have in flight.
@@ -244,7 +246,7 @@ impl Peer {
     }
 
     /// Returns when a longer head was requested that it still owes.
-    pub(super) fn owes_upgrade_since(&self) -> Option<u64> {
+    pub(super) fn owes_upgrade_since(&self) -> Option<Instant> {
         let is_upgrade = |pending: &&Pending| matches!(pending.asked, Asked::Upgrade { .. });
         self.pending.values().find(is_upgrade).map(|pending| pending.sent_at)
     }
@@ -257,7 +259,7 @@ impl Peer {
     }
 
     /// Notes an answer in time: it may have more in flight. The window doubles per round trip until the first time-out.
-    pub(super) fn answered(&mut self, now: u64, window_max: u32) {
+    pub(super) fn answered(&mut self, now: Instant, window_max: u32) {
         self.answered_at = now;
         self.has_delivered = true;
         self.strikes = 0;
@@ -270,38 +272,38 @@ impl Peer {
     }
 
     /// Notes a refusal to answer. Returns how many it made in a row.
-    pub(super) fn refused_us(&mut self, now: u64) -> u32 {
+    pub(super) fn refused_us(&mut self, now: Instant) -> u32 {
         self.answered_at = now;
         self.refusals_in_a_row += 1;
         self.refusals_in_a_row
     }
 
     /// Notes a time-out: shrinks the window, and pauses requests for a while, longer each time.
-    pub(super) fn timed_out(&mut self, now: u64, timeout_ms: u64) {
+    pub(super) fn timed_out(&mut self, now: Instant, timeout: Duration) {
         self.is_growing_fast = false;
         self.window = (self.window / 2).max(WINDOW_MIN);
-        let pause = timeout_ms.saturating_mul(1 << self.strikes.min(6)).min(PAUSE_MS_MAX);
-        self.paused_until = now.saturating_add(pause);
+        let pause = timeout.saturating_mul(1 << self.strikes.min(6)).min(PAUSE_MAX);
+        self.paused_until = Some(now + pause);
         self.strikes = self.strikes.saturating_add(1);
     }
 
     /// Notes that a region was searched bit by bit for it, which takes milliseconds: several at once, then one at a
     /// time.
-    pub(super) fn region_searched(&mut self, now: u64) {
-        self.regions_searched_until = self.regions_searched_until.max(now) + REGION_PAUSE_MS;
-        self.wants_from = self.regions_searched_until.saturating_sub(REGIONS_AT_ONCE * REGION_PAUSE_MS);
+    pub(super) fn region_searched(&mut self, now: Instant) {
+        self.regions_searched_until = self.regions_searched_until.max(now) + REGION_PAUSE;
+        self.wants_from = self.regions_searched_until - REGIONS_AT_ONCE * REGION_PAUSE;
     }
 
     /// Returns when the silence of the peer has lasted too long, if anything is awaited.
-    pub(super) fn silence_deadline(&self, timeout_ms: u64) -> Option<u64> {
+    pub(super) fn silence_deadline(&self, timeout: Duration) -> Option<Instant> {
         let (_, oldest) = self.pending.first_key_value()?;
-        Some(oldest.sent_at.max(self.answered_at).max(self.heard_at).saturating_add(timeout_ms))
+        Some(oldest.sent_at.max(self.answered_at).max(self.heard_at) + timeout)
     }
 
     /// Returns when the oldest request has been passed over for too long while others were answered.
-    pub(super) fn passed_over_deadline(&self, timeout_ms: u64) -> Option<u64> {
+    pub(super) fn passed_over_deadline(&self, timeout: Duration) -> Option<Instant> {
         let (&number, oldest) = self.pending.first_key_value()?;
         let is_passed_over = number < self.answered_latest;
-        is_passed_over.then(|| oldest.sent_at.saturating_add(timeout_ms.saturating_mul(6)))
+        is_passed_over.then(|| oldest.sent_at + timeout.saturating_mul(6))
     }
 }

@@ -1,10 +1,13 @@
 //! Uploads: announcing our blocks to a peer, and answering its requests.
 
+use std::time::Duration;
+
 use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
 use super::prove::{Refusal, answer};
 use super::store::Store;
 use super::{Replicator, span};
 use crate::ranges::Ranges;
+use crate::time::Instant;
 use crate::tree::index;
 use crate::wire::message::{Bitfield, Message, NoData, Range, Reason, Region, Request, Sync};
 
@@ -27,7 +30,7 @@ const MESSAGE_BYTES: usize = 64;
 const NODE_BYTES: usize = 50;
 
 /// How often progress is announced to peers while blocks are still missing.
-const ANNOUNCE_INTERVAL_MS: u64 = 1000;
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Intervals of new blocks kept until they are announced.
 pub(super) const UNANNOUNCED_RUNS_MAX: usize = 1024;
@@ -67,7 +70,7 @@ impl Replicator {
     }
 
     /// Announces new blocks to all peers: at once if nothing is missing, else from time to time.
-    pub(super) fn announce(&mut self, now: u64, store: &impl Store, is_longer: bool) {
+    pub(super) fn announce(&mut self, now: Instant, store: &impl Store, is_longer: bool) {
         let is_due = self.announce_deadline().is_some_and(|deadline| deadline <= now);
         let is_complete = self.contiguous == self.length;
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
@@ -87,7 +90,7 @@ impl Replicator {
             self.unannounced.clear();
         } else if is_due || is_complete {
             self.unannounced.clear();
-            self.announce_from = now.saturating_add(ANNOUNCE_INTERVAL_MS);
+            self.announce_from = now + ANNOUNCE_INTERVAL;
         }
     }
 
@@ -99,7 +102,7 @@ impl Replicator {
     }
 
     /// Returns when to announce progress to peers.
-    pub(super) fn announce_deadline(&self) -> Option<u64> {
+    pub(super) fn announce_deadline(&self) -> Option<Instant> {
         let is_waiting = !self.unannounced.is_empty() && !self.peers.is_empty();
         is_waiting.then_some(self.announce_from)
     }
@@ -150,7 +153,7 @@ impl Replicator {
 
     pub(super) fn receive_request(
         &mut self,
-        now: u64,
+        now: Instant,
         id: PeerId,
         request: Request,
         store: &impl Store,
@@ -163,14 +166,14 @@ impl Replicator {
         self.serve(now, id, store)
     }
 
-    pub(super) fn serve_or_fault(&mut self, now: u64, id: PeerId, store: &impl Store) {
+    pub(super) fn serve_or_fault(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         if let Err(why) = self.serve(now, id, store) {
             self.fault(id, why);
         }
     }
 
     /// Answers waiting requests, as long as the connection has room.
-    fn serve(&mut self, now: u64, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
+    fn serve(&mut self, now: Instant, id: PeerId, store: &impl Store) -> Result<(), PeerFault> {
         while let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) {
             if peer.wants_from <= now
                 && let Some(region) = peer.wants.pop_first()
@@ -196,7 +199,7 @@ impl Replicator {
         Ok(())
     }
 
-    pub(super) fn receive_want(&mut self, now: u64, id: PeerId, region: Region, store: &impl Store) {
+    pub(super) fn receive_want(&mut self, now: Instant, id: PeerId, region: Region, store: &impl Store) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(blocks) = span(region.start, region.length) else { return };
         // Longer regions are invalid: they get no answer, as with JavaScript peers.
@@ -218,7 +221,13 @@ impl Replicator {
     }
 
     /// Answers a want with our blocks of a region: the blocks without a gap if they cover it, else bit by bit.
-    fn answer_want(&mut self, now: u64, id: PeerId, (start, end, any): (u64, u64, bool), store: &impl Store) {
+    fn answer_want(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        (start, end, any): (u64, u64, bool),
+        store: &impl Store,
+    ) {
         let end = end.min(self.length);
         if start < end && end > self.contiguous {
             self.with_peer(id, |peer| peer.region_searched(now));

@@ -1,6 +1,9 @@
 //! Hostile peers: whatever one sends, nothing panics, nothing false is stored, and the state kept for it is bounded.
 
+use std::time::Duration;
+
 use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, Store, answer};
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::message::{
@@ -133,7 +136,7 @@ fn messages() -> impl Strategy<Value = Message> {
 
 /// One machine with a liar, and later an honest peer that answers at once.
 struct Bench {
-    now: u64,
+    now: Instant,
     machine: Replicator,
     core: Core,
     truth: Core,
@@ -146,8 +149,15 @@ impl Bench {
     fn new(download: Download, core: Core) -> Self {
         let settings = Settings { download, ..Settings::default() };
         let mut machine = Replicator::new(key(), settings);
-        machine.peer_opened(1, LIAR, &core);
-        Self { now: 1, machine, core, truth: Core::written(LENGTH), asked: vec![], stored_from_liar: 0 }
+        machine.peer_opened(Instant::from_millis(1), LIAR, &core);
+        Self {
+            now: Instant::from_millis(1),
+            machine,
+            core,
+            truth: Core::written(LENGTH),
+            asked: vec![],
+            stored_from_liar: 0,
+        }
     }
 
     /// Performs the machine's actions. Returns their number.
@@ -174,7 +184,7 @@ impl Bench {
     }
 
     fn receive(&mut self, from: PeerId, message: Message) -> bool {
-        self.now += 7;
+        self.now += Duration::from_millis(7);
         let is_good = self.machine.receive(self.now, from, message, &self.core).is_ok();
         assert!(self.settle() < 5000, "one message does not set off thousands");
         is_good
@@ -278,7 +288,7 @@ fn deadlines_move_on() {
         LIAR,
         Message::Sync(Sync { length: 9, can_upgrade: true, uploading: true, ..Sync::default() }),
     );
-    let mut before = 0;
+    let mut before = Instant::START;
     for _ in 0..50 {
         let Some(deadline) = bench.machine.next_deadline() else { break };
         assert!(deadline > before, "time can pass");
@@ -287,6 +297,6 @@ fn deadlines_move_on() {
         bench.machine.tick(deadline, &bench.core);
         bench.settle();
     }
-    assert!(before > 100_000, "a silent peer is asked again from time to time");
+    assert!(before > Instant::from_millis(100_000), "a silent peer is asked again from time to time");
     assert!(bench.core.has(0) == (bench.core.length() > 0));
 }

@@ -1,8 +1,11 @@
 //! Two and more machines, connected in memory.
 
+use std::time::Duration;
+
 use libvms_hypercore::replication::{
     Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{
     Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
 };
@@ -188,7 +191,7 @@ fn a_silent_peer_loses_its_requests_to_others() {
         world.dead.insert((1, 3));
         world.link(3, 2);
         world.run(100_000);
-        assert!(world.now > 10_000, "it took a time-out");
+        assert!(world.now > Instant::from_millis(10_000), "it took a time-out");
         assert_complete(&world, [3]);
     }
 }
@@ -463,7 +466,7 @@ fn the_window_grows_with_answers_and_shrinks_with_time_outs() {
     }
     assert_eq!(most, 128);
     world.dead.insert((0, 1));
-    while world.now < 100_000 && world.step() {}
+    while world.now < Instant::from_millis(100_000) && world.step() {}
     assert!(world.machines[1].replicator.requests_in_flight() <= 16, "it is asked less, and less often");
     world.dead.clear();
     world.run(100_000);
@@ -505,7 +508,7 @@ fn a_silent_peer_does_not_delay_blocks_that_another_has() {
         world.dead.insert((silent, 1));
         while !world.machines[1].core.is_complete(&world.truth) && world.step() {}
         // The requests that the silent one owes are hedged after two seconds, long before they time out.
-        assert!(world.now < 5000, "seed {seed}: {} ms", world.now);
+        assert!(world.now < Instant::from_millis(5000), "seed {seed}: {:?}", world.now);
     }
 }
 
@@ -518,7 +521,7 @@ fn a_long_answer_that_is_on_its_way_is_waited_for() {
     world.dead.insert((0, 1));
     let asked = in_flight(&world);
     for _ in 0..30 {
-        world.now += 5000;
+        world.now += Duration::from_millis(5000);
         let now = world.now;
         let Machine { replicator, core, .. } = &mut world.machines[1];
         replicator.receiving(now, PeerId(0));

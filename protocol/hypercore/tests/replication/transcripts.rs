@@ -10,6 +10,7 @@ use libvms_hypercore::replication::{
     Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
 };
 use libvms_hypercore::signed_head::signable;
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::message::{Data, DataUpgrade, NoData, Request};
 use serde_json::Value;
@@ -147,15 +148,15 @@ fn serve(session: &Session, gaps: &[u64]) -> Vec<Message> {
     let first = session.messages.iter().find(|(is_uploader, _)| *is_uploader);
     session.grow(&mut core, first.map_or(0, |(_, message)| length(message)));
     gaps.iter().for_each(|&gap| core.clear(gap));
-    machine.local_changed(1, &core);
-    machine.peer_opened(1, PEER, &core);
+    machine.local_changed(Instant::from_millis(1), &core);
+    machine.peer_opened(Instant::from_millis(1), PEER, &core);
     for (is_uploader, message) in &session.messages {
         if *is_uploader {
             session.grow(&mut core, length(message));
-            machine.local_changed(2, &core);
+            machine.local_changed(Instant::from_millis(2), &core);
         } else {
-            machine.receive(2, PEER, message.clone(), &core).expect("a good peer");
-            machine.flushed(2, PEER, &core);
+            machine.receive(Instant::from_millis(2), PEER, message.clone(), &core).expect("a good peer");
+            machine.flushed(Instant::from_millis(2), PEER, &core);
         }
         ours.extend(sent(&mut machine));
     }
@@ -233,7 +234,7 @@ impl<'a> Downloader<'a> {
         let (machine, core, truth) = (Replicator::new(key(), settings), Core::default(), Core::default());
         let mut downloader =
             Self { session, machine, core, truth, asked: VecDeque::new(), told: vec![], evidence: vec![] };
-        downloader.machine.peer_opened(1, PEER, &downloader.core);
+        downloader.machine.peer_opened(Instant::from_millis(1), PEER, &downloader.core);
         downloader.settle();
         downloader
     }
@@ -245,7 +246,7 @@ impl<'a> Downloader<'a> {
                 Action::Send { message, .. } => self.told.push(message),
                 Action::Store(verified) => {
                     self.core.store(verified, &self.truth);
-                    self.machine.local_changed(2, &self.core);
+                    self.machine.local_changed(Instant::from_millis(2), &self.core);
                 }
                 Action::Evidence(evidence) => self.evidence.push(evidence),
                 Action::Fault { why, .. } => panic!("{why}"),
@@ -268,7 +269,7 @@ impl<'a> Downloader<'a> {
             },
             other => other.clone(),
         };
-        let result = self.machine.receive(2, PEER, message, &self.core);
+        let result = self.machine.receive(Instant::from_millis(2), PEER, message, &self.core);
         self.settle();
         result
     }
@@ -278,7 +279,9 @@ impl<'a> Downloader<'a> {
         let position = self.asked.iter().position(is_it).expect("asked for");
         let request = self.asked.remove(position).expect("it is there");
         let data = answer(&self.truth, &request).expect("it is there");
-        self.machine.receive(2, PEER, Message::Data(data), &self.core).expect("a good peer");
+        self.machine
+            .receive(Instant::from_millis(2), PEER, Message::Data(data), &self.core)
+            .expect("a good peer");
         self.settle();
     }
 

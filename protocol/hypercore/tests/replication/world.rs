@@ -1,8 +1,10 @@
 //! Machines connected in memory: every delay, order and failure is drawn from one seed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use libvms_hypercore::replication::{Action, Evidence, PeerFault, PeerId, Replicator, Settings};
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 
 use super::core::{Core, key};
@@ -23,11 +25,11 @@ pub(crate) struct Machine {
 /// One direction of a link: in order, but with a delay.
 #[derive(Default)]
 struct Wire {
-    messages: VecDeque<(u64, Message)>,
+    messages: VecDeque<(Instant, Message)>,
 }
 
 pub(crate) struct World {
-    pub(crate) now: u64,
+    pub(crate) now: Instant,
     pub(crate) machines: Vec<Machine>,
     pub(crate) truth: Core,
     wires: BTreeMap<(usize, usize), Wire>,
@@ -40,7 +42,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u32, truth: Core) -> Self {
         Self {
-            now: 1,
+            now: Instant::from_millis(1),
             machines: vec![],
             truth,
             wires: BTreeMap::new(),
@@ -119,7 +121,8 @@ impl World {
             None => vec![message],
         };
         for message in messages {
-            let arrival = self.now + 1 + u64::from(self.dice.draw()) % self.delay_ms_max;
+            let arrival =
+                self.now + Duration::from_millis(1 + u64::from(self.dice.draw()) % self.delay_ms_max);
             let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
             let arrival = wire.messages.back().map_or(arrival, |(last, _)| arrival.max(*last));
             if !self.dead.contains(&(from, to)) {
