@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use libvms::net::SecretStream;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{self, Address, Socket};
 use libvms_hyperswarm::swarm::node::{Event, Settings, Transmit};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode};
@@ -46,8 +47,8 @@ impl Insider {
             local_addresses: vec![],
         };
         let key = SecretKey::from_seed(&[77; 32]);
-        let mut node = SwarmNode::new(key, settings, [78; 32], Duration::ZERO, Duration::ZERO);
-        node.join(Duration::ZERO, core.discovery_key(), Roles { server: false, client: true });
+        let mut node = SwarmNode::new(key, settings, [78; 32], time::Instant::START, Duration::ZERO);
+        node.join(time::Instant::START, core.discovery_key(), Roles { server: false, client: true });
         Self {
             node,
             sockets,
@@ -84,7 +85,7 @@ impl Insider {
     }
 
     fn live(&mut self) {
-        let now = self.start.elapsed();
+        let now = time::Instant::after(self.start.elapsed());
         let mut buffer = [0; 2048];
         for (name, socket) in &self.sockets {
             loop {

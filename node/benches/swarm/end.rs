@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use libvms_hypercore::time;
 use libvms_hyperswarm::udx::{Endpoint, Firewall, Path, Settings};
 use serde_json::json;
 use tokio::net::UdpSocket;
@@ -146,9 +147,9 @@ impl Driver {
     fn new(socket: UdpSocket, duty: Duty, done: Sender<u64>) -> Self {
         let mut endpoint = Endpoint::new(Settings::default());
         let start = Instant::now();
-        endpoint.open(start.elapsed(), duty.id, Firewall::Closed).expect("a free id");
+        endpoint.open(time::Instant::START, duty.id, Firewall::Closed).expect("a free id");
         let path = Path::of(local(duty.remote_port));
-        endpoint.connect(start.elapsed(), duty.id, path, duty.remote_id).expect("not connected");
+        endpoint.connect(time::Instant::START, duty.id, path, duty.remote_id).expect("not connected");
         let done = (duty.reads > 0).then_some(done);
         Self { endpoint, socket, start, duty, read: 0, done, piece: vec![0; PIECE_BYTES] }
     }
@@ -164,11 +165,16 @@ impl Driver {
         }
     }
 
+    /// Returns the time of the machine.
+    fn now(&self) -> time::Instant {
+        time::Instant::after(self.start.elapsed())
+    }
+
     fn receive(&mut self) -> usize {
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         for count in 0..BATCH {
             let Ok((length, from)) = self.socket.try_recv_from(&mut datagram) else { return count };
-            self.endpoint.receive(self.start.elapsed(), Path::of(from), &datagram[..length]);
+            self.endpoint.receive(self.now(), Path::of(from), &datagram[..length]);
         }
         BATCH
     }
@@ -198,7 +204,7 @@ impl Driver {
     async fn send(&mut self) -> usize {
         let mut datagram = vec![];
         for count in 0..BATCH {
-            let polled = self.endpoint.poll_datagram(self.start.elapsed(), &mut datagram);
+            let polled = self.endpoint.poll_datagram(self.now(), &mut datagram);
             let Some(path) = polled else { return count };
             // A datagram that cannot be sent is lost, as others are on the way.
             let _lost = self.socket.send_to(&datagram, path.remote).await;
@@ -208,7 +214,7 @@ impl Driver {
 
     /// Waits for a datagram or for the machine's time.
     async fn wait(&self) {
-        let timeout = self.endpoint.next_timeout().map_or(PATIENCE, |timeout| timeout.min(PATIENCE));
+        let timeout = self.endpoint.next_timeout().map_or(PATIENCE, |at| at.since_start().min(PATIENCE));
         let next = self.start + timeout.max(self.start.elapsed());
         tokio::select! {
             _ = self.socket.readable() => {}

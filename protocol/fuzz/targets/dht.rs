@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use libfuzzer_sys::fuzz_target;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Settings, Socket,
     Target,
@@ -15,7 +16,7 @@ const SENT_MAX: usize = 512;
 
 struct Bench {
     node: Node,
-    now: u64,
+    now: Instant,
     asked: VecDeque<Request>,
 }
 
@@ -26,9 +27,9 @@ fn address(number: u8) -> Address {
 impl Bench {
     fn new(mode: Mode) -> Self {
         let settings = Settings { mode, served: 0..5, ..Settings::new(vec![address(1), address(2)], 49_737) };
-        let mut node = Node::new(settings, [7; 32], 0);
-        node.bootstrap(0);
-        let mut bench = Self { node, now: 0, asked: VecDeque::new() };
+        let mut node = Node::new(settings, [7; 32], Instant::START);
+        node.bootstrap(Instant::START);
+        let mut bench = Self { node, now: Instant::START, asked: VecDeque::new() };
         bench.settle();
         bench
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::{Endpoint, Firewall, Packet, Path, Settings};
 use libvms_protocol_fuzz::pieces;
 
@@ -13,7 +14,7 @@ const SETTINGS: Settings =
     Settings { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: Some(Duration::from_secs(5)) };
 
 struct Link {
-    now: Duration,
+    now: Instant,
     ends: [Endpoint; 2],
     written: Vec<u8>,
     read: usize,
@@ -29,10 +30,10 @@ impl Link {
     fn new() -> Self {
         let mut ends = [Endpoint::new(SETTINGS), Endpoint::new(SETTINGS)];
         for (number, end) in ends.iter_mut().enumerate() {
-            end.open(Duration::ZERO, STREAM, Firewall::Open).expect("a free number");
-            end.connect(Duration::ZERO, STREAM, path(1 - number), STREAM).expect("it is new");
+            end.open(Instant::START, STREAM, Firewall::Open).expect("a free number");
+            end.connect(Instant::START, STREAM, path(1 - number), STREAM).expect("it is new");
         }
-        Self { now: Duration::ZERO, ends, written: vec![], read: 0, is_spoilt: false }
+        Self { now: Instant::START, ends, written: vec![], read: 0, is_spoilt: false }
     }
 
     /// Lets both ends send, and loses every packet whose bit is set.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
@@ -22,7 +23,7 @@ const HEADER: [u8; 59] = [9; 59];
 
 struct Bench {
     node: SwarmNode,
-    now: Duration,
+    now: Instant,
     asked: VecDeque<(Socket, Request)>,
     /// Answers to handshakes of ours are read with these.
     initiators: VecDeque<Initiator>,
@@ -52,11 +53,11 @@ impl Bench {
             local_addresses: vec![],
         };
         let mut node =
-            SwarmNode::new(own(), settings, [7; 32], Duration::ZERO, Duration::from_secs(1_700_000_000));
-        node.join(Duration::ZERO, [5; 32], Roles::BOTH);
+            SwarmNode::new(own(), settings, [7; 32], Instant::START, Duration::from_secs(1_700_000_000));
+        node.join(Instant::START, [5; 32], Roles::BOTH);
         let mut bench = Self {
             node,
-            now: Duration::ZERO,
+            now: Instant::START,
             asked: VecDeque::new(),
             initiators: VecDeque::new(),
             streams: vec![],

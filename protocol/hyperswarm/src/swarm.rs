@@ -13,10 +13,12 @@ mod peer;
 mod topic;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::dht_rpc::Address;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Role;
 use peer::{Peer, State};
 use topic::Topic;
@@ -107,7 +109,7 @@ pub enum Admission {
 
 /// The topics, peers and connections of one node.
 ///
-/// Pass it one input, then [`poll`](Self::poll) until nothing is left. Times are milliseconds of a clock that never
+/// Pass it one input, then [`poll`](Self::poll) until nothing is left. All times are on one clock that never
 /// goes back; call [`tick`](Self::tick) at [`next_deadline`](Self::next_deadline).
 #[derive(Debug)]
 pub struct Swarm {
@@ -124,7 +126,7 @@ pub struct Swarm {
 struct Connection {
     id: ConnectionId,
     role: Role,
-    since: u64,
+    since: Instant,
     /// Whether both sides have read a message that the other one encrypted.
     is_proved: bool,
 }
@@ -149,7 +151,7 @@ impl Swarm {
     }
 
     /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
-    pub fn next_deadline(&self) -> Option<u64> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let topics = self.topics.values().filter_map(Topic::due_at);
         // Without room no peer's turn comes: an end or a failure makes room, and starts attempts by itself.
         let peers = self.has_room().then(|| self.peers.values().filter_map(Peer::due_at));
@@ -157,7 +159,7 @@ impl Swarm {
     }
 
     /// Joins a topic, or changes the roles of this node in it.
-    pub fn join(&mut self, now: u64, topic: TopicKey, roles: Roles) {
+    pub fn join(&mut self, now: Instant, topic: TopicKey, roles: Roles) {
         let known = self.topics.entry(topic).or_insert_with(|| Topic::new(roles, now));
         if known.change(roles, now) {
             self.actions.push_back(Action::Unannounce { topic });
@@ -178,7 +180,7 @@ impl Swarm {
     }
 
     /// Keeps a connection to the peer with this key.
-    pub fn join_peer(&mut self, now: u64, key: PublicKey) {
+    pub fn join_peer(&mut self, now: Instant, key: PublicKey) {
         if key != self.own {
             let peer = self.peers.entry(key).or_default();
             peer.is_explicit = true;
@@ -196,7 +198,7 @@ impl Swarm {
     }
 
     /// Takes the result of a lookup of a topic: a peer, and nodes that may reach it.
-    pub fn found(&mut self, now: u64, topic: &TopicKey, key: PublicKey, relays: &[Address]) {
+    pub fn found(&mut self, now: Instant, topic: &TopicKey, key: PublicKey, relays: &[Address]) {
         let is_wanted = self.topics.get(topic).is_some_and(|topic| topic.roles().client);
         let has_room = self.peers.len() < PEERS_MAX || self.peers.contains_key(&key);
         if key == self.own || !is_wanted || !has_room {
@@ -210,7 +212,7 @@ impl Swarm {
     }
 
     /// Notes that a lookup, with its announcement, is over.
-    pub fn refreshed(&mut self, now: u64, topic: &TopicKey) {
+    pub fn refreshed(&mut self, now: Instant, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.refreshed(now, chance);
@@ -218,7 +220,7 @@ impl Swarm {
     }
 
     /// Notes that no node answered a lookup, or none took the announcement: it is tried again soon.
-    pub fn refresh_failed(&mut self, now: u64, topic: &TopicKey) {
+    pub fn refresh_failed(&mut self, now: Instant, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.refresh_failed(now, chance);
@@ -226,13 +228,13 @@ impl Swarm {
     }
 
     /// Looks everything up anew, because the network has changed.
-    pub fn network_changed(&mut self, now: u64) {
+    pub fn network_changed(&mut self, now: Instant) {
         self.topics.values_mut().for_each(|topic| topic.hurry(now));
         self.tick(now);
     }
 
     /// Takes a connection that is open. Returns whether to use it; may ask to close an older one to the same peer.
-    pub fn connected(&mut self, now: u64, id: ConnectionId, key: PublicKey, role: Role) -> Admission {
+    pub fn connected(&mut self, now: Instant, id: ConnectionId, key: PublicKey, role: Role) -> Admission {
         let peer = self.peers.entry(key).or_default();
         if peer.is_banned || key == self.own {
             // An attempt that was in progress when the peer was banned is over as well, and makes room for another.
@@ -264,12 +266,12 @@ impl Swarm {
     }
 
     /// Notes that a requested connection could not be made.
-    pub fn failed(&mut self, now: u64, key: &PublicKey) {
+    pub fn failed(&mut self, now: Instant, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
             && peer.state == State::Connecting
         {
-            peer.lost(now, 0, chance);
+            peer.lost(now, Duration::ZERO, chance);
         }
         self.forget_useless();
         self.dial(now);
@@ -277,7 +279,7 @@ impl Swarm {
 
     /// Notes that a requested connection cannot be made at the moment, because the peer or this node is busy. It is
     /// tried again soon.
-    pub fn postponed(&mut self, now: u64, key: &PublicKey) {
+    pub fn postponed(&mut self, now: Instant, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
             && peer.state == State::Connecting
@@ -289,11 +291,11 @@ impl Swarm {
     }
 
     /// Notes that a kept connection is closed, by either side.
-    pub fn closed(&mut self, now: u64, id: ConnectionId) {
+    pub fn closed(&mut self, now: Instant, id: ConnectionId) {
         let found = self.connections.iter().find(|(_, connection)| connection.id == id);
         // A connection that was replaced by another is no loss.
         let Some((&key, connection)) = found else { return };
-        let lasted = now.saturating_sub(connection.since);
+        let lasted = now - connection.since;
         self.connections.remove(&key);
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(&key) {
@@ -322,7 +324,7 @@ impl Swarm {
     }
 
     /// Acts on deadlines that have passed.
-    pub fn tick(&mut self, now: u64) {
+    pub fn tick(&mut self, now: Instant) {
         for (key, topic) in &mut self.topics {
             if topic.begin_if_due(now) {
                 self.actions.push_back(Action::Refresh { topic: *key, roles: topic.roles() });
@@ -342,7 +344,7 @@ impl Swarm {
     }
 
     /// Starts as many attempts as there is room for: the most promising peers first, by chance among equals.
-    fn dial(&mut self, now: u64) {
+    fn dial(&mut self, now: Instant) {
         while self.has_room() {
             let is_due = |peer: &Peer| peer.due_at().is_some_and(|at| at <= now);
             let due =
@@ -383,4 +385,10 @@ impl Swarm {
         let [a, b, c, d, ..] = self.random.bytes();
         u32::from_le_bytes([a, b, c, d])
     }
+}
+
+/// Returns a part of `most`, in whole milliseconds below it, as `chance` has it.
+fn random_part(most: Duration, chance: u32) -> Duration {
+    let most_ms = (most.as_millis() as u64).max(1);
+    Duration::from_millis(u64::from(chance) % most_ms)
 }

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
 use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{Address, Socket};
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
@@ -96,7 +97,7 @@ impl Swarm {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let node = SwarmNode::new(options.key, settings, seed, Duration::ZERO, unix);
+        let node = SwarmNode::new(options.key, settings, seed, time::Instant::START, unix);
         let machine =
             Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
         let (machine, inbox) = (Mutex::new(machine), Mutex::new(Inbox::new()));
@@ -151,8 +152,9 @@ impl Swarm {
         }
     }
 
-    fn now(&self) -> Duration {
-        self.start.elapsed()
+    /// Returns the time of the machine.
+    fn now(&self) -> time::Instant {
+        time::Instant::after(self.start.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Machine> {
@@ -191,7 +193,7 @@ impl Driver {
         self.join_topics(&network);
         loop {
             self.work(&network, &mut connections).await;
-            let machine = self.swarm.start + self.swarm.lock().node.next_timeout();
+            let machine = self.swarm.start + self.swarm.lock().node.next_timeout().since_start();
             let next = self.solitude.speak_at().map_or(machine, |at| at.min(machine));
             tokio::select! {
                 () = stopped(&mut stop) => break,
@@ -403,7 +405,7 @@ impl Driver {
                     None => {}
                 }
             }
-            let next = self.swarm.start + self.swarm.lock().node.next_timeout();
+            let next = self.swarm.start + self.swarm.lock().node.next_timeout().since_start();
             tokio::select! {
                 () = self.swarm.wake.notified() => {}
                 () = tokio::time::sleep_until(next) => {

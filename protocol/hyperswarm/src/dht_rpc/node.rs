@@ -12,6 +12,7 @@ mod server;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -29,6 +30,7 @@ use crate::dht_rpc::table::Table;
 use crate::dht_rpc::token::Tokens;
 use client::{Committing, Owner, Purpose};
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 use maintenance::Life;
 
 /// The settings of a [`Node`].
@@ -43,7 +45,7 @@ pub struct Settings {
     /// External commands that are passed to the layer above. All others are answered as unknown.
     pub served: Range<u64>,
     /// How long an adaptive node must have been running before others may depend on it.
-    pub persistent_after_ms: u64,
+    pub persistent_after: Duration,
     /// Bounds on the answers to one host.
     pub answers: AnswerLimits,
 }
@@ -56,7 +58,7 @@ impl Settings {
             bootstrap,
             server_port,
             served: 0..0,
-            persistent_after_ms: 20 * 60_000,
+            persistent_after: Duration::from_secs(20 * 60),
             answers: AnswerLimits::default(),
         }
     }
@@ -232,7 +234,7 @@ pub enum Action {
 /// A node of the DHT.
 ///
 /// Pass it one input, then [`poll`](Self::poll) until nothing is left, and call
-/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout). Times are milliseconds of a clock
+/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout). All times are on one clock
 /// that never goes back; if that clock goes on while the machine sleeps, the node notices.
 #[derive(Debug)]
 pub struct Node {
@@ -255,7 +257,7 @@ pub struct Node {
     sampler: Sampler,
     anonymous_samples: usize,
     /// When any node last answered.
-    heard_at: u64,
+    heard_at: Instant,
 
     /// Nodes whose claimed id is being verified by a ping.
     verifying: BTreeSet<Address>,
@@ -264,18 +266,18 @@ pub struct Node {
     /// Nodes in the table that another node reported as gone.
     suspected: BTreeSet<Address>,
     /// Answers to send later.
-    delayed: BTreeMap<(u64, u64), ReplyHandle>,
+    delayed: BTreeMap<(Instant, u64), ReplyHandle>,
     life: Life,
 }
 
 impl Node {
     /// Creates a node with an empty table. `seed` must be secret and new each time: it determines tokens and request
     /// numbers.
-    pub fn new(settings: Settings, seed: [u8; 32], now: u64) -> Self {
+    pub fn new(settings: Settings, seed: [u8; 32], now: Instant) -> Self {
         let mut random = Random::new(seed);
         let (own, check_at) = match settings.mode {
             Mode::Persistent { address } => (address, now),
-            Mode::Ephemeral | Mode::Adaptive => (None, now + settings.persistent_after_ms),
+            Mode::Ephemeral | Mode::Adaptive => (None, now + settings.persistent_after),
         };
         let table = match own {
             Some(address) => Target::from(NodeId::of(&address)),
@@ -294,7 +296,7 @@ impl Node {
             is_firewalled: !matches!(settings.mode, Mode::Persistent { .. }),
             sampler: Sampler::default(),
             anonymous_samples: 0,
-            heard_at: 0,
+            heard_at: Instant::START,
             verifying: BTreeSet::new(),
             challenged: BTreeMap::new(),
             suspected: BTreeSet::new(),
@@ -312,7 +314,7 @@ impl Node {
     /// socket.
     pub fn receive(
         &mut self,
-        now: u64,
+        now: Instant,
         socket: Socket,
         from: Address,
         bytes: &[u8],
@@ -335,15 +337,15 @@ impl Node {
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> u64 {
+    pub fn next_timeout(&self) -> Instant {
         let delayed = self.delayed.keys().next().map(|(at, _)| *at);
         let patience = self.queries.values().filter_map(|(_, query)| query.patience_ends());
         let others = delayed.into_iter().chain(self.requests.next_deadline()).chain(patience);
-        others.fold(self.life.next_tick(), u64::min)
+        others.fold(self.life.next_tick(), Instant::min)
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: u64) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         self.send_delayed(now);
         self.live(now);
         self.drive(now);

@@ -9,11 +9,13 @@
 //! The machine only decides which node to ask; [`Node`](crate::dht_rpc::Node) sends and times out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::dht_rpc::CLOSEST_MAX;
 use crate::dht_rpc::address::{Address, Distance, NodeId, Target};
 use crate::dht_rpc::ip_quota::{OF_CANDIDATES, OF_TWENTY, network};
 use crate::dht_rpc::message::{Command, ErrorCode, Response, Token};
+use libvms_hypercore::time::Instant;
 
 /// Nodes that one query asks. An honest network needs 30 to 60; hostile answers must not make us ask for ever.
 const ASKED_MAX: usize = 512;
@@ -22,9 +24,9 @@ pub(crate) const CANDIDATES_MAX: usize = 128;
 /// Nodes asked at once while a query follows addresses that the caller provided.
 const CAREFUL_CONCURRENCY: usize = 3;
 /// How long to wait for late nodes when nothing else is left to do: two repetitions, and time for the answer.
-const LATE_MS: u64 = 1_250;
+const LATE_AFTER: Duration = Duration::from_millis(1_250);
 /// The same if [`CLOSEST_MAX`] others have answered.
-const LATE_WITH_ENOUGH_MS: u64 = 1_000;
+const LATE_WITH_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The goal of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub struct Answer {
     /// The result of the command.
     pub value: Option<Vec<u8>>,
     /// Time until the answer, repetitions included.
-    pub round_trip_ms: u64,
+    pub round_trip: Duration,
 }
 
 /// A search in progress.
@@ -96,7 +98,7 @@ struct Candidate {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     /// When the request was sent; `None` while it is queued.
-    at: Option<u64>,
+    at: Option<Instant>,
     is_late: bool,
     named_by: Option<Address>,
 }
@@ -181,7 +183,7 @@ impl Query {
     }
 
     /// Notes that the request to a node was sent, for the first time or again.
-    pub(crate) fn sent(&mut self, now: u64, address: Address) {
+    pub(crate) fn sent(&mut self, now: Instant, address: Address) {
         self.asked.get_mut(&address).into_iter().for_each(|asked| _ = asked.at.get_or_insert(now));
     }
 
@@ -196,15 +198,15 @@ impl Query {
     }
 
     /// Returns whether there is no node left to ask or to wait for.
-    pub(crate) fn is_finished(&self, now: u64) -> bool {
+    pub(crate) fn is_finished(&self, now: Instant) -> bool {
         let nobody_to_ask = self.candidates.is_empty() || self.asked_count >= ASKED_MAX;
         nobody_to_ask && !self.needs_reserve() && self.patience_ends().is_none_or(|ends| ends <= now)
     }
 
     /// Returns until when to wait for the asked nodes, if there are any.
-    pub(crate) fn patience_ends(&self) -> Option<u64> {
-        let patience = if self.closest.len() < CLOSEST_MAX { LATE_MS } else { LATE_WITH_ENOUGH_MS };
-        self.asked.values().map(|asked| asked.at.map_or(u64::MAX, |at| at + patience)).max()
+    pub(crate) fn patience_ends(&self) -> Option<Instant> {
+        let patience = if self.closest.len() < CLOSEST_MAX { LATE_AFTER } else { LATE_WITH_ENOUGH };
+        self.asked.values().map(|asked| asked.at.map_or(Instant::MAX, |at| at + patience)).max()
     }
 
     /// Returns the answers, the closest node first.
@@ -296,14 +298,22 @@ mod tests {
         let mut asked = vec![];
         while let Some(from) = query.next() {
             asked.push(from);
-            query.sent(0, from);
+            query.sent(Instant::START, from);
             let (id, to) = (Some(NodeId::of(&from)), Address::new([9, 9, 9, 9].into(), 9));
-            let answer = Answer { from, id, to, token: None, error: None, value: None, round_trip_ms: 1 };
+            let answer = Answer {
+                from,
+                id,
+                to,
+                token: None,
+                error: None,
+                value: None,
+                round_trip: Duration::from_millis(1),
+            };
             let closer = names(&from);
             let response = Response { tid: 0, to, id, token: None, closer, error: None, value: None };
             query.answered(from, answer, &response);
         }
-        assert!(query.is_finished(0));
+        assert!(query.is_finished(Instant::START));
         (asked, query.into_closest().into_iter().map(|answer| answer.from).collect())
     }
 

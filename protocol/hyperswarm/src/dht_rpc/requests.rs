@@ -5,11 +5,13 @@
 //! Beyond the rate that [`CongestionWindow`] allows, requests wait in a queue.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::dht_rpc::address::Address;
 use crate::dht_rpc::congestion_window::CongestionWindow;
 use crate::dht_rpc::incoming::Socket;
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 
 /// Requests in the queue and in flight. Of the 65,536 numbers most stay free, so that a free one is found quickly and
 /// one in use is guessed rarely.
@@ -21,16 +23,16 @@ pub struct RetryPolicy {
     /// Number of tries: 1 or more.
     pub tries: u32,
     /// How long each try waits for an answer.
-    pub timeout_ms: u64,
+    pub timeout: Duration,
 }
 
 impl RetryPolicy {
     /// For one node that matters: fails after 4 s, as in the reference.
-    pub const PERSISTENT: Self = Self { tries: 4, timeout_ms: 1_000 };
+    pub const PERSISTENT: Self = Self { tries: 4, timeout: Duration::from_secs(1) };
     /// For one node among many: fails after 2 s. The reference waits for 6 s, and its queries for their slowest node.
-    pub const QUICK: Self = Self { tries: 4, timeout_ms: 500 };
+    pub const QUICK: Self = Self { tries: 4, timeout: Duration::from_millis(500) };
     /// Sends once, for requests whose answer nobody waits for.
-    pub const ONCE: Self = Self { tries: 1, timeout_ms: 1_000 };
+    pub const ONCE: Self = Self { tries: 1, timeout: Duration::from_secs(1) };
 }
 
 /// A waiting request and its purpose.
@@ -40,13 +42,13 @@ pub(crate) struct Waiting<P> {
     pub(crate) socket: Socket,
     pub(crate) to: Address,
     /// When it was first sent.
-    pub(crate) sent_at: Option<u64>,
+    pub(crate) sent_at: Option<Instant>,
     ttl: Option<u8>,
     bytes: Vec<u8>,
     tries_left: u32,
-    timeout_ms: u64,
+    timeout: Duration,
     /// When the last try is over; `None` while it is in the queue.
-    deadline: Option<u64>,
+    deadline: Option<Instant>,
 }
 
 /// An event caused by time.
@@ -66,7 +68,7 @@ pub(crate) struct Requests<P> {
     waiting: BTreeMap<u16, Waiting<P>>,
     /// Numbers of requests to be sent when the rate allows, repetitions in front.
     queue: VecDeque<u16>,
-    deadlines: BTreeSet<(u64, u16)>,
+    deadlines: BTreeSet<(Instant, u16)>,
     window: CongestionWindow,
 }
 
@@ -98,7 +100,7 @@ impl<P: Copy> Requests<P> {
         (bytes, ttl): (Vec<u8>, Option<u8>),
         patience: RetryPolicy,
     ) {
-        let RetryPolicy { tries, timeout_ms } = patience;
+        let RetryPolicy { tries, timeout } = patience;
         let waiting = Waiting {
             purpose,
             socket,
@@ -107,7 +109,7 @@ impl<P: Copy> Requests<P> {
             ttl,
             bytes,
             tries_left: tries.max(1),
-            timeout_ms,
+            timeout,
             deadline: None,
         };
         self.waiting.insert(tid, waiting);
@@ -115,7 +117,7 @@ impl<P: Copy> Requests<P> {
     }
 
     /// Takes the request that an answer with this number from this address belongs to.
-    pub(crate) fn answered(&mut self, now: u64, tid: u16, from: Address) -> Option<Waiting<P>> {
+    pub(crate) fn answered(&mut self, now: Instant, tid: u16, from: Address) -> Option<Waiting<P>> {
         let waiting = self.waiting.get(&tid)?;
         if waiting.to != from || waiting.sent_at.is_none() {
             return None;
@@ -132,7 +134,7 @@ impl<P: Copy> Requests<P> {
     }
 
     /// Returns the next event that is due at `now`. Call it until there is none.
-    pub(crate) fn next_due(&mut self, now: u64) -> Option<Due<P>> {
+    pub(crate) fn next_due(&mut self, now: Instant) -> Option<Due<P>> {
         if let Some(tid) = self.next_expired(now) {
             return Some(self.expire(tid));
         }
@@ -143,13 +145,13 @@ impl<P: Copy> Requests<P> {
     }
 
     /// Returns when [`Self::next_due`] has an event again.
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         let slot = (!self.queue.is_empty()).then(|| self.window.next_slot());
         deadline.into_iter().chain(slot).min()
     }
 
-    fn next_expired(&self, now: u64) -> Option<u16> {
+    fn next_expired(&self, now: Instant) -> Option<u16> {
         self.deadlines.first().filter(|(at, _)| *at <= now).map(|(_, tid)| *tid)
     }
 
@@ -164,19 +166,19 @@ impl<P: Copy> Requests<P> {
         late
     }
 
-    fn send(&mut self, now: u64, tid: u16) -> Due<P> {
+    fn send(&mut self, now: Instant, tid: u16) -> Due<P> {
         self.window.sent(now);
         let waiting = self.waiting.get_mut(&tid).expect("what is queued waits");
         waiting.tries_left -= 1;
         waiting.sent_at.get_or_insert(now);
-        let deadline = now + waiting.timeout_ms;
+        let deadline = now + waiting.timeout;
         let Waiting { purpose, socket, to, ttl, .. } = *waiting;
         let bytes = waiting.bytes.clone();
         self.set_deadline(tid, Some(deadline));
         Due::Send { purpose, socket, to, bytes, ttl }
     }
 
-    fn set_deadline(&mut self, tid: u16, deadline: Option<u64>) {
+    fn set_deadline(&mut self, tid: u16, deadline: Option<Instant>) {
         let waiting = self.waiting.get_mut(&tid).expect("a deadline is of what waits");
         if let Some(before) = std::mem::replace(&mut waiting.deadline, deadline) {
             self.deadlines.remove(&(before, tid));

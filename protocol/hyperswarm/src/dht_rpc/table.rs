@@ -7,17 +7,19 @@
 //! many ids it has.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::dht_rpc::CLOSEST_MAX;
 use crate::dht_rpc::address::{Address, NodeId, Target};
 use crate::dht_rpc::ip_quota::{OF_TABLE, OF_TWENTY};
+use libvms_hypercore::time::Instant;
 
 /// A node heard this recently is not pinged.
-const FRESH_MS: u64 = 60_000;
+const FRESH_TIME: Duration = Duration::from_secs(60);
 /// A node known for this long may be challenged by a newcomer only if it was not heard recently.
-const PROVEN_MS: u64 = 30 * 60_000;
+const PROVEN_AFTER: Duration = Duration::from_secs(30 * 60);
 /// A challenged node is not challenged again for this long.
-const CHALLENGE_PAUSE_MS: u64 = 5_000;
+const CHALLENGE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The table of one node.
 #[derive(Debug)]
@@ -27,18 +29,18 @@ pub(crate) struct Table {
     length: usize,
 }
 
-/// A node in the table. Times are in milliseconds.
+/// A node in the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) address: Address,
     /// When the node entered the table.
-    pub(crate) added_at: u64,
+    pub(crate) added_at: Instant,
     /// When it last answered.
-    pub(crate) heard_at: u64,
+    pub(crate) heard_at: Instant,
     /// When it was last challenged.
-    pub(crate) challenged_at: u64,
+    pub(crate) challenged_at: Instant,
     /// When it last reported our address.
-    pub(crate) sampled_at: Option<u64>,
+    pub(crate) sampled_at: Option<Instant>,
 }
 
 /// The place of a node that is not in the table.
@@ -79,7 +81,7 @@ impl Table {
     }
 
     /// Returns whether there is a place for a node that is not in the table yet.
-    pub(crate) fn place_for(&self, id: &NodeId, address: &Address, now: u64) -> Place {
+    pub(crate) fn place_for(&self, id: &NodeId, address: &Address, now: Instant) -> Place {
         let row = self.row_of(id);
         if row == 256 || !self.has_room(row, address) {
             return Place::None;
@@ -91,11 +93,12 @@ impl Table {
     }
 
     /// Adds a node that has just answered, if there is room. Returns whether there was.
-    pub(crate) fn insert(&mut self, id: NodeId, address: Address, now: u64) -> bool {
+    pub(crate) fn insert(&mut self, id: NodeId, address: Address, now: Instant) -> bool {
         if self.contains(&id) || self.place_for(&id, &address, now) != Place::Free {
             return false;
         }
-        let entry = Entry { address, added_at: now, heard_at: now, challenged_at: 0, sampled_at: None };
+        let entry =
+            Entry { address, added_at: now, heard_at: now, challenged_at: Instant::START, sampled_at: None };
         self.rows.entry(self.row_of(&id)).or_default().insert(id, entry);
         self.length += 1;
         true
@@ -133,10 +136,10 @@ impl Table {
     }
 
     /// Returns the nodes to ping: the longest unheard first. Only two if even the first of them was heard recently.
-    pub(crate) fn longest_unheard(&self, count: usize, now: u64) -> Vec<Address> {
+    pub(crate) fn longest_unheard(&self, count: usize, now: Instant) -> Vec<Address> {
         let mut entries: Vec<&Entry> = self.entries().collect();
         entries.sort_by_key(|entry| entry.heard_at);
-        let is_fresh = entries.first().is_some_and(|entry| entry.heard_at + FRESH_MS > now);
+        let is_fresh = entries.first().is_some_and(|entry| entry.heard_at + FRESH_TIME > now);
         entries.iter().take(if is_fresh { 2 } else { count }).map(|entry| entry.address).collect()
     }
 
@@ -154,7 +157,10 @@ impl Table {
 
     /// Forgets when nodes were heard, as after a sleep: all of them must be pinged again.
     pub(crate) fn forget_times(&mut self) {
-        self.rows.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.heard_at = 0);
+        self.rows
+            .values_mut()
+            .flat_map(BTreeMap::values_mut)
+            .for_each(|entry| entry.heard_at = Instant::START);
     }
 
     /// Forgets which nodes reported our address: all of them may report it again.
@@ -187,10 +193,10 @@ impl Table {
 
 /// Returns the node of a full row that a newcomer may challenge: the longest unheard one that was not challenged just
 /// now, unless it is old and was heard recently.
-fn weakest(row: &BTreeMap<NodeId, Entry>, now: u64) -> Option<Address> {
-    let candidates = row.values().filter(|entry| entry.challenged_at + CHALLENGE_PAUSE_MS <= now);
+fn weakest(row: &BTreeMap<NodeId, Entry>, now: Instant) -> Option<Address> {
+    let candidates = row.values().filter(|entry| entry.challenged_at + CHALLENGE_PAUSE <= now);
     let oldest = candidates.min_by_key(|entry| (entry.heard_at, entry.added_at))?;
-    let is_proven = oldest.added_at + PROVEN_MS <= now && oldest.heard_at + FRESH_MS > now;
+    let is_proven = oldest.added_at + PROVEN_AFTER <= now && oldest.heard_at + FRESH_TIME > now;
     (!is_proven).then_some(oldest.address)
 }
 
@@ -210,7 +216,7 @@ mod tests {
         let mut table = Table::new(Target([7; 32]));
         for number in 0..3_000 {
             let (id, address) = node(number);
-            table.insert(id, address, 1);
+            table.insert(id, address, Instant::from_millis(1));
         }
         let all: Vec<Address> = table.entries().map(|entry| entry.address).collect();
         assert!(all.len() == table.len() && all.len() < 12 * CLOSEST_MAX);
@@ -229,14 +235,23 @@ mod tests {
         let far: Vec<(NodeId, Address)> =
             (0..1_000).map(node).filter(|(id, _)| id.0[0] >= 0x80).take(CLOSEST_MAX + 1).collect();
         for (number, (id, address)) in far.iter().enumerate() {
-            assert_eq!(table.insert(*id, *address, 10_000 + number as u64), number < CLOSEST_MAX);
+            assert_eq!(
+                table.insert(*id, *address, Instant::from_millis(10_000 + number as u64)),
+                number < CLOSEST_MAX
+            );
         }
         let (newcomer, address) = far[CLOSEST_MAX];
-        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[0].1));
-        table.get_mut(&far[0].0).expect("known").challenged_at = 20_000;
-        assert_eq!(table.place_for(&newcomer, &address, 20_000), Place::Challenge(far[1].1));
+        assert_eq!(
+            table.place_for(&newcomer, &address, Instant::from_millis(20_000)),
+            Place::Challenge(far[0].1)
+        );
+        table.get_mut(&far[0].0).expect("known").challenged_at = Instant::from_millis(20_000);
+        assert_eq!(
+            table.place_for(&newcomer, &address, Instant::from_millis(20_000)),
+            Place::Challenge(far[1].1)
+        );
         // Nodes known for long that were heard just now are left alone.
-        let later = 20_000 + PROVEN_MS;
+        let later = Instant::from_millis(20_000) + PROVEN_AFTER;
         for (id, _) in &far[..CLOSEST_MAX] {
             table.get_mut(id).expect("known").heard_at = later;
         }
@@ -251,10 +266,10 @@ mod tests {
     #[test]
     fn a_flood_of_nodes_does_not_grow_the_table() {
         let mut table = Table::new(Target(node(1).0.0));
-        assert_eq!(table.place_for(&node(1).0, &node(1).1, 0), Place::None);
+        assert_eq!(table.place_for(&node(1).0, &node(1).1, Instant::START), Place::None);
         for number in 0..20_000 {
             let (id, address) = node(number);
-            table.insert(id, address, number.into());
+            table.insert(id, address, Instant::from_millis(number.into()));
         }
         assert!(table.len() <= 20 * CLOSEST_MAX);
         let before = table.len();
@@ -268,7 +283,7 @@ mod tests {
         let mut table = Table::new(Target([7; 32]));
         for port in 1..=20_000 {
             let address = Address::new([20, 0, 0, 1].into(), port);
-            table.insert(NodeId::of(&address), address, 1);
+            table.insert(NodeId::of(&address), address, Instant::from_millis(1));
         }
         let most_in_a_row = |table: &Table| table.rows.values().map(BTreeMap::len).max();
         assert_eq!((table.len(), most_in_a_row(&table)), (10, Some(2)));
@@ -276,13 +291,13 @@ mod tests {
         for number in 0..25_400_u32 {
             let address =
                 Address::new([20, 0, 0, (2 + number % 254) as u8].into(), (1 + number / 254) as u16);
-            table.insert(NodeId::of(&address), address, 1);
+            table.insert(NodeId::of(&address), address, Instant::from_millis(1));
         }
         assert_eq!((table.len(), most_in_a_row(&table)), (50, Some(10)));
         // Another node has a place in every row that the crowd has been to.
         for number in 0..2_000 {
             let address = Address::new(Ipv4Addr::from(0x1e00_0001 + 256 * number), 1);
-            table.insert(NodeId::of(&address), address, 1);
+            table.insert(NodeId::of(&address), address, Instant::from_millis(1));
         }
         assert_eq!(table.rows[&0].len(), CLOSEST_MAX);
         assert!(table.len() > 120, "{}", table.len());
@@ -291,7 +306,11 @@ mod tests {
         let gone = gone.address;
         table.remove(&NodeId::of(&gone));
         let neighbour = (1..).map(|port| Address::new([20, 0, 0, 255].into(), port));
-        assert!(neighbour.take(64).any(|address| table.insert(NodeId::of(&address), address, 1)));
+        assert!(neighbour.take(64).any(|address| table.insert(
+            NodeId::of(&address),
+            address,
+            Instant::from_millis(1)
+        )));
     }
 
     #[test]
@@ -299,7 +318,7 @@ mod tests {
         let mut table = Table::new(Target([7; 32]));
         for port in 1..=2_000 {
             let address = Address::new([127, 0, 0, 1].into(), port);
-            table.insert(NodeId::of(&address), address, 1);
+            table.insert(NodeId::of(&address), address, Instant::from_millis(1));
         }
         assert!(table.len() > 6 * CLOSEST_MAX, "{}", table.len());
     }

@@ -11,8 +11,9 @@ use std::net::Ipv4Addr;
 
 use crate::dht_rpc::message::Token;
 use libvms_hypercore::hash::keyed_blake2b;
+use libvms_hypercore::time::Instant;
 
-/// How long the same token is issued.
+/// Milliseconds for which the same token is issued.
 const PERIOD_MS: u64 = 7_500;
 
 /// Issues and verifies tokens.
@@ -26,13 +27,13 @@ impl Tokens {
     }
 
     /// Returns the token of a host.
-    pub(crate) fn issue(&self, now: u64, host: Ipv4Addr) -> Token {
-        self.of_period(now / PERIOD_MS, host)
+    pub(crate) fn issue(&self, now: Instant, host: Ipv4Addr) -> Token {
+        self.of_period(now.as_millis() / PERIOD_MS, host)
     }
 
     /// Returns whether `token` was issued to this host at most 15 seconds ago.
-    pub(crate) fn accepts(&self, now: u64, host: Ipv4Addr, token: Token) -> bool {
-        let period = now / PERIOD_MS;
+    pub(crate) fn accepts(&self, now: Instant, host: Ipv4Addr, token: Token) -> bool {
+        let period = now.as_millis() / PERIOD_MS;
         let before = period.checked_sub(1).map(|before| self.of_period(before, host));
         token == self.of_period(period, host) || Some(token) == before
     }
@@ -57,12 +58,12 @@ mod tests {
         let tokens = Tokens::new([1; 32]);
         let (host, other) = (Ipv4Addr::new(1, 2, 3, 4), Ipv4Addr::new(1, 2, 3, 5));
         for issued in [0, 7_499, 7_500] {
-            let token = tokens.issue(issued, host);
-            assert!(tokens.accepts(issued, host, token));
-            assert!(tokens.accepts(issued + 7_500, host, token));
-            assert!(!tokens.accepts(issued + 15_000, host, token));
-            assert!(!tokens.accepts(issued, other, token));
-            assert!(!Tokens::new([2; 32]).accepts(issued, host, token));
+            let token = tokens.issue(Instant::from_millis(issued), host);
+            assert!(tokens.accepts(Instant::from_millis(issued), host, token));
+            assert!(tokens.accepts(Instant::from_millis(issued + 7_500), host, token));
+            assert!(!tokens.accepts(Instant::from_millis(issued + 15_000), host, token));
+            assert!(!tokens.accepts(Instant::from_millis(issued), other, token));
+            assert!(!Tokens::new([2; 32]).accepts(Instant::from_millis(issued), host, token));
         }
     }
 }

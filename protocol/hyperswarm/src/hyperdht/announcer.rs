@@ -13,6 +13,7 @@
 //! Source: npm hyperdht (`lib/announcer.js`).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::dht_rpc::address::{Address, Target};
 use crate::dht_rpc::message::{Command, Token};
@@ -23,13 +24,16 @@ use crate::hyperdht::announce::{Announcement, Destination, Purpose};
 use crate::hyperdht::handshake_payload::RelayRoute;
 use crate::hyperdht::record::{PeerRecord, RELAYS_MAX, peer_target};
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::time::Instant;
 
 /// How often relays are pinged: firewalls forget a UDP mapping after 30 s or later.
-const PING_INTERVAL_MS: u64 = 3_000;
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// How long each of a ping's two tries waits: both are over before the next ping.
+const PING_TIMEOUT: Duration = Duration::from_millis(1_499);
 /// Rounds of pings before the server is announced again: 5 minutes, of the 13 that records live.
 const ROUNDS_MAX: u32 = 100;
 /// How long to wait if no node could be found.
-const RETRY_MS: u64 = 5_000;
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// An action for the caller of an [`Announcer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +72,7 @@ enum State {
     Announcing,
     /// Relays are pinged.
     Resting {
-        next_at: u64,
+        next_at: Instant,
         rounds: u32,
         answered: usize,
     },
@@ -115,7 +119,7 @@ impl Announcer {
     }
 
     /// Returns when to call [`Announcer::handle_timeout`].
-    pub fn next_timeout(&self) -> Option<u64> {
+    pub fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Resting { next_at, .. } => Some(next_at),
             State::Searching | State::Announcing | State::Stopping | State::Stopped => None,
@@ -123,7 +127,7 @@ impl Announcer {
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: u64) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         let State::Resting { next_at, rounds, answered } = self.state else { return };
         if now < next_at {
             return;
@@ -159,7 +163,7 @@ impl Announcer {
     }
 
     /// Takes the result of the query: `closest` are the nodes that answered, the closest first.
-    pub fn searched(&mut self, now: u64, closest: &[Answer]) {
+    pub fn searched(&mut self, now: Instant, closest: &[Answer]) {
         if self.state != State::Searching {
             return;
         }
@@ -178,7 +182,7 @@ impl Announcer {
     }
 
     /// Takes the answer to a request, or `None` if there will be none.
-    pub fn answered(&mut self, now: u64, number: u64, answer: Option<&Answer>) {
+    pub fn answered(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         let answer = answer.filter(|answer| answer.error.is_none());
         match (asked, answer) {
@@ -208,16 +212,16 @@ impl Announcer {
         self.actions.push_back(AnnounceAction::Search(spec));
     }
 
-    fn ping(&mut self, now: u64, rounds: u32) {
-        self.state = State::Resting { next_at: now + PING_INTERVAL_MS, rounds, answered: 0 };
+    fn ping(&mut self, now: Instant, rounds: u32) {
+        self.state = State::Resting { next_at: now + PING_INTERVAL, rounds, answered: 0 };
         for route in self.relays.clone() {
-            let patience = RetryPolicy { tries: 2, timeout_ms: PING_INTERVAL_MS / 2 - 1 };
+            let patience = RetryPolicy { tries: 2, timeout: PING_TIMEOUT };
             let spec = RequestSpec { patience, ..RequestSpec::new(route.relay, Command::PING) };
             self.ask(Asked::Ping, spec);
         }
     }
 
-    fn rest_when_all_is_announced(&mut self, now: u64) {
+    fn rest_when_all_is_announced(&mut self, now: Instant) {
         let is_announcing = self.asked.values().any(|asked| matches!(asked, Asked::Announce(_)));
         if self.state != State::Announcing || is_announcing {
             return;
@@ -227,7 +231,7 @@ impl Announcer {
         let is_left = |route: &&RelayRoute| self.relays.iter().all(|kept| kept.relay != route.relay);
         let left: Vec<Address> = before.iter().filter(is_left).map(|route| route.relay).collect();
         left.into_iter().for_each(|relay| self.find(relay));
-        let wait = if self.relays.is_empty() { RETRY_MS } else { PING_INTERVAL_MS };
+        let wait = if self.relays.is_empty() { RETRY_DELAY } else { PING_INTERVAL };
         self.state = State::Resting { next_at: now + wait, rounds: 0, answered: 0 };
         self.actions.push_back(AnnounceAction::RelaysChanged);
     }

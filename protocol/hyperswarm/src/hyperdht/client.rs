@@ -10,6 +10,7 @@
 //! ends by itself. Source: npm hyperdht (`lib/connect.js`).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -39,7 +40,7 @@ const KNOWN_PATIENCE: RetryPolicy = RetryPolicy::QUICK;
 /// For a machine in a local network: it answers at once, or it is in another network. Two datagrams are lost together
 /// now and then, and few routers lead datagrams to their own public address back in: the attempt would end with a hole
 /// that cannot be punched.
-const LOCAL_PATIENCE: RetryPolicy = RetryPolicy { tries: 4, timeout_ms: 250 };
+const LOCAL_PATIENCE: RetryPolicy = RetryPolicy { tries: 4, timeout: Duration::from_millis(250) };
 
 /// An action for the caller of a [`Dialer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub struct Dialed {
 pub enum Way {
     /// Connect the stream from this socket to this address, and send.
     Connect(Socket, Address),
-    /// Wait for the header of the server, for [`crate::hyperdht::server::FIRST_PACKET_MS`].
+    /// Wait for the header of the server, for [`crate::hyperdht::server::FIRST_PACKET_TIMEOUT`].
     Await,
     /// Punch a hole: through one of these relays, with the node that relayed the handshake as the first choice.
     Punch {

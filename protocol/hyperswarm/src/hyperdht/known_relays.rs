@@ -9,15 +9,17 @@
 //! Source: npm hyperdht (`lib/connect.js`), which keeps as many for as long as it runs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::record::RELAYS_MAX;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::time::Instant;
 
 /// Peers with a note. Beyond it the oldest note is dropped.
 const PEERS_MAX: usize = 512;
 /// How long a note is valid.
-const NOTE_MS: u64 = 60 * 60_000;
+const NOTE_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// Notes of peers that were reached.
 #[derive(Debug, Default)]
@@ -25,21 +27,21 @@ pub(crate) struct KnownRelays(BTreeMap<PublicKey, Note>);
 
 #[derive(Debug)]
 struct Note {
-    at: u64,
+    at: Instant,
     relays: Vec<Address>,
 }
 
 impl KnownRelays {
     /// Returns the nodes through which a peer was reached, the best first; empty if none are known.
-    pub(crate) fn of(&self, now: u64, peer: &PublicKey) -> &[Address] {
+    pub(crate) fn of(&self, now: Instant, peer: &PublicKey) -> &[Address] {
         match self.0.get(peer) {
-            Some(note) if note.at + NOTE_MS > now => &note.relays,
+            Some(note) if note.at + NOTE_KEPT > now => &note.relays,
             _ => &[],
         }
     }
 
     /// Notes that `peer` was reached through `through`, and that according to it `named` know it, too.
-    pub(crate) fn note(&mut self, now: u64, peer: PublicKey, through: Address, named: &[Address]) {
+    pub(crate) fn note(&mut self, now: Instant, peer: PublicKey, through: Address, named: &[Address]) {
         let mut relays = vec![through];
         for relay in named.iter().filter(|relay| relay.port() != 0) {
             if relays.len() < RELAYS_MAX && !relays.contains(relay) {
@@ -77,22 +79,29 @@ mod tests {
     fn a_note_lists_a_few_nodes_and_expires_after_an_hour() {
         let mut known = KnownRelays::default();
         let named = [relay(0), relay(7), relay(8), relay(9), relay(10)];
-        known.note(5, peer(1), relay(8), &named);
-        assert_eq!(known.of(5 + NOTE_MS - 1, &peer(1)), [relay(8), relay(7), relay(9)]);
-        assert!(known.of(5 + NOTE_MS, &peer(1)).is_empty() && known.of(5, &peer(2)).is_empty());
-        known.note(6, peer(1), relay(3), &[]);
-        assert_eq!(known.of(6, &peer(1)), [relay(3)]);
+        let noted = Instant::from_millis(5);
+        known.note(noted, peer(1), relay(8), &named);
+        assert_eq!(
+            known.of(noted + NOTE_KEPT - Duration::from_millis(1), &peer(1)),
+            [relay(8), relay(7), relay(9)]
+        );
+        assert!(known.of(noted + NOTE_KEPT, &peer(1)).is_empty() && known.of(noted, &peer(2)).is_empty());
+        known.note(Instant::from_millis(6), peer(1), relay(3), &[]);
+        assert_eq!(known.of(Instant::from_millis(6), &peer(1)), [relay(3)]);
         known.drop(&peer(1));
-        assert!(known.of(6, &peer(1)).is_empty());
+        assert!(known.of(Instant::from_millis(6), &peer(1)).is_empty());
     }
 
     #[test]
     fn the_oldest_note_is_forgotten_when_there_are_too_many() {
         let mut known = KnownRelays::default();
         for number in 0..=PEERS_MAX as u16 {
-            known.note(number.into(), peer(number), relay(1), &[]);
+            known.note(Instant::from_millis(number.into()), peer(number), relay(1), &[]);
         }
         assert_eq!(known.0.len(), PEERS_MAX);
-        assert!(known.of(600, &peer(0)).is_empty() && !known.of(600, &peer(1)).is_empty());
+        assert!(
+            known.of(Instant::from_millis(600), &peer(0)).is_empty()
+                && !known.of(Instant::from_millis(600), &peer(1)).is_empty()
+        );
     }
 }

@@ -28,6 +28,7 @@ use crate::hyperdht::router::Router;
 use crate::hyperdht::server::{Accepted, Listener, Reach};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 use punch::Punches;
 
 /// Commands that this layer serves or refuses by itself.
@@ -194,7 +195,7 @@ enum Asker {
 impl HyperDht {
     /// Creates a node with an empty table. `seed` must be secret and new each time. `unix_ms` is the time since 1970 at
     /// `now`.
-    pub fn new(settings: Settings, seed: [u8; 32], now: u64, unix_ms: u64) -> Self {
+    pub fn new(settings: Settings, seed: [u8; 32], now: Instant, unix_ms: u64) -> Self {
         let mut random = Random::new(seed);
         let settings = Settings { served: SERVED, ..settings };
         Self {
@@ -211,7 +212,7 @@ impl HyperDht {
             requests: BTreeMap::new(),
             queries: BTreeMap::new(),
             local_addresses: vec![],
-            unix_offset_ms: unix_ms.saturating_sub(now),
+            unix_offset_ms: unix_ms.saturating_sub(now.as_millis()),
             events: VecDeque::new(),
         }
     }
@@ -222,7 +223,7 @@ impl HyperDht {
     }
 
     /// Bootstraps the node. Ends with [`Event::Bootstrapped`].
-    pub fn bootstrap(&mut self, now: u64) {
+    pub fn bootstrap(&mut self, now: Instant) {
         self.node.bootstrap(now);
         self.drive(now);
     }
@@ -239,7 +240,7 @@ impl HyperDht {
     /// If it is not a message of the DHT: pass it to the other user of the socket.
     pub fn receive(
         &mut self,
-        now: u64,
+        now: Instant,
         socket: Socket,
         from: Address,
         bytes: &[u8],
@@ -255,13 +256,13 @@ impl HyperDht {
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> u64 {
+    pub fn next_timeout(&self) -> Instant {
         let servers = self.servers.values().filter_map(|server| server.announcer.next_timeout());
-        servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), u64::min)
+        servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), Instant::min)
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: u64) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         self.node.handle_timeout(now);
         for server in self.servers.values_mut() {
             server.announcer.handle_timeout(now);
@@ -271,7 +272,7 @@ impl HyperDht {
     }
 
     /// Opens a server with this key pair, and announces it. Does nothing if there is one.
-    pub fn listen(&mut self, now: u64, key: &SecretKey, welcome: AcceptPolicy) {
+    pub fn listen(&mut self, now: Instant, key: &SecretKey, welcome: AcceptPolicy) {
         let target = peer_target(&key.public_key());
         let seed = self.random.bytes();
         self.servers.entry(target).or_insert_with(|| Server {
@@ -290,7 +291,7 @@ impl HyperDht {
     }
 
     /// Stops a server. [`Event::Stopped`] comes when the network has forgotten it.
-    pub fn stop(&mut self, now: u64, server: &PublicKey) {
+    pub fn stop(&mut self, now: Instant, server: &PublicKey) {
         if let Some(server) = self.servers.get_mut(&peer_target(server)) {
             server.announcer.stop();
         }
@@ -305,7 +306,7 @@ impl HyperDht {
     /// If `remote` is not a key.
     pub fn dial(
         &mut self,
-        now: u64,
+        now: Instant,
         local: &SecretKey,
         remote: PublicKey,
         relays: &[Address],
@@ -329,18 +330,24 @@ impl HyperDht {
     }
 
     /// Starts a lookup of the peers of a topic.
-    pub fn lookup(&mut self, now: u64, topic: Target) -> QueryId {
+    pub fn lookup(&mut self, now: Instant, topic: Target) -> QueryId {
         self.start_query(now, Asker::Lookup, QuerySpec::new(topic, Command::LOOKUP))
     }
 
     /// Starts a lookup of the peers of a topic, and announces that the owner of `key` is one, reached through `relays`.
-    pub fn announce(&mut self, now: u64, topic: Target, relays: Vec<Address>, key: &SecretKey) -> QueryId {
+    pub fn announce(
+        &mut self,
+        now: Instant,
+        topic: Target,
+        relays: Vec<Address>,
+        key: &SecretKey,
+    ) -> QueryId {
         let asker = Asker::Announce { topic, relays, key: key.clone() };
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
 
     /// Starts to withdraw an announcement.
-    pub fn unannounce(&mut self, now: u64, topic: Target, key: &SecretKey) -> QueryId {
+    pub fn unannounce(&mut self, now: Instant, topic: Target, key: &SecretKey) -> QueryId {
         let asker = Asker::Unannounce { topic, key: key.clone() };
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
@@ -372,14 +379,14 @@ impl HyperDht {
         Reach { socket, public, local: self.local_addresses.clone(), relays: relays.to_vec() }
     }
 
-    fn start_query(&mut self, now: u64, asker: Asker, spec: QuerySpec) -> QueryId {
+    fn start_query(&mut self, now: Instant, asker: Asker, spec: QuerySpec) -> QueryId {
         let query = self.node.start_query(now, spec);
         self.queries.insert(query, asker);
         self.drive(now);
         query
     }
 
-    fn start_request(&mut self, now: u64, owner: Owner, number: u64, spec: RequestSpec) {
+    fn start_request(&mut self, now: Instant, owner: Owner, number: u64, spec: RequestSpec) {
         let request = self.node.start_request(now, spec);
         self.requests.insert(request, (owner, number));
     }

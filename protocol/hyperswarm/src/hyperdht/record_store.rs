@@ -21,6 +21,7 @@ use item::{Content, Items};
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 
 /// How far a bump may lie in the future: clocks differ, but not by more than a minute among honest peers.
 const BUMP_AHEAD_MAX_MS: u64 = 60_000;
@@ -55,10 +56,10 @@ impl<'a> From<&'a Incoming> for Asked<'a> {
 /// The time of a request, on two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Milliseconds of a clock that never goes back.
-    pub steady: u64,
+    /// The time of the machine.
+    pub steady: Instant,
     /// Milliseconds since 1970, as the machine believes. Only bumps are compared with it.
-    pub unix: u64,
+    pub unix_ms: u64,
 }
 
 /// The records, routes and values of one node.
@@ -99,7 +100,7 @@ impl Storage {
     }
 
     /// Returns the address of the peer whose key hashes to `target`, if it announced itself here.
-    pub fn route(&mut self, now: u64, target: &Target) -> Option<Address> {
+    pub fn route(&mut self, now: Instant, target: &Target) -> Option<Address> {
         self.generations.advance(now);
         self.generations.routes(target).next().map(|route| route.from)
     }
@@ -145,7 +146,7 @@ impl Storage {
         } else {
             self.generations.put_record(*target, record);
         }
-        if announcement.bump <= now.unix.saturating_add(BUMP_AHEAD_MAX_MS) {
+        if announcement.bump <= now.unix_ms.saturating_add(BUMP_AHEAD_MAX_MS) {
             self.generations.raise_bump(target, announcement.bump);
         }
         Some(Reply::acknowledged())

@@ -29,6 +29,7 @@ use crate::dht_rpc::rate_limit::{Rate, RateLimiter};
 use crate::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use crate::hyperdht::holepunch::payload::NONCE_BYTES;
 use libvms_hypercore::secret_stream::noise_ik::{FIRST_OVERHEAD_BYTES, SECOND_OVERHEAD_BYTES};
+use libvms_hypercore::time::Instant;
 
 /// Most bytes of a handshake message or a holepunch payload: with all headers it fits into one packet on every network.
 const CARRIED_BYTES_MAX: usize = 1_000;
@@ -173,7 +174,7 @@ impl Default for Router {
 
 impl Router {
     /// Decides about one message.
-    pub fn route(&mut self, now: u64, passing: &Passing<'_>, whereabouts: Whereabouts) -> Verdict {
+    pub fn route(&mut self, now: Instant, passing: &Passing<'_>, whereabouts: Whereabouts) -> Verdict {
         let verdict = match passing.command {
             Command::PEER_HANDSHAKE => handshake(passing, whereabouts),
             Command::PEER_HOLEPUNCH => holepunch(passing, whereabouts),
@@ -190,7 +191,7 @@ impl Router {
         }
     }
 
-    fn may_forward(&mut self, now: u64, from: Address, to: Address) -> bool {
+    fn may_forward(&mut self, now: Instant, from: Address, to: Address) -> bool {
         self.from_host.allows(now, from.ip()) && self.to_host.allows(now, to.ip())
     }
 }

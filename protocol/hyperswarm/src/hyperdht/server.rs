@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -29,12 +30,13 @@ use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::random::Random;
 use libvms_hypercore::secret_stream::noise_ik::Responder;
 use libvms_hypercore::secret_stream::{NoiseError, StreamKeys};
+use libvms_hypercore::time::Instant;
 
 /// The time that a client has until its first packet. The reference waits as long.
-pub const FIRST_PACKET_MS: u64 = 10_000;
+pub const FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer is kept for repetitions. A client asks through two relays at once and repeats itself for 4 s.
-const ANSWER_KEPT_MS: u64 = 2 * FIRST_PACKET_MS;
+const ANSWER_KEPT: Duration = FIRST_PACKET_TIMEOUT.saturating_mul(2);
 
 /// Most answers kept at once.
 const ANSWERS_MAX: usize = 1_024;
@@ -106,7 +108,7 @@ pub struct Accepted {
     /// The client's address: a relay's claim, unless the handshake came directly.
     pub client: Address,
     /// When to give up.
-    pub deadline: u64,
+    pub deadline: Instant,
 }
 
 /// How a stream begins.
@@ -169,7 +171,7 @@ pub struct Listener {
 type MessageHash = [u8; 32];
 
 struct Answered {
-    at: u64,
+    at: Instant,
     answer: Vec<u8>,
     number: Option<u64>,
 }
@@ -220,7 +222,7 @@ impl Listener {
     /// If no answer is to be sent.
     pub fn hear(
         &mut self,
-        now: u64,
+        now: Instant,
         arrival: &Arrival,
         reach: &Reach,
         welcomes: &mut dyn FnMut(&PublicKey) -> bool,
@@ -247,7 +249,7 @@ impl Listener {
 
     fn answer(
         &mut self,
-        now: u64,
+        now: Instant,
         message: MessageHash,
         responder: Responder,
         payload: &[u8],
@@ -279,13 +281,18 @@ impl Listener {
             remote_stream: stream.id,
             approach,
             client: arrival.client,
-            deadline: now + FIRST_PACKET_MS,
+            deadline: now + FIRST_PACKET_TIMEOUT,
         });
         Ok(Heard { answer, handshake: number, accepted })
     }
 
     /// Decides how a stream begins: a client that can be reached waits for our header; all others send theirs first.
-    fn approach(&mut self, now: u64, firewall: Firewall, arrival: &Arrival) -> Result<Approach, PeerError> {
+    fn approach(
+        &mut self,
+        now: Instant,
+        firewall: Firewall,
+        arrival: &Arrival,
+    ) -> Result<Approach, PeerError> {
         if firewall != Firewall::Open && arrival.path != Path::Direct {
             return Ok(Approach::Await);
         }
@@ -303,15 +310,15 @@ impl Listener {
         (0..).find(|number| !self.numbers.contains_key(number)).expect("there are 1,024 handshakes at most")
     }
 
-    fn remember(&mut self, now: u64, message: MessageHash, answer: Vec<u8>, number: Option<u64>) {
+    fn remember(&mut self, now: Instant, message: MessageHash, answer: Vec<u8>, number: Option<u64>) {
         self.answers.insert(message, Answered { at: now, answer, number });
         self.order.push_back(message);
         number.inspect(|number| _ = self.numbers.insert(*number, message));
     }
 
-    fn forget(&mut self, now: u64) {
+    fn forget(&mut self, now: Instant) {
         while let Some(message) = self.order.front().copied() {
-            let is_old = |answered: &Answered| answered.at + ANSWER_KEPT_MS <= now;
+            let is_old = |answered: &Answered| answered.at + ANSWER_KEPT <= now;
             if !self.answers.get(&message).is_none_or(is_old) {
                 break;
             }
@@ -339,7 +346,7 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Limits {
-    fn allow(&mut self, now: u64, arrival: &Arrival) -> bool {
+    fn allow(&mut self, now: Instant, arrival: &Arrival) -> bool {
         let sender = match arrival.path {
             Path::Direct => arrival.client,
             Path::Relayed(relay) => relay,

@@ -26,6 +26,7 @@ use connections::Connections;
 pub use event::{Closed, DialFailure, Event, Transmit};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 
 /// Incoming connections at the same time, proved or not.
 const INCOMING_MAX: usize = 256;
@@ -97,9 +98,10 @@ enum Server {
 impl SwarmNode {
     /// Creates a node with the key pair `key`, which bootstraps at once. `seed` must be 32 fresh random bytes; `unix`
     /// is the time since 1970 at `now`.
-    pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Duration, unix: Duration) -> Self {
+    pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Instant, unix: Duration) -> Self {
         let mut random = Random::new(seed);
-        let mut dht = HyperDht::new(settings.dht, random.bytes(), millis(now), millis(unix));
+        let unix_ms = unix.as_millis().try_into().unwrap_or(u64::MAX);
+        let mut dht = HyperDht::new(settings.dht, random.bytes(), now, unix_ms);
         dht.set_local_addresses(settings.local_addresses);
         let mut node = Self {
             swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
@@ -116,7 +118,7 @@ impl SwarmNode {
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
-        node.dht.bootstrap(millis(now));
+        node.dht.bootstrap(now);
         node.drive(now);
         node
     }
@@ -143,25 +145,25 @@ impl SwarmNode {
     }
 
     /// Joins a topic, or changes the roles of this node in it.
-    pub fn join(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
-        self.swarm.join(millis(now), topic, roles);
+    pub fn join(&mut self, now: Instant, topic: TopicKey, roles: Roles) {
+        self.swarm.join(now, topic, roles);
         self.drive(now);
     }
 
     /// Leaves a topic. Connections that it led to stay.
-    pub fn leave(&mut self, now: Duration, topic: &TopicKey) {
+    pub fn leave(&mut self, now: Instant, topic: &TopicKey) {
         self.swarm.leave(topic);
         self.drive(now);
     }
 
     /// Keeps a connection to the peer with this key.
-    pub fn join_peer(&mut self, now: Duration, peer: PublicKey) {
-        self.swarm.join_peer(millis(now), peer);
+    pub fn join_peer(&mut self, now: Instant, peer: PublicKey) {
+        self.swarm.join_peer(now, peer);
         self.drive(now);
     }
 
     /// Bans a peer that misbehaved: there will be no connection to it any more.
-    pub fn ban(&mut self, now: Duration, peer: PublicKey) {
+    pub fn ban(&mut self, now: Instant, peer: PublicKey) {
         self.swarm.ban(peer);
         let banned = self.swarm.banned_peers().copied().collect();
         self.dht.set_accept_policy(&self.key.public_key(), AcceptPolicy::AllBut(banned));
@@ -169,15 +171,15 @@ impl SwarmNode {
     }
 
     /// Sets new addresses of this machine, and looks everything up anew.
-    pub fn network_changed(&mut self, now: Duration, local_addresses: Vec<Address>) {
+    pub fn network_changed(&mut self, now: Instant, local_addresses: Vec<Address>) {
         self.dht.set_local_addresses(local_addresses);
-        self.swarm.network_changed(millis(now));
+        self.swarm.network_changed(now);
         self.drive(now);
     }
 
     /// Leaves all topics, closes all connections, and withdraws this node from the network. Ends with
     /// [`Event::ShutDown`]; a caller without time may stop before.
-    pub fn shut_down(&mut self, now: Duration) {
+    pub fn shut_down(&mut self, now: Instant) {
         if self.is_shutting_down() {
             return;
         }
@@ -196,7 +198,7 @@ impl SwarmNode {
             self.swarm.leave(&topic);
         }
         if has_server {
-            self.dht.stop(millis(now), &self.key.public_key());
+            self.dht.stop(now, &self.key.public_key());
         }
         self.drive(now);
         self.finish_shut_down();
@@ -214,9 +216,9 @@ impl SwarmNode {
     }
 
     /// Takes a datagram that arrived.
-    pub fn receive(&mut self, now: Duration, socket: Socket, from: SocketAddr, datagram: &[u8]) {
+    pub fn receive(&mut self, now: Instant, socket: Socket, from: SocketAddr, datagram: &[u8]) {
         if let (Socket::Puncher(number), [_], Ok(from)) = (socket, datagram, Address::try_from(from)) {
-            self.dht.probed(millis(now), number, from);
+            self.dht.probed(now, number, from);
             return self.drive(now);
         }
         let path = Path { socket: number(socket), remote: from };
@@ -224,19 +226,19 @@ impl SwarmNode {
             && let Ok(from) = Address::try_from(from)
         {
             // A datagram that is neither of a stream nor of the DHT is noise, and there is much of it on a public port.
-            let _noise = self.dht.receive(millis(now), socket, from, datagram);
+            let _noise = self.dht.receive(now, socket, from, datagram);
         }
         self.drive(now);
     }
 
     /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its destination.
-    pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
+    pub fn poll_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
         datagram.clear();
         self.append_datagram(now, datagram)
     }
 
     /// Appends the next datagram to send to `datagram`. Returns its destination.
-    pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Transmit> {
+    pub fn append_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((transmit, bytes)) = self.datagrams.pop_front() {
             datagram.extend_from_slice(&bytes);
             return Some(transmit);
@@ -246,27 +248,25 @@ impl SwarmNode {
     }
 
     /// Returns the next event. Call it again after polling datagrams: sending can cause an event, too.
-    pub fn poll_event(&mut self, now: Duration) -> Option<Event> {
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         self.drive(now);
         self.events.pop_front()
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> Duration {
+    pub fn next_timeout(&self) -> Instant {
         let swarm = self.swarm.next_deadline().into_iter().chain(self.connections.next_deadline());
-        let milliseconds = swarm.fold(self.dht.next_timeout(), u64::min);
-        let machines = Duration::from_millis(milliseconds);
-        self.streams.next_timeout().map_or(machines, |streams| streams.min(machines))
+        let machines = swarm.chain(self.streams.next_timeout());
+        machines.fold(self.dht.next_timeout(), Instant::min)
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: Duration) {
-        let at = millis(now);
-        if self.dht.next_timeout() <= at {
-            self.dht.handle_timeout(at);
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.dht.next_timeout() <= now {
+            self.dht.handle_timeout(now);
         }
-        self.swarm.tick(at);
-        for id in self.connections.expired(at) {
+        self.swarm.tick(now);
+        for id in self.connections.expired(now) {
             self.end_unless_punching(now, id);
         }
         self.drive(now);
@@ -301,13 +301,13 @@ impl SwarmNode {
     }
 
     /// Forgets a connection; the remote is sent a reset unless both sides had ended.
-    pub fn destroy(&mut self, now: Duration, id: ConnectionId) {
+    pub fn destroy(&mut self, now: Instant, id: ConnectionId) {
         self.forget(now, id);
         self.drive(now);
     }
 
     /// Advances all parts until none has anything left to do.
-    fn drive(&mut self, now: Duration) {
+    fn drive(&mut self, now: Instant) {
         loop {
             if let Some(action) = self.swarm.poll() {
                 self.run_action(now, action);
@@ -321,12 +321,12 @@ impl SwarmNode {
         }
     }
 
-    fn run_action(&mut self, now: Duration, action: Action) {
+    fn run_action(&mut self, now: Instant, action: Action) {
         match action {
             Action::Refresh { topic, roles } => self.refresh(now, topic, roles),
             Action::Unannounce { topic } => {
                 self.cancel_refresh(now, &topic);
-                let query = self.dht.unannounce(millis(now), Target(topic), &self.key);
+                let query = self.dht.unannounce(now, Target(topic), &self.key);
                 self.withdrawals.push(query);
             }
             Action::Connect { .. } if self.is_shutting_down() => {}
@@ -335,7 +335,7 @@ impl SwarmNode {
         }
     }
 
-    fn take(&mut self, now: Duration, event: hyperdht::Event) {
+    fn take(&mut self, now: Instant, event: hyperdht::Event) {
         match event {
             hyperdht::Event::Send { socket, to, bytes, ttl } => {
                 self.datagrams.push_back((Transmit { socket, to: to.into(), ttl }, bytes));
@@ -354,7 +354,7 @@ impl SwarmNode {
                 let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.prelookups.get(&query));
                 if let Some(topic) = topic {
                     for peer in reply.peers {
-                        self.swarm.found(millis(now), topic, peer.public_key, &peer.relays);
+                        self.swarm.found(now, topic, peer.public_key, &peer.relays);
                     }
                 }
             }
@@ -373,7 +373,7 @@ impl SwarmNode {
         }
     }
 
-    fn stream_event(&mut self, now: Duration, stream: u32, event: udx::Event) {
+    fn stream_event(&mut self, now: Instant, stream: u32, event: udx::Event) {
         let Some(id) = self.connections.of_stream(stream) else {
             if let udx::Event::IncomingPath(path) = event
                 && let Some(dial) = self.dials.values_mut().find(|dial| dial.stream == stream)
@@ -398,10 +398,6 @@ impl SwarmNode {
             }
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Returns the number of a socket, as streams know it.

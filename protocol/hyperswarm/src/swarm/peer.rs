@@ -1,24 +1,37 @@
 //! The state of one peer: its priority, and when to try it next.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::TopicKey;
+use super::{TopicKey, random_part};
 use crate::dht_rpc::Address;
+use libvms_hypercore::time::Instant;
 
 /// A connection that lasted this long was a good one: the count of attempts starts anew.
-const GOOD_MS: u64 = 15_000;
+const GOOD_AFTER: Duration = Duration::from_secs(15);
 /// Attempts after which a peer that was only found is left alone until it is found again.
 const ATTEMPTS_MAX: u32 = 3;
 /// Delay before each attempt to a peer that was connected before, and to one that never was.
-const DELAYS_PROVEN_MS: [u64; 4] = [1_000, 1_000, 5_000, 15_000];
-const DELAYS_UNPROVEN_MS: [u64; 4] = [1_000, 5_000, 15_000, 15_000];
+const DELAYS_PROVEN: [Duration; 4] = seconds([1, 1, 5, 15]);
+const DELAYS_UNPROVEN: [Duration; 4] = seconds([1, 5, 15, 15]);
 /// Delay after the peer said that it cannot connect at the moment, at least and at most: the reference pauses as long
 /// within an attempt. A hole between two firewalls is punched for half a minute, one at a time.
-const POSTPONED_MS: std::ops::Range<u64> = 10_000..20_000;
+const POSTPONED_TIME: Duration = Duration::from_secs(10);
+const POSTPONED_TIME_MAX: Duration = Duration::from_secs(20);
 /// How often in a row such a delay does not count as an attempt.
 const POSTPONED_MAX: u32 = 8;
 /// Delay before further attempts to a peer that was asked for by its key.
-const DELAY_EXPLICIT_MS: u64 = 600_000;
+const DELAY_EXPLICIT: Duration = Duration::from_secs(600);
+
+const fn seconds(delays: [u64; 4]) -> [Duration; 4] {
+    let [first, second, third, fourth] = delays;
+    [
+        Duration::from_secs(first),
+        Duration::from_secs(second),
+        Duration::from_secs(third),
+        Duration::from_secs(fourth),
+    ]
+}
 
 /// The priority of a peer among those to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +58,7 @@ pub(super) enum State {
     Idle,
     /// The next attempt begins at this time.
     Waiting {
-        until: u64,
+        until: Instant,
     },
     /// An attempt is in progress.
     Connecting,
@@ -74,7 +87,7 @@ impl Peer {
     }
 
     /// Returns when to try it, if at all.
-    pub(super) fn due_at(&self) -> Option<u64> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         match self.state {
             State::Waiting { until } if self.is_wanted() => Some(until),
             _ => None,
@@ -93,14 +106,14 @@ impl Peer {
     }
 
     /// Tries it now, unless an attempt or connection exists.
-    pub(super) fn wish(&mut self, now: u64) {
+    pub(super) fn wish(&mut self, now: Instant) {
         if self.state == State::Idle {
             self.state = State::Waiting { until: now };
         }
     }
 
     /// Notes that a lookup found it. A peer that had been given up gets another chance: it is there, after all.
-    pub(super) fn found_again(&mut self, now: u64) {
+    pub(super) fn found_again(&mut self, now: Instant) {
         if self.state == State::Idle && self.attempts > ATTEMPTS_MAX {
             self.attempts = 0;
         }
@@ -113,36 +126,36 @@ impl Peer {
         self.postponed = 0;
     }
 
-    /// Notes that its connection ended after `lasted` milliseconds, or was never made. `chance` spreads the attempts of
+    /// Notes that its connection ended after this time, or was never made. `chance` spreads the attempts of
     /// peers that lost it at once.
-    pub(super) fn lost(&mut self, now: u64, lasted: u64, chance: u32) {
-        if lasted >= GOOD_MS {
+    pub(super) fn lost(&mut self, now: Instant, lasted: Duration, chance: u32) {
+        if lasted >= GOOD_AFTER {
             self.attempts = 0;
         }
         self.attempts += 1;
         self.postponed = 0;
         self.state = match self.delay() {
-            Some(delay) => State::Waiting { until: now + delay + u64::from(chance) % (delay / 2).max(1) },
+            Some(delay) => State::Waiting { until: now + delay + random_part(delay / 2, chance) },
             None => State::Idle,
         };
     }
 
     /// Postpones the attempt: the peer is there and cannot connect at the moment. Nothing is wrong with it, so it keeps
     /// its priority and is not given up, unless that goes on.
-    pub(super) fn postpone(&mut self, now: u64, chance: u32) {
+    pub(super) fn postpone(&mut self, now: Instant, chance: u32) {
         if self.postponed >= POSTPONED_MAX {
-            return self.lost(now, 0, chance);
+            return self.lost(now, Duration::ZERO, chance);
         }
         self.postponed += 1;
-        let spread = u64::from(chance) % (POSTPONED_MS.end - POSTPONED_MS.start);
-        self.state = State::Waiting { until: now + POSTPONED_MS.start + spread };
+        let spread = random_part(POSTPONED_TIME_MAX - POSTPONED_TIME, chance);
+        self.state = State::Waiting { until: now + POSTPONED_TIME + spread };
     }
 
-    fn delay(&self) -> Option<u64> {
-        let delays = if self.is_proven { DELAYS_PROVEN_MS } else { DELAYS_UNPROVEN_MS };
+    fn delay(&self) -> Option<Duration> {
+        let delays = if self.is_proven { DELAYS_PROVEN } else { DELAYS_UNPROVEN };
         match delays.get(self.attempts as usize) {
             Some(delay) => Some(*delay),
-            None => self.is_explicit.then_some(DELAY_EXPLICIT_MS),
+            None => self.is_explicit.then_some(DELAY_EXPLICIT),
         }
     }
 }

@@ -13,8 +13,11 @@
 
 mod max_filter;
 
+use std::time::Duration;
+
 use super::pacer::scale;
 use super::rate::RateSample;
+use libvms_hypercore::time::Instant;
 use max_filter::WindowedMax;
 
 /// Bytes of a full packet, for windows that are counted in packets.
@@ -24,8 +27,8 @@ const WINDOW_MIN: u64 = 4 * PACKET_BYTES;
 
 /// Rounds for which the highest rate is remembered.
 const RATE_ROUNDS: u64 = 10;
-const SHORTEST_KEPT_US: u64 = 10_000_000;
-const SHRINK_US: u64 = 200_000;
+const SHORTEST_KEPT_TIME: Duration = Duration::from_secs(10);
+const SHRINK_TIME: Duration = Duration::from_millis(200);
 /// Rounds in a row without a quarter more rate after which the path counts as full.
 const ROUNDS_WITHOUT_GROWTH: u8 = 3;
 
@@ -50,14 +53,14 @@ const HEAP_US_MAX: u64 = 100_000;
 enum State {
     Startup,
     Drain,
-    Cruise { phase: usize, since: u64 },
-    Shrink { until: Option<u64> },
+    Cruise { phase: usize, since: Instant },
+    Shrink { until: Option<Instant> },
 }
 
 /// The input of the controller from one acknowledgement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
-    pub(super) now: u64,
+    pub(super) now: Instant,
     /// Bytes that arrived with it, and in all.
     pub(super) bytes: u64,
     pub(super) delivered: u64,
@@ -78,7 +81,7 @@ pub(super) struct Congestion {
     rate: WindowedMax,
     heap: WindowedMax,
     shortest_us: u64,
-    shortest_at: u64,
+    shortest_at: Instant,
     /// Rounds so far, and the count of delivered bytes that ends the current one.
     round: u64,
     round_ends: u64,
@@ -90,12 +93,12 @@ pub(super) struct Congestion {
     rounds_without_growth: u8,
     is_full: bool,
     /// The start of the current aggregate of acknowledgements, and the bytes that it covers.
-    heap_at: u64,
+    heap_at: Instant,
     heap_bytes: u64,
 }
 
 impl Congestion {
-    pub(super) fn new(now: u64) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             state: State::Startup,
             window: WINDOW_START,
@@ -183,7 +186,7 @@ impl Congestion {
     }
 
     fn take_heap(&mut self, arrival: &Arrival) {
-        let expected = scale(self.rate.max(), arrival.now.saturating_sub(self.heap_at));
+        let expected = scale(self.rate.max(), arrival.now.micros_since(self.heap_at));
         if self.heap_bytes <= expected {
             (self.heap_at, self.heap_bytes) = (arrival.now, arrival.bytes);
             return;
@@ -214,7 +217,7 @@ impl Congestion {
 
     /// Takes a round trip. Returns whether the shortest one known before has become too old to be believed.
     fn take_round_trip(&mut self, arrival: &Arrival) -> bool {
-        let is_stale = arrival.now > self.shortest_at + SHORTEST_KEPT_US;
+        let is_stale = arrival.now > self.shortest_at + SHORTEST_KEPT_TIME;
         if let Some(rtt) = arrival.round_trip_us.filter(|&us| us <= self.shortest_us || is_stale) {
             (self.shortest_us, self.shortest_at) = (rtt, arrival.now);
         }
@@ -243,8 +246,8 @@ impl Congestion {
         }
     }
 
-    fn is_phase_over(&self, phase: usize, since: u64, arrival: &Arrival) -> bool {
-        let has_passed = arrival.now.saturating_sub(since) > self.shortest_us;
+    fn is_phase_over(&self, phase: usize, since: Instant, arrival: &Arrival) -> bool {
+        let has_passed = arrival.now.micros_since(since) > self.shortest_us;
         match CRUISE_GAINS[phase] {
             // Until the larger load is really on the path, or the path has answered with loss.
             gain if gain > 100 => {
@@ -255,11 +258,11 @@ impl Congestion {
         }
     }
 
-    fn shrink(&mut self, arrival: &Arrival, until: Option<u64>) {
+    fn shrink(&mut self, arrival: &Arrival, until: Option<Instant>) {
         let now = arrival.now;
         match until {
             None if arrival.in_flight <= self.window() => {
-                self.state = State::Shrink { until: Some(now + SHRINK_US) };
+                self.state = State::Shrink { until: Some(now + SHRINK_TIME) };
             }
             Some(until) if now >= until => {
                 self.shortest_at = now;

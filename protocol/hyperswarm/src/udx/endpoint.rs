@@ -1,12 +1,12 @@
 //! All streams of one node, over one or several sockets: the [`Endpoint`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use super::packet::Packet;
 use super::stream::Stream;
 use super::time_wait::TimeWait;
 use super::{Event, Firewall, Path, Settings, Statistics, UdxError};
+use libvms_hypercore::time::Instant;
 
 /// The fate of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +21,17 @@ pub enum Received {
 ///
 /// The contract: pass it one input (a datagram, a call, or only the time at [`next_timeout`](Self::next_timeout)), then
 /// take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
-/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back, used in
-/// microseconds. Several writes before a poll go out in as few packets as they fit into, and several datagrams received
+/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back. Several writes before a poll go out in as few packets as they fit into, and several datagrams received
 /// before a poll, or within half a millisecond, are acknowledged with one.
 ///
 /// Packets of a stranger change nothing and are not answered. Memory is bounded: per stream by [`Settings`], with about
 /// a megabyte beside it; the caller must bound the number of streams.
 ///
 /// ```
-/// use std::time::Duration;
+/// use libvms_hypercore::time::Instant;
 /// use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Settings};
 ///
-/// let now = Duration::ZERO;
+/// let now = Instant::START;
 /// let (here, there) = (Path::of("192.0.2.1:1".parse().unwrap()), Path::of("192.0.2.2:2".parse().unwrap()));
 /// let (mut left, mut right) = (Endpoint::new(Settings::default()), Endpoint::new(Settings::default()));
 /// left.open(now, 1, Firewall::Closed).unwrap();
@@ -58,7 +57,7 @@ pub struct Endpoint {
     ready: VecDeque<u32>,
     eventful: VecDeque<u32>,
     /// When to look at a stream. Never later than it needs; an earlier look costs little.
-    timeouts: BTreeSet<(u64, u32)>,
+    timeouts: BTreeSet<(Instant, u32)>,
 }
 
 #[derive(Debug)]
@@ -66,7 +65,7 @@ struct Slot {
     stream: Stream,
     is_ready: bool,
     is_eventful: bool,
-    timeout: Option<u64>,
+    timeout: Option<Instant>,
 }
 
 impl Endpoint {
@@ -87,11 +86,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`UdxError::IdTaken`]: draw another.
-    pub fn open(&mut self, now: Duration, id: u32, firewall: Firewall) -> Result<(), UdxError> {
+    pub fn open(&mut self, now: Instant, id: u32, firewall: Firewall) -> Result<(), UdxError> {
         if self.streams.contains_key(&id) || self.lingering.contains(id) {
             return Err(UdxError::IdTaken(id));
         }
-        let stream = Stream::new(micros(now), id, self.settings, firewall);
+        let stream = Stream::new(now, id, self.settings, firewall);
         self.streams.insert(id, Slot { stream, is_ready: false, is_eventful: false, timeout: None });
         Ok(())
     }
@@ -100,8 +99,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// If there is no such stream, or it already has a remote.
-    pub fn connect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
-        self.with(id, |stream| stream.connect(micros(now), path, remote_id))?
+    pub fn connect(&mut self, now: Instant, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
+        self.with(id, |stream| stream.connect(now, path, remote_id))?
     }
 
     /// Moves a stream to another path, on which `remote_id` addresses the remote. Packets on the old one are taken
@@ -109,8 +108,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// If there is no such stream, or it has no remote yet.
-    pub fn redirect(&mut self, now: Duration, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
-        self.with(id, |stream| stream.redirect(micros(now), path, remote_id))?
+    pub fn redirect(&mut self, now: Instant, id: u32, path: Path, remote_id: u32) -> Result<(), UdxError> {
+        self.with(id, |stream| stream.redirect(now, path, remote_id))?
     }
 
     /// Refuses the path of [`Event::IncomingPath`], and waits for another.
@@ -169,22 +168,21 @@ impl Endpoint {
 
     /// Forgets a stream. If it was not closed yet, the remote is sent a reset. After that, packets of the remote are
     /// still answered for 15 seconds, and the id is not free.
-    pub fn destroy(&mut self, now: Duration, id: u32) {
+    pub fn destroy(&mut self, now: Instant, id: u32) {
         let Some(slot) = self.streams.remove(&id) else { return };
         if let Some(timeout) = slot.timeout {
             self.timeouts.remove(&(timeout, id));
         }
         let Some((path, _)) = slot.stream.remote() else { return };
         let Some(final_ack) = slot.stream.final_ack() else { return };
-        self.lingering.insert(micros(now), id, path, final_ack);
+        self.lingering.insert(now, id, path, final_ack);
         if !slot.stream.is_finished() {
             self.lingering.answer(id);
         }
     }
 
     /// Takes a datagram that arrived on `path`.
-    pub fn receive(&mut self, now: Duration, path: Path, datagram: &[u8]) -> Received {
-        let now = micros(now);
+    pub fn receive(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Received {
         if !Packet::is_packet(datagram) || path.remote.port() == 0 {
             return Received::NotOurs;
         }
@@ -206,18 +204,17 @@ impl Endpoint {
     }
 
     /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its path.
-    pub fn poll_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
+    pub fn poll_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
         datagram.clear();
         self.append_datagram(now, datagram)
     }
 
     /// Appends the next datagram to send to `datagram`. Returns its path.
-    pub fn append_datagram(&mut self, now: Duration, datagram: &mut Vec<u8>) -> Option<Path> {
+    pub fn append_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
         if let Some((path, header)) = self.lingering.poll() {
             header.write(datagram);
             return Some(path);
         }
-        let now = micros(now);
         self.wake(now);
         while let Some(&id) = self.ready.front() {
             // A stream that was destroyed stays in the queue until its turn.
@@ -258,8 +255,8 @@ impl Endpoint {
     }
 
     /// Returns when to poll again, if nothing happens before.
-    pub fn next_timeout(&self) -> Option<Duration> {
-        self.timeouts.first().map(|&(timeout, _)| Duration::from_micros(timeout))
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timeouts.first().map(|&(timeout, _)| timeout)
     }
 
     /// Returns the measurements of a stream.
@@ -287,7 +284,7 @@ impl Endpoint {
         }
     }
 
-    fn wake(&mut self, now: u64) {
+    fn wake(&mut self, now: Instant) {
         while let Some(&(timeout, id)) = self.timeouts.first().filter(|(timeout, _)| *timeout <= now) {
             self.timeouts.remove(&(timeout, id));
             if let Some(slot) = self.streams.get_mut(&id) {
@@ -310,8 +307,4 @@ impl Endpoint {
         }
         self.timeouts.insert((wanted, id));
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    time.as_micros().try_into().unwrap_or(u64::MAX)
 }

@@ -4,6 +4,7 @@
 use super::rtt::RoundTrip;
 use super::send_buffer::{Arrived, SendBuffer};
 use super::sequence::Sequence;
+use libvms_hypercore::time::Instant;
 
 /// The reordering window grows by a quarter of the shortest round trip whenever it proves too short, up to a whole one.
 const QUARTERS_MAX: u64 = 4;
@@ -31,7 +32,7 @@ pub(super) struct Found {
     pub(super) lost_bytes: u64,
     pub(super) has_lost_probe: bool,
     /// When to search again, if nothing arrives until then.
-    pub(super) next_at: Option<u64>,
+    pub(super) next_at: Option<Instant>,
 }
 
 impl LossDetector {
@@ -46,7 +47,7 @@ impl LossDetector {
     }
 
     /// Takes the packets that have arrived.
-    pub(super) fn arrived(&mut self, now: u64, arrived: &Arrived, rtt: &RoundTrip, has_gap: bool) {
+    pub(super) fn arrived(&mut self, now: Instant, arrived: &Arrived, rtt: &RoundTrip, has_gap: bool) {
         let Some((sequence, sent)) = arrived.newest else { return };
         let is_late = arrived.lowest_sent_once.is_some_and(|lowest| lowest < self.highest);
         if arrived.has_been_misjudged || (is_late && self.quarters == 0) {
@@ -54,7 +55,7 @@ impl LossDetector {
         }
         self.highest = self.highest.max(sequence);
         self.beyond_gap = if has_gap { self.beyond_gap + arrived.packets } else { 0 };
-        let round_trip_us = now.saturating_sub(sent.departure.sent_at);
+        let round_trip_us = now.micros_since(sent.departure.sent_at);
         // So quick an answer is to an earlier copy.
         let is_for_earlier_copy = sent.is_resent && round_trip_us < rtt.shortest_us();
         if sent.transmission > self.newest_transmission && !is_for_earlier_copy {
@@ -63,14 +64,14 @@ impl LossDetector {
     }
 
     /// Marks lost packets. The work is proportional to their number.
-    pub(super) fn search(&self, now: u64, sending: &mut SendBuffer, rtt: &RoundTrip) -> Found {
+    pub(super) fn search(&self, now: Instant, sending: &mut SendBuffer, rtt: &RoundTrip) -> Found {
         let mut found = Found::default();
         let patience = self.newest_round_trip_us + self.reordering_us(rtt);
         while let Some((sequence, sent)) = sending.oldest_in_flight() {
             if sent.transmission >= self.newest_transmission {
                 break;
             }
-            let lost_at = sent.departure.sent_at.saturating_add(patience);
+            let lost_at = sent.departure.sent_at.saturating_add_micros(patience);
             if lost_at > now {
                 found.next_at = Some(lost_at);
                 break;

@@ -1,19 +1,23 @@
 //! Round-trip time estimation and retransmission timeout (RFC 6298), with the bounds of the reference.
 
+use std::time::Duration;
+
+use libvms_hypercore::time::Instant;
+
 /// The shortest retransmission timeout, in microseconds; also before the first measurement.
 const TIMEOUT_MIN_US: u64 = 1_000_000;
 const TIMEOUT_MAX_US: u64 = 30_000_000;
 
 /// How long the shortest round trip is believed before a longer one may replace it. RFC 8985 wants a time in which
 /// routes do not change.
-const SHORTEST_KEPT_US: u64 = 300_000_000;
+const SHORTEST_KEPT_TIME: Duration = Duration::from_secs(300);
 
 /// The round trip of one path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RoundTrip {
     smoothed: Option<Smoothed>,
     shortest_us: u64,
-    shortest_at: u64,
+    shortest_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +28,10 @@ struct Smoothed {
 
 impl RoundTrip {
     /// Takes a measurement of a packet that was sent only once: of others it is unknown which copy was answered.
-    pub(super) fn sample(&mut self, now: u64, round_trip_us: u64) {
+    pub(super) fn sample(&mut self, now: Instant, round_trip_us: u64) {
         if self.smoothed.is_none()
             || round_trip_us <= self.shortest_us
-            || now > self.shortest_at + SHORTEST_KEPT_US
+            || now > self.shortest_at + SHORTEST_KEPT_TIME
         {
             (self.shortest_us, self.shortest_at) = (round_trip_us, now);
         }
@@ -73,24 +77,24 @@ mod tests {
     fn the_timeout_follows_the_measurements_between_its_bounds() {
         let mut rtt = RoundTrip::default();
         assert_eq!(rtt.timeout_us(), TIMEOUT_MIN_US);
-        rtt.sample(0, 800_000);
+        rtt.sample(Instant::START, 800_000);
         assert_eq!(rtt.timeout_us(), 2_400_000);
         for now in 1..200 {
-            rtt.sample(now, 10_000);
+            rtt.sample(Instant::from_micros(now), 10_000);
         }
         assert_eq!(rtt.timeout_us(), TIMEOUT_MIN_US);
         assert_eq!(rtt.shortest_us(), 10_000);
-        rtt.sample(200, u64::from(u32::MAX));
+        rtt.sample(Instant::from_micros(200), u64::from(u32::MAX));
         assert_eq!(rtt.timeout_us(), TIMEOUT_MAX_US);
     }
 
     #[test]
     fn the_shortest_round_trip_is_forgotten_in_the_end() {
         let mut rtt = RoundTrip::default();
-        rtt.sample(0, 1_000);
-        rtt.sample(SHORTEST_KEPT_US, 5_000);
+        rtt.sample(Instant::START, 1_000);
+        rtt.sample(Instant::after(SHORTEST_KEPT_TIME), 5_000);
         assert_eq!(rtt.shortest_us(), 1_000);
-        rtt.sample(SHORTEST_KEPT_US + 1, 5_000);
+        rtt.sample(Instant::after(SHORTEST_KEPT_TIME + Duration::from_micros(1)), 5_000);
         assert_eq!(rtt.shortest_us(), 5_000);
     }
 }

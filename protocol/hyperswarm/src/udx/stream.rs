@@ -14,6 +14,7 @@ use super::sequence::Sequence;
 use super::transmitter::Transmitter;
 use super::{Firewall, Path, Settings, Statistics, UdxError};
 use delayed_ack::DelayedAck;
+use libvms_hypercore::time::Instant;
 
 /// Heartbeats without any answer before the stream times out. At two seconds each, about as long as for data.
 const HEARTBEATS_MAX: u32 = 6;
@@ -54,7 +55,7 @@ pub(super) struct Stream {
     advertised: u32,
     messages_in: VecDeque<Vec<u8>>,
     messages_out: VecDeque<Vec<u8>>,
-    last_sent_at: u64,
+    last_sent_at: Instant,
     /// Heartbeats since the window closed, and since any packet arrived.
     window_heartbeats: u32,
     unanswered_heartbeats: u32,
@@ -63,7 +64,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(now: u64, local: u32, settings: Settings, firewall: Firewall) -> Self {
+    pub(super) fn new(now: Instant, local: u32, settings: Settings, firewall: Firewall) -> Self {
         // Until it is connected the path is unknown: this value is replaced then.
         let nowhere = ([0, 0, 0, 0], 0).into();
         Self {
@@ -85,7 +86,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn connect(&mut self, now: u64, path: Path, id: u32) -> Result<(), UdxError> {
+    pub(super) fn connect(&mut self, now: Instant, path: Path, id: u32) -> Result<(), UdxError> {
         let Peer::Awaited { knocked, .. } = self.peer else { return Err(UdxError::Connected(self.local)) };
         let is_heard = knocked == Some(path);
         if !is_heard {
@@ -101,7 +102,7 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn redirect(&mut self, now: u64, path: Path, id: u32) -> Result<(), UdxError> {
+    pub(super) fn redirect(&mut self, now: Instant, path: Path, id: u32) -> Result<(), UdxError> {
         let Peer::Known { path: former, is_heard, .. } = self.peer else {
             return Err(UdxError::NotConnected(self.local));
         };
@@ -166,7 +167,7 @@ impl Stream {
     }
 
     /// Takes a packet that arrived on `path`. Returns whether it was the remote's.
-    pub(super) fn receive(&mut self, now: u64, path: Path, packet: &Packet<'_>) -> bool {
+    pub(super) fn receive(&mut self, now: Instant, path: Path, packet: &Packet<'_>) -> bool {
         if self.life == Life::Closed || !self.admits(path) {
             return false;
         }
@@ -197,7 +198,7 @@ impl Stream {
     }
 
     /// Writes the next datagram to send, if there is one. Returns its path.
-    pub(super) fn poll(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<Path> {
+    pub(super) fn poll(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
         let Peer::Known { path, .. } = self.peer else { return None };
         if self.life == Life::Open {
             self.run_timers(now);
@@ -214,7 +215,7 @@ impl Stream {
     }
 
     /// Returns when to poll again, if nothing happens before.
-    pub(super) fn next_timeout(&self) -> Option<u64> {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
         if self.life != Life::Open || !self.is_connected() {
             return None;
         }
@@ -297,7 +298,7 @@ impl Stream {
         }
     }
 
-    fn take_data(&mut self, now: u64, sequence: Sequence, packet: &Packet<'_>) {
+    fn take_data(&mut self, now: Instant, sequence: Sequence, packet: &Packet<'_>) {
         let kind = packet.header.kind;
         let had_gaps = self.receiving.has_gaps();
         let payload = if kind.has(Kind::DATA) { packet.payload } else { &[] };
@@ -328,7 +329,7 @@ impl Stream {
         self.notices = Notices::default();
     }
 
-    fn run_timers(&mut self, now: u64) {
+    fn run_timers(&mut self, now: Instant) {
         let has_timed_out = self.transmitter.run_timers(now).is_err();
         let is_silent =
             self.unanswered_heartbeats > HEARTBEATS_MAX && self.heartbeat_at().is_some_and(|at| at <= now);

@@ -3,12 +3,14 @@
 //! failure.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::Path;
 use super::packet::{Header, Packet};
+use libvms_hypercore::time::Instant;
 
-/// Duration in microseconds: a little longer than a remote goes on asking.
-const LINGER_US: u64 = 15_000_000;
+/// Duration of the state: a little longer than a remote goes on asking.
+const LINGER_TIME: Duration = Duration::from_secs(15);
 
 /// Closed streams that are remembered, and answers that wait for the socket. Beyond that the oldest are forgotten,
 /// which makes their remotes wait.
@@ -20,19 +22,19 @@ const ANSWERS_MAX: usize = 1024;
 pub(super) struct TimeWait {
     streams: BTreeMap<u32, (Path, Header)>,
     /// In the order in which they end, as all stay equally long.
-    ends: VecDeque<(u64, u32)>,
+    ends: VecDeque<(Instant, u32)>,
     answers: VecDeque<(Path, Header)>,
 }
 
 impl TimeWait {
     /// Answers packets for `stream` from `path` from now on.
-    pub(super) fn insert(&mut self, now: u64, stream: u32, path: Path, answer: Header) {
+    pub(super) fn insert(&mut self, now: Instant, stream: u32, path: Path, answer: Header) {
         self.forget(now);
         if self.ends.len() >= LINGERING_MAX {
             self.forget_first();
         }
         self.streams.insert(stream, (path, answer));
-        self.ends.push_back((now + LINGER_US, stream));
+        self.ends.push_back((now + LINGER_TIME, stream));
     }
 
     /// Sends the answer without being asked.
@@ -51,7 +53,7 @@ impl TimeWait {
 
     /// Takes a packet for a closed stream. Only packets that must be acknowledged are answered, each with twenty bytes
     /// to the remote's last path.
-    pub(super) fn receive(&mut self, now: u64, path: Path, packet: &Packet<'_>) {
+    pub(super) fn receive(&mut self, now: Instant, path: Path, packet: &Packet<'_>) {
         self.forget(now);
         let stream = packet.header.stream;
         let is_remote = self.streams.get(&stream).is_some_and(|(known, _)| *known == path);
@@ -64,7 +66,7 @@ impl TimeWait {
         self.answers.pop_front()
     }
 
-    fn forget(&mut self, now: u64) {
+    fn forget(&mut self, now: Instant) {
         while self.ends.front().is_some_and(|&(end, _)| end <= now) {
             self.forget_first();
         }

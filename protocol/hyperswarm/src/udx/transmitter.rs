@@ -12,6 +12,7 @@ use super::rate::Delivery;
 use super::rtt::RoundTrip;
 use super::send_buffer::{Arrived, SendBuffer, Sent};
 use super::sequence::Sequence;
+use libvms_hypercore::time::Instant;
 
 /// Retransmission timeouts in a row before the next one ends the stream. With a timeout of a second, and two seconds
 /// between them, that is 13 seconds, as in the reference.
@@ -38,13 +39,13 @@ struct PathModel {
 #[derive(Clone, Copy, Debug, Default)]
 struct Timers {
     /// Everything in flight counts as lost.
-    retransmit_at: Option<u64>,
+    retransmit_at: Option<Instant>,
     /// One packet is sent to provoke an answer.
-    probe_at: Option<u64>,
+    probe_at: Option<Instant>,
     /// Packets may have become so late that they count as lost.
-    search_at: Option<u64>,
+    search_at: Option<Instant>,
     /// The pacer lets the next packet pass.
-    paced_until: Option<u64>,
+    paced_until: Option<Instant>,
 }
 
 /// The sending side of a connected stream.
@@ -67,7 +68,7 @@ pub(super) struct Transmitter {
 }
 
 impl Transmitter {
-    pub(super) fn new(now: u64, remote: SocketAddr, sending: SendBuffer) -> Self {
+    pub(super) fn new(now: Instant, remote: SocketAddr, sending: SendBuffer) -> Self {
         Self {
             sending,
             delivery: Delivery::default(),
@@ -84,14 +85,14 @@ impl Transmitter {
     }
 
     /// Changes the path to the remote; the model of the new path starts anew.
-    pub(super) fn change_path(&mut self, now: u64, remote: SocketAddr) {
+    pub(super) fn change_path(&mut self, now: Instant, remote: SocketAddr) {
         self.path = PathModel::new(now, remote);
         self.timers.paced_until = None;
         self.rearm(now);
     }
 
     /// Takes the acknowledgement that every packet carries. `sequence` is the packet's own number.
-    pub(super) fn receive(&mut self, now: u64, sequence: Sequence, packet: &Packet<'_>) {
+    pub(super) fn receive(&mut self, now: Instant, sequence: Sequence, packet: &Packet<'_>) {
         let first = self.sending.first();
         let acknowledged = first.nearest(packet.header.acknowledged);
         if acknowledged > self.sending.next() {
@@ -113,14 +114,14 @@ impl Transmitter {
     }
 
     /// Acts on deadlines that have passed.
-    pub(super) fn run_timers(&mut self, now: u64) -> Result<(), TimedOut> {
-        let is_due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
+    pub(super) fn run_timers(&mut self, now: Instant) -> Result<(), TimedOut> {
+        let is_due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
         if is_due(&mut self.timers.search_at) {
             self.search(now);
         }
         if is_due(&mut self.timers.probe_at) {
             self.owes_probe = true;
-            self.timers.retransmit_at = Some(now + self.path.rtt.timeout_us());
+            self.timers.retransmit_at = Some(now.saturating_add_micros(self.path.rtt.timeout_us()));
         }
         if is_due(&mut self.timers.retransmit_at) {
             self.time_out(now)?;
@@ -130,7 +131,7 @@ impl Transmitter {
     }
 
     /// Picks the next packet to send and counts it as sent.
-    pub(super) fn poll(&mut self, now: u64) -> Option<(Sequence, Sent)> {
+    pub(super) fn poll(&mut self, now: Instant) -> Option<(Sequence, Sent)> {
         let sequence = match (self.owes_probe, self.sending.next_lost()) {
             (true, _) => self.send_probe(now)?,
             (false, Some(lost)) => {
@@ -156,7 +157,7 @@ impl Transmitter {
         self.remote_window == 0 && self.sending.outstanding_bytes() == 0 && self.sending.unsent_bytes() > 0
     }
 
-    pub(super) fn next_timeout(&self) -> Option<u64> {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
         let Timers { retransmit_at, probe_at, search_at, paced_until } = self.timers;
         [retransmit_at, probe_at, search_at, paced_until].into_iter().flatten().min()
     }
@@ -182,11 +183,11 @@ impl Transmitter {
         self.path.congestion.rate()
     }
 
-    fn take_arrived(&mut self, now: u64, arrived: &Arrived) {
+    fn take_arrived(&mut self, now: Instant, arrived: &Arrived) {
         let Some((_, newest)) = arrived.newest else { return };
         let path = &mut self.path;
         let round_trip_us =
-            arrived.newest_sent_once.map(|sent| now.saturating_sub(sent.departure.sent_at).max(1));
+            arrived.newest_sent_once.map(|sent| now.micros_since(sent.departure.sent_at).max(1));
         if let Some(round_trip_us) = round_trip_us {
             path.rtt.sample(now, round_trip_us);
         }
@@ -212,7 +213,7 @@ impl Transmitter {
         self.rearm(now);
     }
 
-    fn search(&mut self, now: u64) {
+    fn search(&mut self, now: Instant) {
         let found = self.loss.search(now, &mut self.sending, &self.path.rtt);
         self.timers.search_at = found.next_at;
         self.lost_bytes += found.lost_bytes;
@@ -221,7 +222,7 @@ impl Transmitter {
         }
     }
 
-    fn time_out(&mut self, now: u64) -> Result<(), TimedOut> {
+    fn time_out(&mut self, now: Instant) -> Result<(), TimedOut> {
         if self.timeouts >= TIMEOUTS_MAX {
             return Err(TimedOut);
         }
@@ -232,24 +233,24 @@ impl Transmitter {
         self.owes_probe = false;
         // The first comes after the timeout, the others after twice that: no further doubling, so that a path that
         // comes back is found soon.
-        let retransmit_at = Some(now + 2 * self.path.rtt.timeout_us());
+        let retransmit_at = Some(now.saturating_add_micros(2 * self.path.rtt.timeout_us()));
         self.timers = Timers { retransmit_at, ..Timers::default() };
         Ok(())
     }
 
-    fn rearm(&mut self, now: u64) {
+    fn rearm(&mut self, now: Instant) {
         if self.sending.is_settled() {
             (self.timers.retransmit_at, self.timers.probe_at) = (None, None);
             return;
         }
-        let retransmit_at = now + self.path.rtt.timeout_us();
-        let probe_at = now + self.path.rtt.probe_us(self.sending.packets_in_flight());
+        let retransmit_at = now.saturating_add_micros(self.path.rtt.timeout_us());
+        let probe_at = now.saturating_add_micros(self.path.rtt.probe_us(self.sending.packets_in_flight()));
         self.timers.retransmit_at = Some(retransmit_at);
         self.timers.probe_at = (probe_at < retransmit_at && self.timeouts == 0).then_some(probe_at);
     }
 
     /// Returns whether the path takes this many bytes now.
-    fn pass(&mut self, now: u64, bytes: u64) -> Option<()> {
+    fn pass(&mut self, now: Instant, bytes: u64) -> Option<()> {
         if self.sending.bytes_in_flight() >= self.path.congestion.window() {
             return None;
         }
@@ -285,7 +286,7 @@ impl Transmitter {
         self.sending.unsent_bytes().min(self.payload_bytes_max())
     }
 
-    fn send_probe(&mut self, now: u64) -> Option<Sequence> {
+    fn send_probe(&mut self, now: Instant) -> Option<Sequence> {
         self.owes_probe = false;
         if self.can_send_new() {
             return Some(self.send_new(now));
@@ -294,7 +295,7 @@ impl Transmitter {
         Some(self.resend(now, last))
     }
 
-    fn send_new(&mut self, now: u64) -> Sequence {
+    fn send_new(&mut self, now: Instant) -> Sequence {
         let path = &mut self.path;
         let payload_bytes_max = path.mtu.payload_bytes();
         let is_full = self.sending.unsent_bytes() >= payload_bytes_max;
@@ -304,8 +305,9 @@ impl Transmitter {
         }
         let departure = self.delivery.depart(now, self.sending.bytes_in_flight());
         let sequence = self.sending.cut(payload_bytes_max, padding, departure);
-        let probe_at = now + path.rtt.probe_us(self.sending.packets_in_flight());
-        let retransmit_at = *self.timers.retransmit_at.get_or_insert(now + path.rtt.timeout_us());
+        let probe_at = now.saturating_add_micros(path.rtt.probe_us(self.sending.packets_in_flight()));
+        let retransmit_at =
+            *self.timers.retransmit_at.get_or_insert(now.saturating_add_micros(path.rtt.timeout_us()));
         // After a probe the answer is awaited: another packet is no reason for another probe.
         let may_probe = self.timers.probe_at.is_some() || self.sending.packets_in_flight() == 1;
         self.timers.probe_at =
@@ -313,7 +315,7 @@ impl Transmitter {
         sequence
     }
 
-    fn resend(&mut self, now: u64, sequence: Sequence) -> Sequence {
+    fn resend(&mut self, now: Instant, sequence: Sequence) -> Sequence {
         if self.sending.get(sequence).is_some_and(|sent| sent.padding > 0) {
             self.path.mtu.probe_lost();
         }
@@ -325,7 +327,7 @@ impl Transmitter {
 }
 
 impl PathModel {
-    fn new(now: u64, remote: SocketAddr) -> Self {
+    fn new(now: Instant, remote: SocketAddr) -> Self {
         Self {
             rtt: RoundTrip::default(),
             congestion: Congestion::new(now),

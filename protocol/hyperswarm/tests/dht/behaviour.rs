@@ -1,6 +1,9 @@
 //! `fixtures/swarm/behaviour.json`: the answers of a JavaScript node to normal and to odd datagrams. A node of ours, at
 //! the same address and knowing the same nodes, must answer with the same bytes; only tokens are each node's own.
 
+use std::time::Duration;
+
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, Message, Mode, Node, NodeId, Reply, Request, Response, Settings, Socket,
 };
@@ -11,7 +14,7 @@ use crate::vector::{hex, items, read};
 /// One node, and the test that sends it datagrams.
 pub(crate) struct Lone {
     pub(crate) node: Node,
-    pub(crate) now: u64,
+    pub(crate) now: Instant,
     pub(crate) own: Address,
     pub(crate) events: Vec<Action>,
 }
@@ -22,7 +25,7 @@ impl Lone {
         let mut settings = Settings::new(Vec::new(), own.port());
         settings.mode = Mode::Persistent { address: Some(own) };
         change(&mut settings);
-        let now = 1_000_000;
+        let now = Instant::from_millis(1_000_000);
         Self { node: Node::new(settings, [3; 32], now), now, own, events: Vec::new() }
     }
 
@@ -38,7 +41,7 @@ impl Lone {
 
     /// Lets time pass, step by step. Returns the datagrams that the node sends meanwhile.
     pub(crate) fn pass(&mut self, duration_ms: u64) -> Vec<(Address, Vec<u8>)> {
-        let (end, mut sent) = (self.now + duration_ms, Vec::new());
+        let (end, mut sent) = (self.now + Duration::from_millis(duration_ms), Vec::new());
         while self.node.next_timeout() <= end {
             self.now = self.node.next_timeout().max(self.now);
             self.node.handle_timeout(self.now);
@@ -140,7 +143,7 @@ fn datagrams_are_answered_as_the_reference_answers_them() {
         let mut sent = lone.send(first, &hex(&case["request"]));
         if delay > 0 {
             assert!(sent.is_empty(), "{name}");
-            lone.now += delay;
+            lone.now += Duration::from_millis(delay);
             lone.node.handle_timeout(lone.now);
             sent = lone.sent().into_iter().filter(|(to, _)| *to == first).collect();
         }

@@ -1,5 +1,7 @@
 //! Attempts to connect, among relays that lie.
 
+use std::time::Duration;
+
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::secret_stream::noise_ik::Responder;
 use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, QuerySpec, RequestSpec, Socket};
@@ -34,7 +36,7 @@ fn dialer_again(reach: Reach, before: &[Address], hints: &[Address]) -> Dialer {
 
 fn answer(from: Address, value: Option<Vec<u8>>) -> Answer {
     let to = address("20.0.0.1:1000");
-    Answer { from, id: None, to, token: None, error: None, value, round_trip_ms: 1 }
+    Answer { from, id: None, to, token: None, error: None, value, round_trip: Duration::from_millis(1) }
 }
 
 /// The actions that a dialer wants now.

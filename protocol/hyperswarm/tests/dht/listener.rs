@@ -3,6 +3,7 @@
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::secret_stream::StreamKeys;
 use libvms_hypercore::secret_stream::noise_ik::Initiator;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Target};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
@@ -46,7 +47,7 @@ fn relayed() -> Path {
     Path::Relayed(address("30.0.0.1:2000"))
 }
 
-fn hear(listener: &mut Listener, now: u64, arrival: &Arrival) -> Result<Heard, Ignored> {
+fn hear(listener: &mut Listener, now: Instant, arrival: &Arrival) -> Result<Heard, Ignored> {
     listener.hear(now, arrival, &Reach::default(), &mut |_: &PublicKey| true)
 }
 
@@ -67,7 +68,7 @@ fn odd_payloads_are_answered_as_the_reference_does() {
         }
         let (initiator, noise) = first(number as u32, &hex(&case["payload"]));
         let heard = listener().hear(
-            0,
+            Instant::START,
             &arrival(&noise, Path::Direct, "20.0.0.1:1000"),
             &Reach::default(),
             &mut |_: &PublicKey| name != "firewalled key",
@@ -89,10 +90,13 @@ fn odd_payloads_are_answered_as_the_reference_does() {
 fn repetitions_get_the_same_answer_and_are_one_connection() {
     let mut listener = listener();
     let (initiator, noise) = first(1, &payload(Firewall::Unknown).encode());
-    let direct = hear(&mut listener, 0, &arrival(&noise, relayed(), "20.0.0.1:1")).expect("answered");
+    let direct =
+        hear(&mut listener, Instant::START, &arrival(&noise, relayed(), "20.0.0.1:1")).expect("answered");
     let other_relay = Path::Relayed(address("31.0.0.1:2000"));
     for now in [0, 1_000, 19_999] {
-        let again = hear(&mut listener, now, &arrival(&noise, other_relay, "20.0.0.1:1")).expect("answered");
+        let again =
+            hear(&mut listener, Instant::from_millis(now), &arrival(&noise, other_relay, "20.0.0.1:1"))
+                .expect("answered");
         assert_eq!((&again.answer, again.accepted), (&direct.answer, None));
     }
     let accepted = direct.accepted.clone().expect("the first time");
@@ -105,9 +109,10 @@ fn repetitions_get_the_same_answer_and_are_one_connection() {
 fn a_replayed_first_message_opens_nothing() {
     let mut listener = listener();
     let (_, noise) = first(1, &payload(Firewall::Open).encode());
-    assert!(hear(&mut listener, 0, &arrival(&noise, Path::Direct, "20.0.0.1:1")).is_ok());
+    assert!(hear(&mut listener, Instant::START, &arrival(&noise, Path::Direct, "20.0.0.1:1")).is_ok());
     for now in [20_000, 60_000, 3_600_000] {
-        let replay = hear(&mut listener, now, &arrival(&noise, Path::Direct, "66.0.0.1:1"));
+        let replay =
+            hear(&mut listener, Instant::from_millis(now), &arrival(&noise, Path::Direct, "66.0.0.1:1"));
         assert_eq!(replay, Err(Ignored::Replayed), "{now}");
     }
 }
@@ -120,7 +125,8 @@ fn headers_to_a_client_named_by_a_relay_are_bounded() {
     for number in 0..60 {
         let (initiator, noise) = first(number, &payload(Firewall::Open).encode());
         let path = Path::Relayed(address(&format!("30.0.{number}.1:1")));
-        let heard = hear(&mut listener, 0, &arrival(&noise, path, "66.0.0.1:80")).expect("answered");
+        let heard =
+            hear(&mut listener, Instant::START, &arrival(&noise, path, "66.0.0.1:80")).expect("answered");
         match &heard.accepted {
             Some(accepted) => {
                 assert_eq!(accepted.approach, Approach::Dial(address("66.0.0.1:80")));
@@ -135,7 +141,8 @@ fn headers_to_a_client_named_by_a_relay_are_bounded() {
 #[test]
 fn nothing_is_ever_sent_to_port_0() {
     let (_, noise) = first(1, &payload(Firewall::Open).encode());
-    let heard = hear(&mut listener(), 0, &arrival(&noise, relayed(), "66.0.0.1:0")).expect("answered");
+    let heard =
+        hear(&mut listener(), Instant::START, &arrival(&noise, relayed(), "66.0.0.1:0")).expect("answered");
     assert_eq!(heard.accepted, None);
 }
 
@@ -148,36 +155,50 @@ fn a_flood_of_handshakes_is_dropped_before_any_computation() {
     };
     let is_flood = |ignored: &Ignored| matches!(ignored, Ignored::Flood(_));
     // One client.
-    let floods =
-        (0..200).filter(|number| is_flood(&outcome(&mut listener, 0, *number, "66.0.0.1:1", Path::Direct)));
+    let floods = (0..200).filter(|number| {
+        is_flood(&outcome(&mut listener, Instant::START, *number, "66.0.0.1:1", Path::Direct))
+    });
     assert_eq!(floods.count(), 200 - 64);
     // One relay that invents clients.
     let floods = (0..1_000).filter(|number: &u32| {
         let client = format!("50.{}.{}.1:1", number / 256, number % 256);
-        is_flood(&outcome(&mut listener, 0, *number, &client, relayed()))
+        is_flood(&outcome(&mut listener, Instant::START, *number, &client, relayed()))
     });
     assert_eq!(floods.count(), 1_000 - 256);
     // All hosts of the world.
     let floods = (0..1_000).filter(|number: &u32| {
         let client = format!("51.{}.{}.1:1", number / 256, number % 256);
-        is_flood(&outcome(&mut listener, 0, *number, &client, Path::Direct))
+        is_flood(&outcome(&mut listener, Instant::START, *number, &client, Path::Direct))
     });
     assert_eq!(floods.count(), 1_000 - (512 - 64 - 256));
     // Later it goes on, and an honest client gets through.
     let (_, honest) = first(1, &payload(Firewall::Unknown).encode());
-    assert!(hear(&mut listener, 60_000, &arrival(&honest, Path::Direct, "20.0.0.1:1")).is_ok());
+    assert!(
+        hear(&mut listener, Instant::from_millis(60_000), &arrival(&honest, Path::Direct, "20.0.0.1:1"))
+            .is_ok()
+    );
 }
 
 #[test]
 fn numbers_of_handshakes_are_small_and_reused() {
     let mut listener = listener();
-    let mut number = |now: u64, salt: u32| {
+    let mut number = |now: Instant, salt: u32| {
         let (_, noise) = first(salt, &payload(Firewall::Unknown).encode());
         let heard = hear(&mut listener, now, &arrival(&noise, relayed(), "20.0.0.1:1")).expect("answered");
         heard.accepted.expect("new").handshake
     };
-    assert_eq!([number(0, 1), number(0, 2), number(10_000, 3)], [0, 1, 2]);
-    assert_eq!([number(20_000, 4), number(20_000, 5), number(20_000, 6)], [0, 1, 3]);
+    assert_eq!(
+        [number(Instant::START, 1), number(Instant::START, 2), number(Instant::from_millis(10_000), 3)],
+        [0, 1, 2]
+    );
+    assert_eq!(
+        [
+            number(Instant::from_millis(20_000), 4),
+            number(Instant::from_millis(20_000), 5),
+            number(Instant::from_millis(20_000), 6)
+        ],
+        [0, 1, 3]
+    );
 }
 
 #[test]
@@ -192,7 +213,8 @@ fn a_server_reports_how_it_is_reached() {
         let reach = Reach { public, local: local.clone(), relays: relays.clone(), ..Reach::default() };
         let (initiator, noise) = first(1, &payload(Firewall::Unknown).encode());
         let arrival = arrival(&noise, relayed(), "20.0.0.1:1");
-        let heard = listener().hear(0, &arrival, &reach, &mut |_: &PublicKey| true).expect("answered");
+        let heard =
+            listener().hear(Instant::START, &arrival, &reach, &mut |_: &PublicKey| true).expect("answered");
         let (payload, _) = opened(&initiator, &heard);
         assert_eq!(payload.firewall == Firewall::Open, public.is_some());
         assert_eq!(
@@ -213,6 +235,6 @@ proptest! {
         bytes in proptest::collection::vec(prop_oneof![0_u8..3, any::<u8>()], 0..80),
     ) {
         let (_, noise) = first(1, &bytes);
-        let _ = hear(&mut listener(), 0, &arrival(&noise, relayed(), "20.0.0.1:1"));
+        let _ = hear(&mut listener(), Instant::START, &arrival(&noise, relayed(), "20.0.0.1:1"));
     }
 }

@@ -1,8 +1,10 @@
 //! Whole nodes on a simulated network: peers announce themselves, find each other and shake hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
 use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Socket, Target};
 use libvms_hyperswarm::hyperdht::client::{DialError, Dialed, Way};
@@ -14,7 +16,7 @@ use libvms_hyperswarm::hyperdht::server::{Accepted, Approach};
 
 use super::codecs::address;
 
-const DELAY_MS: u64 = 20;
+const DELAY: Duration = Duration::from_millis(20);
 const UNIX: u64 = 1_700_000_000_000;
 
 /// A node with two sockets, and its events.
@@ -75,10 +77,10 @@ impl Machine {
 
 /// Machines and the datagrams between them. Everything is determined by the test.
 struct Network {
-    now: u64,
+    now: Instant,
     machines: Vec<Machine>,
     /// By time of arrival and order of sending: from, to, bytes.
-    flying: BTreeMap<(u64, u64), (Address, Address, Vec<u8>)>,
+    flying: BTreeMap<(Instant, u64), (Address, Address, Vec<u8>)>,
     sent: u64,
 }
 
@@ -89,7 +91,7 @@ fn key(number: u8) -> SecretKey {
 impl Network {
     /// Creates a network of so many persistent nodes.
     fn new(nodes: u8) -> Self {
-        let mut network = Self { now: 0, machines: vec![], flying: BTreeMap::new(), sent: 0 };
+        let mut network = Self { now: Instant::START, machines: vec![], flying: BTreeMap::new(), sent: 0 };
         for _ in 0..nodes {
             let own = network.next_address();
             network.add(Mode::Persistent { address: Some(own) }, Firewall::Open);
@@ -143,7 +145,7 @@ impl Network {
     }
 
     fn run(&mut self, milliseconds: u64) {
-        let end = self.now + milliseconds;
+        let end = self.now + Duration::from_millis(milliseconds);
         loop {
             for number in 0..self.machines.len() {
                 self.collect(number);
@@ -194,7 +196,7 @@ impl Network {
                     self.sent += 1;
                     // With a low TTL it only opens the sender's own firewall.
                     if ttl.is_none() {
-                        self.flying.insert((self.now + DELAY_MS, self.sent), (from, to, bytes));
+                        self.flying.insert((self.now + DELAY, self.sent), (from, to, bytes));
                     }
                 }
                 Event::Accepted { accepted, .. } => machine.accepted.push(accepted),
@@ -247,12 +249,12 @@ fn is_search(bytes: &[u8]) -> bool {
 }
 
 /// Returns how long an attempt takes, and how many nodes are asked for the peer.
-fn cost(network: &mut Network, client: usize) -> (u64, usize) {
+fn cost(network: &mut Network, client: usize) -> (Duration, usize) {
     let (started, searched) = (network.now, network.machines[client].searched);
     let dial = network.dial(client, &key(101), &key(100), &[]);
     while network.machines[client].dialed.is_empty() {
         network.run(10);
-        assert!(network.now < started + 20_000, "it goes on for ever");
+        assert!(network.now < started + Duration::from_millis(20_000), "it goes on for ever");
     }
     network.machines[client].dialed.remove(&dial).expect("over").expect("the peer answers");
     (network.now - started, network.machines[client].searched - searched)
@@ -274,7 +276,7 @@ fn two_firewalled_peers_shake_hands_through_relays() {
     let dial = network.dial(client, &key(101), &key(100), &[]);
     let started = network.now;
     let dialed = network.result(client, dial).expect("the peer answers");
-    assert!(network.now - started < 1_000);
+    assert!(network.now - started < Duration::from_millis(1_000));
     assert_eq!(dialed.keys.remote, key(100).public_key());
     let Way::Punch { relays, .. } = &dialed.way else { panic!("{:?}", dialed.way) };
     assert_eq!(relays.relays.len(), 3);
@@ -300,7 +302,7 @@ fn a_second_connection_needs_no_lookup() {
     let (second, searched) = cost(&mut network, client);
     assert_eq!(searched, 0);
     // To a relay, to the server, and back.
-    assert!(second <= 4 * DELAY_MS + 10 && second < first, "{second} and {first} ms");
+    assert!(second <= 4 * DELAY + Duration::from_millis(10) && second < first, "{second:?} and {first:?}");
 
     // The relays of the server die, among them the one that the client remembers.
     let relays = network.machines[server].relays.clone();
@@ -310,9 +312,9 @@ fn a_second_connection_needs_no_lookup() {
     network.run(30_000);
     assert_ne!(network.machines[server].relays, relays);
     let (third, searched) = cost(&mut network, client);
-    assert!(searched > 0 && third < 1_500, "{third} ms");
+    assert!(searched > 0 && third < Duration::from_millis(1_500), "{third:?}");
     let (fourth, searched) = cost(&mut network, client);
-    assert!(searched == 0 && fourth <= 4 * DELAY_MS + 10, "{fourth} ms");
+    assert!(searched == 0 && fourth <= 4 * DELAY + Duration::from_millis(10), "{fourth:?}");
 }
 
 #[test]
@@ -469,7 +471,7 @@ fn punch(here: Firewall, there: Firewall) -> (Network, Result<Punched, PunchErro
     for _ in 0..1_000 {
         network.run(50);
         if let Some(result) = network.machines[client].punched.remove(&punch) {
-            let took = network.now - started;
+            let took = (network.now - started).as_millis() as u64;
             return (network, result, took);
         }
     }

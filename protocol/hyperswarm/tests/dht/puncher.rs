@@ -1,5 +1,8 @@
 //! Punching with a peer that lies, guesses or floods. `network.rs` tests it among honest peers.
 
+use std::time::Duration;
+
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Answer, Command, RequestSpec, Socket};
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
 use libvms_hyperswarm::hyperdht::holepunch::payload::{HolepunchPayload, PunchSecrets};
@@ -18,7 +21,7 @@ fn client() -> Address {
 /// Creates the server's side of a handshake; its router is consistent, or maps every node to another port.
 fn server(firewall: Firewall) -> Puncher {
     let nodes: Vec<Address> = (1..=4).map(|last| address(&format!("30.0.0.{last}:1"))).collect();
-    let mut puncher = Puncher::server(0, SECRET, &nodes, [1; 32], SOCKET);
+    let mut puncher = Puncher::server(Instant::START, SECRET, &nodes, [1; 32], SOCKET);
     let asked: Vec<(u64, RequestSpec)> =
         wants(&mut puncher)
             .into_iter()
@@ -31,9 +34,16 @@ fn server(firewall: Firewall) -> Puncher {
         assert_eq!((spec.command, spec.socket), (Command::PING, Some(Socket::Puncher(SOCKET))));
         let port = if firewall == Firewall::Random { 100 + number as u16 } else { 99 };
         let to = address("40.0.0.1:0").with_port(port);
-        let answer =
-            Answer { from: spec.to, id: None, to, token: None, error: None, value: None, round_trip_ms: 1 };
-        puncher.answered(1, number, Some(&answer));
+        let answer = Answer {
+            from: spec.to,
+            id: None,
+            to,
+            token: None,
+            error: None,
+            value: None,
+            round_trip: Duration::from_millis(1),
+        };
+        puncher.answered(Instant::from_millis(1), number, Some(&answer));
     }
     puncher
 }
@@ -80,11 +90,11 @@ fn payloads_of_another_handshake_get_no_answer() {
     for position in 0..genuine.len() {
         let mut forged = genuine.clone();
         forged[position] ^= 1;
-        puncher.hear(2, &forged, client(), true);
-        puncher.hear(2, &genuine[..position], client(), true);
+        puncher.hear(Instant::from_millis(2), &forged, client(), true);
+        puncher.hear(Instant::from_millis(2), &genuine[..position], client(), true);
     }
     assert!(wants(&mut puncher).is_empty());
-    puncher.hear(2, &genuine, client(), true);
+    puncher.hear(Instant::from_millis(2), &genuine, client(), true);
     assert!(answer(&wants(&mut puncher)).is_punching);
 }
 
@@ -94,7 +104,7 @@ fn only_messages_through_our_own_relay_get_a_token() {
         sealed(&HolepunchPayload { remote_address: Some(address("40.0.0.1:99")), ..Default::default() });
     for is_own_relay in [true, false] {
         let mut puncher = server(Firewall::Consistent);
-        puncher.hear(2, &probe, client(), is_own_relay);
+        puncher.hear(Instant::from_millis(2), &probe, client(), is_own_relay);
         let actions = wants(&mut puncher);
         let told = answer(&actions);
         assert_eq!((told.token.is_some(), told.firewall), (is_own_relay, Firewall::Consistent));
@@ -107,7 +117,7 @@ fn only_messages_through_our_own_relay_get_a_token() {
 #[test]
 fn a_client_gets_its_token_back_and_the_time_for_probes() {
     let mut puncher = server(Firewall::Consistent);
-    puncher.hear(10, &sealed(&HolepunchPayload::default()), client(), true);
+    puncher.hear(Instant::from_millis(10), &sealed(&HolepunchPayload::default()), client(), true);
     let token = answer(&wants(&mut puncher)).token;
     assert_eq!(puncher.probes_until(), None, "nothing is agreed upon yet");
     let payload = HolepunchPayload {
@@ -119,11 +129,11 @@ fn a_client_gets_its_token_back_and_the_time_for_probes() {
         ..Default::default()
     };
     puncher.allow_large(true);
-    puncher.hear(20, &sealed(&payload), client(), true);
+    puncher.hear(Instant::from_millis(20), &sealed(&payload), client(), true);
     let answer = answer(&wants(&mut puncher));
     assert_eq!((answer.remote_token, answer.is_punching), (Some([5; 32]), true));
     // 1,750 probes, the first after a second; one more second for the last.
-    assert_eq!(puncher.probes_until(), Some(20 + 1_000 + 35_000 + 1_000));
+    assert_eq!(puncher.probes_until(), Some(Instant::from_millis(20 + 1_000 + 35_000 + 1_000)));
 }
 
 /// And only a few of them get any.
@@ -131,7 +141,7 @@ fn a_client_gets_its_token_back_and_the_time_for_probes() {
 fn claimed_addresses_get_few_probes() {
     let mut puncher = server(Firewall::Consistent);
     let victims: Vec<Address> = (1..=100).map(|last| address(&format!("66.0.0.{last}:80"))).collect();
-    puncher.hear(2, &punching(Firewall::Consistent, victims, None), client(), true);
+    puncher.hear(Instant::from_millis(2), &punching(Firewall::Consistent, victims, None), client(), true);
     let mut sent = probes(&wants(&mut puncher));
     while let Some(at) = puncher.next_timeout() {
         puncher.handle_timeout(at);
@@ -148,15 +158,25 @@ fn claimed_addresses_get_few_probes() {
 fn thousands_of_probes_go_only_to_a_verified_host() {
     let mut puncher = server(Firewall::Random);
     puncher.allow_large(true);
-    puncher.hear(2, &punching(Firewall::Consistent, vec![client()], Some([0; 32])), client(), true);
+    puncher.hear(
+        Instant::from_millis(2),
+        &punching(Firewall::Consistent, vec![client()], Some([0; 32])),
+        client(),
+        true,
+    );
     assert_eq!(answer(&wants(&mut puncher)).error, Some(PeerError::ABORTED));
 
     for is_allowed in [true, false] {
         let mut puncher = server(Firewall::Random);
         puncher.allow_large(is_allowed);
-        puncher.hear(2, &sealed(&HolepunchPayload::default()), client(), true);
+        puncher.hear(Instant::from_millis(2), &sealed(&HolepunchPayload::default()), client(), true);
         let token = answer(&wants(&mut puncher)).token;
-        puncher.hear(3, &punching(Firewall::Consistent, vec![client()], token), client(), true);
+        puncher.hear(
+            Instant::from_millis(3),
+            &punching(Firewall::Consistent, vec![client()], token),
+            client(),
+            true,
+        );
         let actions = wants(&mut puncher);
         assert_eq!(puncher.is_large(), is_allowed);
         assert_eq!(answer(&actions).error, (!is_allowed).then_some(PeerError::TRY_LATER));
@@ -168,10 +188,10 @@ fn thousands_of_probes_go_only_to_a_verified_host() {
 fn a_token_is_worth_nothing_at_another_host() {
     let mut puncher = server(Firewall::Random);
     puncher.allow_large(true);
-    puncher.hear(2, &sealed(&HolepunchPayload::default()), client(), true);
+    puncher.hear(Instant::from_millis(2), &sealed(&HolepunchPayload::default()), client(), true);
     let token = answer(&wants(&mut puncher)).token;
     let victim = address("66.0.0.1:80");
-    puncher.hear(3, &punching(Firewall::Consistent, vec![victim], token), victim, true);
+    puncher.hear(Instant::from_millis(3), &punching(Firewall::Consistent, vec![victim], token), victim, true);
     assert_eq!(answer(&wants(&mut puncher)).error, Some(PeerError::ABORTED));
 }
 
@@ -192,7 +212,7 @@ fn echoes_of_probes_are_bounded() {
 fn an_attempt_ends_by_itself_and_closes_its_sockets() {
     let mut puncher = server(Firewall::Consistent);
     while let Some(at) = puncher.next_timeout() {
-        assert!(at <= 45_000);
+        assert!(at <= Instant::from_millis(45_000));
         puncher.handle_timeout(at);
     }
     let actions = wants(&mut puncher);
@@ -208,9 +228,9 @@ proptest! {
         firewall in prop_oneof![Just(Firewall::Consistent), Just(Firewall::Random)],
     ) {
         let mut puncher = server(firewall);
-        puncher.hear(2, &bytes, client(), true);
+        puncher.hear(Instant::from_millis(2), &bytes, client(), true);
         if let Ok(payload) = HolepunchPayload::decode(&bytes) {
-            puncher.hear(2, &sealed(&payload), client(), true);
+            puncher.hear(Instant::from_millis(2), &sealed(&payload), client(), true);
         }
         while let Some(at) = puncher.next_timeout() {
             puncher.handle_timeout(at);

@@ -1,5 +1,6 @@
 //! Messages between peers that pass through a node: the reference's hops, and abuse.
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Command, Forward, Message, Reply, Request, Target};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Passing, Path, Router, Verdict, Whereabouts};
@@ -29,7 +30,7 @@ fn handshake(mode: Mode, peer: Option<Address>, relay: Option<Address>) -> Vec<u
 fn route(from: Address, value: &[u8], whereabouts: Whereabouts) -> Verdict {
     let command = Command::PEER_HANDSHAKE;
     let passing = Passing { from, command, target: Some(&TARGET), value: Some(value) };
-    Router::default().route(0, &passing, whereabouts)
+    Router::default().route(Instant::START, &passing, whereabouts)
 }
 
 /// Returns the only request that a verdict sends.
@@ -74,7 +75,7 @@ fn the_router_repeats_each_hop_of_the_captures() {
             let passing = Passing { from, command: *command, target, value: value.as_deref() };
             let Some((next, message)) = next else { continue };
             let at = Whereabouts::At(place(&next["to"]));
-            match (Router::default().route(0, &passing, at), message) {
+            match (Router::default().route(Instant::START, &passing, at), message) {
                 (Verdict::Request(forward), Message::Request(expected)) => {
                     assert_eq!((forward.to, &forward.value), (place(&next["to"]), &expected.value));
                     assert_eq!((forward.command, forward.target), (expected.command, expected.target));
@@ -163,7 +164,7 @@ fn a_holepunch_goes_to_the_named_address_and_back() {
     let route = |from, value: &[u8], whereabouts| {
         let command = Command::PEER_HOLEPUNCH;
         let passing = Passing { from, command, target: Some(&TARGET), value: Some(value) };
-        Router::default().route(0, &passing, whereabouts)
+        Router::default().route(Instant::START, &passing, whereabouts)
     };
     for (named, whereabouts) in [(Some(server()), Whereabouts::Unknown), (None, Whereabouts::At(server()))] {
         let verdict = route(client(), &envelope(Mode::FromClient, named), whereabouts);
@@ -199,9 +200,9 @@ fn messages_outside_the_table_get_no_answer() {
     let command = Command::PEER_HANDSHAKE;
     let value = handshake(Mode::FromClient, None, Some(relay()));
     let no_target = Passing { from: client(), command, target: None, value: Some(&value) };
-    assert_eq!(Router::default().route(0, &no_target, unknown), Verdict::Drop);
+    assert_eq!(Router::default().route(Instant::START, &no_target, unknown), Verdict::Drop);
     let no_value = Passing { from: client(), command, target: Some(&TARGET), value: None };
-    assert_eq!(Router::default().route(0, &no_value, unknown), Verdict::Drop);
+    assert_eq!(Router::default().route(Instant::START, &no_value, unknown), Verdict::Drop);
 }
 
 /// They are never tiny or huge.
@@ -225,16 +226,16 @@ fn relayed_messages_are_hardly_larger_than_received_ones() {
 fn a_relayed_flood_is_bounded_per_source_and_per_victim() {
     let value = handshake(Mode::FromClient, None, Some(address("66.0.0.1:80")));
     let mut router = Router::default();
-    let mut flood = |now: u64, host: u8, count: usize| {
+    let mut flood = |now: Instant, host: u8, count: usize| {
         let from = address(&format!("50.0.0.{host}:1"));
         let passing =
             Passing { from, command: Command::PEER_HANDSHAKE, target: Some(&TARGET), value: Some(&value) };
         (0..count).filter(|_| router.route(now, &passing, Whereabouts::Unknown) != Verdict::Drop).count()
     };
-    assert_eq!(flood(0, 1, 1_000), 200);
-    assert_eq!(flood(1_000, 1, 1_000), 50);
+    assert_eq!(flood(Instant::START, 1, 1_000), 200);
+    assert_eq!(flood(Instant::from_millis(1_000), 1, 1_000), 50);
     // However many hosts send, the victim gets its rate and no more.
-    let total: usize = (2..200).map(|host| flood(1_000, host, 100)).sum();
+    let total: usize = (2..200).map(|host| flood(Instant::from_millis(1_000), host, 100)).sum();
     assert!(total <= 400, "{total}");
 }
 
@@ -247,7 +248,7 @@ proptest! {
     ) {
         for whereabouts in [Whereabouts::Here, Whereabouts::Unknown, Whereabouts::At(server())] {
             let passing = Passing { from: client(), command, target: Some(&TARGET), value: Some(&value) };
-            let verdict = Router::default().route(0, &passing, whereabouts);
+            let verdict = Router::default().route(Instant::START, &passing, whereabouts);
             if let Verdict::Request(forward) = verdict {
                 prop_assert!(forward.value.is_some());
             }

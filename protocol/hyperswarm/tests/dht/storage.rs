@@ -1,10 +1,12 @@
 //! The store of a persistent node: the cases of `behaviour.json`, and floods.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Command, ErrorCode, Message, NodeId, Reply, Target, Token};
 use libvms_hyperswarm::hyperdht::announce::{Announcement, Destination, Purpose};
 use libvms_hyperswarm::hyperdht::namespaces;
@@ -17,11 +19,14 @@ use crate::vector::{hex, items, read};
 const NODE: NodeId = NodeId([7; 32]);
 const TOKEN: Token = Token([8; 32]);
 const TOPIC: Target = Target([9; 32]);
-const NOW: Now = Now { steady: 1_000, unix: 1_700_000_000_000 };
+const NOW: Now = Now { steady: Instant::from_millis(1_000), unix_ms: 1_700_000_000_000 };
 const MINUTE: u64 = 60_000;
 
 fn at(minutes: u64) -> Now {
-    Now { steady: NOW.steady + minutes * MINUTE, unix: NOW.unix + minutes * MINUTE }
+    Now {
+        steady: NOW.steady + Duration::from_millis(minutes * MINUTE),
+        unix_ms: NOW.unix_ms + minutes * MINUTE,
+    }
 }
 
 fn key(seed: u16) -> SecretKey {
@@ -311,10 +316,10 @@ fn a_bump_only_grows_and_not_into_the_future() {
         world.ask(host(1), Command::ANNOUNCE, &TOPIC, Some(&announcement.encode())).expect("an answer");
         world.lookup(&TOPIC).bump
     };
-    assert_eq!(announce(NOW.unix), NOW.unix);
-    assert_eq!(announce(NOW.unix - 1), NOW.unix);
-    assert_eq!(announce(NOW.unix + 60_000), NOW.unix + 60_000);
-    assert_eq!(announce(NOW.unix + 60_001), NOW.unix + 60_000);
+    assert_eq!(announce(NOW.unix_ms), NOW.unix_ms);
+    assert_eq!(announce(NOW.unix_ms - 1), NOW.unix_ms);
+    assert_eq!(announce(NOW.unix_ms + 60_000), NOW.unix_ms + 60_000);
+    assert_eq!(announce(NOW.unix_ms + 60_001), NOW.unix_ms + 60_000);
 }
 
 /// From any address.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::secret_stream::noise_ik::Initiator;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::Target;
 use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
@@ -24,8 +25,8 @@ fn key(number: u32) -> SecretKey {
 /// Returns the ids that a client chooses for one attempt after the other.
 fn dialed(seed: u8) -> Vec<u32> {
     let settings = Settings { mode: Mode::Ephemeral, ..Settings::new(vec![], 1_000) };
-    let mut dht = HyperDht::new(settings, [seed; 32], 0, 0);
-    let dial = |remote| dht.dial(0, &key(0), key(remote).public_key(), &[]).expect("a key").1;
+    let mut dht = HyperDht::new(settings, [seed; 32], Instant::START, 0);
+    let dial = |remote| dht.dial(Instant::START, &key(0), key(remote).public_key(), &[]).expect("a key").1;
     (1..=COUNT).map(dial).collect()
 }
 
@@ -43,7 +44,9 @@ fn accepted(seed: u8) -> Vec<u32> {
         let arrival = Arrival { target: Target([0; 32]), content, client, path: Path::Direct };
         // Slowly: more at once would be a flood.
         let now = u64::from(number) * 60_000;
-        let heard = listener.hear(now, &arrival, &Reach::default(), &mut |_| true).expect("answered");
+        let heard = listener
+            .hear(Instant::from_millis(now), &arrival, &Reach::default(), &mut |_| true)
+            .expect("answered");
         heard.accepted.expect("a new client").local_stream
     };
     (1..=COUNT).map(accept).collect()

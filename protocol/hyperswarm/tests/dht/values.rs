@@ -3,6 +3,7 @@
 use libvms_hypercore::encoding::{Reader, Writer};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Command, ErrorCode, NodeId, Reply, Target, Token};
 use libvms_hyperswarm::hyperdht::mutable::{MutableItem, MutablePut, VALUE_BYTES_MAX};
 use libvms_hyperswarm::hyperdht::record::peer_target;
@@ -35,7 +36,7 @@ impl World {
     ) -> Option<Reply> {
         let asked = Asked { from: address(&self.host), command, target: Some(target), token, value };
         let now = self.hours * HOUR;
-        self.storage.answer(Now { steady: now, unix: now }, Some(&NODE), &asked)
+        self.storage.answer(Now { steady: Instant::from_millis(now), unix_ms: now }, Some(&NODE), &asked)
     }
 
     fn ask(&mut self, command: Command, target: &Target, value: &[u8]) -> Option<Reply> {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Message, Mode, Node, NodeId, QueryId, QueryOutcome, QuerySpec, Reply, Settings, Target,
 };
@@ -34,7 +36,7 @@ pub(crate) struct Host {
     wall: Wall,
     /// The addresses that each socket has sent to.
     opened: BTreeSet<(Socket, Address)>,
-    timer: u64,
+    timer: Instant,
     pub(crate) sent: usize,
     /// Number of store requests.
     pub(crate) stored: usize,
@@ -49,14 +51,14 @@ struct Flight {
 }
 
 pub(crate) struct World {
-    pub(crate) now: u64,
+    pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
     pub(crate) loss_percent: u32,
     pub(crate) delay_ms: (u32, u32),
     pub(crate) is_split: bool,
     pub(crate) dice: Dice,
-    flights: BTreeMap<(u64, u64), Flight>,
-    timers: BTreeSet<(u64, usize)>,
+    flights: BTreeMap<(Instant, u64), Flight>,
+    timers: BTreeSet<(Instant, usize)>,
     routes: BTreeMap<Address, (usize, Socket)>,
     sequence: u64,
 }
@@ -64,7 +66,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u32) -> Self {
         Self {
-            now: 1_000_000,
+            now: Instant::from_millis(1_000_000),
             hosts: Vec::new(),
             loss_percent: 0,
             delay_ms: (5, 60),
@@ -114,7 +116,7 @@ impl World {
             events: Vec::new(),
             wall,
             opened: BTreeSet::new(),
-            timer: 0,
+            timer: Instant::START,
             sent: 0,
             stored: 0,
             hops: BTreeMap::new(),
@@ -138,25 +140,25 @@ impl World {
 
     /// Lets time pass.
     pub(crate) fn run(&mut self, duration_ms: u64) {
-        let end = self.now + duration_ms;
+        let end = self.now + Duration::from_millis(duration_ms);
         while self.step(end) {}
         self.now = end;
     }
 
     /// Lets time pass until `is_over`, at most `limit_ms`. Returns how long it took.
     pub(crate) fn run_until(&mut self, limit_ms: u64, is_over: impl Fn(&Self) -> bool) -> Option<u64> {
-        let (start, end) = (self.now, self.now + limit_ms);
+        let (start, end) = (self.now, self.now + Duration::from_millis(limit_ms));
         while !is_over(self) {
             if !self.step(end) {
                 return None;
             }
         }
-        Some(self.now - start)
+        Some((self.now - start).as_millis() as u64)
     }
 
-    fn step(&mut self, end: u64) -> bool {
-        let flight = self.flights.first_key_value().map(|((at, _), _)| *at).unwrap_or(u64::MAX);
-        let timer = self.timers.first().map(|(at, _)| *at).unwrap_or(u64::MAX);
+    fn step(&mut self, end: Instant) -> bool {
+        let flight = self.flights.first_key_value().map(|((at, _), _)| *at).unwrap_or(Instant::MAX);
+        let timer = self.timers.first().map(|(at, _)| *at).unwrap_or(Instant::MAX);
         let at = flight.min(timer);
         if at > end {
             return false;
@@ -221,7 +223,10 @@ impl World {
             return;
         }
         self.sequence += 1;
-        self.flights.insert((self.now + u64::from(delay), self.sequence), Flight { from, to, bytes });
+        self.flights.insert(
+            (self.now + Duration::from_millis(delay.into()), self.sequence),
+            Flight { from, to, bytes },
+        );
     }
 
     /// Starts a query at a host.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Socket};
 
 /// How long a router lets answers in.
@@ -24,7 +25,7 @@ pub(crate) struct Router {
     ports: Ports,
     lines: BTreeMap<(usize, Socket, Option<Address>), u16>,
     behind: BTreeMap<u16, (usize, Socket)>,
-    opened: BTreeMap<(u16, Address), Duration>,
+    opened: BTreeMap<(u16, Address), Instant>,
 }
 
 impl Router {
@@ -33,7 +34,7 @@ impl Router {
     }
 
     /// Returns the address at which the world sees a socket of a host behind this router.
-    pub(crate) fn lets_out(&mut self, now: Duration, host: usize, socket: Socket, to: Address) -> Address {
+    pub(crate) fn lets_out(&mut self, now: Instant, host: usize, socket: Socket, to: Address) -> Address {
         let next = FIRST_PORT + self.lines.len() as u16;
         let remote = Some(to).filter(|_| self.ports == Ports::Random);
         let port = *self.lines.entry((host, socket, remote)).or_insert(next);
@@ -43,7 +44,7 @@ impl Router {
     }
 
     /// Returns where a datagram arrives: only senders that the same port has sent to are let in.
-    pub(crate) fn lets_in(&self, now: Duration, port: u16, from: Address) -> Option<(usize, Socket)> {
+    pub(crate) fn lets_in(&self, now: Instant, port: u16, from: Address) -> Option<(usize, Socket)> {
         let opened = self.opened.get(&(port, from))?;
         let is_recent = *opened + Duration::from_millis(OPEN_MS) >= now;
         self.behind.get(&port).copied().filter(|_| is_recent)

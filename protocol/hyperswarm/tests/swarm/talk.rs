@@ -2,10 +2,10 @@
 //! expect, and checks the bytes that it reads.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::swarm::node::{Closed, DialFailure, Event};
 use libvms_hyperswarm::swarm::{ConnectionId, SwarmNode, TopicKey};
 
@@ -27,8 +27,8 @@ pub(crate) struct Talks {
     pub(crate) bytes: usize,
     pub(crate) talks: BTreeMap<ConnectionId, Talk>,
     pub(crate) begun: usize,
-    pub(crate) opened: Vec<(Duration, PublicKey)>,
-    pub(crate) closed: Vec<(Duration, PublicKey, Closed)>,
+    pub(crate) opened: Vec<(Instant, PublicKey)>,
+    pub(crate) closed: Vec<(Instant, PublicKey, Closed)>,
     pub(crate) failed: Vec<(PublicKey, DialFailure)>,
     pub(crate) refreshed: Vec<(TopicKey, Option<usize>)>,
     pub(crate) is_shut_down: bool,
@@ -44,7 +44,7 @@ impl Talks {
         Self { bytes, ..Self::default() }
     }
 
-    pub(crate) fn take(&mut self, now: Duration, node: &mut SwarmNode, event: Event) {
+    pub(crate) fn take(&mut self, now: Instant, node: &mut SwarmNode, event: Event) {
         match event {
             Event::Begun { connection, keys } => {
                 let talk = Talk { keys, is_open: false, written: 0, read: 0 };

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Message, Mode, Socket, Target};
 use libvms_hyperswarm::hyperdht::envelope::{self, HandshakeEnvelope};
 use libvms_hyperswarm::swarm::node::{Event, Settings};
@@ -57,9 +58,9 @@ pub(crate) struct Host {
     pub(crate) punching: BTreeSet<u32>,
     secret: SecretKey,
     wall: Wall,
-    opened: BTreeMap<(Socket, Address), Duration>,
-    timer: Duration,
-    turns: (Duration, usize),
+    opened: BTreeMap<(Socket, Address), Instant>,
+    timer: Instant,
+    turns: (Instant, usize),
 }
 
 impl Host {
@@ -90,12 +91,12 @@ impl Host {
         }
     }
 
-    fn lets_in(&self, now: Duration, socket: Socket, from: Address) -> bool {
-        let is_recent = |at: &Duration| *at + Duration::from_millis(FIREWALL_MS) >= now;
+    fn lets_in(&self, now: Instant, socket: Socket, from: Address) -> bool {
+        let is_recent = |at: &Instant| *at + Duration::from_millis(FIREWALL_MS) >= now;
         self.wall != Wall::Firewall || self.opened.get(&(socket, from)).is_some_and(is_recent)
     }
 
-    fn count_turn(&mut self, now: Duration) {
+    fn count_turn(&mut self, now: Instant) {
         let turns = if self.turns.0 == now { self.turns.1 + 1 } else { 0 };
         assert!(turns < TURNS_MAX, "a node that is due after its turn spins");
         self.turns = (now, turns);
@@ -111,7 +112,7 @@ pub(crate) struct Flight {
 }
 
 pub(crate) struct World {
-    pub(crate) now: Duration,
+    pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
     pub(crate) loss_percent: u32,
     pub(crate) duplicate_percent: u32,
@@ -128,15 +129,15 @@ pub(crate) struct World {
     routers: Vec<Router>,
     by_ip: BTreeMap<Ipv4Addr, usize>,
     addresses: u32,
-    flights: BTreeMap<(Duration, u64), Flight>,
-    timers: BTreeSet<(Duration, usize)>,
+    flights: BTreeMap<(Instant, u64), Flight>,
+    timers: BTreeSet<(Instant, usize)>,
     sequence: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u32) -> Self {
         Self {
-            now: Duration::from_secs(1_000),
+            now: Instant::from_millis(1_000_000),
             hosts: vec![],
             loss_percent: 0,
             duplicate_percent: 0,
@@ -280,7 +281,7 @@ impl World {
         change(&mut settings);
         let mut seed = [0; 32];
         seed.fill_with(|| self.dice.draw() as u8);
-        SwarmNode::new(key.clone(), settings, seed, self.now, UNIX + self.now)
+        SwarmNode::new(key.clone(), settings, seed, self.now, UNIX + self.now.since_start())
     }
 
     /// Lets time pass.
@@ -301,9 +302,9 @@ impl World {
         Some((self.now - start).as_millis() as u64)
     }
 
-    fn step(&mut self, end: Duration) -> bool {
-        let flight = self.flights.first_key_value().map_or(Duration::MAX, |((at, _), _)| *at);
-        let timer = self.timers.first().map_or(Duration::MAX, |(at, _)| *at);
+    fn step(&mut self, end: Instant) -> bool {
+        let flight = self.flights.first_key_value().map_or(Instant::MAX, |((at, _), _)| *at);
+        let timer = self.timers.first().map_or(Instant::MAX, |(at, _)| *at);
         let at = flight.min(timer);
         if at > end {
             return false;
@@ -355,7 +356,7 @@ impl World {
     }
 
     /// Calls a node, and performs its actions.
-    pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut SwarmNode, Duration)) {
+    pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut SwarmNode, Instant)) {
         if self.hosts[index].is_up {
             act(&mut self.hosts[index].node, self.now);
             self.settle(index);

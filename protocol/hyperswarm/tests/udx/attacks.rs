@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::{CloseReason, Endpoint, Event, Firewall, Path, Received, Settings};
 use proptest::prelude::*;
 
@@ -110,12 +111,12 @@ fn a_number_from_the_far_future_is_not_held() {
     let mut endpoint = connected(Settings::default());
     let mut datagram = vec![];
     for sequence in [4096, 5000, 0x7fff_fff0, 0x8000_0001] {
-        endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], sequence, 0, b"evil"));
+        endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], sequence, 0, b"evil"));
     }
-    while endpoint.poll_datagram(Duration::ZERO, &mut datagram).is_some() {
+    while endpoint.poll_datagram(Instant::START, &mut datagram).is_some() {
         assert_eq!((datagram[2], datagram.len()), (0, 20), "no SACK of it");
     }
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], 0, 0, b"good"));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"good"));
     let mut read = [0; 10];
     assert_eq!(endpoint.read(IDS[1], &mut read), Ok(4));
 }
@@ -129,20 +130,20 @@ fn a_window_with_a_far_future_number_is_not_believed() {
 #[test]
 fn a_destroy_out_of_window_or_from_elsewhere_is_ignored() {
     let mut endpoint = connected(Settings::default());
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
     let elsewhere = [
         Path::of(([192, 0, 2, 1], 4001).into()),
         Path::of(([192, 0, 2, 7], 4000).into()),
         Path { socket: 1, ..path(0) },
     ];
-    endpoint.receive(Duration::ZERO, path(0), &packet(DESTROY, IDS[1], 0, 0, b""));
-    endpoint.receive(Duration::ZERO, path(0), &packet(DESTROY, IDS[1], 0x4000_0000, 0, b""));
+    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 0, 0, b""));
+    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 0x4000_0000, 0, b""));
     for from in elsewhere {
-        endpoint.receive(Duration::ZERO, from, &packet(DESTROY, IDS[1], 1, 0, b""));
+        endpoint.receive(Instant::START, from, &packet(DESTROY, IDS[1], 1, 0, b""));
     }
     let closed = (IDS[1], Event::Closed(CloseReason::Reset));
     assert!(!events(&mut endpoint).contains(&closed));
-    endpoint.receive(Duration::ZERO, path(0), &packet(DESTROY, IDS[1], 1, 0, b""));
+    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 1, 0, b""));
     assert!(events(&mut endpoint).contains(&closed));
 }
 
@@ -173,12 +174,12 @@ fn data_beyond_the_end_and_a_second_end_are_not_read() {
         packet(END, IDS[1], 2, 0, b""),
         packet(DATA | END, IDS[1], 5, 0, b"beyond"),
     ] {
-        endpoint.receive(Duration::ZERO, path(0), &forged);
+        endpoint.receive(Instant::START, path(0), &forged);
     }
     for (sequence, data) in [b"a", b"b", b"c"].into_iter().enumerate() {
-        endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], sequence as u32, 0, data));
+        endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], sequence as u32, 0, data));
     }
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], 4, 0, b"beyond"));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 4, 0, b"beyond"));
     let mut read = [0; 20];
     assert_eq!(endpoint.read(IDS[1], &mut read), Ok(3));
     assert_eq!(&read[..3], b"abc");
@@ -192,8 +193,8 @@ fn a_flood_of_heartbeats_gets_at_most_as_much_as_it_sends() {
     for at in 0..10_000 {
         let heartbeat = packet(HEARTBEAT, IDS[1], 0, 0, b"");
         received += heartbeat.len();
-        endpoint.receive(Duration::from_micros(at), path(0), &heartbeat);
-        while endpoint.poll_datagram(Duration::from_micros(at), &mut datagram).is_some() {
+        endpoint.receive(Instant::from_micros(at), path(0), &heartbeat);
+        while endpoint.poll_datagram(Instant::from_micros(at), &mut datagram).is_some() {
             sent += datagram.len();
         }
     }
@@ -206,15 +207,15 @@ fn packets_for_unknown_ids_are_not_answered() {
     let mut endpoint = connected(Settings::default());
     for kind in 0..=255 {
         let stray = packet(kind, 0xdead_beef, 0, 0, b"x");
-        assert_eq!(endpoint.receive(Duration::ZERO, path(0), &stray), Received::NotOurs);
+        assert_eq!(endpoint.receive(Instant::START, path(0), &stray), Received::NotOurs);
     }
     for dht in [&[0x03; 40][..], &[0x13; 40], &[0x00], &[], &[0xff, 1, 1]] {
-        assert_eq!(endpoint.receive(Duration::ZERO, path(0), dht), Received::NotOurs);
+        assert_eq!(endpoint.receive(Instant::START, path(0), dht), Received::NotOurs);
     }
-    assert_eq!(endpoint.poll_datagram(Duration::ZERO, &mut vec![]), None);
+    assert_eq!(endpoint.poll_datagram(Instant::START, &mut vec![]), None);
     let from_nowhere = Path::of(([192, 0, 2, 1], 0).into());
     assert_eq!(
-        endpoint.receive(Duration::ZERO, from_nowhere, &packet(DATA, IDS[1], 0, 0, b"x")),
+        endpoint.receive(Instant::START, from_nowhere, &packet(DATA, IDS[1], 0, 0, b"x")),
         Received::NotOurs
     );
 }
@@ -223,8 +224,8 @@ fn packets_for_unknown_ids_are_not_answered() {
 fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
     let mut endpoint = connected(Settings::default());
     endpoint.write(IDS[1], &vec![1; 2_000_000]).expect("open");
-    let (mut now, mut datagram, mut next, mut sent_closed) = (Duration::ZERO, vec![], 0u32, 0);
-    while now < Duration::from_secs(600) {
+    let (mut now, mut datagram, mut next, mut sent_closed) = (Instant::START, vec![], 0u32, 0);
+    while now < Instant::after(Duration::from_secs(600)) {
         while endpoint.poll_datagram(now, &mut datagram).is_some() {
             match datagram[2] {
                 DATA => {
@@ -257,7 +258,7 @@ fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
 fn a_window_that_flaps_sends_each_byte_once() {
     let mut endpoint = connected(Settings::default());
     endpoint.write(IDS[1], &pattern(4, 100_000)).expect("open");
-    let (mut now, mut datagram, mut next, mut payload) = (Duration::ZERO, vec![], 0u32, 0);
+    let (mut now, mut datagram, mut next, mut payload) = (Instant::START, vec![], 0u32, 0);
     for round in 0..10_000u32 {
         while endpoint.poll_datagram(now, &mut datagram).is_some() {
             if datagram[2] == DATA {
@@ -278,10 +279,10 @@ fn empty_data_is_acknowledged_and_takes_no_room() {
     let mut datagram = vec![];
     for sequence in 0..20_000 {
         let now = Duration::from_millis(sequence.into());
-        endpoint.receive(now, path(0), &packet(DATA, IDS[1], sequence, 0, b""));
+        endpoint.receive(Instant::after(now), path(0), &packet(DATA, IDS[1], sequence, 0, b""));
         // An acknowledgement may be delayed, but not for long.
         let soon = now + Duration::from_micros(500);
-        assert_eq!(endpoint.poll_datagram(soon, &mut datagram), Some(path(0)));
+        assert_eq!(endpoint.poll_datagram(Instant::after(soon), &mut datagram), Some(path(0)));
         assert_eq!(datagram[16..20], (sequence + 1).to_le_bytes());
     }
     assert_eq!(endpoint.readable_bytes(IDS[1]), 0);
@@ -290,18 +291,18 @@ fn empty_data_is_acknowledged_and_takes_no_room() {
 #[test]
 fn an_unconnected_stream_takes_packets_of_one_path_at_a_time() {
     let mut endpoint = Endpoint::new(Settings::default());
-    endpoint.open(Duration::ZERO, 5, Firewall::Open).expect("a free id");
+    endpoint.open(Instant::START, 5, Firewall::Open).expect("a free id");
     let stranger = Path::of(([203, 0, 113, 9], 1).into());
-    endpoint.receive(Duration::ZERO, stranger, &packet(DATA, 5, 0, 0, b"evil"));
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, 5, 0, 0, b"good"));
+    endpoint.receive(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
     assert_eq!(endpoint.poll_event(), Some((5, Event::IncomingPath(stranger))));
     endpoint.refuse(5).expect("a stream");
     assert_eq!((events(&mut endpoint), endpoint.readable_bytes(5)), (vec![], 0));
     // Packets of a second stranger are not the remote's either.
-    endpoint.receive(Duration::ZERO, stranger, &packet(DATA, 5, 0, 0, b"evil"));
-    endpoint.connect(Duration::ZERO, 5, path(0), 6).expect("not connected");
+    endpoint.receive(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
+    endpoint.connect(Instant::START, 5, path(0), 6).expect("not connected");
     assert_eq!(endpoint.readable_bytes(5), 0);
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, 5, 0, 0, b"good"));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
     assert_eq!(endpoint.readable_bytes(5), 4);
 }
 
@@ -310,16 +311,16 @@ fn a_flood_for_one_stream_stays_within_its_bounds() {
     let settings = Settings { receive_bytes_max: 50_000, ..Settings::default() };
     let mut endpoint = connected(settings);
     for sequence in (1..4096).rev() {
-        endpoint.receive(Duration::ZERO, path(0), &packet(DATA | MESSAGE, IDS[1], sequence, 0, &[7; 1400]));
+        endpoint.receive(Instant::START, path(0), &packet(DATA | MESSAGE, IDS[1], sequence, 0, &[7; 1400]));
     }
     let mut messages = 0;
     while endpoint.receive_message(IDS[1]).expect("a stream").is_some() {
         messages += 1;
     }
     assert_eq!(messages, 64);
-    endpoint.receive(Duration::ZERO, path(0), &packet(DATA, IDS[1], 0, 0, &[7; 1400]));
+    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, &[7; 1400]));
     let mut datagram = vec![];
-    assert!(endpoint.poll_datagram(Duration::ZERO, &mut datagram).is_some());
+    assert!(endpoint.poll_datagram(Instant::START, &mut datagram).is_some());
     assert!(datagram.len() <= 20 + 50 * 8);
     assert!(u32::from_le_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]) < 2_000);
 }
@@ -333,8 +334,8 @@ proptest! {
         let (receive_bytes_max, unsent_bytes_max) = settings;
         let keepalive = Some(Duration::from_millis(700));
         let mut endpoint = connected(Settings { receive_bytes_max, unsent_bytes_max, keepalive });
-        endpoint.open(Duration::ZERO, 7, Firewall::Open).expect("a free id");
-        let (mut now, mut out) = (Duration::ZERO, vec![]);
+        endpoint.open(Instant::START, 7, Firewall::Open).expect("a free id");
+        let (mut now, mut out) = (Instant::START, vec![]);
         for (datagram, from, later) in datagrams {
             now += Duration::from_millis(later);
             let _ = endpoint.write(IDS[1], &[1; 3_000]);
@@ -391,8 +392,8 @@ fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
 /// Returns the second side of a world, alone.
 fn connected(settings: Settings) -> Endpoint {
     let mut endpoint = Endpoint::new(settings);
-    endpoint.open(Duration::ZERO, IDS[1], Firewall::Closed).expect("a free id");
-    endpoint.connect(Duration::ZERO, IDS[1], path(0), IDS[0]).expect("not connected");
+    endpoint.open(Instant::START, IDS[1], Firewall::Closed).expect("a free id");
+    endpoint.connect(Instant::START, IDS[1], path(0), IDS[0]).expect("not connected");
     endpoint
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Received, Settings};
 
 use crate::vector::Dice;
@@ -49,20 +50,20 @@ pub(crate) struct Side {
     pub(crate) reads: bool,
     pub(crate) read: Vec<u8>,
     pub(crate) messages: Vec<Vec<u8>>,
-    pub(crate) events: Vec<(Duration, Event)>,
+    pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) sent_datagrams: u64,
     pub(crate) sent_bytes: u64,
     link: Link,
     /// When the link has sent all waiting datagrams.
-    free_at: u64,
+    free_at: Instant,
 }
 
 pub(crate) struct World {
-    pub(crate) now: u64,
+    pub(crate) now: Instant,
     pub(crate) sides: [Side; 2],
     pub(crate) dice: Dice,
     /// Datagrams in flight: time of arrival, a number for the order, and the receiver.
-    under_way: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
+    under_way: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     count: u64,
 }
 
@@ -80,16 +81,16 @@ impl World {
     pub(crate) fn with_settings(seed: u32, link: Link, settings: Settings) -> Self {
         let side = |at: usize| {
             let mut endpoint = Endpoint::new(settings);
-            endpoint.open(Duration::ZERO, IDS[at], Firewall::Closed).expect("a free id");
-            endpoint.connect(Duration::ZERO, IDS[at], path(1 - at), IDS[1 - at]).expect("not connected");
+            endpoint.open(Instant::START, IDS[at], Firewall::Closed).expect("a free id");
+            endpoint.connect(Instant::START, IDS[at], path(1 - at), IDS[1 - at]).expect("not connected");
             Side::new(endpoint, link)
         };
         let sides = [side(0), side(1)];
-        Self { now: 0, sides, dice: Dice(seed | 1), under_way: BTreeMap::new(), count: 0 }
+        Self { now: Instant::START, sides, dice: Dice(seed | 1), under_way: BTreeMap::new(), count: 0 }
     }
 
-    pub(crate) fn time(&self) -> Duration {
-        Duration::from_micros(self.now)
+    pub(crate) fn time(&self) -> Instant {
+        self.now
     }
 
     pub(crate) fn set_link(&mut self, from: usize, link: Link) {
@@ -103,13 +104,13 @@ impl World {
 
     /// Runs as long as a condition holds, until then at most. Returns whether it became quiet.
     pub(crate) fn run_while(&mut self, until: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
-        let until = until.as_micros() as u64;
+        let until = Instant::after(until);
         self.work(0);
         self.work(1);
         while condition(self) {
             let arrival = self.under_way.first_key_value().map(|(&(at, _), _)| at);
             let timeouts = self.sides.iter().filter_map(|side| side.endpoint.next_timeout());
-            let timeout = timeouts.min().map(|timeout| timeout.as_micros() as u64);
+            let timeout = timeouts.min();
             let Some(next) = arrival.into_iter().chain(timeout).min() else { return true };
             if next > until {
                 self.now = until;
@@ -153,7 +154,7 @@ impl World {
         let (link, bytes) = (side.link, datagram.len() as u64 + 28);
         side.sent_datagrams += 1;
         side.sent_bytes += datagram.len() as u64;
-        let waiting = side.free_at.saturating_sub(now) * link.rate / 1_000_000;
+        let waiting = side.free_at.micros_since(now) * link.rate / 1_000_000;
         let mut chance = |permille: u32| self.dice.draw() % 1000 < permille;
         let is_lost = chance(link.loss_permille)
             || waiting + bytes > link.queue_bytes
@@ -161,9 +162,9 @@ impl World {
         if is_lost {
             return;
         }
-        side.free_at = side.free_at.max(now) + bytes * 1_000_000 / link.rate;
+        side.free_at = side.free_at.max(now) + Duration::from_micros(bytes * 1_000_000 / link.rate);
         let late = if chance(link.late_permille) { link.late_us } else { 0 };
-        let arrival = side.free_at + link.delay_us + late;
+        let arrival = side.free_at + Duration::from_micros(link.delay_us + late);
         for _ in 0..=u32::from(chance(link.duplicate_permille)) {
             self.count += 1;
             self.under_way.insert((arrival, self.count), (1 - from, datagram.to_vec()));
@@ -184,11 +185,11 @@ impl Side {
             sent_datagrams: 0,
             sent_bytes: 0,
             link,
-            free_at: 0,
+            free_at: Instant::START,
         }
     }
 
-    fn work(&mut self, now: Duration, id: u32) {
+    fn work(&mut self, now: Instant, id: u32) {
         let Self { endpoint, to_write, .. } = self;
         let accepted = endpoint.write(id, to_write.as_slices().0).unwrap_or(0);
         to_write.drain(..accepted);

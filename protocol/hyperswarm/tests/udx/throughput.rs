@@ -11,7 +11,7 @@ fn throughput(seed: u32, delay_ms: u64, loss_permille: u32, bytes: usize) -> u64
     world.sides[0].to_write.extend(pattern(3, bytes));
     world.run_while(Duration::from_secs(300), |world| world.sides[1].read.len() < bytes);
     assert_eq!(world.sides[1].read.len(), bytes);
-    let (sent, rate) = (world.sides[0].sent_bytes, bytes as u64 * 1_000_000 / world.now);
+    let (sent, rate) = (world.sides[0].sent_bytes, bytes as u64 * 1_000_000 / world.now.as_micros());
     println!(
         "{delay_ms} ms, {loss_permille} of 1000 lost: {:.2} MB/s, {:.2} sent for each byte",
         rate as f64 / 1e6,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::packet::{Header, Kind, Packet};
 use libvms_hyperswarm::udx::{CloseReason, Endpoint, Event, Firewall, Path, Received, Settings};
 use serde_json::Value;
@@ -71,7 +72,7 @@ fn every_packet_of_the_reference_is_read_and_written_again() {
 struct Player {
     endpoint: Endpoint,
     id: u32,
-    now: Duration,
+    now: Instant,
     sent: Vec<Vec<u8>>,
     events: Vec<Event>,
     read: Vec<u8>,
@@ -86,8 +87,8 @@ impl Player {
 
     fn unconnected(id: u32, firewall: Firewall) -> Self {
         let mut endpoint = Endpoint::new(Settings::default());
-        endpoint.open(Duration::ZERO, id, firewall).expect("a free id");
-        Self { endpoint, id, now: Duration::ZERO, sent: vec![], events: vec![], read: vec![] }
+        endpoint.open(Instant::START, id, firewall).expect("a free id");
+        Self { endpoint, id, now: Instant::START, sent: vec![], events: vec![], read: vec![] }
     }
 
     fn connect(&mut self) {
@@ -116,11 +117,13 @@ impl Player {
     /// Waits until then, and acts on the deadlines on the way.
     fn wait_until(&mut self, ms: u64) {
         let until = Duration::from_millis(ms);
-        while let Some(timeout) = self.endpoint.next_timeout().filter(|timeout| *timeout <= until) {
+        while let Some(timeout) =
+            self.endpoint.next_timeout().filter(|timeout| *timeout <= Instant::after(until))
+        {
             self.now = self.now.max(timeout);
             self.work();
         }
-        self.now = self.now.max(until);
+        self.now = self.now.max(Instant::after(until));
     }
 
     fn receive(&mut self, ms: u64, datagram: &[u8]) {

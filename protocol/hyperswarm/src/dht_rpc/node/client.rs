@@ -1,5 +1,7 @@
 //! Requests and queries of a node: starting them, asking candidates, taking answers.
 
+use std::time::Duration;
+
 use crate::dht_rpc::incoming::Socket;
 use crate::dht_rpc::message::{Request, Response};
 use crate::dht_rpc::node::{
@@ -9,11 +11,12 @@ use crate::dht_rpc::node::{
 use crate::dht_rpc::query::CANDIDATES_MAX;
 use crate::dht_rpc::requests::{Due, Waiting};
 use crate::dht_rpc::table::Place;
+use libvms_hypercore::time::Instant;
 
 /// Old nodes that are challenged at once. Many newcomers must not make us ping every node.
 const CHALLENGES_MAX: usize = 3;
 /// How long a node's report of our own address stays its current one.
-const SAMPLE_MS: u64 = 30 * 60_000;
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 /// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,7 @@ pub(super) struct Committing {
 
 impl Node {
     /// Sends a request to one node. The result comes as [`Action::RequestDone`].
-    pub fn start_request(&mut self, now: u64, spec: RequestSpec) -> RequestId {
+    pub fn start_request(&mut self, now: Instant, spec: RequestSpec) -> RequestId {
         let request = RequestId(self.number());
         if !self.ask(Purpose::Caller(request), spec) {
             self.actions.push_back(Action::RequestDone { request, result: Err(RequestError::Busy) });
@@ -73,7 +76,7 @@ impl Node {
     }
 
     /// Searches for the nodes closest to a target. The result comes as [`Action::QueryDone`].
-    pub fn start_query(&mut self, now: u64, spec: QuerySpec) -> QueryId {
+    pub fn start_query(&mut self, now: Instant, spec: QuerySpec) -> QueryId {
         let query = self.begin_query(now, Owner::Caller, spec);
         self.drive(now);
         query
@@ -89,7 +92,7 @@ impl Node {
 
     /// Sends store requests to nodes that a query ended with, after [`Action::QueryCommit`]. Each includes the token
     /// that the node issued; requests to other nodes are left out.
-    pub fn commit(&mut self, now: u64, query: QueryId, commits: Vec<Commit>) {
+    pub fn commit(&mut self, now: Instant, query: QueryId, commits: Vec<Commit>) {
         let Some(committing) = self.committing.get(&query) else { return };
         let target = committing.target;
         let specs: Vec<RequestSpec> = commits
@@ -108,7 +111,7 @@ impl Node {
         self.drive(now);
     }
 
-    pub(super) fn begin_query(&mut self, now: u64, owner: Owner, spec: QuerySpec) -> QueryId {
+    pub(super) fn begin_query(&mut self, now: Instant, owner: Owner, spec: QuerySpec) -> QueryId {
         let id = QueryId(self.number());
         let bootstrap = self.settings.bootstrap.clone();
         let mut known = self.table.closest(&spec.target, CANDIDATES_MAX);
@@ -142,7 +145,7 @@ impl Node {
     }
 
     /// Advances queries and requests until they wait for answers or for time.
-    pub(super) fn drive(&mut self, now: u64) {
+    pub(super) fn drive(&mut self, now: Instant) {
         loop {
             while let Some(due) = self.requests.next_due(now) {
                 self.handle_due(now, due);
@@ -156,7 +159,7 @@ impl Node {
     }
 
     /// Asks the next candidates of a query, and ends it when it is over. Returns false if it waits.
-    fn drive_query(&mut self, now: u64, id: QueryId) -> bool {
+    fn drive_query(&mut self, now: Instant, id: QueryId) -> bool {
         let mut has_asked = false;
         while let Some((_, query)) = self.queries.get_mut(&id)
             && let Some(to) = query.next()
@@ -178,7 +181,7 @@ impl Node {
         has_asked
     }
 
-    fn end_query(&mut self, now: u64, id: QueryId) {
+    fn end_query(&mut self, now: Instant, id: QueryId) {
         let Some((owner, query)) = self.queries.remove(&id) else { return };
         self.requests.cancel(|purpose| *purpose == Purpose::Query(id));
         if owner != Owner::Caller {
@@ -198,7 +201,7 @@ impl Node {
         self.actions.push_back(Action::QueryDone { query: id, result });
     }
 
-    fn handle_due(&mut self, now: u64, due: Due<Purpose>) {
+    fn handle_due(&mut self, now: Instant, due: Due<Purpose>) {
         match due {
             Due::Send { purpose, socket, to, bytes, ttl } => {
                 if let Some(query) = self.query_of(purpose) {
@@ -222,7 +225,7 @@ impl Node {
     }
 
     /// Handles a request without an answer.
-    fn handle_failed(&mut self, now: u64, waiting: &Waiting<Purpose>) {
+    fn handle_failed(&mut self, now: Instant, waiting: &Waiting<Purpose>) {
         let to = waiting.to;
         match waiting.purpose {
             Purpose::Caller(request) => {
@@ -250,7 +253,7 @@ impl Node {
     }
 
     /// Takes the answer to a request of ours. An answer that no request waits for has no effect.
-    pub(super) fn take_response(&mut self, now: u64, socket: Socket, from: Address, response: Response) {
+    pub(super) fn take_response(&mut self, now: Instant, socket: Socket, from: Address, response: Response) {
         let Some(waiting) = self.requests.answered(now, response.tid, from) else { return };
         self.heard_at = now;
         let id = response.id.filter(|id| *id == NodeId::of(&from));
@@ -265,7 +268,7 @@ impl Node {
             token: response.token,
             error: response.error,
             value: response.value.clone(),
-            round_trip_ms: now.saturating_sub(waiting.sent_at.unwrap_or(now)),
+            round_trip: now - waiting.sent_at.unwrap_or(now),
         };
         match waiting.purpose {
             Purpose::Caller(request) => {
@@ -316,7 +319,7 @@ impl Node {
     }
 
     /// Notes that a node has answered from the address of its id.
-    fn note_alive(&mut self, now: u64, id: NodeId, address: Address) {
+    fn note_alive(&mut self, now: Instant, id: NodeId, address: Address) {
         self.challenged.remove(&address);
         if let Some(entry) = self.table.get_mut(&id) {
             entry.heard_at = now;
@@ -341,7 +344,7 @@ impl Node {
 
     /// Takes a node's report of our address: from each node once in a while, and from ephemeral nodes no more often
     /// than there are bootstrap nodes, which may be ephemeral.
-    fn sample(&mut self, now: u64, id: Option<NodeId>, address: Address) {
+    fn sample(&mut self, now: Instant, id: Option<NodeId>, address: Address) {
         let is_new = match id {
             None => {
                 self.anonymous_samples += 1;
@@ -349,7 +352,7 @@ impl Node {
             }
             Some(id) => match self.table.get_mut(&id) {
                 Some(entry) => {
-                    let is_due = entry.sampled_at.is_none_or(|at| at + SAMPLE_MS <= now);
+                    let is_due = entry.sampled_at.is_none_or(|at| at + SAMPLE_INTERVAL <= now);
                     entry.sampled_at = if is_due { Some(now) } else { entry.sampled_at };
                     is_due
                 }

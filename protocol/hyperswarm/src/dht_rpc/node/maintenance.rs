@@ -13,23 +13,26 @@
 //! unsolicited datagram gets through a firewall. If enough answers arrive and agree on the address, there is no
 //! firewall.
 
+use std::time::Duration;
+
 use crate::dht_rpc::incoming::Socket;
 use crate::dht_rpc::node::client::{Owner, Purpose};
 use crate::dht_rpc::node::{
     Action, Address, CLOSEST_MAX, Command, Mode, Node, NodeId, Observed, QuerySpec, RequestSpec, RetryPolicy,
     Sampler, Target,
 };
+use libvms_hypercore::time::Instant;
 
 /// How often the node looks for due tasks.
-const TICK_MS: u64 = 5_000;
+const TICK_INTERVAL: Duration = Duration::from_secs(5);
 /// A tick this much too late means that the machine slept.
-const SLEEP_MS: u64 = 15_000;
+const SLEEP_TIME: Duration = Duration::from_secs(15);
 /// Ticks between two rounds of pings.
 const PING_TICKS: u64 = 8;
 /// Nodes pinged in a round.
 const PING_COUNT: usize = 5;
 /// Time without a query after which the node starts one.
-const REFRESH_MS: u64 = 5 * 60_000;
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Ticks between two refreshes of a node that knows few others.
 const FEW_NODES_TICKS: u64 = 64;
 /// Ticks between two attempts to find any node at all.
@@ -41,23 +44,23 @@ const CHECK_NODES: usize = 5;
 /// How many of them must answer; of fewer nodes one.
 const CHECK_ANSWERS: usize = 3;
 /// Time after which a persistent node that does not know its address asks again.
-const ADDRESS_RETRY_MS: u64 = 60_000;
+const ADDRESS_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Factor by which the time until persistence grows after a sleep or a failed check.
-const SETBACK: u64 = 3;
+const SETBACK: u32 = 3;
 
 /// The state of a node's periodic tasks.
 #[derive(Debug)]
 pub(super) struct Life {
-    next_tick: u64,
+    next_tick: Instant,
     ticks: u64,
     bootstrap: Bootstrap,
     /// When the last query was started.
-    queried_at: u64,
+    queried_at: Instant,
     refreshes: u64,
     hints_left: usize,
     check: Option<Check>,
     /// When the next network check is due.
-    check_at: u64,
+    check_at: Instant,
     is_check_wanted: bool,
 }
 
@@ -81,9 +84,9 @@ struct Check {
 }
 
 impl Life {
-    pub(super) fn new(now: u64, check_at: u64) -> Self {
+    pub(super) fn new(now: Instant, check_at: Instant) -> Self {
         Self {
-            next_tick: now + TICK_MS,
+            next_tick: now + TICK_INTERVAL,
             ticks: 0,
             bootstrap: Bootstrap::NotStarted,
             queried_at: now,
@@ -95,11 +98,11 @@ impl Life {
         }
     }
 
-    pub(super) fn next_tick(&self) -> u64 {
+    pub(super) fn next_tick(&self) -> Instant {
         self.next_tick
     }
 
-    pub(super) fn query_started(&mut self, now: u64) {
+    pub(super) fn query_started(&mut self, now: Instant) {
         self.queried_at = now;
     }
 
@@ -111,20 +114,20 @@ impl Life {
 impl Node {
     /// Bootstraps the node: finds the nodes closest to itself, and whether it can be reached. Ends with
     /// [`Action::Bootstrapped`].
-    pub fn bootstrap(&mut self, now: u64) {
+    pub fn bootstrap(&mut self, now: Instant) {
         self.life.bootstrap = Bootstrap::Running { has_probed: false };
         self.begin_query(now, Owner::Bootstrap, QuerySpec::new(self.table.own(), Command::FIND_NODE));
         self.drive(now);
     }
 
-    pub(super) fn live(&mut self, now: u64) {
+    pub(super) fn live(&mut self, now: Instant) {
         if now < self.life.next_tick {
             return;
         }
-        if now >= self.life.next_tick + SLEEP_MS {
+        if now >= self.life.next_tick + SLEEP_TIME {
             self.wake_up(now);
         }
-        self.life.next_tick = now + TICK_MS;
+        self.life.next_tick = now + TICK_INTERVAL;
         self.life.ticks += 1;
         self.life.hints_left = HINTS_MAX;
         if self.life.ticks.is_multiple_of(PING_TICKS) {
@@ -135,7 +138,7 @@ impl Node {
     }
 
     /// Handles the end of a query that the node began for itself.
-    pub(super) fn own_query_ended(&mut self, now: u64, owner: Owner) {
+    pub(super) fn own_query_ended(&mut self, now: Instant, owner: Owner) {
         if owner == Owner::Bootstrap {
             self.life.bootstrap = Bootstrap::Done;
             let nodes = self.table.len();
@@ -156,7 +159,7 @@ impl Node {
     }
 
     /// Notes that it arrived: asks more nodes, as soon as more are known.
-    pub(super) fn probe_answered(&mut self, now: u64) {
+    pub(super) fn probe_answered(&mut self, now: Instant) {
         if self.life.is_bootstrapped() {
             self.start_check(now);
         } else {
@@ -176,14 +179,14 @@ impl Node {
         }
     }
 
-    fn ping_unheard(&mut self, now: u64) {
+    fn ping_unheard(&mut self, now: Instant) {
         for address in self.table.longest_unheard(PING_COUNT, now) {
             self.ping(Purpose::Alive, address);
         }
     }
 
     /// Starts a query if there was none for long.
-    fn look_around(&mut self, now: u64) {
+    fn look_around(&mut self, now: Instant) {
         let Life { ticks, bootstrap, queried_at, .. } = self.life;
         if bootstrap != Bootstrap::Done {
             return;
@@ -194,30 +197,30 @@ impl Node {
         // Soon at first, then ever more rarely: nodes that started together find each other without waiting for long.
         let is_time = ticks.is_multiple_of(FEW_NODES_TICKS) || ticks.is_power_of_two();
         let has_few = self.table.len() < CLOSEST_MAX;
-        if queried_at + REFRESH_MS <= now || has_few && is_time {
+        if queried_at + REFRESH_INTERVAL <= now || has_few && is_time {
             self.refresh(now);
         }
     }
 
     /// Searches for its own id, so that it and its neighbours know each other, or for a random one, to know the rest.
     /// Each in turn.
-    fn refresh(&mut self, now: u64) {
+    fn refresh(&mut self, now: Instant) {
         self.life.refreshes += 1;
         let is_own = self.life.refreshes % 2 == 1;
         let target = if is_own { self.table.own() } else { Target(self.random.bytes()) };
         self.begin_query(now, Owner::Refresh, QuerySpec::new(target, Command::FIND_NODE));
     }
 
-    fn wake_up(&mut self, now: u64) {
+    fn wake_up(&mut self, now: Instant) {
         self.table.forget_times();
         if self.settings.mode == Mode::Adaptive {
             self.leave_persistence();
-            self.life.check_at = now + SETBACK * self.settings.persistent_after_ms;
+            self.life.check_at = now + SETBACK * self.settings.persistent_after;
         }
         self.bootstrap(now);
     }
 
-    fn consider_check(&mut self, now: u64) {
+    fn consider_check(&mut self, now: Instant) {
         // A check that could only fail, because no node has reported our address yet, would set the node back.
         let knows_host = self.sampler.observed().host().is_some();
         let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
@@ -237,7 +240,7 @@ impl Node {
         host.zip(self.own).is_some_and(|(host, own)| host != own.ip())
     }
 
-    fn start_check(&mut self, now: u64) {
+    fn start_check(&mut self, now: Instant) {
         if self.life.check.is_some() {
             return;
         }
@@ -256,7 +259,7 @@ impl Node {
     }
 
     /// Takes the result of one node in the network check: its answer arrived at the server socket, or did not.
-    pub(super) fn check_answered(&mut self, now: u64, address: Option<Address>) {
+    pub(super) fn check_answered(&mut self, now: Instant, address: Option<Address>) {
         let Some(check) = &mut self.life.check else { return };
         check.waiting -= 1;
         if let Some(address) = address {
@@ -288,7 +291,7 @@ impl Node {
         }
     }
 
-    fn check_passed(&mut self, now: u64, address: Address) {
+    fn check_passed(&mut self, now: Instant, address: Address) {
         if self.is_firewalled {
             self.is_firewalled = false;
             // From now on another socket sends requests, and other nodes see another port.
@@ -307,10 +310,10 @@ impl Node {
         self.actions.push_back(Action::StatusChanged(self.standing()));
     }
 
-    fn check_failed(&mut self, now: u64) {
+    fn check_failed(&mut self, now: Instant) {
         self.life.check_at = match self.settings.mode {
-            Mode::Persistent { .. } => now + ADDRESS_RETRY_MS,
-            Mode::Ephemeral | Mode::Adaptive => now + SETBACK * self.settings.persistent_after_ms,
+            Mode::Persistent { .. } => now + ADDRESS_RETRY_DELAY,
+            Mode::Ephemeral | Mode::Adaptive => now + SETBACK * self.settings.persistent_after,
         };
     }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::dht_rpc::incoming::{ReplyHandle, Socket};
 use crate::dht_rpc::message::{Request, Response};
 use crate::dht_rpc::node::{Action, Address, Command, Node, Target};
+use libvms_hypercore::time::Instant;
 
 /// A request to forward to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Node {
     /// If the address is refused or the allowance of its host is used up.
     pub fn forward_request(
         &mut self,
-        now: u64,
+        now: Instant,
         handle: &ReplyHandle,
         forward: Forward,
     ) -> Result<(), ForwardError> {
@@ -68,7 +69,7 @@ impl Node {
     /// If the address is refused or the allowance of its host is used up.
     pub fn forward_response(
         &mut self,
-        now: u64,
+        now: Instant,
         handle: &ReplyHandle,
         to: Address,
         value: Option<Vec<u8>>,
@@ -81,7 +82,7 @@ impl Node {
 
     fn pass_on(
         &mut self,
-        now: u64,
+        now: Instant,
         handle: &ReplyHandle,
         socket: Socket,
         to: Address,

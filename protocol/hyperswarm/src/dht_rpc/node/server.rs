@@ -5,12 +5,15 @@
 //! a request and claims an id is pinged before it enters the table, unlike in the reference, where forged requests fill
 //! it.
 
+use std::time::Duration;
+
 use crate::dht_rpc::incoming::{Incoming, Reply, ReplyHandle, Socket};
 use crate::dht_rpc::message::{ErrorCode, Request, Response};
 use crate::dht_rpc::node::client::Purpose;
 use crate::dht_rpc::node::{Action, Address, CLOSEST_MAX, Command, Node, NodeId};
 use crate::dht_rpc::table::Place;
 use libvms_hypercore::encoding::Reader;
+use libvms_hypercore::time::Instant;
 
 /// Nodes whose claimed id is verified by a ping at the same time.
 const VERIFYING_MAX: usize = 64;
@@ -21,12 +24,12 @@ const DELAY_MS_MAX: u32 = 10_000;
 /// Answers that are delayed at the same time.
 const DELAYED_MAX: usize = 1_024;
 /// How long a pinged node is not pinged again because another node reports it as gone.
-const DOUBT_PAUSE_MS: u64 = 5_000;
+const DOUBT_PAUSE: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Answers a request that came as [`Action::Request`]. Sends nothing if the allowance of the asking host is used
     /// up.
-    pub fn reply(&mut self, now: u64, handle: ReplyHandle, reply: Reply) {
+    pub fn reply(&mut self, now: Instant, handle: ReplyHandle, reply: Reply) {
         let Reply { error, value, with_token, with_closer } = reply;
         let target = handle.target.filter(|_| with_closer);
         let response = Response {
@@ -46,7 +49,14 @@ impl Node {
         }
     }
 
-    pub(super) fn serve(&mut self, now: u64, socket: Socket, from: Address, request: Request, bytes: usize) {
+    pub(super) fn serve(
+        &mut self,
+        now: Instant,
+        socket: Socket,
+        from: Address,
+        request: Request,
+        bytes: usize,
+    ) {
         let Request { tid, to, id, token, command, target, value } = request;
         let id = id.filter(|id| *id == NodeId::of(&from));
         id.into_iter().for_each(|id| self.verify(now, id, from));
@@ -66,7 +76,7 @@ impl Node {
         }
     }
 
-    fn serve_internal(&mut self, now: u64, handle: ReplyHandle, command: Command, value: Option<&[u8]>) {
+    fn serve_internal(&mut self, now: Instant, handle: ReplyHandle, command: Command, value: Option<&[u8]>) {
         let mut value = Reader::new(value.unwrap_or_default());
         match command {
             Command::PING => self.reply(now, handle, Reply::acknowledged()),
@@ -90,7 +100,7 @@ impl Node {
             Command::DELAYED_PING => match value.array().map(u32::from_le_bytes) {
                 Ok(delay @ ..=DELAY_MS_MAX) if self.delayed.len() < DELAYED_MAX => {
                     let number = self.number();
-                    self.delayed.insert((now + u64::from(delay), number), handle);
+                    self.delayed.insert((now + Duration::from_millis(delay.into()), number), handle);
                 }
                 _ => {}
             },
@@ -99,7 +109,7 @@ impl Node {
     }
 
     /// Sends the delayed answers that are due.
-    pub(super) fn send_delayed(&mut self, now: u64) {
+    pub(super) fn send_delayed(&mut self, now: Instant) {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
         {
@@ -109,7 +119,7 @@ impl Node {
     }
 
     /// Pings a node that claims the id of its address; its answer brings it into the table.
-    fn verify(&mut self, now: u64, id: NodeId, address: Address) {
+    fn verify(&mut self, now: Instant, id: NodeId, address: Address) {
         let has_place = self.table.place_for(&id, &address, now) != Place::None;
         if has_place
             && !self.table.contains(&id)
@@ -122,9 +132,9 @@ impl Node {
     }
 
     /// Pings a node in the table, because another node reports it as gone.
-    fn doubt(&mut self, now: u64, address: Address) {
+    fn doubt(&mut self, now: Instant, address: Address) {
         let Some(entry) = self.table.get_mut(&NodeId::of(&address)) else { return };
-        if entry.challenged_at + DOUBT_PAUSE_MS > now || self.suspected.len() >= SUSPECTED_MAX {
+        if entry.challenged_at + DOUBT_PAUSE > now || self.suspected.len() >= SUSPECTED_MAX {
             return;
         }
         entry.challenged_at = now;

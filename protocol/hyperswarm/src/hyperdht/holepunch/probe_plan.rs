@@ -11,9 +11,12 @@
 //! The two middle cases rely on the birthday paradox: 256 open ports on one side, some hundred guesses on the other.
 //! Source: npm hyperdht (`lib/holepuncher.js`).
 
+use std::time::Duration;
+
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::Firewall;
 use libvms_hypercore::random::Random;
+use libvms_hypercore::time::Instant;
 
 /// TTL of a probe that opens our own firewall and expires before the other one, which might react with a block.
 pub(crate) const LOW_TTL: u8 = 5;
@@ -22,9 +25,9 @@ pub(crate) const LOW_TTL: u8 = 5;
 pub(crate) const SOCKETS: u32 = 256;
 const _: () = assert!(SOCKETS.is_multiple_of(OPENED_AT_ONCE));
 
-const STEADY_INTERVAL_MS: u64 = 1_000;
+const STEADY_INTERVAL: Duration = Duration::from_secs(1);
 const STEADY_TRIES: u32 = 10;
-const RANDOM_INTERVAL_MS: u64 = 20;
+const RANDOM_INTERVAL: Duration = Duration::from_millis(20);
 const RANDOM_TRIES: u32 = 1_750;
 /// Sockets opened at once: the sooner all are open, the sooner a guess of the other side hits one. Opening all together
 /// would fill the queue of a small router.
@@ -57,7 +60,7 @@ pub(crate) struct Probe {
 pub(crate) struct ProbePlan {
     kind: Kind,
     tries: u32,
-    next_at: u64,
+    next_at: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl ProbePlan {
         here: Firewall,
         there: Firewall,
         aims: &[ProbeTarget],
-        starts_at: u64,
+        starts_at: Instant,
     ) -> Option<Self> {
         let verified = aims.iter().find(|aim| aim.is_verified).map(|aim| aim.address);
         let kind = match (is_consistent(here)?, is_consistent(there)?) {
@@ -97,29 +100,29 @@ impl ProbePlan {
     }
 
     /// Returns when the next probes are due; `None` when the plan is over.
-    pub(crate) fn next_at(&self) -> Option<u64> {
+    pub(crate) fn next_at(&self) -> Option<Instant> {
         let most = if self.is_large() { RANDOM_TRIES } else { STEADY_TRIES };
         (self.tries < most).then_some(self.next_at)
     }
 
     /// Returns when the last probe will have had time to arrive.
-    pub(crate) fn over_at(&self) -> u64 {
+    pub(crate) fn over_at(&self) -> Instant {
         let (most, interval) = match self.is_large() {
-            true => (RANDOM_TRIES, RANDOM_INTERVAL_MS),
-            false => (STEADY_TRIES, STEADY_INTERVAL_MS),
+            true => (RANDOM_TRIES, RANDOM_INTERVAL),
+            false => (STEADY_TRIES, STEADY_INTERVAL),
         };
-        self.next_at + u64::from(most - self.tries) * interval + STEADY_INTERVAL_MS
+        self.next_at + (most - self.tries) * interval + STEADY_INTERVAL
     }
 
     /// Returns the probes that are due now.
-    pub(crate) fn probes(&mut self, now: u64, random: &mut Random) -> Vec<Probe> {
+    pub(crate) fn probes(&mut self, now: Instant, random: &mut Random) -> Vec<Probe> {
         if self.next_at().is_none_or(|at| at > now) {
             return vec![];
         }
         let turn = self.tries;
         let is_opening = matches!(self.kind, Kind::ManySockets(_)) && turn < SOCKETS;
         self.tries += if is_opening { OPENED_AT_ONCE } else { 1 };
-        self.next_at = now + if self.is_large() { RANDOM_INTERVAL_MS } else { STEADY_INTERVAL_MS };
+        self.next_at = now + if self.is_large() { RANDOM_INTERVAL } else { STEADY_INTERVAL };
         match &self.kind {
             Kind::Steady(aims) => {
                 let is_due = |aim: &&ProbeTarget| aim.is_verified || turn.is_multiple_of(UNVERIFIED_TURNS);
@@ -157,8 +160,8 @@ mod tests {
         ProbeTarget { address: Address::new([20, 0, 0, last].into(), 7), is_verified }
     }
 
-    fn all(here: Firewall, there: Firewall, aims: &[ProbeTarget]) -> Vec<(u64, Probe)> {
-        let mut barrage = ProbePlan::choose(here, there, aims, 0).expect("there is a way");
+    fn all(here: Firewall, there: Firewall, aims: &[ProbeTarget]) -> Vec<(Instant, Probe)> {
+        let mut barrage = ProbePlan::choose(here, there, aims, Instant::START).expect("there is a way");
         let mut random = Random::new([1; 32]);
         let mut sent = vec![];
         while let Some(now) = barrage.next_at() {
@@ -173,14 +176,18 @@ mod tests {
         let sent = all(Firewall::Consistent, Firewall::Open, &[aim(1, true), aim(2, false)]);
         let to = |last| sent.iter().filter(|(_, probe)| probe.to == aim(last, true).address).count();
         assert_eq!((to(1), to(2)), (10, 3));
-        assert_eq!(sent.last().map(|(at, _)| *at), Some(9_000));
-        let barrage = ProbePlan::choose(Firewall::Consistent, Firewall::Open, &[aim(1, true)], 5);
-        assert_eq!(barrage.map(|barrage| barrage.over_at()), Some(11_005));
+        assert_eq!(sent.last().map(|(at, _)| *at), Some(Instant::from_millis(9_000)));
+        let barrage =
+            ProbePlan::choose(Firewall::Consistent, Firewall::Open, &[aim(1, true)], Instant::from_millis(5));
+        assert_eq!(barrage.map(|barrage| barrage.over_at()), Some(Instant::from_millis(11_005)));
     }
 
     #[test]
     fn many_ports_are_probed_at_a_verified_host_only() {
-        assert_eq!(ProbePlan::choose(Firewall::Consistent, Firewall::Random, &[aim(1, false)], 0), None);
+        assert_eq!(
+            ProbePlan::choose(Firewall::Consistent, Firewall::Random, &[aim(1, false)], Instant::START),
+            None
+        );
         let sent = all(Firewall::Consistent, Firewall::Random, &[aim(2, false), aim(1, true)]);
         assert_eq!(sent.len(), 1_750);
         assert!(
@@ -197,7 +204,11 @@ mod tests {
         assert_eq!(sent.len(), 1_750);
         assert!(sent[..256].iter().all(|(_, probe)| probe.ttl == Some(LOW_TTL)));
         assert!(sent[256..].iter().all(|(_, probe)| probe.ttl.is_none()));
-        assert_eq!((sent[255].0, sent[256].0), (300, 320), "all are open soon");
+        assert_eq!(
+            (sent[255].0, sent[256].0),
+            (Instant::from_millis(300), Instant::from_millis(320)),
+            "all are open soon"
+        );
         let sockets: std::collections::BTreeSet<u32> = sent.iter().map(|(_, probe)| probe.socket).collect();
         assert_eq!(sockets.len(), 256);
     }
@@ -209,7 +220,7 @@ mod tests {
             (Firewall::Unknown, Firewall::Consistent),
             (Firewall::Consistent, Firewall::Unknown),
         ] {
-            assert_eq!(ProbePlan::choose(here, there, &[aim(1, true)], 0), None);
+            assert_eq!(ProbePlan::choose(here, there, &[aim(1, true)], Instant::START), None);
         }
     }
 }

@@ -21,6 +21,7 @@ mod server;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -37,6 +38,7 @@ use crate::hyperdht::holepunch::payload::{HolepunchPayload, NONCE_BYTES, PunchSe
 use crate::hyperdht::holepunch::probe_plan::{LOW_TTL, Probe, ProbePlan, ProbeTarget};
 use libvms_hypercore::random::Random;
 use libvms_hypercore::secret_stream::Role;
+use libvms_hypercore::time::Instant;
 
 /// Socket numbers reserved for one attempt.
 pub const SOCKET_NUMBERS: u32 = 512;
@@ -47,9 +49,9 @@ const MANY_SOCKETS: u32 = 16;
 /// Addresses of the other side that are probed.
 const AIMS_MAX: usize = 8;
 /// The time that a server gets to classify its NAT.
-const PAUSE_MS: u64 = 1_000;
+const PAUSE: Duration = Duration::from_secs(1);
 /// Bound on an attempt: 1,750 probes take 35 s.
-const ATTEMPT_MS: u64 = 45_000;
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(45);
 /// Probes that a server sends back; each is an echo of one byte.
 const ECHOES_MAX: u32 = 64;
 
@@ -165,7 +167,7 @@ pub struct Puncher {
     is_large_allowed: bool,
     /// Whether thousands of probes were needed while they were not allowed.
     is_busy: bool,
-    deadline: u64,
+    deadline: Instant,
     actions: VecDeque<PunchAction>,
 }
 
@@ -189,7 +191,7 @@ enum Phase {
     /// The client waits for the answer to round 0.
     Introducing,
     /// The client asks again in a moment.
-    Pausing(u64),
+    Pausing(Instant),
     /// The client waits for its samples.
     Sampling,
     /// The client waits for the answer to round 1.
@@ -205,7 +207,7 @@ impl Puncher {
     /// Creates the client's side, after a handshake. `nodes` are nodes of the network that will report how they see us;
     /// `seed` must be 32 fresh random bytes; the numbers of its sockets begin at `first_socket`.
     pub fn client(
-        now: u64,
+        now: Instant,
         rendezvous: Rendezvous,
         secret: [u8; 32],
         nodes: &[Address],
@@ -225,14 +227,20 @@ impl Puncher {
     }
 
     /// Creates the server's side, from the handshake on. Send the answer to the handshake from its socket.
-    pub fn server(now: u64, secret: [u8; 32], nodes: &[Address], seed: [u8; 32], first_socket: u32) -> Self {
+    pub fn server(
+        now: Instant,
+        secret: [u8; 32],
+        nodes: &[Address],
+        seed: [u8; 32],
+        first_socket: u32,
+    ) -> Self {
         let mut puncher = Self::new(now, Role::Responder, None, secret, nodes, seed, first_socket);
         puncher.phase = Phase::Serving;
         puncher
     }
 
     fn new(
-        now: u64,
+        now: Instant,
         role: Role,
         rendezvous: Option<Rendezvous>,
         secret: [u8; 32],
@@ -261,7 +269,7 @@ impl Puncher {
             echoes: 0,
             is_large_allowed: false,
             is_busy: false,
-            deadline: now + ATTEMPT_MS,
+            deadline: now + ATTEMPT_TIME_MAX,
             actions: VecDeque::new(),
         };
         puncher.open_and_sample();
@@ -289,7 +297,7 @@ impl Puncher {
     }
 
     /// Returns when to call [`Puncher::handle_timeout`].
-    pub fn next_timeout(&self) -> Option<u64> {
+    pub fn next_timeout(&self) -> Option<Instant> {
         let pause = match self.phase {
             Phase::Pausing(until) => Some(until),
             Phase::Over => return None,
@@ -301,13 +309,13 @@ impl Puncher {
 
     /// Returns until when probes may still arrive, once both sides send them. Before that it is unknown whether they
     /// will.
-    pub fn probes_until(&self) -> Option<u64> {
+    pub fn probes_until(&self) -> Option<Instant> {
         let barrage = self.barrage.as_ref().filter(|_| self.phase == Phase::Punching)?;
         Some(barrage.over_at().min(self.deadline))
     }
 
     /// Acts on deadlines that have passed.
-    pub fn handle_timeout(&mut self, now: u64) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         if self.phase == Phase::Over {
             return;
         }
@@ -351,7 +359,7 @@ impl Puncher {
     }
 
     /// Takes the answer to a request, or `None` if there will be none.
-    pub fn answered(&mut self, now: u64, number: u64, answer: Option<&Answer>) {
+    pub fn answered(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         if self.phase == Phase::Over {
             return;
@@ -367,7 +375,7 @@ impl Puncher {
     }
 
     /// Handles the end of the sampling: the last samples are in, or will never be.
-    fn sampled(&mut self, now: u64) {
+    fn sampled(&mut self, now: Instant) {
         if !self.is_sampling() {
             self.agree_if_sampled();
             self.answer_if_sampled(now);
@@ -403,7 +411,7 @@ impl Puncher {
         }
     }
 
-    fn start_barrage(&mut self, now: u64, starts_at: u64) {
+    fn start_barrage(&mut self, now: Instant, starts_at: Instant) {
         if self.barrage.is_some() {
             return;
         }
@@ -446,8 +454,10 @@ impl Puncher {
         let socket = self.socket();
         self.open_socket(socket);
         for node in self.nodes.clone() {
-            let (through, patience) =
-                (Some(Socket::Puncher(socket)), RetryPolicy { tries: 2, timeout_ms: 500 });
+            let (through, patience) = (
+                Some(Socket::Puncher(socket)),
+                RetryPolicy { tries: 2, timeout: Duration::from_millis(500) },
+            );
             let spec = RequestSpec { socket: through, patience, ..RequestSpec::new(node, Command::PING) };
             self.ask(Asked::Sample(socket), spec);
         }

@@ -6,10 +6,11 @@ use crate::hyperdht::announcer::{AnnounceAction, announce_at, unannounce_at};
 use crate::hyperdht::client::{DialAction, DialError, Dialed};
 use crate::hyperdht::node::{Asker, DialId, Event, HyperDht, Owner};
 use crate::hyperdht::record::LookupReply;
+use libvms_hypercore::time::Instant;
 
 impl HyperDht {
     /// Advances all parts until none has anything left to do.
-    pub(super) fn drive(&mut self, now: u64) {
+    pub(super) fn drive(&mut self, now: Instant) {
         loop {
             if let Some(action) = self.node.poll() {
                 self.take(now, action);
@@ -19,7 +20,7 @@ impl HyperDht {
         }
     }
 
-    pub(super) fn drive_dials(&mut self, now: u64) -> bool {
+    pub(super) fn drive_dials(&mut self, now: Instant) -> bool {
         let next = self.dials.iter_mut().find_map(|(dial, dialer)| Some((*dial, dialer.poll()?)));
         let Some((dial, action)) = next else { return false };
         match action {
@@ -38,7 +39,7 @@ impl HyperDht {
     }
 
     /// Remembers the relays that reached a peer, and forgets them if they were of no use.
-    fn note_relays(&mut self, now: u64, dial: DialId, result: &Result<Dialed, DialError>) {
+    fn note_relays(&mut self, now: Instant, dial: DialId, result: &Result<Dialed, DialError>) {
         match result {
             Ok(Dialed { keys, through, relays, .. }) => {
                 self.known_relays.note(now, keys.remote, *through, relays);
@@ -51,7 +52,7 @@ impl HyperDht {
         }
     }
 
-    pub(super) fn drive_servers(&mut self, now: u64) -> bool {
+    pub(super) fn drive_servers(&mut self, now: Instant) -> bool {
         let next =
             self.servers.iter_mut().find_map(|(target, server)| Some((*target, server.announcer.poll()?)));
         let Some((target, action)) = next else { return false };
@@ -78,7 +79,7 @@ impl HyperDht {
         true
     }
 
-    pub(super) fn take(&mut self, now: u64, action: NodeAction) {
+    pub(super) fn take(&mut self, now: Instant, action: NodeAction) {
         match action {
             NodeAction::Send { socket, to, bytes, ttl } => {
                 self.events.push_back(Event::Send { socket, to, bytes, ttl });
@@ -114,7 +115,7 @@ impl HyperDht {
         }
     }
 
-    pub(super) fn request_done(&mut self, now: u64, request: RequestId, answer: Option<&Answer>) {
+    pub(super) fn request_done(&mut self, now: Instant, request: RequestId, answer: Option<&Answer>) {
         match self.requests.remove(&request) {
             Some((Owner::Dial(dial), number)) => {
                 if let Some(dialer) = self.dials.get_mut(&dial) {
@@ -149,7 +150,12 @@ impl HyperDht {
         }
     }
 
-    pub(super) fn query_done(&mut self, now: u64, query: QueryId, result: Result<QueryOutcome, QueryError>) {
+    pub(super) fn query_done(
+        &mut self,
+        now: Instant,
+        query: QueryId,
+        result: Result<QueryOutcome, QueryError>,
+    ) {
         match self.queries.remove(&query) {
             Some(Asker::Dial(dial)) => {
                 if let Some(dialer) = self.dials.get_mut(&dial) {

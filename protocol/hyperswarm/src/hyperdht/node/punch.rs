@@ -1,6 +1,7 @@
 //! The holepunch attempts of this node's clients and servers: [`Punches`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::dht_rpc::address::{Address, Target};
 use crate::dht_rpc::incoming::{ReplyHandle, Socket};
@@ -14,11 +15,12 @@ use crate::hyperdht::record::peer_target;
 use crate::hyperdht::router::{Arrival, Content, Path, Verdict};
 use crate::hyperdht::server::{Accepted, Approach};
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::time::Instant;
 
 /// Attempts at once, of our clients and of our servers: each has a socket or more.
 const PUNCHES_MAX: usize = 64;
 /// Time between two attempts that send thousands of probes.
-const LARGE_INTERVAL_MS: u64 = 20_000;
+const LARGE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// All attempts of a node.
 #[derive(Debug, Default)]
@@ -26,7 +28,7 @@ pub(super) struct Punches {
     all: BTreeMap<PunchId, Punch>,
     next: u32,
     /// When the last one with thousands of probes began.
-    large_at: Option<u64>,
+    large_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -47,24 +49,24 @@ enum Side {
 }
 
 impl Punches {
-    pub(super) fn next_timeout(&self) -> Option<u64> {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.all.values().filter_map(|punch| punch.puncher.next_timeout()).min()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: u64) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         for punch in self.all.values_mut() {
             punch.puncher.handle_timeout(now);
         }
     }
 
-    pub(super) fn answered(&mut self, now: u64, id: PunchId, number: u64, answer: Option<&Answer>) {
+    pub(super) fn answered(&mut self, now: Instant, id: PunchId, number: u64, answer: Option<&Answer>) {
         self.with(now, id, |punch| punch.puncher.answered(now, number, answer));
     }
 
     /// Calls `act` on an attempt, which may make it send thousands of probes if that is allowed now.
-    fn with(&mut self, now: u64, id: PunchId, act: impl FnOnce(&mut Punch)) {
+    fn with(&mut self, now: Instant, id: PunchId, act: impl FnOnce(&mut Punch)) {
         let is_alone = self.all.values().all(|punch| !punch.puncher.is_large());
-        let is_time = self.large_at.is_none_or(|at| at + LARGE_INTERVAL_MS <= now);
+        let is_time = self.large_at.is_none_or(|at| at + LARGE_INTERVAL <= now);
         let Some(punch) = self.all.get_mut(&id) else { return };
         let was_large = punch.puncher.is_large();
         punch.puncher.allow_large(is_alone && is_time);
@@ -103,7 +105,7 @@ impl PunchId {
 impl HyperDht {
     /// Begins to punch a hole to a server that has answered with [`Way::Punch`]. Returns `None` if the answer was
     /// another, or too many attempts are in progress. The attempt ends with [`Event::Punched`].
-    pub fn punch(&mut self, now: u64, dialed: &Dialed) -> Option<PunchId> {
+    pub fn punch(&mut self, now: Instant, dialed: &Dialed) -> Option<PunchId> {
         let Way::Punch { relay, relays, .. } = &dialed.way else { return None };
         let listed = relays.relays.iter().find(|route| route.relay == *relay);
         let route = *listed.or(relays.relays.first())?;
@@ -122,7 +124,7 @@ impl HyperDht {
     }
 
     /// Takes a single byte that arrived at a socket of an attempt.
-    pub fn probed(&mut self, now: u64, socket: u32, from: Address) {
+    pub fn probed(&mut self, now: Instant, socket: u32, from: Address) {
         let mut punches = self.punches.all.values_mut();
         if let Some(punch) = punches.find(|punch| punch.puncher.has_socket(socket)) {
             punch.puncher.probed(socket, from);
@@ -132,7 +134,7 @@ impl HyperDht {
 
     /// Ends the punching for a client of a server of ours: its stream is connected at the socket `kept`, which belongs
     /// to the caller from now on, or elsewhere, or not at all.
-    pub fn settle_accepted(&mut self, now: u64, server: &PublicKey, handshake: u64, kept: Option<u32>) {
+    pub fn settle_accepted(&mut self, now: Instant, server: &PublicKey, handshake: u64, kept: Option<u32>) {
         if let Some(id) = self.punches.of_server(&peer_target(server), handshake) {
             self.punches.with(now, id, |punch| punch.puncher.settle(kept));
             while self.drive_punch(now, id) {}
@@ -142,13 +144,13 @@ impl HyperDht {
     }
 
     /// Returns until when a hole may still be punched for the client of a handshake, once both sides send probes.
-    pub fn punches_until(&self, server: &PublicKey, handshake: u64) -> Option<u64> {
+    pub fn punches_until(&self, server: &PublicKey, handshake: u64) -> Option<Instant> {
         let id = self.punches.of_server(&peer_target(server), handshake)?;
         self.punches.all.get(&id)?.puncher.probes_until()
     }
 
     /// Prepares an attempt for a client behind a firewall.
-    pub(super) fn expect_punch(&mut self, now: u64, arrival: &Arrival, accepted: &Accepted) {
+    pub(super) fn expect_punch(&mut self, now: Instant, arrival: &Arrival, accepted: &Accepted) {
         if accepted.approach != Approach::Await || arrival.path == Path::Direct || self.punches.is_full() {
             return;
         }
@@ -176,7 +178,7 @@ impl HyperDht {
     }
 
     /// Takes a holepunch payload for one of our servers.
-    pub(super) fn hear_punch(&mut self, now: u64, handle: ReplyHandle, arrival: Arrival) {
+    pub(super) fn hear_punch(&mut self, now: Instant, handle: ReplyHandle, arrival: Arrival) {
         let Content::Holepunch { id: handshake, payload } = arrival.content.clone() else { return };
         let Some(id) = self.punches.of_server(&arrival.target, handshake) else { return };
         let relays = self.servers.get(&arrival.target).map_or(&[][..], |server| server.announcer.relays());
@@ -193,13 +195,13 @@ impl HyperDht {
         });
     }
 
-    pub(super) fn drive_punches(&mut self, now: u64) -> bool {
+    pub(super) fn drive_punches(&mut self, now: Instant) -> bool {
         let ids: Vec<PunchId> = self.punches.all.keys().copied().collect();
         ids.into_iter().any(|id| self.drive_punch(now, id))
     }
 
     /// Performs one action of an attempt. Returns whether there was one.
-    fn drive_punch(&mut self, now: u64, id: PunchId) -> bool {
+    fn drive_punch(&mut self, now: Instant, id: PunchId) -> bool {
         let action = self.punches.all.get_mut(&id).and_then(|punch| punch.puncher.poll());
         let Some(action) = action else { return false };
         match action {
@@ -221,7 +223,7 @@ impl HyperDht {
         true
     }
 
-    fn answer_punch(&mut self, now: u64, id: PunchId, socket: u32, payload: &[u8]) {
+    fn answer_punch(&mut self, now: Instant, id: PunchId, socket: u32, payload: &[u8]) {
         let side = self.punches.all.get_mut(&id).map(|punch| &mut punch.side);
         let Some(Side::Server { pending, .. }) = side else { return };
         let Some((handle, arrival)) = pending.take() else { return };

@@ -7,14 +7,15 @@ use crate::hyperdht::node::punch::leaving_from;
 use crate::hyperdht::node::{Event, HyperDht, Server};
 use crate::hyperdht::record_store::{Asked, Now};
 use crate::hyperdht::router::{Arrival, Content, Passing, Verdict, Whereabouts};
+use libvms_hypercore::time::Instant;
 
 impl HyperDht {
     /// Serves one request of another node.
-    pub(super) fn serve(&mut self, now: u64, incoming: Incoming) {
+    pub(super) fn serve(&mut self, now: Instant, incoming: Incoming) {
         match incoming.command {
             Command::PEER_HANDSHAKE | Command::PEER_HOLEPUNCH => self.carry(now, incoming),
             _ => {
-                let time = Now { steady: now, unix: now.saturating_add(self.unix_offset_ms) };
+                let time = Now { steady: now, unix_ms: now.as_millis().saturating_add(self.unix_offset_ms) };
                 let own: Option<NodeId> = self.node.id_for(&incoming.handle);
                 let reply = self.storage.answer(time, own.as_ref(), &Asked::from(&incoming));
                 if let Some(reply) = reply {
@@ -24,7 +25,7 @@ impl HyperDht {
         }
     }
 
-    fn carry(&mut self, now: u64, incoming: Incoming) {
+    fn carry(&mut self, now: Instant, incoming: Incoming) {
         let whereabouts = self.whereabouts(now, &incoming);
         match self.router.route(now, &Passing::from(&incoming), whereabouts) {
             Verdict::Arrived(arrival) => match arrival.content {
@@ -35,7 +36,7 @@ impl HyperDht {
         }
     }
 
-    fn whereabouts(&mut self, now: u64, incoming: &Incoming) -> Whereabouts {
+    fn whereabouts(&mut self, now: Instant, incoming: &Incoming) -> Whereabouts {
         let Some(target) = &incoming.target else { return Whereabouts::Unknown };
         if self.servers.contains_key(target) {
             return Whereabouts::Here;
@@ -44,7 +45,7 @@ impl HyperDht {
     }
 
     /// Takes a first message for one of our servers.
-    fn arrive(&mut self, now: u64, handle: ReplyHandle, arrival: &Arrival) {
+    fn arrive(&mut self, now: Instant, handle: ReplyHandle, arrival: &Arrival) {
         let Some(server) = self.servers.get(&arrival.target) else { return };
         let reach = self.reach(server.announcer.relays());
         let Some(Server { listener, welcome, .. }) = self.servers.get_mut(&arrival.target) else { return };
@@ -65,7 +66,7 @@ impl HyperDht {
         }
     }
 
-    pub(super) fn send(&mut self, now: u64, handle: ReplyHandle, verdict: Verdict) {
+    pub(super) fn send(&mut self, now: Instant, handle: ReplyHandle, verdict: Verdict) {
         // A datagram that the node refuses to send is lost like any other.
         let _ = match verdict {
             Verdict::Request(forward) => self.node.forward_request(now, &handle, forward),

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::dht_rpc::address::{Address, Target};
 use crate::hyperdht::record::PeerRecord;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::time::Instant;
 
 /// A generation is young for two thirds of the 20 minutes that a record should live at least on average.
-const GENERATION_MS: u64 = 20 * 60 * 1000 * 2 / 3;
+const GENERATION_TIME: Duration = Duration::from_secs(20 * 60 * 2 / 3);
 
 /// Records and routes of one generation: about 10 MB with all relays.
 const GENERATION_RECORDS_MAX: usize = 32_768;
@@ -46,7 +48,7 @@ pub(super) struct Generations {
     young: Generation,
     old: Generation,
     /// When the young one began.
-    since: u64,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -66,13 +68,13 @@ struct Topic {
 
 impl Generations {
     /// Drops generations that are too old by now.
-    pub(super) fn advance(&mut self, now: u64) {
-        let age = now.saturating_sub(self.since);
-        if age >= 2 * GENERATION_MS {
+    pub(super) fn advance(&mut self, now: Instant) {
+        let age = now - self.since;
+        if age >= 2 * GENERATION_TIME {
             *self = Self { since: now, ..Self::default() };
-        } else if age >= GENERATION_MS {
+        } else if age >= GENERATION_TIME {
             // The time when it is due, not when it is noticed: else records of a quiet node would live longer.
-            self.since += GENERATION_MS;
+            self.since += GENERATION_TIME;
             self.rotate();
         }
     }

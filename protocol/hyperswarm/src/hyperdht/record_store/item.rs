@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::dht_rpc::address::Target;
 use crate::hyperdht::mutable::MutableItem;
+use libvms_hypercore::time::Instant;
 
 /// A generation is young for two thirds of the 48 hours that the reference keeps an item.
-const GENERATION_MS: u64 = 48 * 60 * 60 * 1000 * 2 / 3;
+const GENERATION_TIME: Duration = Duration::from_secs(48 * 60 * 60 * 2 / 3);
 
 /// Items of one generation: about 10 MB at the longest value.
 const GENERATION_ITEMS_MAX: usize = 8_192;
@@ -38,7 +40,7 @@ pub(super) struct Items {
     young: Generation,
     old: Generation,
     /// When the young one began.
-    since: u64,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +51,12 @@ struct Generation {
 
 impl Items {
     /// Drops generations that are too old by now.
-    pub(super) fn advance(&mut self, now: u64) {
-        let age = now.saturating_sub(self.since);
-        if age >= 2 * GENERATION_MS {
+    pub(super) fn advance(&mut self, now: Instant) {
+        let age = now - self.since;
+        if age >= 2 * GENERATION_TIME {
             *self = Self { since: now, ..Self::default() };
-        } else if age >= GENERATION_MS {
-            self.since += GENERATION_MS;
+        } else if age >= GENERATION_TIME {
+            self.since += GENERATION_TIME;
             self.old = std::mem::take(&mut self.young);
         }
     }

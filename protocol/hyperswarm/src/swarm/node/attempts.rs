@@ -1,34 +1,33 @@
 //! The way from a handshake to a connection, on either side, and its end.
 
-use std::time::Duration;
-
 use super::connections::Connection;
-use super::{Closed, Dial, DialFailure, Event, INCOMING_MAX, SwarmNode, millis, number, socket};
+use super::{Closed, Dial, DialFailure, Event, INCOMING_MAX, SwarmNode, number, socket};
 use crate::dht_rpc::{Address, Socket};
 use crate::hyperdht::client::{DialError, Dialed, Way};
 use crate::hyperdht::holepunch::puncher::{PunchError, Punched};
 use crate::hyperdht::node::{DialId, PunchId};
-use crate::hyperdht::server::{Accepted, Approach, FIRST_PACKET_MS};
+use crate::hyperdht::server::{Accepted, Approach, FIRST_PACKET_TIMEOUT};
 use crate::swarm::{Admission, ConnectionId};
 use crate::udx::{Firewall, Path};
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::time::Instant;
 
 impl SwarmNode {
-    pub(super) fn dial(&mut self, now: Duration, peer: PublicKey, relays: &[Address]) {
-        match self.dht.dial(millis(now), &self.key, peer, relays) {
+    pub(super) fn dial(&mut self, now: Instant, peer: PublicKey, relays: &[Address]) {
+        match self.dht.dial(now, &self.key, peer, relays) {
             Ok((dial, stream)) if self.streams.open(now, stream, Firewall::Open).is_ok() => {
                 self.dials.insert(dial, Dial { peer, stream, knocked: None });
             }
             // Two random stream ids are equal: once in some billions of attempts.
             Ok((dial, _)) => {
                 self.dht.cancel_dial(dial);
-                self.swarm.failed(millis(now), &peer);
+                self.swarm.failed(now, &peer);
             }
             Err(error) => self.dial_failed(now, peer, DialFailure::Handshake(error)),
         }
     }
 
-    pub(super) fn accepted(&mut self, now: Duration, socket: Socket, accepted: Accepted) {
+    pub(super) fn accepted(&mut self, now: Instant, socket: Socket, accepted: Accepted) {
         let Accepted { handshake, keys, local_stream, remote_stream, approach, deadline, .. } = accepted;
         let is_full = self.connections.incoming() >= INCOMING_MAX || self.is_shutting_down();
         if is_full || self.streams.open(now, local_stream, Firewall::Open).is_err() {
@@ -42,7 +41,7 @@ impl SwarmNode {
         }
     }
 
-    pub(super) fn dialed(&mut self, now: Duration, dial: DialId, result: Result<Dialed, DialError>) {
+    pub(super) fn dialed(&mut self, now: Instant, dial: DialId, result: Result<Dialed, DialError>) {
         let Some(Dial { peer, stream, knocked }) = self.dials.remove(&dial) else { return };
         let dialed = match result {
             Ok(dialed) => dialed,
@@ -51,7 +50,7 @@ impl SwarmNode {
                 return self.dial_failed(now, peer, DialFailure::Handshake(error));
             }
         };
-        let deadline = millis(now) + FIRST_PACKET_MS;
+        let deadline = now + FIRST_PACKET_TIMEOUT;
         let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
         match (&dialed.way, knocked) {
             // A packet with our random id arrived: the server is there, whatever its answer said.
@@ -64,25 +63,25 @@ impl SwarmNode {
         }
     }
 
-    pub(super) fn punch(&mut self, now: Duration, id: ConnectionId, dialed: &Dialed) {
-        match self.dht.punch(millis(now), dialed) {
+    pub(super) fn punch(&mut self, now: Instant, id: ConnectionId, dialed: &Dialed) {
+        match self.dht.punch(now, dialed) {
             Some(punch) => {
                 self.punches.insert(punch, id);
                 // Punching ends by itself, and takes longer than a first packet.
                 self.connections
                     .get_mut(id)
                     .into_iter()
-                    .for_each(|connection| connection.wait_until(u64::MAX));
+                    .for_each(|connection| connection.wait_until(Instant::MAX));
             }
             None => self.fail(now, id, DialFailure::Busy),
         }
     }
 
-    pub(super) fn punched(&mut self, now: Duration, punch: PunchId, result: Result<Punched, PunchError>) {
+    pub(super) fn punched(&mut self, now: Instant, punch: PunchId, result: Result<Punched, PunchError>) {
         let connection = self.punches.remove(&punch).and_then(|id| Some((id, self.connections.get_mut(id)?)));
         match (connection, result) {
             (Some((id, connection)), Ok(Punched { socket, remote })) => {
-                connection.wait_until(millis(now) + FIRST_PACKET_MS);
+                connection.wait_until(now + FIRST_PACKET_TIMEOUT);
                 connection.puncher = Some(socket);
                 self.begin(now, id, Path { socket: number(Socket::Puncher(socket)), remote: remote.into() });
             }
@@ -93,7 +92,7 @@ impl SwarmNode {
     }
 
     /// Starts the stream: the path to the remote is known.
-    pub(super) fn begin(&mut self, now: Duration, id: ConnectionId, path: Path) {
+    pub(super) fn begin(&mut self, now: Instant, id: ConnectionId, path: Path) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if self.streams.connect(now, connection.stream, path, connection.remote_stream).is_ok() {
             connection.remote = Some(path.remote);
@@ -102,18 +101,18 @@ impl SwarmNode {
                 let puncher =
                     if let Socket::Puncher(number) = socket(path.socket) { Some(number) } else { None };
                 connection.puncher = puncher;
-                self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, puncher);
+                self.dht.settle_accepted(now, &self.key.public_key(), handshake, puncher);
             }
             let Some(connection) = self.connections.get(id) else { return };
             self.events.push_back(Event::Begun { connection: id, keys: connection.keys.clone() });
         }
     }
 
-    pub(super) fn prove(&mut self, now: Duration, id: ConnectionId) {
+    pub(super) fn prove(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let (keys, remote) = (connection.keys.clone(), connection.remote);
         let was_refused = connection.prove();
-        match (self.swarm.connected(millis(now), id, keys.remote, keys.role), remote) {
+        match (self.swarm.connected(now, id, keys.remote, keys.role), remote) {
             (Admission::Kept, Some(remote)) => {
                 self.events.push_back(Event::Opened { connection: id, remote });
                 if was_refused {
@@ -125,17 +124,17 @@ impl SwarmNode {
     }
 
     /// Ends an attempt to connect.
-    pub(super) fn fail(&mut self, now: Duration, id: ConnectionId, why: DialFailure) {
+    pub(super) fn fail(&mut self, now: Instant, id: ConnectionId, why: DialFailure) {
         if let Some(connection) = self.connections.remove(id) {
             self.release(now, id, &connection);
             self.dial_failed(now, connection.keys.remote, why);
         }
     }
 
-    pub(super) fn dial_failed(&mut self, now: Duration, peer: PublicKey, why: DialFailure) {
+    pub(super) fn dial_failed(&mut self, now: Instant, peer: PublicKey, why: DialFailure) {
         match why.is_for_now() {
-            true => self.swarm.postponed(millis(now), &peer),
-            false => self.swarm.failed(millis(now), &peer),
+            true => self.swarm.postponed(now, &peer),
+            false => self.swarm.failed(now, &peer),
         }
         self.events.push_back(Event::DialFailed { peer, why });
     }
@@ -143,18 +142,18 @@ impl SwarmNode {
     /// Ends the connection of a client that has not come through in time. While both sides are punching a hole, that
     /// may take longer than a first packet otherwise does: half a minute through a firewall that maps each remote to
     /// another port.
-    pub(super) fn end_unless_punching(&mut self, now: Duration, id: ConnectionId) {
+    pub(super) fn end_unless_punching(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let server = self.key.public_key();
         let until = connection.handshake.and_then(|handshake| self.dht.punches_until(&server, handshake));
-        match until.filter(|until| *until > millis(now)) {
+        match until.filter(|until| *until > now) {
             Some(until) => connection.wait_until(until),
             None => self.end(now, id, Closed::Unproved),
         }
     }
 
     /// Ends a connection, whether it was reported to the caller or not.
-    pub(super) fn end(&mut self, now: Duration, id: ConnectionId, why: Closed) {
+    pub(super) fn end(&mut self, now: Instant, id: ConnectionId, why: Closed) {
         // If the beginning of a connection was not reported, its end need not be either.
         if self.forget(now, id).is_some_and(|connection| connection.remote.is_some()) {
             self.events.push_back(Event::Closed { connection: id, why });
@@ -162,7 +161,7 @@ impl SwarmNode {
     }
 
     /// Removes a connection, if there was one, releases its resources, and its place if it was an attempt.
-    pub(super) fn forget(&mut self, now: Duration, id: ConnectionId) -> Option<Connection> {
+    pub(super) fn forget(&mut self, now: Instant, id: ConnectionId) -> Option<Connection> {
         let connection = self.connections.remove(id)?;
         self.release(now, id, &connection);
         if connection.is_outgoing() && !connection.is_proved() {
@@ -172,14 +171,14 @@ impl SwarmNode {
     }
 
     /// Releases the resources of a connection.
-    pub(super) fn release(&mut self, now: Duration, id: ConnectionId, connection: &Connection) {
+    pub(super) fn release(&mut self, now: Instant, id: ConnectionId, connection: &Connection) {
         self.streams.destroy(now, connection.stream);
         if let Some(handshake) = connection.handshake {
-            self.dht.settle_accepted(millis(now), &self.key.public_key(), handshake, None);
+            self.dht.settle_accepted(now, &self.key.public_key(), handshake, None);
         }
         if let Some(socket) = connection.puncher {
             self.events.push_back(Event::CloseSocket(socket));
         }
-        self.swarm.closed(millis(now), id);
+        self.swarm.closed(now, id);
     }
 }

@@ -8,6 +8,7 @@ use crate::hyperdht::client::Dialed;
 use libvms_hypercore::secret_stream::StreamKeys;
 use libvms_hypercore::secret_stream::cipher;
 use libvms_hypercore::secret_stream::frame::FRAME_PREFIX_BYTES;
+use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Role;
 
 /// Bytes of the header of an encrypted stream, with its length in front.
@@ -34,7 +35,7 @@ pub(super) struct Connection {
 enum State {
     /// The remote has until the deadline to send a first packet.
     Unproved {
-        deadline: u64,
+        deadline: Instant,
         was_refused: bool,
     },
     Proved,
@@ -43,7 +44,7 @@ enum State {
 }
 
 impl Connection {
-    pub(super) fn new(keys: StreamKeys, stream: u32, remote_stream: u32, deadline: u64) -> Self {
+    pub(super) fn new(keys: StreamKeys, stream: u32, remote_stream: u32, deadline: Instant) -> Self {
         let state = State::Unproved { deadline, was_refused: false };
         Self {
             keys,
@@ -58,12 +59,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn of_dialed(dialed: &Dialed, deadline: u64) -> Self {
+    pub(super) fn of_dialed(dialed: &Dialed, deadline: Instant) -> Self {
         Self::new(dialed.keys.clone(), dialed.local_stream, dialed.remote_stream, deadline)
     }
 
     /// Sets another deadline for a remote that has not proved itself.
-    pub(super) fn wait_until(&mut self, at: u64) {
+    pub(super) fn wait_until(&mut self, at: Instant) {
         if let State::Unproved { deadline, .. } = &mut self.state {
             *deadline = at;
         }
@@ -149,12 +150,12 @@ impl Connections {
     }
 
     /// Returns the earliest deadline by which a connection must prove itself.
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines().map(|(_, deadline)| deadline).min()
     }
 
     /// Returns the connections that have not proved themselves in time.
-    pub(super) fn expired(&self, now: u64) -> Vec<ConnectionId> {
+    pub(super) fn expired(&self, now: Instant) -> Vec<ConnectionId> {
         self.deadlines().filter(|(_, deadline)| *deadline <= now).map(|(id, _)| id).collect()
     }
 
@@ -162,7 +163,7 @@ impl Connections {
         self.connections.keys().copied().collect()
     }
 
-    fn deadlines(&self) -> impl Iterator<Item = (ConnectionId, u64)> + '_ {
+    fn deadlines(&self) -> impl Iterator<Item = (ConnectionId, Instant)> + '_ {
         self.connections.iter().filter_map(|(id, connection)| match connection.state {
             State::Unproved { deadline, .. } => Some((*id, deadline)),
             State::Proved | State::InUse => None,

@@ -1,15 +1,14 @@
 //! Announcing topics, and looking them up.
 
-use std::time::Duration;
-
-use super::{Event, Server, SwarmNode, millis};
+use super::{Event, Server, SwarmNode};
 use crate::dht_rpc::node::QueryOutcome;
 use crate::dht_rpc::{Address, Target};
 use crate::hyperdht::node::AcceptPolicy;
 use crate::swarm::{Roles, TopicKey};
+use libvms_hypercore::time::Instant;
 
 impl SwarmNode {
-    pub(super) fn refresh(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+    pub(super) fn refresh(&mut self, now: Instant, topic: TopicKey, roles: Roles) {
         if !roles.server {
             return self.look_up(now, topic, roles, &[]);
         }
@@ -18,7 +17,7 @@ impl SwarmNode {
                 self.glance(now, topic, roles);
                 self.server = Server::Starting { waiting: vec![(topic, roles)] };
                 let banned = self.swarm.banned_peers().copied().collect();
-                self.dht.listen(millis(now), &self.key, AcceptPolicy::AllBut(banned));
+                self.dht.listen(now, &self.key, AcceptPolicy::AllBut(banned));
             }
             Server::Starting { waiting } => {
                 waiting.push((topic, roles));
@@ -34,16 +33,16 @@ impl SwarmNode {
 
     /// Looks a topic up before it is announced. Announcing a server waits for nodes that do not answer; finding others
     /// need not.
-    pub(super) fn glance(&mut self, now: Duration, topic: TopicKey, roles: Roles) {
+    pub(super) fn glance(&mut self, now: Instant, topic: TopicKey, roles: Roles) {
         if roles.client {
-            let query = self.dht.lookup(millis(now), Target(topic));
+            let query = self.dht.lookup(now, Target(topic));
             self.prelookups.insert(query, topic);
         }
     }
 
     /// Cancels the announcement of a topic: if it were announced after it was withdrawn, it would be found for half an
     /// hour.
-    pub(super) fn cancel_refresh(&mut self, now: Duration, topic: &TopicKey) {
+    pub(super) fn cancel_refresh(&mut self, now: Instant, topic: &TopicKey) {
         if let Server::Starting { waiting } = &mut self.server {
             waiting.retain(|(other, _)| other != topic);
         }
@@ -57,33 +56,33 @@ impl SwarmNode {
             self.dht.cancel_query(query);
             self.prelookups.remove(&query);
         }
-        self.swarm.refreshed(millis(now), topic);
+        self.swarm.refreshed(now, topic);
     }
 
-    pub(super) fn look_up(&mut self, now: Duration, topic: TopicKey, roles: Roles, relays: &[Address]) {
+    pub(super) fn look_up(&mut self, now: Instant, topic: TopicKey, roles: Roles, relays: &[Address]) {
         let query = match roles.server {
-            true => self.dht.announce(millis(now), Target(topic), relays.to_vec(), &self.key),
-            false => self.dht.lookup(millis(now), Target(topic)),
+            true => self.dht.announce(now, Target(topic), relays.to_vec(), &self.key),
+            false => self.dht.lookup(now, Target(topic)),
         };
         self.lookups.insert(query, (topic, roles));
     }
 
     pub(super) fn refreshed(
         &mut self,
-        now: Duration,
+        now: Instant,
         topic: TopicKey,
         roles: Roles,
         outcome: Option<QueryOutcome>,
     ) {
         match &outcome {
-            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(millis(now), &topic),
-            _ => self.swarm.refresh_failed(millis(now), &topic),
+            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(now, &topic),
+            _ => self.swarm.refresh_failed(now, &topic),
         }
         let announced = outcome.filter(|_| roles.server).map(|outcome| outcome.stored);
         self.events.push_back(Event::Refreshed { topic, announced });
     }
 
-    pub(super) fn announced(&mut self, now: Duration, relays: Vec<Address>) {
+    pub(super) fn announced(&mut self, now: Instant, relays: Vec<Address>) {
         let before = match &mut self.server {
             Server::Stopping { .. } | Server::Stopped | Server::Off => return,
             // The network is gone for now, and the relays may come back with it.
@@ -97,7 +96,7 @@ impl SwarmNode {
                 }
             }
             // Others would look for this node at relays that no longer know it.
-            Server::On { relays: former } if former != relays => self.swarm.network_changed(millis(now)),
+            Server::On { relays: former } if former != relays => self.swarm.network_changed(now),
             _ => {}
         }
     }

@@ -6,11 +6,15 @@
 //! every second packet. To a reference peer, whose clock has whole milliseconds, more frequent ones on a path shorter
 //! than that even look like a slow path.
 
+use std::time::Duration;
+
+use libvms_hypercore::time::Instant;
+
 /// Packets that an acknowledgement waits for at most: the smallest window of a sender. With more, senders that start,
 /// or lose one packet in twenty, are slower.
 const PACKETS_MAX: u32 = 4;
 /// Time that an acknowledgement waits at most. It is below the time after which senders retransmit without an answer.
-const DELAY_US: u64 = 500;
+const DELAY: Duration = Duration::from_micros(500);
 /// The first packets of a stream are acknowledged at once: the sender measures the path by them.
 const PROMPT_PACKETS: u32 = 16;
 
@@ -21,23 +25,23 @@ pub(super) struct DelayedAck {
     packets: u32,
     /// Packets so far, as far as they are counted.
     first: u32,
-    due_at: Option<u64>,
+    due_at: Option<Instant>,
 }
 
 impl DelayedAck {
     /// Notes a packet that must be acknowledged at once.
     pub(super) fn at_once(&mut self) {
-        self.due_at = Some(0);
+        self.due_at = Some(Instant::START);
     }
 
     /// Notes a packet that arrived in order while nothing is missing.
-    pub(super) fn in_time(&mut self, now: u64) {
+    pub(super) fn in_time(&mut self, now: Instant) {
         self.packets += 1;
         self.first = self.first.saturating_add(1);
         if self.packets >= PACKETS_MAX || self.first <= PROMPT_PACKETS {
             self.at_once();
         }
-        self.due_at.get_or_insert(now + DELAY_US);
+        self.due_at.get_or_insert(now + DELAY);
     }
 
     /// Notes that the acknowledgement was sent.
@@ -46,11 +50,11 @@ impl DelayedAck {
     }
 
     /// Returns when to send the acknowledgement, if one is owed.
-    pub(super) fn due_at(&self) -> Option<u64> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         self.due_at
     }
 
-    pub(super) fn is_due(&self, now: u64) -> bool {
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due_at.is_some_and(|at| at <= now)
     }
 }
@@ -63,8 +67,8 @@ mod tests {
     fn patient() -> DelayedAck {
         let mut delayed_ack = DelayedAck::default();
         for _ in 0..PROMPT_PACKETS {
-            delayed_ack.in_time(0);
-            assert!(delayed_ack.is_due(0), "the first packets are answered at once");
+            delayed_ack.in_time(Instant::START);
+            assert!(delayed_ack.is_due(Instant::START), "the first packets are answered at once");
             delayed_ack.settle();
         }
         delayed_ack
@@ -73,10 +77,11 @@ mod tests {
     #[test]
     fn an_acknowledgement_is_delayed_for_a_bounded_time() {
         let mut delayed_ack = patient();
-        delayed_ack.in_time(100);
-        delayed_ack.in_time(300);
-        assert_eq!(delayed_ack.due_at(), Some(100 + DELAY_US));
-        assert!(!delayed_ack.is_due(99 + DELAY_US) && delayed_ack.is_due(100 + DELAY_US));
+        delayed_ack.in_time(Instant::from_micros(100));
+        delayed_ack.in_time(Instant::from_micros(300));
+        assert_eq!(delayed_ack.due_at(), Some(Instant::from_micros(100) + DELAY));
+        assert!(!delayed_ack.is_due(Instant::from_micros(99) + DELAY));
+        assert!(delayed_ack.is_due(Instant::from_micros(100) + DELAY));
     }
 
     /// Others are acknowledged together.
@@ -84,15 +89,15 @@ mod tests {
     fn urgent_packets_are_acknowledged_at_once() {
         let mut delayed_ack = patient();
         for packet in 1..PACKETS_MAX {
-            delayed_ack.in_time(7);
-            assert!(!delayed_ack.is_due(7), "{packet}");
+            delayed_ack.in_time(Instant::from_micros(7));
+            assert!(!delayed_ack.is_due(Instant::from_micros(7)), "{packet}");
         }
-        delayed_ack.in_time(7);
-        assert!(delayed_ack.is_due(7));
+        delayed_ack.in_time(Instant::from_micros(7));
+        assert!(delayed_ack.is_due(Instant::from_micros(7)));
         delayed_ack.settle();
         assert_eq!(delayed_ack.due_at(), None);
-        delayed_ack.in_time(7);
+        delayed_ack.in_time(Instant::from_micros(7));
         delayed_ack.at_once();
-        assert!(delayed_ack.is_due(7));
+        assert!(delayed_ack.is_due(Instant::from_micros(7)));
     }
 }

@@ -5,24 +5,25 @@ use crate::udx::send_buffer::Sent;
 use crate::udx::sequence::Sequence;
 
 use super::Stream;
+use libvms_hypercore::time::Instant;
 
 impl Stream {
     /// Returns when the next heartbeat is due: while the remote has no room, and if the caller wants keep-alives.
-    pub(super) fn heartbeat_at(&self) -> Option<u64> {
+    pub(super) fn heartbeat_at(&self) -> Option<Instant> {
         if self.transmitter.is_window_closed() {
             let timeout = self.transmitter.timeout_us();
             return Some(match self.window_heartbeats {
-                0 => 0,
-                1 => self.last_sent_at + timeout,
-                _ => self.last_sent_at + 2 * timeout,
+                0 => Instant::START,
+                1 => self.last_sent_at.saturating_add_micros(timeout),
+                _ => self.last_sent_at.saturating_add_micros(2 * timeout),
             });
         }
-        let interval = self.settings.keepalive?.as_micros() as u64;
+        let interval = self.settings.keepalive?;
         let sending = &self.transmitter.sending;
         (sending.is_settled() && !sending.has_new()).then_some(self.last_sent_at + interval)
     }
 
-    pub(super) fn write_next(&mut self, now: u64, datagram: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn write_next(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<()> {
         if let Some(message) = self.messages_out.pop_front() {
             self.header(Kind::MESSAGE).write(datagram);
             datagram.extend_from_slice(&message);

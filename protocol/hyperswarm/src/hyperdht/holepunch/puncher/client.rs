@@ -13,12 +13,13 @@ use crate::hyperdht::envelope::{HolepunchEnvelope, Mode};
 use crate::hyperdht::holepunch::nat::NatSamples;
 use crate::hyperdht::holepunch::payload::{HolepunchPayload, ROUND_MAX};
 use crate::hyperdht::holepunch::puncher::{
-    Asked, PAUSE_MS, Phase, PunchError, Puncher, REOPENED_MAX, Rendezvous,
+    Asked, PAUSE, Phase, PunchError, Puncher, REOPENED_MAX, Rendezvous,
 };
+use libvms_hypercore::time::Instant;
 
 impl Puncher {
     /// Takes the server's answer.
-    pub(crate) fn take_round(&mut self, now: u64, answer: Option<&Answer>) {
+    pub(crate) fn take_round(&mut self, now: Instant, answer: Option<&Answer>) {
         let envelope = answer.and_then(|answer| HolepunchEnvelope::decode(answer.value.as_ref()?).ok());
         let envelope = envelope.filter(|envelope| envelope.mode == Mode::Reply);
         let payload = envelope.as_ref().and_then(|envelope| self.secrets.open(&envelope.payload).ok());
@@ -39,7 +40,7 @@ impl Puncher {
                     self.finish(Err(failure));
                 }
             }
-            _ if self.round < 2 && self.is_remote_unknown() => self.phase = Phase::Pausing(now + PAUSE_MS),
+            _ if self.round < 2 && self.is_remote_unknown() => self.phase = Phase::Pausing(now + PAUSE),
             _ => {
                 self.phase = Phase::Sampling;
                 self.agree_if_sampled();

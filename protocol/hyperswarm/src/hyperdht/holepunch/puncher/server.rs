@@ -3,13 +3,14 @@
 use crate::dht_rpc::address::Address;
 use crate::hyperdht::command::{Firewall, PeerError};
 use crate::hyperdht::holepunch::payload::{HolepunchPayload, ROUND_MAX};
-use crate::hyperdht::holepunch::puncher::{PAUSE_MS, Phase, PunchAction, PunchError, Puncher};
+use crate::hyperdht::holepunch::puncher::{PAUSE, Phase, PunchAction, PunchError, Puncher};
 use libvms_hypercore::secret_stream::Role;
+use libvms_hypercore::time::Instant;
 
 impl Puncher {
     /// Takes a message of the client, which came from `client` as a relay saw it. `is_own_relay` says whether that
     /// relay is one of the server's.
-    pub fn hear(&mut self, now: u64, sealed: &[u8], client: Address, is_own_relay: bool) {
+    pub fn hear(&mut self, now: Instant, sealed: &[u8], client: Address, is_own_relay: bool) {
         if self.phase == Phase::Over || self.role == Role::Initiator {
             return;
         }
@@ -22,7 +23,7 @@ impl Puncher {
         self.answer_if_sampled(now);
     }
 
-    pub(crate) fn answer_if_sampled(&mut self, now: u64) {
+    pub(crate) fn answer_if_sampled(&mut self, now: Instant) {
         if self.is_sampling() {
             return;
         }
@@ -38,7 +39,7 @@ impl Puncher {
         }
         if payload.is_punching {
             // The answer tells the client, a moment later.
-            self.start_barrage(now, now + PAUSE_MS);
+            self.start_barrage(now, now + PAUSE);
         }
         let failure = self.failure().filter(|_| payload.is_punching);
         let answer = HolepunchPayload {
