@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use libvms::net::{SecretStream, SharedCore};
+use libvms::net::SharedCore;
 use libvms::storage::Core;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::{HeadProof, Store, answer};
+use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::signed_head::signable;
 use libvms_hypercore::wire::message::{Data, Range, Request, Sync};
 use libvms_hypercore::wire::mux::Limits;
@@ -74,7 +75,7 @@ async fn talk(
     key: SecretKey,
     mut shown: watch::Receiver<Shown>,
 ) -> Option<()> {
-    let mut stream = SecretStream::new(Role::Responder).ok()?;
+    let mut stream = SecretStream::new(Role::Responder, &[7; RANDOM_BYTES]);
     let mut session: Option<Session> = None;
     let (mut bytes, mut buffer, mut remote_length) = (vec![], vec![0; 65536], 0);
     loop {
@@ -83,7 +84,7 @@ async fn talk(
         {
             stream.send(frame);
         }
-        stream.transmit(&mut bytes).ok()?;
+        stream.transmit(&mut bytes);
         socket.write_all(&std::mem::take(&mut bytes)).await.ok()?;
         tokio::select! {
             count = socket.read(&mut buffer) => match count.ok()? {

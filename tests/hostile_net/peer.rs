@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use libvms::net::SecretStream;
 use libvms_hypercore::encoding::Writer;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::wire::message::Message;
 use libvms_hypercore::wire::mux::Limits;
 use libvms_hypercore::wire::{Role, Session, SessionEvent};
@@ -44,10 +44,10 @@ impl Peer {
         socket.set_nodelay(true).expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         socket.set_write_timeout(Some(PATIENCE)).expect("a socket");
-        let mut stream = SecretStream::new(role).expect("random numbers");
+        let mut stream = SecretStream::new(role, &[7; RANDOM_BYTES]);
         while !stream.is_established() {
             let mut bytes = vec![];
-            stream.transmit(&mut bytes).expect("our own bytes");
+            stream.transmit(&mut bytes);
             socket.write_all(&bytes).ok()?;
             let mut buffer = [0; 4096];
             let count = socket.read(&mut buffer).ok().filter(|count| *count > 0)?;
@@ -95,7 +95,7 @@ impl Peer {
     pub(super) fn say_plain(&mut self, plaintext: Vec<u8>) {
         self.stream.send(plaintext);
         let mut bytes = vec![];
-        self.stream.transmit(&mut bytes).expect("our own bytes");
+        self.stream.transmit(&mut bytes);
         self.say_bytes(&bytes);
     }
 
@@ -103,7 +103,7 @@ impl Peer {
     pub(super) fn encrypt(&mut self, plaintext: Vec<u8>) -> Vec<u8> {
         self.stream.send(plaintext);
         let mut bytes = vec![];
-        self.stream.transmit(&mut bytes).expect("our own bytes");
+        self.stream.transmit(&mut bytes);
         bytes
     }
 

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use libvms::net::SecretStream;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::secret_stream::{NONCE_BYTES, SecretStream};
 use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{self, Address, Socket};
 use libvms_hyperswarm::swarm::node::{Event, Settings, Transmit};
@@ -112,9 +112,9 @@ impl Insider {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Begun { connection, keys } => {
-                let mut stream = SecretStream::of_keys(keys).expect("random numbers");
+                let mut stream = SecretStream::of_keys(keys, [7; NONCE_BYTES]);
                 let mut header = vec![];
-                stream.transmit(&mut header).expect("a new stream");
+                stream.transmit(&mut header);
                 assert_eq!(self.node.write(connection, &header), header.len());
                 self.streams.insert(connection, stream);
             }
@@ -127,7 +127,7 @@ impl Insider {
                 // As a sign of life for each of the host's.
                 stream.send(vec![]);
                 let mut bytes = vec![];
-                stream.transmit(&mut bytes).expect("a sound stream");
+                stream.transmit(&mut bytes);
                 self.node.write(connection, &bytes);
                 self.heard += read;
             }

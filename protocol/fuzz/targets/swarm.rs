@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socket};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
-use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::swarm::node::{Event, Settings};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::PeerId;
+use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::wire::mux::Limits;
 use libvms_hypercore::wire::session::{Session, SessionError, SessionEvent};
 use libvms_hypercore::wire::{Message, Role};
@@ -26,7 +27,6 @@ use super::core_task::Input;
 use super::metrics::Counters;
 use super::options::NetworkOptions;
 use super::outbound::{LinkEnd, OutboundMessage, OutboundReceiver};
-use super::secret_stream::SecretStream;
 use super::shared::Context;
 
 pub(super) use error::ConnectionError;
@@ -43,7 +43,9 @@ const PRESSURE_DIVISOR: u32 = 10;
 pub(super) async fn run_tcp(socket: TcpStream, role: Role, context: Context) -> Result<(), ConnectionError> {
     socket.set_nodelay(true)?;
     let (reader, writer) = socket.into_split();
-    run(reader, writer, SecretStream::new(role)?, context).await
+    let mut random = [0; RANDOM_BYTES];
+    getrandom::fill(&mut random).map_err(ConnectionError::Random)?;
+    run(reader, writer, SecretStream::new(role, &random), context).await
 }
 
 /// Runs a connection to its end.
@@ -88,7 +90,7 @@ async fn shake_hands(
 ) -> Result<(), ConnectionError> {
     let mut bytes = vec![];
     loop {
-        stream.transmit(&mut bytes)?;
+        stream.transmit(&mut bytes);
         writer.write_all(&bytes).await?;
         counters.bytes_out.add(bytes.len() as u64);
         bytes.clear();
@@ -136,7 +138,7 @@ impl Connection {
         self.open_cores()?;
         self.read_frames().await?;
         loop {
-            self.encrypt()?;
+            self.encrypt();
             if self.unwritten.is_empty() {
                 self.flushed().await;
             }
@@ -299,13 +301,13 @@ impl Connection {
     }
 
     /// Encrypts pending messages into the write buffer, up to its limit.
-    fn encrypt(&mut self) -> Result<(), ConnectionError> {
+    fn encrypt(&mut self) {
         let was_idle = self.unwritten.is_empty();
         while self.unwritten.waiting().len() < WRITE_AHEAD_BYTES {
             let frame = self.session.poll_transmit();
             let is_over = frame.is_none();
             frame.into_iter().for_each(|frame| self.stream.send(frame));
-            self.stream.transmit(self.unwritten.end())?;
+            self.stream.transmit(self.unwritten.end());
             if is_over {
                 break;
             }
@@ -313,7 +315,6 @@ impl Connection {
         if was_idle && !self.unwritten.is_empty() {
             self.written.done();
         }
-        Ok(())
     }
 
     /// Tells the cores that everything is written: they may send more.

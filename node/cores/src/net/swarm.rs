@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use libvms_hypercore::secret_stream::StreamKeys;
+use libvms_hypercore::secret_stream::{NONCE_BYTES, SecretStream, StreamKeys};
 use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{Address, Socket};
 use libvms_hyperswarm::swarm::node::{Event, Settings};
@@ -35,7 +35,6 @@ use tracing::{debug, info, warn};
 
 use super::connection;
 use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
-use super::secret_stream::SecretStream;
 use super::shared::{Shared as Network, stopped};
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use reachability::UnreachablePeers;
@@ -335,7 +334,9 @@ impl Driver {
     ) {
         let stream = Stream::new(self.swarm.clone(), id);
         let remote_key = keys.remote;
-        let Ok(secret) = SecretStream::of_keys(keys) else { return };
+        let mut nonce = [0; NONCE_BYTES];
+        let Ok(()) = getrandom::fill(&mut nonce) else { return };
+        let secret = SecretStream::of_keys(keys, nonce);
         let (swarm, network) = (self.swarm.clone(), network.clone());
         // A peer found under a topic is a stranger, whichever side dialled.
         let Some(peer) = swarm.lock().peer(id) else { return };

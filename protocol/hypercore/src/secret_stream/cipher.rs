@@ -1,127 +1,78 @@
-//! The secret stream (npm @hyperswarm/secret-stream) after a handshake: [`SecretStream`].
+//! The cipher of a stream after its handshake: libsodium's secretstream, by crate `crypto_secretstream`.
 //!
 //! ```text
-//! frame     u24 length | body                                see `secret_stream::frame`
 //! header    stream id 32 | random 24                         the first frame of each side
 //! message   libsodium's secretstream, tag MESSAGE            17 bytes longer than its text; empty: a keep-alive
 //! ```
 //!
-//! The stream id shows that both sides mean the same handshake; the cipher is libsodium's, by crate
-//! `crypto_secretstream`. There is no further handshake.
+//! The stream id shows that both sides mean the same handshake.
 
 use crypto_secretstream::{Header, Key, PullStream, PushStream, Tag};
 use rand_core::{CryptoRng, RngCore};
-use thiserror::Error;
 
-use super::frame::{
-    FRAME_BYTES_MAX, FrameDecoder, FrameTooLong, PLAINTEXT_BYTES_MAX, encode_frame, put_frame,
-};
+use super::error::SecretError;
+use super::frame::FrameDecoder;
 use super::keys::StreamKeys;
 
-/// Bytes of the first frame: an id and the cipher's nonce.
-pub const HEADER_BYTES: usize = 32 + RANDOM_BYTES;
+/// Bytes of the first frame after the handshake: an id and the cipher's nonce.
+pub const HEADER_BYTES: usize = 32 + NONCE_BYTES;
 /// Bytes of the cipher's nonce, which is random.
-pub const RANDOM_BYTES: usize = 24;
+pub const NONCE_BYTES: usize = 24;
 
-/// The remote is not the peer of the handshake, or its bytes were changed. The stream is over.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum SecretError {
-    /// A frame is longer than the maximum.
-    #[error(transparent)]
-    Frame(#[from] FrameTooLong),
-    /// The first frame is not the header of this stream.
-    #[error("the first frame is not the header of this handshake's stream")]
-    WrongHeader,
-    /// A message is not authentic, or not the next one.
-    #[error("a message of the stream is not authentic, or not the next one")]
-    NotAuthentic,
-}
-
-/// One side of an encrypted stream.
-pub struct SecretStream {
+/// Both directions of a stream. That from the remote is open once its header has arrived.
+pub(super) struct Cipher {
     keys: StreamKeys,
     push: PushStream,
     pull: Option<PullStream>,
-    frames: FrameDecoder,
 }
 
-impl SecretStream {
-    /// Creates a stream with the keys of a handshake, and returns it with its first bytes: the header, which is all
-    /// that may be sent to a remote that has proved nothing. `random` must be fresh.
-    pub fn start(keys: StreamKeys, random: [u8; RANDOM_BYTES]) -> (Self, Vec<u8>) {
-        let (header, push) = PushStream::init(Given(random), &Key::from(keys.transmit));
-        let first = [&keys.local_stream_id()[..], header.as_ref()].concat();
-        let bytes = encode_frame(&first).expect("a header is short");
-        // Until the header is there, nothing longer may be kept of a stranger.
-        let frames = FrameDecoder::new(HEADER_BYTES);
-        (Self { keys, push, pull: None, frames }, bytes)
-    }
-
-    /// Appends the bytes that carry a message to `bytes`. An empty one is a keep-alive.
-    ///
-    /// # Panics
-    /// If it has more than [`PLAINTEXT_BYTES_MAX`] bytes.
-    pub fn seal(&mut self, mut message: Vec<u8>, bytes: &mut Vec<u8>) {
-        assert!(message.len() <= PLAINTEXT_BYTES_MAX, "the sender bounds its messages");
-        self.push.push(&mut message, &[], Tag::Message).expect("a message in memory can be sealed");
-        put_frame(&message, bytes).expect("the message has been measured");
-    }
-
-    /// Takes bytes of the remote, in any pieces.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        self.frames.push(bytes);
-    }
-
-    /// Returns the next message of the remote.
-    ///
-    /// # Errors
-    /// If the stream is over.
-    pub fn poll_message(&mut self) -> Result<Option<Vec<u8>>, SecretError> {
-        if self.pull.is_none() {
-            let Some(frame) = self.frames.take_frame()? else { return Ok(None) };
-            let pull = read_header(&self.keys, frame)?;
-            self.pull = Some(pull);
-            self.frames.set_maximum(FRAME_BYTES_MAX);
-        }
-        let Some(pull) = &mut self.pull else { return Ok(None) };
-        let Some(mut message) = self.frames.take_owned_frame()? else { return Ok(None) };
-        pull.pull(&mut message, &[]).map_err(|_| SecretError::NotAuthentic)?;
-        Ok(Some(message))
-    }
-
-    /// Returns whether the remote's header has arrived: then it has proved that it can read our messages.
-    pub fn has_begun(&self) -> bool {
-        self.pull.is_some()
-    }
-
-    /// Returns the number of bytes of memory that wait for the rest of a message.
-    pub fn memory_bytes(&self) -> usize {
-        self.frames.memory_bytes()
+impl Cipher {
+    /// Starts the direction to the remote. Returns the header to send. `nonce` must be fresh random bytes.
+    pub(super) fn start(keys: StreamKeys, nonce: [u8; NONCE_BYTES]) -> (Self, [u8; HEADER_BYTES]) {
+        let (header, push) = PushStream::init(Given(nonce), &Key::from(keys.transmit));
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..32].copy_from_slice(&keys.local_stream_id());
+        bytes[32..].copy_from_slice(header.as_ref());
+        (Self { keys, push, pull: None }, bytes)
     }
 
     /// Returns the keys of the handshake.
-    pub fn keys(&self) -> &StreamKeys {
+    pub(super) fn keys(&self) -> &StreamKeys {
         &self.keys
     }
-}
 
-impl std::fmt::Debug for SecretStream {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SecretStream").field("keys", &self.keys).finish_non_exhaustive()
+    /// Returns whether the remote's header has arrived: then it has proved that it can read our messages.
+    pub(super) fn is_open(&self) -> bool {
+        self.pull.is_some()
     }
-}
 
-fn read_header(keys: &StreamKeys, frame: &[u8]) -> Result<PullStream, SecretError> {
-    let (id, random) = frame.split_first_chunk::<32>().ok_or(SecretError::WrongHeader)?;
-    let header = Header::try_from(random).map_err(|_| SecretError::WrongHeader)?;
-    if *id != keys.remote_stream_id() {
-        return Err(SecretError::WrongHeader);
+    /// Takes the remote's header.
+    pub(super) fn open(&mut self, header: &[u8]) -> Result<(), SecretError> {
+        let (id, nonce) = header.split_first_chunk::<32>().ok_or(SecretError::WrongHeader)?;
+        let nonce = Header::try_from(nonce).map_err(|_| SecretError::WrongHeader)?;
+        if *id != self.keys.remote_stream_id() {
+            return Err(SecretError::WrongHeader);
+        }
+        self.pull = Some(PullStream::init(nonce, &Key::from(self.keys.receive)));
+        Ok(())
     }
-    Ok(PullStream::init(header, &Key::from(keys.receive)))
+
+    /// Encrypts a message in place.
+    pub(super) fn encrypt(&mut self, message: &mut Vec<u8>) {
+        self.push.push(message, &[], Tag::Message).expect("a message in memory can be encrypted");
+    }
+
+    /// Takes the next message out of `frames`, once the remote's header has arrived.
+    pub(super) fn next_message(&mut self, frames: &mut FrameDecoder) -> Result<Option<Vec<u8>>, SecretError> {
+        let Some(pull) = &mut self.pull else { return Ok(None) };
+        let Some(mut message) = frames.take_owned_frame()? else { return Ok(None) };
+        pull.pull(&mut message, &[]).map_err(|_| SecretError::NotAuthentic)?;
+        Ok(Some(message))
+    }
 }
 
 /// Random bytes from the caller, in the form that the cipher expects.
-struct Given([u8; RANDOM_BYTES]);
+struct Given([u8; NONCE_BYTES]);
 
 impl RngCore for Given {
     fn next_u32(&mut self) -> u32 {

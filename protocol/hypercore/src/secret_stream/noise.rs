@@ -34,6 +34,14 @@ pub enum NoiseError {
         /// Bytes of the shortest message.
         minimum: usize,
     },
+    /// A message whose length is fixed has another one.
+    #[error("a handshake message has {bytes} bytes instead of {expected}")]
+    WrongLength {
+        /// Bytes of the message.
+        bytes: usize,
+        /// Bytes that it must have.
+        expected: usize,
+    },
     /// The key is not a point of the curve's large group: with it, the secret would be known to everybody.
     #[error("{0:?} is a weak key: no secret can be agreed on with it")]
     WeakKey(PublicKey),
@@ -99,6 +107,12 @@ impl Symmetric {
         let plain = plain.map_err(|_| NoiseError::NotAuthentic)?;
         self.mix_hash(sealed);
         Ok(plain)
+    }
+
+    /// Decrypts the static key of the other side, which takes 48 bytes.
+    pub(super) fn decrypt_key(&mut self, sealed: &[u8]) -> Result<PublicKey, NoiseError> {
+        let key = self.decrypt(sealed)?;
+        Ok(PublicKey(key.try_into().map_err(|_| NoiseError::NotAuthentic)?))
     }
 
     fn cipher(&self) -> ChaCha20Poly1305 {

@@ -94,9 +94,7 @@ impl Responder {
         symmetric.mix_hash(&remote_ephemeral.0);
         symmetric.mix_key(&agree(local, &remote_ephemeral)?);
         let (sealed_key, sealed_payload) = rest.split_at(KEY_BYTES + MAC_BYTES);
-        let remote: [u8; KEY_BYTES] =
-            symmetric.decrypt(sealed_key)?.try_into().expect("what is sealed in 48 bytes has 32");
-        let remote = PublicKey(remote);
+        let remote = symmetric.decrypt_key(sealed_key)?;
         symmetric.mix_key(&agree(local, &remote)?);
         let payload = symmetric.decrypt(sealed_payload)?;
         Ok((Self { symmetric, remote_ephemeral, remote }, payload))

@@ -8,6 +8,7 @@ use libvms_hypercore::secret_stream::{HandshakeHash, NoiseError, StreamKeys};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::WEAK_KEYS;
 use crate::vector::{array, hex, read};
 
 fn secret(seed: &Value) -> SecretKey {
@@ -102,16 +103,7 @@ fn a_changed_or_misdirected_first_message_is_refused() {
 #[test]
 fn keys_that_would_make_the_secret_known_are_refused() {
     let local = SecretKey::from_seed(&[2; 32]);
-    let mut identity = [0; 32];
-    identity[0] = 1;
-    // y = 1 + p: the identity, in a second encoding.
-    let mut other_identity = [0xff; 32];
-    (other_identity[0], other_identity[31]) = (0xee, 0x7f);
-    let order_eight = [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
-        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
-    ];
-    for weak in [[0; 32], identity, other_identity, order_eight, [0xff; 32]] {
+    for weak in WEAK_KEYS {
         let result = Initiator::begin(&local, PublicKey(weak), &[3; 32], b"").map(|_| ());
         assert_eq!(result, Err(NoiseError::WeakKey(PublicKey(weak))));
         let mut message = vec![0; FIRST_OVERHEAD_BYTES];

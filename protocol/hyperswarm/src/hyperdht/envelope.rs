@@ -54,7 +54,7 @@ impl Mode {
 pub struct HandshakeEnvelope {
     /// The sender.
     pub mode: Mode,
-    /// A message of the handshake ([`crate::hyperdht::noise`]).
+    /// A message of the handshake ([`noise_ik`](libvms_hypercore::secret_stream::noise_ik)).
     pub noise: Vec<u8>,
     /// The peer at the far end: the client on the way to the server and back, the server in an answer.
     pub peer: Option<Address>,

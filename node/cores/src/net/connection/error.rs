@@ -4,18 +4,20 @@ use std::io;
 use std::time::Duration;
 
 use libvms_hypercore::replication::PeerFault;
+use libvms_hypercore::secret_stream::SecretError;
 use libvms_hypercore::wire::session::SessionError;
 use thiserror::Error;
 
 use crate::net::admission::QuotaExceeded;
 use crate::net::metrics::Reason;
 use crate::net::outbound::LinkEnd;
-use crate::net::secret_stream::SecretError;
 
 #[derive(Debug, Error)]
 pub(in crate::net) enum ConnectionError {
     #[error("the socket failed: {0}")]
     Socket(#[from] io::Error),
+    #[error("the system returned no random numbers: {0}")]
+    Random(getrandom::Error),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
@@ -48,7 +50,7 @@ impl From<LinkEnd> for ConnectionError {
 impl ConnectionError {
     pub(in crate::net) fn reason(&self) -> Reason {
         match self {
-            Self::Socket(_) => Reason::Socket,
+            Self::Socket(_) | Self::Random(_) => Reason::Socket,
             Self::Secret(_) | Self::Session(_) => Reason::Malformed,
             Self::Fault(_) => Reason::Faulty,
             Self::HandshakeTimeout(_) | Self::Refused => Reason::Handshake,

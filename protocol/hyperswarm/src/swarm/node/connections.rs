@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 
 use super::super::ConnectionId;
 use crate::hyperdht::client::Dialed;
+use libvms_hypercore::secret_stream;
 use libvms_hypercore::secret_stream::StreamKeys;
-use libvms_hypercore::secret_stream::cipher;
 use libvms_hypercore::secret_stream::frame::FRAME_PREFIX_BYTES;
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Role;
 
 /// Bytes of the header of an encrypted stream, with its length in front.
-const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + cipher::HEADER_BYTES;
+const HEADER_BYTES: usize = FRAME_PREFIX_BYTES + secret_stream::HEADER_BYTES;
 
 /// One connection.
 #[derive(Debug)]
