@@ -36,6 +36,18 @@ fn main() {
         write(corpus, "drive", number, &join(blocks.iter().map(|block| (0, &block[..]))));
     }
     datagrams(&fixtures.join("swarm"), corpus);
+    // Each kind of stream: two honest turns, then messages both ways, then a frame that nobody has encrypted.
+    for kind in 0..4 {
+        let turns =
+            [(kind, b"hello"), (0, b"     "), (0, b"     "), (100, b"a msg"), (150, b"reply"), (0, b"     ")];
+        let script = turns.into_iter().chain([(200, b"\x02\x00\x00ab")]);
+        write(
+            corpus,
+            "secret_stream",
+            usize::from(kind),
+            &join(script.map(|(choice, piece)| (choice, &piece[..]))),
+        );
+    }
     write(corpus, "frames", 0, &[200, 3, 0, 0, 1, 2, 3, 1, 0, 0, 9]);
 }
 
