@@ -142,11 +142,8 @@ impl Core {
     }
 
     /// Returns the roots of the tree over all blocks.
-    ///
-    /// # Errors
-    /// It never fails at present: the roots are in memory.
-    pub fn roots(&self) -> Result<Roots, StorageError> {
-        Ok(self.reader.roots.clone())
+    pub fn roots(&self) -> &Roots {
+        &self.reader.roots
     }
 
     /// Appends blocks with one signature, and returns the new head. All of them are appended, or none.

@@ -217,7 +217,7 @@ impl Run {
         let found: Vec<Vec<u8>> = core.blocks(0..core.length()).collect::<Result<_, _>>().expect("readable");
         assert!(found == blocks(0, core.length()));
         let hash = self.hashes[core.length() as usize];
-        assert_eq!(core.roots().expect("in memory").tree_hash(), hash);
+        assert_eq!(core.roots().tree_hash(), hash);
         assert_eq!(
             core.signed_head().map(|head| (head.length(), head.tree_hash())).unwrap_or((0, hash)).1,
             hash
@@ -290,7 +290,7 @@ fn appends_made_durable_later_open_after_a_loss_of_power() {
             let found: Vec<Vec<u8>> = core.blocks(0..length).collect::<Result<_, _>>().expect("readable");
             assert!(found == blocks(0, length));
             core.append(&blocks(length, 1)).expect("appended");
-            assert_eq!(core.roots().expect("in memory").tree_hash(), hashes[length as usize + 1]);
+            assert_eq!(core.roots().tree_hash(), hashes[length as usize + 1]);
         }
     }
     assert!(seen.len() > 200, "only {} disks", seen.len());

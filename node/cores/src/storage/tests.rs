@@ -61,7 +61,7 @@ fn a_core_returns_the_appended_blocks() {
     assert_eq!((first.length(), core.byte_length(), core.signed_head()), (3, 4, Some(first)));
     assert_eq!(core.append(&[] as &[&[u8]]).expect("the present head"), first);
     let second = core.append(&[b"e"]).expect("appended");
-    assert_eq!(core.roots().expect("in memory").tree_hash(), second.tree_hash());
+    assert_eq!(core.roots().tree_hash(), second.tree_hash());
     drop(core);
     let core = Core::open(&path, Durability::Sync).expect("a core");
     assert_eq!((core.length(), core.signed_head()), (4, Some(second)));
