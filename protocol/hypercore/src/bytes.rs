@@ -6,7 +6,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::identity::{PublicKey, Signature};
-use crate::tree::TreeHash;
+use crate::tree::{Hash, TreeHash};
 
 struct Fixed<const N: usize>;
 
@@ -38,4 +38,4 @@ macro_rules! as_bytes {
     )*};
 }
 
-as_bytes!(PublicKey Signature TreeHash);
+as_bytes!(PublicKey Signature Hash TreeHash);

@@ -7,6 +7,7 @@ use std::fmt;
 
 use blake2::digest::Digest;
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 
 use crate::hash::Blake2b256;
 
@@ -23,7 +24,8 @@ pub struct Hash(pub [u8; 32]);
 pub struct TreeHash(pub [u8; 32]);
 
 /// A node of the tree: its number, the bytes of all blocks below it, its hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Node {
     /// Number in the flat order (see [`super::index`]).
     pub index: u64,
