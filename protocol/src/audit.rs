@@ -10,5 +10,5 @@ mod order;
 mod violation;
 
 pub use compare::{compare, compare_files};
-pub use order::Order;
+pub use order::{Order, check_place};
 pub use violation::{ArchiveCore, Finding, Mismatch, PerCore, Violation};

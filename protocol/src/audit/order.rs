@@ -58,16 +58,15 @@ impl Order {
     }
 
     fn judge(&mut self, number: u64, entry: &Entry) -> Result<(), Violation> {
+        let placed = check_place(number, entry, self.has_init);
         match entry {
-            Entry::Init(_) if number > 0 => wrong_order("an init is allowed at block 0 only"),
-            Entry::Init(init) => self.begin(init),
-            _ if number == 0 => wrong_order("block 0 is not an init"),
-            Entry::Call(entry) => {
-                let ordered = self.time(entry.call.at).and_then(|()| self.init_call(number, &entry.call));
+            Entry::Init(init) if number == 0 => self.begin(init),
+            Entry::Call(entry) if number > 0 => {
+                let ordered = self.time(entry.call.at).and(placed);
                 let signed = self.signed_call(number, &entry.call);
                 ordered.and(signed)
             }
-            Entry::Epoch(_) | Entry::Upgrade(_) => Ok(()),
+            _ => placed,
         }
     }
 
@@ -84,24 +83,37 @@ impl Order {
         if at < before { Err(Violation::TimeWentBack { at, before }) } else { Ok(()) }
     }
 
-    /// Checks a call of `init`: the host makes it once, first, without a user or arguments; callers never do.
-    fn init_call(&self, number: u64, call: &Call) -> Result<(), Violation> {
-        let is_init = call.method_name == "init";
-        match (number == 1 && self.has_init, is_init) {
-            (true, false) => wrong_order("the script's init was not called first"),
-            (true, true) if call.user_id.is_some() || !call.args.is_empty() => {
-                wrong_order("init was called with a caller or with arguments")
-            }
-            (false, true) => wrong_order("init was called again"),
-            _ => Ok(()),
-        }
-    }
-
     fn signed_call(&mut self, number: u64, call: &Call) -> Result<(), Violation> {
         let (Some(signed), Some(by)) = (&mut self.signed, call.authorization()) else { return Ok(()) };
         let judged = signed.check(call.at, &by);
         signed.record(number, call.at, &by);
         judged
+    }
+}
+
+/// Checks that an entry may be block `number` of a log. `has_init` says whether the script exports `init`.
+///
+/// # Errors
+/// [`Violation::WrongOrder`]
+pub fn check_place(number: u64, entry: &Entry, has_init: bool) -> Result<(), Violation> {
+    match entry {
+        Entry::Init(_) if number > 0 => wrong_order("an init is allowed at block 0 only"),
+        Entry::Init(_) => Ok(()),
+        _ if number == 0 => wrong_order("block 0 is not an init"),
+        Entry::Call(entry) => check_init_call(number == 1 && has_init, &entry.call),
+        Entry::Epoch(_) | Entry::Upgrade(_) => Ok(()),
+    }
+}
+
+/// Checks a call of `init`: the host makes it once, first, without a user or arguments; callers never do.
+fn check_init_call(is_expected: bool, call: &Call) -> Result<(), Violation> {
+    match (is_expected, call.method_name == "init") {
+        (true, false) => wrong_order("the script's init was not called first"),
+        (true, true) if call.user_id.is_some() || !call.args.is_empty() => {
+            wrong_order("init was called with a caller or with arguments")
+        }
+        (false, true) => wrong_order("init was called again"),
+        _ => Ok(()),
     }
 }
 
