@@ -36,6 +36,9 @@ fn main() {
         write(corpus, "drive", number, &join(blocks.iter().map(|block| (0, &block[..]))));
     }
     datagrams(&fixtures.join("swarm"), corpus);
+    for (number, proof) in examples("### proof of ").iter().enumerate() {
+        write(corpus, "proofs", number, proof);
+    }
     // Each kind of stream: two honest turns, then messages both ways, then a frame that nobody has encrypted.
     for kind in 0..4 {
         let turns =
@@ -168,6 +171,15 @@ fn values(golden: &Value, corpus: &Path) {
     let script =
         payloads.flat_map(|(_, payload)| [(142, &payload[..]), (143, payload), (180, &packet), (250, &[])]);
     write(corpus, "swarm", 10, &join(script));
+}
+
+/// The worked examples of the format, under headings that begin like this.
+fn examples(heading: &str) -> Vec<Vec<u8>> {
+    let sections = include_str!("../FORMAT.md").split(heading).skip(1);
+    let blocks = sections.filter_map(|section| section.split_once("```hex\n")?.1.split_once("```"));
+    let digits =
+        |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().collect::<String>();
+    blocks.map(|(block, _)| bytes(&Value::String(block.lines().map(digits).collect()))).collect()
 }
 
 fn array(value: &Value) -> Vec<Value> {

@@ -2,7 +2,8 @@
 //!
 //! A **host** writes each call of a JavaScript service and its outcome to a signed append-only log; a **watcher**
 //! executes the same calls and compares. This crate has the entries of that log ([`entry`]), the values in them
-//! ([`value`]), their bounds ([`limits`]), and the comparison of a replayed outcome with the logged one ([`audit`]).
+//! ([`value`]), their bounds ([`limits`]), the comparison of a replayed outcome with the logged one ([`audit`]), the
+//! signed refusals of calls ([`refusal`]), and the files that prove to others what a host did ([`proof`]).
 //! Logs and files themselves are Hypercores, see the crate `libvms_hypercore`.
 //!
 //! The crate does no I/O, reads no clock, draws no random numbers and starts no threads. `FORMAT.md` beside its
@@ -14,4 +15,6 @@
 pub mod audit;
 pub mod entry;
 pub mod limits;
+pub mod proof;
+pub mod refusal;
 pub mod value;

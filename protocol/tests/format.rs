@@ -26,7 +26,7 @@ fn hex(value: &Json) -> Vec<u8> {
 }
 
 /// Returns the hexadecimal digits of the code block after the heading `heading`, without comments.
-fn example(heading: &str) -> Vec<u8> {
+pub(crate) fn example(heading: &str) -> Vec<u8> {
     let (_, after) =
         FORMAT.split_once(&format!("### {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     let (_, block) = after.split_once("```hex\n").expect("a worked example");

@@ -1,4 +1,5 @@
-//! The formats against golden bytes; see `fixtures/README.md`.
+//! The formats against golden bytes (see `fixtures/README.md`), and proof files against honest and dishonest hosts.
 
 mod callers;
 mod format;
+mod proofs;

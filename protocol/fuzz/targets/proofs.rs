@@ -1,0 +1,14 @@
+//! A proof file that is accepted has one encoding only, is judged without a panic, and says nothing that a terminal obeys.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use libvms_protocol::proof::Proof;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(proof) = Proof::decode(bytes) {
+        assert_eq!(proof.encode(), bytes, "another encoding of the same proof was accepted");
+        for text in [proof.check().to_string(), proof.claim(), proof.contents()] {
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+});
