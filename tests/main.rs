@@ -1,57 +1,73 @@
 //! Tests of the whole program: real binaries, real sockets, real disks.
+//!
+//! ```text
+//! support    what all of them use: hosts to call, kill and audit, their processes, chance out of a seed
+//! service    a service, its operator's commands and its documents: what they promise, also when disks and processes fail
+//! honesty    hosts that deviate and auditors that must see it; one log, one outcome, on every machine
+//! network    copies and peers: JavaScript's, behind routers, and hosts that go and come back
+//! hostile    scripts, callers, peers and workers that mean harm
+//! ```
 
-mod harness;
-
-mod absence;
-mod ahead;
-mod answers;
 mod architecture;
-mod behaviour;
-mod cheater;
-mod cli;
-#[cfg(target_os = "linux")]
-mod clock;
-mod crash;
-mod damage;
-mod determinism;
-mod dice;
-mod documents;
-mod embedding;
-mod errors;
-mod examples;
-mod export;
-mod file_calls;
-mod findings;
-mod formats;
-#[cfg(target_os = "linux")]
-mod full_disk;
-#[cfg(target_os = "linux")]
-mod fuzz_worker;
-mod guarded;
-mod hostile;
-#[cfg(target_os = "linux")]
-mod hostile_net;
-#[cfg(target_os = "linux")]
-mod hostile_rpc;
-mod interop;
-mod limits;
-mod messages;
-#[cfg(target_os = "linux")]
-mod nat;
-mod probes;
-#[cfg(target_os = "linux")]
-mod processes;
-mod reading;
-mod readme;
-mod refused;
-mod replication;
-#[cfg(target_os = "linux")]
-mod sandbox;
-mod setup;
-mod simulation;
-mod swarm;
-mod tamper;
-mod terminal;
-mod violations;
-mod watch;
-mod worn;
+mod support;
+
+mod service {
+    mod answers;
+    mod behaviour;
+    mod cli;
+    #[cfg(target_os = "linux")]
+    mod clock;
+    mod crash;
+    mod damage;
+    mod documents;
+    mod embedding;
+    mod errors;
+    mod examples;
+    mod export;
+    mod file_calls;
+    mod formats;
+    #[cfg(target_os = "linux")]
+    mod full_disk;
+    pub(crate) mod interop;
+    mod limits;
+    mod messages;
+    mod reading;
+    mod readme;
+    mod refused;
+    mod setup;
+    mod terminal;
+}
+
+mod honesty {
+    mod ahead;
+    mod cheater;
+    pub(crate) mod determinism;
+    mod findings;
+    mod guarded;
+    mod simulation;
+    pub(crate) mod tamper;
+    pub(crate) mod violations;
+    pub(crate) mod watch;
+}
+
+mod network {
+    mod absence;
+    #[cfg(target_os = "linux")]
+    mod nat;
+    mod replication;
+    mod swarm;
+    mod worn;
+}
+
+mod hostile {
+    #[cfg(target_os = "linux")]
+    mod callers;
+    #[cfg(target_os = "linux")]
+    mod peers;
+    mod probes;
+    #[cfg(target_os = "linux")]
+    mod sandbox;
+    mod scripts;
+    #[cfg(target_os = "linux")]
+    mod worker;
+}

@@ -1,6 +1,6 @@
 //! The stock JavaScript sides of what is measured, as processes: [`Js`].
 
-#[path = "../../../tests/interop/packages.rs"]
+#[path = "../../../tests/service/interop/packages.rs"]
 mod packages;
 
 use std::io::{BufRead, BufReader};

@@ -26,7 +26,7 @@
 //!
 //! Strangers are peers that connect to us. The operator chose the peers that we connect to: these always have a place, and
 //! only the bounds of one connection apply to them. The allocator may keep about as much again as was in small
-//! pieces. `tests/hostile_net` measures all of it from outside.
+//! pieces. `tests/hostile/peers` measures all of it from outside.
 //!
 //! # Timeouts
 //!

@@ -1,0 +1,133 @@
+//! Disks that are full for a while: who copies and who audits goes on when there is room again.
+//!
+//! A small file system of its own, in memory, is the disk. It takes a mount namespace, which not every system allows: the
+//! tests then do nothing and say so, past the test runner, which keeps to itself what tests print that pass.
+//! `VMS_REQUIRE_MOUNTS=1` makes that a failure.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::honesty::watch::{Watching, directory};
+use crate::support::{TestService, VMS, program, run, text, variable};
+
+/// Mounts a small disk at `$0` for the program that follows, and for nobody else.
+const SCRIPT: &str = "mount -t tmpfs -o size=3m,mode=700 none \"$0\" && exec \"$@\"";
+
+/// A command whose data directory is on a small disk; `None` where the system allows none.
+fn on_small_disk(disk: &Path) -> Option<Command> {
+    fs::create_dir_all(disk).expect("a temporary directory");
+    let unshare = |more: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.arg("--mount").args(more).args(["sh", "-c", SCRIPT]).arg(disk);
+        command
+    };
+    let ways: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
+    let mut refusals = vec![];
+    for way in ways {
+        let tried = unshare(way).arg("true").output().expect("unshare is there");
+        if tried.status.success() {
+            let settings = program();
+            let mut command = unshare(way);
+            command.envs(settings.get_envs().filter_map(|(name, value)| Some((name, value?)))).arg(VMS);
+            return Some(command);
+        }
+        refusals.push(text(&tried.stderr).trim().to_owned());
+    }
+    assert_eq!(variable("VMS_REQUIRE_MOUNTS", 0), 0, "no mount namespace: {refusals:?}");
+    skip(&refusals);
+    None
+}
+
+fn skip(refusals: &[String]) {
+    let said =
+        format!("SKIPPED: no mount namespace is allowed here, so that no disk can be filled: {refusals:?}\n");
+    std::io::stderr().write_all(said.as_bytes()).expect("stderr is open");
+}
+
+/// The disk as its process sees it.
+fn seen_by(process: u32, disk: &Path) -> PathBuf {
+    Path::new("/proc").join(process.to_string()).join("root").join(disk.strip_prefix("/").expect("absolute"))
+}
+
+/// Takes all room that is left.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("filler");
+    let mut file = File::create(&path).expect("room for a name");
+    for size in [65_536, 4_096, 64, 1] {
+        while file.write_all(&vec![7; size]).is_ok() {}
+    }
+    path
+}
+
+fn through_a_full_disk(command: &str, fill_first: bool) {
+    let place = TestService::of_example("files.js");
+    let (_kept, disk) = directory();
+    let Some(mut program) = on_small_disk(&disk) else { return };
+    run(async {
+        let host = place.host();
+        let client = host.client().await;
+        client.call("write", json!(["/first", "x".repeat(1000)])).await;
+        let data = disk.join("data");
+        program.args([command, host.url(), "--json", "--dir"]).arg(&data).env("TMPDIR", &disk);
+        let mut running = Watching::run(&mut program);
+        let agreed = if command == "watch" { "agrees" } else { "complete" };
+        running.until(|event| event["event"] == agreed && event["length"].as_u64() >= Some(2));
+        let disk = seen_by(running.id(), &disk);
+        if fill_first {
+            let filler = fill(&disk);
+            client.call("write", json!(["/full", "y".repeat(100_000)])).await;
+            running.until(|event| event["event"] == "stalled");
+            fs::remove_file(filler).expect("ours");
+        } else {
+            // The copies themselves fill it.
+            let filler = disk.join("filler");
+            fs::write(&filler, vec![7; 2_000_000]).expect("room");
+            for file in 0..12 {
+                client.call("write", json!([format!("/{file}"), "z".repeat(90_000)])).await;
+            }
+            running.until(|event| event["event"] == "stalled");
+            fs::remove_file(filler).expect("ours");
+        }
+        running.until(|event| event["event"] == "resumed");
+        client.call("write", json!(["/last", "there is room again"])).await;
+        let entries = host.client().await.handshake().await["callLogLength"].as_u64().expect("a number");
+        if command == "watch" {
+            running.until(|event| event["event"] == "agrees" && event["length"] == json!(entries));
+            running.terminate();
+            return;
+        }
+        let key = host.announced[0]["callLogUrl"].as_str().expect("a URL").replace("hyper://", "");
+        let copy = disk.join("data").join(&key);
+        loop {
+            let output = Command::new(VMS).args(["log", "--json"]).arg(&copy).output().expect("vms starts");
+            if text(&output.stdout).lines().count() as u64 == entries {
+                break;
+            }
+        }
+        running.terminate();
+    });
+}
+
+#[test]
+fn a_watcher_goes_on_after_a_disk_was_full() {
+    through_a_full_disk("watch", true);
+}
+
+#[test]
+fn a_watcher_goes_on_after_its_own_copies_filled_the_disk() {
+    through_a_full_disk("watch", false);
+}
+
+#[test]
+fn a_replicator_goes_on_after_a_disk_was_full() {
+    through_a_full_disk("replicate", true);
+}
+
+#[test]
+fn a_replicator_goes_on_after_its_own_copies_filled_the_disk() {
+    through_a_full_disk("replicate", false);
+}
