@@ -66,16 +66,17 @@ impl SignedCalls {
         self.call_age
     }
 
-    /// Checks a call that would be executed at `at` as the log's next block, or, where blocks are executed ahead, a later
-    /// one. The signature is not checked.
+    /// Checks a call that is executed at `at` as block `block`: the log's next one, or a later one where a host executes
+    /// calls ahead. The signature is not checked.
     ///
     /// # Errors
     /// The first rule that the call breaks.
-    pub fn check(&self, at: u64, by: &Authorization) -> Result<(), Violation> {
+    pub fn check(&self, block: u64, at: u64, by: &Authorization) -> Result<(), Violation> {
         self.check_numbers(at, by)?;
         check_age(at, by.nonce, self.call_age)?;
-        by.seen.map_or(Ok(()), |seen| self.heads.check(&seen))?;
-        match self.recent.counted_since(self.oldest(at)) < SIGNED_CALLS_MAX {
+        by.seen.map_or(Ok(()), |seen| self.heads.check(block, &seen))?;
+        let ahead = block.saturating_sub(self.heads.roots.length());
+        match self.recent.counted_since(self.oldest(at)).saturating_add(ahead) < SIGNED_CALLS_MAX {
             true => Ok(()),
             false => Err(Violation::TooManyCalls { at }),
         }
@@ -159,8 +160,9 @@ impl RecentHeads {
         self.roots.append(block);
     }
 
-    fn check(&self, seen: &Seen) -> Result<(), Violation> {
+    fn check(&self, block: u64, seen: &Seen) -> Result<(), Violation> {
         let length = self.roots.length();
+        let is_old = seen.length.saturating_add(SEEN_LENGTHS_MAX) <= block;
         let hash = match length.checked_sub(seen.length) {
             Some(0) => Some(self.roots.tree_hash()),
             Some(back) => {
@@ -169,12 +171,9 @@ impl RecentHeads {
             }
             None => None,
         };
-        match hash == Some(seen.hash) {
+        match hash == Some(seen.hash) && !is_old {
             true => Ok(()),
-            false => {
-                let is_old = seen.length < length && hash.is_none();
-                Err(Violation::UnknownHead { length: seen.length, block: length, is_old })
-            }
+            false => Err(Violation::UnknownHead { length: seen.length, block, is_old }),
         }
     }
 }
@@ -300,7 +299,7 @@ mod tests {
     fn judge(calls: &[(u64, Authorization)]) -> Vec<&'static str> {
         let mut state = SignedCalls::new(AGE);
         let judge = |(block, (at, by)): (usize, &(u64, Authorization))| {
-            let judged = class(state.check(*at, by));
+            let judged = class(state.check(block as u64, *at, by));
             state.record(block as u64, *at, by);
             judged
         };
@@ -329,7 +328,7 @@ mod tests {
             (0, 999, "ok"),
         ];
         for (at, nonce, expected) in cases {
-            assert_eq!(class(SignedCalls::new(AGE).check(at, &by(nonce))), expected, "{nonce} at {at}");
+            assert_eq!(class(SignedCalls::new(AGE).check(0, at, &by(nonce))), expected, "{nonce} at {at}");
         }
     }
 
@@ -380,8 +379,9 @@ mod tests {
             state.append(&block.to_le_bytes());
             heads.push(state.head());
         }
-        let judge = |seen| state.check(10_000, &signed(1, 9_500_000, Some(seen), None));
         let length = state.head().length;
+        let judge_at = |block, seen| state.check(block, 10_000, &signed(1, 9_500_000, Some(seen), None));
+        let judge = |seen| judge_at(length, seen);
         for known in [length, length - 1, length + 1 - SEEN_LENGTHS_MAX] {
             assert_eq!(judge(heads[known as usize]), Ok(()), "{known} of {length}");
             let other = Seen { hash: TreeHash([1; 32]), ..heads[known as usize] };
@@ -396,8 +396,10 @@ mod tests {
             let unknown = Violation::UnknownHead { length: seen.length, block: length, is_old };
             assert_eq!(judge(seen), Err(unknown));
         }
+        let edge = heads[(length + 1 - SEEN_LENGTHS_MAX) as usize];
+        assert!(judge_at(length + 1, edge).is_err(), "a later block is further from what its caller saw");
         let empty = SignedCalls::new(AGE);
-        assert_eq!(empty.check(10_000, &signed(1, 9_500_000, Some(heads[0]), None)), Ok(()));
+        assert_eq!(empty.check(0, 10_000, &signed(1, 9_500_000, Some(heads[0]), None)), Ok(()));
     }
 
     /// Counting by hand in a log of many calls and keys gives the same, whatever was forgotten in between.

@@ -85,7 +85,7 @@ impl Order {
 
     fn signed_call(&mut self, number: u64, call: &Call) -> Result<(), Violation> {
         let (Some(signed), Some(by)) = (&mut self.signed, call.authorization()) else { return Ok(()) };
-        let judged = signed.check(call.at, &by);
+        let judged = signed.check(number, call.at, &by);
         signed.record(number, call.at, &by);
         judged
     }

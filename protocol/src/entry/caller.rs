@@ -8,7 +8,6 @@ use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::tree::TreeHash;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, EntryError, malformed, within};
 use crate::limits;
 use crate::value::Value;
 
@@ -160,60 +159,10 @@ impl Caller {
     }
 }
 
-/// Reads a caller's id: a key has one spelling, so that no host can repeat a call under another one.
-fn key_of_id(id: &str) -> Option<PublicKey> {
-    let key = id.parse::<PublicKey>().ok()?;
-    (key.to_string() == id).then_some(key)
-}
-
-impl Call {
-    /// Creates a call at the time `at`, in milliseconds since 1970.
-    pub fn new(caller: Caller, method: impl Into<String>, args: Vec<Value>, at: u64) -> Self {
-        let (user_id, method_name) = (caller.id(), method.into());
-        let plain =
-            Self { user_id, method_name, args, at, nonce: None, seen: None, instead: None, sig: None };
-        match caller {
-            Caller::Anonymous | Caller::Claimed(_) => plain,
-            Caller::Key(authorization) => {
-                let Authorization { key: _, nonce, seen, instead, sig } = *authorization;
-                Self { nonce: Some(nonce), seen, instead, sig: Some(sig), ..plain }
-            }
-        }
-    }
-
-    /// Returns the key and signature that the call carries; `None` unless it has a key's id, a nonce and a signature.
-    /// Neither the signature nor the form of `instead` is checked.
-    pub fn authorization(&self) -> Option<Authorization> {
-        let key = self.user_id.as_deref().and_then(key_of_id)?;
-        let (seen, instead) = (self.seen, self.instead.clone());
-        Some(Authorization { key, nonce: self.nonce?, seen, instead, sig: self.sig? })
-    }
-
-    /// Returns whether the call carries any of the fields that only signed calls have.
-    pub fn has_signed_fields(&self) -> bool {
-        self.nonce.is_some() || self.seen.is_some() || self.instead.is_some() || self.sig.is_some()
-    }
-
-    /// Returns whether the call carries the signature of the caller that it names. Only the log shows whether its numbers
-    /// are new.
-    pub fn is_signed(&self, log: &PublicKey) -> bool {
-        self.authorization().is_some_and(|by| by.verifies(log, &self.method_name, &self.args))
-    }
-
-    pub(super) fn check_caller(&self) -> Result<(), EntryError> {
-        within("call.userId", self.user_id.as_ref().map_or(0, String::len), limits::USER_ID_BYTES_MAX)?;
-        let numbers = self.instead.iter().flatten().chain(&self.nonce).copied();
-        let lengths = self.seen.map(|seen| seen.length);
-        match numbers.chain(lengths).find(|number| *number > limits::NONCE_MAX) {
-            Some(number) => Err(malformed(format_args!("{number} is larger than any nonce or length"))),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Call;
 
     fn key() -> SecretKey {
         SecretKey::from_seed(&[1; 32])

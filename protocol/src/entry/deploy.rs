@@ -116,7 +116,7 @@ impl Init {
         within("title", self.title.len(), limits::TITLE_BYTES_MAX)?;
         check_time(self.at)?;
         self.limits.check_format(self.v)?;
-        self.limits.check_call_age(self.auth)?;
+        check_call_age(self.auth, self.limits.call_age)?;
         if self.auth == Auth::Signed && self.v == Format::V1 {
             return Err(malformed("signed calls in a log of v 1"));
         }
@@ -130,6 +130,17 @@ impl Upgrade {
             return Err(malformed("limits.callAge in an upgrade"));
         }
         check_script(&self.code, &self.engine)
+    }
+}
+
+/// Checks the age that a signed call may have against the authentication of the log.
+fn check_call_age(auth: Auth, call_age: Option<u64>) -> Result<(), EntryError> {
+    match (auth, call_age) {
+        (Auth::Debug, None) => Ok(()),
+        (Auth::Signed, Some(age)) if (1..=limits::CALL_AGE_MAX).contains(&age) => Ok(()),
+        (Auth::Signed, Some(age)) => Err(malformed(format_args!("limits.callAge {age} is out of range"))),
+        (Auth::Signed, None) => Err(malformed("no limits.callAge in a log whose callers sign")),
+        (Auth::Debug, Some(_)) => Err(malformed("limits.callAge in a log whose callers do not sign")),
     }
 }
 

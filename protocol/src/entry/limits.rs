@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Auth, EntryError, Format, malformed};
-use crate::limits;
+use super::{EntryError, Format, malformed};
 
 /// How many times more fuel loading gets than a call, unless a deployment says otherwise: a script is loaded once for
 /// many calls, and its owner decides when, not a caller.
@@ -48,17 +47,6 @@ impl Limits {
     #[must_use]
     pub fn with_load(self) -> Self {
         Self { load: self.load.or(Some(self.fuel.saturating_mul(LOAD_PER_CALL))), ..self }
-    }
-
-    /// Checks the age of a signed call against the authentication of the log.
-    pub(super) fn check_call_age(&self, auth: Auth) -> Result<(), EntryError> {
-        match (auth, self.call_age) {
-            (Auth::Debug, None) => Ok(()),
-            (Auth::Signed, Some(age)) if (1..=limits::CALL_AGE_MAX).contains(&age) => Ok(()),
-            (Auth::Signed, Some(age)) => Err(malformed(format_args!("limits.callAge {age} is out of range"))),
-            (Auth::Signed, None) => Err(malformed("no limits.callAge in a log whose callers sign")),
-            (Auth::Debug, Some(_)) => Err(malformed("limits.callAge in a log whose callers do not sign")),
-        }
     }
 
     pub(super) fn check_format(&self, format: Format) -> Result<(), EntryError> {

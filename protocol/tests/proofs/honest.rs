@@ -72,7 +72,7 @@ impl Host {
         });
         let by = sign(&self.log, step.caller, nonce, seen, instead.as_deref());
         self.nonces.push(nonce);
-        match self.state.check(self.at, &by) {
+        match self.state.check(self.state.head().length, self.at, &by) {
             Ok(()) => {
                 let block = self.log.push_call(self.at, by.clone());
                 self.state.append(&self.log.blocks[block as usize]);
