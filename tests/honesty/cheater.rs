@@ -107,7 +107,7 @@ async fn talk(
             session = Some(opened);
         }
         while let Some(message) = stream.poll_message().ok()? {
-            session.as_mut()?.receive(&message).ok()?;
+            session.as_mut()?.handle_frame(&message).ok()?;
         }
         let Some(session) = &mut session else { continue };
         while let Some(event) = session.poll_event() {

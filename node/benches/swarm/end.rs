@@ -174,7 +174,7 @@ impl Driver {
         let mut datagram = [0; DATAGRAM_BYTES_MAX];
         for count in 0..BATCH {
             let Ok((length, from)) = self.socket.try_recv_from(&mut datagram) else { return count };
-            self.endpoint.receive(self.now(), Path::of(from), &datagram[..length]);
+            self.endpoint.handle_datagram(self.now(), Path::of(from), &datagram[..length]);
         }
         BATCH
     }
@@ -204,7 +204,7 @@ impl Driver {
     async fn send(&mut self) -> usize {
         let mut datagram = vec![];
         for count in 0..BATCH {
-            let polled = self.endpoint.poll_datagram(self.now(), &mut datagram);
+            let polled = self.endpoint.poll_transmit(self.now(), &mut datagram);
             let Some(path) = polled else { return count };
             // A datagram that cannot be sent is lost, as others are on the way.
             let _lost = self.socket.send_to(&datagram, path.remote).await;
@@ -214,7 +214,7 @@ impl Driver {
 
     /// Waits for a datagram or for the machine's time.
     async fn wait(&self) {
-        let timeout = self.endpoint.next_timeout().map_or(PATIENCE, |at| at.since_start().min(PATIENCE));
+        let timeout = self.endpoint.poll_timeout().map_or(PATIENCE, |at| at.since_start().min(PATIENCE));
         let next = self.start + timeout.max(self.start.elapsed());
         tokio::select! {
             _ = self.socket.readable() => {}

@@ -36,7 +36,7 @@ impl Bench {
 
     fn settle(&mut self) {
         let mut sent = 0;
-        while let Some(action) = self.node.poll() {
+        while let Some(action) = self.node.poll_action() {
             match action {
                 Action::Send { bytes, .. } => {
                     sent += 1;
@@ -59,7 +59,7 @@ impl Bench {
     fn receive(&mut self, from: Address, bytes: &[u8]) {
         let socket = if bytes.len() % 2 == 0 { Socket::Server } else { Socket::Client };
         // What is broken has no effect.
-        let _broken = self.node.receive(self.now, socket, from, bytes);
+        let _broken = self.node.handle_datagram(self.now, socket, from, bytes);
     }
 
     /// Whom the node asked answers with this, whatever number it has.
@@ -69,15 +69,15 @@ impl Bench {
             response.tid = request.tid;
             let bytes = response.encode();
             for socket in [Socket::Client, Socket::Server] {
-                let _late = self.node.receive(self.now, socket, request.to, &bytes);
+                let _late = self.node.handle_datagram(self.now, socket, request.to, &bytes);
             }
         }
     }
 
     fn wait(&mut self) {
-        self.now = self.now.max(self.node.next_timeout());
+        self.now = self.now.max(self.node.poll_timeout().expect("it never rests"));
         self.node.handle_timeout(self.now);
-        assert!(self.node.next_timeout() > self.now, "it would spin");
+        assert!(self.node.poll_timeout() > Some(self.now), "it would spin");
     }
 }
 

@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut mux = Mux::new(limits);
     mux.open(Name { protocol: "proto".into(), id: vec![0] }, b"");
     for (choice, frame) in pieces(bytes) {
-        let is_good = mux.receive(frame).is_ok();
+        let is_good = mux.handle_frame(frame).is_ok();
         while let Some(event) = mux.poll_event() {
             let channel = event.channel();
             match (choice % 4, event) {

@@ -43,11 +43,11 @@ impl Link {
             let from = turn % 2;
             while self.ends[from].poll_event().is_some() {}
             for number in 0..8 {
-                let Some(to) = self.ends[from].poll_datagram(self.now, &mut datagram) else { break };
+                let Some(to) = self.ends[from].poll_transmit(self.now, &mut datagram) else { break };
                 assert_eq!(to, path(1 - from));
                 assert!(datagram.len() <= 2_048);
                 if lost >> ((turn + number) % 64) & 1 == 0 {
-                    self.ends[1 - from].receive(self.now, path(from), &datagram);
+                    self.ends[1 - from].handle_datagram(self.now, path(from), &datagram);
                 }
             }
         }
@@ -80,11 +80,11 @@ impl Link {
             datagram[..2].copy_from_slice(&[0xff, 1]);
             datagram[4..8].copy_from_slice(&STREAM.to_le_bytes());
         }
-        self.ends[end].receive(self.now, from, &datagram);
+        self.ends[end].handle_datagram(self.now, from, &datagram);
     }
 
     fn wait(&mut self) {
-        let next = self.ends.iter().filter_map(Endpoint::next_timeout).min();
+        let next = self.ends.iter().filter_map(Endpoint::poll_timeout).min();
         self.now = next.unwrap_or(self.now).max(self.now) + Duration::from_micros(1);
     }
 }

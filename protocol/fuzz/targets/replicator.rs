@@ -27,9 +27,9 @@ struct Bench {
 
 impl Bench {
     fn receive(&mut self, message: Message) {
-        if self.machine.receive(self.now, PEER, message, &self.core).is_err() {
+        if self.machine.handle_message(self.now, PEER, message, &self.core).is_err() {
             self.asked.clear();
-            self.machine.peer_opened(self.now, PEER, &self.core);
+            self.machine.handle_peer_opened(self.now, PEER, &self.core);
         }
     }
 
@@ -49,25 +49,25 @@ impl Bench {
     }
 
     fn settle(&mut self) {
-        while let Some(action) = self.machine.poll() {
+        while let Some(action) = self.machine.poll_action() {
             match action {
                 Action::Send { message: Message::Request(request), .. } => self.asked.push(request),
                 Action::Store(verified) => {
                     self.core.store(verified, &self.truth);
-                    self.machine.local_changed(self.now, &self.core);
+                    self.machine.handle_store_changed(self.now, &self.core);
                 }
                 Action::Send { .. } | Action::Evidence(_) => {}
-                Action::Fault { .. } => self.machine.peer_opened(self.now, PEER, &self.core),
+                Action::Fault { .. } => self.machine.handle_peer_opened(self.now, PEER, &self.core),
             }
         }
-        self.machine.flushed(self.now, PEER, &self.core);
+        self.machine.handle_flushed(self.now, PEER, &self.core);
         assert!(self.machine.requests_in_flight() <= 300);
     }
 
     fn wait(&mut self) {
-        if let Some(deadline) = self.machine.next_deadline() {
+        if let Some(deadline) = self.machine.poll_timeout() {
             self.now = self.now.max(deadline);
-            self.machine.tick(self.now, &self.core);
+            self.machine.handle_timeout(self.now, &self.core);
         }
     }
 }
@@ -81,7 +81,7 @@ fuzz_target!(|bytes: &[u8]| {
         asked: vec![],
         now: Instant::START,
     };
-    bench.machine.peer_opened(Instant::START, PEER, &bench.core);
+    bench.machine.handle_peer_opened(Instant::START, PEER, &bench.core);
     for (choice, piece) in pieces(bytes) {
         bench.settle();
         match choice {

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _opened = session.open(key(1));
     let _served = session.serve(key(2));
     for (choice, frame) in pieces(bytes) {
-        let is_good = session.receive(frame).is_ok();
+        let is_good = session.handle_frame(frame).is_ok();
         while session.poll_event().is_some() {}
         if choice == 0 {
             session.close(&key(1));

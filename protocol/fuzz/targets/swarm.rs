@@ -75,7 +75,7 @@ impl Bench {
                 self.obey(event);
                 is_idle = false;
             }
-            while let Some(transmit) = self.node.poll_datagram(self.now, &mut datagram) {
+            while let Some(transmit) = self.node.poll_transmit(self.now, &mut datagram) {
                 self.note(transmit.socket, &datagram);
                 sent += 1;
                 is_idle = false;
@@ -125,7 +125,7 @@ impl Bench {
     }
 
     fn receive(&mut self, socket: Socket, from: u8, bytes: &[u8]) {
-        self.node.receive(self.now, socket, address(from).into(), bytes);
+        self.node.handle_datagram(self.now, socket, address(from).into(), bytes);
     }
 
     /// Whom the node asked answers with this, whatever number it has.
@@ -133,7 +133,7 @@ impl Bench {
         let Some((socket, request)) = self.asked.pop_front() else { return };
         if let Ok(Message::Response(mut response)) = Message::decode(bytes) {
             response.tid = request.tid;
-            self.node.receive(self.now, socket, request.to.into(), &response.encode());
+            self.node.handle_datagram(self.now, socket, request.to.into(), &response.encode());
         }
     }
 
@@ -180,7 +180,7 @@ impl Bench {
     }
 
     fn wait(&mut self) {
-        self.now = self.now.max(self.node.next_timeout()) + Duration::from_micros(1);
+        self.now = self.now.max(self.node.poll_timeout().expect("it never rests")) + Duration::from_micros(1);
         self.node.handle_timeout(self.now);
     }
 }
@@ -196,7 +196,7 @@ fuzz_target!(|bytes: &[u8]| {
             170..220 => bench.strike(choice, piece),
             220..223 => bench.node.leave(bench.now, &[5; 32]),
             223..226 => bench.node.join(bench.now, [5; 32], Roles::BOTH),
-            226..228 => bench.node.network_changed(bench.now, vec![]),
+            226..228 => bench.node.handle_network_changed(bench.now, vec![]),
             228 => bench.node.shut_down(bench.now),
             _ => bench.wait(),
         }

@@ -86,7 +86,7 @@ pub enum Action {
         /// The message.
         message: Message,
     },
-    /// Store verified data, then call [`Replicator::local_changed`].
+    /// Store verified data, then call [`Replicator::handle_store_changed`].
     Store(Verified),
     /// Keep evidence against the writer of the log.
     Evidence(Evidence),
@@ -101,11 +101,10 @@ pub enum Action {
 
 /// The replication of one core with all its peers.
 ///
-/// Give it one input, then [`poll`](Self::poll) until nothing is left, and complete every [`Action::Store`] before the
-/// next input. All times are on one clock that never goes back; call [`tick`](Self::tick) at
-/// [`next_deadline`](Self::next_deadline). Open a peer when both sides have opened the channel and the remote's
-/// capability was checked. When everything handed out for a peer has been written, call [`flushed`](Self::flushed);
-/// while [`is_congested`](Self::is_congested), do not read from it.
+/// A [machine](crate#machines) with actions. Complete every [`Action::Store`] before the next input. Open a peer when
+/// both sides have opened the channel and the remote's capability was checked. When everything handed out for a peer
+/// has been written, call [`handle_flushed`](Self::handle_flushed); while [`is_congested`](Self::is_congested), do not
+/// read from it.
 #[derive(Debug)]
 pub struct Replicator {
     key: PublicKey,
@@ -178,12 +177,12 @@ impl Replicator {
     }
 
     /// Returns the next action, if any.
-    pub fn poll(&mut self) -> Option<Action> {
+    pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), if time alone can change anything.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = self.peers.values().filter_map(|peer| self.peer_deadline(peer));
         let deadlines = deadlines.chain(self.help_deadline());
         deadlines.chain(self.announce_deadline()).chain(self.is_behind.then_some(Instant::START)).min()
@@ -216,7 +215,7 @@ impl Replicator {
     }
 
     /// Adds a peer: its channel is open on both sides.
-    pub fn peer_opened(&mut self, now: Instant, id: PeerId, store: &impl Store) {
+    pub fn handle_peer_opened(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         self.refresh(store);
         self.remove_peer(id);
         self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
@@ -225,13 +224,13 @@ impl Replicator {
     }
 
     /// Removes a peer: its channel is closed. The requests that it still owed go to others.
-    pub fn peer_closed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
+    pub fn handle_peer_closed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         self.remove_peer(id);
         self.schedule_requests(now, store);
     }
 
     /// Reads the store anew: our core has grown, or an [`Action::Store`] is complete.
-    pub fn local_changed(&mut self, now: Instant, store: &impl Store) {
+    pub fn handle_store_changed(&mut self, now: Instant, store: &impl Store) {
         let length_before = self.length;
         self.refresh(store);
         self.announce(now, store, self.length != length_before);
@@ -239,7 +238,7 @@ impl Replicator {
     }
 
     /// Notes that everything handed out for this peer has been written.
-    pub fn flushed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
+    pub fn handle_flushed(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         if let Some(peer) = self.peers.get_mut(&id) {
             let was_congested = upload::is_congested(peer);
             peer.unsent_bytes = 0;
@@ -251,12 +250,12 @@ impl Replicator {
     }
 
     /// Notes that more of a long message from this peer has arrived: it is sending, and may be given more time.
-    pub fn receiving(&mut self, now: Instant, id: PeerId) {
+    pub fn handle_progress(&mut self, now: Instant, id: PeerId) {
         self.with_peer(id, |peer| peer.heard_at = now);
     }
 
     /// Acts on deadlines that have passed.
-    pub fn tick(&mut self, now: Instant, store: &impl Store) {
+    pub fn handle_timeout(&mut self, now: Instant, store: &impl Store) {
         self.refresh(store);
         self.expire(now);
         if self.help_deadline().is_some_and(|deadline| deadline <= now) {
@@ -275,7 +274,7 @@ impl Replicator {
     ///
     /// # Errors
     /// [`PeerFault`] if the peer must be closed; the machine has already forgotten it.
-    pub fn receive(
+    pub fn handle_message(
         &mut self,
         now: Instant,
         id: PeerId,

@@ -5,6 +5,8 @@
 //! of topics ([`dht_rpc`]), and help two peers behind firewalls to connect ([`hyperdht`]); a swarm keeps connections to
 //! the peers of a topic ([`swarm`]).
 //!
+//! Each is a machine with the [contract](libvms_hypercore#machines) of `libvms-hypercore`.
+//!
 //! The crate does no I/O, reads no clock, draws no random numbers and starts no threads.
 //! This crate changes with LibVMS and promises no stability of its own.
 

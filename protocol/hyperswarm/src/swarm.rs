@@ -71,8 +71,8 @@ impl Default for Settings {
 /// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Look the topic up, and announce this node in the same query if it is a server; then call [`Swarm::refreshed`].
-    /// Pass peers that are found meanwhile to [`Swarm::found`].
+    /// Look the topic up, and announce this node in the same query if it is a server; then call
+    /// [`Swarm::handle_refreshed`]. Pass peers that are found meanwhile to [`Swarm::handle_peer_found`].
     Refresh {
         /// The topic.
         topic: TopicKey,
@@ -84,7 +84,8 @@ pub enum Action {
         /// The topic.
         topic: TopicKey,
     },
-    /// Connect to a peer; then call [`Swarm::connected`], [`Swarm::failed`] or [`Swarm::postponed`].
+    /// Connect to a peer; then call [`Swarm::handle_connected`], [`Swarm::handle_dial_failed`] or
+    /// [`Swarm::handle_dial_postponed`].
     Connect {
         /// The peer.
         peer: PublicKey,
@@ -109,8 +110,7 @@ pub enum Admission {
 
 /// The topics, peers and connections of one node.
 ///
-/// Pass it one input, then [`poll`](Self::poll) until nothing is left. All times are on one clock that never
-/// goes back; call [`tick`](Self::tick) at [`next_deadline`](Self::next_deadline).
+/// A [machine](libvms_hypercore#machines) with actions.
 #[derive(Debug)]
 pub struct Swarm {
     own: PublicKey,
@@ -146,12 +146,12 @@ impl Swarm {
     }
 
     /// Returns the next action, if any.
-    pub fn poll(&mut self) -> Option<Action> {
+    pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Returns when to call [`tick`](Self::tick), if time alone can change anything.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), if time alone can change anything.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let topics = self.topics.values().filter_map(Topic::due_at);
         // Without room no peer's turn comes: an end or a failure makes room, and starts attempts by itself.
         let peers = self.has_room().then(|| self.peers.values().filter_map(Peer::due_at));
@@ -164,7 +164,7 @@ impl Swarm {
         if known.change(roles, now) {
             self.actions.push_back(Action::Unannounce { topic });
         }
-        self.tick(now);
+        self.handle_timeout(now);
     }
 
     /// Leaves a topic. Connections that it led to stay; lost ones are not made again.
@@ -198,7 +198,7 @@ impl Swarm {
     }
 
     /// Takes the result of a lookup of a topic: a peer, and nodes that may reach it.
-    pub fn found(&mut self, now: Instant, topic: &TopicKey, key: PublicKey, relays: &[Address]) {
+    pub fn handle_peer_found(&mut self, now: Instant, topic: &TopicKey, key: PublicKey, relays: &[Address]) {
         let is_wanted = self.topics.get(topic).is_some_and(|topic| topic.roles().client);
         let has_room = self.peers.len() < PEERS_MAX || self.peers.contains_key(&key);
         if key == self.own || !is_wanted || !has_room {
@@ -212,7 +212,7 @@ impl Swarm {
     }
 
     /// Notes that a lookup, with its announcement, is over.
-    pub fn refreshed(&mut self, now: Instant, topic: &TopicKey) {
+    pub fn handle_refreshed(&mut self, now: Instant, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.refreshed(now, chance);
@@ -220,7 +220,7 @@ impl Swarm {
     }
 
     /// Notes that no node answered a lookup, or none took the announcement: it is tried again soon.
-    pub fn refresh_failed(&mut self, now: Instant, topic: &TopicKey) {
+    pub fn handle_refresh_failed(&mut self, now: Instant, topic: &TopicKey) {
         let chance = self.chance();
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.refresh_failed(now, chance);
@@ -228,13 +228,19 @@ impl Swarm {
     }
 
     /// Looks everything up anew, because the network has changed.
-    pub fn network_changed(&mut self, now: Instant) {
+    pub fn handle_network_changed(&mut self, now: Instant) {
         self.topics.values_mut().for_each(|topic| topic.hurry(now));
-        self.tick(now);
+        self.handle_timeout(now);
     }
 
     /// Takes a connection that is open. Returns whether to use it; may ask to close an older one to the same peer.
-    pub fn connected(&mut self, now: Instant, id: ConnectionId, key: PublicKey, role: Role) -> Admission {
+    pub fn handle_connected(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        key: PublicKey,
+        role: Role,
+    ) -> Admission {
         let peer = self.peers.entry(key).or_default();
         if peer.is_banned || key == self.own {
             // An attempt that was in progress when the peer was banned is over as well, and makes room for another.
@@ -259,14 +265,14 @@ impl Swarm {
     }
 
     /// Notes that both sides of a connection have read a message that the other one encrypted.
-    pub fn proved(&mut self, id: ConnectionId) {
+    pub fn handle_proved(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.values_mut().find(|connection| connection.id == id) {
             connection.is_proved = true;
         }
     }
 
     /// Notes that a requested connection could not be made.
-    pub fn failed(&mut self, now: Instant, key: &PublicKey) {
+    pub fn handle_dial_failed(&mut self, now: Instant, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
             && peer.state == State::Connecting
@@ -279,7 +285,7 @@ impl Swarm {
 
     /// Notes that a requested connection cannot be made at the moment, because the peer or this node is busy. It is
     /// tried again soon.
-    pub fn postponed(&mut self, now: Instant, key: &PublicKey) {
+    pub fn handle_dial_postponed(&mut self, now: Instant, key: &PublicKey) {
         let chance = self.chance();
         if let Some(peer) = self.peers.get_mut(key)
             && peer.state == State::Connecting
@@ -291,7 +297,7 @@ impl Swarm {
     }
 
     /// Notes that a kept connection is closed, by either side.
-    pub fn closed(&mut self, now: Instant, id: ConnectionId) {
+    pub fn handle_closed(&mut self, now: Instant, id: ConnectionId) {
         let found = self.connections.iter().find(|(_, connection)| connection.id == id);
         // A connection that was replaced by another is no loss.
         let Some((&key, connection)) = found else { return };
@@ -324,7 +330,7 @@ impl Swarm {
     }
 
     /// Acts on deadlines that have passed.
-    pub fn tick(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         for (key, topic) in &mut self.topics {
             if topic.begin_if_due(now) {
                 self.actions.push_back(Action::Refresh { topic: *key, roles: topic.roles() });

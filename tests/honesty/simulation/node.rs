@@ -82,7 +82,7 @@ impl Node {
         });
         stored.expect("a disk");
         core.sync_at.get_or_insert(now + SYNC_INTERVAL_MS);
-        core.replicator.local_changed(Instant::from_millis(now), &core.held);
+        core.replicator.handle_store_changed(Instant::from_millis(now), &core.held);
         self.look_at.get_or_insert(now + dice.below(60));
     }
 
@@ -147,7 +147,7 @@ impl NodeCore {
     pub(super) fn refresh(&mut self, now: u64) {
         if let SharedCore::Writer(view) = &mut self.held {
             view.refresh();
-            self.replicator.local_changed(Instant::from_millis(now), &self.held);
+            self.replicator.handle_store_changed(Instant::from_millis(now), &self.held);
         }
     }
 }

@@ -196,7 +196,7 @@ impl World {
         let now = self.now;
         for core in self.nodes[node].iter_mut().flat_map(|node| &mut node.cores) {
             if open.contains(&core.key) {
-                core.replicator.peer_closed(Instant::from_millis(now), PeerId(link), &core.held);
+                core.replicator.handle_peer_closed(Instant::from_millis(now), PeerId(link), &core.held);
             }
         }
         self.settle(node);
@@ -254,13 +254,13 @@ impl World {
                 link.open[side].insert(core);
                 let position = at.position(|known| known.key == core).expect("cores stay");
                 let core = &mut at.cores[position];
-                core.replicator.peer_opened(now, peer, &core.held);
+                core.replicator.handle_peer_opened(now, peer, &core.held);
             }
             SessionEvent::Message { core, message } => {
                 let position = at.position(|known| known.key == core).expect("cores stay");
                 let core = &mut at.cores[position];
                 // Peers that saw a contradiction part; honest ones never do.
-                if core.replicator.receive(now, peer, *message, &core.held).is_err() {
+                if core.replicator.handle_message(now, peer, *message, &core.held).is_err() {
                     self.cut(number);
                 }
             }
@@ -309,7 +309,7 @@ impl World {
 
     fn next_action(&mut self, node: usize) -> Option<(usize, Action)> {
         let cores = &mut self.nodes[node].as_mut()?.cores;
-        cores.iter_mut().enumerate().find_map(|(at, core)| Some((at, core.replicator.poll()?)))
+        cores.iter_mut().enumerate().find_map(|(at, core)| Some((at, core.replicator.poll_action()?)))
     }
 
     fn send(&mut self, node: usize, core: usize, link: u64, message: &Message) {
@@ -330,7 +330,7 @@ impl World {
             Next::Frame { link, side } => self.deliver(link, side),
             Next::Tick { node, core } => {
                 let at = &mut self.nodes[node].as_mut().expect("it has a deadline").cores[core];
-                at.replicator.tick(Instant::from_millis(self.now), &at.held);
+                at.replicator.handle_timeout(Instant::from_millis(self.now), &at.held);
                 self.settle(node);
             }
             Next::Sync { node, core } => self.nodes[node].as_mut().expect("it has a deadline").sync(core),
@@ -360,8 +360,7 @@ impl World {
         let cores =
             up.flat_map(|(node, at)| at.cores.iter().enumerate().map(move |(core, at)| (node, core, at)));
         let deadlines = cores.flat_map(|(node, core, at)| {
-            let tick =
-                at.replicator.next_deadline().map(|time| (time.as_millis(), Next::Tick { node, core }));
+            let tick = at.replicator.poll_timeout().map(|time| (time.as_millis(), Next::Tick { node, core }));
             let sync = at.sync_at.map(|time| (time, Next::Sync { node, core }));
             tick.into_iter().chain(sync)
         });
@@ -372,12 +371,12 @@ impl World {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some((frame, written)) = link.take(side) else { return };
         let (from, to) = (link.ends[side], 1 - side);
-        link.sessions[to].receive(&frame).expect("an honest peer");
+        link.sessions[to].handle_frame(&frame).expect("an honest peer");
         self.take_in(number, to);
         let now = self.now;
         for core in self.nodes[from].iter_mut().flat_map(|node| &mut node.cores) {
             if written.contains(&core.key) {
-                core.replicator.flushed(Instant::from_millis(now), PeerId(number), &core.held);
+                core.replicator.handle_flushed(Instant::from_millis(now), PeerId(number), &core.held);
             }
         }
         self.settle(from);

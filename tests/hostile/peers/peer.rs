@@ -161,7 +161,7 @@ impl Peer {
             Ok(count) => self.stream.receive(&buffer[..count]).expect("the victim is honest"),
         }
         while let Some(frame) = self.stream.poll_message().expect("the victim is honest") {
-            self.session.receive(&frame).expect("the victim is honest");
+            self.session.handle_frame(&frame).expect("the victim is honest");
         }
         true
     }

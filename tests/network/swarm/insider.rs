@@ -90,20 +90,20 @@ impl Insider {
         for (name, socket) in &self.sockets {
             loop {
                 match socket.recv_from(&mut buffer) {
-                    Ok((length, from)) => self.node.receive(now, *name, from, &buffer[..length]),
+                    Ok((length, from)) => self.node.handle_datagram(now, *name, from, &buffer[..length]),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => panic!("{error}"),
                 }
             }
         }
-        if self.node.next_timeout() <= now {
+        if self.node.poll_timeout().is_some_and(|at| at <= now) {
             self.node.handle_timeout(now);
         }
         while let Some(event) = self.node.poll_event(now) {
             self.handle(event);
         }
         let mut datagram = vec![];
-        while let Some(Transmit { socket, to, .. }) = self.node.poll_datagram(now, &mut datagram) {
+        while let Some(Transmit { socket, to, .. }) = self.node.poll_transmit(now, &mut datagram) {
             self.sockets[&socket].send_to(&datagram, to).expect("a socket");
             self.sent.push((socket, to, datagram.clone()));
         }

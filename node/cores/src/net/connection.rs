@@ -232,7 +232,7 @@ impl Connection {
         while let Some(frame) = self.stream.poll_message()? {
             has_come = true;
             self.context.presence.arrived();
-            let received = self.session.receive(&frame);
+            let received = self.session.handle_frame(&frame);
             // The events own copies. A frame may be long, and handling it takes time.
             drop(frame);
             received?;

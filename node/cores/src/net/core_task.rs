@@ -201,7 +201,7 @@ impl CoreTask {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = self.replicator.next_deadline().map(|at| self.start + at.since_start());
+        let due = self.replicator.poll_timeout().map(|at| self.start + at.since_start());
         match &self.trouble {
             Some(trouble) => trouble.retry_at(),
             None => due.into_iter().chain(self.sync_at).min(),
@@ -221,23 +221,23 @@ impl CoreTask {
         match input {
             Input::Opened { peer, link } => {
                 self.links.insert(peer, link);
-                self.replicator.peer_opened(now, peer, &self.held);
+                self.replicator.handle_peer_opened(now, peer, &self.held);
             }
             Input::Progress { peer } => {
-                self.replicator.receiving(now, peer);
+                self.replicator.handle_progress(now, peer);
                 if let SharedCore::Replica(copy) = &self.held {
                     copy.chunk_arrived();
                 }
             }
             Input::Message { peer, message, .. } => {
-                if let Err(why) = self.replicator.receive(now, peer, *message, &self.held) {
+                if let Err(why) = self.replicator.handle_message(now, peer, *message, &self.held) {
                     self.blame(peer, why);
                 }
             }
-            Input::Flushed { peer } => self.replicator.flushed(now, peer, &self.held),
+            Input::Flushed { peer } => self.replicator.handle_flushed(now, peer, &self.held),
             Input::Closed { peer } => {
                 self.links.remove(&peer);
-                self.replicator.peer_closed(now, peer, &self.held);
+                self.replicator.handle_peer_closed(now, peer, &self.held);
             }
         }
         self.run_actions();
@@ -259,18 +259,18 @@ impl CoreTask {
         if self.sync_at.is_some_and(|at| at <= Instant::now()) {
             self.begin_flush();
         }
-        self.replicator.tick(self.now(), &self.held);
+        self.replicator.handle_timeout(self.now(), &self.held);
         self.run_actions();
     }
 
     fn local_changed(&mut self) {
-        self.replicator.local_changed(self.now(), &self.held);
+        self.replicator.handle_store_changed(self.now(), &self.held);
         self.run_actions();
     }
 
     /// Performs the replicator's actions.
     fn run_actions(&mut self) {
-        while let Some(action) = self.replicator.poll() {
+        while let Some(action) = self.replicator.poll_action() {
             match action {
                 Action::Send { peer, message } => self.send(peer, message),
                 Action::Store(verified) => self.store(verified),
@@ -363,7 +363,7 @@ impl CoreTask {
         }
         self.sync_at.get_or_insert_with(|| Instant::now() + SYNC_INTERVAL);
         self.ask_again();
-        self.replicator.local_changed(self.now(), &self.held);
+        self.replicator.handle_store_changed(self.now(), &self.held);
     }
 
     /// Requests blocks again that arrived too early, once the blocks before them are stored.

@@ -144,11 +144,16 @@ impl Swarm {
         while datagrams.peek().is_some() {
             let (mut machine, now) = (self.lock(), self.now());
             for (from, bytes) in datagrams.by_ref().take(RECEIVED_AT_ONCE) {
-                machine.node.receive(now, name, from, bytes);
+                machine.node.handle_datagram(now, name, from, bytes);
             }
             drop(machine);
             self.wake.notify_one();
         }
+    }
+
+    /// Returns when the machine must be woken, if it must.
+    fn next_timeout(&self) -> Option<Instant> {
+        self.lock().node.poll_timeout().map(|at| self.start + at.since_start())
     }
 
     /// Returns the time of the machine.
@@ -192,12 +197,11 @@ impl Driver {
         self.join_topics(&network);
         loop {
             self.work(&network, &mut connections).await;
-            let machine = self.swarm.start + self.swarm.lock().node.next_timeout().since_start();
-            let next = self.solitude.speak_at().map_or(machine, |at| at.min(machine));
+            let next = self.swarm.next_timeout().into_iter().chain(self.solitude.speak_at()).min();
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 () = self.swarm.wake.notified() => {}
-                () = tokio::time::sleep_until(next) => {
+                () = sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());
                     self.tell_solitude(&network);
                 }
@@ -249,7 +253,7 @@ impl Driver {
     async fn send(&mut self) -> usize {
         {
             let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
-            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.append_datagram(now, datagram));
+            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.append_transmit(now, datagram));
         }
         let mut place = 0;
         while let Some(name) = self.outbox.socket(place) {
@@ -406,10 +410,10 @@ impl Driver {
                     None => {}
                 }
             }
-            let next = self.swarm.start + self.swarm.lock().node.next_timeout().since_start();
+            let next = self.swarm.next_timeout();
             tokio::select! {
                 () = self.swarm.wake.notified() => {}
-                () = tokio::time::sleep_until(next) => {
+                () = sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());
                 }
             }
@@ -428,4 +432,12 @@ async fn read(name: Socket, socket: Arc<DatagramSocket>, swarm: Arc<Swarm>) {
 /// Returns a socket address as an address of the DHT, which is IPv4.
 fn address(address: SocketAddr) -> Option<Address> {
     Address::try_from(address).ok()
+}
+
+/// Waits until then; for ever without a time.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }

@@ -147,7 +147,7 @@ pub(super) struct Peer {
     regions_searched_until: Instant,
     /// Regions whose new blocks it wants to be announced.
     pub(super) informed: BTreeSet<u64>,
-    /// Bytes handed out for it since the last call of [`flushed`](super::Replicator::flushed).
+    /// Bytes handed out for it since the last call of [`handle_flushed`](super::Replicator::handle_flushed).
     pub(super) unsent_bytes: usize,
     pub(super) refused: u32,
 }

@@ -170,18 +170,18 @@ impl Default for Limits {
 
 /// All channels of one stream, on one side of it.
 ///
-/// Pass one decrypted frame to [`Mux::receive`], then call [`Mux::poll_event`] until there is none. Send the frames
-/// from [`Mux::poll_transmit`], one after another. After an error, close the stream.
+/// A [machine](crate#machines) without a clock: pass it decrypted frames by [`Mux::handle_frame`], and send the frames
+/// from [`Mux::poll_transmit`] one after another. After an error, close the stream.
 ///
 /// ```
 /// use libvms_hypercore::wire::mux::{Event, Mux, Name};
 ///
 /// let (mut here, mut there) = (Mux::default(), Mux::default());
 /// let channel = here.open(Name { protocol: "chat".into(), id: vec![] }, b"hello");
-/// there.receive(&here.poll_transmit().expect("an Open")).expect("a good frame");
+/// there.handle_frame(&here.poll_transmit().expect("an Open")).expect("a good frame");
 /// let Some(Event::Requested { channel: theirs, .. }) = there.poll_event() else { panic!("no request") };
 /// there.accept(theirs, b"good day");
-/// here.receive(&there.poll_transmit().expect("an Open")).expect("a good frame");
+/// here.handle_frame(&there.poll_transmit().expect("an Open")).expect("a good frame");
 /// assert_eq!(here.poll_event(), Some(Event::Paired { channel, handshake: b"good day".to_vec() }));
 /// ```
 #[derive(Debug, Default)]
@@ -272,7 +272,7 @@ impl Mux {
     ///
     /// # Errors
     /// If the remote breaks the protocol. Earlier events can still be polled.
-    pub fn receive(&mut self, frame: &[u8]) -> Result<(), MuxError> {
+    pub fn handle_frame(&mut self, frame: &[u8]) -> Result<(), MuxError> {
         let items_max = self.limits.items_max;
         for_each_item(frame, items_max, &mut |item| self.receive_item(item))
     }

@@ -80,8 +80,8 @@ pub enum SessionError {
 
 /// All cores of one stream, on one side of it.
 ///
-/// Pass one decrypted frame to [`Session::receive`], then call [`Session::poll_event`] until there is none, and send
-/// the frames from [`Session::poll_transmit`]. After an error, close the stream.
+/// A [machine](crate#machines) without a clock: pass it decrypted frames by [`Session::handle_frame`], and send the
+/// frames from [`Session::poll_transmit`] one after another. After an error, close the stream.
 #[derive(Debug)]
 pub struct Session {
     role: Role,
@@ -167,8 +167,8 @@ impl Session {
     ///
     /// # Errors
     /// If the remote breaks the protocol. Earlier events can still be polled.
-    pub fn receive(&mut self, frame: &[u8]) -> Result<(), SessionError> {
-        let received = self.mux.receive(frame);
+    pub fn handle_frame(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        let received = self.mux.handle_frame(frame);
         self.drain()?;
         Ok(received?)
     }

@@ -149,7 +149,7 @@ impl Bench {
     fn new(download: Download, core: Core) -> Self {
         let settings = Settings { download, ..Settings::default() };
         let mut machine = Replicator::new(key(), settings);
-        machine.peer_opened(Instant::from_millis(1), LIAR, &core);
+        machine.handle_peer_opened(Instant::from_millis(1), LIAR, &core);
         Self {
             now: Instant::from_millis(1),
             machine,
@@ -163,18 +163,19 @@ impl Bench {
     /// Performs the machine's actions. Returns their number.
     fn settle(&mut self) -> usize {
         let mut count = 0;
-        while let Some(action) = self.machine.poll() {
+        while let Some(action) = self.machine.poll_action() {
             count += 1;
             match action {
                 Action::Store(verified) => {
                     self.core.store(verified, &self.truth);
                     self.stored_from_liar += 1;
-                    self.machine.local_changed(self.now, &self.core);
+                    self.machine.handle_store_changed(self.now, &self.core);
                 }
                 Action::Send { peer: LIAR, message: Message::Request(request) } => self.asked.push(request),
                 Action::Send { peer: HONEST, message: Message::Request(request) } => {
                     let data = answer(&self.truth, &request).expect("the machine asks for what is there");
-                    let result = self.machine.receive(self.now, HONEST, Message::Data(data), &self.core);
+                    let result =
+                        self.machine.handle_message(self.now, HONEST, Message::Data(data), &self.core);
                     assert_eq!(result, Ok(()));
                 }
                 _ => {}
@@ -185,7 +186,7 @@ impl Bench {
 
     fn receive(&mut self, from: PeerId, message: Message) -> bool {
         self.now += Duration::from_millis(7);
-        let is_good = self.machine.receive(self.now, from, message, &self.core).is_ok();
+        let is_good = self.machine.handle_message(self.now, from, message, &self.core).is_ok();
         assert!(self.settle() < 5000, "one message does not set off thousands");
         is_good
     }
@@ -203,7 +204,7 @@ impl Bench {
         };
         if !self.receive(LIAR, message) {
             self.asked.clear();
-            self.machine.peer_opened(self.now, LIAR, &self.core);
+            self.machine.handle_peer_opened(self.now, LIAR, &self.core);
             self.settle();
         }
     }
@@ -218,9 +219,9 @@ impl Bench {
     }
 
     fn wait(&mut self) {
-        if let Some(deadline) = self.machine.next_deadline() {
+        if let Some(deadline) = self.machine.poll_timeout() {
             self.now = self.now.max(deadline);
-            self.machine.tick(self.now, &self.core);
+            self.machine.handle_timeout(self.now, &self.core);
             self.settle();
         }
     }
@@ -243,7 +244,7 @@ proptest! {
             prop_assert!(bench.machine.requests_in_flight() <= 300);
         }
         // Whatever was sent before, an honest peer delivers the whole log.
-        bench.machine.peer_opened(bench.now, HONEST, &bench.core);
+        bench.machine.handle_peer_opened(bench.now, HONEST, &bench.core);
         bench.settle();
         for _ in 0..40 {
             let remote_length = bench.core.length();
@@ -290,11 +291,11 @@ fn deadlines_move_on() {
     );
     let mut before = Instant::START;
     for _ in 0..50 {
-        let Some(deadline) = bench.machine.next_deadline() else { break };
+        let Some(deadline) = bench.machine.poll_timeout() else { break };
         assert!(deadline > before, "time can pass");
         before = deadline;
         bench.now = deadline;
-        bench.machine.tick(deadline, &bench.core);
+        bench.machine.handle_timeout(deadline, &bench.core);
         bench.settle();
     }
     assert!(before > Instant::from_millis(100_000), "a silent peer is asked again from time to time");

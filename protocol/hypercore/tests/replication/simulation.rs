@@ -415,7 +415,7 @@ fn a_log_that_shrinks_is_reported_and_its_head_requested() {
     // The writer restores an old copy behind an open channel.
     world.machines[0].core = Core::written(12);
     let Machine { replicator, core, .. } = &mut world.machines[0];
-    replicator.local_changed(world.now, core);
+    replicator.handle_store_changed(world.now, core);
     world.settle(0);
     world.run(10_000);
     let evidence = &world.machines[1].evidence;
@@ -524,8 +524,8 @@ fn a_long_answer_that_is_on_its_way_is_waited_for() {
         world.now += Duration::from_millis(5000);
         let now = world.now;
         let Machine { replicator, core, .. } = &mut world.machines[1];
-        replicator.receiving(now, PeerId(0));
-        replicator.tick(now, core);
+        replicator.handle_progress(now, PeerId(0));
+        replicator.handle_timeout(now, core);
         world.settle(1);
     }
     assert!(asked >= 2);

@@ -131,7 +131,7 @@ fn stripped(mut data: Data) -> Data {
 
 fn sent(machine: &mut Replicator) -> Vec<Message> {
     let mut messages = vec![];
-    while let Some(action) = machine.poll() {
+    while let Some(action) = machine.poll_action() {
         match action {
             Action::Send { message, .. } => messages.push(message),
             other => panic!("{other:?}"),
@@ -148,15 +148,17 @@ fn serve(session: &Session, gaps: &[u64]) -> Vec<Message> {
     let first = session.messages.iter().find(|(is_uploader, _)| *is_uploader);
     session.grow(&mut core, first.map_or(0, |(_, message)| length(message)));
     gaps.iter().for_each(|&gap| core.clear(gap));
-    machine.local_changed(Instant::from_millis(1), &core);
-    machine.peer_opened(Instant::from_millis(1), PEER, &core);
+    machine.handle_store_changed(Instant::from_millis(1), &core);
+    machine.handle_peer_opened(Instant::from_millis(1), PEER, &core);
     for (is_uploader, message) in &session.messages {
         if *is_uploader {
             session.grow(&mut core, length(message));
-            machine.local_changed(Instant::from_millis(2), &core);
+            machine.handle_store_changed(Instant::from_millis(2), &core);
         } else {
-            machine.receive(Instant::from_millis(2), PEER, message.clone(), &core).expect("a good peer");
-            machine.flushed(Instant::from_millis(2), PEER, &core);
+            machine
+                .handle_message(Instant::from_millis(2), PEER, message.clone(), &core)
+                .expect("a good peer");
+            machine.handle_flushed(Instant::from_millis(2), PEER, &core);
         }
         ours.extend(sent(&mut machine));
     }
@@ -234,19 +236,19 @@ impl<'a> Downloader<'a> {
         let (machine, core, truth) = (Replicator::new(key(), settings), Core::default(), Core::default());
         let mut downloader =
             Self { session, machine, core, truth, asked: VecDeque::new(), told: vec![], evidence: vec![] };
-        downloader.machine.peer_opened(Instant::from_millis(1), PEER, &downloader.core);
+        downloader.machine.handle_peer_opened(Instant::from_millis(1), PEER, &downloader.core);
         downloader.settle();
         downloader
     }
 
     fn settle(&mut self) {
-        while let Some(action) = self.machine.poll() {
+        while let Some(action) = self.machine.poll_action() {
             match action {
                 Action::Send { message: Message::Request(request), .. } => self.asked.push_back(request),
                 Action::Send { message, .. } => self.told.push(message),
                 Action::Store(verified) => {
                     self.core.store(verified, &self.truth);
-                    self.machine.local_changed(Instant::from_millis(2), &self.core);
+                    self.machine.handle_store_changed(Instant::from_millis(2), &self.core);
                 }
                 Action::Evidence(evidence) => self.evidence.push(evidence),
                 Action::Fault { why, .. } => panic!("{why}"),
@@ -269,7 +271,7 @@ impl<'a> Downloader<'a> {
             },
             other => other.clone(),
         };
-        let result = self.machine.receive(Instant::from_millis(2), PEER, message, &self.core);
+        let result = self.machine.handle_message(Instant::from_millis(2), PEER, message, &self.core);
         self.settle();
         result
     }
@@ -280,7 +282,7 @@ impl<'a> Downloader<'a> {
         let request = self.asked.remove(position).expect("it is there");
         let data = answer(&self.truth, &request).expect("it is there");
         self.machine
-            .receive(Instant::from_millis(2), PEER, Message::Data(data), &self.core)
+            .handle_message(Instant::from_millis(2), PEER, Message::Data(data), &self.core)
             .expect("a good peer");
         self.settle();
     }

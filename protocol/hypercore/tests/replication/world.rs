@@ -63,7 +63,7 @@ impl World {
         for (from, to) in [(a, b), (b, a)] {
             self.wires.insert((from, to), Wire::default());
             let Machine { replicator, core, .. } = &mut self.machines[from];
-            replicator.peer_opened(self.now, PeerId(to as u64), core);
+            replicator.handle_peer_opened(self.now, PeerId(to as u64), core);
         }
         self.settle(a);
         self.settle(b);
@@ -73,7 +73,7 @@ impl World {
         for (from, to) in [(a, b), (b, a)] {
             if self.wires.remove(&(from, to)).is_some() {
                 let Machine { replicator, core, .. } = &mut self.machines[from];
-                replicator.peer_closed(self.now, PeerId(to as u64), core);
+                replicator.handle_peer_closed(self.now, PeerId(to as u64), core);
             }
         }
         self.settle(a);
@@ -88,7 +88,7 @@ impl World {
     pub(crate) fn append(&mut self, machine: usize, blocks: &[Vec<u8>]) {
         let Machine { replicator, core, .. } = &mut self.machines[machine];
         core.append(blocks);
-        replicator.local_changed(self.now, core);
+        replicator.handle_store_changed(self.now, core);
         self.truth = core.clone();
         self.settle(machine);
     }
@@ -97,12 +97,12 @@ impl World {
     pub(crate) fn settle(&mut self, at: usize) {
         loop {
             let machine = &mut self.machines[at];
-            let Some(action) = machine.replicator.poll() else { break };
+            let Some(action) = machine.replicator.poll_action() else { break };
             match action {
                 Action::Send { peer, message } => self.put(at, peer.0 as usize, message),
                 Action::Store(verified) => {
                     machine.core.store(verified, &self.truth);
-                    machine.replicator.local_changed(self.now, &machine.core);
+                    machine.replicator.handle_store_changed(self.now, &machine.core);
                 }
                 Action::Evidence(evidence) => machine.evidence.push(evidence),
                 Action::Fault { peer, why } => {
@@ -137,7 +137,7 @@ impl World {
         let arrival = arrivals.min();
         let deadlines = self.machines.iter().enumerate();
         let deadline =
-            deadlines.filter_map(|(at, machine)| Some((machine.replicator.next_deadline()?, at))).min();
+            deadlines.filter_map(|(at, machine)| Some((machine.replicator.poll_timeout()?, at))).min();
         match (arrival, deadline) {
             (Some((time, ends)), deadline) if deadline.is_none_or(|(deadline, _)| time <= deadline) => {
                 self.now = self.now.max(time);
@@ -146,7 +146,7 @@ impl World {
             (_, Some((deadline, at))) => {
                 self.now = self.now.max(deadline);
                 let Machine { replicator, core, .. } = &mut self.machines[at];
-                replicator.tick(self.now, core);
+                replicator.handle_timeout(self.now, core);
                 self.settle(at);
             }
             _ => return false,
@@ -161,7 +161,7 @@ impl World {
         self.give(from, to, message);
         if is_drained && self.is_linked(from, to) {
             let Machine { replicator, core, .. } = &mut self.machines[from];
-            replicator.flushed(self.now, PeerId(to as u64), core);
+            replicator.handle_flushed(self.now, PeerId(to as u64), core);
             self.settle(from);
         }
     }
@@ -169,7 +169,7 @@ impl World {
     /// Delivers a message at once.
     pub(crate) fn give(&mut self, from: usize, to: usize, message: Message) {
         let Machine { replicator, core, faults, .. } = &mut self.machines[to];
-        let result = replicator.receive(self.now, PeerId(from as u64), message, core);
+        let result = replicator.handle_message(self.now, PeerId(from as u64), message, core);
         if let Err(why) = result {
             faults.push(why);
             self.unlink(from, to);

@@ -83,7 +83,7 @@ proptest! {
         let mut mux = Mux::default();
         mux.open(Name { protocol: "proto".into(), id: vec![0] }, b"");
         for frame in frames {
-            let is_good = mux.receive(&frame).is_ok();
+            let is_good = mux.handle_frame(&frame).is_ok();
             while let Some(event) = mux.poll_event() {
                 if let Event::Requested { channel, .. } = event {
                     match accepts {
@@ -103,7 +103,7 @@ proptest! {
     fn no_frame_makes_a_session_panic(frames in vec(mux_frame(), 0..20)) {
         let mut session = Session::new(Role::Responder, HandshakeHash([7; 64]), Limits::default());
         for frame in frames {
-            let is_good = session.receive(&frame).is_ok();
+            let is_good = session.handle_frame(&frame).is_ok();
             while session.poll_event().is_some() {}
             while session.poll_transmit().is_some() {}
             if !is_good {
@@ -173,7 +173,7 @@ fn batch(items: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
 fn a_flood_of_opens_is_rejected_and_then_ends_the_connection() {
     let limits = Limits { channels_max: 10, requested_max: 5, answers_max: 20, ..Limits::default() };
     let mut mux = Mux::new(limits);
-    assert_eq!(mux.receive(&batch((1..=25).map(open))), Ok(()));
+    assert_eq!(mux.handle_frame(&batch((1..=25).map(open))), Ok(()));
     let mut accepted = 0;
     while let Some(event) = mux.poll_event() {
         accepted += usize::from(mux.accept(event.channel(), b""));
@@ -181,27 +181,27 @@ fn a_flood_of_opens_is_rejected_and_then_ends_the_connection() {
     assert_eq!(accepted, 5);
     // A rejected number is free again. Each further Open is rejected, too, until the rejects pile up.
     while mux.poll_transmit().is_some() {}
-    assert_eq!(mux.receive(&batch((6..=10).map(open))), Ok(()));
-    assert_eq!(mux.receive(&batch((11..=35).map(open))), Err(MuxError::TooManyAnswers(20)));
+    assert_eq!(mux.handle_frame(&batch((6..=10).map(open))), Ok(()));
+    assert_eq!(mux.handle_frame(&batch((11..=35).map(open))), Err(MuxError::TooManyAnswers(20)));
     while let Some(event) = mux.poll_event() {
         mux.accept(event.channel(), b"");
     }
-    assert_eq!(mux.receive(&batch([open(40)])), Err(MuxError::InvalidOpen(40)));
-    assert_eq!(mux.receive(&batch([open(11)])), Err(MuxError::TooManyChannels(10)));
+    assert_eq!(mux.handle_frame(&batch([open(40)])), Err(MuxError::InvalidOpen(40)));
+    assert_eq!(mux.handle_frame(&batch([open(11)])), Err(MuxError::TooManyChannels(10)));
 }
 
 #[test]
 fn early_messages_are_bounded_and_dropped_with_the_channel() {
     let mut mux = Mux::new(Limits { early_bytes_pause: 1000, early_bytes_max: 3000, ..Limits::default() });
-    mux.receive(&batch([open(1)])).expect("a good frame");
+    mux.handle_frame(&batch([open(1)])).expect("a good frame");
     assert!(!mux.is_congested());
-    mux.receive(&[&[1, 0][..], &[0; 600]].concat()).expect("within the bound");
+    mux.handle_frame(&[&[1, 0][..], &[0; 600]].concat()).expect("within the bound");
     assert!(mux.is_congested());
     let Some(Event::Requested { channel, .. }) = mux.poll_event() else { panic!("no request") };
     mux.reject(channel);
     assert!(!mux.is_congested());
-    mux.receive(&batch([open(1)])).expect("a good frame");
-    let early = mux.receive(&[&[1, 0][..], &[0; 2600]].concat());
+    mux.handle_frame(&batch([open(1)])).expect("a good frame");
+    let early = mux.handle_frame(&[&[1, 0][..], &[0; 2600]].concat());
     assert_eq!(early, Err(MuxError::TooManyEarlyMessages(3000)));
 }
 
@@ -209,24 +209,27 @@ fn early_messages_are_bounded_and_dropped_with_the_channel() {
 fn frames_of_many_messages_or_deep_batches_are_refused() {
     let mut mux = Mux::new(Limits { items_max: 100, ..Limits::default() });
     let frame = |items: usize| [vec![0, 0, 9], [1, 0].repeat(items)].concat();
-    assert_eq!(mux.receive(&frame(100)), Ok(()));
-    assert_eq!(mux.receive(&frame(101)), Err(MuxError::TooManyItems(100)));
+    assert_eq!(mux.handle_frame(&frame(100)), Ok(()));
+    assert_eq!(mux.handle_frame(&frame(101)), Err(MuxError::TooManyItems(100)));
     let mut nested = vec![0, 9, 1, 0];
     for _ in 0..3 {
         nested = [vec![0, 0, nested.len() as u8], nested].concat();
     }
     let deep = |inner: &[u8]| [&[0, 0, 0, inner.len() as u8], inner].concat();
-    assert_eq!(mux.receive(&[vec![0], nested.clone()].concat()), Ok(()));
-    assert_eq!(mux.receive(&deep(&nested)), Err(MuxError::BatchTooDeep(4)));
+    assert_eq!(mux.handle_frame(&[vec![0], nested.clone()].concat()), Ok(()));
+    assert_eq!(mux.handle_frame(&deep(&nested)), Err(MuxError::BatchTooDeep(4)));
 }
 
 #[test]
 fn names_and_handshakes_of_any_length_are_refused() {
     let long = [&[0, 1, 1, 0xfd, 0xff, 0xff][..], &[b'p'; 0xffff]].concat();
-    assert!(matches!(Mux::default().receive(&long), Err(MuxError::Malformed(DecodeError::TooMany { .. }))));
+    assert!(matches!(
+        Mux::default().handle_frame(&long),
+        Err(MuxError::Malformed(DecodeError::TooMany { .. }))
+    ));
     let handshake = [&[0, 1, 1, 1, b'p', 0][..], &[0; 70_000]].concat();
     assert!(matches!(
-        Mux::default().receive(&handshake),
+        Mux::default().handle_frame(&handshake),
         Err(MuxError::Malformed(DecodeError::TooMany { .. }))
     ));
 }

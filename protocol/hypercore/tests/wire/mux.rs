@@ -106,7 +106,7 @@ impl<'n> Run<'n> {
 
     fn receive(&mut self, frame: &[u8]) {
         let was_congested = self.mux.is_congested();
-        let received = self.mux.receive(frame);
+        let received = self.mux.handle_frame(frame);
         self.poll();
         if received.is_err() && !self.is_broken {
             self.destroy();

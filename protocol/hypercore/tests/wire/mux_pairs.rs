@@ -68,7 +68,7 @@ impl Pair {
             Step::Deliver { side } => {
                 let side = &mut self.sides[side];
                 if let Some(frame) = side.inbox.pop_front() {
-                    side.mux.receive(&frame).expect("the other side keeps the rules");
+                    side.mux.handle_frame(&frame).expect("the other side keeps the rules");
                     side.poll();
                 }
             }

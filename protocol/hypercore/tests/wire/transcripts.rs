@@ -72,7 +72,7 @@ fn a_wrong_capability_ends_the_stream_as_with_the_reference() {
     let frame = items(&transcript["frames"]).iter().find(|frame| frame["dir"] == "a>b").expect("an open");
     let key = *replay.keys.values().next().expect("a core");
     replay.sides[1].session.open(key).expect("nobody has asked for it");
-    let received = replay.sides[1].session.receive(&hex(&frame["hex"]));
+    let received = replay.sides[1].session.handle_frame(&hex(&frame["hex"]));
     assert_eq!(received, Err(SessionError::WrongCapability(key)));
     assert_eq!(replay.sides[1].session.poll_event(), None);
 }
@@ -165,7 +165,7 @@ impl Replay {
     fn deliver(&mut self, to: usize, count: usize) {
         let side = &mut self.sides[to];
         while side.received < count.min(side.inbox.len()) {
-            side.session.receive(&side.inbox[side.received]).expect("a good frame");
+            side.session.handle_frame(&side.inbox[side.received]).expect("a good frame");
             side.received += 1;
             while let Some(event) = side.session.poll_event() {
                 if let SessionEvent::Message { core, message } = event {

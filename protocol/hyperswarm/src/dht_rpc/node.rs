@@ -233,9 +233,8 @@ pub enum Action {
 
 /// A node of the DHT.
 ///
-/// Pass it one input, then [`poll`](Self::poll) until nothing is left, and call
-/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout). All times are on one clock
-/// that never goes back; if that clock goes on while the machine sleeps, the node notices.
+/// A [machine](libvms_hypercore#machines) with actions. If its clock goes on while the computer sleeps, the node
+/// notices.
 #[derive(Debug)]
 pub struct Node {
     settings: Settings,
@@ -312,7 +311,7 @@ impl Node {
     /// # Errors
     /// If it is not a message of the DHT, or a broken one. Then it had no effect; pass it to the other user of the
     /// socket.
-    pub fn receive(
+    pub fn handle_datagram(
         &mut self,
         now: Instant,
         socket: Socket,
@@ -332,16 +331,16 @@ impl Node {
     }
 
     /// Returns the next action. Call it until there is none.
-    pub fn poll(&mut self) -> Option<Action> {
+    pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> Instant {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let delayed = self.delayed.keys().next().map(|(at, _)| *at);
         let patience = self.queries.values().filter_map(|(_, query)| query.patience_ends());
         let others = delayed.into_iter().chain(self.requests.next_deadline()).chain(patience);
-        others.fold(self.life.next_tick(), Instant::min)
+        others.chain([self.life.next_tick()]).min()
     }
 
     /// Acts on deadlines that have passed.

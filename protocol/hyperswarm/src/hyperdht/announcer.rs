@@ -38,9 +38,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// An action for the caller of an [`Announcer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnounceAction {
-    /// Ask a node, and pass the answer to [`Announcer::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Announcer::handle_answer`] with this number.
     Request(u64, RequestSpec),
-    /// Start a query, and pass its result to [`Announcer::searched`].
+    /// Start a query, and pass its result to [`Announcer::handle_searched`].
     Search(QuerySpec),
     /// The relays have changed: see [`Announcer::relays`].
     RelaysChanged,
@@ -48,7 +48,8 @@ pub enum AnnounceAction {
     Stopped,
 }
 
-/// Keeps one server announced. Pass it the node's results and the time, then poll until there is nothing.
+/// Keeps one server announced: a [machine](libvms_hypercore#machines) with actions, whose inputs are the node's
+/// results.
 #[derive(Debug)]
 pub struct Announcer {
     key: SecretKey,
@@ -114,12 +115,12 @@ impl Announcer {
     }
 
     /// Returns the next action. Call it until there is none.
-    pub fn poll(&mut self) -> Option<AnnounceAction> {
+    pub fn poll_action(&mut self) -> Option<AnnounceAction> {
         self.actions.pop_front()
     }
 
     /// Returns when to call [`Announcer::handle_timeout`].
-    pub fn next_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Resting { next_at, .. } => Some(next_at),
             State::Searching | State::Announcing | State::Stopping | State::Stopped => None,
@@ -163,7 +164,7 @@ impl Announcer {
     }
 
     /// Takes the result of the query: `closest` are the nodes that answered, the closest first.
-    pub fn searched(&mut self, now: Instant, closest: &[Answer]) {
+    pub fn handle_searched(&mut self, now: Instant, closest: &[Answer]) {
         if self.state != State::Searching {
             return;
         }
@@ -182,7 +183,7 @@ impl Announcer {
     }
 
     /// Takes the answer to a request, or `None` if there will be none.
-    pub fn answered(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
+    pub fn handle_answer(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         let answer = answer.filter(|answer| answer.error.is_none());
         match (asked, answer) {

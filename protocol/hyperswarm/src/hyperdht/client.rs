@@ -6,8 +6,8 @@
 //! peer was reached before, the nodes of that time are asked first, and others are searched only when one of them is
 //! late.
 //!
-//! Pass it the node's results, then [`Dialer::poll`] until there is nothing. It has no timers: every request and query
-//! ends by itself. Source: npm hyperdht (`lib/connect.js`).
+//! Pass it the node's results, then [`Dialer::poll_action`] until there is nothing. It has no timers: every request and
+//! query ends by itself. Source: npm hyperdht (`lib/connect.js`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -45,9 +45,10 @@ const LOCAL_PATIENCE: RetryPolicy = RetryPolicy { tries: 4, timeout: Duration::f
 /// An action for the caller of a [`Dialer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialAction {
-    /// Ask a node, and pass the answer to [`Dialer::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Dialer::handle_answer`] with this number.
     Request(u64, RequestSpec),
-    /// Start a query, and pass the nodes' answers to [`Dialer::found`] and its end to [`Dialer::searched`].
+    /// Start a query, and pass the nodes' answers to [`Dialer::handle_peer_found`] and its end to
+    /// [`Dialer::handle_searched`].
     Search(QuerySpec),
     /// The attempt is over. Requests and queries in progress can be cancelled.
     Done(Result<Dialed, DialError>),
@@ -117,7 +118,7 @@ pub enum DialError {
     NoStream,
 }
 
-/// The state of an attempt.
+/// The state of an attempt: a [machine](libvms_hypercore#machines) with actions and without a clock.
 #[derive(Debug)]
 pub struct Dialer {
     remote: PublicKey,
@@ -220,12 +221,12 @@ impl Dialer {
     }
 
     /// Returns the next action. Call it until there is none.
-    pub fn poll(&mut self) -> Option<DialAction> {
+    pub fn poll_action(&mut self) -> Option<DialAction> {
         self.actions.pop_front()
     }
 
     /// Takes the answer of a node to the query.
-    pub fn found(&mut self, answer: &Answer) {
+    pub fn handle_peer_found(&mut self, answer: &Answer) {
         // Any node with a record is a relay. The content of the record is not needed, and may be forged.
         if !self.is_over && answer.error.is_none() && answer.value.is_some() {
             self.add_relay(answer.from);
@@ -234,7 +235,7 @@ impl Dialer {
     }
 
     /// Notes that the query is over.
-    pub fn searched(&mut self) {
+    pub fn handle_searched(&mut self) {
         self.search = match self.search {
             Search::FromHints => Search::HintsOver,
             Search::NotYet | Search::HintsOver | Search::FromTable | Search::Over => Search::Over,
@@ -243,7 +244,7 @@ impl Dialer {
     }
 
     /// Notes that the first try of a request has no answer yet.
-    pub fn late(&mut self, number: u64) {
+    pub fn handle_late(&mut self, number: u64) {
         // Even if this node answers now, the others are still worth a search: the peer may have moved.
         if !self.is_over && matches!(self.asked.get(number as usize), Some(Asked::Relay(_))) {
             self.begin_search();
@@ -251,7 +252,7 @@ impl Dialer {
     }
 
     /// Takes the answer to a request, or `None` if there will be none.
-    pub fn answered(&mut self, number: u64, answer: Option<&Answer>) {
+    pub fn handle_answer(&mut self, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.get_mut(number as usize) else { return };
         let asked = std::mem::replace(asked, Asked::Over);
         if self.is_over {

@@ -66,7 +66,7 @@ impl AcceptPolicy {
 
 /// An action or a piece of news for the caller.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Action {
     /// Send a datagram.
     Send {
         /// The socket to send from.
@@ -89,7 +89,7 @@ pub enum Event {
         accepted: Accepted,
     },
     /// Open a socket with this number, as [`Socket::Puncher`]. Single bytes that arrive there go to
-    /// [`HyperDht::probed`].
+    /// [`HyperDht::handle_probe`].
     OpenSocket(u32),
     /// Close a socket.
     CloseSocket(u32),
@@ -144,8 +144,7 @@ pub enum Event {
     StatusChanged(NodeStatus),
 }
 
-/// A node of hyperdht. Pass it one input, then [`poll`](Self::poll) until nothing is left, and call
-/// [`handle_timeout`](Self::handle_timeout) at [`next_timeout`](Self::next_timeout).
+/// A node of hyperdht: a [machine](libvms_hypercore#machines) with actions.
 #[derive(Debug)]
 pub struct HyperDht {
     node: Node,
@@ -163,7 +162,7 @@ pub struct HyperDht {
     server_port: u16,
     /// Milliseconds to add to the steady clock to get milliseconds since 1970.
     unix_offset_ms: u64,
-    events: VecDeque<Event>,
+    actions: VecDeque<Action>,
 }
 
 /// A server of ours.
@@ -213,7 +212,7 @@ impl HyperDht {
             queries: BTreeMap::new(),
             local_addresses: vec![],
             unix_offset_ms: unix_ms.saturating_sub(now.as_millis()),
-            events: VecDeque::new(),
+            actions: VecDeque::new(),
         }
     }
 
@@ -222,7 +221,7 @@ impl HyperDht {
         &self.node
     }
 
-    /// Bootstraps the node. Ends with [`Event::Bootstrapped`].
+    /// Bootstraps the node. Ends with [`Action::Bootstrapped`].
     pub fn bootstrap(&mut self, now: Instant) {
         self.node.bootstrap(now);
         self.drive(now);
@@ -238,27 +237,27 @@ impl HyperDht {
     ///
     /// # Errors
     /// If it is not a message of the DHT: pass it to the other user of the socket.
-    pub fn receive(
+    pub fn handle_datagram(
         &mut self,
         now: Instant,
         socket: Socket,
         from: Address,
         bytes: &[u8],
     ) -> Result<(), MessageError> {
-        self.node.receive(now, socket, from, bytes)?;
+        self.node.handle_datagram(now, socket, from, bytes)?;
         self.drive(now);
         Ok(())
     }
 
-    /// Returns the next event. Call it until there is none.
-    pub fn poll(&mut self) -> Option<Event> {
-        self.events.pop_front()
+    /// Returns the next action. Call it until there is none.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> Instant {
-        let servers = self.servers.values().filter_map(|server| server.announcer.next_timeout());
-        servers.chain(self.punches.next_timeout()).fold(self.node.next_timeout(), Instant::min)
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let servers = self.servers.values().filter_map(|server| server.announcer.poll_timeout());
+        servers.chain(self.punches.next_timeout()).chain(self.node.poll_timeout()).min()
     }
 
     /// Acts on deadlines that have passed.
@@ -290,7 +289,7 @@ impl HyperDht {
         }
     }
 
-    /// Stops a server. [`Event::Stopped`] comes when the network has forgotten it.
+    /// Stops a server. [`Action::Stopped`] comes when the network has forgotten it.
     pub fn stop(&mut self, now: Instant, server: &PublicKey) {
         if let Some(server) = self.servers.get_mut(&peer_target(server)) {
             server.announcer.stop();
@@ -323,7 +322,7 @@ impl HyperDht {
         Ok((dial, stream))
     }
 
-    /// Cancels an attempt. No [`Event::Dialed`] will come.
+    /// Cancels an attempt. No [`Action::Dialed`] will come.
     pub fn cancel_dial(&mut self, dial: DialId) {
         self.dials.remove(&dial);
         self.cancel(dial);
@@ -352,7 +351,7 @@ impl HyperDht {
         self.start_query(now, asker, QuerySpec { commits: true, ..QuerySpec::new(topic, Command::LOOKUP) })
     }
 
-    /// Cancels a lookup, an announcement or a withdrawal. No [`Event::QueryDone`] will come.
+    /// Cancels a lookup, an announcement or a withdrawal. No [`Action::QueryDone`] will come.
     pub fn cancel_query(&mut self, query: QueryId) {
         if self.queries.remove(&query).is_some() {
             self.node.cancel_query(query);

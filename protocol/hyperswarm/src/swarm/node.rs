@@ -47,9 +47,7 @@ pub struct Settings {
 
 /// A node of Hyperswarm with one key pair.
 ///
-/// Pass it one input, then take datagrams with [`poll_datagram`](Self::poll_datagram) and events with
-/// [`poll_event`](Self::poll_event) until there are none, and call [`handle_timeout`](Self::handle_timeout) at
-/// [`next_timeout`](Self::next_timeout). `now` is the time on any clock that never goes back.
+/// A [machine](libvms_hypercore#machines) with datagrams and events.
 #[derive(Debug)]
 pub struct SwarmNode {
     key: SecretKey,
@@ -171,9 +169,9 @@ impl SwarmNode {
     }
 
     /// Sets new addresses of this machine, and looks everything up anew.
-    pub fn network_changed(&mut self, now: Instant, local_addresses: Vec<Address>) {
+    pub fn handle_network_changed(&mut self, now: Instant, local_addresses: Vec<Address>) {
         self.dht.set_local_addresses(local_addresses);
-        self.swarm.network_changed(now);
+        self.swarm.handle_network_changed(now);
         self.drive(now);
     }
 
@@ -216,34 +214,34 @@ impl SwarmNode {
     }
 
     /// Takes a datagram that arrived.
-    pub fn receive(&mut self, now: Instant, socket: Socket, from: SocketAddr, datagram: &[u8]) {
+    pub fn handle_datagram(&mut self, now: Instant, socket: Socket, from: SocketAddr, datagram: &[u8]) {
         if let (Socket::Puncher(number), [_], Ok(from)) = (socket, datagram, Address::try_from(from)) {
-            self.dht.probed(now, number, from);
+            self.dht.handle_probe(now, number, from);
             return self.drive(now);
         }
         let path = Path { socket: number(socket), remote: from };
-        if self.streams.receive(now, path, datagram) == Received::NotOurs
+        if self.streams.handle_datagram(now, path, datagram) == Received::NotOurs
             && let Ok(from) = Address::try_from(from)
         {
             // A datagram that is neither of a stream nor of the DHT is noise, and there is much of it on a public port.
-            let _noise = self.dht.receive(now, socket, from, datagram);
+            let _noise = self.dht.handle_datagram(now, socket, from, datagram);
         }
         self.drive(now);
     }
 
     /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its destination.
-    pub fn poll_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
         datagram.clear();
-        self.append_datagram(now, datagram)
+        self.append_transmit(now, datagram)
     }
 
     /// Appends the next datagram to send to `datagram`. Returns its destination.
-    pub fn append_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
+    pub fn append_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Transmit> {
         if let Some((transmit, bytes)) = self.datagrams.pop_front() {
             datagram.extend_from_slice(&bytes);
             return Some(transmit);
         }
-        let path = self.streams.append_datagram(now, datagram)?;
+        let path = self.streams.append_transmit(now, datagram)?;
         Some(Transmit { socket: socket(path.socket), to: path.remote, ttl: None })
     }
 
@@ -254,18 +252,18 @@ impl SwarmNode {
     }
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
-    pub fn next_timeout(&self) -> Instant {
-        let swarm = self.swarm.next_deadline().into_iter().chain(self.connections.next_deadline());
-        let machines = swarm.chain(self.streams.next_timeout());
-        machines.fold(self.dht.next_timeout(), Instant::min)
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let swarm = self.swarm.poll_timeout().into_iter().chain(self.connections.next_deadline());
+        swarm.chain(self.streams.poll_timeout()).chain(self.dht.poll_timeout()).min()
     }
 
     /// Acts on deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.dht.next_timeout() <= now {
+        if self.dht.poll_timeout().is_some_and(|at| at <= now) {
             self.dht.handle_timeout(now);
         }
-        self.swarm.tick(now);
+        self.swarm.handle_timeout(now);
+        self.streams.handle_timeout(now);
         for id in self.connections.expired(now) {
             self.end_unless_punching(now, id);
         }
@@ -287,7 +285,7 @@ impl SwarmNode {
         let Some(connection) = self.connections.get_mut(id) else { return 0 };
         let read = self.streams.read(connection.stream, into).unwrap_or(0);
         if connection.read(read) {
-            self.swarm.proved(id);
+            self.swarm.handle_proved(id);
         }
         read
     }
@@ -309,9 +307,9 @@ impl SwarmNode {
     /// Advances all parts until none has anything left to do.
     fn drive(&mut self, now: Instant) {
         loop {
-            if let Some(action) = self.swarm.poll() {
+            if let Some(action) = self.swarm.poll_action() {
                 self.run_action(now, action);
-            } else if let Some(event) = self.dht.poll() {
+            } else if let Some(event) = self.dht.poll_action() {
                 self.take(now, event);
             } else if let Some((stream, event)) = self.streams.poll_event() {
                 self.stream_event(now, stream, event);
@@ -335,30 +333,30 @@ impl SwarmNode {
         }
     }
 
-    fn take(&mut self, now: Instant, event: hyperdht::Event) {
+    fn take(&mut self, now: Instant, event: hyperdht::Action) {
         match event {
-            hyperdht::Event::Send { socket, to, bytes, ttl } => {
+            hyperdht::Action::Send { socket, to, bytes, ttl } => {
                 self.datagrams.push_back((Transmit { socket, to: to.into(), ttl }, bytes));
             }
-            hyperdht::Event::Accepted { socket, accepted, .. } => self.accepted(now, socket, accepted),
-            hyperdht::Event::Dialed { dial, result } => self.dialed(now, dial, result),
-            hyperdht::Event::OpenSocket(socket) => self.events.push_back(Event::OpenSocket(socket)),
-            hyperdht::Event::CloseSocket(socket) => self.events.push_back(Event::CloseSocket(socket)),
-            hyperdht::Event::Punched { punch, result } => self.punched(now, punch, result),
-            hyperdht::Event::Announced { relays, .. } => self.announced(now, relays),
-            hyperdht::Event::Stopped { .. } => {
+            hyperdht::Action::Accepted { socket, accepted, .. } => self.accepted(now, socket, accepted),
+            hyperdht::Action::Dialed { dial, result } => self.dialed(now, dial, result),
+            hyperdht::Action::OpenSocket(socket) => self.events.push_back(Event::OpenSocket(socket)),
+            hyperdht::Action::CloseSocket(socket) => self.events.push_back(Event::CloseSocket(socket)),
+            hyperdht::Action::Punched { punch, result } => self.punched(now, punch, result),
+            hyperdht::Action::Announced { relays, .. } => self.announced(now, relays),
+            hyperdht::Action::Stopped { .. } => {
                 self.server = Server::Stopping { is_server_gone: true };
                 self.finish_shut_down();
             }
-            hyperdht::Event::Found { query, reply, .. } => {
+            hyperdht::Action::Found { query, reply, .. } => {
                 let topic = self.lookups.get(&query).map(|(topic, _)| topic).or(self.prelookups.get(&query));
                 if let Some(topic) = topic {
                     for peer in reply.peers {
-                        self.swarm.found(now, topic, peer.public_key, &peer.relays);
+                        self.swarm.handle_peer_found(now, topic, peer.public_key, &peer.relays);
                     }
                 }
             }
-            hyperdht::Event::QueryDone { query, result } => {
+            hyperdht::Action::QueryDone { query, result } => {
                 self.withdrawals.retain(|withdrawal| *withdrawal != query);
                 self.prelookups.remove(&query);
                 self.finish_shut_down();
@@ -366,8 +364,8 @@ impl SwarmNode {
                     self.refreshed(now, topic, roles, result.ok());
                 }
             }
-            hyperdht::Event::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
-            hyperdht::Event::StatusChanged(standing) => {
+            hyperdht::Action::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
+            hyperdht::Action::StatusChanged(standing) => {
                 self.events.push_back(Event::StatusChanged(standing));
             }
         }

@@ -19,10 +19,9 @@ pub enum Received {
 
 /// Many streams, distinguished by random ids that we choose.
 ///
-/// The contract: pass it one input (a datagram, a call, or only the time at [`next_timeout`](Self::next_timeout)), then
-/// take datagrams with [`poll_datagram`](Self::poll_datagram) until there are none and send them, and events with
-/// [`poll_event`](Self::poll_event) until there are none. `now` is the time on any clock that never goes back. Several writes before a poll go out in as few packets as they fit into, and several datagrams received
-/// before a poll, or within half a millisecond, are acknowledged with one.
+/// A [machine](libvms_hypercore#machines) with datagrams and events. Several writes before a poll go out in as few
+/// packets as they fit into, and several datagrams received before a poll, or within half a millisecond, are
+/// acknowledged with one.
 ///
 /// Packets of a stranger change nothing and are not answered. Memory is bounded: per stream by [`Settings`], with about
 /// a megabyte beside it; the caller must bound the number of streams.
@@ -41,8 +40,8 @@ pub enum Received {
 ///
 /// left.write(1, b"hello").unwrap();
 /// let mut datagram = vec![];
-/// assert_eq!(left.poll_datagram(now, &mut datagram), Some(there));
-/// right.receive(now, here, &datagram);
+/// assert_eq!(left.poll_transmit(now, &mut datagram), Some(there));
+/// right.handle_datagram(now, here, &datagram);
 /// assert_eq!(right.poll_event(), Some((2, Event::Connected)));
 /// assert_eq!(right.poll_event(), Some((2, Event::Readable)));
 /// let mut bytes = [0; 10];
@@ -182,7 +181,7 @@ impl Endpoint {
     }
 
     /// Takes a datagram that arrived on `path`.
-    pub fn receive(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Received {
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Received {
         if !Packet::is_packet(datagram) || path.remote.port() == 0 {
             return Received::NotOurs;
         }
@@ -204,13 +203,13 @@ impl Endpoint {
     }
 
     /// Writes the next datagram to send into `datagram`, which is cleared first. Returns its path.
-    pub fn poll_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
+    pub fn poll_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
         datagram.clear();
-        self.append_datagram(now, datagram)
+        self.append_transmit(now, datagram)
     }
 
     /// Appends the next datagram to send to `datagram`. Returns its path.
-    pub fn append_datagram(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
+    pub fn append_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<Path> {
         if let Some((path, header)) = self.lingering.poll() {
             header.write(datagram);
             return Some(path);
@@ -254,9 +253,14 @@ impl Endpoint {
         None
     }
 
-    /// Returns when to poll again, if nothing happens before.
-    pub fn next_timeout(&self) -> Option<Instant> {
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout), if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.timeouts.first().map(|&(timeout, _)| timeout)
+    }
+
+    /// Acts on deadlines that have passed. Polling for datagrams does the same.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.wake(now);
     }
 
     /// Returns the measurements of a stream.

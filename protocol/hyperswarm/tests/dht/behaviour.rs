@@ -31,7 +31,7 @@ impl Lone {
 
     /// Sends the node a datagram. Returns the datagrams that it sends in turn.
     pub(crate) fn send(&mut self, from: Address, bytes: &[u8]) -> Vec<(Address, Vec<u8>)> {
-        _ = self.node.receive(self.now, Socket::Server, from, bytes);
+        _ = self.node.handle_datagram(self.now, Socket::Server, from, bytes);
         self.sent()
     }
 
@@ -42,8 +42,8 @@ impl Lone {
     /// Lets time pass, step by step. Returns the datagrams that the node sends meanwhile.
     pub(crate) fn pass(&mut self, duration_ms: u64) -> Vec<(Address, Vec<u8>)> {
         let (end, mut sent) = (self.now + Duration::from_millis(duration_ms), Vec::new());
-        while self.node.next_timeout() <= end {
-            self.now = self.node.next_timeout().max(self.now);
+        while let Some(at) = self.node.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
             self.node.handle_timeout(self.now);
             sent.extend(self.sent());
         }
@@ -53,7 +53,7 @@ impl Lone {
 
     pub(crate) fn sent(&mut self) -> Vec<(Address, Vec<u8>)> {
         let mut sent = Vec::new();
-        while let Some(action) = self.node.poll() {
+        while let Some(action) = self.node.poll_action() {
             match action {
                 Action::Send { to, bytes, .. } => sent.push((to, bytes)),
                 Action::Request(incoming) => {

@@ -49,7 +49,7 @@ struct Wants {
 
 fn wants(dialer: &mut Dialer) -> Wants {
     let mut wants = Wants::default();
-    while let Some(action) = dialer.poll() {
+    while let Some(action) = dialer.poll_action() {
         match action {
             DialAction::Request(number, spec) => wants.requests.push((number, spec)),
             DialAction::Search(spec) => wants.searches.push(spec),
@@ -78,7 +78,7 @@ fn a_forged_answer_of_a_relay_does_not_spoil_the_attempt() {
     let mut dialer = dialer(Reach::default(), &[]);
     wants(&mut dialer);
     for number in 1..=3 {
-        dialer.found(&answer(relay(number), Some(vec![0; 33])));
+        dialer.handle_peer_found(&answer(relay(number), Some(vec![0; 33])));
     }
     let asked = wants(&mut dialer).requests;
     assert_eq!(asked.len(), 2, "two relays at once");
@@ -87,20 +87,20 @@ fn a_forged_answer_of_a_relay_does_not_spoil_the_attempt() {
     envelope.noise[40] ^= 1;
     for (position, forged) in [envelope.encode(), vec![], vec![9; 200]].into_iter().enumerate() {
         let (number, spec) = if position < 2 { asked[position].clone() } else { break };
-        dialer.answered(number, Some(&answer(spec.to, Some(forged))));
+        dialer.handle_answer(number, Some(&answer(spec.to, Some(forged))));
     }
     let asked = wants(&mut dialer);
     assert_eq!((asked.requests.len(), asked.done), (1, None));
     let (number, spec) = &asked.requests[0];
-    dialer.answered(*number, Some(&answer(spec.to, Some(genuine))));
+    dialer.handle_answer(*number, Some(&answer(spec.to, Some(genuine))));
     let dialed = wants(&mut dialer).done.expect("over").expect("connected");
     assert_eq!((dialed.remote_stream, dialed.keys.remote), (77, server_key().public_key()));
     // No holepunch relays: the server can be reached where the relay saw it.
     assert_eq!(dialed.way, Way::Connect(Socket::Client, address("40.0.0.1:9")));
     // Later answers change nothing.
-    dialer.answered(1, Some(&answer(relay(2), None)));
-    dialer.searched();
-    dialer.found(&answer(relay(9), Some(vec![0; 33])));
+    dialer.handle_answer(1, Some(&answer(relay(2), None)));
+    dialer.handle_searched();
+    dialer.handle_peer_found(&answer(relay(9), Some(vec![0; 33])));
     let later = wants(&mut dialer);
     assert!(later.requests.is_empty() && later.searches.is_empty() && later.done.is_none());
 }
@@ -111,11 +111,11 @@ fn known_relays_are_asked_before_the_table() {
     let mut dialer = dialer(Reach::default(), &[relay(1)]);
     let begun = wants(&mut dialer);
     assert_eq!((begun.requests[0].1.to, &begun.searches[0].nodes), (relay(1), &vec![relay(1)]));
-    dialer.answered(begun.requests[0].0, None);
-    dialer.searched();
+    dialer.handle_answer(begun.requests[0].0, None);
+    dialer.handle_searched();
     let again = wants(&mut dialer);
     assert!(again.searches[0].nodes.is_empty() && again.done.is_none());
-    dialer.searched();
+    dialer.handle_searched();
     assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
 }
 
@@ -127,7 +127,7 @@ fn no_search_is_needed_for_a_peer_that_has_not_moved() {
     assert_eq!(begun.requests.iter().map(|(_, spec)| spec.to).collect::<Vec<_>>(), [relay(1), relay(2)]);
     let (number, spec) = &begun.requests[1];
     let value = reply(spec, &payload(), Some(address("40.0.0.1:9")));
-    dialer.answered(*number, Some(&answer(spec.to, Some(value))));
+    dialer.handle_answer(*number, Some(&answer(spec.to, Some(value))));
     let over = wants(&mut dialer);
     assert!(over.searches.is_empty() && over.requests.is_empty());
     assert_eq!(over.done.expect("over").expect("connected").through, relay(2));
@@ -138,24 +138,24 @@ fn a_peer_that_has_moved_is_searched_as_soon_as_that_shows() {
     // A node that reached the peer before is late: others are searched for and asked beside it.
     let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2)], &[relay(4)]);
     let begun = wants(&mut dialer);
-    dialer.late(begun.requests[0].0);
+    dialer.handle_late(begun.requests[0].0);
     let late = wants(&mut dialer);
     assert_eq!(late.searches.iter().map(|spec| &spec.nodes[..]).collect::<Vec<_>>(), [[relay(4)]]);
-    dialer.found(&answer(relay(5), Some(vec![0; 33])));
+    dialer.handle_peer_found(&answer(relay(5), Some(vec![0; 33])));
     let found = wants(&mut dialer);
     let asked: Vec<Address> = late.requests.iter().chain(&found.requests).map(|(_, spec)| spec.to).collect();
     assert_eq!(asked, [relay(4), relay(5)], "both at once, whoever of before is still waited for");
-    dialer.late(begun.requests[1].0);
+    dialer.handle_late(begun.requests[1].0);
     assert!(wants(&mut dialer).searches.is_empty(), "there is a search already");
 
     // All of them say that they do not know it.
     let mut dialer = dialer_again(Reach::default(), &[relay(1), relay(2)], &[]);
     for (number, spec) in wants(&mut dialer).requests {
-        dialer.answered(number, Some(&answer(spec.to, None)));
+        dialer.handle_answer(number, Some(&answer(spec.to, None)));
     }
     let unknown = wants(&mut dialer);
     assert_eq!((unknown.searches.len(), &unknown.done), (1, &None));
-    dialer.searched();
+    dialer.handle_searched();
     assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
 }
 
@@ -163,8 +163,8 @@ fn a_peer_that_has_moved_is_searched_as_soon_as_that_shows() {
 fn a_hostile_network_cannot_make_a_dialer_ask_for_ever() {
     let mut dialer = dialer(Reach::default(), &[]);
     for number in 0..=255 {
-        dialer.found(&answer(relay(number), Some(vec![0; 33])));
-        dialer.found(&answer(relay(number).with_port(0), Some(vec![0; 33])));
+        dialer.handle_peer_found(&answer(relay(number), Some(vec![0; 33])));
+        dialer.handle_peer_found(&answer(relay(number).with_port(0), Some(vec![0; 33])));
     }
     let mut asked = 0;
     loop {
@@ -173,10 +173,10 @@ fn a_hostile_network_cannot_make_a_dialer_ask_for_ever() {
             break;
         }
         asked += requests.len();
-        requests.iter().for_each(|(number, _)| dialer.answered(*number, None));
+        requests.iter().for_each(|(number, _)| dialer.handle_answer(*number, None));
     }
     assert_eq!(asked, 16);
-    dialer.searched();
+    dialer.handle_searched();
     assert_eq!(wants(&mut dialer).done, Some(Err(DialError::NoAnswer)));
 }
 
@@ -185,7 +185,7 @@ fn outcome(reach: Reach, payload: &HandshakePayload, server: Option<Address>) ->
     let mut dialer = dialer(reach, &[relay(1)]);
     let (number, spec) = wants(&mut dialer).requests.remove(0);
     let value = reply(&spec, payload, server);
-    dialer.answered(number, Some(&answer(spec.to, Some(value))));
+    dialer.handle_answer(number, Some(&answer(spec.to, Some(value))));
     let wanted = wants(&mut dialer);
     (dialer, wanted)
 }
@@ -235,7 +235,7 @@ fn a_server_behind_the_same_router_is_tried_locally_first() {
         let (mut dialer, wanted) = outcome(reach.clone(), &near, Some(address("20.0.0.1:9")));
         let (number, spec) = &wanted.requests[0];
         assert_eq!((spec.command, spec.to), (Command::PING, address("192.168.0.9:7")));
-        dialer.answered(*number, is_there.then(|| answer(spec.to, None)).as_ref());
+        dialer.handle_answer(*number, is_there.then(|| answer(spec.to, None)).as_ref());
         let way = wants(&mut dialer).done.expect("over").expect("an answer").way;
         match is_there {
             true => assert_eq!(way, Way::Connect(Socket::Server, address("192.168.0.9:7"))),
@@ -258,8 +258,8 @@ proptest! {
     fn no_answer_of_a_relay_makes_a_dialer_panic(value in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut dialer = dialer(Reach::default(), &[relay(1)]);
         let (number, spec) = wants(&mut dialer).requests.remove(0);
-        dialer.answered(number, Some(&answer(spec.to, Some(value))));
-        dialer.answered(number + 100, None);
+        dialer.handle_answer(number, Some(&answer(spec.to, Some(value))));
+        dialer.handle_answer(number + 100, None);
         prop_assert!(wants(&mut dialer).done.is_none());
     }
 }

@@ -164,8 +164,8 @@ fn large_answers_to_forged_senders_stop_soon() {
     let lookup = Request { target: Some(Target([1; 32])), ..ask(Command::External(3), None) }.encode();
     let mut sent = 0;
     for _ in 0..1_000 {
-        lone.node.receive(lone.now, Socket::Server, node(1), &lookup).expect("a request");
-        while let Some(action) = lone.node.poll() {
+        lone.node.handle_datagram(lone.now, Socket::Server, node(1), &lookup).expect("a request");
+        while let Some(action) = lone.node.poll_action() {
             match action {
                 Action::Request(incoming) => {
                     let reply = libvms_hyperswarm::dht_rpc::Reply::found(Some(vec![1; 1_000]));
@@ -270,7 +270,7 @@ fn nothing_is_sent_to_port_0() {
 fn datagrams_that_are_not_messages_have_no_effect() {
     let mut lone = Lone::new(|_| {});
     for bytes in [&[][..], &[0], &[0xff, 1, 0, 0], &[0x23, 0, 0]] {
-        let result = lone.node.receive(lone.now, Socket::Server, node(1), bytes);
+        let result = lone.node.handle_datagram(lone.now, Socket::Server, node(1), bytes);
         assert_eq!(result, Err(MessageError::Foreign));
     }
     assert!(lone.sent().is_empty());

@@ -10,7 +10,7 @@ use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Socket, Target};
 use libvms_hyperswarm::hyperdht::client::{DialError, Dialed, Way};
 use libvms_hyperswarm::hyperdht::command::Firewall;
 use libvms_hyperswarm::hyperdht::holepunch::puncher::{PunchError, Punched};
-use libvms_hyperswarm::hyperdht::node::{AcceptPolicy, DialId, Event, HyperDht, PunchId};
+use libvms_hyperswarm::hyperdht::node::{AcceptPolicy, Action, DialId, HyperDht, PunchId};
 use libvms_hyperswarm::hyperdht::record::peer_target;
 use libvms_hyperswarm::hyperdht::server::{Accepted, Approach};
 
@@ -151,7 +151,7 @@ impl Network {
                 self.collect(number);
             }
             let arrival = self.flying.keys().next().map(|(at, _)| *at);
-            let timeout = self.machines.iter().map(|machine| machine.dht.next_timeout()).min();
+            let timeout = self.machines.iter().filter_map(|machine| machine.dht.poll_timeout()).min();
             let next = arrival.into_iter().chain(timeout).min().unwrap_or(end).max(self.now);
             if next > end {
                 break;
@@ -162,7 +162,7 @@ impl Network {
                 self.deliver(from, to, &bytes);
             }
             for machine in &mut self.machines {
-                if machine.dht.next_timeout() <= next {
+                if machine.dht.poll_timeout().is_some_and(|at| at <= next) {
                     machine.dht.handle_timeout(next);
                 }
             }
@@ -174,19 +174,19 @@ impl Network {
         let machine = self.machines.iter_mut().find(|machine| machine.server.ip() == to.ip());
         let Some(machine) = machine.filter(|machine| !machine.is_down) else { return };
         match (machine.lets_in(from, to.port()), bytes) {
-            (Some(Socket::Puncher(number)), [_]) => machine.dht.probed(self.now, number, from),
+            (Some(Socket::Puncher(number)), [_]) => machine.dht.handle_probe(self.now, number, from),
             (Some(_), [_]) | (None, _) => {}
             (Some(socket), _) => {
-                machine.dht.receive(self.now, socket, from, bytes).expect("only the DHT speaks here");
+                machine.dht.handle_datagram(self.now, socket, from, bytes).expect("only the DHT speaks here");
             }
         }
     }
 
     fn collect(&mut self, number: usize) {
         let machine = &mut self.machines[number];
-        while let Some(event) = machine.dht.poll() {
+        while let Some(event) = machine.dht.poll_action() {
             match event {
-                Event::Send { socket, to, bytes, ttl } => {
+                Action::Send { socket, to, bytes, ttl } => {
                     if let Socket::Puncher(number) = socket {
                         assert!(machine.open.contains(&number), "a socket that is not open");
                     }
@@ -199,24 +199,24 @@ impl Network {
                         self.flying.insert((self.now + DELAY, self.sent), (from, to, bytes));
                     }
                 }
-                Event::Accepted { accepted, .. } => machine.accepted.push(accepted),
-                Event::OpenSocket(number) => assert!(machine.open.insert(number)),
-                Event::CloseSocket(number) => {
+                Action::Accepted { accepted, .. } => machine.accepted.push(accepted),
+                Action::OpenSocket(number) => assert!(machine.open.insert(number)),
+                Action::CloseSocket(number) => {
                     assert!(machine.open.remove(&number));
                     machine.openings.retain(|(socket, _), _| *socket != Socket::Puncher(number));
                 }
-                Event::Punched { punch, result } => _ = machine.punched.insert(punch, result),
-                Event::Dialed { dial, result } => _ = machine.dialed.insert(dial, result),
-                Event::Announced { relays, .. } => machine.relays = relays,
-                Event::Found { reply, .. } => {
+                Action::Punched { punch, result } => _ = machine.punched.insert(punch, result),
+                Action::Dialed { dial, result } => _ = machine.dialed.insert(dial, result),
+                Action::Announced { relays, .. } => machine.relays = relays,
+                Action::Found { reply, .. } => {
                     machine.found.extend(reply.peers.into_iter().map(|peer| peer.public_key));
                 }
-                Event::Stopped { .. } => machine.stopped += 1,
-                Event::QueryDone { result, .. } => {
+                Action::Stopped { .. } => machine.stopped += 1,
+                Action::QueryDone { result, .. } => {
                     result.expect("the query succeeds");
                     machine.done += 1;
                 }
-                Event::Bootstrapped { .. } | Event::StatusChanged(_) => {}
+                Action::Bootstrapped { .. } | Action::StatusChanged(_) => {}
             }
         }
     }

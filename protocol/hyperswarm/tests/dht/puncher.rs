@@ -43,13 +43,13 @@ fn server(firewall: Firewall) -> Puncher {
             value: None,
             round_trip: Duration::from_millis(1),
         };
-        puncher.answered(Instant::from_millis(1), number, Some(&answer));
+        puncher.handle_answer(Instant::from_millis(1), number, Some(&answer));
     }
     puncher
 }
 
 fn wants(puncher: &mut Puncher) -> Vec<PunchAction> {
-    std::iter::from_fn(|| puncher.poll()).collect()
+    std::iter::from_fn(|| puncher.poll_action()).collect()
 }
 
 /// Seals a payload as any holder of the shared secret can: the client, or any relay of the handshake.
@@ -143,7 +143,7 @@ fn claimed_addresses_get_few_probes() {
     let victims: Vec<Address> = (1..=100).map(|last| address(&format!("66.0.0.{last}:80"))).collect();
     puncher.hear(Instant::from_millis(2), &punching(Firewall::Consistent, victims, None), client(), true);
     let mut sent = probes(&wants(&mut puncher));
-    while let Some(at) = puncher.next_timeout() {
+    while let Some(at) = puncher.poll_timeout() {
         puncher.handle_timeout(at);
         sent.extend(probes(&wants(&mut puncher)));
     }
@@ -199,11 +199,11 @@ fn a_token_is_worth_nothing_at_another_host() {
 #[test]
 fn echoes_of_probes_are_bounded() {
     let mut puncher = server(Firewall::Consistent);
-    puncher.probed(SOCKET + 1, client());
-    puncher.probed(SOCKET, client().with_port(0));
+    puncher.handle_probe(SOCKET + 1, client());
+    puncher.handle_probe(SOCKET, client().with_port(0));
     assert!(wants(&mut puncher).is_empty());
     for _ in 0..1_000 {
-        puncher.probed(SOCKET, address("66.0.0.1:80"));
+        puncher.handle_probe(SOCKET, address("66.0.0.1:80"));
     }
     assert_eq!(probes(&wants(&mut puncher)).len(), 64);
 }
@@ -211,7 +211,7 @@ fn echoes_of_probes_are_bounded() {
 #[test]
 fn an_attempt_ends_by_itself_and_closes_its_sockets() {
     let mut puncher = server(Firewall::Consistent);
-    while let Some(at) = puncher.next_timeout() {
+    while let Some(at) = puncher.poll_timeout() {
         assert!(at <= Instant::from_millis(45_000));
         puncher.handle_timeout(at);
     }
@@ -232,7 +232,7 @@ proptest! {
         if let Ok(payload) = HolepunchPayload::decode(&bytes) {
             puncher.hear(Instant::from_millis(2), &sealed(&payload), client(), true);
         }
-        while let Some(at) = puncher.next_timeout() {
+        while let Some(at) = puncher.poll_timeout() {
             puncher.handle_timeout(at);
             wants(&mut puncher);
         }

@@ -183,14 +183,16 @@ impl World {
         let is_walled = host.wall == Wall::Firewall && !host.opened.contains(&(socket, from));
         if host.is_up && !is_walled {
             host.note_hops(from, &bytes);
-            host.node.receive(self.now, socket, from, &bytes).expect("nodes write no broken datagrams");
+            host.node
+                .handle_datagram(self.now, socket, from, &bytes)
+                .expect("nodes write no broken datagrams");
             self.settle(index);
         }
     }
 
     /// Performs the actions of a node.
     pub(crate) fn settle(&mut self, index: usize) {
-        while let Some(action) = self.hosts[index].node.poll() {
+        while let Some(action) = self.hosts[index].node.poll_action() {
             match action {
                 Action::Send { socket, to, bytes, .. } => self.send(index, socket, to, bytes),
                 Action::Request(incoming) => {
@@ -205,7 +207,7 @@ impl World {
         }
         let host = &mut self.hosts[index];
         self.timers.remove(&(host.timer, index));
-        host.timer = host.node.next_timeout();
+        host.timer = host.node.poll_timeout().expect("a node never rests");
         self.timers.insert((host.timer, index));
     }
 

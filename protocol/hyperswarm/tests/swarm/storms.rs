@@ -32,7 +32,7 @@ fn strike(world: &mut World, peers: &[usize]) {
             world.run_ms(pause);
             world.join(peer, TOPIC, Roles::BOTH);
         }
-        8 => world.with(peer, |node, now| node.network_changed(now, vec![])),
+        8 => world.with(peer, |node, now| node.handle_network_changed(now, vec![])),
         _ => {
             let other = world.hosts[peers[world.dice.draw() as usize % peers.len()]].key;
             world.with(peer, |node, now| node.join_peer(now, other));

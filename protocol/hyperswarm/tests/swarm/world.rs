@@ -334,7 +334,7 @@ impl World {
             if let Some(lookup) = &mut host.lookup {
                 lookup.received(*from, bytes);
             }
-            host.node.receive(self.now, socket, SocketAddr::from(*from), bytes);
+            host.node.handle_datagram(self.now, socket, SocketAddr::from(*from), bytes);
             self.settle(index);
         }
     }
@@ -400,7 +400,7 @@ impl World {
                 host.talks.take(self.now, &mut host.node, event);
                 is_idle = false;
             }
-            while let Some(transmit) = self.hosts[index].node.poll_datagram(self.now, &mut bytes) {
+            while let Some(transmit) = self.hosts[index].node.poll_transmit(self.now, &mut bytes) {
                 let to = Address::try_from(transmit.to).expect("an address of version 4");
                 self.send(index, transmit.socket, to, bytes.clone(), transmit.ttl);
                 is_idle = false;
@@ -411,7 +411,7 @@ impl World {
         }
         let host = &mut self.hosts[index];
         self.timers.remove(&(host.timer, index));
-        host.timer = host.node.next_timeout();
+        host.timer = host.node.poll_timeout().expect("a node never rests");
         self.timers.insert((host.timer, index));
     }
 

@@ -111,12 +111,12 @@ fn a_number_from_the_far_future_is_not_held() {
     let mut endpoint = connected(Settings::default());
     let mut datagram = vec![];
     for sequence in [4096, 5000, 0x7fff_fff0, 0x8000_0001] {
-        endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], sequence, 0, b"evil"));
+        endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], sequence, 0, b"evil"));
     }
-    while endpoint.poll_datagram(Instant::START, &mut datagram).is_some() {
+    while endpoint.poll_transmit(Instant::START, &mut datagram).is_some() {
         assert_eq!((datagram[2], datagram.len()), (0, 20), "no SACK of it");
     }
-    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"good"));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"good"));
     let mut read = [0; 10];
     assert_eq!(endpoint.read(IDS[1], &mut read), Ok(4));
 }
@@ -130,20 +130,20 @@ fn a_window_with_a_far_future_number_is_not_believed() {
 #[test]
 fn a_destroy_out_of_window_or_from_elsewhere_is_ignored() {
     let mut endpoint = connected(Settings::default());
-    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
     let elsewhere = [
         Path::of(([192, 0, 2, 1], 4001).into()),
         Path::of(([192, 0, 2, 7], 4000).into()),
         Path { socket: 1, ..path(0) },
     ];
-    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 0, 0, b""));
-    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 0x4000_0000, 0, b""));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DESTROY, IDS[1], 0, 0, b""));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DESTROY, IDS[1], 0x4000_0000, 0, b""));
     for from in elsewhere {
-        endpoint.receive(Instant::START, from, &packet(DESTROY, IDS[1], 1, 0, b""));
+        endpoint.handle_datagram(Instant::START, from, &packet(DESTROY, IDS[1], 1, 0, b""));
     }
     let closed = (IDS[1], Event::Closed(CloseReason::Reset));
     assert!(!events(&mut endpoint).contains(&closed));
-    endpoint.receive(Instant::START, path(0), &packet(DESTROY, IDS[1], 1, 0, b""));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DESTROY, IDS[1], 1, 0, b""));
     assert!(events(&mut endpoint).contains(&closed));
 }
 
@@ -155,12 +155,12 @@ fn nothing_from_another_address_is_believed_or_answered() {
     for sequence in 0..600 {
         for kind in [DATA, END, MESSAGE, HEARTBEAT, DESTROY, DATA | END, 0] {
             let forged = with_window(packet(kind, IDS[1], sequence, sequence, b"evil"), 0);
-            assert_eq!(world.sides[1].endpoint.receive(now, from, &forged), Received::Taken);
+            assert_eq!(world.sides[1].endpoint.handle_datagram(now, from, &forged), Received::Taken);
             let forged = with_window(packet(kind, IDS[0], sequence, sequence, b"evil"), 0);
-            assert_eq!(world.sides[0].endpoint.receive(now, from, &forged), Received::Taken);
+            assert_eq!(world.sides[0].endpoint.handle_datagram(now, from, &forged), Received::Taken);
         }
     }
-    assert_eq!(world.sides[1].endpoint.poll_datagram(now, &mut vec![]), None);
+    assert_eq!(world.sides[1].endpoint.poll_transmit(now, &mut vec![]), None);
     assert_eq!((world.sides[1].read.len(), world.sides[1].messages.len()), (count, 0));
     assert_unharmed(world, &written);
 }
@@ -174,12 +174,12 @@ fn data_beyond_the_end_and_a_second_end_are_not_read() {
         packet(END, IDS[1], 2, 0, b""),
         packet(DATA | END, IDS[1], 5, 0, b"beyond"),
     ] {
-        endpoint.receive(Instant::START, path(0), &forged);
+        endpoint.handle_datagram(Instant::START, path(0), &forged);
     }
     for (sequence, data) in [b"a", b"b", b"c"].into_iter().enumerate() {
-        endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], sequence as u32, 0, data));
+        endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], sequence as u32, 0, data));
     }
-    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 4, 0, b"beyond"));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], 4, 0, b"beyond"));
     let mut read = [0; 20];
     assert_eq!(endpoint.read(IDS[1], &mut read), Ok(3));
     assert_eq!(&read[..3], b"abc");
@@ -193,8 +193,8 @@ fn a_flood_of_heartbeats_gets_at_most_as_much_as_it_sends() {
     for at in 0..10_000 {
         let heartbeat = packet(HEARTBEAT, IDS[1], 0, 0, b"");
         received += heartbeat.len();
-        endpoint.receive(Instant::from_micros(at), path(0), &heartbeat);
-        while endpoint.poll_datagram(Instant::from_micros(at), &mut datagram).is_some() {
+        endpoint.handle_datagram(Instant::from_micros(at), path(0), &heartbeat);
+        while endpoint.poll_transmit(Instant::from_micros(at), &mut datagram).is_some() {
             sent += datagram.len();
         }
     }
@@ -207,15 +207,15 @@ fn packets_for_unknown_ids_are_not_answered() {
     let mut endpoint = connected(Settings::default());
     for kind in 0..=255 {
         let stray = packet(kind, 0xdead_beef, 0, 0, b"x");
-        assert_eq!(endpoint.receive(Instant::START, path(0), &stray), Received::NotOurs);
+        assert_eq!(endpoint.handle_datagram(Instant::START, path(0), &stray), Received::NotOurs);
     }
     for dht in [&[0x03; 40][..], &[0x13; 40], &[0x00], &[], &[0xff, 1, 1]] {
-        assert_eq!(endpoint.receive(Instant::START, path(0), dht), Received::NotOurs);
+        assert_eq!(endpoint.handle_datagram(Instant::START, path(0), dht), Received::NotOurs);
     }
-    assert_eq!(endpoint.poll_datagram(Instant::START, &mut vec![]), None);
+    assert_eq!(endpoint.poll_transmit(Instant::START, &mut vec![]), None);
     let from_nowhere = Path::of(([192, 0, 2, 1], 0).into());
     assert_eq!(
-        endpoint.receive(Instant::START, from_nowhere, &packet(DATA, IDS[1], 0, 0, b"x")),
+        endpoint.handle_datagram(Instant::START, from_nowhere, &packet(DATA, IDS[1], 0, 0, b"x")),
         Received::NotOurs
     );
 }
@@ -226,7 +226,7 @@ fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
     endpoint.write(IDS[1], &vec![1; 2_000_000]).expect("open");
     let (mut now, mut datagram, mut next, mut sent_closed) = (Instant::START, vec![], 0u32, 0);
     while now < Instant::after(Duration::from_secs(600)) {
-        while endpoint.poll_datagram(now, &mut datagram).is_some() {
+        while endpoint.poll_transmit(now, &mut datagram).is_some() {
             match datagram[2] {
                 DATA => {
                     next = next
@@ -239,18 +239,18 @@ fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
             }
         }
         let answer = with_window(packet(0, IDS[1], 0, next, b""), 0);
-        endpoint.receive(now, path(0), &answer);
-        while endpoint.poll_datagram(now, &mut datagram).is_some() {
+        endpoint.handle_datagram(now, path(0), &answer);
+        while endpoint.poll_transmit(now, &mut datagram).is_some() {
             sent_closed += u32::from(datagram[2] == HEARTBEAT);
         }
-        now = endpoint.next_timeout().expect("a heartbeat").max(now + Duration::from_millis(1));
+        now = endpoint.poll_timeout().expect("a heartbeat").max(now + Duration::from_millis(1));
     }
     assert!((290..=320).contains(&sent_closed), "{sent_closed} heartbeats in ten minutes");
     let accepted = endpoint.write(IDS[1], &vec![1; 2_000_000]).expect("open");
     assert!(accepted < 20_000, "{accepted}: no more is taken than what the first packets made room for");
     // When it opens, all goes on.
-    endpoint.receive(now, path(0), &packet(0, IDS[1], 0, next, b""));
-    assert!(endpoint.poll_datagram(now, &mut datagram).is_some());
+    endpoint.handle_datagram(now, path(0), &packet(0, IDS[1], 0, next, b""));
+    assert!(endpoint.poll_transmit(now, &mut datagram).is_some());
     assert_eq!(datagram[2], DATA);
 }
 
@@ -260,14 +260,14 @@ fn a_window_that_flaps_sends_each_byte_once() {
     endpoint.write(IDS[1], &pattern(4, 100_000)).expect("open");
     let (mut now, mut datagram, mut next, mut payload) = (Instant::START, vec![], 0u32, 0);
     for round in 0..10_000u32 {
-        while endpoint.poll_datagram(now, &mut datagram).is_some() {
+        while endpoint.poll_transmit(now, &mut datagram).is_some() {
             if datagram[2] == DATA {
                 next += 1;
                 payload += datagram.len() - 20 - usize::from(datagram[3]);
             }
         }
         let window = [0, 1, 4_194_304, 0, u32::MAX, 700][round as usize % 6];
-        endpoint.receive(now, path(0), &with_window(packet(0, IDS[1], 0, next, b""), window));
+        endpoint.handle_datagram(now, path(0), &with_window(packet(0, IDS[1], 0, next, b""), window));
         now += Duration::from_millis(1);
     }
     assert_eq!(payload, 100_000);
@@ -279,10 +279,10 @@ fn empty_data_is_acknowledged_and_takes_no_room() {
     let mut datagram = vec![];
     for sequence in 0..20_000 {
         let now = Duration::from_millis(sequence.into());
-        endpoint.receive(Instant::after(now), path(0), &packet(DATA, IDS[1], sequence, 0, b""));
+        endpoint.handle_datagram(Instant::after(now), path(0), &packet(DATA, IDS[1], sequence, 0, b""));
         // An acknowledgement may be delayed, but not for long.
         let soon = now + Duration::from_micros(500);
-        assert_eq!(endpoint.poll_datagram(Instant::after(soon), &mut datagram), Some(path(0)));
+        assert_eq!(endpoint.poll_transmit(Instant::after(soon), &mut datagram), Some(path(0)));
         assert_eq!(datagram[16..20], (sequence + 1).to_le_bytes());
     }
     assert_eq!(endpoint.readable_bytes(IDS[1]), 0);
@@ -293,16 +293,16 @@ fn an_unconnected_stream_takes_packets_of_one_path_at_a_time() {
     let mut endpoint = Endpoint::new(Settings::default());
     endpoint.open(Instant::START, 5, Firewall::Open).expect("a free id");
     let stranger = Path::of(([203, 0, 113, 9], 1).into());
-    endpoint.receive(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
-    endpoint.receive(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
+    endpoint.handle_datagram(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
     assert_eq!(endpoint.poll_event(), Some((5, Event::IncomingPath(stranger))));
     endpoint.refuse(5).expect("a stream");
     assert_eq!((events(&mut endpoint), endpoint.readable_bytes(5)), (vec![], 0));
     // Packets of a second stranger are not the remote's either.
-    endpoint.receive(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
+    endpoint.handle_datagram(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
     endpoint.connect(Instant::START, 5, path(0), 6).expect("not connected");
     assert_eq!(endpoint.readable_bytes(5), 0);
-    endpoint.receive(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, 5, 0, 0, b"good"));
     assert_eq!(endpoint.readable_bytes(5), 4);
 }
 
@@ -311,16 +311,20 @@ fn a_flood_for_one_stream_stays_within_its_bounds() {
     let settings = Settings { receive_bytes_max: 50_000, ..Settings::default() };
     let mut endpoint = connected(settings);
     for sequence in (1..4096).rev() {
-        endpoint.receive(Instant::START, path(0), &packet(DATA | MESSAGE, IDS[1], sequence, 0, &[7; 1400]));
+        endpoint.handle_datagram(
+            Instant::START,
+            path(0),
+            &packet(DATA | MESSAGE, IDS[1], sequence, 0, &[7; 1400]),
+        );
     }
     let mut messages = 0;
     while endpoint.receive_message(IDS[1]).expect("a stream").is_some() {
         messages += 1;
     }
     assert_eq!(messages, 64);
-    endpoint.receive(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, &[7; 1400]));
+    endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, &[7; 1400]));
     let mut datagram = vec![];
-    assert!(endpoint.poll_datagram(Instant::START, &mut datagram).is_some());
+    assert!(endpoint.poll_transmit(Instant::START, &mut datagram).is_some());
     assert!(datagram.len() <= 20 + 50 * 8);
     assert!(u32::from_le_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]) < 2_000);
 }
@@ -339,17 +343,17 @@ proptest! {
         for (datagram, from, later) in datagrams {
             now += Duration::from_millis(later);
             let _ = endpoint.write(IDS[1], &[1; 3_000]);
-            endpoint.receive(now, path(usize::from(from)), &datagram);
+            endpoint.handle_datagram(now, path(usize::from(from)), &datagram);
             for _ in 0..10_000 {
-                if endpoint.poll_datagram(now, &mut out).is_none() {
+                if endpoint.poll_transmit(now, &mut out).is_none() {
                     break;
                 }
                 prop_assert!(out.len() >= 20 && out.len() <= 1472);
             }
-            prop_assert_eq!(endpoint.poll_datagram(now, &mut out), None, "it has an end");
+            prop_assert_eq!(endpoint.poll_transmit(now, &mut out), None, "it has an end");
             prop_assert!(events(&mut endpoint).len() <= 14);
             prop_assert!(endpoint.readable_bytes(IDS[1]) <= receive_bytes_max + 2048);
-            prop_assert!(endpoint.next_timeout().is_none_or(|at| at > now));
+            prop_assert!(endpoint.poll_timeout().is_none_or(|at| at > now));
         }
     }
 

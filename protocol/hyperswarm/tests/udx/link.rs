@@ -109,7 +109,7 @@ impl World {
         self.work(1);
         while condition(self) {
             let arrival = self.under_way.first_key_value().map(|(&(at, _), _)| at);
-            let timeouts = self.sides.iter().filter_map(|side| side.endpoint.next_timeout());
+            let timeouts = self.sides.iter().filter_map(|side| side.endpoint.poll_timeout());
             let timeout = timeouts.min();
             let Some(next) = arrival.into_iter().chain(timeout).min() else { return true };
             if next > until {
@@ -132,7 +132,7 @@ impl World {
     /// Delivers a datagram of the other side at once.
     pub(crate) fn deliver(&mut self, to: usize, datagram: &[u8]) -> Received {
         let now = self.time();
-        self.sides[to].endpoint.receive(now, path(1 - to), datagram)
+        self.sides[to].endpoint.handle_datagram(now, path(1 - to), datagram)
     }
 
     /// Performs the work of one side's program and its socket.
@@ -142,7 +142,7 @@ impl World {
         loop {
             let side = &mut self.sides[at];
             side.work(now, IDS[at]);
-            let Some(to) = side.endpoint.poll_datagram(now, &mut datagram) else { break };
+            let Some(to) = side.endpoint.poll_transmit(now, &mut datagram) else { break };
             assert_eq!(to, path(1 - at));
             self.send(at, &datagram);
         }

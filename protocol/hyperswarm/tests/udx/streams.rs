@@ -145,12 +145,12 @@ fn a_closed_stream_acknowledges_the_end_for_fifteen_seconds() {
     let endpoint = &mut world.sides[0].endpoint;
     endpoint.destroy(now, IDS[0]);
     let mut datagram = vec![];
-    assert_eq!(endpoint.poll_datagram(now, &mut datagram), None, "a finished stream needs no DESTROY");
+    assert_eq!(endpoint.poll_transmit(now, &mut datagram), None, "a finished stream needs no DESTROY");
     let end = super::attacks::packet(2, IDS[0], 0, 1, b"");
     for (seconds, is_answered) in [(0, true), (14, true), (16, false)] {
         let later = now + Duration::from_secs(seconds);
-        endpoint.receive(later, super::link::path(1), &end);
-        let answer = endpoint.poll_datagram(later, &mut datagram);
+        endpoint.handle_datagram(later, super::link::path(1), &end);
+        let answer = endpoint.poll_transmit(later, &mut datagram);
         assert_eq!(answer.is_some(), is_answered, "after {seconds} seconds");
         if is_answered {
             assert_eq!((datagram[2], &datagram[16..20]), (0, &[1, 0, 0, 0][..]));
@@ -166,14 +166,14 @@ fn a_destroyed_stream_resets_the_remote() {
     let now = world.time();
     world.sides[1].endpoint.destroy(now, IDS[1]);
     let mut datagram = vec![];
-    assert!(world.sides[1].endpoint.poll_datagram(now, &mut datagram).is_some());
+    assert!(world.sides[1].endpoint.poll_transmit(now, &mut datagram).is_some());
     assert_eq!(datagram[2], 16);
     // It gets lost; the next packet of the remote brings it again.
     world.sides[0].endpoint.write(IDS[0], b"more").expect("open");
     let endpoint = &mut world.sides[0].endpoint;
-    assert!(endpoint.poll_datagram(now, &mut datagram).is_some());
+    assert!(endpoint.poll_transmit(now, &mut datagram).is_some());
     world.deliver(1, &datagram);
-    assert!(world.sides[1].endpoint.poll_datagram(now, &mut datagram).is_some());
+    assert!(world.sides[1].endpoint.poll_transmit(now, &mut datagram).is_some());
     world.deliver(0, &datagram);
     assert_eq!(world.sides[0].endpoint.poll_event(), Some((IDS[0], Event::Closed(CloseReason::Reset))));
 }
@@ -189,7 +189,7 @@ fn a_silent_remote_ends_the_stream_after_thirteen_seconds() {
     let (at, event) = *world.sides[0].events.last().expect("an event");
     assert_eq!(event, Event::Closed(CloseReason::TimedOut));
     assert!((13_000..13_300).contains(&at.as_millis()), "{at:?}");
-    assert!(world.sides[0].endpoint.next_timeout().is_none(), "nothing is left to do");
+    assert!(world.sides[0].endpoint.poll_timeout().is_none(), "nothing is left to do");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_stream_that_moves_to_another_path_loses_nothing() {
     let elsewhere = Path { socket: 7, ..super::link::path(1) };
     world.sides[0].endpoint.redirect(now, IDS[0], elsewhere, IDS[1]).expect("connected");
     let mut datagram = vec![];
-    if let Some(path) = world.sides[0].endpoint.poll_datagram(now, &mut datagram) {
+    if let Some(path) = world.sides[0].endpoint.poll_transmit(now, &mut datagram) {
         assert_eq!(path, elsewhere);
     }
     world.sides[0].endpoint.redirect(now, IDS[0], super::link::path(1), IDS[1]).expect("connected");

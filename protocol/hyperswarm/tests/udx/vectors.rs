@@ -106,7 +106,7 @@ impl Player {
             }
         }
         let mut datagram = vec![];
-        while self.endpoint.poll_datagram(self.now, &mut datagram).is_some() {
+        while self.endpoint.poll_transmit(self.now, &mut datagram).is_some() {
             self.sent.push(datagram.clone());
         }
         while let Some((_, event)) = self.endpoint.poll_event() {
@@ -118,7 +118,7 @@ impl Player {
     fn wait_until(&mut self, ms: u64) {
         let until = Duration::from_millis(ms);
         while let Some(timeout) =
-            self.endpoint.next_timeout().filter(|timeout| *timeout <= Instant::after(until))
+            self.endpoint.poll_timeout().filter(|timeout| *timeout <= Instant::after(until))
         {
             self.now = self.now.max(timeout);
             self.work();
@@ -128,7 +128,7 @@ impl Player {
 
     fn receive(&mut self, ms: u64, datagram: &[u8]) {
         self.wait_until(ms);
-        assert_eq!(self.endpoint.receive(self.now, remote(), datagram), Received::Taken);
+        assert_eq!(self.endpoint.handle_datagram(self.now, remote(), datagram), Received::Taken);
         self.work();
     }
 
@@ -269,7 +269,7 @@ fn a_reset_is_sent_and_taken_as_by_the_reference() {
     ours.receive(1, &packets(&scenario, "B>A")[0].1);
     ours.endpoint.destroy(ours.now, A);
     let mut datagram = vec![];
-    ours.endpoint.poll_datagram(ours.now, &mut datagram);
+    ours.endpoint.poll_transmit(ours.now, &mut datagram);
     ours.sent.push(datagram);
     assert_eq!(ours.sent, sent(&scenario, "A>B"));
 
@@ -435,7 +435,7 @@ fn injected_packets_have_the_same_effect_as_on_the_reference() {
         ours.receive(41, &theirs[1].1);
         let before = ours.sent.len();
         ours.wait_until(81);
-        let received = ours.endpoint.receive(ours.now, remote(), &injected);
+        let received = ours.endpoint.handle_datagram(ours.now, remote(), &injected);
         assert_eq!(received == Received::NotOurs, name == "unknown-version", "{name}");
         ours.work();
         assert_eq!(ours.sent.len() > before, hears_answer, "{name}");

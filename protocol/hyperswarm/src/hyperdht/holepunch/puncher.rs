@@ -58,11 +58,11 @@ const ECHOES_MAX: u32 = 64;
 /// An action for the caller of a [`Puncher`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PunchAction {
-    /// Open a socket with this number. Single bytes that arrive there go to [`Puncher::probed`].
+    /// Open a socket with this number. Single bytes that arrive there go to [`Puncher::handle_probe`].
     Open(u32),
     /// Close the socket.
     Close(u32),
-    /// Ask a node, and pass the answer to [`Puncher::answered`] with this number.
+    /// Ask a node, and pass the answer to [`Puncher::handle_answer`] with this number.
     Request(u64, RequestSpec),
     /// Send one zero byte.
     Probe {
@@ -141,7 +141,7 @@ pub struct Rendezvous {
     pub server: Address,
 }
 
-/// The state of an attempt. Pass it events and the time, then poll until there is nothing.
+/// The state of an attempt: a [machine](libvms_hypercore#machines) with actions.
 #[derive(Debug)]
 pub struct Puncher {
     role: Role,
@@ -292,12 +292,12 @@ impl Puncher {
     }
 
     /// Returns the next action. Call it until there is none.
-    pub fn poll(&mut self) -> Option<PunchAction> {
+    pub fn poll_action(&mut self) -> Option<PunchAction> {
         self.actions.pop_front()
     }
 
     /// Returns when to call [`Puncher::handle_timeout`].
-    pub fn next_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let pause = match self.phase {
             Phase::Pausing(until) => Some(until),
             Phase::Over => return None,
@@ -338,7 +338,7 @@ impl Puncher {
     }
 
     /// Takes a single byte that arrived.
-    pub fn probed(&mut self, socket: u32, from: Address) {
+    pub fn handle_probe(&mut self, socket: u32, from: Address) {
         if self.phase == Phase::Over || from.port() == 0 || !self.open.contains(&socket) {
             return;
         }
@@ -359,7 +359,7 @@ impl Puncher {
     }
 
     /// Takes the answer to a request, or `None` if there will be none.
-    pub fn answered(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
+    pub fn handle_answer(&mut self, now: Instant, number: u64, answer: Option<&Answer>) {
         let Some(asked) = self.asked.remove(&number) else { return };
         if self.phase == Phase::Over {
             return;

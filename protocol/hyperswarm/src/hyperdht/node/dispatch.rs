@@ -4,7 +4,7 @@ use crate::dht_rpc::node::{Action as NodeAction, QueryError, QueryId, QueryOutco
 use crate::dht_rpc::query::Answer;
 use crate::hyperdht::announcer::{AnnounceAction, announce_at, unannounce_at};
 use crate::hyperdht::client::{DialAction, DialError, Dialed};
-use crate::hyperdht::node::{Asker, DialId, Event, HyperDht, Owner};
+use crate::hyperdht::node::{Action, Asker, DialId, HyperDht, Owner};
 use crate::hyperdht::record::LookupReply;
 use libvms_hypercore::time::Instant;
 
@@ -12,7 +12,7 @@ impl HyperDht {
     /// Advances all parts until none has anything left to do.
     pub(super) fn drive(&mut self, now: Instant) {
         loop {
-            if let Some(action) = self.node.poll() {
+            if let Some(action) = self.node.poll_action() {
                 self.take(now, action);
             } else if !self.drive_dials(now) && !self.drive_servers(now) && !self.drive_punches(now) {
                 return;
@@ -21,7 +21,7 @@ impl HyperDht {
     }
 
     pub(super) fn drive_dials(&mut self, now: Instant) -> bool {
-        let next = self.dials.iter_mut().find_map(|(dial, dialer)| Some((*dial, dialer.poll()?)));
+        let next = self.dials.iter_mut().find_map(|(dial, dialer)| Some((*dial, dialer.poll_action()?)));
         let Some((dial, action)) = next else { return false };
         match action {
             DialAction::Request(number, spec) => self.start_request(now, Owner::Dial(dial), number, spec),
@@ -32,7 +32,7 @@ impl HyperDht {
             DialAction::Done(result) => {
                 self.note_relays(now, dial, &result);
                 self.cancel_dial(dial);
-                self.events.push_back(Event::Dialed { dial, result });
+                self.actions.push_back(Action::Dialed { dial, result });
             }
         }
         true
@@ -53,8 +53,10 @@ impl HyperDht {
     }
 
     pub(super) fn drive_servers(&mut self, now: Instant) -> bool {
-        let next =
-            self.servers.iter_mut().find_map(|(target, server)| Some((*target, server.announcer.poll()?)));
+        let next = self
+            .servers
+            .iter_mut()
+            .find_map(|(target, server)| Some((*target, server.announcer.poll_action()?)));
         let Some((target, action)) = next else { return false };
         match action {
             AnnounceAction::Request(number, spec) => {
@@ -68,12 +70,12 @@ impl HyperDht {
                 let server = self.servers.get(&target).expect("it has just spoken");
                 let key = server.listener.key().public_key();
                 let relays = self.relay_addresses(&key);
-                self.events.push_back(Event::Announced { server: key, relays });
+                self.actions.push_back(Action::Announced { server: key, relays });
             }
             AnnounceAction::Stopped => {
                 let server = self.servers.remove(&target).expect("it has just spoken");
                 let server = server.listener.key().public_key();
-                self.events.push_back(Event::Stopped { server });
+                self.actions.push_back(Action::Stopped { server });
             }
         }
         true
@@ -82,14 +84,14 @@ impl HyperDht {
     pub(super) fn take(&mut self, now: Instant, action: NodeAction) {
         match action {
             NodeAction::Send { socket, to, bytes, ttl } => {
-                self.events.push_back(Event::Send { socket, to, bytes, ttl });
+                self.actions.push_back(Action::Send { socket, to, bytes, ttl });
             }
             NodeAction::Request(incoming) => self.serve(now, incoming),
             NodeAction::RequestLate(request) => {
                 if let Some((Owner::Dial(dial), number)) = self.requests.get(&request)
                     && let Some(dialer) = self.dials.get_mut(dial)
                 {
-                    dialer.late(*number);
+                    dialer.handle_late(*number);
                 }
             }
             NodeAction::RequestDone { request, result } => {
@@ -105,12 +107,12 @@ impl HyperDht {
                 self.node.commit(now, query, commits);
             }
             NodeAction::QueryDone { query, result } => self.query_done(now, query, result),
-            NodeAction::Bootstrapped { nodes } => self.events.push_back(Event::Bootstrapped { nodes }),
+            NodeAction::Bootstrapped { nodes } => self.actions.push_back(Action::Bootstrapped { nodes }),
             NodeAction::StatusChanged(standing) => {
                 for server in self.servers.values_mut() {
                     server.announcer.refresh();
                 }
-                self.events.push_back(Event::StatusChanged(standing));
+                self.actions.push_back(Action::StatusChanged(standing));
             }
         }
     }
@@ -119,12 +121,12 @@ impl HyperDht {
         match self.requests.remove(&request) {
             Some((Owner::Dial(dial), number)) => {
                 if let Some(dialer) = self.dials.get_mut(&dial) {
-                    dialer.answered(number, answer);
+                    dialer.handle_answer(number, answer);
                 }
             }
             Some((Owner::Server(target), number)) => {
                 if let Some(server) = self.servers.get_mut(&target) {
-                    server.announcer.answered(now, number, answer);
+                    server.announcer.handle_answer(now, number, answer);
                 }
             }
             Some((Owner::Punch(punch), number)) => self.punches.answered(now, punch, number, answer),
@@ -136,14 +138,14 @@ impl HyperDht {
         match self.queries.get(&query) {
             Some(Asker::Dial(dial)) => {
                 if let Some(dialer) = self.dials.get_mut(dial) {
-                    dialer.found(&answer);
+                    dialer.handle_peer_found(&answer);
                 }
             }
             Some(Asker::Lookup | Asker::Announce { .. }) => {
                 let reply = answer.value.as_ref().and_then(|value| LookupReply::decode(value).ok());
                 let from = answer.from;
                 if let Some(reply) = reply {
-                    self.events.push_back(Event::Found { query, from, reply });
+                    self.actions.push_back(Action::Found { query, from, reply });
                 }
             }
             Some(Asker::Server(_) | Asker::Unannounce { .. }) | None => {}
@@ -159,16 +161,16 @@ impl HyperDht {
         match self.queries.remove(&query) {
             Some(Asker::Dial(dial)) => {
                 if let Some(dialer) = self.dials.get_mut(&dial) {
-                    dialer.searched();
+                    dialer.handle_searched();
                 }
             }
             Some(Asker::Server(target)) => {
                 let closest = result.map_or(vec![], |outcome| outcome.closest);
                 if let Some(server) = self.servers.get_mut(&target) {
-                    server.announcer.searched(now, &closest);
+                    server.announcer.handle_searched(now, &closest);
                 }
             }
-            Some(_) => self.events.push_back(Event::QueryDone { query, result }),
+            Some(_) => self.actions.push_back(Action::QueryDone { query, result }),
             None => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::dht_rpc::query::Answer;
 use crate::hyperdht::client::{Dialed, Way};
 use crate::hyperdht::holepunch::payload::holepunch_secret;
 use crate::hyperdht::holepunch::puncher::{PunchAction, Puncher, Rendezvous, SOCKET_NUMBERS};
-use crate::hyperdht::node::{Event, HyperDht, Owner, PunchId};
+use crate::hyperdht::node::{Action, HyperDht, Owner, PunchId};
 use crate::hyperdht::record::peer_target;
 use crate::hyperdht::router::{Arrival, Content, Path, Verdict};
 use crate::hyperdht::server::{Accepted, Approach};
@@ -50,7 +50,7 @@ enum Side {
 
 impl Punches {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.all.values().filter_map(|punch| punch.puncher.next_timeout()).min()
+        self.all.values().filter_map(|punch| punch.puncher.poll_timeout()).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -60,7 +60,7 @@ impl Punches {
     }
 
     pub(super) fn answered(&mut self, now: Instant, id: PunchId, number: u64, answer: Option<&Answer>) {
-        self.with(now, id, |punch| punch.puncher.answered(now, number, answer));
+        self.with(now, id, |punch| punch.puncher.handle_answer(now, number, answer));
     }
 
     /// Calls `act` on an attempt, which may make it send thousands of probes if that is allowed now.
@@ -104,7 +104,7 @@ impl PunchId {
 
 impl HyperDht {
     /// Begins to punch a hole to a server that has answered with [`Way::Punch`]. Returns `None` if the answer was
-    /// another, or too many attempts are in progress. The attempt ends with [`Event::Punched`].
+    /// another, or too many attempts are in progress. The attempt ends with [`Action::Punched`].
     pub fn punch(&mut self, now: Instant, dialed: &Dialed) -> Option<PunchId> {
         let Way::Punch { relay, relays, .. } = &dialed.way else { return None };
         let listed = relays.relays.iter().find(|route| route.relay == *relay);
@@ -124,10 +124,10 @@ impl HyperDht {
     }
 
     /// Takes a single byte that arrived at a socket of an attempt.
-    pub fn probed(&mut self, now: Instant, socket: u32, from: Address) {
+    pub fn handle_probe(&mut self, now: Instant, socket: u32, from: Address) {
         let mut punches = self.punches.all.values_mut();
         if let Some(punch) = punches.find(|punch| punch.puncher.has_socket(socket)) {
-            punch.puncher.probed(socket, from);
+            punch.puncher.handle_probe(socket, from);
         }
         self.drive(now);
     }
@@ -202,21 +202,21 @@ impl HyperDht {
 
     /// Performs one action of an attempt. Returns whether there was one.
     fn drive_punch(&mut self, now: Instant, id: PunchId) -> bool {
-        let action = self.punches.all.get_mut(&id).and_then(|punch| punch.puncher.poll());
+        let action = self.punches.all.get_mut(&id).and_then(|punch| punch.puncher.poll_action());
         let Some(action) = action else { return false };
         match action {
-            PunchAction::Open(socket) => self.events.push_back(Event::OpenSocket(socket)),
-            PunchAction::Close(socket) => self.events.push_back(Event::CloseSocket(socket)),
+            PunchAction::Open(socket) => self.actions.push_back(Action::OpenSocket(socket)),
+            PunchAction::Close(socket) => self.actions.push_back(Action::CloseSocket(socket)),
             PunchAction::Request(number, spec) => self.start_request(now, Owner::Punch(id), number, spec),
             PunchAction::Probe { socket, to, ttl } => {
                 let (socket, bytes) = (Socket::Puncher(socket), vec![0]);
-                self.events.push_back(Event::Send { socket, to, bytes, ttl });
+                self.actions.push_back(Action::Send { socket, to, bytes, ttl });
             }
             PunchAction::Answer { socket, payload } => self.answer_punch(now, id, socket, &payload),
             PunchAction::Done(result) => {
                 let punch = self.punches.all.remove(&id);
                 if let Some(Punch { side: Side::Client, .. }) = punch {
-                    self.events.push_back(Event::Punched { punch: id, result });
+                    self.actions.push_back(Action::Punched { punch: id, result });
                 }
             }
         }

@@ -4,7 +4,7 @@ use crate::dht_rpc::address::NodeId;
 use crate::dht_rpc::incoming::{Incoming, ReplyHandle};
 use crate::dht_rpc::message::Command;
 use crate::hyperdht::node::punch::leaving_from;
-use crate::hyperdht::node::{Event, HyperDht, Server};
+use crate::hyperdht::node::{Action, HyperDht, Server};
 use crate::hyperdht::record_store::{Asked, Now};
 use crate::hyperdht::router::{Arrival, Content, Passing, Verdict, Whereabouts};
 use libvms_hypercore::time::Instant;
@@ -62,7 +62,7 @@ impl HyperDht {
         let puncher = heard.handshake.and_then(|handshake| self.punch_socket(&arrival.target, handshake));
         self.send(now, handle, leaving_from(puncher, arrival.answer(&heard.answer)));
         if let Some(accepted) = heard.accepted {
-            self.events.push_back(Event::Accepted { server: own, socket, accepted });
+            self.actions.push_back(Action::Accepted { server: own, socket, accepted });
         }
     }
 

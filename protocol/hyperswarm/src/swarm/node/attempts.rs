@@ -21,7 +21,7 @@ impl SwarmNode {
             // Two random stream ids are equal: once in some billions of attempts.
             Ok((dial, _)) => {
                 self.dht.cancel_dial(dial);
-                self.swarm.failed(now, &peer);
+                self.swarm.handle_dial_failed(now, &peer);
             }
             Err(error) => self.dial_failed(now, peer, DialFailure::Handshake(error)),
         }
@@ -112,7 +112,7 @@ impl SwarmNode {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let (keys, remote) = (connection.keys.clone(), connection.remote);
         let was_refused = connection.prove();
-        match (self.swarm.connected(now, id, keys.remote, keys.role), remote) {
+        match (self.swarm.handle_connected(now, id, keys.remote, keys.role), remote) {
             (Admission::Kept, Some(remote)) => {
                 self.events.push_back(Event::Opened { connection: id, remote });
                 if was_refused {
@@ -133,8 +133,8 @@ impl SwarmNode {
 
     pub(super) fn dial_failed(&mut self, now: Instant, peer: PublicKey, why: DialFailure) {
         match why.is_for_now() {
-            true => self.swarm.postponed(now, &peer),
-            false => self.swarm.failed(now, &peer),
+            true => self.swarm.handle_dial_postponed(now, &peer),
+            false => self.swarm.handle_dial_failed(now, &peer),
         }
         self.events.push_back(Event::DialFailed { peer, why });
     }
@@ -179,6 +179,6 @@ impl SwarmNode {
         if let Some(socket) = connection.puncher {
             self.events.push_back(Event::CloseSocket(socket));
         }
-        self.swarm.closed(now, id);
+        self.swarm.handle_closed(now, id);
     }
 }

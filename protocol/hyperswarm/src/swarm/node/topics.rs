@@ -56,7 +56,7 @@ impl SwarmNode {
             self.dht.cancel_query(query);
             self.prelookups.remove(&query);
         }
-        self.swarm.refreshed(now, topic);
+        self.swarm.handle_refreshed(now, topic);
     }
 
     pub(super) fn look_up(&mut self, now: Instant, topic: TopicKey, roles: Roles, relays: &[Address]) {
@@ -75,8 +75,8 @@ impl SwarmNode {
         outcome: Option<QueryOutcome>,
     ) {
         match &outcome {
-            Some(outcome) if !outcome.closest.is_empty() => self.swarm.refreshed(now, &topic),
-            _ => self.swarm.refresh_failed(now, &topic),
+            Some(outcome) if !outcome.closest.is_empty() => self.swarm.handle_refreshed(now, &topic),
+            _ => self.swarm.handle_refresh_failed(now, &topic),
         }
         let announced = outcome.filter(|_| roles.server).map(|outcome| outcome.stored);
         self.events.push_back(Event::Refreshed { topic, announced });
@@ -96,7 +96,7 @@ impl SwarmNode {
                 }
             }
             // Others would look for this node at relays that no longer know it.
-            Server::On { relays: former } if former != relays => self.swarm.network_changed(now),
+            Server::On { relays: former } if former != relays => self.swarm.handle_network_changed(now),
             _ => {}
         }
     }
