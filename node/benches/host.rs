@@ -14,7 +14,7 @@ use libvms::engine::{EngineSettings, Sandbox};
 use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::rpc::{ClientOptions, RpcClient, RpcOptions, RpcServer};
 use libvms::storage::Durability;
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use serde_json::{Value, json};
 
 const IN_FLIGHT: usize = 1_000;
@@ -60,7 +60,12 @@ async fn sandbox(in_flight: usize, calls: u64) -> f64 {
 
 async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let deployment = Deployment { code: COUNTER.into(), title: "counter".into(), limits: Limits::default() };
+    let deployment = Deployment {
+        code: COUNTER.into(),
+        title: "counter".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+    };
     // The disk is the same for both, and not what is compared.
     let options = HostOptions {
         durability: Durability::Relaxed,
@@ -76,7 +81,8 @@ async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
 /// Calls per second of one script, each way of calling it.
 async fn service(what: &str, code: &str, calls: u64) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let deployment = Deployment { code: code.into(), title: what.into(), limits: Limits::default() };
+    let deployment =
+        Deployment { code: code.into(), title: what.into(), auth: Auth::Debug, limits: Limits::default() };
     let vm =
         Arc::new(Vm::deploy(directory.path(), deployment, HostOptions::default()).expect("a good script"));
     let in_process = in_process(&vm, calls, IN_FLIGHT).await;

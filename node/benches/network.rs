@@ -30,7 +30,7 @@ use libvms::replay::AuditOptions;
 use libvms::storage::Core;
 use libvms::watch::{Event, Watcher};
 use libvms_hypercore::identity::PublicKey;
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -248,7 +248,12 @@ async fn cold_audit(address: &str, log: &str) -> Value {
 }
 
 fn deploy(directory: &Path) -> Vm {
-    let deployment = Deployment { code: COUNTER.into(), title: "counter".into(), limits: Limits::default() };
+    let deployment = Deployment {
+        code: COUNTER.into(),
+        title: "counter".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+    };
     Vm::deploy(directory, deployment, HostOptions::default()).expect("a good script")
 }
 

@@ -9,6 +9,7 @@
 //! callers -> queue -> executor (script, files, entry) -> committer (log, fdatasync, archive, answers)
 //! ```
 
+mod callers;
 mod clock;
 mod committer;
 mod deploy;
@@ -26,24 +27,28 @@ mod store;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libvms_cores::storage::{CoreView, Durability};
 use libvms_engine::EngineSettings;
-use libvms_hypercore::identity::PublicKey;
-use libvms_protocol::entry::{Fault, Init, Thrown};
+use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_protocol::entry::{Auth, Call, Caller, Fault, Init, Thrown};
 use libvms_protocol::limits;
+use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
+use libvms_rpc::CallOrigin;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
+use callers::checker::Checker;
+pub use callers::refusal::Refused;
+use callers::turns::{NotQueued, Turns};
 use committer::ArchiveLengths;
 pub use deploy::Deployment;
 pub use error::{DeployError, ModuleMistake, OpenError, RunError};
-use executor::{Executor, QueuedCall, Source};
+use executor::{Beginning, Executor, QueuedCall, Source};
 use files::Shown;
 pub use guard::{Contradiction, Guard};
 use open::{Ready, Service};
@@ -55,6 +60,9 @@ use crate::execution::ExecutionError;
 
 /// Calls that may wait at a time; further calls are refused. LibVMS has the same bound.
 pub const CALLS_WAITING_MAX: usize = 1_000;
+
+/// Refusals signed in a second, at most.
+const REFUSALS_SIGNED_PER_SECOND: u32 = 200;
 
 /// A hosted service.
 ///
@@ -70,8 +78,67 @@ pub struct Vm {
     store: HostStore,
     addresses: Mutex<Vec<String>>,
     shared: Arc<Shared>,
-    jobs: Mutex<Option<Sender<QueuedCall>>>,
+    turns: Arc<Turns>,
+    /// Checks signatures before the queue; `None` where callers do not sign, or once the VM closes.
+    checker: Mutex<Option<Arc<Checker>>>,
+    /// The log's key, for refusals that callers can show to others.
+    secret_key: Option<SecretKey>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A call as it comes from a caller.
+#[derive(Clone, Debug, Default)]
+pub struct CallRequest {
+    /// The caller; the signature of a key is not checked yet.
+    pub caller: Caller,
+    /// The exported function.
+    pub method: String,
+    /// The arguments of the function.
+    pub args: Vec<Value>,
+    /// Where the call comes from: callers take turns by address.
+    pub origin: CallOrigin,
+    /// Whether the answer comes with a proof that the call stands in the log.
+    pub wants_receipt: bool,
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The outcome.
+    pub result: Result<CallResponse, CallError>,
+    /// The proof that the call stands in the log: a proof file of the kind `inclusion`. Only of calls that do, and only if the
+    /// caller asked for it.
+    pub receipt: Option<Vec<u8>>,
+}
+
+impl Answer {
+    fn without_receipt(result: Result<CallResponse, CallError>) -> Self {
+        Self { result, receipt: None }
+    }
+}
+
+impl CallRequest {
+    /// Returns whether both ask for the same call with the same numbers.
+    fn is_same_intention(&self, other: &Self) -> bool {
+        let numbers =
+            |request: &Self| request.caller.authorization().map(|by| (by.nonce, by.seen, by.instead.clone()));
+        (&self.method, &self.args, numbers(self)) == (&other.method, &other.args, numbers(other))
+    }
+
+    /// Returns whether this is a request for `call`.
+    fn is_call_of(&self, call: &Call) -> bool {
+        let same_numbers = self.caller.authorization().is_none_or(|by| {
+            (Some(by.nonce), by.seen, &by.instead) == (call.nonce, call.seen, &call.instead)
+        });
+        self.method == call.method_name && self.args == call.args && same_numbers
+    }
+
+    /// Returns whether `call`, which stands in the log, has this one's nonce and is another call.
+    fn is_another_with_its_nonce(&self, call: &Call) -> bool {
+        let by = self.caller.authorization();
+        by.is_some_and(|by| Some(by.nonce) == call.nonce && Some(by.sig) != call.sig)
+            && !self.is_call_of(call)
+    }
 }
 
 /// A call that is durable in the log.
@@ -127,6 +194,9 @@ pub enum CallError {
         /// The time until the method can be called again.
         remaining: Duration,
     },
+    /// The call was not executed, for a reason that its caller can act on, or prove to be false.
+    #[error("{}", .0.why)]
+    Refused(Refused),
     /// [`CALLS_WAITING_MAX`] calls wait already. Nothing was executed.
     #[error("Too many active requests")]
     TooManyCalls,
@@ -185,6 +255,8 @@ struct Shared {
     latest_at: AtomicU64,
     failure: watch::Sender<Option<Failure>>,
     quarantine: Mutex<Quarantine>,
+    /// Refusals signed since an instant.
+    refusals_signed: Mutex<(Instant, u32)>,
 }
 
 impl Vm {
@@ -237,22 +309,28 @@ impl Vm {
         engine: EngineSettings,
         operator: Arc<Operator>,
     ) -> Result<Self, RunError> {
-        let Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } } = ready;
-        let key = log.key();
+        let Ready { lock, service } = ready;
+        let Service { init, log, execution, store, next_block, latest_at, signed } = service;
+        let (key, secret_key) = (log.key(), log.secret_key());
         let methods = execution.methods().to_vec();
         let parameters = execution.parameters().clone();
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
         let archive = ArchiveLengths { files: store.files.length(), blobs: store.blobs.length() };
         let shared = Arc::new(Shared::new(log.length(), archive, latest_at));
-        let (jobs, queue) = channel();
+        let turns = Arc::new(Turns::default());
         let shown = store.clone();
         let (commits, committer) =
             committer::start(log, store.clone(), shared.clone()).map_err(RunError::Thread)?;
-        let place = (next_block, latest_at);
+        let is_signed = signed.is_some();
+        let place = Beginning { next_block, latest_at, signed };
         let source = Source { directory: directory.into(), store, engine };
+        let checker = is_signed.then(|| Checker::start(key, turns.clone())).transpose();
+        let checker = checker.map_err(RunError::Thread)?.map(Arc::new);
         let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
+        let queue = turns.clone();
         let run = move || {
             executor.run(&queue, &commits);
+            queue.clear();
             // The committer ends when the last sender is dropped; only then may another process own the directory.
             drop(commits);
             let _ended = committer.join();
@@ -268,7 +346,9 @@ impl Vm {
             store: shown,
             addresses: Mutex::default(),
             shared,
-            jobs: Mutex::new(Some(jobs)),
+            turns,
+            checker: Mutex::new(checker),
+            secret_key,
             threads: Mutex::new(vec![executor]),
         })
     }
@@ -284,37 +364,49 @@ impl Vm {
         method: &str,
         args: Vec<Value>,
     ) -> impl Future<Output = Result<CallResponse, CallError>> + Send + use<> {
-        let admitted = self.admit(user_id, method, args);
-        let shared = self.shared.clone();
-        async move { admitted?.await.unwrap_or_else(|_| Err(shared.end())) }
+        let caller = user_id.map_or(Caller::Anonymous, Caller::Claimed);
+        let answer =
+            self.request(CallRequest { caller, method: method.into(), args, ..CallRequest::default() });
+        async move { answer.await.result }
     }
 
-    fn admit(
-        &self,
-        user_id: Option<String>,
-        method: &str,
-        args: Vec<Value>,
-    ) -> Result<oneshot::Receiver<Result<CallResponse, CallError>>, CallError> {
+    /// Executes a call of any kind of caller, as [`Vm::call`] does. The calls of one key are executed in the order of their
+    /// nonces as far as they wait; one that repeats another gets that one's answer.
+    pub fn request(&self, request: CallRequest) -> impl Future<Output = Answer> + Send + use<> {
+        let admitted = self.admit(request);
+        let shared = self.shared.clone();
+        async move {
+            match admitted {
+                Ok(answer) => answer.await.unwrap_or_else(|_| Answer::without_receipt(Err(shared.end()))),
+                Err(error) => Answer::without_receipt(Err(error)),
+            }
+        }
+    }
+
+    fn admit(&self, request: CallRequest) -> Result<oneshot::Receiver<Answer>, CallError> {
+        let method = request.method.as_str();
         if method == "init" || !self.methods.iter().any(|known| known == method) {
             return Err(CallError::MethodNotFound);
         }
-        if user_id.as_ref().is_some_and(|id| id.len() > limits::USER_ID_BYTES_MAX) {
-            let bytes = user_id.as_ref().map_or(0, String::len);
-            let why = format!(
-                "a caller's name of {bytes} bytes is longer than the limit `caller`: {} bytes, which no option moves",
-                limits::USER_ID_BYTES_MAX
-            );
-            return Err(CallError::InvalidArguments { why });
-        }
+        check_caller(&request.caller, self.init.auth)?;
         self.shared.check_quarantine(method)?;
-        let place = QueuePermit::take(&self.shared)?;
-        let (reply, answer) = oneshot::channel();
-        let job = QueuedCall { user_id, method: method.into(), args, reply: Reply { sender: reply, place } };
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        match jobs.as_ref().map(|jobs| jobs.send(job)) {
-            Some(Ok(())) => Ok(answer),
-            _ => Err(self.shared.end()),
+        let place = QueuePermit::take(&self.shared).map_err(|error| match self.init.auth {
+            Auth::Debug => error,
+            Auth::Signed => CallError::Refused(Refused::of(Reason::Busy)),
+        })?;
+        let (sender, answer) = oneshot::channel();
+        let reply = Reply { sender, place, wants_receipt: request.wants_receipt };
+        let call = Box::new(QueuedCall { request, replies: [reply].into() });
+        let checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (checker, self.init.auth) {
+            (Some(checker), _) => checker.push(call),
+            (None, Auth::Signed) => return Err(self.shared.end()),
+            (None, Auth::Debug) => match self.turns.push(call) {
+                Ok(()) => {}
+                Err(NotQueued::Closed(_) | NotQueued::OtherCall(_)) => return Err(self.shared.end()),
+            },
         }
+        Ok(answer)
     }
 
     /// Finishes the running call, commits it, and returns once everything is on disk. Waiting calls get
@@ -332,7 +424,8 @@ impl Vm {
 
     fn stop(&self) -> Vec<JoinHandle<()>> {
         self.shared.closing.store(true, Ordering::Release);
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.turns.close();
+        self.checker.lock().unwrap_or_else(PoisonError::into_inner).take();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -363,6 +456,17 @@ impl Vm {
     /// Returns the number of durable entries in the log.
     pub fn log_length(&self) -> u64 {
         self.shared.log_length.load(Ordering::Acquire)
+    }
+
+    /// Returns the log as it is now.
+    fn log_view(&self) -> CoreView {
+        let [log, ..] = &self.cores;
+        log.clone()
+    }
+
+    /// Returns the log's time in microseconds since 1970.
+    fn now_micros(&self) -> u64 {
+        self.shared.now_micros()
     }
 
     /// Returns the files as answered calls have left them.
@@ -419,7 +523,23 @@ impl Shared {
             latest_at: AtomicU64::new(latest_at),
             failure: watch::Sender::new(None),
             quarantine: Mutex::default(),
+            refusals_signed: Mutex::new((Instant::now(), 0)),
         }
+    }
+
+    /// Returns the log's time in microseconds since 1970: the machine's clock, or the latest entry's time if that is later.
+    fn now_micros(&self) -> u64 {
+        clock::now().max(self.latest_at.load(Ordering::Acquire)).saturating_mul(1000)
+    }
+
+    /// Returns whether one more refusal may be signed in this second: signing is work that anybody could ask for.
+    fn may_sign_refusal(&self) -> bool {
+        let mut signed = self.refusals_signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if signed.0.elapsed() >= Duration::from_secs(1) {
+            *signed = (Instant::now(), 0);
+        }
+        signed.1 += 1;
+        signed.1 <= REFUSALS_SIGNED_PER_SECOND
     }
 
     /// Lets readers see the archive at these lengths.
@@ -459,17 +579,18 @@ impl Shared {
 /// The sender of a call's answer. Dropping it tells the caller that the call will not be answered.
 #[derive(Debug)]
 struct Reply {
-    sender: oneshot::Sender<Result<CallResponse, CallError>>,
+    sender: oneshot::Sender<Answer>,
     place: QueuePermit,
+    wants_receipt: bool,
 }
 
 impl Reply {
     /// Sends the answer; ignores a caller that has discarded it.
-    fn send(self, answer: Result<CallResponse, CallError>) {
-        let Self { sender, place } = self;
+    fn send(self, result: Result<CallResponse, CallError>, receipt: Option<Vec<u8>>) {
+        let Self { sender, place, .. } = self;
         // Drop the permit first: a caller may call again as soon as it has the answer, and must find the place free.
         drop(place);
-        let _gone = sender.send(answer);
+        let _gone = sender.send(Answer { result, receipt });
     }
 }
 
@@ -492,6 +613,31 @@ impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Checks that the log can hold the caller of a call.
+fn check_caller(caller: &Caller, auth: Auth) -> Result<(), CallError> {
+    let why = match (caller, auth) {
+        (Caller::Claimed(name), Auth::Debug) if name.len() > limits::USER_ID_BYTES_MAX => format!(
+            "a caller's name of {} bytes is longer than the limit `caller`: {} bytes, which no option moves",
+            name.len(),
+            limits::USER_ID_BYTES_MAX
+        ),
+        (Caller::Key(_), Auth::Debug) => {
+            "callers of this service do not sign: its authentication is `debug`".into()
+        }
+        (Caller::Claimed(_), Auth::Signed) => {
+            "callers of this service sign; a name alone is not taken".into()
+        }
+        (Caller::Key(by), Auth::Signed) if by.numbers().any(|number| number > limits::NONCE_MAX) => {
+            "a nonce is at most 2^53 - 1".into()
+        }
+        (Caller::Key(by), Auth::Signed) if by.seen.is_some_and(|seen| seen.length > limits::NONCE_MAX) => {
+            "a length is at most 2^53 - 1".into()
+        }
+        _ => return Ok(()),
+    };
+    Err(CallError::InvalidArguments { why })
 }
 
 /// Returns the time in seconds, rounded up: a caller that retries then must not be too early.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use libvms_engine::{EngineSettings, WorkerError};
 use libvms_hypercore::identity::PublicKey;
+use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
     Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
@@ -29,6 +30,9 @@ pub struct Replay<S> {
     awaited: VecDeque<(u64, Outcome)>,
     counts: Counts,
 }
+
+/// What a replay leaves: the script in the state after the log, and what signed calls are judged by, where callers sign.
+pub type ReplayParts<S> = (Execution<S>, Option<SignedCalls>);
 
 /// The options of an audit.
 #[derive(Clone, Debug)]
@@ -172,14 +176,15 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    /// Returns the script in the state after the whole log, to go on from there.
+    /// Returns the script in the state after the whole log, to go on from there, and what signed calls are judged by, where
+    /// callers sign.
     ///
     /// # Errors
     /// As [`Replay::push`]. `None` if there was no block.
-    pub fn into_execution(mut self) -> Result<Option<Execution<S>>, ReplayError> {
+    pub fn into_parts(mut self) -> Result<Option<ReplayParts<S>>, ReplayError> {
         self.settle()?;
         match self.state {
-            State::Running(execution) => Ok(Some(*execution)),
+            State::Running(execution) => Ok(Some((*execution, self.order.into_signed_calls()))),
             _ => Ok(None),
         }
     }

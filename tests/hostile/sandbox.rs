@@ -8,7 +8,7 @@ use libvms::engine::message::{
     Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
 use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use serde_json::json;
 
 use crate::support::{Client, Host, TestService, children, engine, program, run, signal};
@@ -240,7 +240,8 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
     use libvms::storage::Durability;
     let place = tempfile::tempdir().expect("a temporary directory");
     let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
-    let deployment = Deployment { code, title: "panics".into(), limits: Limits::default() };
+    let deployment =
+        Deployment { code, title: "panics".into(), auth: Auth::Debug, limits: Limits::default() };
     let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
     let call = |method: &str| vm.call(None, method, vec![]);
     run(async {

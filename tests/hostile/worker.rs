@@ -18,7 +18,7 @@ use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown};
 use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use libvms_protocol::value::Value;
 use serde::Serialize;
 
@@ -117,7 +117,7 @@ fn attack_service(dice: &mut Dice, round: u64) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let program = program(round, dice.draw());
     let code = if dice.one_in(2) { program.code } else { broken(dice, &program.code) };
-    let deployment = Deployment { code, title: "fuzzed".into(), limits: LIMITS };
+    let deployment = Deployment { code, title: "fuzzed".into(), auth: Auth::Debug, limits: LIMITS };
     // Most of the broken ones do not load.
     let Ok(vm) = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)) else { return };
     run(async {
@@ -300,7 +300,8 @@ impl Witness {
         let place = tempfile::tempdir().expect("a temporary directory");
         let code = std::fs::read_to_string(example("hello-world.js")).expect("an example");
         let code = format!("{code}\nlet asked = 0; exports.ask = () => ++asked");
-        let deployment = Deployment { code, title: "witness".into(), limits: Limits::default() };
+        let deployment =
+            Deployment { code, title: "witness".into(), auth: Auth::Debug, limits: Limits::default() };
         let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
         Self { vm, calls: AtomicU64::new(0), _place: place }
     }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use libvms::Vm;
 use libvms::host::Deployment;
 use libvms::storage::Durability;
-use libvms_protocol::entry::{Entry, Limits, Outcome};
+use libvms_protocol::entry::{Auth, Entry, Limits, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -130,7 +130,12 @@ fn every_answer_is_what_the_log_holds() {
 #[test]
 fn the_rust_api_answers_what_the_log_holds() {
     let directory = tempfile::tempdir().expect("a directory");
-    let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
+    let deployment = Deployment {
+        code: TRICKS.into(),
+        title: "tricks".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+    };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Relaxed))
         .expect("deployed");
     run(async {
@@ -166,7 +171,12 @@ fn what_was_acknowledged_is_in_the_archive_that_readers_open() {
 #[test]
 fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
     let directory = tempfile::tempdir().expect("a directory");
-    let deployment = Deployment { code: TRICKS.into(), title: "tricks".into(), limits: Limits::default() };
+    let deployment = Deployment {
+        code: TRICKS.into(),
+        title: "tricks".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+    };
     let vm =
         Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Sync)).expect("deployed");
     run(async {

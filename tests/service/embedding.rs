@@ -10,7 +10,7 @@ use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::net::{Network, NetworkOptions};
 use libvms::replay::AuditOptions;
 use libvms::watch::Watcher;
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use serde_json::json;
 
 use crate::support::{Process, TestService, run, text};
@@ -46,7 +46,7 @@ fn told_directory() -> Option<(PathBuf, PathBuf)> {
 
 fn counter() -> Deployment {
     let code = include_str!("../../examples/counter.js").to_owned();
-    Deployment { code, title: "counter".into(), limits: Limits::default() }
+    Deployment { code, title: "counter".into(), auth: Auth::Debug, limits: Limits::default() }
 }
 
 /// The error names both ways on.

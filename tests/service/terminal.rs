@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::SinkExt;
 use futures::future::BoxFuture;
-use libvms::rpc::{RpcCall, RpcError, RpcOptions, RpcServer, Service};
+use libvms::rpc::{HandshakeRequest, RpcAnswer, RpcCall, RpcError, RpcOptions, RpcServer, Service};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -46,19 +46,19 @@ struct Stranger {
 }
 
 impl Service for Stranger {
-    fn handshake(&self) -> Map<String, Value> {
+    fn handshake(&self, _: HandshakeRequest) -> Map<String, Value> {
         let members = json!({ "methods": [NASTY, "throw"], "callLogUrl": self.log, "addresses": [NASTY] });
         members.as_object().expect("an object").clone()
     }
 
-    fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {
+    fn call(&self, call: RpcCall) -> BoxFuture<'static, RpcAnswer> {
         Box::pin(async move {
             if call.method == "throw" {
-                return Err(RpcError::of_script(NASTY.into(), NASTY.into()));
+                return Err(RpcError::of_script(NASTY.into(), NASTY.into())).into();
             }
             // Line ends between tokens are JSON, too.
             let result = serde_json::to_string_pretty(&[NASTY]).expect("JSON");
-            Ok(Some(RawValue::from_string(result).expect("JSON")))
+            Ok(Some(RawValue::from_string(result).expect("JSON"))).into()
         })
     }
 }

@@ -29,10 +29,11 @@ mod write_timeout;
 pub use authority::AuthorityError;
 #[cfg(feature = "client")]
 pub use client::{ClientError, ClientOptions, RpcClient};
-pub use error::RpcError;
+pub use error::{REFUSED_CODE, RpcError};
 pub use escape::escaped;
 #[cfg(feature = "server")]
 pub use server::{
-    AllowedOrigin, OriginError, Parameters, RpcCall, RpcOptions, RpcServer, Service, Starting, files, service,
+    AllowedOrigin, CallOrigin, HandshakeRequest, OriginError, Parameters, RpcAnswer, RpcCall, RpcOptions,
+    RpcServer, Service, Starting, files, service,
 };
 pub use url::{ServiceUrl, UrlError};

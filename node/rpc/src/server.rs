@@ -5,6 +5,7 @@
 //! pass texts to `dispatcher`. `places` counts the memory that all of them hold. [`files`] serves GET requests.
 
 mod body;
+mod caller;
 mod connection;
 mod cost;
 mod dispatcher;
@@ -40,7 +41,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use mounts::Starting;
 pub use options::RpcOptions;
 pub use origin::{AllowedOrigin, OriginError};
-pub use service::{Parameters, RpcCall, Service};
+pub use service::{CallOrigin, HandshakeRequest, Parameters, RpcAnswer, RpcCall, Service};
 
 use mounts::Mounts;
 use origin::Gate;

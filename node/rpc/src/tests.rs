@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{RpcCall, RpcError, RpcOptions, RpcServer, Service};
+use super::{HandshakeRequest, RpcAnswer, RpcCall, RpcError, RpcOptions, RpcServer, Service};
 
 /// No step here takes long: a step that takes this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,22 +63,22 @@ fn raw(value: &Value) -> Box<RawValue> {
 }
 
 impl Service for Sample {
-    fn handshake(&self) -> Map<String, Value> {
+    fn handshake(&self, _: HandshakeRequest) -> Map<String, Value> {
         [("methods".to_owned(), json!(["echo"]))].into_iter().collect()
     }
 
-    fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {
+    fn call(&self, call: RpcCall) -> BoxFuture<'static, RpcAnswer> {
         self.called.lock().expect("no panic").push(call.method.clone());
         let open = self.open.clone();
         Box::pin(async move {
-            match call.method.as_str() {
+            let outcome = match call.method.as_str() {
                 "echo" => Ok(Some(call.args)),
                 "nothing" => Ok(None),
                 "later" => {
                     tokio::task::yield_now().await;
                     Ok(Some(call.args))
                 }
-                "user" => Ok(Some(raw(&json!(call.user_id)))),
+                "user" => Ok(Some(raw(&json!(call.caller.id())))),
                 "throw" => Err(RpcError::of_script("TypeError".into(), "no \"luck\"".into())),
                 "wait" => {
                     open.acquire().await.expect("never closed").forget();
@@ -90,7 +90,8 @@ impl Service for Sample {
                 }
                 "panic" => panic!("as the test wants it"),
                 _ => Err(RpcError::method_not_found()),
-            }
+            };
+            outcome.into()
         })
     }
 }

@@ -11,10 +11,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use libvms_cores::storage::{Core, StorageError};
+use libvms_protocol::entry::{CallEntry, Entry, Outcome};
+use libvms_protocol::refusal::Reason;
+use libvms_protocol::value::Value;
 use tracing::error;
 
+use super::callers::receipt::Receipts;
+use super::callers::refusal::Refused;
+use super::callers::turns::Replies;
+use super::executor::QueuedCall;
 use super::store::HostStore;
-use super::{CallError, CallResponse, Reply, Shared};
+use super::{CallError, CallResponse, Shared};
 
 /// The most entries in one append, so that the first caller does not wait for the ten-thousandth.
 const ENTRIES_PER_APPEND: usize = 4096;
@@ -23,15 +30,31 @@ const BYTES_PER_APPEND: usize = 16 << 20;
 /// Executed calls that may wait for the disk before the executor waits too.
 const WAITING_CALLS_MAX: usize = 4096;
 
+/// What the executor passes on, in the order of the log.
+#[derive(Debug)]
+pub(super) enum Commit {
+    Append(PendingCommit),
+    Recall(Recall),
+}
+
+/// A call that the log has executed already, under this or another of its numbers. Its entry is durable, or before it in the
+/// order of commits.
+#[derive(Debug)]
+pub(super) struct Recall {
+    pub(super) block: u64,
+    pub(super) call: Box<QueuedCall>,
+}
+
 /// An executed call on its way to the disk.
 #[derive(Debug)]
 pub(super) struct PendingCommit {
+    pub(super) block: u64,
     /// The entry's bytes.
     pub(super) entry: Vec<u8>,
     /// Lengths of the archive's cores after the call.
     pub(super) archive: ArchiveLengths,
-    /// The caller's reply channel, and its answer.
-    pub(super) reply: Reply,
+    /// The callers that wait, and their answer.
+    pub(super) replies: Replies,
     pub(super) answer: Result<CallResponse, CallError>,
 }
 
@@ -47,7 +70,7 @@ pub(super) fn start(
     log: Core,
     store: HostStore,
     shared: Arc<Shared>,
-) -> std::io::Result<(SyncSender<PendingCommit>, thread::JoinHandle<()>)> {
+) -> std::io::Result<(SyncSender<Commit>, thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(WAITING_CALLS_MAX);
     let committer = Committer { log, store, shared };
     let thread = thread::Builder::new().name("committer".into()).spawn(move || committer.run(&receiver))?;
@@ -61,7 +84,7 @@ struct Committer {
 }
 
 impl Committer {
-    fn run(mut self, commits: &Receiver<PendingCommit>) {
+    fn run(mut self, commits: &Receiver<Commit>) {
         while let Some(group) = next_group(commits) {
             // Another process seems to write this log: sign nothing more.
             if self.shared.failure.borrow().is_some() {
@@ -78,18 +101,51 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, group: Vec<PendingCommit>) -> Result<(), StorageError> {
-        let entries: Vec<&[u8]> = group.iter().map(|commit| commit.entry.as_slice()).collect();
-        self.log.append(&entries)?;
-        self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
-        let archive = group.last().map(|commit| commit.archive).unwrap_or_default();
-        self.publish(archive)?;
-        // Before the callers are answered: then they find the call's writes in the archive.
-        self.shared.acknowledge(archive);
-        for commit in group {
-            commit.reply.send(commit.answer);
+    fn commit(&mut self, group: Vec<Commit>) -> Result<(), StorageError> {
+        let entries: Vec<&[u8]> = group.iter().filter_map(Commit::entry).collect();
+        if !entries.is_empty() {
+            self.log.append(&entries)?;
+            self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
+            let archive = group.iter().rev().find_map(Commit::archive).unwrap_or_default();
+            self.publish(archive)?;
+            // Before the callers are answered: then they find the call's writes in the archive.
+            self.shared.acknowledge(archive);
         }
+        self.answer(group);
         self.store.bring_to_disk(false)
+    }
+
+    /// Answers the callers of a group whose entries are durable.
+    fn answer(&self, group: Vec<Commit>) {
+        let node = |index| self.log.node(index).ok().flatten();
+        let mut receipts = self.log.signed_head().map(|head| Receipts::new(head, node));
+        let mut receipt = |block, entry: &[u8]| receipts.as_mut()?.make(block, entry);
+        for commit in group {
+            match commit {
+                Commit::Append(PendingCommit { block, entry, replies, answer, .. }) => {
+                    send(replies, &answer, || receipt(block, &entry));
+                }
+                Commit::Recall(recall) => self.recall(recall, &mut receipt),
+            }
+        }
+    }
+
+    /// Answers a call with what the log says of it.
+    fn recall(&self, Recall { block, call }: Recall, mut receipt: impl FnMut(u64, &[u8]) -> Option<Vec<u8>>) {
+        let failed = |error: &dyn std::error::Error| CallError::Failed { why: error.to_string() };
+        let read = self.log.block(block).map_err(|error| failed(&error));
+        let read = read.and_then(|bytes| Ok((Entry::decode(&bytes).map_err(|error| failed(&error))?, bytes)));
+        match read {
+            Ok((Entry::Call(entry), bytes)) if !call.request.is_another_with_its_nonce(&entry.call) => {
+                let answer = logged_answer(block, &entry);
+                send(call.replies, &answer, || receipt(block, &bytes));
+            }
+            Ok(_) => {
+                let refused = Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) };
+                call.refuse(&CallError::Refused(refused));
+            }
+            Err(error) => call.refuse(&error),
+        }
     }
 
     fn fail(&self, error: &StorageError) {
@@ -106,14 +162,59 @@ impl Committer {
     }
 }
 
+impl Commit {
+    fn entry(&self) -> Option<&[u8]> {
+        match self {
+            Self::Append(commit) => Some(&commit.entry),
+            Self::Recall(_) => None,
+        }
+    }
+
+    fn archive(&self) -> Option<ArchiveLengths> {
+        match self {
+            Self::Append(commit) => Some(commit.archive),
+            Self::Recall(_) => None,
+        }
+    }
+}
+
+/// Answers all that wait for a call; makes the receipt only if one of them asked for it.
+fn send(
+    replies: Replies,
+    answer: &Result<CallResponse, CallError>,
+    receipt: impl FnOnce() -> Option<Vec<u8>>,
+) {
+    let receipt = replies.iter().any(|reply| reply.wants_receipt).then(receipt).flatten();
+    for reply in replies {
+        let receipt = receipt.clone().filter(|_| reply.wants_receipt);
+        reply.send(answer.clone(), receipt);
+    }
+}
+
+/// Returns the answer to a call that the log has executed before.
+fn logged_answer(block: u64, entry: &CallEntry) -> Result<CallResponse, CallError> {
+    match entry.result.outcome() {
+        Ok(Outcome::Returned { value, .. }) => {
+            Ok(CallResponse { block, json: value.as_ref().map(Value::to_json) })
+        }
+        Ok(Outcome::Threw(thrown)) => Err(CallError::Threw { thrown, stack: None }),
+        Ok(Outcome::Fault(fault)) => {
+            let why = format!("fault `{}`, in block {block} of the log", fault.name());
+            Err(CallError::Stopped { fault, why })
+        }
+        Err(error) => Err(CallError::Failed { why: error.to_string() }),
+    }
+}
+
 /// Waits for a call, then takes all that have arrived meanwhile. Returns `None` when there will be no more.
-fn next_group(commits: &Receiver<PendingCommit>) -> Option<Vec<PendingCommit>> {
+fn next_group(commits: &Receiver<Commit>) -> Option<Vec<Commit>> {
     let first = commits.recv().ok()?;
-    let mut bytes = first.entry.len();
+    let length = |commit: &Commit| commit.entry().map_or(0, <[u8]>::len);
+    let mut bytes = length(&first);
     let mut group = vec![first];
     while group.len() < ENTRIES_PER_APPEND && bytes < BYTES_PER_APPEND {
         let Ok(commit) = commits.try_recv() else { break };
-        bytes += commit.entry.len();
+        bytes += length(&commit);
         group.push(commit);
     }
     Some(group)

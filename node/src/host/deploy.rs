@@ -12,7 +12,9 @@ use libvms_cores::storage::{Core, DataDirectory, Durability};
 use libvms_engine::EngineSettings;
 use libvms_engine::message::{self, LoadFailure};
 use libvms_hypercore::identity::SecretKey;
+use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Caller, Entry, Format, Init, Limits, Outcome, Thrown};
+use libvms_protocol::limits::CALL_AGE_DEFAULT;
 
 use super::clock::now;
 use super::error::{DeployError, ModuleMistake, OpenError, RunError};
@@ -29,6 +31,8 @@ pub struct Deployment {
     pub code: String,
     /// The service's name for people.
     pub title: String,
+    /// How callers are authenticated. Where they sign, a call may be a minute old, unless the limits say otherwise.
+    pub auth: Auth,
     /// The limits of each call, and of loading, which has ten times a call's fuel unless set.
     pub limits: Limits,
 }
@@ -99,20 +103,28 @@ fn deploy_into(
     log.append(&entries)?;
     store.publish_all()?;
     let next_block = log.length();
-    Ok(Service { latest_at: init.at, init, log, execution, store, next_block })
+    let mut signed = init.limits.call_age.map(SignedCalls::new);
+    for entry in &entries {
+        signed.iter_mut().for_each(|signed| signed.append(entry));
+    }
+    Ok(Service { latest_at: init.at, init, log, execution, store, next_block, signed })
 }
 
 fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
+    let call_age = match deployment.auth {
+        Auth::Debug => None,
+        Auth::Signed => deployment.limits.call_age.or(Some(CALL_AGE_DEFAULT)),
+    };
     Init {
         v: Format::LATEST,
         code: deployment.code,
         title: deployment.title,
         files: files.key(),
         blobs: blobs.key(),
-        auth: Auth::Debug,
+        auth: deployment.auth,
         at: now(),
         engine: libvms_engine::identity(),
-        limits: deployment.limits.with_load(),
+        limits: Limits { call_age, ..deployment.limits.with_load() },
     }
 }
 

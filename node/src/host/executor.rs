@@ -13,22 +13,26 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use libvms_engine::{EngineSettings, WorkerError};
-use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Fault, Limits, Outcome};
+use libvms_protocol::audit::callers::SignedCalls;
+use libvms_protocol::entry::{Authorization, Call, CallEntry, Caller, Entry, Fault, Limits, Outcome};
+use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
-use super::clock::now;
-use super::committer::{ArchiveLengths, PendingCommit};
+use super::callers::refusal::Refused;
+use super::callers::turns::{Replies, Turns};
+use super::clock::LogClock;
+use super::committer::{ArchiveLengths, Commit, PendingCommit, Recall};
 use super::error::OpenError;
 use super::limit;
 use super::open;
 use super::store::HostStore;
-use super::{CallError, CallResponse, Reply, Shared};
+use super::{CallError, CallRequest, CallResponse, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::{CALLS_IN_FLIGHT, ExecutedCall, Execution, ExecutionError, Used};
 use crate::replay::ReplayError;
@@ -41,10 +45,32 @@ const COMMITTED_POLL: Duration = Duration::from_millis(1);
 /// A call admitted to the queue.
 #[derive(Debug)]
 pub(super) struct QueuedCall {
-    pub(super) user_id: Option<String>,
-    pub(super) method: String,
-    pub(super) args: Vec<Value>,
-    pub(super) reply: Reply,
+    pub(super) request: CallRequest,
+    /// Those who wait for its answer: more than one where callers have repeated it.
+    pub(super) replies: Replies,
+}
+
+impl QueuedCall {
+    /// Tells those who wait that the call is not executed.
+    pub(super) fn refuse(self, why: &CallError) {
+        refuse(self.replies, why);
+    }
+
+    /// Returns whether two calls have one nonce and are not the same call.
+    pub(super) fn is_other_with_same_nonce(&self, other: &Self) -> bool {
+        let (Caller::Key(ours), Caller::Key(theirs)) = (&self.request.caller, &other.request.caller) else {
+            return false;
+        };
+        ours.nonce == theirs.nonce
+            && (ours.sig != theirs.sig || !self.request.is_same_intention(&other.request))
+    }
+}
+
+/// Tells all that wait for a call why it is not executed.
+pub(super) fn refuse(replies: Replies, why: &CallError) {
+    for reply in replies {
+        reply.send(Err(why.clone()), None);
+    }
 }
 
 /// The source to rebuild the heap from after a worker's death.
@@ -68,7 +94,9 @@ pub(super) struct Executor {
     operator: Arc<Operator>,
     limits: Limits,
     next_block: u64,
-    latest_at: u64,
+    clock: LogClock,
+    /// What signed calls are judged by, up to the last executed entry; `None` where callers do not sign.
+    signed: Option<SignedCalls>,
     in_flight: VecDeque<InFlightCall>,
     /// Number of calls at the front of `in_flight` that are re-run one at a time because a worker died while they were in
     /// flight.
@@ -77,7 +105,16 @@ pub(super) struct Executor {
 
 struct InFlightCall {
     call: Call,
-    reply: Reply,
+    /// The key's part of a signed call.
+    by: Option<Box<Authorization>>,
+    replies: Replies,
+}
+
+/// What the executor begins with.
+pub(super) struct Beginning {
+    pub(super) next_block: u64,
+    pub(super) latest_at: u64,
+    pub(super) signed: Option<SignedCalls>,
 }
 
 /// The consequence of a worker's death.
@@ -87,6 +124,15 @@ enum Recovery {
     /// The oldest call has killed the worker; this outcome will be logged.
     Killed(Box<ExecutedCall>),
     /// The oldest call has met a defect of this program, and was refused.
+    Refused,
+}
+
+/// What becomes of a call whose turn it is.
+enum Judged {
+    Execute(Box<QueuedCall>),
+    /// The log has an entry for it: those who wait get that one's answer.
+    Recall(Recall),
+    /// Those who wait have been told, or wait for another call now.
     Refused,
 }
 
@@ -103,9 +149,8 @@ impl Executor {
         shared: Arc<Shared>,
         operator: Arc<Operator>,
         limits: Limits,
-        (next_block, latest_at): (u64, u64),
+        Beginning { next_block, latest_at, signed }: Beginning,
     ) -> Self {
-        let running = VecDeque::new();
         execution.tell(operator.clone());
         Self {
             source,
@@ -114,18 +159,19 @@ impl Executor {
             operator,
             limits,
             next_block,
-            latest_at,
-            in_flight: running,
+            clock: LogClock::new(latest_at),
+            signed,
+            in_flight: VecDeque::new(),
             suspects: 0,
         }
     }
 
     /// Runs until no more calls can arrive, or the VM is closing: then only the running call is finished.
-    pub(super) fn run(mut self, jobs: &Receiver<QueuedCall>, commits: &SyncSender<PendingCommit>) {
-        while let Next::Finish = self.fill(jobs) {
+    pub(super) fn run(mut self, turns: &Turns, commits: &SyncSender<Commit>) {
+        while let Next::Finish = self.fill(turns, commits) {
             let Some(commit) = self.finish() else { return };
             if let Some(commit) = commit
-                && commits.send(commit).is_err()
+                && commits.send(Commit::Append(commit)).is_err()
             {
                 return; // The committer has reported why.
             }
@@ -136,26 +182,85 @@ impl Executor {
     }
 
     /// Sends queued calls to the worker in advance, and waits for a call when none is in flight.
-    fn fill(&mut self, jobs: &Receiver<QueuedCall>) -> Next {
+    fn fill(&mut self, turns: &Turns, commits: &SyncSender<Commit>) -> Next {
         while self.suspects == 0 && self.in_flight.len() < self.in_flight_max() {
-            let job = match jobs.try_recv() {
-                Ok(job) => job,
-                Err(TryRecvError::Empty) if self.in_flight.is_empty() => match jobs.recv() {
-                    Ok(job) => job,
-                    Err(_) => return Next::Stop,
+            let call = match turns.take() {
+                Some(call) => call,
+                None if self.in_flight.is_empty() => match turns.wait() {
+                    Some(call) => call,
+                    None => return Next::Stop,
                 },
-                Err(_) => break,
+                None => break,
             };
             if self.shared.is_closing() {
                 return Next::Stop;
             }
-            match self.shared.check_quarantine(&job.method) {
-                Err(refused) => job.reply.send(Err(refused)),
-                Ok(()) if self.send(job) => {}
-                Ok(()) => return Next::Stop,
+            let goes_on = match self.judge(call) {
+                Judged::Refused => true,
+                Judged::Execute(call) => self.send(*call),
+                Judged::Recall(recall) => commits.send(Commit::Recall(recall)).is_ok(),
+            };
+            if !goes_on {
+                return Next::Stop;
             }
         }
         if self.in_flight.is_empty() { Next::Stop } else { Next::Finish }
+    }
+
+    /// Decides about a call whose turn it is, now that its block and its time are known.
+    fn judge(&mut self, call: Box<QueuedCall>) -> Judged {
+        if let Err(refused) = self.shared.check_quarantine(&call.request.method) {
+            call.refuse(&refused);
+            return Judged::Refused;
+        }
+        let (Some(signed), Some(by)) = (&self.signed, call.request.caller.authorization()) else {
+            return Judged::Execute(call);
+        };
+        if let Some(block) = signed.find(by) {
+            return Judged::Recall(Recall { block, call });
+        }
+        let at = self.clock.next();
+        let checked = signed.check(self.next_block, at, by);
+        let call = match self.join_in_flight(call) {
+            Ok(call) => call,
+            Err(judged) => return judged,
+        };
+        match checked {
+            Ok(()) => Judged::Execute(call),
+            Err(violation) => {
+                let refused =
+                    Refused::of_violation(&violation, self.shared.log_length.load(Ordering::Acquire));
+                call.refuse(&CallError::Refused(Refused { now: Some(at), ..refused }));
+                Judged::Refused
+            }
+        }
+    }
+
+    /// Joins a call to the one in flight that it repeats. Returns it if there is none, and none that forbids it.
+    fn join_in_flight(&mut self, call: Box<QueuedCall>) -> Result<Box<QueuedCall>, Judged> {
+        let Some(by) = call.request.caller.authorization() else { return Ok(call) };
+        let of_key =
+            |running: &&mut InFlightCall| running.by.as_ref().is_some_and(|other| other.key == by.key);
+        let mut greater = false;
+        for running in self.in_flight.iter_mut().filter(|running| of_key(running)) {
+            let Some(other) = &running.by else { continue };
+            if by.numbers().any(|number| other.numbers().any(|theirs| theirs == number)) {
+                let is_other = other.nonce == by.nonce
+                    && (other.sig != by.sig || !call.request.is_call_of(&running.call));
+                if is_other {
+                    call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
+                } else {
+                    running.replies.extend(call.replies);
+                }
+                return Err(Judged::Refused);
+            }
+            greater |= other.nonce >= by.nonce;
+        }
+        if greater {
+            call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
+            return Err(Judged::Refused);
+        }
+        Ok(call)
     }
 
     /// Returns how many calls may be in flight: one while there is a debt of quiet time, so that the call at fault for a
@@ -164,16 +269,16 @@ impl Executor {
         if self.shared.quarantine().is_clear(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
     }
 
-    fn send(&mut self, job: QueuedCall) -> bool {
-        // Time never goes back in a log, even when the machine's clock does.
-        self.latest_at = self.latest_at.max(now());
-        self.shared.latest_at.store(self.latest_at, Ordering::Release);
-        let QueuedCall { user_id, method, args, reply } = job;
-        let caller = user_id.map_or(Caller::Anonymous, Caller::Claimed);
-        let call = Call::new(caller, method, args, self.latest_at);
+    fn send(&mut self, call: QueuedCall) -> bool {
+        let at = self.clock.next();
+        self.clock.advance(at);
+        self.shared.latest_at.store(at, Ordering::Release);
+        let QueuedCall { request: CallRequest { caller, method, args, .. }, replies } = call;
+        let by = caller.authorization().cloned().map(Box::new);
+        let call = Call::new(caller, method, args, at);
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
-        self.in_flight.push_back(InFlightCall { call, reply });
+        self.in_flight.push_back(InFlightCall { call, by, replies });
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
@@ -201,15 +306,22 @@ impl Executor {
         self.commit(running, &finished).map(Some)
     }
 
-    fn commit(&self, running: InFlightCall, finished: &ExecutedCall) -> Option<PendingCommit> {
+    fn commit(&mut self, running: InFlightCall, finished: &ExecutedCall) -> Option<PendingCommit> {
         let archive = ArchiveLengths {
             files: self.source.store.files.length(),
             blobs: self.source.store.blobs.length(),
         };
         let answer = self.answer(finished);
+        let at = running.call.at;
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
-        Some(PendingCommit { entry, archive, reply: running.reply, answer })
+        if let Some(signed) = &mut self.signed {
+            if let Some(by) = &running.by {
+                signed.record(finished.block, at, by);
+            }
+            signed.append(&entry);
+        }
+        Some(PendingCommit { block: finished.block, entry, archive, replies: running.replies, answer })
     }
 
     /// Resumes with a new worker, without the oldest call if that call killed the old worker. Returns `None` when the
@@ -246,7 +358,7 @@ impl Executor {
         error!(block, ?method, "a call has met a defect of this program: it is refused, and not logged");
         self.next_block -= 1;
         self.suspects = self.in_flight.len();
-        refused.reply.send(Err(CallError::Defect));
+        refuse(refused.replies, &CallError::Defect);
         self.send_suspect()?;
         Some(Recovery::Refused)
     }
@@ -271,7 +383,7 @@ impl Executor {
                 Err(refused) => {
                     // The calls behind it move up: no block of the log stays empty.
                     self.next_block -= 1;
-                    running.reply.send(Err(refused));
+                    refuse(running.replies, &refused);
                 }
             }
         }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 use libvms_engine::EngineSettings;
+use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Init, Limits};
 
 use super::error::OpenError;
@@ -41,6 +42,8 @@ pub(super) struct Service {
     pub(super) store: HostStore,
     pub(super) next_block: u64,
     pub(super) latest_at: u64,
+    /// What signed calls are judged by; `None` where callers do not sign.
+    pub(super) signed: Option<SignedCalls>,
 }
 
 pub(super) fn is_deployed(directory: &Path) -> Result<bool, OpenError> {
@@ -77,7 +80,7 @@ pub(super) fn open(
         Core::open_with_tail(&directory.join(LOG), durability).map_err(|error| damaged(directory, error))?;
     let (files, blobs) = open_archive(directory, durability).map_err(|error| damaged(directory, error))?;
     let store = HostStore::new(files, blobs);
-    let (execution, init, latest_at, taken) =
+    let Replayed { execution, init, latest_at, signed, taken } =
         replay(directory, &log, tail.as_ref(), &store, engine, progress)?;
     for (name, core) in [(FILES, &store.files), (BLOBS, &store.blobs)] {
         if core.surplus() > 0 {
@@ -94,7 +97,7 @@ pub(super) fn open(
     // A crash may have happened between a call's entry and its archive blocks: the replay has restored them.
     store.publish_all()?;
     let next_block = log.length();
-    Ok(Ready { lock, service: Service { init, log, execution, store, next_block, latest_at } })
+    Ok(Ready { lock, service: Service { init, log, execution, store, next_block, latest_at, signed } })
 }
 
 /// Rebuilds the script's state from the durable log, in a new worker: the old one is gone. All executed calls must be
@@ -106,8 +109,7 @@ pub(super) fn rebuild(
 ) -> Result<Execution<HostStore>, OpenError> {
     let log = Core::open_read_only(&directory.join(LOG))?;
     store.rewind();
-    let (execution, ..) = replay(directory, &log, None, store, engine, &mut |_, _| {})?;
-    Ok(execution)
+    Ok(replay(directory, &log, None, store, engine, &mut |_, _| {})?.execution)
 }
 
 /// Opens the two cores of the archive. The log can restore blocks that are not on disk, so no call waits for a sync.
@@ -128,6 +130,16 @@ fn damaged(directory: &Path, error: StorageError) -> OpenError {
     }
 }
 
+/// The state of a service after its log.
+struct Replayed {
+    execution: Execution<HostStore>,
+    init: Init,
+    latest_at: u64,
+    signed: Option<SignedCalls>,
+    /// Entries of the log's tail that were replayed, too, and are not in the log yet.
+    taken: u64,
+}
+
 fn replay(
     directory: &Path,
     log: &Core,
@@ -135,7 +147,7 @@ fn replay(
     store: &HostStore,
     engine: &EngineSettings,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Execution<HostStore>, Init, u64, u64), OpenError> {
+) -> Result<Replayed, OpenError> {
     let failed = |stop| match stop {
         ReplayError::Execution(ExecutionError::Archive(ArchiveError::Storage(error))) => {
             damaged(directory, error)
@@ -166,8 +178,8 @@ fn replay(
         }
     }
     let latest_at = replay.latest_at();
-    let execution = replay.into_execution().map_err(failed)?.ok_or_else(not_deployed)?;
-    Ok((execution, init, latest_at, taken))
+    let (execution, signed) = replay.into_parts().map_err(failed)?.ok_or_else(not_deployed)?;
+    Ok(Replayed { execution, init, latest_at, signed, taken })
 }
 
 /// Removes the mark of an unfinished deployment.

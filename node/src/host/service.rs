@@ -2,33 +2,62 @@
 
 use std::sync::Arc;
 
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use futures::future::BoxFuture;
+use libvms_cores::storage::CoreView;
+use libvms_hypercore::identity::SecretKey;
+use libvms_hypercore::tree::Node;
 use libvms_protocol::entry::call::SCRIPT_ERROR_CODE;
-use libvms_protocol::entry::{Auth, Thrown};
+use libvms_protocol::entry::{Auth, Caller, Thrown};
+use libvms_protocol::refusal::{Reason, Refusal};
 use libvms_protocol::value::Value;
 use libvms_rpc::files::Files;
-use libvms_rpc::{Parameters, RpcCall, RpcError, Service};
+use libvms_rpc::{HandshakeRequest, Parameters, RpcAnswer, RpcCall, RpcError, Service};
 use serde_json::value::RawValue;
-use serde_json::{Map, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{CallError, CallResponse, Vm};
+use super::callers::receipt;
+use super::callers::refusal::Refused;
+use super::{Answer, CallError, CallRequest, CallResponse, Shared, Vm};
 
 impl Service for Vm {
-    fn handshake(&self) -> Map<String, serde_json::Value> {
-        let auth = match self.init().auth {
+    fn handshake(&self, asked: HandshakeRequest) -> Map<String, Json> {
+        let view = self.log_view();
+        let (init, engine) = (self.init(), &self.init().engine);
+        let auth = match init.auth {
             Auth::Debug => "debug",
             Auth::Signed => "signed",
         };
         let members = [
             ("methods", json!(self.methods().collect::<Vec<_>>())),
             ("callLogUrl", json!(self.log_key().url())),
-            ("filesArchiveUrl", json!(self.init().files.url())),
-            ("title", json!(self.init().title)),
+            ("filesArchiveUrl", json!(init.files.url())),
+            ("title", json!(init.title)),
             ("auth", json!(auth)),
             ("callLogLength", json!(self.log_length())),
             ("addresses", json!(self.addresses())),
+            ("log", json!(self.log_key().to_string())),
+            ("now", json!(self.now_micros())),
+            ("head", head_json(&view)),
+            ("limits", json!(init.limits)),
+            ("owner", json!([])),
+            (
+                "engine",
+                json!({ "name": engine.name, "version": engine.version, "build": engine.build, "api": engine.api }),
+            ),
         ];
-        members.into_iter().map(|(name, value)| (name.into(), value)).collect()
+        let mut members: Map<_, _> = members.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        if let Some(length) = asked.consistency {
+            members.insert("consistency".into(), consistency_json(&view, length));
+        }
+        if asked.latest {
+            members.insert("latest".into(), latest_json(&view));
+        }
+        members
+    }
+
+    fn accepts_names(&self) -> bool {
+        self.init().auth == Auth::Debug
     }
 
     fn parameters(&self, method: &str) -> Parameters {
@@ -39,18 +68,124 @@ impl Service for Vm {
         }
     }
 
-    fn call(&self, call: RpcCall) -> BoxFuture<'static, Result<Option<Box<RawValue>>, RpcError>> {
-        let args = match read_args(&call.args) {
+    fn call(&self, call: RpcCall) -> BoxFuture<'static, RpcAnswer> {
+        let RpcCall { caller, origin, method, args, wants_receipt } = call;
+        let args = match read_args(&args) {
             Ok(args) => args,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
+            Err(error) => return Box::pin(std::future::ready(Err(error).into())),
         };
+        let refuser = Refuser::new(self, &caller, &method, &args, wants_receipt);
         // Call before the first await: the order of calls is the order of arrival.
-        let answer = Self::call(self, call.user_id, &call.method, args);
-        Box::pin(async move { raw(answer.await.map_err(of_call)?) })
+        let answer = self.request(CallRequest { caller, method, args, origin, wants_receipt });
+        Box::pin(async move {
+            let Answer { result, receipt } = answer.await;
+            let outcome = result.map_err(|error| refuser.rpc_error(error)).and_then(raw);
+            RpcAnswer { outcome, receipt: receipt.map(|receipt| BASE64URL_NOPAD.encode(&receipt)) }
+        })
     }
 
     fn files(&self) -> Option<Arc<dyn Files>> {
         Some(Arc::new(self.shown()))
+    }
+}
+
+fn head_json(view: &CoreView) -> Json {
+    view.signed_head().map_or(Json::Null, |head| {
+        json!({
+            "length": head.length(),
+            "hash": head.tree_hash().to_string(),
+            "sig": HEXLOWER.encode(&head.signature().0),
+        })
+    })
+}
+
+/// Returns the nodes that show how the log has grown out of its first `length` blocks; `null` where it cannot have.
+fn consistency_json(view: &CoreView, length: u64) -> Json {
+    let Ok(Some(nodes)) = receipt::consistency(view, length) else { return Json::Null };
+    let node = |node: &Node| json!({ "index": node.index, "hash": node.hash.to_string(), "size": node.size });
+    json!({ "length": length, "nodes": nodes.iter().map(node).collect::<Vec<_>>() })
+}
+
+fn latest_json(view: &CoreView) -> Json {
+    let receipt = view.length().checked_sub(1).and_then(|block| receipt::of_view(view, block));
+    receipt.map_or(Json::Null, |receipt| json!(BASE64URL_NOPAD.encode(&receipt)))
+}
+
+/// Words the refusals of one call, and signs them for a caller that asks for a receipt.
+struct Refuser {
+    view: CoreView,
+    shared: Arc<Shared>,
+    /// The log's key and the name of the call, where refusals of it are signed.
+    signing: Option<(SecretKey, [u8; 32])>,
+    seen_length: Option<u64>,
+    is_key: bool,
+}
+
+impl Refuser {
+    fn new(vm: &Vm, caller: &Caller, method: &str, args: &[Value], wants_receipt: bool) -> Self {
+        let by = caller.authorization();
+        let signing = by
+            .filter(|_| wants_receipt)
+            .and_then(|by| Some((vm.secret_key.clone()?, by.call_hash(&vm.log_key(), method, args))));
+        Self {
+            view: vm.log_view(),
+            shared: vm.shared.clone(),
+            signing,
+            seen_length: by.and_then(|by| by.seen).map(|seen| seen.length),
+            is_key: by.is_some(),
+        }
+    }
+
+    fn rpc_error(mut self, error: CallError) -> RpcError {
+        let reason = match &error {
+            CallError::Refused(refused) => {
+                let refused = refused.clone();
+                let members = self.members(&refused);
+                return RpcError::refused(refused.why, members);
+            }
+            CallError::MethodNotFound => Reason::NoMethod,
+            CallError::InvalidArguments { .. } => Reason::Invalid,
+            CallError::Quarantined { .. } => Reason::Suspended,
+            CallError::Closing => Reason::Closing,
+            _ => return of_call(error),
+        };
+        let refusal = self.is_key.then(|| Box::new(self.members(&Refused::of(reason))));
+        RpcError { refusal, ..of_call(error) }
+    }
+
+    fn members(&mut self, refused: &Refused) -> Map<String, Json> {
+        self.view.refresh();
+        let now = refused.now.map_or_else(|| self.shared.now_micros(), |now| now.saturating_mul(1000));
+        let mut members = Map::new();
+        members.insert("reason".into(), json!(refused.reason.name()));
+        members.insert("now".into(), json!(now));
+        if let Some(block) = refused.block {
+            members.insert("block".into(), json!(block));
+        }
+        if let Some(after) = refused.retry_after {
+            members.insert("retryAfter".into(), json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+        }
+        match refused.reason {
+            Reason::UnknownHead | Reason::OldHead => {
+                members.insert("head".into(), head_json(&self.view));
+                let consistency = self.seen_length.map(|length| consistency_json(&self.view, length));
+                if let Some(Json::Object(mut consistency)) = consistency {
+                    members.extend(consistency.remove("nodes").map(|nodes| ("nodes".into(), nodes)));
+                }
+            }
+            Reason::Early | Reason::StaleCall => {
+                members.insert("latest".into(), latest_json(&self.view));
+            }
+            _ => {}
+        }
+        if let Some((key, call)) = &self.signing
+            && refused.reason != Reason::BadSignature
+            && self.shared.may_sign_refusal()
+        {
+            let refusal = Refusal::sign(key, call, refused.reason, now, refused.block);
+            members.insert("sig".into(), json!(HEXLOWER.encode(&refusal.sig.0)));
+        }
+        members
     }
 }
 
@@ -82,7 +217,7 @@ fn of_call(error: CallError) -> RpcError {
         CallError::Stopped { .. } => RpcError::of_script("Fault".into(), error.to_string()),
         CallError::Defect => RpcError::internal(error.to_string()),
         CallError::Quarantined { .. } => RpcError::of_script("Quarantined".into(), error.to_string()),
-        CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
+        CallError::Refused(_) | CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
             RpcError::of_script("Error".into(), error.to_string())
         }
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use libvms::Vm;
 use libvms::host::Deployment;
 use libvms::storage::{Core, CoreView, Durability};
-use libvms_protocol::entry::{Entry, Limits};
+use libvms_protocol::entry::{Auth, Entry, Limits};
 use libvms_protocol::value::Value;
 
 use super::dice::Dice;
@@ -47,8 +47,12 @@ enum State {
 impl Host {
     pub(super) fn deploy(directory: PathBuf) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let deployment =
-            Deployment { code: SCRIPT.into(), title: "simulated".into(), limits: Limits::default() };
+        let deployment = Deployment {
+            code: SCRIPT.into(),
+            title: "simulated".into(),
+            auth: Auth::Debug,
+            limits: Limits::default(),
+        };
         let vm =
             Vm::deploy(&directory, deployment, hosting(Durability::Relaxed)).expect("an empty directory");
         Self { directory, state: State::Honest(Box::new(vm)), runtime }

@@ -17,7 +17,7 @@ use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, Starting, escaped};
 use libvms::storage::Durability;
-use libvms_protocol::entry::Limits;
+use libvms_protocol::entry::{Auth, Limits};
 use libvms_protocol::limits::CODE_BYTES_MAX;
 use serde_json::json;
 use tokio::sync::broadcast;
@@ -66,9 +66,10 @@ pub(super) struct Arguments {
     /// Address and port for callers, instead of --port
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
     listen: Option<SocketAddr>,
-    /// How callers are authenticated; debug accepts any ?user=NAME
-    #[arg(long, value_enum, default_value_t = Auth::Debug)]
-    auth: Auth,
+    /// How callers are authenticated, fixed when the service is deployed: signed, with keys that sign each call, or debug,
+    /// which accepts any ?user=NAME, so that the host can invent callers; default: debug
+    #[arg(long, value_enum)]
+    auth: Option<AuthArgument>,
     /// When a call is answered: sync, once its entry is on the disk; relaxed, once the operating system has the entry
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
@@ -137,8 +138,18 @@ impl LimitArguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Auth {
+enum AuthArgument {
     Debug,
+    Signed,
+}
+
+impl From<AuthArgument> for Auth {
+    fn from(argument: AuthArgument) -> Self {
+        match argument {
+            AuthArgument::Debug => Self::Debug,
+            AuthArgument::Signed => Self::Signed,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -263,16 +274,22 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
     let title = arguments.title.clone().map_or_else(|| stem(script), Ok)?;
     // Checked before the deployment: a service that cannot be served is not deployed.
     check_ports(arguments)?;
-    let deployment = Deployment { code, title, limits: arguments.limits.limits() };
+    let auth = arguments.auth.unwrap_or(AuthArgument::Debug).into();
+    let deployment = Deployment { code, title, auth, limits: arguments.limits.limits() };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
 
 /// Refuses options that differ from the title and limits in the log, which are fixed: they would have no effect.
 fn same_service(vm: Vm, arguments: &Arguments, service: &Service) -> anyhow::Result<Vm> {
-    let (Arguments { title, limits, .. }, init) = (arguments, vm.init());
+    let (Arguments { title, auth, limits, .. }, init) = (arguments, vm.init());
+    let name = |auth| match auth {
+        Auth::Debug => "debug",
+        Auth::Signed => "signed",
+    };
     let number = |asked: &Option<u64>| asked.map(|asked| asked.to_string());
     let options = [
         ("--title", title.clone(), init.title.clone()),
+        ("--auth", auth.map(|auth| name(auth.into()).into()), name(init.auth).into()),
         ("--fuel", number(&limits.fuel), init.limits.fuel.to_string()),
         ("--memory", number(&limits.memory), init.limits.memory.to_string()),
         ("--stack", number(&limits.stack), init.limits.stack.to_string()),

@@ -257,6 +257,6 @@ impl ResponseError {
         let data =
             self.data.map(|data| serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().into()));
         let stack = self.stack.and_then(|stack| stack.as_str().map(str::to_owned));
-        RpcError { code: self.code, message: self.message, data, details: self.details, stack }
+        RpcError { details: self.details, stack, ..RpcError::new(self.code, self.message, data) }
     }
 }

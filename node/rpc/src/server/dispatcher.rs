@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use libvms_protocol::entry::Caller;
 use serde_json::value::RawValue;
 
 use super::named;
 use super::places::Charge;
 use super::request::{self, Args, Incoming, Request};
-use super::response::{self, Outcome};
-use super::{RpcCall, RpcOptions, Service};
+use super::response;
+use super::{CallOrigin, HandshakeRequest, RpcAnswer, RpcCall, RpcOptions, Service};
 use crate::error::RpcError;
 
 /// The method that callers with the package rpc-websockets use to get the names of all methods.
@@ -24,7 +25,11 @@ const LIST_METHODS: &str = "__listMethods";
 /// Dispatches the calls of one caller to one service.
 pub(super) struct Dispatcher {
     pub(super) service: Arc<dyn Service>,
-    pub(super) user_id: Option<String>,
+    /// The name in the connection's URL.
+    pub(super) user: Option<String>,
+    pub(super) origin: CallOrigin,
+    /// Whether the connection's URL asks for a receipt with each answer.
+    pub(super) wants_receipts: bool,
     pub(super) options: Arc<RpcOptions>,
 }
 
@@ -68,44 +73,55 @@ impl Dispatcher {
 
     fn begin(&self, request: Request) -> Handled {
         match request {
-            Request::Call { id, method, .. } if method == "handshake" => {
-                Handled::Answered(id.map(|id| self.handshake(&id)))
+            Request::Call { id, call } if call.method == "handshake" => {
+                Handled::Answered(id.map(|id| self.handshake(&id, &call.args)))
             }
             // The package rpc-websockets uses this name.
-            Request::Call { id, method, .. } if method == LIST_METHODS && !self.lists_methods_itself() => {
+            Request::Call { id, call } if call.method == LIST_METHODS && !self.lists_methods_itself() => {
                 Handled::Answered(id.map(|id| self.list_methods(&id)))
             }
-            Request::Call { id, method, args } => {
-                let args = match self.in_places(&method, args) {
-                    Ok(args) => args,
-                    Err(error) => return Handled::Answered(id.map(|id| self.refusal(Some(&id), error))),
-                };
-                let call = RpcCall { user_id: self.user_id.clone(), method, args };
-                Handled::Call(Call {
-                    id,
-                    outcome: self.service.call(call),
-                    bytes_max: self.options.answer_bytes_max,
-                })
-            }
+            Request::Call { id, call } => match self.call(*call) {
+                Ok(answer) => Handled::Call(Call { id, answer, bytes_max: self.options.answer_bytes_max }),
+                Err(error) => Handled::Answered(id.map(|id| self.refusal(Some(&id), error))),
+            },
             Request::Refused { id, error } => Handled::Answered(Some(self.refusal(id.as_deref(), error))),
             Request::Ignored => Handled::Answered(None),
         }
     }
 
-    fn handshake(&self, id: &RawValue) -> String {
-        let members =
-            serde_json::value::to_raw_value(&self.service.handshake()).expect("a JSON object is JSON");
-        response::text(Some(id), &Ok(Some(members)), self.options.answer_bytes_max)
+    /// Passes a call to the service.
+    fn call(&self, call: request::Call) -> Result<BoxFuture<'static, RpcAnswer>, RpcError> {
+        let request::Call { method, args, authorization, wants_receipt } = call;
+        let args = self.in_places(&method, args)?;
+        let caller = match (authorization, &self.user) {
+            (Some(authorization), _) => Caller::Key(authorization),
+            (None, Some(name)) => Caller::Claimed(name.clone()),
+            (None, None) => Caller::Anonymous,
+        };
+        let wants_receipt = wants_receipt || self.wants_receipts;
+        Ok(self.service.call(RpcCall { caller, origin: self.origin, method, args, wants_receipt }))
+    }
+
+    fn handshake(&self, id: &RawValue, args: &Args) -> String {
+        let (Args::Places(text) | Args::Names(text)) = args;
+        // Clients of LibVMS may send anything here: what is not understood is not asked for.
+        let asked = match args {
+            Args::Places(_) => serde_json::from_str(text.get()).map(|(asked,): (HandshakeRequest,)| asked),
+            Args::Names(_) => serde_json::from_str(text.get()),
+        };
+        let members = self.service.handshake(asked.unwrap_or_default());
+        let members = serde_json::value::to_raw_value(&members).expect("a JSON object is JSON");
+        response::text(Some(id), &Ok(Some(members)).into(), self.options.answer_bytes_max)
     }
 
     fn list_methods(&self, id: &RawValue) -> String {
-        let methods = self.service.handshake().remove("methods").unwrap_or_default();
-        let methods = serde_json::value::to_raw_value(&methods).expect("JSON is JSON");
-        response::text(Some(id), &Ok(Some(methods)), self.options.answer_bytes_max)
+        let methods = self.service.handshake(HandshakeRequest::default()).remove("methods");
+        let methods = serde_json::value::to_raw_value(&methods.unwrap_or_default()).expect("JSON is JSON");
+        response::text(Some(id), &Ok(Some(methods)).into(), self.options.answer_bytes_max)
     }
 
     fn lists_methods_itself(&self) -> bool {
-        let handshake = self.service.handshake();
+        let handshake = self.service.handshake(HandshakeRequest::default());
         let methods = handshake.get("methods").and_then(|methods| methods.as_array());
         methods.is_some_and(|methods| methods.iter().any(|method| method == LIST_METHODS))
     }
@@ -119,7 +135,7 @@ impl Dispatcher {
     }
 
     fn refusal(&self, id: Option<&RawValue>, error: RpcError) -> String {
-        response::text(id, &Err(error), self.options.answer_bytes_max)
+        response::text(id, &Err(error).into(), self.options.answer_bytes_max)
     }
 }
 
@@ -201,7 +217,7 @@ impl Future for Dispatched {
 struct Call {
     /// `None` for a notification.
     id: Option<Box<RawValue>>,
-    outcome: BoxFuture<'static, Outcome>,
+    answer: BoxFuture<'static, RpcAnswer>,
     bytes_max: usize,
 }
 
@@ -209,8 +225,8 @@ impl Future for Call {
     type Output = Option<String>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
-        let outcome = ready!(self.outcome.as_mut().poll(cx));
-        Poll::Ready(self.id.as_deref().map(|id| response::text(Some(id), &outcome, self.bytes_max)))
+        let answer = ready!(self.answer.as_mut().poll(cx));
+        Poll::Ready(self.id.as_deref().map(|id| response::text(Some(id), &answer, self.bytes_max)))
     }
 }
 

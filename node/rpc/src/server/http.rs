@@ -90,11 +90,15 @@ impl Http {
             Ok(service) => service,
             Err(error) => return self.answer_file(request, error).await,
         };
-        let user_id = match query::user(request.uri().query()) {
-            Ok(user_id) => user_id,
+        let query = request.uri().query();
+        let user = match query::user(query) {
+            Ok(Some(_)) if !service.accepts_names() => return text(StatusCode::BAD_REQUEST, NO_NAMES),
+            Ok(user) => user,
             Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
         };
-        let caller = Dispatcher { service, user_id, options: self.shared.options.clone() };
+        let wants_receipts = query::is_set(query, "receipts");
+        let (origin, options) = (self.place.origin(), self.shared.options.clone());
+        let caller = Dispatcher { service, user, origin, wants_receipts, options };
         match *request.method() {
             Method::POST => match encoding::check(request.headers()) {
                 Ok(()) => self.post(caller, request.into_body()).await,
@@ -191,6 +195,9 @@ impl hyper::service::Service<Request<Incoming>> for Http {
 }
 
 const METHODS: &str = "GET, POST, OPTIONS";
+
+/// Why a service whose callers sign refuses a URL with a name.
+const NO_NAMES: &str = "callers of this service sign with a key: leave out ?user, which anybody could claim";
 
 const HINT: &str = "This is a LibVMS service. Speak JSON-RPC 2.0 with it: over a WebSocket, or with POST.";
 

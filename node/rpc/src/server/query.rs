@@ -21,6 +21,12 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String
     found.filter(|(_, value)| !value.is_empty()).map(|(_, value)| decode(value)).transpose()
 }
 
+/// Returns whether a query has the parameter `name`, with or without a value.
+pub(super) fn is_set(query: Option<&str>, name: &str) -> bool {
+    let mut parameters = query.unwrap_or_default().split('&');
+    parameters.any(|parameter| parameter.split('=').next() == Some(name))
+}
+
 /// Why the user in a URL cannot stand in an entry of the call log.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UserError {

@@ -4,11 +4,13 @@
 
 use std::fmt;
 
+use libvms_protocol::entry::Authorization;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::RpcOptions;
+use super::caller::{self, CallerError};
 use crate::error::RpcError;
 
 /// The requests in one text.
@@ -23,11 +25,21 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) enum Request {
     /// `id` is `None` for a notification: it gets no answer.
-    Call { id: Option<Box<RawValue>>, method: String, args: Args },
+    Call { id: Option<Box<RawValue>>, call: Box<Call> },
     /// Answered with an error; with the id `null` when the caller's own cannot be read.
     Refused { id: Option<Box<RawValue>>, error: RpcError },
     /// An invalid notification. JSON-RPC requires no answer to it either.
     Ignored,
+}
+
+/// A call as its caller sent it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) args: Args,
+    /// The key and signature of a caller that signs.
+    pub(super) authorization: Option<Box<Authorization>>,
+    pub(super) wants_receipt: bool,
 }
 
 /// The arguments of a call.
@@ -97,6 +109,10 @@ struct Envelope<'a> {
     method: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    caller: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    receipt: Option<&'a RawValue>,
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -112,11 +128,23 @@ impl Envelope<'_> {
         let (Some(method), true) = (self.method.and_then(text_of), self.is_version_2()) else {
             return Request::Refused { id, error: invalid_request(None) };
         };
-        match (read_args(self.params, options), id) {
-            (Ok(args), id) => Request::Call { id, method, args },
+        match (self.read_call(method, options), id) {
+            (Ok(call), id) => Request::Call { id, call: Box::new(call) },
             (Err(error), Some(id)) => Request::Refused { id: Some(id), error },
             (Err(_), None) => Request::Ignored,
         }
+    }
+
+    fn read_call(&self, method: String, options: &RpcOptions) -> Result<Call, RpcError> {
+        let args = read_args(self.params, options)?;
+        let invalid = |error: CallerError| invalid_request(Some(format!("caller: {error}")));
+        let authorization = self.caller.map(caller::read).transpose().map_err(invalid)?.map(Box::new);
+        let wants_receipt = match self.receipt.map(RawValue::get) {
+            None | Some("false" | "null") => false,
+            Some("true") => true,
+            Some(_) => return Err(invalid_request(Some("receipt".into()))),
+        };
+        Ok(Call { method, args, authorization, wants_receipt })
     }
 
     fn is_version_2(&self) -> bool {
@@ -158,11 +186,11 @@ pub(super) fn no_args() -> Box<RawValue> {
 }
 
 fn parse_error() -> RpcError {
-    RpcError { code: -32700, message: "Parse error".into(), data: None, details: None, stack: None }
+    RpcError::new(-32700, "Parse error".into(), None)
 }
 
 fn invalid_request(why: Option<String>) -> RpcError {
-    RpcError { code: -32600, message: "Invalid Request".into(), data: why, details: None, stack: None }
+    RpcError::new(-32600, "Invalid Request".into(), why)
 }
 
 struct Batch<'a> {

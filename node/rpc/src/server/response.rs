@@ -2,15 +2,33 @@
 
 use serde_json::value::RawValue;
 
-use crate::error::RpcError;
-
-/// The outcome of a call. `Ok(None)` is an `undefined` result.
-pub(super) type Outcome = Result<Option<Box<RawValue>>, RpcError>;
+use super::RpcAnswer;
+use crate::error::{REFUSED_CODE, RpcError};
 
 /// Returns the answer to the request `id`; `None` is a request whose id cannot be read.
 ///
-/// A result that would make the answer longer than `bytes_max` is replaced by an error.
-pub(super) fn text(id: Option<&RawValue>, outcome: &Outcome, bytes_max: usize) -> String {
+/// A result that would make the answer longer than `bytes_max` is replaced by an error, a receipt that would is left out.
+pub(super) fn text(id: Option<&RawValue>, answer: &RpcAnswer, bytes_max: usize) -> String {
+    let mut text = outcome_text(id, &answer.outcome, bytes_max);
+    if let Some(receipt) = &answer.receipt
+        && text.len() + receipt.len() + RECEIPT_BYTES <= bytes_max
+    {
+        text.pop();
+        for part in [r#","receipt":""#, receipt, r#""}"#] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// Bytes that a receipt adds to an answer, besides its own.
+const RECEIPT_BYTES: usize = r#","receipt":"""#.len();
+
+fn outcome_text(
+    id: Option<&RawValue>,
+    outcome: &Result<Option<Box<RawValue>>, RpcError>,
+    bytes_max: usize,
+) -> String {
     let id = id.map_or("null", RawValue::get);
     match outcome {
         Ok(result) => {
@@ -46,6 +64,10 @@ fn error_text(id: &str, error: &RpcError, bytes_max: usize) -> String {
     if let Some(data) = &error.data {
         text.push_str(r#","data":"#);
         text.push_str(&quoted(data));
+    }
+    if let Some(refusal) = error.refusal.as_deref().and_then(|refusal| serde_json::to_string(refusal).ok()) {
+        text.push_str(if error.code == REFUSED_CODE { r#","data":"# } else { r#","refusal":"# });
+        text.push_str(&refusal);
     }
     if let Some(details) = &error.details {
         let details = details.to_string();

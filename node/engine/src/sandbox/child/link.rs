@@ -42,6 +42,10 @@ impl Link {
             self.outgoing.hurry();
             return Some(request);
         }
+        #[cfg_attr(
+            not(all(debug_assertions, feature = "test-support")),
+            expect(clippy::never_loop, reason = "an attempt to escape is followed by another message")
+        )]
         loop {
             match self.next_message()? {
                 ToWorker::Request(request) => return Some(request),

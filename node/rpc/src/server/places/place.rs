@@ -13,6 +13,7 @@ use super::account::Account;
 use super::state::Waiting;
 use super::{ADDRESS_SHARE, Crowded, Places};
 use crate::progress::Progress;
+use crate::server::CallOrigin;
 
 /// Permission for one connection. Dropping the last copy frees the place.
 #[derive(Clone, Debug)]
@@ -51,6 +52,13 @@ impl ConnectionPermit {
         account.has_spoken.store(true, Ordering::SeqCst);
         account.is_busy.store(is_busy, Ordering::SeqCst);
         *account.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns where calls of this connection come from.
+    pub(in crate::server) fn origin(&self) -> CallOrigin {
+        let id = self.taken.account.id;
+        let address = self.taken.places.lock().accounts.get(&id).and_then(|entry| entry.address);
+        CallOrigin { address, connection: id }
     }
 
     /// Counts the connection for the caller's `address`, which its proxy named.
