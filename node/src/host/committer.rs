@@ -18,8 +18,7 @@ use tracing::error;
 
 use super::callers::receipt::Receipts;
 use super::callers::refusal::Refused;
-use super::callers::turns::Replies;
-use super::executor::QueuedCall;
+use super::queued::{QueuedCall, Replies};
 use super::store::HostStore;
 use super::{CallError, CallResponse, Shared};
 

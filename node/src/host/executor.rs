@@ -19,18 +19,19 @@ use std::time::{Duration, Instant};
 
 use libvms_engine::{EngineSettings, WorkerError};
 use libvms_protocol::audit::callers::SignedCalls;
-use libvms_protocol::entry::{Authorization, Call, CallEntry, Caller, Entry, Fault, Limits, Outcome};
+use libvms_protocol::entry::{Authorization, Call, CallEntry, Entry, Fault, Limits, Outcome};
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
 use super::callers::refusal::Refused;
-use super::callers::turns::{Replies, Turns};
+use super::callers::turns::Turns;
 use super::clock::LogClock;
 use super::committer::{ArchiveLengths, Commit, PendingCommit, Recall};
 use super::error::OpenError;
 use super::limit;
 use super::open;
+use super::queued::{QueuedCall, Replies, refuse};
 use super::store::HostStore;
 use super::{CallError, CallRequest, CallResponse, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
@@ -41,37 +42,6 @@ use crate::replay::ReplayError;
 const REBUILDS_MAX: u32 = 3;
 /// How often the executor checks whether the committer is done, while waiting for it.
 const COMMITTED_POLL: Duration = Duration::from_millis(1);
-
-/// A call admitted to the queue.
-#[derive(Debug)]
-pub(super) struct QueuedCall {
-    pub(super) request: CallRequest,
-    /// Those who wait for its answer: more than one where callers have repeated it.
-    pub(super) replies: Replies,
-}
-
-impl QueuedCall {
-    /// Tells those who wait that the call is not executed.
-    pub(super) fn refuse(self, why: &CallError) {
-        refuse(self.replies, why);
-    }
-
-    /// Returns whether two calls have one nonce and are not the same call.
-    pub(super) fn is_other_with_same_nonce(&self, other: &Self) -> bool {
-        let (Caller::Key(ours), Caller::Key(theirs)) = (&self.request.caller, &other.request.caller) else {
-            return false;
-        };
-        ours.nonce == theirs.nonce
-            && (ours.sig != theirs.sig || !self.request.is_same_intention(&other.request))
-    }
-}
-
-/// Tells all that wait for a call why it is not executed.
-pub(super) fn refuse(replies: Replies, why: &CallError) {
-    for reply in replies {
-        reply.send(Err(why.clone()), None);
-    }
-}
 
 /// The source to rebuild the heap from after a worker's death.
 pub(super) struct Source {

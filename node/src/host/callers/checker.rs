@@ -16,7 +16,7 @@ use super::fair::NestedLanes;
 use super::refusal::Refused;
 use super::turns::{NotQueued, Turns};
 use crate::host::CallError;
-use crate::host::executor::QueuedCall;
+use crate::host::queued::QueuedCall;
 
 /// Calls of one connection that a thread checks in a row: enough that taking them costs little beside checking them.
 const CHECKED_AT_ONCE: usize = 8;

@@ -4,7 +4,7 @@
 //! with the smallest nonce goes first, wherever it came from: after a greater one the log could not take it any more. A
 //! call that repeats one that waits joins it, and gets its answer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Authorization;
 
 use super::fair::NestedLanes;
-use crate::host::executor::QueuedCall;
+use crate::host::queued::QueuedCall;
 
 /// The queue. The executor takes calls out of it; anybody puts calls in.
 #[derive(Debug, Default)]
@@ -164,6 +164,3 @@ impl KeyCalls {
         Some(call)
     }
 }
-
-/// Replies that wait for one call.
-pub(in crate::host) type Replies = VecDeque<crate::host::Reply>;

@@ -1,0 +1,41 @@
+//! A call on its way to the script, and those who wait for its answer.
+
+use std::collections::VecDeque;
+
+use libvms_protocol::entry::Caller;
+
+use super::{CallError, CallRequest, Reply};
+
+/// Replies that wait for one call.
+pub(super) type Replies = VecDeque<Reply>;
+
+/// A call admitted to the queue.
+#[derive(Debug)]
+pub(super) struct QueuedCall {
+    pub(super) request: CallRequest,
+    /// Those who wait for its answer: more than one where callers have repeated it.
+    pub(super) replies: Replies,
+}
+
+impl QueuedCall {
+    /// Tells those who wait that the call is not executed.
+    pub(super) fn refuse(self, why: &CallError) {
+        refuse(self.replies, why);
+    }
+
+    /// Returns whether two calls have one nonce and are not the same call.
+    pub(super) fn is_other_with_same_nonce(&self, other: &Self) -> bool {
+        let (Caller::Key(ours), Caller::Key(theirs)) = (&self.request.caller, &other.request.caller) else {
+            return false;
+        };
+        ours.nonce == theirs.nonce
+            && (ours.sig != theirs.sig || !self.request.is_same_intention(&other.request))
+    }
+}
+
+/// Tells all that wait for a call why it is not executed.
+pub(super) fn refuse(replies: Replies, why: &CallError) {
+    for reply in replies {
+        reply.send(Err(why.clone()), None);
+    }
+}
