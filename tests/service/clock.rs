@@ -221,7 +221,7 @@ fn clocks_at_their_ends_serve_as_any_other() {
 }
 
 #[test]
-fn an_operator_is_told_that_time_stands_still() {
+fn an_operator_is_told_that_the_log_is_ahead_of_the_clock() {
     let (place, clock) = (TestService::new(SCRIPT), Clock::new());
     // 2090; then it is set right, and the host starts again.
     clock.set(3_800_000_000);
@@ -231,20 +231,21 @@ fn an_operator_is_told_that_time_stands_still() {
     drop(host);
     clock.set(1_800_000_000);
     let mut host = clock.host(&place);
-    let said = host.says("Date.now() stands still");
+    let said = host.says("Date.now() goes at half the pace");
     assert!(said.contains("2027-01-15T") && said.contains("2090-06-01T"), "{said}");
     run(async {
         let first = host.now().await;
-        assert_eq!(first, ahead);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(host.now().await, first);
+        assert!(first >= ahead);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let next = host.now().await;
+        assert!((first + 50..=first + 1_000).contains(&next), "{first} {next}");
         // It catches up.
         clock.set(3_800_000_100);
         host.says("calls are dated with it again");
         assert!(host.now().await > first);
         // And is set back while the host runs.
         clock.set(1_800_000_000);
-        host.says("Date.now() stands still");
+        host.says("Date.now() goes at half the pace");
     });
     drop(host);
     place.assert_agrees();

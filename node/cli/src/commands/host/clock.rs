@@ -1,7 +1,7 @@
 //! Warnings about a host's clock that is impossible or behind the log: at once, every ten minutes, and when it is over.
 //!
-//! Time never goes back in a log. If the clock was ahead once, calls get the date of the latest entry until the clock has
-//! caught up, and `Date.now()` stands still for their scripts.
+//! Time never goes back in a log. If the clock was ahead once, the log's time goes on from the latest entry, at half the
+//! pace and at most a second for each call, until the clock has caught up.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,7 +99,7 @@ fn worded(fault: Fault, now: SystemTime) -> String {
         ),
         Fault::BehindLog { latest, now } => format!(
             "warning: this machine's clock shows {clock}, but the latest call in the log is dated {}, {} later: until the \
-             clock reaches that time, every call is dated with it, and Date.now() stands still",
+             clock has caught up, calls are dated from that time on, and Date.now() goes at half the pace",
             shown(latest),
             humantime::format_duration(Duration::from_secs((latest - now).div_ceil(1_000))),
         ),
