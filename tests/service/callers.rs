@@ -174,7 +174,7 @@ fn nobody_claims_a_name_where_callers_sign_and_anybody_may_be_nobody() {
             host.url(),
             libvms::rpc::ClientOptions { user: Some("bob".into()), ..Default::default() },
         );
-        let refused = named.await.err().expect("no names here").to_string();
+        let refused = named.await.expect_err("no names here").to_string();
         assert!(refused.contains("leave out ?user"), "{refused}");
     });
     assert!(host.terminate().success());
