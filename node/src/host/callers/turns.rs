@@ -93,9 +93,10 @@ impl Turns {
 
     /// Closes the queue, and drops the waiting calls.
     pub(in crate::host) fn clear(&self) {
-        self.close();
-        let waiting = std::mem::take(&mut *self.lock());
-        self.lock().is_closed = true;
+        let closed = State { is_closed: true, ..State::default() };
+        // In one step: a call that came in between would wait for ever.
+        let waiting = std::mem::replace(&mut *self.lock(), closed);
+        self.arrived.notify_all();
         drop(waiting);
     }
 
