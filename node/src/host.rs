@@ -77,6 +77,8 @@ pub struct Vm {
     methods: Vec<String>,
     parameters: BTreeMap<String, Vec<String>>,
     cores: [CoreView; 3],
+    /// The log; a clone of it sees what is durable then.
+    log_view: Arc<CoreView>,
     store: HostStore,
     addresses: Mutex<Vec<String>>,
     shared: Arc<Shared>,
@@ -317,6 +319,7 @@ impl Vm {
         let methods = execution.methods().to_vec();
         let parameters = execution.parameters().clone();
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
+        let log_view = Arc::new(log.follow());
         let archive = ArchiveLengths { files: store.files.length(), blobs: store.blobs.length() };
         let shared = Arc::new(Shared::new(log.length(), archive, latest_at));
         let turns = Arc::new(Turns::default());
@@ -345,6 +348,7 @@ impl Vm {
             methods,
             parameters,
             cores,
+            log_view,
             store: shown,
             addresses: Mutex::default(),
             shared,
@@ -458,12 +462,6 @@ impl Vm {
     /// Returns the number of durable entries in the log.
     pub fn log_length(&self) -> u64 {
         self.shared.log_length.load(Ordering::Acquire)
-    }
-
-    /// Returns the log as it is now.
-    fn log_view(&self) -> CoreView {
-        let [log, ..] = &self.cores;
-        log.clone()
     }
 
     /// Returns the log's time in microseconds since 1970.

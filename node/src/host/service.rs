@@ -22,7 +22,7 @@ use super::{Answer, CallError, CallRequest, CallResponse, Shared, Vm};
 
 impl Service for Vm {
     fn handshake(&self, asked: HandshakeRequest) -> Map<String, Json> {
-        let view = self.log_view();
+        let view = CoreView::clone(&self.log_view);
         let (init, engine) = (self.init(), &self.init().engine);
         let auth = match init.auth {
             Auth::Debug => "debug",
@@ -113,7 +113,7 @@ fn latest_json(view: &CoreView) -> Json {
 
 /// Words the refusals of one call, and signs them for a caller that asks for a receipt.
 struct Refuser {
-    view: CoreView,
+    log: Arc<CoreView>,
     shared: Arc<Shared>,
     /// The log's key and the name of the call, where refusals of it are signed.
     signing: Option<(SecretKey, [u8; 32])>,
@@ -128,7 +128,7 @@ impl Refuser {
             .filter(|_| wants_receipt)
             .and_then(|by| Some((vm.secret_key.clone()?, by.call_hash(&vm.log_key(), method, args))));
         Self {
-            view: vm.log_view(),
+            log: vm.log_view.clone(),
             shared: vm.shared.clone(),
             signing,
             seen_length: by.and_then(|by| by.seen).map(|seen| seen.length),
@@ -136,7 +136,7 @@ impl Refuser {
         }
     }
 
-    fn rpc_error(mut self, error: CallError) -> RpcError {
+    fn rpc_error(self, error: CallError) -> RpcError {
         let reason = match &error {
             CallError::Refused(refused) => {
                 let refused = refused.clone();
@@ -153,8 +153,9 @@ impl Refuser {
         RpcError { refusal, ..of_call(error) }
     }
 
-    fn members(&mut self, refused: &Refused) -> Map<String, Json> {
-        self.view.refresh();
+    fn members(&self, refused: &Refused) -> Map<String, Json> {
+        // Only here, since few calls are refused: a clone sees the log as it is now.
+        let view = CoreView::clone(&self.log);
         let now = refused.now.map_or_else(|| self.shared.now_micros(), |now| now.saturating_mul(1000));
         let mut members = Map::new();
         members.insert("reason".into(), json!(refused.reason.name()));
@@ -167,14 +168,14 @@ impl Refuser {
         }
         match refused.reason {
             Reason::UnknownHead | Reason::OldHead => {
-                members.insert("head".into(), head_json(&self.view));
-                let consistency = self.seen_length.map(|length| consistency_json(&self.view, length));
+                members.insert("head".into(), head_json(&view));
+                let consistency = self.seen_length.map(|length| consistency_json(&view, length));
                 if let Some(Json::Object(mut consistency)) = consistency {
                     members.extend(consistency.remove("nodes").map(|nodes| ("nodes".into(), nodes)));
                 }
             }
             Reason::Early | Reason::StaleCall => {
-                members.insert("latest".into(), latest_json(&self.view));
+                members.insert("latest".into(), latest_json(&view));
             }
             _ => {}
         }
