@@ -122,7 +122,7 @@ impl Committer {
         for commit in group {
             match commit {
                 Commit::Append(PendingCommit { block, entry, replies, answer, .. }) => {
-                    send(replies, &answer, || receipt(block, &entry));
+                    send(replies, answer, || receipt(block, &entry));
                 }
                 Commit::Recall(recall) => self.recall(recall, &mut receipt),
             }
@@ -137,7 +137,7 @@ impl Committer {
         match read {
             Ok((Entry::Call(entry), bytes)) if !call.request.is_another_with_its_nonce(&entry.call) => {
                 let answer = logged_answer(block, &entry);
-                send(call.replies, &answer, || receipt(block, &bytes));
+                send(call.replies, answer, || receipt(block, &bytes));
             }
             Ok(_) => {
                 let refused = Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) };
@@ -179,15 +179,19 @@ impl Commit {
 
 /// Answers all that wait for a call; makes the receipt only if one of them asked for it.
 fn send(
-    replies: Replies,
-    answer: &Result<CallResponse, CallError>,
+    mut replies: Replies,
+    answer: Result<CallResponse, CallError>,
     receipt: impl FnOnce() -> Option<Vec<u8>>,
 ) {
     let receipt = replies.iter().any(|reply| reply.wants_receipt).then(receipt).flatten();
+    // Nearly always there is one, and the answer may be large: it is copied for further ones only.
+    let Some(last) = replies.pop_back() else { return };
     for reply in replies {
         let receipt = receipt.clone().filter(|_| reply.wants_receipt);
         reply.send(answer.clone(), receipt);
     }
+    let receipt = receipt.filter(|_| last.wants_receipt);
+    last.send(answer, receipt);
 }
 
 /// Returns the answer to a call that the log has executed before.
