@@ -1,4 +1,4 @@
-//! Honest hosts: no file convicts one, whoever makes it.
+//! Honest hosts: no file convicts one, no matter who makes it.
 
 use libvms_protocol::audit::Violation as Broken;
 use libvms_protocol::audit::callers::SignedCalls;

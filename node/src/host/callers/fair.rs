@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_one_item_waits_for_one_of_each_other() {
+    fn a_lane_with_one_item_waits_for_one_of_each_other() {
         let mut lanes = NestedLanes::default();
         for item in 0..5 {
             lanes.push("flood", 1, ("flood", item));

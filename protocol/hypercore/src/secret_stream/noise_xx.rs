@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A handshake does not change the state that it was given: a message that is refused leaves no trace. The handshake
-//! hash is public, as that of [`noise_ik`](super::noise_ik) is: whoever sees the three messages can compute it.
+//! hash is public, as that of [`noise_ik`](super::noise_ik) is: anybody who sees the three messages can compute it.
 
 use super::keys::{Role, StreamKeys};
 use super::noise::{KEY_BYTES, MAC_BYTES, NoiseError, Symmetric, agree, split_key};
