@@ -130,10 +130,7 @@ impl FalseRefusal {
         entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
         node: impl FnMut(u64) -> Option<Node>,
     ) -> Option<Self> {
-        let mut entries: Vec<NumberedEntry> =
-            entries.into_iter().map(|(block, entry)| NumberedEntry::new(block, entry)).collect();
-        entries.sort_by_key(|entry| entry.block);
-        entries.dedup_by_key(|entry| entry.block);
+        let entries = NumberedEntry::in_order(entries);
         let blocks = entries.iter().map(|entry| entry.block);
         let path = Some(Cover::new(head.length(), blocks, None)?.nodes(node)?);
         let proof = Self { checkpoint: Some(head.into()), entries: Some(entries), path, ..self };

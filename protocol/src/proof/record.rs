@@ -73,6 +73,15 @@ impl From<&SignedHead> for Head {
 }
 
 impl NumberedEntry {
+    /// Creates entries in the order of their blocks, each block once.
+    pub(super) fn in_order(entries: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Vec<Self> {
+        let mut entries: Vec<Self> =
+            entries.into_iter().map(|(block, entry)| Self::new(block, entry)).collect();
+        entries.sort_by_key(|entry| entry.block);
+        entries.dedup_by_key(|entry| entry.block);
+        entries
+    }
+
     /// Creates the entry at `block`.
     pub fn new(block: u64, entry: Vec<u8>) -> Self {
         Self { block, entry: Bytes(entry) }

@@ -88,10 +88,7 @@ impl Violation {
         entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
         node: impl FnMut(u64) -> Option<Node>,
     ) -> Option<Self> {
-        let mut entries: Vec<NumberedEntry> =
-            entries.into_iter().map(|(block, entry)| NumberedEntry::new(block, entry)).collect();
-        entries.sort_by_key(|entry| entry.block);
-        entries.dedup_by_key(|entry| entry.block);
+        let entries = NumberedEntry::in_order(entries);
         let (checkpoint, class) = (head.into(), class.name().into());
         let mut proof =
             Self { tag: Tag, v: Version, kind: KindName, checkpoint, class, block, entries, path: vec![] };
