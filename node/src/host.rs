@@ -34,8 +34,8 @@ use std::time::{Duration, Instant};
 
 use libvms_cores::storage::{CoreView, Durability};
 use libvms_engine::EngineSettings;
-use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_protocol::entry::{Auth, Call, Caller, Fault, Init, Thrown};
+use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_protocol::entry::{Auth, Caller, Fault, Init, Thrown};
 use libvms_protocol::limits;
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
@@ -122,26 +122,10 @@ impl Answer {
 }
 
 impl CallRequest {
-    /// Returns whether both ask for the same call with the same numbers.
-    fn is_same_intention(&self, other: &Self) -> bool {
-        let numbers =
-            |request: &Self| request.caller.authorization().map(|by| (by.nonce, by.seen, by.instead.clone()));
-        (&self.method, &self.args, numbers(self)) == (&other.method, &other.args, numbers(other))
-    }
-
-    /// Returns whether this is a request for `call`.
-    fn is_call_of(&self, call: &Call) -> bool {
-        let same_numbers = self.caller.authorization().is_none_or(|by| {
-            (Some(by.nonce), by.seen, &by.instead) == (call.nonce, call.seen, &call.instead)
-        });
-        self.method == call.method_name && self.args == call.args && same_numbers
-    }
-
-    /// Returns whether `call`, which stands in the log, has this one's nonce and is another call.
-    fn is_another_with_its_nonce(&self, call: &Call) -> bool {
-        let by = self.caller.authorization();
-        by.is_some_and(|by| Some(by.nonce) == call.nonce && Some(by.sig) != call.sig)
-            && !self.is_call_of(call)
+    /// Returns whether another call, with this nonce and signature, has this one's nonce and is not the same call. A
+    /// signature that was checked stands for all that the call says.
+    fn is_other_with_same_nonce(&self, nonce: Option<u64>, sig: Option<Signature>) -> bool {
+        self.caller.authorization().is_some_and(|by| Some(by.nonce) == nonce && Some(by.sig) != sig)
     }
 }
 

@@ -131,18 +131,22 @@ impl Committer {
 
     /// Answers a call with what the log says of it.
     fn recall(&self, Recall { block, call }: Recall, mut receipt: impl FnMut(u64, &[u8]) -> Option<Vec<u8>>) {
+        let repeated =
+            || CallError::Refused(Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) });
         let failed = |error: &dyn std::error::Error| CallError::Failed { why: error.to_string() };
         let read = self.log.block(block).map_err(|error| failed(&error));
         let read = read.and_then(|bytes| Ok((Entry::decode(&bytes).map_err(|error| failed(&error))?, bytes)));
         match read {
-            Ok((Entry::Call(entry), bytes)) if !call.request.is_another_with_its_nonce(&entry.call) => {
+            Ok((Entry::Call(CallEntry { call: logged, .. }), _))
+                if call.request.is_other_with_same_nonce(logged.nonce, logged.sig) =>
+            {
+                call.refuse(&repeated());
+            }
+            Ok((Entry::Call(entry), bytes)) => {
                 let answer = logged_answer(block, &entry);
                 send(call.replies, answer, || receipt(block, &bytes));
             }
-            Ok(_) => {
-                let refused = Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) };
-                call.refuse(&CallError::Refused(refused));
-            }
+            Ok(_) => call.refuse(&repeated()),
             Err(error) => call.refuse(&error),
         }
     }

@@ -191,10 +191,7 @@ impl Executor {
         }
         let at = self.clock.next();
         let checked = signed.check(self.next_block, at, by);
-        let call = match self.join_in_flight(call) {
-            Ok(call) => call,
-            Err(judged) => return judged,
-        };
+        let Some(call) = self.join_in_flight(call) else { return Judged::Refused };
         match checked {
             Ok(()) => Judged::Execute(call),
             Err(violation) => {
@@ -207,30 +204,28 @@ impl Executor {
     }
 
     /// Joins a call to the one in flight that it repeats. Returns it if there is none, and none that forbids it.
-    fn join_in_flight(&mut self, call: Box<QueuedCall>) -> Result<Box<QueuedCall>, Judged> {
-        let Some(by) = call.request.caller.authorization() else { return Ok(call) };
+    fn join_in_flight(&mut self, call: Box<QueuedCall>) -> Option<Box<QueuedCall>> {
+        let Some(by) = call.request.caller.authorization() else { return Some(call) };
         let of_key =
             |running: &&mut InFlightCall| running.by.as_ref().is_some_and(|other| other.key == by.key);
         let mut greater = false;
         for running in self.in_flight.iter_mut().filter(|running| of_key(running)) {
             let Some(other) = &running.by else { continue };
             if by.numbers().any(|number| other.numbers().any(|theirs| theirs == number)) {
-                let is_other = other.nonce == by.nonce
-                    && (other.sig != by.sig || !call.request.is_call_of(&running.call));
-                if is_other {
+                if call.request.is_other_with_same_nonce(running.call.nonce, running.call.sig) {
                     call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
                 } else {
                     running.replies.extend(call.replies);
                 }
-                return Err(Judged::Refused);
+                return None;
             }
             greater |= other.nonce >= by.nonce;
         }
         if greater {
             call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
-            return Err(Judged::Refused);
+            return None;
         }
-        Ok(call)
+        Some(call)
     }
 
     /// Returns how many calls may be in flight: one while there is a debt of quiet time, so that the call at fault for a

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use libvms_protocol::entry::Caller;
-
 use super::{CallError, CallRequest, Reply};
 
 /// Replies that wait for one call.
@@ -21,15 +19,6 @@ impl QueuedCall {
     /// Tells those who wait that the call is not executed.
     pub(super) fn refuse(self, why: &CallError) {
         refuse(self.replies, why);
-    }
-
-    /// Returns whether two calls have one nonce and are not the same call.
-    pub(super) fn is_other_with_same_nonce(&self, other: &Self) -> bool {
-        let (Caller::Key(ours), Caller::Key(theirs)) = (&self.request.caller, &other.request.caller) else {
-            return false;
-        };
-        ours.nonce == theirs.nonce
-            && (ours.sig != theirs.sig || !self.request.is_same_intention(&other.request))
     }
 }
 

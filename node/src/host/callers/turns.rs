@@ -115,7 +115,9 @@ impl State {
         let key = by.key;
         let calls = self.by_key.entry(key).or_default();
         match calls.waiting(by) {
-            Some(waiting) if waiting.is_other_with_same_nonce(&call) => Err(NotQueued::OtherCall(call)),
+            Some(waiting) if waiting.request.is_other_with_same_nonce(Some(by.nonce), Some(by.sig)) => {
+                Err(NotQueued::OtherCall(call))
+            }
             Some(waiting) => {
                 waiting.replies.extend(call.replies);
                 Ok(())
