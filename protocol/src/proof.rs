@@ -12,6 +12,7 @@
 
 pub mod equivocation;
 pub mod false_refusal;
+pub mod history;
 pub mod inclusion;
 pub mod path;
 pub mod violation;
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 pub use equivocation::Equivocation;
 pub use false_refusal::{FalseRefusal, SignedCall};
+pub use history::{History, NoFork};
 pub use inclusion::Inclusion;
 pub use record::{Bytes, Head, NumberedEntry};
 pub use violation::Violation;
@@ -163,6 +165,17 @@ impl Proof {
         judged.err().unwrap_or(Verdict::Holds)
     }
 
+    /// Judges the claim, and whether it is about the core `log`: a proof convicts a key, and anybody has keys. A claim about
+    /// another core fails, whatever else it holds.
+    pub fn check_about(&self, log: &PublicKey) -> Verdict {
+        match self.log() {
+            Some(found) if found != *log => {
+                fails("log", format_args!("it is about {found}, not about {log}"))
+            }
+            _ => self.check(),
+        }
+    }
+
     /// Returns the key of the log about which the claim is. `None` for an unknown kind.
     pub fn log(&self) -> Option<PublicKey> {
         match self {
@@ -211,6 +224,15 @@ impl Proof {
 }
 
 impl Verdict {
+    /// Returns `holds`, `fails` or `cannot-tell`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails { .. } => "fails",
+            Self::CannotTell { .. } => "cannot-tell",
+        }
+    }
+
     /// Returns the exit code of a program that checks proofs: 0, 1 or 3. (2 is for files that cannot be read.)
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -3,12 +3,15 @@
 mod document;
 mod equivocation;
 mod false_refusal;
+mod history;
 mod honest;
 mod inclusion;
 mod violation;
 mod world;
 
-use libvms_protocol::proof::{Proof, Verdict};
+use libvms_protocol::proof::{Inclusion, Proof, Verdict};
+
+use world::Log;
 
 /// A step at which a check fails, and the damage for which it does.
 type Damage<T> = (&'static str, fn(&mut T));
@@ -95,10 +98,22 @@ fn what_is_no_proof_is_not_read() {
 }
 
 #[test]
-fn texts_of_strangers_are_escaped() {
-    let kind = b"\xa3\x61v\x01\x64kind\x64\x1b[2J\x64type\x65proof";
+fn a_proof_about_another_key_is_none_about_this_log() {
+    let (log, other) = (Log::signed(), libvms_hypercore::identity::PublicKey([3; 32]));
+    let (block, entry) = log.block(0);
+    let made = Inclusion::make(&log.head(), block, entry, |index| log.node(index)).expect("block 0");
+    let proof = Proof::Inclusion(made);
+    assert_eq!(proof.check_about(&log.public_key()), Verdict::Holds);
+    let judged = proof.check_about(&other);
+    assert!(judged.to_string().starts_with("the claim does not hold: log: it is about "), "{judged}");
+    assert_eq!((judged.exit_code(), judged.name()), (1, "fails"));
+}
+
+#[test]
+fn texts_of_strangers_are_escaped_and_stay_in_their_quotation() {
+    let kind = b"\xa3\x61v\x01\x64kind\x66\x1b[2J`b\x64type\x65proof";
     let proof = Proof::decode(kind).expect("a proof of some kind");
     for text in [proof.claim(), proof.contents(), proof.check().to_string()] {
-        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(!text.contains('\u{1b}') && !text.contains("`b"), "{text:?}");
     }
 }

@@ -5,11 +5,11 @@ use crate::entry::{Call, Entry};
 /// Characters of a stranger's text that are shown.
 const CHARACTERS: usize = 200;
 
-/// Quotes a text: it may hold any characters, and a terminal must not obey them.
+/// Quotes a text: it may hold any characters, a terminal must not obey them, and it must not end its quotation.
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(CHARACTERS).collect();
     let more = if shown.len() < text.len() { "..." } else { "" };
-    format!("`{}{more}`", shown.escape_debug())
+    format!("`{}{more}`", shown.escape_debug().to_string().replace('`', r"\u{60}"))
 }
 
 /// Describes a block.

@@ -65,7 +65,9 @@ impl Equivocation {
         Self::of_heads([(*shorter, vec![]), (*longer, nodes)], shorter.length())
     }
 
-    fn of_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: u64) -> Option<Self> {
+    /// Makes the proof from two heads, in any order, each with the nodes of its cover with the cut `at`; none where `at` is
+    /// its length.
+    pub(super) fn of_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: u64) -> Option<Self> {
         // All that find the same two heads make the same file.
         heads.sort_by_key(|(head, _)| (head.length(), head.tree_hash()));
         let is_at_both = heads.iter().all(|(head, _)| head.length() == at);
@@ -150,7 +152,7 @@ impl Equivocation {
 }
 
 /// Returns the tree hash of a signed log's first `at` blocks.
-fn hash_at(at: u64, head: &Head, path: &[Node]) -> Judged<TreeHash> {
+pub(super) fn hash_at(at: u64, head: &Head, path: &[Node]) -> Judged<TreeHash> {
     if at == head.length && path.is_empty() {
         return Ok(head.hash);
     }

@@ -12,7 +12,7 @@ use libvms_hypercore::tree::{Node, Roots, TreeHash, hash, index};
 use thiserror::Error;
 
 /// One more than the greatest length of a log: numbers of nodes must fit into 64 bits.
-const LENGTH_END: u64 = 1 << 62;
+pub(super) const LENGTH_END: u64 = 1 << 62;
 
 /// The parts of a log's tree that a proof needs.
 ///

@@ -12,7 +12,7 @@ use super::world::Log;
 use super::{assert_cannot_tell, assert_fails, assert_holds_only_whole};
 
 /// Returns two logs of one key that have their first `common` blocks in common.
-fn forked(common: u64, length: u64, other_length: u64) -> [Log; 2] {
+pub(super) fn forked(common: u64, length: u64, other_length: u64) -> [Log; 2] {
     let mut log = Log::signed();
     log.fill(common - 1);
     let mut other = log.clone();
