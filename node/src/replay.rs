@@ -4,6 +4,8 @@
 //! have written, or that it cannot verify ([`ReplayError`]). A host replays its own log when it starts, and goes
 //! on from there; an auditor replays the log of another host.
 
+mod ahead;
+
 use std::collections::VecDeque;
 
 use libvms_engine::{EngineSettings, WorkerError};
@@ -11,9 +13,11 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
-    Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
+    Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
 };
 use thiserror::Error;
+
+use ahead::{Ahead, EntryReader, ReadBlock};
 
 use crate::archive::{Archive, ArchiveStore};
 use crate::execution::{CALLS_IN_FLIGHT, Execution, ExecutionError, LoadError, Script};
@@ -126,9 +130,66 @@ impl<S: ArchiveStore> Replay<S> {
     /// # Errors
     /// At the first block that stops the replay. Nothing can be pushed after it.
     pub fn push(&mut self, block: &[u8]) -> Result<(), ReplayError> {
+        self.push_read(self.read(block.to_vec()))
+    }
+
+    /// Takes all of `blocks` in order, and waits for all calls. Signatures are checked on all cores, ahead of the replay.
+    /// Calls `progress` after each block.
+    ///
+    /// # Errors
+    /// The error of `blocks`, or (within) the first block that stops the replay, as [`Replay::push`]: whichever comes first.
+    pub fn push_all<E>(
+        &mut self,
+        mut blocks: impl Iterator<Item = Result<Vec<u8>, E>>,
+        progress: &mut dyn FnMut(),
+    ) -> Result<Result<(), ReplayError>, E> {
+        // Block 0 tells how the others are read.
+        if self.script.is_none()
+            && let Some(block) = blocks.next()
+        {
+            if let Err(stop) = self.push(&block?) {
+                return Ok(Err(stop));
+            }
+            progress();
+        }
+        let signed = self.reader().filter(|reader| reader.auth() == Auth::Signed);
+        match signed {
+            Some(reader) => self.push_each(Ahead::new(blocks, reader), |_, read| read, progress),
+            None => self.push_each(blocks, |replay, block| replay.read(block), progress),
+        }
+    }
+
+    fn push_each<T, E>(
+        &mut self,
+        blocks: impl Iterator<Item = Result<T, E>>,
+        read: fn(&Self, T) -> ReadBlock,
+        progress: &mut dyn FnMut(),
+    ) -> Result<Result<(), ReplayError>, E> {
+        for block in blocks {
+            let read = read(self, block?);
+            if let Err(stop) = self.push_read(read) {
+                return Ok(Err(stop));
+            }
+            progress();
+        }
+        Ok(self.settle())
+    }
+
+    fn reader(&self) -> Option<EntryReader> {
+        self.script.as_ref().map(|init| EntryReader::new(self.log, init))
+    }
+
+    fn read(&self, bytes: Vec<u8>) -> ReadBlock {
+        match self.reader() {
+            Some(reader) => reader.read(bytes),
+            None => ReadBlock { entry: Entry::decode(&bytes), bytes, signature: Ok(()) },
+        }
+    }
+
+    fn push_read(&mut self, read: ReadBlock) -> Result<(), ReplayError> {
         let number = self.next_block;
         self.next_block += 1;
-        let taken = self.take(number, block);
+        let taken = self.take(number, read);
         if taken.is_err() {
             // Settle earlier calls first: the first deviation counts.
             self.settle()?;
@@ -189,19 +250,15 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn take(&mut self, number: u64, block: &[u8]) -> Result<(), ReplayError> {
+    fn take(&mut self, number: u64, read: ReadBlock) -> Result<(), ReplayError> {
+        let ReadBlock { bytes, entry, signature } = read;
         // A user who named an archive, or any other core, by mistake must not get the report of a deviation.
-        if number == 0 && !Entry::is_named(block) {
+        if number == 0 && !Entry::is_named(&bytes) {
             return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
         }
-        // The valid contents of an entry depend on the format, which block 0 names.
-        let entry = match &self.script {
-            Some(init) => Entry::decode_in(block, init.v),
-            None => Entry::decode(block),
-        };
         let entry = entry.map_err(|error| of_entry(number, error))?;
-        self.check_signature(&entry).map_err(|violation| diverges(number, violation))?;
-        self.order.next(&entry, block).map_err(|violation| diverges(number, violation))?;
+        signature.map_err(|violation| diverges(number, violation))?;
+        self.order.next(&entry, &bytes).map_err(|violation| diverges(number, violation))?;
         match entry {
             Entry::Init(init) => self.deploy(init),
             Entry::Call(entry) => self.call(number, entry),
@@ -209,15 +266,6 @@ impl<S: ArchiveStore> Replay<S> {
             Entry::Upgrade(_) => {
                 Err(cannot_verify(number, "this version cannot check who may upgrade a script"))
             }
-        }
-    }
-
-    fn check_signature(&self, entry: &Entry) -> Result<(), Violation> {
-        match (entry, &self.script) {
-            (Entry::Call(entry), Some(init)) => {
-                audit::callers::check_signature(&self.log, init.auth, &entry.call)
-            }
-            _ => Ok(()),
         }
     }
 

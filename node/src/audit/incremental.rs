@@ -231,13 +231,12 @@ fn push_all(
     length: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<ReplayError>, VerifyError> {
-    for block in log.blocks(replay.next_block()..length) {
-        if let Err(stop) = replay.push(&block?) {
-            return Ok(Some(stop));
-        }
-        progress(replay.next_block(), length);
-    }
-    Ok(replay.settle().err())
+    let mut done = replay.next_block();
+    let stop = replay.push_all(log.blocks(done..length), &mut || {
+        done += 1;
+        progress(done, length);
+    })?;
+    Ok(stop.err())
 }
 
 /// Returns the block of the log that wrote a block of the archive; the block after the last one if none did.

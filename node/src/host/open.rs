@@ -161,12 +161,16 @@ fn replay(
     let mut replay =
         Replay::new(log.key(), store.clone(), AuditOptions { limits_max, engine: engine.clone() });
     let mut tree = TreeCheck::default();
-    for (done, block) in (1..).zip(log.blocks(0..log.length())) {
+    let blocks = log.blocks(0..log.length()).map(|block| {
         let block = block.and_then(|block| tree.push(log, &block).map(|()| block));
-        replay.push(&block.map_err(|error| damaged(directory, error))?).map_err(failed)?;
+        block.map_err(|error| damaged(directory, error))
+    });
+    let mut done = 0;
+    let replayed = replay.push_all(blocks, &mut || {
+        done += 1;
         progress(done, log.length());
-    }
-    replay.settle().map_err(failed)?;
+    });
+    replayed?.map_err(failed)?;
     let taken = tail.map_or(Ok(0), |tail| recovery::replay_tail(directory, tail, &mut replay))?;
     let not_deployed = || OpenError::NotDeployed { path: directory.into() };
     let init = replay.init().cloned().ok_or_else(not_deployed)?;
