@@ -4,6 +4,9 @@
 //! figure of peak memory that the documentation gives). The figures of LibVMS 2 on Node.js 20, measured on a machine
 //! of the same kind, stand beside ours.
 
+#[path = "host/signed.rs"]
+mod signed;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +41,7 @@ async fn measure(calls: u64) -> Value {
         "calls": calls,
         "counter": counter,
         "persistedCounter": persisted,
+        "signed": signed::measure(calls / 4).await,
         "processOverThread": { "16InFlight": sandbox(16, calls).await, "128InFlight": sandbox(128, calls).await },
         "peakMemoryBytes": peak_memory(),
         "libvms2": {
