@@ -1,6 +1,5 @@
 //! A host process to call, kill and audit.
 
-pub(crate) mod dice;
 mod process;
 #[cfg(target_os = "linux")]
 mod processes;

@@ -37,7 +37,7 @@ use crate::replication::{Dht, replications};
 use crate::runs::{RUNS, is_short};
 use crate::streams::throughput;
 
-const LOSSES_PERCENT: [u32; 3] = [0, 1, 5];
+const LOSSES_PERCENT: [u64; 3] = [0, 1, 5];
 const MEBIBYTE: u64 = 1 << 20;
 
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]

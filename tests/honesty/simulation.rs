@@ -7,7 +7,6 @@
 //! `.ci/simulate [RUNS] [SEED]`.
 
 mod cheats;
-mod dice;
 mod host;
 mod link;
 mod node;
@@ -110,7 +109,7 @@ fn a_seed_is_a_run() {
         let mut world = World::new(seed, NODES);
         suffer(&mut world);
         let told: Vec<usize> = world.told.iter().map(Vec::len).collect();
-        (world.now, world.host.is_up(), told, world.seen, world.dice.below(u64::MAX))
+        (world.now, world.host.is_up(), told, world.seen, world.dice.draw())
     };
     for seed in 1..4 {
         assert_eq!(run(seed), run(seed));
@@ -130,8 +129,7 @@ fn suffer(world: &mut World) {
 
 /// One act of chance, and a while in which it takes effect. The host calls only while `is_honest`.
 fn act(world: &mut World, is_honest: bool) {
-    let nodes = NODES as u64;
-    let (a, b) = (world.dice.below(nodes) as usize, world.dice.below(nodes) as usize);
+    let (a, b) = (world.dice.index(NODES), world.dice.index(NODES));
     match world.dice.below(26) {
         0..8 if is_honest && world.is_up(HOST) => {
             world.note("call");
@@ -157,7 +155,7 @@ fn act(world: &mut World, is_honest: bool) {
         }
         _ => {}
     }
-    let end = world.now + [10, 100, 2_000, 20_000][world.dice.below(4) as usize];
+    let end = world.now + world.dice.pick(&[10, 100, 2_000, 20_000]);
     let events = world.dice.below(300);
     (0..events).take_while(|_| world.step(end)).count();
     world.now = world.now.max(end.min(world.now + 1_000));

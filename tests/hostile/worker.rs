@@ -18,12 +18,12 @@ use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown};
 use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
+use libvms_hypercore::random::Dice;
 use libvms_protocol::entry::{Auth, Limits};
 use libvms_protocol::value::Value;
 use serde::Serialize;
 
 use crate::honesty::determinism::generator::{LIMITS, program};
-use crate::support::dice::Dice;
 use crate::support::{Process, auditing, engine, example, hosting, run, variable};
 
 /// The driver's patience under [`LIMITS`] is a little over ten seconds; the rest is for a busy machine.
@@ -54,7 +54,7 @@ fn whatever_workers_get_and_say_their_driver_goes_on() {
     while Instant::now() < end {
         let round = rounds.next().expect("no end");
         watch.begin(round);
-        let mut dice = Dice::new(seed, round);
+        let mut dice = Dice::for_purpose(seed, round);
         match round % 5 {
             0 => attack_service(&mut dice, round),
             1 => say_to_driver(&mut dice),
@@ -106,8 +106,8 @@ fn some_reply(dice: &mut Dice) -> FileReply {
     use libvms::engine::message::FileAnswer;
     match dice.below(4) {
         0 => Ok(FileAnswer::Ok),
-        1 => Ok(FileAnswer::Content(vec![0xff; dice.below(100_000)])),
-        2 => Ok(FileAnswer::Names { names: vec!["name".into(); dice.below(1_000)], passed: dice.draw() }),
+        1 => Ok(FileAnswer::Content(vec![0xff; dice.index(100_000)])),
+        2 => Ok(FileAnswer::Names { names: vec!["name".into(); dice.index(1_000)], passed: dice.draw() }),
         _ => Err(Thrown::new("NotFoundError", "\u{0}")),
     }
 }
@@ -159,7 +159,7 @@ fn say_to_driver(dice: &mut Dice) {
         let reports = [
             Report::Console(libvms::engine::message::Console {
                 level: "log".into(),
-                text: "x".repeat(dice.below(300)),
+                text: "x".repeat(dice.index(300)),
             }),
             Report::Done(libvms::engine::message::Done {
                 outcome: libvms::engine::message::Outcome::Returned(Some("[1]".into())),
@@ -177,7 +177,7 @@ fn say_to_driver(dice: &mut Dice) {
             }),
         ];
         let frames: Vec<u8> = (0..dice.below(5))
-            .flat_map(|_| frame(&Frame::Report(&reports[dice.below(reports.len())])))
+            .flat_map(|_| frame(&Frame::Report(&reports[dice.index(reports.len())])))
             .collect();
         let _may_have_ended = worker.attempt(EscapeAttempt::Say(broken_bytes(dice, frames)));
         let _may_have_ended = worker.send(Request::Call(call));
@@ -251,14 +251,14 @@ fn broken(dice: &mut Dice, text: &str) -> String {
     ];
     let mut letters: Vec<char> = text.chars().take(SOURCE_CHARS_MAX).collect();
     for _ in 0..=dice.below(4) {
-        let (start, length) = (dice.below(letters.len() + 1), dice.below(40));
+        let (start, length) = (dice.index(letters.len() + 1), dice.index(40));
         let end = (start + length).min(letters.len());
         match dice.below(4) {
             0 => drop(letters.drain(start..end)),
             1 => drop(letters.splice(start..start, dice.pick(&TOKENS).chars())),
             2 => {
                 let piece = letters[start..end].to_vec();
-                let to = dice.below(letters.len() + 1);
+                let to = dice.index(letters.len() + 1);
                 drop(letters.splice(to..to, piece));
             }
             _ => letters
@@ -274,13 +274,13 @@ fn broken(dice: &mut Dice, text: &str) -> String {
 /// Bytes with a few mistakes in them, or nothing but mistakes.
 fn broken_bytes(dice: &mut Dice, mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.is_empty() || dice.one_in(4) {
-        bytes = (0..dice.below(200)).map(|_| dice.draw() as u8).collect();
+        bytes = (0..dice.below(200)).map(|_| dice.byte()).collect();
     }
     for _ in 0..=dice.below(3) {
-        let at = dice.below(bytes.len() + 1);
+        let at = dice.index(bytes.len() + 1);
         match dice.below(4) {
             0 => bytes.truncate(at),
-            1 => bytes.insert(at, dice.draw() as u8),
+            1 => bytes.insert(at, dice.byte()),
             2 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (at % 8)),
             _ => bytes.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xff),
         }

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use libvms_hypercore::random::Dice;
 use serde_json::json;
 
 use crate::support::{Host, TestService, processor_time, run, variable};
@@ -27,11 +28,11 @@ type Acknowledged = Arc<Mutex<BTreeMap<String, u64>>>;
 #[test]
 fn a_host_that_is_killed_loses_nothing_that_it_acknowledged() {
     let crashes = variable("VMS_CRASHES", 20);
-    let mut dice = variable("VMS_SEED", 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut dice = Dice::new(variable("VMS_SEED", 1));
     let place = TestService::new(SCRIPT);
     let acknowledged = Acknowledged::default();
     for crash in 0..crashes {
-        run(load_and_kill(&place, &acknowledged, crash, draw(&mut dice)));
+        run(load_and_kill(&place, &acknowledged, crash, Duration::from_micros(dice.below(150_000))));
         check(&place, &acknowledged, crash);
     }
     // Once more alive, and closed in order: the archive is then complete.
@@ -47,15 +48,15 @@ fn a_host_that_is_killed_loses_nothing_that_it_acknowledged() {
     );
 }
 
-/// Eight clients call at once; after a random time, from the moment of start on, the host is killed.
-async fn load_and_kill(place: &TestService, acknowledged: &Acknowledged, crash: u64, draw: u64) {
+/// Eight clients call at once; after a random time, from the start on, the host is killed.
+async fn load_and_kill(place: &TestService, acknowledged: &Acknowledged, crash: u64, time: Duration) {
     let host = place.host();
     let url = host.url().to_owned();
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..8 {
         clients.spawn(call_until_killed(url.clone(), format!("{crash}-{client}"), acknowledged.clone()));
     }
-    tokio::time::sleep(Duration::from_micros(draw % 150_000)).await;
+    tokio::time::sleep(time).await;
     Host::kill(host);
     while clients.join_next().await.is_some() {}
 }
@@ -151,12 +152,4 @@ fn a_second_host_cannot_take_a_directory_in_use() {
     let Err(stderr) = second else { panic!("two hosts in one directory") };
     assert!(stderr.contains("in use by another process"), "{stderr}");
     assert!(host.terminate().success());
-}
-
-/// xorshift64: the same kills from the same seed, as far as the machine allows.
-fn draw(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
 }

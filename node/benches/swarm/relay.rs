@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use libvms_hypercore::random::Dice;
+
 use crate::streams::{local, socket};
 
 const DELAY: Duration = Duration::from_millis(50);
@@ -26,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// What is different from path to path.
 #[derive(Clone, Copy)]
 pub(crate) struct Link {
-    pub(crate) loss_percent: u32,
+    pub(crate) loss_percent: u64,
 }
 
 /// The path, until it is dropped.
@@ -53,7 +55,7 @@ impl Relay {
             let (sender, receiver) = channel();
             let direction = Direction {
                 link,
-                dice: Dice(seed * 2 + from as u64),
+                dice: Dice::for_purpose(seed, from as u64),
                 free_at: Instant::now(),
                 under_way: sender,
             };
@@ -101,7 +103,7 @@ impl Direction {
 
     /// When a datagram of so many bytes arrives; `None` if it is lost.
     fn arrival(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
-        let is_lost = self.dice.draw() % 100 < u64::from(self.link.loss_percent);
+        let is_lost = self.dice.below(100) < self.link.loss_percent;
         let waiting = self.free_at.saturating_duration_since(now).as_secs_f64() * BYTES_PER_SECOND;
         if is_lost || waiting + bytes as f64 > QUEUE_BYTES {
             return None;
@@ -118,17 +120,5 @@ fn deliver(under_way: &Receiver<Late>, target: &UdpSocket) {
         std::thread::sleep(arrival.saturating_duration_since(Instant::now()));
         // An end that is not there any more misses nothing.
         let _gone = target.send(&datagram);
-    }
-}
-
-/// Numbers that look random: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }

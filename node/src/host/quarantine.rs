@@ -60,6 +60,8 @@ impl Quarantine {
 
 #[cfg(test)]
 mod tests {
+    use libvms_hypercore::random::Dice;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -102,11 +104,10 @@ mod tests {
         for methods in [1_u32, 2, 7, 50] {
             let (mut quarantine, start) = (Quarantine::default(), Instant::now());
             let (end, mut now, mut lost) = (start + 100_000 * SECOND, start, Duration::ZERO);
-            let (mut dice, mut largest) = (u64::from(methods), Duration::ZERO);
+            let (mut dice, mut largest) = (Dice::new(methods.into()), Duration::ZERO);
             let names: Vec<String> = (0..methods).map(|number| number.to_string()).collect();
             while now < end {
-                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let cost = Duration::from_millis(100 + (dice >> 33) % 10_000);
+                let cost = Duration::from_millis(100 + dice.below(10_000));
                 let victim = names.iter().find(|name| quarantine.remaining(now, name).is_none());
                 let is_found_out = !quarantine.is_clear(now);
                 if victim.is_none() && is_found_out {

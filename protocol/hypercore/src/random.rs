@@ -1,9 +1,16 @@
-//! Unpredictable numbers from one secret seed: [`Random`].
+//! Unpredictable numbers from one secret seed: [`Random`]. Behind the feature `test-support` there are quick numbers
+//! for tests, too: `Dice`.
 //!
 //! Output number n is the BLAKE2b-256 hash of the n-th counter, keyed with the seed. A machine with the same seed acts
 //! the same again, as a simulation needs; the driver of a real node draws the seed from the system.
 
+#[cfg(feature = "test-support")]
+mod dice;
+
 use crate::hash::keyed_blake2b;
+
+#[cfg(feature = "test-support")]
+pub use dice::Dice;
 
 /// A generator in counter mode. It never prints its seed.
 pub struct Random {

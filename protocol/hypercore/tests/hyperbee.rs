@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::golden::{check_heads, read_all};
-use crate::vector::{Dice, hex, items, number, read};
+use crate::vector::{hex, items, number, read};
+use crate::xorshift::Xorshift32;
 
 /// Applies one call of `flush`: a put, a delete, or several of them.
 fn apply(core: &mut Vec<Vec<u8>>, cache: &Cache, operation: &Value) {
@@ -64,11 +65,11 @@ fn operations_give_the_blocks_and_heads_of_the_reference() {
 /// Generates the operations of `mixed-20000-hash`: see `fixtures/README.md`.
 fn generated(count: usize) -> Vec<Value> {
     let encode = |text: String| data_encoding::HEXLOWER.encode(text.as_bytes());
-    let mut dice = Dice(71);
+    let mut xorshift = Xorshift32(71);
     (0..count)
         .map(|index| {
-            let key = encode(format!("k{:04}", dice.draw() % 5000));
-            if dice.draw() % 10 < 3 {
+            let key = encode(format!("k{:04}", xorshift.draw() % 5000));
+            if xorshift.draw() % 10 < 3 {
                 json!(["del", key])
             } else {
                 json!(["put", key, encode(format!("v{index}"))])

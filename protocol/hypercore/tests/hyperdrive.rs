@@ -18,7 +18,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::golden::{check_heads, read_all};
-use crate::vector::{Dice, array, fixtures, hex, items, number, read};
+use crate::vector::{array, fixtures, hex, items, number, read};
+use crate::xorshift::Xorshift32;
 
 /// JSON that keeps the order of members, which matters for entries.
 type Raw = Box<RawValue>;
@@ -101,8 +102,8 @@ fn described(content: &Value) -> Vec<u8> {
     match content["fill"].as_u64() {
         Some(byte) => vec![byte as u8; length as usize],
         None => {
-            let mut dice = Dice(number(&content["rng"]) as u32);
-            (0..length).map(|_| dice.draw() as u8).collect()
+            let mut xorshift = Xorshift32(number(&content["rng"]) as u32);
+            (0..length).map(|_| xorshift.draw() as u8).collect()
         }
     }
 }

@@ -9,3 +9,4 @@ mod replication;
 mod secret_stream;
 mod vector;
 mod wire;
+mod xorshift;

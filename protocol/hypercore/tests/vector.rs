@@ -34,15 +34,3 @@ pub(crate) fn items(value: &Value) -> &[Value] {
 pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().expect("a number")
 }
-
-/// The generator that some golden files share with their makers: xorshift32.
-pub(crate) struct Dice(pub(crate) u32);
-
-impl Dice {
-    pub(crate) fn draw(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
-    }
-}

@@ -4,10 +4,9 @@
 //! some after random statements, some by way of promises and timers. Others run into a limit. What an expression throws
 //! is its value, so that one bad expression does not hide the others.
 
+use libvms_hypercore::random::Dice;
 use libvms_protocol::entry::Limits;
 use libvms_protocol::value::Value;
-
-use crate::support::dice::Dice;
 
 /// A script with calls of its methods.
 pub(crate) struct Program {
@@ -129,7 +128,7 @@ exports.alive = () => [
 
 /// The script of this number under a seed.
 pub(crate) fn program(seed: u64, number: u64) -> Program {
-    let mut writer = Writer { dice: Dice::new(seed, number) };
+    let mut writer = Writer { dice: Dice::for_purpose(seed, number) };
     let mut code = String::from(FRAME);
     code.push_str(CAUGHT);
     for method in 0..METHODS {
@@ -153,7 +152,7 @@ impl Writer {
         }
         let a = self.argument().unwrap_or_else(small);
         let b = self.argument().unwrap_or_else(small);
-        (format!("m{}", self.dice.below(METHODS)), vec![a, b])
+        (format!("m{}", self.dice.index(METHODS)), vec![a, b])
     }
 
     fn argument(&mut self) -> Option<Value> {

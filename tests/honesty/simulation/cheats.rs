@@ -3,12 +3,12 @@
 
 use libvms::audit::Verdict;
 use libvms::watch::Event;
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::Finding;
 use libvms_protocol::entry::{CallEntry, Entry, Fault, Outcome, Thrown};
 use libvms_protocol::value::Value;
 
-use super::dice::Dice;
 use super::world::{HOST, World};
 
 /// A way to cheat.
@@ -52,7 +52,7 @@ const ALL: [Cheat; 12] = [
 
 impl Cheat {
     pub(super) fn of_dice(dice: &mut Dice) -> Self {
-        ALL[dice.below(ALL.len() as u64) as usize]
+        dice.pick(&ALL)
     }
 
     pub(super) fn name(self) -> &'static str {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use libvms::Vm;
 use libvms::host::Deployment;
 use libvms::storage::{Core, CoreView, Durability};
+use libvms_hypercore::random::Dice;
 use libvms_protocol::entry::{Auth, Entry, Limits};
 use libvms_protocol::value::Value;
 
-use super::dice::Dice;
 use crate::honesty::tamper::rewrite;
 use crate::honesty::violations::copy;
 use crate::support::hosting;

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::wire::mux::Limits;
 use libvms_hypercore::wire::session::Session;
 use libvms_hypercore::wire::{HandshakeHash, Message, Role};
-
-use super::dice::Dice;
 
 pub(super) struct Link {
     /// The nodes at both ends. The first one has begun.

@@ -8,12 +8,12 @@ use libvms::net::SharedCore;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watch::{Event, EvidenceLog, Followed};
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::replication::{Download, Replicator, Settings as Replication, Store, Verified};
 use libvms_hypercore::time::Instant;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::Entry;
 
-use super::dice::Dice;
 use super::host::CORES;
 use crate::support::auditing;
 
@@ -183,7 +183,8 @@ fn tear_copy(place: &Path, dice: &mut Dice) -> Vec<&'static str> {
     if dice.one_in(3) {
         let next = newest.map_or(0, |slot| 1 - slot);
         torn.push("copy's head was torn");
-        let noise: Vec<u8> = (0..8 + dice.below(4088)).map(|_| dice.below(256) as u8).collect();
+        let length = 8 + dice.index(4088);
+        let noise = dice.bytes(length);
         head.write_all_at(&noise, 4096 * next).expect("a disk");
     }
     torn

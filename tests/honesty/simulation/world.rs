@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use libvms::watch::Event;
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::replication::{Action, PeerId};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::session::SessionEvent;
 use tempfile::TempDir;
 
-use super::dice::Dice;
 use super::host::Host;
 use super::link::Link;
 use super::node::{Node, tear_copies};
@@ -149,7 +149,7 @@ impl World {
 
     /// Shows peers what the host has appended. Its cores are told of in any order.
     pub(super) fn publish(&mut self) {
-        let first = self.dice.below(3) as usize;
+        let first = self.dice.index(3);
         for core in [first, (first + 1) % 3, (first + 2) % 3] {
             let now = self.now;
             if let Some(host) = &mut self.nodes[HOST] {
@@ -178,7 +178,7 @@ impl World {
         }
         self.links_made += 1;
         let number = self.links_made;
-        let delay_ms_max = [5, 50, 500][self.dice.below(3) as usize];
+        let delay_ms_max = self.dice.pick(&[5, 50, 500]);
         self.links.insert(number, Link::new([a, b], number, delay_ms_max));
         [a, b].into_iter().for_each(|node| self.open_cores(node));
     }

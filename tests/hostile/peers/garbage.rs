@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use libvms_hypercore::encoding::UINT_MAX;
 use libvms_hypercore::encoding::Writer;
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::message::{
@@ -18,16 +19,9 @@ use serde_json::json;
 use super::peer::{PATIENCE, Peer, frame, is_cut_off};
 use super::siege::Siege;
 
-/// The same pseudo-random bytes each time.
-fn noise(seed: u32, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut draw = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    };
-    (0..length).map(|_| draw()).collect()
+/// The same bytes each time for the same seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    Dice::new(seed).bytes(length)
 }
 
 /// A valid open is done; these are the numbers that the host then gives its channels, one for each core.
@@ -233,7 +227,7 @@ fn messages_that_are_cut_or_unknown_are_refused_or_ignored() {
     }
     let (mut peer, channel) = host_channel(&siege);
     for kind in [10, 11, 1000, UINT_MAX] {
-        peer.say_plain(frame(channel, kind, &noise(kind as u32, 50)));
+        peer.say_plain(frame(channel, kind, &noise(kind, 50)));
     }
     peer.say(&siege.log, &Message::Extension(Extension { name: "unheard-of".into(), message: noise(1, 9) }));
     assert!(peer.is_connected());

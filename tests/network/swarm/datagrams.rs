@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::random::Dice;
 use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Request, Response, Target};
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, HolepunchEnvelope, Mode};
 use serde_json::json;
 
 use super::insider::Insider;
 use super::{Dht, Hosting, Running, local};
-use crate::support::dice::Dice;
 use crate::support::{TestService, memory, processor_time, run, variable};
 
 const PEER_HANDSHAKE: Command = Command::External(0);
@@ -152,8 +152,8 @@ struct Noise(Dice);
 
 impl Noise {
     fn next(&mut self) -> Vec<u8> {
-        let length = self.0.below(300);
-        let mut datagram: Vec<u8> = (0..length).map(|_| self.0.below(256) as u8).collect();
+        let length = self.0.index(300);
+        let mut datagram = self.0.bytes(length);
         let begin: &[u8] = match self.0.below(6) {
             0 | 1 => &[0x03],
             2 | 3 => &[0x13],
@@ -168,7 +168,7 @@ impl Noise {
 #[test]
 fn two_thousand_random_datagrams_do_no_harm() {
     let mut siege = Siege::new();
-    let mut noise = Noise(Dice::new(variable("VMS_SEED", 1), 0));
+    let mut noise = Noise(Dice::new(variable("VMS_SEED", 1)));
     for _ in 0..2_000 / siege.attackers.len() {
         siege.send(&noise.next());
     }
@@ -259,7 +259,7 @@ fn handshakes_that_are_played_again_connect_nobody() {
 #[ignore = "takes a minute, and the whole machine"]
 fn a_minute_of_random_datagrams_at_full_rate_does_no_harm() {
     let mut siege = Siege::new();
-    let mut noise = Noise(Dice::new(variable("VMS_SEED", 1), 0));
+    let mut noise = Noise(Dice::new(variable("VMS_SEED", 1)));
     let datagrams: Vec<Vec<u8>> = (0..50_000).map(|_| noise.next()).collect();
     let (seconds, rate) = (variable("VMS_FLOOD_SECONDS", 60), variable("VMS_FLOOD_RATE", 100_000));
     let host = siege.host.running.process.id();

@@ -22,7 +22,7 @@ fn writer() -> Settings {
 }
 
 /// Creates a world with one writer and so many empty readers, not linked.
-fn world(seed: u32, length: u64, readers: usize) -> World {
+fn world(seed: u64, length: u64, readers: usize) -> World {
     let core = Core::written(length);
     let mut world = World::new(seed, core.clone());
     world.add(core, writer());
@@ -63,10 +63,10 @@ fn appends_arrive_live_and_blocks_come_once() {
         world.link(1, 2);
         let mut length = 5;
         for _ in 0..60 {
-            let count = u64::from(world.dice.draw()) % 4 + 1;
+            let count = world.dice.below(4) + 1;
             world.append(0, &(length..length + count).map(content).collect::<Vec<_>>());
             length += count;
-            let events = u64::from(world.dice.draw()) % 30;
+            let events = world.dice.below(30);
             world.run(events);
         }
         world.run(100_000);
@@ -187,7 +187,7 @@ fn a_silent_peer_loses_its_requests_to_others() {
         world.link(0, 2);
         world.run(100_000);
         world.link(3, 1);
-        world.run(u64::from(seed) * 7);
+        world.run(seed * 7);
         world.dead.insert((1, 3));
         world.link(3, 2);
         world.run(100_000);
@@ -201,11 +201,11 @@ fn peers_that_come_and_go_do_not_stop_the_download() {
     for seed in 1..20 {
         let mut world = world(seed, 400, 4);
         for _ in 0..200 {
-            let (a, b) = (world.dice.draw() as usize % 5, world.dice.draw() as usize % 5);
+            let (a, b) = (world.dice.index(5), world.dice.index(5));
             if a != b {
                 if world.is_linked(a, b) { world.unlink(a, b) } else { world.link(a, b) }
             }
-            let events = u64::from(world.dice.draw()) % 60;
+            let events = world.dice.below(60);
             world.run(events);
         }
         for reader in 1..5 {
@@ -225,7 +225,7 @@ fn download_beside(liar: Liar, is_caught: bool) {
         world.machines[1].liar = Some(liar);
         // The liar comes first, so that it gets all the requests.
         world.link(2, 1);
-        let events = u64::from(world.dice.draw()) % 100 + 50;
+        let events = world.dice.below(100) + 50;
         world.run(events);
         world.link(2, 0);
         world.run(200_000);
@@ -241,7 +241,7 @@ fn corrupted_blocks_are_refused_and_fetched_elsewhere() {
         |mut message, dice| {
             if let Message::Data(data) = &mut message
                 && let Some(block) = &mut data.block
-                && dice.draw() % 5 == 0
+                && dice.one_in(5)
             {
                 block.value[0] ^= 1;
             }
@@ -503,7 +503,7 @@ fn a_silent_peer_does_not_delay_blocks_that_another_has() {
         let silent = world.add(world.truth.clone(), writer());
         world.link(1, silent);
         world.link(1, 0);
-        let events = u64::from(world.dice.draw()) % 40;
+        let events = world.dice.below(40);
         world.run(events);
         world.dead.insert((silent, 1));
         while !world.machines[1].core.is_complete(&world.truth) && world.step() {}

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::replication::{Action, Evidence, PeerFault, PeerId, Replicator, Settings};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 
 use super::core::{Core, key};
-use crate::vector::Dice;
 
 /// Changes a machine's messages on the way out, if it is to lie: returns the messages sent instead.
 pub(crate) type Liar = fn(Message, &mut Dice) -> Vec<Message>;
@@ -40,7 +40,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u32, truth: Core) -> Self {
+    pub(crate) fn new(seed: u64, truth: Core) -> Self {
         Self {
             now: Instant::from_millis(1),
             machines: vec![],
@@ -48,7 +48,7 @@ impl World {
             wires: BTreeMap::new(),
             dead: BTreeSet::new(),
             delay_ms_max: 20,
-            dice: Dice(seed | 1),
+            dice: Dice::new(seed),
         }
     }
 
@@ -121,8 +121,7 @@ impl World {
             None => vec![message],
         };
         for message in messages {
-            let arrival =
-                self.now + Duration::from_millis(1 + u64::from(self.dice.draw()) % self.delay_ms_max);
+            let arrival = self.now + Duration::from_millis(1 + self.dice.below(self.delay_ms_max));
             let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
             let arrival = wire.messages.back().map_or(arrival, |(last, _)| arrival.max(*last));
             if !self.dead.contains(&(from, to)) {

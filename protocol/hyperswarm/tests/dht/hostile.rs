@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use libvms_hypercore::encoding::Writer;
+use libvms_hypercore::random::Dice;
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Command, ErrorCode, Message, MessageError, NodeId, QuerySpec, Request, RequestSpec,
     RetryPolicy, Socket, Target, Token,
@@ -11,7 +12,6 @@ use libvms_hyperswarm::dht_rpc::{
 use proptest::prelude::*;
 
 use super::behaviour::{Lone, ask, response};
-use crate::vector::Dice;
 
 fn node(number: u32) -> Address {
     Address::new(Ipv4Addr::from(0x0808_0808 + 256 * number), 4_000)
@@ -293,20 +293,20 @@ fn thousands_of_requests_are_refused_instead_of_kept() {
 #[test]
 fn random_datagrams_do_no_harm() {
     let mut lone = Lone::new(|settings| settings.served = 0..11);
-    let mut dice = Dice(77);
+    let mut dice = Dice::new(77);
     for round in 0..20_000 {
-        let length = dice.draw() as usize % 90;
-        let mut bytes: Vec<u8> = (0..length).map(|_| dice.draw() as u8).collect();
+        let length = dice.index(90);
+        let mut bytes: Vec<u8> = dice.bytes(length);
         if let Some(first) = bytes.first_mut() {
             *first = [0x03, 0x13, *first][round % 3];
         }
         if let Some(flags) = bytes.get_mut(1) {
             *flags &= 0x1f;
         }
-        let from = Address::new(Ipv4Addr::from(dice.draw()), dice.draw() as u16);
+        let from = Address::new(Ipv4Addr::from(dice.draw() as u32), dice.draw() as u16);
         let sent = lone.send(from, &bytes);
         assert!(sent.len() <= 2);
-        lone.pass(u64::from(dice.draw() % 20));
+        lone.pass(dice.below(20));
     }
     assert_eq!(lone.node.table_len(), 0);
 }

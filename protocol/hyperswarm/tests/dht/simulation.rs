@@ -61,7 +61,7 @@ fn grow(world: &mut World, count: usize) {
 
 /// Runs the whole life of a network. Returns hops and messages per lookup while all is well.
 fn live(count: usize, lookups: usize) -> (f64, f64) {
-    let mut world = World::new(0x5eed + count as u32);
+    let mut world = World::new(0x5eed + count as u64);
     world.loss_percent = 2;
     grow(&mut world, count);
     let grown = measure(&mut world, lookups);

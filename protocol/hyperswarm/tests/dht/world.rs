@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
     Action, Address, Message, Mode, Node, NodeId, QueryId, QueryOutcome, QuerySpec, Reply, Settings, Target,
 };
-
-use crate::vector::Dice;
 
 pub(crate) type Socket = libvms_hyperswarm::dht_rpc::Socket;
 
@@ -53,8 +52,8 @@ struct Flight {
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
-    pub(crate) loss_percent: u32,
-    pub(crate) delay_ms: (u32, u32),
+    pub(crate) loss_percent: u64,
+    pub(crate) delay_ms: (u64, u64),
     pub(crate) is_split: bool,
     pub(crate) dice: Dice,
     flights: BTreeMap<(Instant, u64), Flight>,
@@ -64,14 +63,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             now: Instant::from_millis(1_000_000),
             hosts: Vec::new(),
             loss_percent: 0,
             delay_ms: (5, 60),
             is_split: false,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             flights: BTreeMap::new(),
             timers: BTreeSet::new(),
             routes: BTreeMap::new(),
@@ -102,8 +101,7 @@ impl World {
         settings.mode = mode;
         settings.served = 0..11;
         change(&mut settings);
-        let mut seed = [0; 32];
-        seed.fill_with(|| self.dice.draw() as u8);
+        let seed = self.dice.array();
         let mut node = Node::new(settings, seed, self.now);
         node.bootstrap(self.now);
         self.routes.insert(address, (index, Socket::Server));
@@ -218,17 +216,15 @@ impl World {
         let from = if socket == Socket::Server { host.address } else { host.address.with_port(50_000) };
         let is_apart =
             self.routes.get(&to).is_some_and(|(other, _)| self.hosts[*other].side != self.hosts[index].side);
-        let is_lost = self.dice.draw() % 100 < self.loss_percent;
+        let is_lost = self.dice.below(100) < self.loss_percent;
         let (shortest, longest) = self.delay_ms;
-        let delay = shortest + self.dice.draw() % (longest - shortest + 1);
+        let delay = shortest + self.dice.below(longest - shortest + 1);
         if is_lost || self.is_split && is_apart {
             return;
         }
         self.sequence += 1;
-        self.flights.insert(
-            (self.now + Duration::from_millis(delay.into()), self.sequence),
-            Flight { from, to, bytes },
-        );
+        self.flights
+            .insert((self.now + Duration::from_millis(delay), self.sequence), Flight { from, to, bytes });
     }
 
     /// Starts a query at a host.
@@ -264,14 +260,12 @@ impl World {
     }
 
     pub(crate) fn target(&mut self) -> Target {
-        let mut target = [0; 32];
-        target.fill_with(|| self.dice.draw() as u8);
-        Target(target)
+        Target(self.dice.array())
     }
 
     pub(crate) fn up(&mut self) -> usize {
         loop {
-            let index = self.dice.draw() as usize % self.hosts.len();
+            let index = self.dice.index(self.hosts.len());
             if self.hosts[index].is_up {
                 return index;
             }

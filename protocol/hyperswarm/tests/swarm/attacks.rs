@@ -20,7 +20,7 @@ const TOPIC: TopicKey = [0x66; 32];
 const STREAM: u32 = 0x0bad_cafe;
 
 /// Creates a network with one server, which writes much on each connection.
-fn served(seed: u32, wall: Wall) -> (World, usize) {
+fn served(seed: u64, wall: Wall) -> (World, usize) {
     let mut world = World::of(seed, 10);
     world.talk_bytes = 50_000;
     let server = world.guest(wall);

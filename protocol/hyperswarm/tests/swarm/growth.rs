@@ -30,7 +30,7 @@ struct Network {
 
 impl Network {
     fn grow(nodes: usize, peers: usize) -> Self {
-        let mut world = World::new(0x5eed + nodes as u32);
+        let mut world = World::new(0x5eed + nodes as u64);
         world.loss_percent = 2;
         let mut network = Self { world, announced: vec![] };
         for _ in 0..nodes {
@@ -50,8 +50,7 @@ impl Network {
     }
 
     fn announce(&mut self, index: usize) {
-        let mut topic = [0xaa; 32];
-        topic.fill_with(|| self.world.dice.draw() as u8);
+        let topic = self.world.dice.array();
         self.world.join(index, topic, SERVER);
         self.announced.push((index, topic));
     }
@@ -77,7 +76,7 @@ impl Network {
     fn measure(&mut self, lookups: usize) -> Figures {
         let (mut found, mut hops, mut messages, mut time) = (0, 0, 0, 0);
         for _ in 0..lookups {
-            let (peer, topic) = self.announced[self.world.dice.draw() as usize % self.announced.len()];
+            let (peer, topic) = self.world.dice.pick(&self.announced);
             let index = self.somebody_beside(peer);
             let before = self.world.now;
             let lookup = self.world.look_up(index, topic);
@@ -100,7 +99,7 @@ impl Network {
 
     fn somebody_beside(&mut self, peer: usize) -> usize {
         loop {
-            let index = self.world.dice.draw() as usize % self.world.hosts.len();
+            let index = self.world.dice.index(self.world.hosts.len());
             let hosts = &self.world.hosts;
             let is_apart = self.world.is_split && hosts[index].side != hosts[peer].side;
             if hosts[index].is_up && index != peer && !is_apart {

@@ -26,7 +26,7 @@ pub(crate) fn is_complete(world: &World, hosts: &[usize]) -> bool {
 }
 
 /// Creates two peers that have met under the topic.
-fn couple(seed: u32) -> (World, [usize; 2]) {
+fn couple(seed: u64) -> (World, [usize; 2]) {
     let mut world = World::of(seed, 12);
     let pair = [world.guest(Wall::None), world.guest(Wall::None)];
     pair.iter().for_each(|host| world.join(*host, TOPIC, Roles::BOTH));

@@ -16,13 +16,13 @@ const TOPIC: TopicKey = [0x66; 32];
 const MINUTE_MS: u64 = 60_000;
 const NODES: usize = 12;
 
-fn seeds() -> u32 {
+fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
 }
 
 /// Creates a network on which datagrams are lost and doubled.
-fn lossy(seed: u32) -> World {
-    let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
+fn lossy(seed: u64) -> World {
+    let mut world = World::of(seed, NODES);
     (world.loss_percent, world.duplicate_percent, world.talk_bytes) = (5, 2, 3_000);
     world
 }

@@ -15,35 +15,35 @@ const STROKES: usize = 12;
 
 /// Makes one thing go wrong, or right again.
 fn strike(world: &mut World, peers: &[usize]) {
-    let peer = peers[world.dice.draw() as usize % peers.len()];
-    match world.dice.draw() % 10 {
+    let peer = world.dice.pick(peers);
+    match world.dice.below(10) {
         0 | 1 => {
             world.restart(peer);
             world.join(peer, TOPIC, Roles::BOTH);
         }
         2 => world.stop(peer),
         3 => world.is_split = !world.is_split,
-        4 => world.loss_percent = world.dice.draw() % 40,
-        5 => world.duplicate_percent = world.dice.draw() % 40,
-        6 => world.delay_ms = (1, 1 + world.dice.draw() % 700),
+        4 => world.loss_percent = world.dice.below(40),
+        5 => world.duplicate_percent = world.dice.below(40),
+        6 => world.delay_ms = (1, 1 + world.dice.below(700)),
         7 => {
             world.with(peer, |node, now| node.leave(now, &TOPIC));
-            let pause = u64::from(world.dice.draw() % 2_000);
+            let pause = world.dice.below(2_000);
             world.run_ms(pause);
             world.join(peer, TOPIC, Roles::BOTH);
         }
         8 => world.with(peer, |node, now| node.handle_network_changed(now, vec![])),
         _ => {
-            let other = world.hosts[peers[world.dice.draw() as usize % peers.len()]].key;
+            let other = world.hosts[world.dice.pick(peers)].key;
             world.with(peer, |node, now| node.join_peer(now, other));
         }
     }
-    let pause = match world.dice.draw() % 3 {
-        0 => world.dice.draw() % 1_000,
-        1 => world.dice.draw() % 20_000,
-        _ => world.dice.draw() % 200_000,
+    let pause = match world.dice.below(3) {
+        0 => world.dice.below(1_000),
+        1 => world.dice.below(20_000),
+        _ => world.dice.below(200_000),
     };
-    world.run_ms(pause.into());
+    world.run_ms(pause);
 }
 
 /// Makes everything well again.
@@ -58,8 +58,8 @@ fn calm(world: &mut World, peers: &[usize]) {
 }
 
 /// Returns how long it takes after a storm until all is well, and prints a line for each step of the way.
-fn weather(seed: u32) -> (Option<u64>, u64) {
-    let mut world = World::of(seed.wrapping_mul(0x9e37_79b9) | 1, NODES);
+fn weather(seed: u64) -> (Option<u64>, u64) {
+    let mut world = World::of(seed, NODES);
     world.talk_bytes = 3_000;
     // No two behind firewalls: nothing punches holes here.
     let first = if seed.is_multiple_of(2) { Wall::Firewall } else { Wall::None };

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Message, Mode, Socket, Target};
 use libvms_hyperswarm::hyperdht::envelope::{self, HandshakeEnvelope};
@@ -16,7 +17,6 @@ use libvms_hyperswarm::{dht_rpc, udx};
 use super::lookup::Lookup;
 use super::router::{Ports, Router};
 use super::talk::Talks;
-use crate::vector::Dice;
 
 const SERVER_PORT: u16 = 49_737;
 /// Distance between the addresses of two hosts: each is in another network, so that IP quotas do not apply.
@@ -114,9 +114,9 @@ pub(crate) struct Flight {
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
-    pub(crate) loss_percent: u32,
-    pub(crate) duplicate_percent: u32,
-    pub(crate) delay_ms: (u32, u32),
+    pub(crate) loss_percent: u64,
+    pub(crate) duplicate_percent: u64,
+    pub(crate) delay_ms: (u64, u64),
     pub(crate) is_split: bool,
     pub(crate) dice: Dice,
     /// Bytes that hosts write on each connection.
@@ -135,7 +135,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             now: Instant::from_millis(1_000_000),
             hosts: vec![],
@@ -143,7 +143,7 @@ impl World {
             duplicate_percent: 0,
             delay_ms: (5, 60),
             is_split: false,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             talk_bytes: 0,
             caught: vec![],
             spoilt: 0,
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// Creates a network of so many persistent nodes, at rest.
-    pub(crate) fn of(seed: u32, nodes: usize) -> Self {
+    pub(crate) fn of(seed: u64, nodes: usize) -> Self {
         let mut world = Self::new(seed);
         for _ in 0..nodes {
             world.persistent();
@@ -279,8 +279,7 @@ impl World {
             local_addresses: vec![],
         };
         change(&mut settings);
-        let mut seed = [0; 32];
-        seed.fill_with(|| self.dice.draw() as u8);
+        let seed = self.dice.array();
         SwarmNode::new(key.clone(), settings, seed, self.now, UNIX + self.now.since_start())
     }
 
@@ -440,12 +439,11 @@ impl World {
         if self.is_split && is_apart {
             return;
         }
-        let copies = 1 + u32::from(self.dice.draw() % 100 < self.duplicate_percent);
+        let copies = 1 + u32::from(self.dice.below(100) < self.duplicate_percent);
         for _ in 0..copies {
             let (shortest, longest) = self.delay_ms;
-            let delay =
-                Duration::from_millis(u64::from(shortest + self.dice.draw() % (longest - shortest + 1)));
-            if self.dice.draw() % 100 >= self.loss_percent {
+            let delay = Duration::from_millis(shortest + self.dice.below(longest - shortest + 1));
+            if self.dice.below(100) >= self.loss_percent {
                 self.sequence += 1;
                 let flight = Flight { from, to, bytes: bytes.clone() };
                 self.flights.insert((self.now + delay, self.sequence), flight);

@@ -359,7 +359,7 @@ proptest! {
 
     #[test]
     fn forged_acknowledgements_never_change_the_bytes_read(
-        seed in any::<u32>(),
+        seed in any::<u64>(),
         forged in prop::collection::vec((0..3u8, any::<u32>(), 0..400u32, 0..400u32, 0..400u32), 0..30),
     ) {
         let mut world = World::new(seed, Link { loss_permille: 30, ..Link::good(10) });

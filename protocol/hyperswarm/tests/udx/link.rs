@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Received, Settings};
-
-use crate::vector::Dice;
 
 /// The effects of a link on datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub(crate) delay_us: u64,
-    pub(crate) loss_permille: u32,
-    pub(crate) duplicate_permille: u32,
+    pub(crate) loss_permille: u64,
+    pub(crate) duplicate_permille: u64,
     /// How many of a thousand are delayed by `late_us`.
-    pub(crate) late_permille: u32,
+    pub(crate) late_permille: u64,
     pub(crate) late_us: u64,
     /// Bytes a second, and bytes that may wait.
     pub(crate) rate: u64,
@@ -74,11 +73,11 @@ pub(crate) fn path(side: usize) -> Path {
 
 impl World {
     /// Creates two sides that know each other, with the same link both ways.
-    pub(crate) fn new(seed: u32, link: Link) -> Self {
+    pub(crate) fn new(seed: u64, link: Link) -> Self {
         Self::with_settings(seed, link, Settings::default())
     }
 
-    pub(crate) fn with_settings(seed: u32, link: Link, settings: Settings) -> Self {
+    pub(crate) fn with_settings(seed: u64, link: Link, settings: Settings) -> Self {
         let side = |at: usize| {
             let mut endpoint = Endpoint::new(settings);
             endpoint.open(Instant::START, IDS[at], Firewall::Closed).expect("a free id");
@@ -86,7 +85,7 @@ impl World {
             Side::new(endpoint, link)
         };
         let sides = [side(0), side(1)];
-        Self { now: Instant::START, sides, dice: Dice(seed | 1), under_way: BTreeMap::new(), count: 0 }
+        Self { now: Instant::START, sides, dice: Dice::new(seed), under_way: BTreeMap::new(), count: 0 }
     }
 
     pub(crate) fn time(&self) -> Instant {
@@ -155,7 +154,7 @@ impl World {
         side.sent_datagrams += 1;
         side.sent_bytes += datagram.len() as u64;
         let waiting = side.free_at.micros_since(now) * link.rate / 1_000_000;
-        let mut chance = |permille: u32| self.dice.draw() % 1000 < permille;
+        let mut chance = |permille: u64| self.dice.below(1000) < permille;
         let is_lost = chance(link.loss_permille)
             || waiting + bytes > link.queue_bytes
             || datagram.len() > link.datagram_bytes_max;
@@ -217,7 +216,6 @@ impl Side {
 }
 
 /// Returns bytes that show their position.
-pub(crate) fn pattern(seed: u32, bytes: usize) -> Vec<u8> {
-    let mut dice = Dice(seed | 1);
-    (0..bytes).map(|_| dice.draw() as u8).collect()
+pub(crate) fn pattern(seed: u64, bytes: usize) -> Vec<u8> {
+    Dice::new(seed).bytes(bytes)
 }

@@ -32,11 +32,11 @@ proptest! {
     /// They lose, delay, reorder and double packets.
     #[test]
     fn all_bytes_arrive_intact_over_bad_links(
-        seed in any::<u32>(),
+        seed in any::<u64>(),
         delay_ms in 0..80u64,
-        loss_permille in 0..200u32,
-        late in (0..300u32, 0..60_000u64),
-        duplicate_permille in 0..200u32,
+        loss_permille in 0..200u64,
+        late in (0..300u64, 0..60_000u64),
+        duplicate_permille in 0..200u64,
         rate in 100_000..20_000_000u64,
         bytes in (0..200_000usize, 0..60_000usize),
     ) {
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn a_slow_reader_loses_nothing_and_stays_within_its_bound(
-        seed in any::<u32>(), loss_permille in 0..100u32, receive_bytes_max in 3_000..60_000usize,
+        seed in any::<u64>(), loss_permille in 0..100u64, receive_bytes_max in 3_000..60_000usize,
     ) {
         let settings = Settings { receive_bytes_max, unsent_bytes_max: 10_000, keepalive: None };
         let mut world = World::with_settings(seed, Link { loss_permille, ..Link::good(5) }, settings);

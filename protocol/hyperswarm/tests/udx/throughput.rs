@@ -6,7 +6,7 @@ use super::link::{Link, World, pattern};
 
 /// Returns the number of bytes a second that arrive over a link of 100 Mbit/s.
 #[expect(clippy::print_stdout, reason = "the figures are what one runs this for")]
-fn throughput(seed: u32, delay_ms: u64, loss_permille: u32, bytes: usize) -> u64 {
+fn throughput(seed: u64, delay_ms: u64, loss_permille: u64, bytes: usize) -> u64 {
     let mut world = World::new(seed, Link { loss_permille, ..Link::good(delay_ms) });
     world.sides[0].to_write.extend(pattern(3, bytes));
     world.run_while(Duration::from_secs(300), |world| world.sides[1].read.len() < bytes);
@@ -26,7 +26,10 @@ fn loss_hardly_slows_a_long_path_down() {
     for (delay_ms, loss_permille, rate_min) in
         [(50, 0, 7_000_000), (50, 10, 6_500_000), (50, 50, 6_000_000), (1, 0, 10_000_000), (1, 50, 8_000_000)]
     {
-        let rate = throughput(7, delay_ms, loss_permille, 16_000_000);
+        // The median of three seeds: in one of twenty, early losses make the start take a second more.
+        let mut rates = [7, 8, 9].map(|seed| throughput(seed, delay_ms, loss_permille, 16_000_000));
+        rates.sort_unstable();
+        let rate = rates[1];
         assert!(rate >= rate_min, "{delay_ms} ms, {loss_permille} of 1000 lost: {rate} bytes a second");
     }
 }
