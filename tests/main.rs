@@ -29,6 +29,7 @@ mod service {
     mod formats;
     #[cfg(target_os = "linux")]
     mod full_disk;
+    mod independent;
     pub(crate) mod interop;
     mod limits;
     mod messages;
