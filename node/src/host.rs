@@ -27,7 +27,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use callers::checker::Checker;
+use callers::quota::QuotaBook;
+pub use callers::quota::{AnonymousCalls, Quotas};
 pub use callers::refusal::Refused;
 use callers::turns::{NotQueued, Turns};
 use committer::ArchiveLengths;
@@ -54,14 +56,12 @@ use files::Shown;
 pub use guard::{Contradiction, Guard};
 use open::{Ready, Service};
 use quarantine::Quarantine;
-use queued::QueuedCall;
+pub use queued::CALLS_WAITING_MAX;
+use queued::{QueueRoom, QueuedCall, Reply};
 use store::HostStore;
 
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::ExecutionError;
-
-/// Calls that may wait at a time; further calls are refused. LibVMS has the same bound.
-pub const CALLS_WAITING_MAX: usize = 1_000;
 
 /// Refusals signed in a second, at most.
 const REFUSALS_SIGNED_PER_SECOND: u32 = 200;
@@ -122,6 +122,11 @@ impl Answer {
 }
 
 impl CallRequest {
+    fn argument_bytes(&self) -> u64 {
+        let bytes = self.args.iter().map(|arg| arg.to_json().len()).sum::<usize>() + self.method.len();
+        bytes as u64
+    }
+
     /// Returns whether another call, with this nonce and signature, has this one's nonce and is not the same call. A
     /// signature that was checked stands for all that the call says.
     fn is_other_with_same_nonce(&self, nonce: Option<u64>, sig: Option<Signature>) -> bool {
@@ -217,6 +222,8 @@ pub struct HostOptions {
     pub diagnostics: Diagnostics,
     /// Where the script runs.
     pub engine: EngineSettings,
+    /// How much callers may add to the log.
+    pub quotas: Quotas,
 }
 
 impl Default for HostOptions {
@@ -227,6 +234,7 @@ impl Default for HostOptions {
             durability: Durability::Sync,
             diagnostics: Diagnostics::default(),
             engine: EngineSettings::default(),
+            quotas: Quotas::default(),
         }
     }
 }
@@ -235,7 +243,8 @@ impl Default for HostOptions {
 #[derive(Debug)]
 struct Shared {
     closing: AtomicBool,
-    waiting: AtomicUsize,
+    room: Arc<QueueRoom>,
+    quotas: Arc<QuotaBook>,
     log_length: AtomicU64,
     /// Lengths of the archive as answered calls have left it.
     acknowledged: Mutex<ArchiveLengths>,
@@ -259,10 +268,10 @@ impl Vm {
         options: HostOptions,
     ) -> Result<Self, DeployError> {
         options.engine.check().map_err(ExecutionError::from)?;
-        let HostOptions { durability, diagnostics, engine } = options;
+        let HostOptions { durability, diagnostics, engine, quotas } = options;
         let operator = Arc::new(Operator::new(diagnostics));
         let ready = deploy::deploy(directory, deployment, durability, &engine, &operator)?;
-        Ok(Self::start(directory, ready, engine, operator)?)
+        Ok(Self::start(directory, ready, engine, quotas, operator)?)
     }
 
     /// Resumes the service of a data directory: replays its log, and checks each outcome.
@@ -278,9 +287,9 @@ impl Vm {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, OpenError> {
         options.engine.check().map_err(ExecutionError::from)?;
-        let HostOptions { durability, diagnostics, engine } = options;
+        let HostOptions { durability, diagnostics, engine, quotas } = options;
         let ready = open::open(directory, durability, &engine, progress)?;
-        Ok(Self::start(directory, ready, engine, Arc::new(Operator::new(diagnostics)))?)
+        Ok(Self::start(directory, ready, engine, quotas, Arc::new(Operator::new(diagnostics)))?)
     }
 
     /// Returns whether a data directory holds a deployed service.
@@ -295,6 +304,7 @@ impl Vm {
         directory: &Path,
         ready: Ready,
         engine: EngineSettings,
+        quotas: Quotas,
         operator: Arc<Operator>,
     ) -> Result<Self, RunError> {
         let Ready { lock, service } = ready;
@@ -305,7 +315,7 @@ impl Vm {
         let cores = [log.follow(), store.files.follow(), store.blobs.follow()];
         let log_view = Arc::new(log.follow());
         let archive = ArchiveLengths { files: store.files.length(), blobs: store.blobs.length() };
-        let shared = Arc::new(Shared::new(log.length(), archive, latest_at));
+        let shared = Arc::new(Shared::new(init.auth, quotas, log.length(), archive, latest_at));
         let turns = Arc::new(Turns::default());
         let shown = store.clone();
         let (commits, committer) =
@@ -313,7 +323,8 @@ impl Vm {
         let is_signed = signed.is_some();
         let place = Beginning { next_block, latest_at, signed };
         let source = Source { directory: directory.into(), store, engine };
-        let checker = is_signed.then(|| Checker::start(key, turns.clone())).transpose();
+        let checker =
+            is_signed.then(|| Checker::start(key, turns.clone(), shared.quotas.clone())).transpose();
         let checker = checker.map_err(RunError::Thread)?.map(Arc::new);
         let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
         let queue = turns.clone();
@@ -380,13 +391,14 @@ impl Vm {
         }
         check_caller(&request.caller, self.init.auth)?;
         self.shared.check_quarantine(method)?;
-        let place = QueuePermit::take(&self.shared).map_err(|error| match self.init.auth {
-            Auth::Debug => error,
+        let argument_bytes = self.admit_by_quota(&request)?;
+        let permit = self.shared.room.take(request.origin.address).ok_or(match self.init.auth {
+            Auth::Debug => CallError::TooManyCalls,
             Auth::Signed => CallError::Refused(Refused::of(Reason::Busy)),
         })?;
         let (sender, answer) = oneshot::channel();
-        let reply = Reply { sender, place, wants_receipt: request.wants_receipt };
-        let call = Box::new(QueuedCall { request, replies: [reply].into() });
+        let reply = Reply::new(sender, permit, request.wants_receipt);
+        let call = Box::new(QueuedCall { request, replies: [reply].into(), argument_bytes });
         let checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match (checker, self.init.auth) {
             (Some(checker), _) => checker.push(call),
@@ -397,6 +409,20 @@ impl Vm {
             },
         }
         Ok(answer)
+    }
+
+    /// Admits a call by what its address may add to the log, and all who do not sign. Returns the bytes of its arguments, if
+    /// they count.
+    fn admit_by_quota(&self, request: &CallRequest) -> Result<u64, CallError> {
+        let quotas = &self.shared.quotas;
+        let argument_bytes = if quotas.counts_bytes() { request.argument_bytes() } else { 0 };
+        if self.init.auth == Auth::Signed && request.caller == Caller::Anonymous {
+            quotas.admit_anonymous().map_err(CallError::Refused)?;
+        }
+        if let Some(address) = request.origin.address {
+            quotas.admit_address(address, argument_bytes).map_err(CallError::Refused)?;
+        }
+        Ok(argument_bytes)
     }
 
     /// Finishes the running call, commits it, and returns once everything is on disk. Waiting calls get
@@ -498,10 +524,11 @@ impl Drop for Vm {
 }
 
 impl Shared {
-    fn new(log_length: u64, archive: ArchiveLengths, latest_at: u64) -> Self {
+    fn new(auth: Auth, quotas: Quotas, log_length: u64, archive: ArchiveLengths, latest_at: u64) -> Self {
         Self {
             closing: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
+            room: Arc::new(QueueRoom::new(auth)),
+            quotas: Arc::new(QuotaBook::new(quotas)),
             log_length: AtomicU64::new(log_length),
             acknowledged: Mutex::new(archive),
             latest_at: AtomicU64::new(latest_at),
@@ -557,45 +584,6 @@ impl Shared {
             Some(failure) => CallError::Failed { why: failure.why.clone() },
             None => CallError::Closing,
         }
-    }
-}
-
-/// The sender of a call's answer. Dropping it tells the caller that the call will not be answered.
-#[derive(Debug)]
-struct Reply {
-    sender: oneshot::Sender<Answer>,
-    place: QueuePermit,
-    wants_receipt: bool,
-}
-
-impl Reply {
-    /// Sends the answer; ignores a caller that has discarded it.
-    fn send(self, result: Result<CallResponse, CallError>, receipt: Option<Vec<u8>>) {
-        let Self { sender, place, .. } = self;
-        // Drop the permit first: a caller may call again as soon as it has the answer, and must find the place free.
-        drop(place);
-        let _gone = sender.send(Answer { result, receipt });
-    }
-}
-
-/// A permit for a place in the queue. It belongs to the call, not to the caller: callers that come and go must not fill
-/// the queue.
-#[derive(Debug)]
-struct QueuePermit {
-    shared: Arc<Shared>,
-}
-
-impl QueuePermit {
-    fn take(shared: &Arc<Shared>) -> Result<Self, CallError> {
-        let taken = shared.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Self { shared: shared.clone() };
-        if taken < CALLS_WAITING_MAX { Ok(place) } else { Err(CallError::TooManyCalls) }
-    }
-}
-
-impl Drop for QueuePermit {
-    fn drop(&mut self) {
-        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

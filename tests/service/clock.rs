@@ -60,12 +60,12 @@ time_t time(time_t *out) {
 const SCRIPT: &str = "exports.now = () => Date.now()";
 
 /// A clock that is wrong by as much as one likes.
-struct Clock {
+pub(super) struct Clock {
     directory: TempDir,
 }
 
 impl Clock {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let source = directory.path().join("shim.c");
         std::fs::write(&source, SHIM).expect("a writable directory");
@@ -81,7 +81,7 @@ impl Clock {
         self.directory.path().join("shift")
     }
 
-    fn shift_by(&self, seconds: i64) {
+    pub(super) fn shift_by(&self, seconds: i64) {
         use std::io::{Seek, Write};
         // In place: the host has mapped it.
         let mut file = std::fs::File::options().write(true).create(true).truncate(false).open(self.file());
@@ -93,6 +93,11 @@ impl Clock {
     /// Sets the clock to so many seconds after 1970.
     fn set(&self, seconds: i64) {
         self.shift_by(seconds - real_now());
+    }
+
+    /// Lets a program have this clock.
+    pub(super) fn give_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("LD_PRELOAD", self.directory.path().join("shim.so")).env("SHIFT_FILE", self.file())
     }
 
     fn host(&self, place: &TestService) -> ShiftedHost {

@@ -39,7 +39,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Host(host::Arguments),
+    Host(Box<host::Arguments>),
     Call(call::Arguments),
     Repl(repl::Arguments),
     Verify(verify::Arguments),
@@ -57,7 +57,7 @@ pub(crate) fn main() -> Exit {
     crate::telemetry::start(verbose);
     let output = Output::new(json, verbose > 0);
     let ended = match command {
-        Command::Host(arguments) => host::run(arguments, &output),
+        Command::Host(arguments) => host::run(*arguments, &output),
         Command::Call(arguments) => call::run(arguments, &output),
         Command::Repl(arguments) => repl::run(arguments, &output),
         Command::Verify(arguments) => verify::run(arguments, &output),

@@ -24,6 +24,7 @@ use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
 
+use super::callers::quota::Paid;
 use super::callers::refusal::Refused;
 use super::callers::turns::Turns;
 use super::clock::LogClock;
@@ -78,6 +79,7 @@ struct InFlightCall {
     /// The key's part of a signed call.
     by: Option<Box<Authorization>>,
     replies: Replies,
+    paid: Option<Paid>,
 }
 
 /// What the executor begins with.
@@ -238,12 +240,15 @@ impl Executor {
         let at = self.clock.next();
         self.clock.advance(at);
         self.shared.latest_at.store(at, Ordering::Release);
-        let QueuedCall { request: CallRequest { caller, method, args, .. }, replies } = call;
+        let QueuedCall { request: CallRequest { caller, method, args, origin, .. }, replies, argument_bytes } =
+            call;
         let by = caller.authorization().cloned().map(Box::new);
+        let key = by.as_ref().map(|by| by.key);
+        let paid = self.shared.quotas.paid(origin.address, key, argument_bytes);
         let call = Call::new(caller, method, args, at);
         let sent = self.execution.send(self.next_block, &call);
         self.next_block += 1;
-        self.in_flight.push_back(InFlightCall { call, by, replies });
+        self.in_flight.push_back(InFlightCall { call, by, replies, paid });
         sent.map_err(|error| self.fail(&error, error.is_bug())).is_ok()
     }
 
@@ -280,6 +285,9 @@ impl Executor {
         let at = running.call.at;
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
+        if let Some(paid) = running.paid {
+            self.shared.quotas.settle(paid, entry.len() as u64);
+        }
         if let Some(signed) = &mut self.signed {
             if let Some(by) = &running.by {
                 signed.record(finished.block, at, by);

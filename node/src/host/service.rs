@@ -47,8 +47,8 @@ impl Service for Vm {
             ),
         ];
         let mut members: Map<_, _> = members.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        if let Some(length) = asked.consistency {
-            members.insert("consistency".into(), consistency_json(&view, length));
+        if let Some(consistency) = asked.consistency.and_then(|length| consistency_json(&view, length)) {
+            members.insert("consistency".into(), consistency);
         }
         if asked.latest {
             members.insert("latest".into(), latest_json(&view));
@@ -99,11 +99,11 @@ fn head_json(view: &CoreView) -> Json {
     })
 }
 
-/// Returns the nodes that show how the log has grown out of its first `length` blocks; `null` where it cannot have.
-fn consistency_json(view: &CoreView, length: u64) -> Json {
-    let Ok(Some(nodes)) = receipt::consistency(view, length) else { return Json::Null };
+/// Returns the nodes that show how the log has grown out of its first `length` blocks. `None` where it cannot have.
+fn consistency_json(view: &CoreView, length: u64) -> Option<Json> {
+    let nodes = receipt::consistency(view, length).ok().flatten()?;
     let node = |node: &Node| json!({ "index": node.index, "hash": node.hash.to_string(), "size": node.size });
-    json!({ "length": length, "nodes": nodes.iter().map(node).collect::<Vec<_>>() })
+    Some(json!({ "length": length, "nodes": nodes.iter().map(node).collect::<Vec<_>>() }))
 }
 
 fn latest_json(view: &CoreView) -> Json {
@@ -169,7 +169,7 @@ impl Refuser {
         match refused.reason {
             Reason::UnknownHead | Reason::OldHead => {
                 members.insert("head".into(), head_json(&view));
-                let consistency = self.seen_length.map(|length| consistency_json(&view, length));
+                let consistency = self.seen_length.and_then(|length| consistency_json(&view, length));
                 if let Some(Json::Object(mut consistency)) = consistency {
                     members.extend(consistency.remove("nodes").map(|nodes| ("nodes".into(), nodes)));
                 }

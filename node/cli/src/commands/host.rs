@@ -1,6 +1,7 @@
 //! `vms host`: serve scripts.
 
 mod clock;
+mod quota;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -32,6 +33,7 @@ use crate::peer::{PeerName, connect_peers};
 use crate::progress;
 use crate::sandbox::SandboxArguments;
 use crate::stop::asked_to_stop;
+use quota::QuotaArguments;
 
 /// Run a script and serve its exported functions
 ///
@@ -86,6 +88,8 @@ pub(super) struct Arguments {
     sandbox: SandboxArguments,
     #[command(flatten)]
     peers: PeerArguments,
+    #[command(flatten)]
+    quotas: QuotaArguments,
     #[command(flatten)]
     limits: LimitArguments,
 }
@@ -178,8 +182,9 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     let services = services(&arguments)?;
     crate::runtime()?.block_on(async {
         // Listens before the logs are replayed, so that callers are asked to retry instead of finding no service.
-        let server = listen_for_callers(&arguments, output).await?;
+        let server = listen_for_callers(&arguments).await?;
         let hosted = start_all(services, &server, &arguments)?;
+        warn_of_debug(&server, &hosted, output);
         serve(&server, &arguments, &hosted, output).await
     })
 }
@@ -256,6 +261,7 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         durability,
         diagnostics: diagnostics(service, arguments),
         engine: arguments.sandbox.settings()?,
+        quotas: arguments.quotas.quotas(),
     };
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
@@ -275,6 +281,7 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
     // Checked before the deployment: a service that cannot be served is not deployed.
     check_ports(arguments)?;
     let auth = arguments.auth.unwrap_or(AuthArgument::Debug).into();
+    arguments.quotas.check(auth)?;
     let deployment = Deployment { code, title, auth, limits: arguments.limits.limits() };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
@@ -295,6 +302,7 @@ fn same_service(vm: Vm, arguments: &Arguments, service: &Service) -> anyhow::Res
         ("--stack", number(&limits.stack), init.limits.stack.to_string()),
         ("--output", number(&limits.output), init.limits.output.to_string()),
     ];
+    arguments.quotas.check(init.auth)?;
     for (option, asked, deployed) in options {
         if let Some(asked) = asked.filter(|asked| *asked != deployed) {
             let directory = service.directory.display();
@@ -374,7 +382,7 @@ async fn note_peers(mut events: broadcast::Receiver<NetworkEvent>, standing: &St
 }
 
 /// Binds the address of the callers.
-async fn listen_for_callers(arguments: &Arguments, output: &Output) -> anyhow::Result<RpcServer> {
+async fn listen_for_callers(arguments: &Arguments) -> anyhow::Result<RpcServer> {
     let address = listen_address(arguments);
     let options = RpcOptions {
         allow_origin: arguments.allow_origin.iter().map(ToString::to_string).collect(),
@@ -383,11 +391,16 @@ async fn listen_for_callers(arguments: &Arguments, output: &Output) -> anyhow::R
     };
     let server =
         RpcServer::bind(address, options).await.with_context(|| format!("cannot listen on {address}"))?;
-    if !address.ip().is_loopback() {
+    Ok(server)
+}
+
+/// Warns of services that strangers can reach, and whose callers nobody can tell apart.
+fn warn_of_debug(server: &RpcServer, hosted: &[(Service, Arc<Vm>)], output: &Output) {
+    let is_debug = hosted.iter().any(|(_, vm)| vm.init().auth == Auth::Debug);
+    if is_debug && !server.local_addr().ip().is_loopback() {
         output
             .message("warning: with --auth debug, anyone who can reach this address can call under any name");
     }
-    Ok(server)
 }
 
 async fn serve(

@@ -13,6 +13,7 @@ use libvms_protocol::refusal::Reason;
 use libvms_rpc::CallOrigin;
 
 use super::fair::NestedLanes;
+use super::quota::QuotaBook;
 use super::refusal::Refused;
 use super::turns::{NotQueued, Turns};
 use crate::host::CallError;
@@ -32,6 +33,7 @@ pub(in crate::host) struct Checker {
 struct Inner {
     log: PublicKey,
     turns: Arc<Turns>,
+    quotas: Arc<QuotaBook>,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -70,8 +72,13 @@ enum Checked {
 
 impl Checker {
     /// Starts a thread for each core.
-    pub(in crate::host) fn start(log: PublicKey, turns: Arc<Turns>) -> std::io::Result<Self> {
-        let inner = Arc::new(Inner { log, turns, state: Mutex::default(), arrived: Condvar::new() });
+    pub(in crate::host) fn start(
+        log: PublicKey,
+        turns: Arc<Turns>,
+        quotas: Arc<QuotaBook>,
+    ) -> std::io::Result<Self> {
+        let (state, arrived) = Default::default();
+        let inner = Arc::new(Inner { log, turns, quotas, state, arrived });
         let mut checker = Self { inner: inner.clone(), threads: vec![] };
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             let inner = inner.clone();
@@ -150,6 +157,11 @@ impl Inner {
     fn release(&self, call: Box<QueuedCall>, is_good: bool) {
         if !is_good {
             return call.refuse(&CallError::Refused(Refused::of(Reason::BadSignature)));
+        }
+        if let Some(by) = call.request.caller.authorization()
+            && let Err(refused) = self.quotas.admit_key(by.key, call.argument_bytes)
+        {
+            return call.refuse(&CallError::Refused(refused));
         }
         match self.turns.push(call) {
             Ok(()) => {}
