@@ -36,6 +36,8 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::replay::AuditOptions;
 
@@ -45,20 +47,27 @@ pub use evidence::EvidenceLog;
 pub use followed_host::{Followed, SUSPICION_DELAY_MS};
 pub use offence::Offence;
 pub use report::FoundOut;
-use thread::{Thread, Wakers, Work};
+use thread::{Wakers, Work};
 
 /// The channel of events to the operator of the watcher, each with the key of its host's log.
 pub type Events = mpsc::UnboundedReceiver<(PublicKey, Event)>;
 
 /// A watcher: audits any number of hosts until it is shut down.
+///
+/// Dropping it stops its audits after their current step; [`Watcher::shutdown`] waits until everything is saved, too.
 #[derive(Debug)]
 pub struct Watcher {
     directory: DataDirectory,
     network: Arc<Network>,
     settings: AuditOptions,
     events: mpsc::UnboundedSender<(PublicKey, Event)>,
-    followed: Vec<Thread>,
+    followed: Vec<JoinHandle<()>>,
     logs: BTreeSet<PublicKey>,
+    /// Ends the threads and the tasks.
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+    /// The tasks that wake the threads, and those that judge evidence.
+    tasks: TaskTracker,
 }
 
 /// Why a host cannot be followed.
@@ -90,8 +99,19 @@ impl Watcher {
         settings.engine.check()?;
         let directory = DataDirectory::lock(directory)?;
         let (events, receiver) = mpsc::unbounded_channel();
-        let (followed, logs) = (vec![], BTreeSet::new());
-        Ok((Self { directory, network, settings, events, followed, logs }, receiver))
+        let stop = CancellationToken::new();
+        let watcher = Self {
+            directory,
+            network,
+            settings,
+            events,
+            followed: vec![],
+            logs: BTreeSet::new(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+            tasks: TaskTracker::new(),
+        };
+        Ok((watcher, receiver))
     }
 
     /// Returns whether a host is already followed.
@@ -106,7 +126,7 @@ impl Watcher {
     pub fn follow(&mut self, log: PublicKey) -> Result<(), WatcherError> {
         let directory = self.directory.path().join(log.to_string());
         let (grown, receiver) = sync_channel(1);
-        let wakers = Wakers::new(grown);
+        let wakers = Wakers { grown, stop: self.stop.clone(), tasks: self.tasks.clone() };
         let events = self.events.clone();
         let tell = move |event| {
             let _nobody_listens = events.send((log, event));
@@ -114,7 +134,7 @@ impl Watcher {
         let place = HostStore {
             directory: directory.clone(),
             network: self.network.clone(),
-            wakers: wakers.clone(),
+            wakers,
             tell: Arc::new(tell.clone()),
             held: Mutex::default(),
         };
@@ -130,17 +150,18 @@ impl Watcher {
             open_archive: Box::new(open_archive),
             archive: None,
             grown: receiver,
-            is_stopped: wakers.is_stopped.clone(),
+            stop: self.stop.clone(),
             settings: self.settings.clone(),
         };
         self.logs.insert(log);
-        self.followed.push(Thread::start(work, wakers, tell).map_err(WatcherError::Thread)?);
+        self.followed.push(thread::start(work, tell).map_err(WatcherError::Thread)?);
         Ok(())
     }
 
     /// Stops all audits, and returns once everything is saved.
     pub async fn shutdown(self) {
-        let threads: Vec<JoinHandle<()>> = self.followed.into_iter().map(Thread::stop).collect();
+        self.stop.cancel();
+        let threads = self.followed;
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 let _ended = thread.join();
@@ -148,6 +169,9 @@ impl Watcher {
         });
         let _joined = joined.await;
         self.network.shutdown().await;
+        // Evidence from the network's last moments is judged, too.
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -179,7 +203,8 @@ impl HostStore {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut judge = EvidenceLog::new(self.directory.clone(), name);
         let tell = self.tell.clone();
-        tokio::spawn(async move {
+        let stop = self.wakers.stop.clone();
+        self.wakers.tasks.spawn(async move {
             judge.load().into_iter().for_each(&*tell);
             let mut claims = Claims::default();
             loop {
@@ -195,7 +220,7 @@ impl HostStore {
                     claim = claims.unproved() => Some(claim),
                 };
                 let Some(evidence) = evidence else { continue };
-                let told = judge_at_last(&mut judge, &evidence, &*tell).await;
+                let told = judge_at_last(&mut judge, &evidence, &*tell, &stop).await;
                 told.into_iter().for_each(&*tell);
             }
         });
@@ -217,11 +242,13 @@ fn of_copy(core: &'static str, event: CoreEvent) -> Event {
 /// The pause before writing a report is retried.
 const REPORT_PAUSE: Duration = Duration::from_secs(2);
 
-/// Judges evidence, and retries until the disk takes its report: peers may not show the evidence again.
+/// Judges evidence, and retries until the disk takes its report, or the watcher ends: peers may not show the evidence
+/// again.
 async fn judge_at_last(
     judge: &mut EvidenceLog,
     evidence: &Evidence,
     tell: &(dyn Fn(Event) + Send + Sync),
+    stop: &CancellationToken,
 ) -> Option<Event> {
     let mut is_told = false;
     loop {
@@ -238,6 +265,6 @@ async fn judge_at_last(
             }
             Err(_) => {}
         }
-        tokio::time::sleep(REPORT_PAUSE).await;
+        stop.run_until_cancelled(tokio::time::sleep(REPORT_PAUSE)).await?;
     }
 }

@@ -36,7 +36,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use mounts::Starting;
 pub use options::RpcOptions;
@@ -86,7 +87,8 @@ pub struct RpcServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: AbortHandle,
-    ended: CancellationToken,
+    /// The accepting task alone, which owns the tasks of the connections.
+    tasks: TaskTracker,
 }
 
 impl RpcServer {
@@ -110,14 +112,11 @@ impl RpcServer {
             mounts: Mounts::default(),
             stopping: CancellationToken::new(),
         });
-        let ended = CancellationToken::new();
-        let accepting = Accepting {
-            shared: shared.clone(),
-            connections: JoinSet::new(),
-            _ended: ended.clone().drop_guard(),
-        };
-        let accepting = tokio::spawn(accepting.run(listener)).abort_handle();
-        Ok(Self { address, shared, accepting, ended })
+        let accepting = Accepting { shared: shared.clone(), connections: JoinSet::new() };
+        let tasks = TaskTracker::new();
+        let accepting = tasks.spawn(accepting.run(listener)).abort_handle();
+        tasks.close();
+        Ok(Self { address, shared, accepting, tasks })
     }
 
     /// Mounts `service` at `path`, `/` or `/name`, in place of the service mounted there before.
@@ -147,7 +146,7 @@ impl RpcServer {
     /// Calls in flight are answered within `shutdown_timeout`; then the remaining connections are cut.
     pub async fn shutdown(&self) {
         self.shared.stopping.cancel();
-        self.ended.cancelled().await;
+        self.tasks.wait().await;
     }
 }
 
@@ -179,8 +178,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Accepting {
     shared: Arc<Shared>,
     connections: JoinSet<()>,
-    /// Tells `shutdown` that the task has ended, for any reason.
-    _ended: DropGuard,
 }
 
 impl Accepting {

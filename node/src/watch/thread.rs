@@ -3,14 +3,14 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use libvms_cores::storage::{SharedReplica, StorageError};
 use libvms_hypercore::identity::PublicKey;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::event::Event;
 use super::followed_host::Followed;
@@ -41,23 +41,16 @@ pub(super) struct Work {
     pub(super) archive: Option<[SharedReplica; 2]>,
     /// Gets a message whenever one of the cores has grown, or the watcher ends.
     pub(super) grown: Receiver<()>,
-    pub(super) is_stopped: Arc<AtomicBool>,
+    pub(super) stop: CancellationToken,
     pub(super) settings: AuditOptions,
-}
-
-/// A running thread, and the tasks that wake it.
-#[derive(Debug)]
-pub(super) struct Thread {
-    thread: JoinHandle<()>,
-    wakers: Wakers,
 }
 
 /// The wakers of a thread: for a core that has grown, or the end.
 #[derive(Clone, Debug)]
 pub(super) struct Wakers {
     pub(super) grown: SyncSender<()>,
-    pub(super) is_stopped: Arc<AtomicBool>,
-    tasks: Arc<Mutex<tokio::task::JoinSet<()>>>,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
 }
 
 impl Work {
@@ -75,7 +68,7 @@ impl Work {
                 rest.begin(error.to_string(), tell);
                 self.wait(rest.pause());
             }
-            if self.is_stopped.load(Ordering::Acquire) {
+            if self.stop.is_cancelled() {
                 return;
             }
         }
@@ -97,10 +90,10 @@ impl Work {
             };
             followed.step(start.elapsed().as_millis() as u64, &mut open, tell)?;
             rest.end(tell);
-            if self.is_stopped.load(Ordering::Acquire) {
+            if self.stop.is_cancelled() {
                 return Ok(());
             }
-            // Check without a message, too: a stop may have found the channel full.
+            // Check without a message, too: the end may have found the channel full.
             let _woken = self.grown.recv_timeout(LOOK_INTERVAL);
         }
     }
@@ -110,14 +103,14 @@ impl Work {
     }
 
     fn wait_until_whole(&self) {
-        while !self.is_whole() && !self.is_stopped.load(Ordering::Acquire) {
+        while !self.is_whole() && !self.stop.is_cancelled() {
             let _woken = self.grown.recv_timeout(LOST_INTERVAL);
         }
     }
 
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
-        while Instant::now() < until && !self.is_stopped.load(Ordering::Acquire) {
+        while Instant::now() < until && !self.stop.is_cancelled() {
             let left = until.saturating_duration_since(Instant::now());
             let _woken = self.grown.recv_timeout(left.min(LOOK_INTERVAL));
         }
@@ -176,39 +169,25 @@ fn is_full(error: &VerifyError) -> bool {
     false
 }
 
-impl Thread {
-    pub(super) fn start(
-        work: Work,
-        wakers: Wakers,
-        mut tell: impl FnMut(Event) + Send + 'static,
-    ) -> io::Result<Self> {
-        let thread = thread::Builder::new().name("watcher".into()).spawn(move || work.run(&mut tell))?;
-        Ok(Self { thread, wakers })
-    }
-
-    /// Stops the thread after its current step.
-    pub(super) fn stop(self) -> JoinHandle<()> {
-        self.wakers.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        self.wakers.is_stopped.store(true, Ordering::Release);
-        let _is_awake = self.wakers.grown.try_send(());
-        self.thread
-    }
+/// Starts the thread.
+pub(super) fn start(work: Work, mut tell: impl FnMut(Event) + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("watcher".into()).spawn(move || work.run(&mut tell))
 }
 
 impl Wakers {
-    pub(super) fn new(grown: SyncSender<()>) -> Self {
-        Self { grown, is_stopped: Arc::default(), tasks: Arc::default() }
-    }
-
-    /// Wakes the thread whenever a copy has grown. Must be called within a Tokio runtime.
+    /// Wakes the thread whenever a copy has grown, and at the end. Must be called within a Tokio runtime.
     pub(super) fn watch(&self, replica: &SharedReplica) {
-        let (mut lengths, grown) = (replica.lengths(), self.grown.clone());
-        let wake = async move {
-            while lengths.changed().await.is_ok() {
+        let (mut lengths, grown, stop) = (replica.lengths(), self.grown.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            let mut is_over = false;
+            while !is_over {
+                is_over = tokio::select! {
+                    () = stop.cancelled() => true,
+                    changed = lengths.changed() => changed.is_err(),
+                };
                 // When the channel is full, the thread is about to run a step anyway.
                 let _full = grown.try_send(());
             }
-        };
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(wake);
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! Keeping a connection to a chosen peer. Its addresses are asked for before each attempt, because the peer may have moved.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use libvms_hypercore::wire::Role;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::shared::{Shared, stopped};
+use super::shared::Shared;
 use super::tcp::run;
 
 /// The longest delay before reconnecting to a peer that keeps ending connections.
@@ -51,19 +52,14 @@ enum Ended {
 
 /// Connects, and reconnects whenever the connection has ended, until the network stops.
 pub(super) async fn keep_connected(whereabouts: Arc<dyn Whereabouts>, shared: Arc<Shared>) {
-    let mut stop = shared.stop.subscribe();
     let mut backoff = Backoff::new(shared.options.reconnect_delay);
-    loop {
-        let ended = tokio::select! {
-            () = stopped(&mut stop) => return,
-            ended = attempt(&*whereabouts, &shared) => ended,
-        };
-        let delay = backoff.delay_after(ended, Instant::now());
-        tokio::select! {
-            () = stopped(&mut stop) => return,
-            () = tokio::time::sleep(delay) => {}
+    let connecting = async {
+        loop {
+            let ended = attempt(&*whereabouts, &shared).await;
+            tokio::time::sleep(backoff.delay_after(ended, Instant::now())).await;
         }
-    }
+    };
+    let _stopped: Option<Infallible> = shared.stop.run_until_cancelled(connecting).await;
 }
 
 async fn attempt(whereabouts: &dyn Whereabouts, shared: &Arc<Shared>) -> Ended {

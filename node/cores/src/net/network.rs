@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::core_task::{self, CoreEvent, SharedCore};
@@ -56,7 +57,7 @@ impl Network {
             registry: Arc::new(Registry::new()),
             counters: Arc::default(),
             events: Events::new(),
-            stop: watch::Sender::new(false),
+            stop: CancellationToken::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -136,7 +137,7 @@ impl Network {
 
     /// Ends all connections, and returns when everything is on disk.
     pub async fn shutdown(&self) {
-        self.shared.stop.send_replace(true);
+        self.shared.stop.cancel();
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         while tasks.join_next().await.is_some() {}
         self.shared.registry.close();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, ConnectionPermit};
 use super::event::{Events, PresenceGuard, RemotePeer};
@@ -18,7 +18,8 @@ pub(super) struct Shared {
     pub(super) admission: Arc<Admission>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Events,
-    pub(super) stop: watch::Sender<bool>,
+    /// Cancelled when the network shuts down.
+    pub(super) stop: CancellationToken,
 }
 
 /// A connection's share of the network's state, and its own permit.
@@ -61,9 +62,4 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.counters.closed(self.reason);
     }
-}
-
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the network was dropped.
-    let _stopped = stop.wait_for(|stop| *stop).await.is_ok();
 }

@@ -35,7 +35,7 @@ use tracing::{debug, info, warn};
 
 use super::connection;
 use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
-use super::shared::{Shared as Network, stopped};
+use super::shared::Shared as Network;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use reachability::UnreachablePeers;
 use recv_batch::Inbox;
@@ -191,7 +191,6 @@ impl Driver {
 
     /// Drives the machine until the network stops, then leaves the DHT.
     pub(super) async fn run(mut self, network: Arc<Network>) {
-        let mut stop = network.stop.subscribe();
         let mut cores = network.registry.changes();
         let mut connections = JoinSet::new();
         self.join_topics(&network);
@@ -199,7 +198,7 @@ impl Driver {
             self.work(&network, &mut connections).await;
             let next = self.swarm.next_timeout().into_iter().chain(self.solitude.speak_at()).min();
             tokio::select! {
-                () = stopped(&mut stop) => break,
+                () = network.stop.cancelled() => break,
                 () = self.swarm.wake.notified() => {}
                 () = sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());

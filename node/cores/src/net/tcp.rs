@@ -12,14 +12,13 @@ use tracing::{debug, info};
 use super::admission::ConnectionPermit;
 use super::connection::{self, ConnectionError};
 use super::event::{ConnectionKind, RemotePeer};
-use super::shared::{Shared, stopped};
+use super::shared::Shared;
 
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    let mut stop = shared.stop.subscribe();
     loop {
         tokio::select! {
-            () = stopped(&mut stop) => break,
+            () = shared.stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, address)) => match shared.admission.admit(address.ip()) {
