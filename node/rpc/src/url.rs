@@ -1,10 +1,13 @@
-//! URLs of services, `ws://HOST:PORT/PATH` (RFC 3986; RFC 6455, section 3), parsed strictly.
+//! URLs of services, `ws://HOST:PORT/PATH` (RFC 3986; RFC 6455, section 3), parsed strictly. After a `#` may stand the key
+//! of the log that the service must write: it is never sent.
 //!
 //! A browser repairs an invalid URL; a program that did so could connect to another machine than the one named.
 //! So an invalid URL is refused with the reason, and never replaced by another one.
 
 use std::fmt;
 use std::str::FromStr;
+
+use libvms_hypercore::identity::PublicKey;
 
 use super::authority::{self, AuthorityError, Host, is_scheme};
 
@@ -23,6 +26,7 @@ pub struct ServiceUrl {
     path: String,
     /// Without its `?`.
     query: Option<String>,
+    log: Option<PublicKey>,
 }
 
 /// Why a text is not the URL of a service.
@@ -49,8 +53,8 @@ pub enum UrlError {
     /// A `%` that is not followed by two hexadecimal digits.
     #[error("a `%` must be followed by two hexadecimal digits; `%` itself is written as `%25`")]
     Escape,
-    /// A fragment.
-    #[error("the part from `#` on is never sent to a service")]
+    /// A fragment that is not a key.
+    #[error("after `#` stands the key of the service's log: 64 hexadecimal digits and nothing else")]
     Fragment,
     /// The authority does not name a host and a port.
     #[error(transparent)]
@@ -82,6 +86,37 @@ impl ServiceUrl {
     pub fn with_query(self, query: Option<String>) -> Self {
         Self { query, ..self }
     }
+
+    /// Returns the key after `#`: that of the log that the service must write.
+    pub fn log(&self) -> Option<PublicKey> {
+        self.log
+    }
+
+    /// Returns the one spelling under which a client remembers the service (WHATWG URL): without query and key, without the
+    /// port that is the default, and with the path's segments `.` and `..` resolved.
+    pub fn name(&self) -> String {
+        let port = if self.port == PORT_DEFAULT { String::new() } else { format!(":{}", self.port) };
+        format!("ws://{}{port}{}", self.host, resolved(&self.path))
+    }
+}
+
+/// Resolves the segments `.` and `..` of a path, in each of their spellings (WHATWG URL, "path state").
+fn resolved(path: &str) -> String {
+    let mut segments: Vec<&str> = vec![];
+    let mut ends_with_folder = false;
+    for segment in path.split('/').skip(1) {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        ends_with_folder = dots == "." || dots == "..";
+        match dots.as_str() {
+            "." => (),
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    if ends_with_folder {
+        segments.push("");
+    }
+    format!("/{}", segments.join("/"))
 }
 
 impl fmt::Display for ServiceUrl {
@@ -108,9 +143,10 @@ impl FromStr for ServiceUrl {
             _ if is_scheme(scheme) => return Err(UrlError::Scheme(scheme.into())),
             _ => return Err(UrlError::NoScheme),
         }
-        if rest.contains('#') {
-            return Err(UrlError::Fragment);
-        }
+        let (rest, log) = match rest.split_once('#') {
+            Some((rest, fragment)) => (rest, Some(read_log(fragment)?)),
+            None => (rest, None),
+        };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
@@ -119,8 +155,14 @@ impl FromStr for ServiceUrl {
         let (host, port) = authority::parse(authority)?;
         let port = port.unwrap_or(PORT_DEFAULT);
         let path = if path.is_empty() { "/" } else { path };
-        Ok(Self { host, port, path: path.into(), query: query.map(str::to_owned) })
+        Ok(Self { host, port, path: path.into(), query: query.map(str::to_owned), log })
     }
+}
+
+/// Reads the key after `#`, in its one length: whatever else a key can be read from may also be a part of a page.
+fn read_log(fragment: &str) -> Result<PublicKey, UrlError> {
+    let is_hexadecimal = fragment.len() == 64 && fragment.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fragment.parse().ok().filter(|_| is_hexadecimal).ok_or(UrlError::Fragment)
 }
 
 /// Checks that a path or a query has only permitted characters and complete escapes.
@@ -260,11 +302,36 @@ mod tests {
         for text in ["%", "%4", "a%zz", "?user=%", "?a=%2", "%%41"] {
             assert_eq!(read(&format!("ws://h/{text}")), Err(UrlError::Escape), "{text}");
         }
-        for text in ["ws://h/#x", "ws://h#x", "ws://h/?a#"] {
+        let key = "8a936455602e02758c8c7c30ccb60a02345166c3a57a4512e11d59f652d67b99";
+        let others = [format!("ws://h/#hyper://{key}"), format!("ws://h/#{key}#"), format!("ws://h/#{key}/")];
+        for text in
+            ["ws://h/#x", "ws://h#x", "ws://h/?a#"].into_iter().chain(others.iter().map(String::as_str))
+        {
             assert_eq!(read(text), Err(UrlError::Fragment), "{text}");
         }
+        let url: ServiceUrl = format!("ws://h/?a#{}", key.to_uppercase()).parse().expect("a key");
+        assert_eq!(
+            (url.log().map(|log| log.to_string()), url.to_string()),
+            (Some(key.into()), "ws://h:80/?a".into())
+        );
         let long = format!("ws://h/{}", "x".repeat(URL_BYTES_MAX));
         assert_eq!(read(&long), Err(UrlError::TooLong(long.len())));
+    }
+
+    #[test]
+    fn a_service_has_one_name() {
+        for (text, expected) in [
+            ("WS://Example.com:80?user=bob", "ws://example.com/"),
+            ("ws://h:81/a/./b/../c", "ws://h:81/a/c"),
+            ("ws://h/a/..", "ws://h/"),
+            ("ws://h/a/b/%2E%2e", "ws://h/a/"),
+            ("ws://h/a/.", "ws://h/a/"),
+            ("ws://h/../../a//b/", "ws://h/a//b/"),
+            ("ws://h/%61", "ws://h/%61"),
+            ("ws://[0:0::1]/", "ws://[::1]/"),
+        ] {
+            assert_eq!(text.parse::<ServiceUrl>().expect("a URL").name(), expected, "{text}");
+        }
     }
 
     proptest! {
