@@ -28,7 +28,9 @@ mod write_timeout;
 
 pub use authority::AuthorityError;
 #[cfg(feature = "client")]
-pub use client::{ClientError, ClientOptions, RpcClient};
+pub use client::known_logs::{KnownLogs, KnownLogsError};
+#[cfg(feature = "client")]
+pub use client::{CallRefusal, ClientError, ClientOptions, Fork, ProvedAnswer, RpcClient, TrustError};
 pub use error::{REFUSED_CODE, RpcError};
 pub use escape::escaped;
 #[cfg(feature = "server")]

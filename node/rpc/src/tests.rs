@@ -2,8 +2,12 @@
 
 mod bounds;
 mod client;
+mod distrust;
 mod http;
+mod ledger;
+mod proxy;
 mod shutdown;
+mod signing;
 mod web_socket;
 
 use std::io;

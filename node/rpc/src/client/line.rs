@@ -1,0 +1,84 @@
+//! The callers' end of the link: [`Line`].
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::ClientError;
+use super::link::{Command, LinkEnd};
+use super::reply::Reply;
+use super::wire;
+
+/// Calls queued for the link; further callers wait.
+const COMMANDS_MAX: usize = 64;
+
+/// Passes requests to the link, and waits for their answers.
+#[derive(Debug)]
+pub(super) struct Line {
+    commands: mpsc::Sender<Command>,
+    end: Arc<OnceLock<LinkEnd>>,
+    /// The id of the next request.
+    next: Mutex<u64>,
+}
+
+/// What a request is waiting for.
+pub(super) type Answered = oneshot::Receiver<Result<Reply, ClientError>>;
+
+impl Line {
+    /// Returns a line, and what its link needs.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>, Arc<OnceLock<LinkEnd>>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let end = Arc::new(OnceLock::new());
+        (Self { commands, end: end.clone(), next: Mutex::new(1) }, receiver, end)
+    }
+
+    /// Sends a request that nobody signs.
+    pub(super) async fn request<A: Serialize + ?Sized>(
+        &self,
+        method: &str,
+        params: &A,
+    ) -> Result<Reply, ClientError> {
+        let text = |id| wire::request(id, method, params).map_err(ClientError::Arguments);
+        let (answered, ()) = self.send(|id| Ok((text(id)?, ()))).await?;
+        self.wait(answered).await
+    }
+
+    /// Sends the request that `make` makes for an id, and returns what else it makes. Requests are sent in the order in which
+    /// they are made.
+    pub(super) async fn send<T>(
+        &self,
+        make: impl FnOnce(u64) -> Result<(String, T), ClientError>,
+    ) -> Result<(Answered, T), ClientError> {
+        let Ok(place) = self.commands.reserve().await else { return Err(self.end()) };
+        let (answer, answered) = oneshot::channel();
+        // Held until the request is queued: numbers that ascend must arrive in this order.
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, made) = make(*next)?;
+        place.send(Command::Call { id: *next, text, answer });
+        *next += 1;
+        drop(next);
+        Ok((answered, made))
+    }
+
+    /// Waits for the answer to a request, for as long as the link lasts.
+    pub(super) async fn wait(&self, answered: Answered) -> Result<Reply, ClientError> {
+        answered.await.unwrap_or_else(|_| Err(self.end()))
+    }
+
+    /// Ends the link, and waits for its end.
+    pub(super) async fn close(&self) {
+        // When sending fails, the link has already ended.
+        let _either_way = self.commands.send(Command::Close).await;
+        self.commands.closed().await;
+    }
+
+    /// Returns why the link has ended.
+    pub(super) fn ended(&self) -> Option<&LinkEnd> {
+        self.end.get()
+    }
+
+    fn end(&self) -> ClientError {
+        self.end.get().cloned().unwrap_or(LinkEnd::Closed).into()
+    }
+}
