@@ -8,7 +8,6 @@ use std::error::Error;
 
 use libvms::audit::{Auditor, Verdict};
 use libvms::host::{Deployment, HostOptions, Vm};
-use libvms_protocol::entry::{Auth, Limits};
 use libvms_protocol::value::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,8 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn serve() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let code = include_str!("counter.js").to_owned();
-    let deployment =
-        Deployment { code, title: "counter".into(), auth: Auth::Debug, limits: Limits::default() };
+    let deployment = Deployment::new(code, "counter");
     let vm = Vm::deploy(directory.path(), deployment, HostOptions::default())?;
 
     for by in [1, 2, 3] {

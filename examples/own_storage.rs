@@ -21,7 +21,6 @@ use libvms::storage::{BlockIterator, CoreView, ReadCore, StorageError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
-use libvms_protocol::entry::{Auth, Limits};
 use libvms_protocol::value::Value;
 
 /// A log in a table: one row for each block, and the head that the host has signed over them.
@@ -92,8 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(directory: &Path) -> Result<(), Box<dyn Error>> {
     let code = include_str!("counter.js").to_owned();
-    let deployment =
-        Deployment { code, title: "counter".into(), auth: Auth::Debug, limits: Limits::default() };
+    let deployment = Deployment::new(code, "counter");
     let vm = Vm::deploy(directory, deployment, HostOptions::default())?;
     // The log first, then the two cores of the archive.
     let [mut log, _files, _blobs] = vm.cores();

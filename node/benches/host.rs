@@ -69,6 +69,7 @@ async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
         title: "counter".into(),
         auth: Auth::Debug,
         limits: Limits::default(),
+        form: libvms::host::Form::default(),
     };
     // The disk is the same for both, and not what is compared.
     let options = HostOptions {
@@ -85,8 +86,13 @@ async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
 /// Calls per second of one script, each way of calling it.
 async fn service(what: &str, code: &str, calls: u64) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let deployment =
-        Deployment { code: code.into(), title: what.into(), auth: Auth::Debug, limits: Limits::default() };
+    let deployment = Deployment {
+        code: code.into(),
+        title: what.into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+        form: libvms::host::Form::default(),
+    };
     let vm =
         Arc::new(Vm::deploy(directory.path(), deployment, HostOptions::default()).expect("a good script"));
     let in_process = in_process(&vm, calls, IN_FLIGHT).await;

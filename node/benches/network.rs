@@ -253,6 +253,7 @@ fn deploy(directory: &Path) -> Vm {
         title: "counter".into(),
         auth: Auth::Debug,
         limits: Limits::default(),
+        form: libvms::host::Form::default(),
     };
     Vm::deploy(directory, deployment, HostOptions::default()).expect("a good script")
 }

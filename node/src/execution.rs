@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libvms_engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
-use libvms_engine::{EngineSettings, Worker, WorkerError};
+use libvms_engine::{Api, EngineSettings, Worker, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
@@ -104,8 +104,12 @@ impl ExecutionError {
 pub struct Script<'a> {
     /// The format of the log, which decides which outcomes it can hold.
     pub format: Format,
+    /// The version of the engine for which the log was written.
+    pub api: Api,
     /// Source text.
     pub code: &'a str,
+    /// Whether it is an ES module.
+    pub module: bool,
     /// The limits of each call.
     pub limits: Limits,
     /// The time that the script sees while it loads, in milliseconds since 1970.
@@ -136,13 +140,13 @@ impl<S: ArchiveStore> Execution<S> {
         engine: &EngineSettings,
         operator: Option<Arc<Operator>>,
     ) -> Result<Self, LoadError> {
-        let worker = Worker::start(script.limits, engine).map_err(ExecutionError::from)?;
+        let worker = Worker::start_as(script.api, script.limits, engine).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
         let loaded = Loaded::default();
         let format = script.format;
         let mut execution = Self { worker, log, format, archive, in_flight, loaded, operator };
         let seed = entry::seed(&log, block, script.at);
-        let load = Load { code: script.code.into(), at: script.at, seed };
+        let load = Load { code: script.code.into(), module: script.module, at: script.at, seed };
         execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
         match execution.next_report(Moment { block, method: None })? {
             Report::Loaded(Ok(loaded)) => execution.loaded = loaded,

@@ -49,7 +49,7 @@ pub use callers::quota::{AnonymousCalls, Quotas};
 pub use callers::refusal::Refused;
 use callers::turns::{NotQueued, Turns};
 use committer::ArchiveLengths;
-pub use deploy::Deployment;
+pub use deploy::{Deployment, Form};
 pub use error::{DeployError, ModuleMistake, OpenError, RunError};
 use executor::{Beginning, Executor, Source};
 use files::Shown;

@@ -8,7 +8,7 @@ mod ahead;
 
 use std::collections::VecDeque;
 
-use libvms_engine::{EngineSettings, WorkerError};
+use libvms_engine::{Api, EngineSettings, WorkerError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
@@ -284,7 +284,8 @@ impl<S: ArchiveStore> Replay<S> {
     /// Checks that this program can judge the log: the same engine, and sufficient limits.
     fn check_means(&self, init: &Init) -> Result<(), ReplayError> {
         // Check the engine first: with another engine, no later finding counts against the host.
-        if let Some(differences) = init.engine.differences(&libvms_engine::identity()) {
+        if Api::of(&init.engine).is_none() {
+            let differences = init.engine.differences(&libvms_engine::identity()).unwrap_or_default();
             let why = format!("the log was made with another engine than this program has: {differences}");
             return Err(cannot_verify(0, why));
         }
@@ -299,7 +300,9 @@ impl<S: ArchiveStore> Replay<S> {
 
     fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), ReplayError> {
         let limits = init.limits;
-        let script = Script { format: init.v, code: &init.code, limits, at: self.order.latest_at() };
+        let api = Api::of(&init.engine).expect("the means were checked");
+        let at = self.order.latest_at();
+        let script = Script { format: init.v, api, code: &init.code, module: init.module, limits, at };
         match Execution::load(self.log, block, script, archive, &self.settings.engine) {
             Ok(execution) => {
                 self.order.script_has_init(execution.has_init());

@@ -241,6 +241,7 @@ mod tests {
         Init {
             v: Format::LATEST,
             code: "exports.f = () => 1".into(),
+            module: false,
             title: "test".into(),
             files: PublicKey([1; 32]),
             blobs: PublicKey([2; 32]),

@@ -66,6 +66,7 @@ fn init(v: Format, limits: Limits) -> Entry {
     Entry::Init(Init {
         v,
         code: "exports.f = () => 1".into(),
+        module: false,
         title: "one".into(),
         files: PublicKey([0x11; 32]),
         blobs: PublicKey([0x22; 32]),
@@ -79,6 +80,16 @@ fn init(v: Format, limits: Limits) -> Entry {
 fn signed_init(limits: Limits) -> Entry {
     match init(Format::V2, Limits { call_age: Some(60_000), ..limits }) {
         Entry::Init(init) => Entry::Init(Init { auth: Auth::Signed, ..init }),
+        other => other,
+    }
+}
+
+fn module_init(limits: Limits) -> Entry {
+    match init(Format::V2, limits) {
+        Entry::Init(init) => {
+            let code = "export const f = () => 1".into();
+            Entry::Init(Init { code, module: true, ..init })
+        }
         other => other,
     }
 }
@@ -109,6 +120,7 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
     vec![
         ("init", V2, init(Format::V2, limits)),
         ("init of a log whose callers sign", V2, signed_init(limits)),
+        ("init of an ES module", V2, module_init(limits)),
         ("init of v 1", V1, init(Format::V1, old_limits)),
         ("call that returned", V2, returned(Some(FilesLengths { version: 1, blobs: 0 }))),
         ("call that returned, in v 1", V1, returned(None)),

@@ -200,7 +200,7 @@ fn run(probe: &Probe, place: Sandbox) -> Run {
 }
 
 fn drive(worker: &mut Worker, code: String) -> (String, u64) {
-    worker.send(Request::Load(Load { code, at: AT, seed: [1; 32] })).expect("it runs");
+    worker.send(Request::Load(Load { code, module: false, at: AT, seed: [1; 32] })).expect("it runs");
     match worker.receive() {
         Ok(Report::Loaded(Ok(_))) => {}
         other => return (format!("{other:?}"), 0),

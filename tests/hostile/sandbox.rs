@@ -30,7 +30,9 @@ fn start(sandbox: Sandbox, limits: Limits) -> Worker {
 }
 
 fn load(worker: &mut Worker, code: &str) -> Result<Loaded, LoadFailure> {
-    worker.send(Request::Load(Load { code: code.into(), at: AT, seed: [1; 32] })).expect("it runs");
+    worker
+        .send(Request::Load(Load { code: code.into(), module: false, at: AT, seed: [1; 32] }))
+        .expect("it runs");
     match worker.receive().expect("it runs") {
         Report::Loaded(loaded) => loaded,
         other => panic!("{other:?}"),
@@ -55,7 +57,9 @@ fn answer(request: &FileRequest) -> FileReply {
 /// All that a worker says about a script and calls of its methods, all of them sent ahead.
 fn transcript(sandbox: Sandbox, limits: Limits, code: &str, calls: &[(&str, &str)]) -> Vec<Report> {
     let mut worker = start(sandbox, limits);
-    worker.send(Request::Load(Load { code: code.into(), at: AT, seed: [1; 32] })).expect("it runs");
+    worker
+        .send(Request::Load(Load { code: code.into(), module: false, at: AT, seed: [1; 32] }))
+        .expect("it runs");
     for (method, args) in calls {
         worker.send(call(method, args)).expect("it runs");
     }
@@ -240,8 +244,13 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
     use libvms::storage::Durability;
     let place = tempfile::tempdir().expect("a temporary directory");
     let code = "let n = 0; exports.met_a_defect = () => ++n; exports.fine = () => ++n".into();
-    let deployment =
-        Deployment { code, title: "panics".into(), auth: Auth::Debug, limits: Limits::default() };
+    let deployment = Deployment {
+        code,
+        title: "panics".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+        form: libvms::host::Form::default(),
+    };
     let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
     let call = |method: &str| vm.call(None, method, vec![]);
     run(async {

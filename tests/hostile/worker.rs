@@ -81,7 +81,9 @@ fn attack_worker(dice: &mut Dice, round: u64) -> Result<(), WorkerError> {
     let mut worker = Worker::start(LIMITS, &engine(Sandbox::Process)).expect("a worker");
     let program = program(round, dice.draw());
     let code = if dice.one_in(3) { program.code } else { broken(dice, &program.code) };
-    worker.send(Request::Load(Load { code, at: dice.draw() >> 20, seed: [1; 32] })).expect("it runs");
+    worker
+        .send(Request::Load(Load { code, module: false, at: dice.draw() >> 20, seed: [1; 32] }))
+        .expect("it runs");
     let calls = program.calls.into_iter().take(CALLS_PER_ROUND).collect::<Vec<_>>();
     for (method, args) in &calls {
         let args = serde_json::to_string(args).expect("JSON");
@@ -117,7 +119,13 @@ fn attack_service(dice: &mut Dice, round: u64) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let program = program(round, dice.draw());
     let code = if dice.one_in(2) { program.code } else { broken(dice, &program.code) };
-    let deployment = Deployment { code, title: "fuzzed".into(), auth: Auth::Debug, limits: LIMITS };
+    let deployment = Deployment {
+        code,
+        title: "fuzzed".into(),
+        auth: Auth::Debug,
+        limits: LIMITS,
+        form: libvms::host::Form::default(),
+    };
     // Most of the broken ones do not load.
     let Ok(vm) = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)) else { return };
     run(async {
@@ -192,7 +200,8 @@ fn say_to_driver(dice: &mut Dice) {
 /// What no driver of ours says: the worker ends, if only because nobody is there any more.
 fn say_to_worker(dice: &mut Dice) {
     let (mut socket, mut process) = bare_worker();
-    let load = Request::Load(Load { code: "exports.f = () => 1".into(), at: 1, seed: [0; 32] });
+    let load =
+        Request::Load(Load { code: "exports.f = () => 1".into(), module: false, at: 1, seed: [0; 32] });
     let call = Call { method: "f".into(), args: "[]".into(), user_id: None, at: 1, seed: [0; 32] };
     let call = Request::Call(call);
     let mut frames = if dice.one_in(4) { vec![] } else { frame(&Frame::Start(LIMITS)) };
@@ -300,8 +309,13 @@ impl Witness {
         let place = tempfile::tempdir().expect("a temporary directory");
         let code = std::fs::read_to_string(example("hello-world.js")).expect("an example");
         let code = format!("{code}\nlet asked = 0; exports.ask = () => ++asked");
-        let deployment =
-            Deployment { code, title: "witness".into(), auth: Auth::Debug, limits: Limits::default() };
+        let deployment = Deployment {
+            code,
+            title: "witness".into(),
+            auth: Auth::Debug,
+            limits: Limits::default(),
+            form: libvms::host::Form::default(),
+        };
         let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
         Self { vm, calls: AtomicU64::new(0), _place: place }
     }

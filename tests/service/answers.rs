@@ -135,6 +135,7 @@ fn the_rust_api_answers_what_the_log_holds() {
         title: "tricks".into(),
         auth: Auth::Debug,
         limits: Limits::default(),
+        form: libvms::host::Form::default(),
     };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Relaxed))
         .expect("deployed");
@@ -176,6 +177,7 @@ fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
         title: "tricks".into(),
         auth: Auth::Debug,
         limits: Limits::default(),
+        form: libvms::host::Form::default(),
     };
     let vm =
         Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Sync)).expect("deployed");

@@ -46,7 +46,13 @@ fn told_directory() -> Option<(PathBuf, PathBuf)> {
 
 fn counter() -> Deployment {
     let code = include_str!("../../examples/counter.js").to_owned();
-    Deployment { code, title: "counter".into(), auth: Auth::Debug, limits: Limits::default() }
+    Deployment {
+        code,
+        title: "counter".into(),
+        auth: Auth::Debug,
+        limits: Limits::default(),
+        form: libvms::host::Form::default(),
+    }
 }
 
 /// The error names both ways on.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{TestService, program, text, vms};
+use crate::support::{TestService, program, run, text, vms};
 
 /// What a host says that does not start; it must leave nothing behind but its lock.
 fn refused(place: &TestService, options: &[&str]) -> String {
@@ -33,7 +33,13 @@ fn a_service_without_methods_is_refused_and_leaves_nothing() {
             "`VERSION` is a string, `list` is an array, `none` is null",
         ),
         ("exports.Counter = class { inc () {} }", "`Counter` is a class"),
-        ("module.exports = { get add () { return () => 1 } }", "`add` is a getter"),
+        ("module.exports = { get add () { return 1 } }", "`add` is a number"),
+        ("module.exports = function add () {}", "`module.exports` is a function without a name"),
+        (
+            "export const VERSION = '1'; export default class {}",
+            "`VERSION` is a string, `default` is a class",
+        ),
+        ("export {}", "it exports nothing"),
         ("module.exports = 5", "it exports nothing"),
         ("exports = { add: () => 1 }", "it exports nothing"),
     ] {
@@ -45,6 +51,15 @@ fn a_service_without_methods_is_refused_and_leaves_nothing() {
     }
     fs::write(place.script(), "exports.f = () => 1").expect("writable");
     assert_eq!(place.host().announced[0]["methods"], json!(["f"]));
+}
+
+#[test]
+fn a_service_that_only_has_init_is_deployed_where_that_is_wanted() {
+    let place = TestService::new("exports.init = () => System.files.writeFile('/done', 'yes')");
+    let host = place.host_with(&["--allow-no-methods"]);
+    assert_eq!(host.announced[0]["methods"], json!([]));
+    drop(host);
+    place.assert_agrees();
 }
 
 #[test]
@@ -80,21 +95,39 @@ fn names_of_methods_can_be_told_apart() {
 #[test]
 fn scripts_of_other_module_systems_get_a_hint() {
     let place = TestService::new("");
-    for (script, hint) in [
-        ("export const add = (a, b) => a + b", "exports.name = "),
-        ("const x = 1\n\nexport default () => x", "exports.name = "),
-        ("export { x }", "exports.name = "),
-        ("export async function f () {}", "exports.name = "),
-        ("import fs from 'fs'\nexports.f = () => 1", "imports nothing"),
-        ("exports.f = () => import.meta.url", "imports nothing"),
-        ("const fs = require('fs')\nexports.f = () => 1", "imports nothing"),
-        ("await System.files.getInfo()\nexports.f = () => 1", "exports.init"),
+    for (script, said, hint) in [
+        ("import fs from 'fs'\nexport const f = () => 1", "could not load module 'fs'", "imports nothing"),
+        ("import fs from 'fs'\nexports.f = () => 1", "could not load module 'fs'", "imports nothing"),
+        ("const fs = require('fs')\nexports.f = () => 1", "script.js:1:", "imports nothing"),
+        ("exports.f = () => import.meta.url", "script.js:1:", "export const name"),
+        ("await System.files.getInfo()\nexports.f = () => 1", "script.js:2:", "export const name"),
+        ("export const f = () => 1\nexport const f = () => 2", "script.js:2:", "in the module"),
+        ("export { x }", "script.js:", ""),
+        ("export const f = () => 1\nthrow new Error('far')", "far (at", ""),
     ] {
         fs::write(place.script(), script).expect("writable");
-        assert_says(&refused(&place, &[]), &["does not load", "script.js:", "hint: ", hint]);
+        let hint = if hint.is_empty() { vec![] } else { vec!["hint: ", hint] };
+        assert_says(&refused(&place, &[]), &[&["does not load", said][..], &hint].concat());
     }
     fs::write(place.script(), "const exportable = 1; nowhere()").expect("writable");
     assert!(!refused(&place, &[]).contains("hint: "));
+}
+
+#[test]
+fn a_module_is_deployed_as_one_and_continued() {
+    let code = "const start = await Promise.resolve(40)\nlet n = start\nexport const inc = () => ++n\nexport default () => n";
+    let place = TestService::new(code);
+    run(async {
+        let host = place.host();
+        assert_eq!(host.announced[0]["methods"], json!(["default", "inc"]));
+        assert_eq!(host.client().await.try_call("inc", json!([])).await.expect("it is served"), json!(41));
+        drop(host);
+        let host = place.host();
+        assert_eq!(host.client().await.try_call("inc", json!([])).await.expect("it goes on"), json!(42));
+    });
+    let init = &place.log()[0];
+    assert_eq!((&init["module"], &init["engine"]["api"]), (&json!(true), &json!(5)), "{init}");
+    place.assert_agrees();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use futures::stream::{FuturesUnordered, StreamExt};
 use libvms::host::{CallRequest, Deployment, HostOptions, Vm};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_protocol::entry::{Auth, Authorization, Caller, Intention, Limits};
+use libvms_protocol::entry::{Auth, Authorization, Caller, Intention};
 use serde_json::{Value, json};
 
 use super::{COUNTER, IN_FLIGHT, answered, audit, rate};
@@ -70,8 +70,7 @@ fn checks(count: u64) -> u64 {
 /// Calls a service, each call of another key, and audits it. Returns both rates.
 async fn service(auth: Auth, wants_receipt: bool, calls: u64) -> (u64, u64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let deployment =
-        Deployment { code: COUNTER.into(), title: "signed".into(), auth, limits: Limits::default() };
+    let deployment = Deployment { auth, ..Deployment::new(COUNTER, "signed") };
     let vm =
         Arc::new(Vm::deploy(directory.path(), deployment, HostOptions::default()).expect("a good script"));
     let keys: Vec<_> = (0..KEYS).map(key).collect();

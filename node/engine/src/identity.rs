@@ -5,6 +5,7 @@
 //! stops before it compares anything.
 
 use libvms_protocol::entry::Engine;
+use serde::{Deserialize, Serialize};
 
 /// The engine's own name, and the version that `rquickjs` bundles.
 const NAME: &str = "quickjs-ng";
@@ -15,20 +16,66 @@ const VERSION: &str = "0.16.2";
 /// power.
 const BUILD: &str = "counted-depth disable-assertions libm-0.2.16";
 
-/// The version of the prelude, the meter and the limits. Raised with every change after which a script can observe a
-/// difference, or stops elsewhere: when the golden logs (`fixtures/logs`) do not replay any more. An old log then needs an old
-/// program, and nobody is accused for it.
-const API: u64 = 4;
+/// A version of the prelude, the meter and the limits: the number `api` in a log.
+///
+/// A new one is added for every change after which a script can observe a difference, or stops elsewhere. The versions
+/// before it stay as they are to the last byte of memory, so that this program executes their logs for ever: the golden logs
+/// (`fixtures/logs`) hold one of each. A log of any other version needs another program, and nobody is accused for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Api {
+    /// Exports are data properties of `module.exports`.
+    V4,
+    /// Scripts as bundlers make them, ES modules, and the globals of the web that are deterministic.
+    V5,
+}
 
-/// Returns the identity of the engine that runs scripts here. Two machines whose engines differ in any part of it may get
-/// different results for the same call.
+impl Api {
+    /// All versions that this program executes, the oldest first.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V5];
+    /// The version of new logs.
+    pub const LATEST: Self = Self::V5;
+
+    /// Returns the version in which a log with this engine is executed here; `None` if this program has another engine.
+    pub fn of(engine: &Engine) -> Option<Self> {
+        Self::ALL.into_iter().find(|api| *engine == api.identity())
+    }
+
+    /// Returns the identity of this program's engine with this version. Two machines whose engines differ in any part of it
+    /// may get different results for the same call.
+    pub fn identity(self) -> Engine {
+        Engine { name: NAME.into(), version: VERSION.into(), build: BUILD.into(), api: self.number() }
+    }
+
+    /// Returns the number in a log.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::V4 => 4,
+            Self::V5 => 5,
+        }
+    }
+}
+
+/// Returns the identity of the engine that runs new services here.
 pub fn identity() -> Engine {
-    Engine { name: NAME.into(), version: VERSION.into(), build: BUILD.into(), api: API }
+    Api::LATEST.identity()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_of_each_version_is_executed_and_no_other() {
+        for api in Api::ALL {
+            assert_eq!(Api::of(&api.identity()), Some(api));
+            assert_eq!(Api::of(&Engine { build: "other".into(), ..api.identity() }), None);
+        }
+        assert!(Api::ALL.is_sorted());
+        let numbers = Api::ALL.map(Api::number);
+        for api in [numbers[0] - 1, Api::LATEST.number() + 1] {
+            assert_eq!(Api::of(&Engine { api, ..identity() }), None);
+        }
+    }
 
     #[test]
     #[expect(unsafe_code, reason = "the engine tells its version through its C interface only")]

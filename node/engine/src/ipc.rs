@@ -7,6 +7,7 @@ use libvms_protocol::entry::Limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::identity::Api;
 use super::message::{FileReply, Report, Request};
 
 /// Exit code of a worker started with arguments that no host of this version passes.
@@ -25,7 +26,7 @@ const ENVELOPE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToWorker {
     /// The first frame.
-    Start(Limits),
+    Start(Api, Limits),
     Request(Request),
     Reply(FileReply),
     #[cfg(all(debug_assertions, feature = "test-support"))]

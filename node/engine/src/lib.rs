@@ -58,7 +58,7 @@ mod test_support;
 mod worker;
 
 pub use error::{ExitReason, STACK_BYTES_MAX, WorkerError};
-pub use identity::identity;
+pub use identity::{Api, identity};
 #[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use ipc::EscapeAttempt;
 pub use isolation::{EngineSettings, Sandbox};

@@ -23,6 +23,8 @@ pub enum Request {
 pub struct Load {
     /// The source text.
     pub code: String,
+    /// Whether it is an ES module; otherwise it is a script that exports by `module.exports`.
+    pub module: bool,
     /// The value of `Date.now()` during loading: milliseconds since 1970.
     pub at: u64,
     /// The seed of `Math.random` during loading.

@@ -12,12 +12,15 @@ use libvms_protocol::limits::{ERROR_TEXT_BYTES_MAX, METHOD_NAME_BYTES_MAX};
 use rquickjs::context::EvalOptions;
 use rquickjs::function::IntoArgs;
 use rquickjs::promise::PromiseState;
-use rquickjs::{Context, Ctx, Exception, FromJs, Function, Object, Persistent, Promise, Runtime, Value};
+use rquickjs::{
+    Context, Ctx, Exception, FromJs, Function, Module, Object, Persistent, Promise, Runtime, Value,
+};
 
 use super::allocator::Accounted;
 use super::context::{ContextError, ContextLayout};
 use super::depth;
 use super::host_functions::{FileService, HostFunctions};
+use super::identity::Api;
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
 use super::metering::Metering;
@@ -42,6 +45,7 @@ pub(super) struct Script {
     pub(super) memory: Accounted,
     pub(super) meter: Rc<Meter>,
     functions: Rc<HostFunctions>,
+    api: Api,
     limits: Limits,
     /// The script's frames in the last error that was described.
     stack: RefCell<Option<String>>,
@@ -76,16 +80,17 @@ enum Stop {
 }
 
 impl Script {
-    /// Returns an engine with the language and the prelude.
+    /// Returns an engine with the language and the prelude of this version.
     ///
     /// # Errors
     /// Only if the prelude itself is broken.
-    pub(super) fn new(limits: Limits, port: Box<dyn FileService>) -> rquickjs::Result<Self> {
-        Self::with(limits, port, Builtins::Metered)
+    pub(super) fn new(api: Api, limits: Limits, port: Box<dyn FileService>) -> rquickjs::Result<Self> {
+        Self::with(api, limits, port, Builtins::Metered)
     }
 
     /// Does the same, with or without the metering of built-ins.
     pub(super) fn with(
+        api: Api,
         limits: Limits,
         port: Box<dyn FileService>,
         builtins: Builtins,
@@ -97,7 +102,7 @@ impl Script {
         let question = meter.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
         let context = Context::full(&runtime)?;
-        let hooks = context.with(|ctx| Hooks::install(&ctx, &functions))?;
+        let hooks = context.with(|ctx| Hooks::install(&ctx, api, &functions))?;
         let metering = context.with(|ctx| {
             depth::verify(&ctx)?.map_err(|error| Exception::throw_internal(&ctx, &error.to_string()))?;
             let refused = |error: ContextError| Exception::throw_internal(&ctx, &error.to_string());
@@ -113,14 +118,14 @@ impl Script {
         // Only now: the prelude needs its memory whatever the limit.
         memory.limit(limits.memory);
         let stack = RefCell::default();
-        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, functions, limits, stack })
+        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, functions, api, limits, stack })
     }
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
         self.begin(load.at, &load.seed, None, self.limits.load_fuel());
         let loaded = self.context.with(|ctx| {
-            let loaded = self.evaluate(&ctx, &load.code);
+            let loaded = self.evaluate(&ctx, load);
             self.run_jobs(&ctx);
             loaded
         });
@@ -192,14 +197,19 @@ impl Script {
         dropped.expect("nothing stands in the way of our own code");
     }
 
-    fn evaluate(&self, ctx: &Ctx<'_>, code: &str) -> Result<Loaded, Stop> {
-        let mut options = EvalOptions::default();
-        options.strict = false;
-        options.filename = Some(SCRIPT.into());
-        if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(code, options) {
-            return Err(self.thrown(ctx, &error));
-        }
-        let mut found: Vec<Vec<String>> = self.hook(ctx, &self.hooks.methods, ())?;
+    fn evaluate(&self, ctx: &Ctx<'_>, load: &Load) -> Result<Loaded, Stop> {
+        let mut found: Vec<Vec<String>> = if load.module {
+            let namespace = self.evaluate_module(ctx, &load.code)?;
+            self.hook(ctx, &self.hooks.methods, (namespace,))?
+        } else {
+            let mut options = EvalOptions::default();
+            options.strict = false;
+            options.filename = Some(SCRIPT.into());
+            if let Err(error) = ctx.eval_with_options::<Value<'_>, _>(load.code.as_str(), options) {
+                return Err(self.thrown(ctx, &error));
+            }
+            self.hook(ctx, &self.hooks.methods, ())?
+        };
         // From the last list to the first.
         let mut next = || found.pop().unwrap_or_default();
         let (kinds, others, sources, methods) = (next(), next(), next(), next());
@@ -208,18 +218,34 @@ impl Script {
         Ok(Loaded { others, ..loaded(methods, &sources) })
     }
 
+    /// Evaluates an ES module, follows its own `await`s to their end, and returns its exports.
+    fn evaluate_module<'js>(&self, ctx: &Ctx<'js>, code: &str) -> Result<Object<'js>, Stop> {
+        if self.api < Api::V5 {
+            return Err(Stop::threw("SyntaxError", "modules came with a later version of the engine"));
+        }
+        let thrown = |error: rquickjs::Error| self.thrown(ctx, &error);
+        // As elsewhere, a module has neither: packages recognise by them where they are.
+        for name in ["module", "exports"] {
+            ctx.globals().remove(name).map_err(thrown)?;
+        }
+        let (module, evaluated) =
+            Module::declare(ctx.clone(), SCRIPT, code).and_then(Module::eval).map_err(thrown)?;
+        self.settle(ctx, &evaluated, "the module")?;
+        module.namespace().map_err(thrown)
+    }
+
     fn invoke<'js>(&self, ctx: &Ctx<'js>, call: &Call) -> Result<Value<'js>, Stop> {
         self.meter.spend((call.args.len() / JSON_BYTES_PER_STEP) as u64);
         let args = ctx.json_parse(call.args.as_str()).map_err(|error| self.thrown(ctx, &error))?;
         let value: Value<'_> = self.hook(ctx, &self.hooks.invoke, (call.method.as_str(), args))?;
         match value.as_promise() {
-            Some(promise) => self.settle(ctx, promise),
+            Some(promise) => self.settle(ctx, promise, "the call"),
             None => Ok(value),
         }
     }
 
-    /// Runs jobs, then timers, until the promise is settled or nothing can settle it any more.
-    fn settle<'js>(&self, ctx: &Ctx<'js>, promise: &Promise<'js>) -> Result<Value<'js>, Stop> {
+    /// Runs jobs, then timers, until the promise of `what` is settled or nothing can settle it any more.
+    fn settle<'js>(&self, ctx: &Ctx<'js>, promise: &Promise<'js>, what: &str) -> Result<Value<'js>, Stop> {
         loop {
             self.run_jobs(ctx);
             if self.meter.fault().is_some() {
@@ -230,10 +256,8 @@ impl Script {
                 return settled.map_err(|error| self.thrown(ctx, &error));
             }
             if !self.hook(ctx, &self.hooks.fire_timer, ())? {
-                return Err(Stop::threw(
-                    "Error",
-                    "the call never settled: nothing is left that could end it",
-                ));
+                let never = format!("{what} never settled: nothing is left that could end it");
+                return Err(Stop::threw("Error", &never));
             }
         }
     }
@@ -344,7 +368,7 @@ impl std::fmt::Debug for Script {
 
 impl Hooks {
     /// Evaluates the prelude, part by part; each part is a function of the parts that it needs.
-    fn install<'js>(ctx: &Ctx<'js>, functions: &Rc<HostFunctions>) -> rquickjs::Result<Self> {
+    fn install<'js>(ctx: &Ctx<'js>, api: Api, functions: &Rc<HostFunctions>) -> rquickjs::Result<Self> {
         let (global, host) = (ctx.globals(), functions.object(ctx)?);
         let part = |source: &str| prelude::part(ctx, source);
         part(include_str!("prelude/sites.js"))?.call::<_, ()>((global.clone(),))?;
@@ -355,7 +379,10 @@ impl Hooks {
         let buffer: Object<'js> =
             part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
         part(include_str!("prelude/system.js"))?.call::<_, ()>((global.clone(), host, buffer))?;
-        let calls: Object<'js> = part(include_str!("prelude/calls.js"))?.call((global,))?;
+        let calls: Object<'js> = match api {
+            Api::V4 => part(include_str!("prelude/v4/calls.js"))?.call((global,))?,
+            Api::V5 => part(include_str!("prelude/calls.js"))?.call((global,))?,
+        };
         let hook = |part: &Object<'js>, name: &str| {
             Ok::<_, rquickjs::Error>(Persistent::save(ctx, part.get::<_, Function<'js>>(name)?))
         };

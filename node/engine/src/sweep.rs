@@ -9,6 +9,7 @@ use std::thread;
 use libvms_protocol::entry::Limits;
 
 use super::host_functions::FileService;
+use super::identity::Api;
 use super::message::{
     Call, Change, Console, Done, Fault, FileAnswer, FileReply, FileRequest, Info, Load, Outcome, Stat, Thrown,
 };
@@ -189,9 +190,9 @@ impl Swept {
         } else {
             format!("() => ({operation})")
         };
-        let script = Script::new(limits, Box::new(Files)).expect("an engine");
+        let script = Script::new(Api::LATEST, limits, Box::new(Files)).expect("an engine");
         let code = format!("exports.f = {function}\n{AFTER}");
-        script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        script.load(&Load { code, module: false, at: 1, seed: [0; 32] }).expect("a good script");
         let fine = outcome(&script, "fine");
         assert!(matches!(fine, Outcome::Returned(Some(_))), "{fine:?}");
         // Twice: objects that the engine creates at their first use exist by then.
@@ -359,9 +360,9 @@ fn a_program_beyond_a_limit_of_the_compiler_is_a_syntax_error() {
     for (program, message) in programs {
         // So many names need more fuel than a call usually has.
         let limits = Limits { fuel: 1 << 40, ..Limits::default() };
-        let script = Script::new(limits, Box::new(Files)).expect("an engine");
+        let script = Script::new(Api::LATEST, limits, Box::new(Files)).expect("an engine");
         let code = format!("exports.f = () => new Function({program}).length\n{AFTER}");
-        script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+        script.load(&Load { code, module: false, at: 1, seed: [0; 32] }).expect("a good script");
         let found = outcome(&script, "f");
         let Outcome::Threw(thrown) = found else { panic!("no {message}: {found:?}") };
         assert_eq!(thrown.name, "SyntaxError", "{thrown:?}");
@@ -378,9 +379,9 @@ fn any_limit_of_output_ends_a_write_and_nothing_else() {
         let whole = Swept::new(operation, false, Limits::default()).whole;
         for output in 0..60 {
             let limits = Limits { output, ..Limits::default() };
-            let script = Script::new(limits, Box::new(Files)).expect("an engine");
+            let script = Script::new(Api::LATEST, limits, Box::new(Files)).expect("an engine");
             let code = format!("exports.f = () => ({operation})\n{AFTER}");
-            script.load(&Load { code, at: 1, seed: [0; 32] }).expect("a good script");
+            script.load(&Load { code, module: false, at: 1, seed: [0; 32] }).expect("a good script");
             let found = outcome(&script, "f");
             let is_right = found == Outcome::Fault(Fault::Output) || found == whole;
             assert!(is_right, "{operation} with {output} bytes: {found:?}");

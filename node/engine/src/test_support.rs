@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use libvms_protocol::entry::Limits;
 
 use super::host_functions::FileService;
+use super::identity::Api;
 use super::message::{Call, Console, FileReply, FileRequest, Load, Outcome};
 use super::script::{Builtins, Script};
 
@@ -37,8 +38,10 @@ pub fn metering_overhead(code: &str, pairs: usize, rounds: usize) -> Vec<[Durati
 fn best_of_pair(code: &str, pair: usize, rounds: usize) -> [Duration; 2] {
     let make = |builtins| {
         let limits = Limits { fuel: 1 << 40, ..Limits::default() };
-        let script = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
-        script.load(&Load { code: code.to_owned(), at: 0, seed: [0; 32] }).expect("a good script");
+        let script = Script::with(Api::LATEST, limits, Box::new(Nobody), builtins).expect("an engine");
+        script
+            .load(&Load { code: code.to_owned(), module: false, at: 0, seed: [0; 32] })
+            .expect("a good script");
         time(&script);
         script
     };
@@ -79,9 +82,11 @@ fn time(script: &Script) -> Duration {
 pub fn metering_outcomes(scripts: &[&str], fuel: u64) -> [Outcome; 2] {
     [Builtins::Metered, Builtins::Plain].map(|builtins| {
         let limits = Limits { fuel, ..Limits::default() };
-        let script = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
+        let script = Script::with(Api::LATEST, limits, Box::new(Nobody), builtins).expect("an engine");
         for code in scripts {
-            if let Err(failure) = script.load(&Load { code: (*code).to_owned(), at: 0, seed: [0; 32] }) {
+            if let Err(failure) =
+                script.load(&Load { code: (*code).to_owned(), module: false, at: 0, seed: [0; 32] })
+            {
                 return failure.outcome;
             }
         }

@@ -1,6 +1,7 @@
 //! Tests of the engine by its messages: the globals of a script, and how its calls end.
 
 mod errors;
+mod exports;
 
 use libvms_protocol::entry::Limits;
 
@@ -21,7 +22,9 @@ struct Script {
 
 fn try_load(code: &str, limits: Limits) -> Result<Script, LoadFailure> {
     let mut worker = Worker::start(limits, &EngineSettings::unconfined()).expect("a worker");
-    worker.send(Request::Load(Load { code: code.into(), at: AT, seed: [1; 32] })).expect("it runs");
+    worker
+        .send(Request::Load(Load { code: code.into(), module: false, at: AT, seed: [1; 32] }))
+        .expect("it runs");
     let mut console = vec![];
     loop {
         match worker.receive().expect("it runs") {

@@ -20,6 +20,7 @@ use process::ProcessWorker;
 use thread::ThreadWorker;
 
 use super::error::{STACK_BYTES_MAX, WorkerError};
+use super::identity::Api;
 use super::isolation::EngineSettings;
 #[cfg(target_os = "linux")]
 use super::isolation::Sandbox;
@@ -43,22 +44,30 @@ enum Backend {
 }
 
 impl Worker {
-    /// Starts a worker with these settings; each of its requests may use as much as `limits` says.
+    /// Starts a worker for a new service with these settings; each of its requests may use as much as `limits` says.
     ///
     /// # Errors
     /// When the system starts no thread or process, no worker has such a stack, or scripts must be confined and
     /// cannot be.
     pub fn start(limits: Limits, settings: &EngineSettings) -> Result<Self, WorkerError> {
+        Self::start_as(Api::LATEST, limits, settings)
+    }
+
+    /// Does the same for the script of a log with this version of the engine.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn start_as(api: Api, limits: Limits, settings: &EngineSettings) -> Result<Self, WorkerError> {
         if limits.stack > STACK_BYTES_MAX {
             return Err(WorkerError::Stack { asked: limits.stack });
         }
         settings.check()?;
         #[cfg(target_os = "linux")]
         if let (Sandbox::Process, Some(program)) = (settings.sandbox, settings.program()) {
-            let worker = ProcessWorker::start(limits, program, settings.call_time_max)?;
+            let worker = ProcessWorker::start(api, limits, program, settings.call_time_max)?;
             return Ok(Self { backend: Backend::Process(Box::new(worker)) });
         }
-        Ok(Self { backend: Backend::Thread(ThreadWorker::start(limits)?) })
+        Ok(Self { backend: Backend::Thread(ThreadWorker::start(api, limits)?) })
     }
 
     /// Sends a request. Several requests may be in flight; the worker processes them in order. Sends without waiting, at the

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, Durability};
-use libvms_engine::EngineSettings;
 use libvms_engine::message::{self, LoadFailure};
+use libvms_engine::{Api, EngineSettings};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Caller, Entry, Format, Init, Limits, Outcome, Thrown};
@@ -35,6 +35,26 @@ pub struct Deployment {
     pub auth: Auth,
     /// The limits of each call, and of loading, which has ten times a call's fuel unless set.
     pub limits: Limits,
+    /// How the script is read.
+    pub form: Form,
+}
+
+/// How a script is read, and what it may lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Whether the script is an ES module, which stands in its log. `None` if that is to be found out: it is one if it is
+    /// none that exports by `module.exports`, because it has `export`, `import` or an `await` outside of functions.
+    pub module: Option<bool>,
+    /// Whether a service may be deployed without a method that callers could call, for what its `init` does.
+    pub may_lack_methods: bool,
+}
+
+impl Deployment {
+    /// Returns a service whose callers give any name, with the default limits, from a script of either form.
+    pub fn new(code: impl Into<String>, title: impl Into<String>) -> Self {
+        let (code, title) = (code.into(), title.into());
+        Self { code, title, auth: Auth::Debug, limits: Limits::default(), form: Form::default() }
+    }
 }
 
 pub(super) fn deploy(
@@ -66,7 +86,7 @@ fn deploy_alone(
         return Err(OpenError::AlreadyDeployed { path: directory.into() }.into());
     }
     prepare(directory)?;
-    let deployed = deploy_into(directory, deployment, durability, engine, operator);
+    let deployed = deploy_as_written(directory, &deployment, durability, engine, operator);
     // The first error is the one that matters; files that cannot be removed stay marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
@@ -74,9 +94,31 @@ fn deploy_alone(
     deployed
 }
 
+/// Deploys as a script, and then as an ES module if the script can only be one.
+fn deploy_as_written(
+    directory: &Path,
+    deployment: &Deployment,
+    durability: Durability,
+    engine: &EngineSettings,
+    operator: &Arc<Operator>,
+) -> Result<Service, DeployError> {
+    use ModuleMistake::{Await, Export, Import};
+    let deploy = |module| deploy_into(directory, deployment.clone(), module, durability, engine, operator);
+    match deploy(deployment.form.module.unwrap_or(false)) {
+        Err(DeployError::Script { mistake: Some(Await | Export | Import), .. })
+            if deployment.form.module.is_none() =>
+        {
+            clear(directory)?;
+            deploy(true)
+        }
+        deployed => deployed,
+    }
+}
+
 fn deploy_into(
     directory: &Path,
     deployment: Deployment,
+    module: bool,
     durability: Durability,
     engine: &EngineSettings,
     operator: &Arc<Operator>,
@@ -87,19 +129,24 @@ fn deploy_into(
     create(FILES)?;
     create(BLOBS)?;
     let (files, blobs) = open_archive(directory, durability)?;
-    let init = new_init(deployment, &files, &blobs);
+    let form = deployment.form;
+    let init = new_init(deployment, module, &files, &blobs);
     let mut entries = vec![Entry::Init(init.clone()).encode()?];
     let store = HostStore::new(files, blobs);
     let archive =
         Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
-    let script = Script { format: init.v, code: &init.code, limits: init.limits, at: init.at };
+    let Init { v: format, code, limits, at, .. } = &init;
+    let (format, api, limits, at) = (*format, Api::LATEST, *limits, *at);
+    let script = Script { format, api, code, module, limits, at };
     let file = &operator.diagnostics().file;
     let mut execution = Execution::load_for(log.key(), 0, script, archive, engine, Some(operator.clone()))
         .map_err(|error| not_loaded(error, &init.code, file))?;
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
     }
-    check_methods(&execution)?;
+    if !form.may_lack_methods {
+        check_methods(&execution)?;
+    }
     log.append(&entries)?;
     store.publish_all()?;
     let next_block = log.length();
@@ -110,7 +157,7 @@ fn deploy_into(
     Ok(Service { latest_at: init.at, init, log, execution, store, next_block, signed })
 }
 
-fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
+fn new_init(deployment: Deployment, module: bool, files: &Core, blobs: &Core) -> Init {
     let call_age = match deployment.auth {
         Auth::Debug => None,
         Auth::Signed => deployment.limits.call_age.or(Some(CALL_AGE_DEFAULT)),
@@ -118,6 +165,7 @@ fn new_init(deployment: Deployment, files: &Core, blobs: &Core) -> Init {
     Init {
         v: Format::LATEST,
         code: deployment.code,
+        module,
         title: deployment.title,
         files: files.key(),
         blobs: blobs.key(),
@@ -144,7 +192,14 @@ fn check_methods(execution: &Execution<HostStore>) -> Result<(), DeployError> {
 fn module_mistake(failure: &LoadFailure, code: &str) -> Option<ModuleMistake> {
     let message::Outcome::Threw(thrown) = &failure.outcome else { return None };
     if thrown.name == "ReferenceError" {
-        return thrown.message.contains("require").then_some(ModuleMistake::Import);
+        let mistakes = [
+            ("require is not", ModuleMistake::Require),
+            ("could not load module", ModuleMistake::Import),
+            ("exports is not", ModuleMistake::Mixed),
+            ("module is not", ModuleMistake::Mixed),
+        ];
+        let found = mistakes.into_iter().find(|(words, _)| thrown.message.starts_with(words));
+        return found.map(|(_, mistake)| mistake);
     }
     let line = failure.position.as_deref()?.split(':').nth(1)?.parse::<usize>().ok()?;
     let words = |word: char| !(word.is_alphanumeric() || "_$.".contains(word));

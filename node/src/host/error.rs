@@ -64,8 +64,12 @@ pub enum DeployError {
 pub enum ModuleMistake {
     /// The script uses `export`, as ES modules do.
     Export,
-    /// The script uses `import` or `require`.
+    /// The script uses `import`.
     Import,
+    /// The script uses `require`.
+    Require,
+    /// The script is an ES module, and uses `exports` or `module`.
+    Mixed,
     /// The script uses `await` outside of an async function, as ES modules do.
     Await,
 }

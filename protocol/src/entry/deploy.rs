@@ -16,6 +16,9 @@ pub struct Init {
     pub v: Format,
     /// The script.
     pub code: String,
+    /// Whether the script is an ES module. Logs of format 1 never hold this field, others only where it is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub module: bool,
     /// The name of the service for people.
     pub title: String,
     /// Key of the files archive's db core.
@@ -117,6 +120,9 @@ impl Init {
         check_time(self.at)?;
         self.limits.check_format(self.v)?;
         check_call_age(self.auth, self.limits.call_age)?;
+        if self.module && self.v == Format::V1 {
+            return Err(malformed("an ES module in a log of v 1"));
+        }
         if self.auth == Auth::Signed && self.v == Format::V1 {
             return Err(malformed("signed calls in a log of v 1"));
         }

@@ -115,6 +115,7 @@ pub(crate) fn init(auth: Auth) -> Init {
     Init {
         v: Format::V2,
         code: "exports.f = () => 1".into(),
+        module: false,
         title: "one".into(),
         files: PublicKey([0x11; 32]),
         blobs: PublicKey([0x22; 32]),

@@ -51,7 +51,7 @@ impl Engine {
     fn start(place: Sandbox, stack: u64) -> Self {
         let mut worker = Worker::start(Limits { stack, ..LIMITS }, &engine(place)).expect("a worker");
         let code = script("depths.js");
-        worker.send(Request::Load(Load { code, at: 0, seed: [1; 32] })).expect("it runs");
+        worker.send(Request::Load(Load { code, module: false, at: 0, seed: [1; 32] })).expect("it runs");
         match worker.receive() {
             Ok(Report::Loaded(Ok(_))) => Self(worker),
             other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use libvms::archive::{Archive, ArchiveError, ArchiveStore};
-use libvms::engine::Sandbox;
+use libvms::engine::{Api, Sandbox};
 use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::SecretKey;
@@ -36,16 +36,22 @@ pub(super) struct Recording {
 impl Recording {
     /// Deploys a script in a log of the format and calls its `init`, if it has one.
     pub(super) fn start(format: Format, code: String, limits: Limits, sandbox: Sandbox) -> Self {
+        Self::start_as(Api::LATEST, format, code, limits, sandbox)
+    }
+
+    /// Does the same with a version of the engine.
+    pub(super) fn start_as(api: Api, format: Format, code: String, limits: Limits, sandbox: Sandbox) -> Self {
         let limits = if format == Format::V1 { limits } else { limits.with_load() };
         let init = Init {
             v: format,
             code,
+            module: false,
             title: "golden".into(),
             files: key(FILES).public_key(),
             blobs: key(BLOBS).public_key(),
             auth: Auth::Debug,
             at: START,
-            engine: libvms::engine::identity(),
+            engine: api.identity(),
             limits,
         };
         let store = Blocks::default();
@@ -128,8 +134,9 @@ impl Recording {
     }
 
     fn load(&mut self, block: u64, archive: Archive<Blocks>) {
-        let script =
-            Script { format: self.init.v, code: &self.init.code, limits: self.init.limits, at: self.at };
+        let Init { v: format, code, module, limits, engine: identity, .. } = &self.init;
+        let api = Api::of(identity).expect("a version that we have");
+        let script = Script { format: *format, api, code, module: *module, limits: *limits, at: self.at };
         let log = key(LOG).public_key();
         let loaded = Execution::load(log, block, script, archive, &engine(self.sandbox));
         self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));

@@ -22,7 +22,7 @@ impl Engine {
     fn start(memory: u64) -> Self {
         let mut worker = Worker::start(Limits { memory, ..LIMITS }, &engine(Sandbox::Off)).expect("a worker");
         let code = script("starvation.js");
-        worker.send(Request::Load(Load { code, at: 0, seed: [1; 32] })).expect("it runs");
+        worker.send(Request::Load(Load { code, module: false, at: 0, seed: [1; 32] })).expect("it runs");
         match worker.receive() {
             Ok(Report::Loaded(Ok(_))) => Self(worker),
             other => panic!("{other:?}"),

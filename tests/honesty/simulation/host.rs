@@ -52,6 +52,7 @@ impl Host {
             title: "simulated".into(),
             auth: Auth::Debug,
             limits: Limits::default(),
+            form: libvms::host::Form::default(),
         };
         let vm =
             Vm::deploy(&directory, deployment, hosting(Durability::Relaxed)).expect("an empty directory");

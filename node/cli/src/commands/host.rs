@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use futures::future::select_all;
 use libvms::diagnostics::Diagnostics;
-use libvms::host::{Deployment, Failure, Guard, HostOptions, Vm};
+use libvms::host::{Deployment, Failure, Form, Guard, HostOptions, Vm};
 use libvms::net::{Network, NetworkEvent, Standing};
 use libvms::printable::Printable;
 use libvms::rpc::{AllowedOrigin, RpcOptions, RpcServer, Starting, escaped};
@@ -72,6 +72,9 @@ pub(super) struct Arguments {
     /// which accepts any ?user=NAME, so that the host can invent callers; default: debug
     #[arg(long, value_enum)]
     auth: Option<AuthArgument>,
+    /// Deploy a script that exports no method, for what its init does
+    #[arg(long)]
+    allow_no_methods: bool,
     /// When a call is answered: sync, once its entry is on the disk; relaxed, once the operating system has the entry
     #[arg(long, value_enum, default_value_t = DurabilityArgument::Sync)]
     durability: DurabilityArgument,
@@ -282,7 +285,13 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
     check_ports(arguments)?;
     let auth = arguments.auth.unwrap_or(AuthArgument::Debug).into();
     arguments.quotas.check(auth)?;
-    let deployment = Deployment { code, title, auth, limits: arguments.limits.limits() };
+    let module = match script.extension().and_then(|extension| extension.to_str()) {
+        Some("mjs") => Some(true),
+        Some("cjs") => Some(false),
+        _ => None,
+    };
+    let form = Form { module, may_lack_methods: arguments.allow_no_methods };
+    let deployment = Deployment { code, title, auth, limits: arguments.limits.limits(), form };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
 

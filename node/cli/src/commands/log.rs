@@ -200,6 +200,9 @@ fn init_json(block: u64, init: &Init) -> Value {
     if let Some(load) = limits.load {
         object["limits"]["load"] = json!(load);
     }
+    if init.module {
+        object["module"] = json!(true);
+    }
     object
 }
 

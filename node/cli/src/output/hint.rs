@@ -28,7 +28,12 @@ fn deploy(error: &DeployError) -> Option<String> {
     match error {
         DeployError::Script { mistake, .. } => Some(module((*mistake)?)?.into()),
         DeployError::NoMethods { .. } => {
-            Some("each method is an exported function: exports.add = (a, b) => a + b".into())
+            Some(
+                "each method is an exported function: `exports.add = (a, b) => a + b`, or `export const add = ...` in a \
+                 module; a bundler keeps exports with --format=cjs or --format=esm. --allow-no-methods deploys a service \
+                 that has only `init`"
+                    .into(),
+            )
         }
         DeployError::Open(error) => open(error),
         _ => None,
@@ -38,11 +43,14 @@ fn deploy(error: &DeployError) -> Option<String> {
 fn module(mistake: ModuleMistake) -> Option<&'static str> {
     match mistake {
         ModuleMistake::Export => Some(
-            "a script exports by assignment: `exports.name = ...` instead of `export`; a bundler turns ES modules into \
-             this form (--format=cjs)",
+            "`export` makes the script an ES module, so its text is read as one; the error is in the module itself",
         ),
-        ModuleMistake::Import => Some(
-            "a script is one file and imports nothing: a bundler puts what it needs into it (--bundle --format=cjs)",
+        ModuleMistake::Import | ModuleMistake::Require => Some(
+            "a script is one file and imports nothing: a bundler puts what it needs into it (esbuild --bundle --format=esm)",
+        ),
+        ModuleMistake::Mixed => Some(
+            "`import`, `export` or an `await` outside of functions makes the script an ES module, which exports by \
+             `export const name = ...`",
         ),
         ModuleMistake::Await => Some(
             "`await` stands inside an async function; what has to be awaited at deployment goes into `exports.init`",

@@ -6,6 +6,7 @@ use libvms_protocol::entry::Limits;
 
 use super::table::TABLE;
 use crate::host_functions::FileService;
+use crate::identity::Api;
 use crate::message::{Call, Console, Done, Fault, FileReply, FileRequest, Load, Outcome};
 use crate::script::{Builtins, Script};
 
@@ -32,8 +33,8 @@ impl FileService for Nobody {
 fn calls(code: &str, limits: Limits, builtins: Builtins, args: &[&str]) -> Vec<Done> {
     let (code, args) = (code.to_owned(), args.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
     let run = move || {
-        let engine = Script::with(limits, Box::new(Nobody), builtins).expect("an engine");
-        engine.load(&Load { code, at: 0, seed: [0; 32] }).expect("a good script");
+        let engine = Script::with(Api::LATEST, limits, Box::new(Nobody), builtins).expect("an engine");
+        engine.load(&Load { code, module: false, at: 0, seed: [0; 32] }).expect("a good script");
         let call = |args| Call { method: "f".into(), args, user_id: None, at: 0, seed: [0; 32] };
         args.into_iter().map(|args| engine.call(&call(args))).collect()
     };

@@ -15,17 +15,19 @@
   const wellFormed = String.prototype.toWellFormed
   const { startsWith } = String.prototype
   const OTHERS_MAX = 10
+  // Stands for a property of a module, which nobody can delete.
+  const none = { __proto__: null }
 
   const module = { exports: {} }
   const hide = (name, value) =>
     Object.defineProperty(global, name, { value, writable: true, enumerable: false, configurable: true })
   hide('module', module)
   hide('exports', module.exports)
+  // The object whose properties are called, and what its functions were when the script had loaded.
   let exported = module.exports
+  let read = { __proto__: null }
+  let isModule = false
 
-  // The value of an own property that is no accessor. What a description of one lacks it would inherit.
-  const valueOf = (description) =>
-    description !== undefined && hasOwn(description, 'value') ? description.value : undefined
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const text = (value) => apply(wellFormed, String(value), [])
 
@@ -43,13 +45,38 @@
     const isFrozen = getOwnPropertyDescriptor(value, 'length')?.configurable === false
     return !isFrozen || apply(startsWith, apply(source, value, []), ['class'])
   }
-  const kindOf = (property) => {
-    if (!hasOwn(property, 'value')) return 'a getter'
-    const { value } = property
+  const kindOf = (value) => {
     const type = typeof value
     if (type === 'function') return isClass(value) ? 'a class' : 'a function'
     if (value === null || value === undefined) return String(value)
     return type === 'object' ? (isArray(value) ? 'an array' : 'an object') : 'a ' + type
+  }
+
+  // Reads each own enumerable property once, getters included, in the order of the properties. Calling a class is an error, so a
+  // class is no method.
+  const collect = () => {
+    const names = []
+    const sources = []
+    const others = []
+    const kinds = []
+    read = { __proto__: null }
+    const keys = ownKeys(exported)
+    for (let at = 0; at < keys.length; at++) {
+      const key = keys[at]
+      if (typeof key !== 'string' || !apply(isWellFormed, key, [])) continue
+      if (!getOwnPropertyDescriptor(exported, key)?.enumerable) continue
+      const value = exported[key]
+      const kind = kindOf(value)
+      if (kind === 'a function') {
+        add(sources, apply(slice, apply(source, value, []), [0, 4096]))
+        add(names, key)
+        read[key] = value
+      } else if (others.length < OTHERS_MAX) {
+        add(others, key)
+        add(kinds, kind)
+      }
+    }
+    return [names, sources, others, kinds]
   }
 
   const words = (thrown) => {
@@ -84,36 +111,37 @@
     stack: getOwnPropertyDescriptor(Error.prototype, 'stack').get,
 
     // The names of the exported functions, in the order of their definition, and the beginning of each function's text; then
-    // the names of the first other exports, and what each is. A class is no method, since calling one is an error. What is
-    // exported later is no method either.
-    methods () {
-      exported = isObject(module.exports) ? module.exports : {}
-      const names = []
-      const sources = []
-      const others = []
-      const kinds = []
-      const keys = ownKeys(exported)
-      for (let at = 0; at < keys.length; at++) {
-        const key = keys[at]
-        if (typeof key !== 'string' || !apply(isWellFormed, key, [])) continue
-        const property = getOwnPropertyDescriptor(exported, key)
-        if (!property?.enumerable) continue
-        const kind = kindOf(property)
-        if (kind !== 'a function') {
-          if (others.length >= OTHERS_MAX) continue
-          add(others, key)
-          add(kinds, kind)
-          continue
+    // the names of the first other exports, and what each is. `namespace` is that of an ES module. Where no export is a
+    // function, those of an object that is the default export are the methods. What is exported later is no method.
+    methods (namespace) {
+      isModule = namespace !== undefined
+      const whole = isModule ? namespace : module.exports
+      exported = isObject(whole) ? whole : {}
+      const found = collect()
+      if (found[0].length > 0) return found
+      const inner = getOwnPropertyDescriptor(exported, 'default')?.enumerable ? exported.default : undefined
+      if (typeof inner === 'object' && inner !== null && !isArray(inner)) {
+        const outer = exported
+        exported = inner
+        const deeper = collect()
+        if (deeper[0].length > 0) {
+          isModule = false
+          return deeper
         }
-        add(sources, apply(slice, apply(source, property.value, []), [0, 4096]))
-        add(names, key)
+        exported = outer
       }
-      return [names, sources, others, kinds]
+      if (found[2].length === 0 && typeof whole === 'function') {
+        add(found[2], 'module.exports')
+        add(found[3], kindOf(whole) + ' without a name')
+      }
+      return found
     },
 
-    // Calls a method. What looks like a promise is made one.
+    // Calls a method: what a property holds now, or what its getter gave when the script had loaded. What looks like a
+    // promise is made one.
     invoke (name, args) {
-      const method = valueOf(getOwnPropertyDescriptor(exported, name))
+      const property = isModule ? none : getOwnPropertyDescriptor(exported, name)
+      const method = property === undefined ? undefined : hasOwn(property, 'value') ? property.value : read[name]
       if (typeof method !== 'function') throw new TypeError(name + ' is no function any more')
       const result = apply(method, exported, args)
       const isThenable = typeof result === 'object' && result !== null && typeof result.then === 'function'

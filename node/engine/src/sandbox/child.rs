@@ -21,6 +21,7 @@ use link::Link;
 use outgoing::Outgoing;
 
 use super::lockdown::Lockdown;
+use crate::identity::Api;
 use crate::ipc::{EXIT_PANICKED, Frames, FromWorker, ToWorker};
 use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
@@ -61,13 +62,13 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
     let socket = Arc::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     // The driver is trusted: its frames have no limit but their length.
     let mut incoming = Frames::new(usize::MAX);
-    let limits = limits(&socket, &mut incoming)?;
+    let (api, limits) = first_frame(&socket, &mut incoming)?;
     lockdown.confine(&limits);
     let outgoing = Arc::new(Outgoing::new(socket.clone()));
     let link = Link::new(socket, incoming, outgoing.clone());
     let stack = stack_bytes(&limits);
     let script = move || {
-        execute(limits, lockdown, link);
+        execute(api, limits, lockdown, link);
         system::exit(EXIT_DONE)
     };
     thread::Builder::new().name("script".into()).stack_size(stack).spawn(script)?;
@@ -75,10 +76,10 @@ fn start(parent: u32) -> io::Result<Arc<Outgoing>> {
 }
 
 /// Reads the first frame.
-fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
+fn first_frame(mut socket: &File, incoming: &mut Frames) -> io::Result<(Api, Limits)> {
     loop {
         match incoming.next() {
-            Ok(Some(ToWorker::Start(limits))) => return Ok(limits),
+            Ok(Some(ToWorker::Start(api, limits))) => return Ok((api, limits)),
             Ok(None) => {}
             _ => return Err(io::ErrorKind::InvalidData.into()),
         }
@@ -89,10 +90,10 @@ fn limits(mut socket: &File, incoming: &mut Frames) -> io::Result<Limits> {
 }
 
 /// Runs the script's thread.
-fn execute(limits: Limits, lockdown: Lockdown, link: Link) {
+fn execute(api: Api, limits: Limits, lockdown: Lockdown, link: Link) {
     let link = Rc::new(link);
     // Before the lockdown is complete: the engine's system calls at its start must still be allowed.
-    let engine = match Script::new(limits, Box::new(link::FilePort(link.clone()))) {
+    let engine = match Script::new(api, limits, Box::new(link::FilePort(link.clone()))) {
         Ok(engine) => engine,
         Err(error) => return last_words(&format!("the engine does not start: {error}")),
     };

@@ -19,6 +19,7 @@ use tracing::{debug, error, warn};
 
 use super::watchdog::Watchdog;
 use crate::error::{ExitReason, WorkerError};
+use crate::identity::Api;
 use crate::ipc::{EXIT_PANICKED, FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
 use crate::message::{FileReply, Report, Request};
 use crate::spawner::{self, Spawned};
@@ -48,6 +49,7 @@ pub(super) struct ProcessWorker {
 impl ProcessWorker {
     /// Starts a process and waits until it is locked down.
     pub(super) fn start(
+        api: Api,
         limits: Limits,
         program: &Path,
         call_time_max: Option<Duration>,
@@ -57,7 +59,7 @@ impl ProcessWorker {
         let watchdog = Watchdog::at_start();
         let mut worker = Self { process, socket, incoming, outgoing: vec![], unsent: 0, watchdog };
         worker.socket.set_read_timeout(Some(worker.watchdog.tick()))?;
-        worker.enqueue(&ToWorker::Start(limits))?;
+        worker.enqueue(&ToWorker::Start(api, limits))?;
         match worker.next_message()? {
             FromWorker::Ready { missing } if missing.is_empty() => {}
             FromWorker::Ready { missing } => {

@@ -8,6 +8,7 @@ use tracing::error;
 
 use crate::error::{ExitReason, WorkerError};
 use crate::host_functions::FileService;
+use crate::identity::Api;
 use crate::message::{Console, FileReply, FileRequest, Report, Request};
 use crate::script::Script;
 use crate::serve::{serve, stack_bytes};
@@ -26,12 +27,12 @@ pub(super) struct ThreadWorker {
 }
 
 impl ThreadWorker {
-    pub(super) fn start(limits: Limits) -> Result<Self, WorkerError> {
+    pub(super) fn start(api: Api, limits: Limits) -> Result<Self, WorkerError> {
         let (requests, incoming) = channel();
         let (replies, file_replies) = channel();
         let (outgoing, reports) = channel();
         let port = Channels { reports: outgoing.clone(), replies: file_replies };
-        let run = move || match Script::new(limits, Box::new(port)) {
+        let run = move || match Script::new(api, limits, Box::new(port)) {
             Ok(engine) => serve(&engine, incoming, |report| outgoing.send(report).is_ok()),
             Err(error) => error!(%error, "the engine does not start"),
         };

@@ -51,7 +51,7 @@ impl Link {
                 ToWorker::Request(request) => return Some(request),
                 #[cfg(all(debug_assertions, feature = "test-support"))]
                 ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
-                ToWorker::Start(_) | ToWorker::Reply(_) => return None,
+                ToWorker::Start(..) | ToWorker::Reply(_) => return None,
             }
         }
     }
@@ -65,7 +65,7 @@ impl Link {
                 ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
                 #[cfg(all(debug_assertions, feature = "test-support"))]
                 ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
-                ToWorker::Start(_) => return None,
+                ToWorker::Start(..) => return None,
             }
         }
     }
