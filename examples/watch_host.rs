@@ -72,11 +72,11 @@ fn tell(event: &Event) {
     match event {
         Event::Found { title, .. } => println!("follows {title:?}"),
         Event::Agrees { length } => println!("{length} entries agree"),
-        Event::Ended { verdict, report } => println!("{verdict}; see {report:?}"),
+        Event::Ended { verdict, report, proof } => println!("{verdict}; see {report:?}, proof {proof:?}"),
         // Signed: the host is convicted. Otherwise somebody says so, or it may be lag.
-        Event::Evidence { core, offence, is_signed, why, report } => {
+        Event::Evidence { core, offence, is_signed, why, report, proof } => {
             let what = if *is_signed { "convicted" } else { "suspected" };
-            println!("{what}: {offence} in {core}: {why}; see {report:?}");
+            println!("{what}: {offence} in {core}: {why}; see {report:?}, proof {proof:?}");
         }
         Event::Damaged { core, why } => println!("our copy of {core} is damaged: {why}"),
         Event::Stalled { why } => println!("the audit rests: {why}"),

@@ -14,7 +14,7 @@ mod support;
 mod service {
     mod answers;
     mod behaviour;
-    mod callers;
+    pub(crate) mod callers;
     mod cli;
     #[cfg(target_os = "linux")]
     mod clock;
@@ -33,6 +33,7 @@ mod service {
     pub(crate) mod interop;
     mod limits;
     mod messages;
+    mod proof_files;
     mod reading;
     mod readme;
     mod refused;
@@ -46,6 +47,7 @@ mod honesty {
     pub(crate) mod determinism;
     mod findings;
     mod guarded;
+    pub(crate) mod signed;
     mod simulation;
     pub(crate) mod tamper;
     pub(crate) mod violations;

@@ -160,12 +160,56 @@ impl TestService {
     }
 }
 
-/// Audits a data directory: the exit code and what `--json` says.
+/// Audits a data directory: the exit code and what `--json` says. A proof file is not kept.
 pub(crate) fn verify(directory: &Path) -> (i32, Value) {
-    let output = vms(["verify".as_ref(), directory.as_os_str(), "--json".as_ref()]);
+    let proofs = tempfile::tempdir().expect("a temporary directory");
+    verify_into(directory, proofs.path())
+}
+
+/// As [`verify`]; a proof file goes into `proofs`.
+pub(crate) fn verify_into(directory: &Path, proofs: &Path) -> (i32, Value) {
+    let arguments = ["verify".as_ref(), directory.as_os_str(), "--json".as_ref(), "--proof-dir".as_ref()];
+    let output = vms(arguments.into_iter().chain([proofs.as_os_str()]));
     let report =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
     (output.status.code().expect("an exit code"), report)
+}
+
+/// Judges a proof file as anybody can who has nothing else: the exit code and what `--json` says.
+pub(crate) fn check_proof(file: &Path, log: &str) -> (i32, Value) {
+    let alone = tempfile::tempdir().expect("a temporary directory");
+    std::fs::copy(file, alone.path().join("it.proof")).expect("a proof file");
+    let mut command = program();
+    command.current_dir(alone.path()).args(["proof", "check", "it.proof", "--json", "--log", log]);
+    let output = Process::output(&mut command).expect("vms starts");
+    let verdict =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    (output.status.code().expect("an exit code"), verdict)
+}
+
+/// Judges proof files by one run of the program: for each what `--json` says.
+pub(crate) fn check_proofs(files: &[Vec<u8>]) -> Vec<Value> {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let names: Vec<String> = (0..files.len()).map(|number| format!("{number}.proof")).collect();
+    for (name, bytes) in names.iter().zip(files) {
+        std::fs::write(place.path().join(name), bytes).expect("writable");
+    }
+    let mut command = program();
+    command.current_dir(place.path()).args(["proof", "check", "--json"]).args(&names);
+    let output = Process::output(&mut command).expect("vms starts");
+    assert!(matches!(output.status.code(), Some(0..=3)), "{}", text(&output.stderr));
+    let verdicts: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+    assert_eq!(verdicts.len(), files.len(), "{}", text(&output.stderr));
+    verdicts
+}
+
+/// Asserts that a proof file holds, and is about a log.
+pub(crate) fn assert_proof_holds(file: &Path, log: &str, kind: &str) -> Value {
+    let (code, verdict) = check_proof(file, log);
+    assert_eq!((code, &verdict["verdict"]), (0, &json!("holds")), "{verdict}");
+    assert_eq!((&verdict["log"], &verdict["kind"]), (&json!(log), &json!(kind)), "{verdict}");
+    verdict
 }
 
 /// A running `vms host`. Dropping it kills it.

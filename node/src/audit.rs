@@ -20,9 +20,11 @@ use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
 use libvms_protocol::audit::{ArchiveCore, Finding};
 use libvms_protocol::entry::{Entry, FilesHead};
+use libvms_protocol::proof::Proof;
 use thiserror::Error;
 
 use crate::execution::ExecutionError;
+use crate::proofs;
 use crate::replay::{AuditOptions, Counts};
 use crate::stored::{self, StoredCore};
 
@@ -58,6 +60,9 @@ pub struct AuditReport {
     pub is_own: bool,
     /// Bytes in the log's files that no whole append accounts for. The host recovers them when it starts again.
     pub beyond: u64,
+    /// The file that shows the deviation to anybody, without the log; `None` where there is none, or no kind of proof for
+    /// it.
+    pub proof: Option<Proof>,
 }
 
 /// How much of the published archive was compared with the writes of the calls.
@@ -282,6 +287,8 @@ impl Auditor {
         let (entries, counts, files) = (log.length(), audit.counts(), audit.files());
         // A copy may have a newer archive than log.
         let judged = if is_own_place { audit.conclude() } else { audit.verdict().clone() };
+        let verdict = doubt_incomplete(judged, entries, &signed_head);
+        let proof = proof_of(&log, &verdict)?;
         Ok(AuditReport {
             log: log.key(),
             signed_head,
@@ -289,9 +296,10 @@ impl Auditor {
             counts,
             files,
             published,
-            verdict: doubt_incomplete(judged, entries, &signed_head),
+            verdict,
             is_own,
             beyond,
+            proof,
         })
     }
 
@@ -356,6 +364,14 @@ impl Auditor {
         };
         let block = (0..signed_head.length()).find(damaged).unwrap_or_default();
         Err(VerifyError::Damaged { path: self.directory.join(LOG), block })
+    }
+}
+
+/// Makes the proof file of a verdict.
+fn proof_of(log: &dyn ReadCore, verdict: &Verdict) -> Result<Option<Proof>, StorageError> {
+    match verdict {
+        Verdict::Diverges(finding) => proofs::of_finding(log, finding),
+        _ => Ok(None),
     }
 }
 

@@ -47,6 +47,11 @@ impl CallLog {
         Self { core: Box::new(core) }
     }
 
+    /// Returns the core of the log.
+    pub fn core(&self) -> &dyn ReadCore {
+        &*self.core
+    }
+
     /// Returns the log's key.
     pub fn key(&self) -> PublicKey {
         self.core.key()

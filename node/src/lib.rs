@@ -14,6 +14,7 @@
 //! execution   a running script            archive     its files
 //! call_log    reading a log               stored      opening the cores in a directory
 //! watch       audits for ever             diagnostics a script's errors and console, for the operator
+//! proofs      files that convict a host for anybody
 //! ```
 //!
 //! The rest is in crates of their own, re-exported here under short names, so that a program depends on one crate:
@@ -29,6 +30,7 @@ pub mod call_log;
 pub mod diagnostics;
 pub mod execution;
 pub mod host;
+pub mod proofs;
 pub mod replay;
 pub mod stored;
 pub mod watch;

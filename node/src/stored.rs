@@ -17,6 +17,7 @@ use libvms_hypercore::bee::Header;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::manifest::blobs_key;
 use libvms_hypercore::signed_head::SignedHead;
+use libvms_hypercore::tree::Node;
 use libvms_protocol::entry::Entry;
 
 /// A core on disk, opened for reading.
@@ -124,5 +125,9 @@ impl ReadCore for StoredCore {
 
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
         self.core().blocks(range)
+    }
+
+    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        self.core().node(index)
     }
 }

@@ -11,6 +11,7 @@
 //! DIR/KEY/log|files|blobs/    copies of the host's cores (see storage/replica.rs)
 //! DIR/KEY/state.json          how far the audit got, and what the host is convicted of
 //! DIR/KEY/report-*.json       reports of findings (see report.rs)
+//! DIR/KEY/report-*.proof      the proof files of findings, which convict the host for anybody
 //! ```
 
 mod event;

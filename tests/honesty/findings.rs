@@ -11,7 +11,7 @@ use crate::honesty::cheater::{self, Shown};
 use crate::honesty::tamper::{honest, rewrite};
 use crate::honesty::violations::copy;
 use crate::honesty::watch::{Served, Watching, directory};
-use crate::support::{program, run, text, vms};
+use crate::support::{assert_proof_holds, program, run, text, vms};
 
 /// The program in the help's example that picks findings.
 fn is_picked(event: &Json) -> bool {
@@ -33,6 +33,12 @@ fn assert_convicted(mut watching: Watching, key: &str, watched: &Path, core: &st
     assert_eq!((&found["core"], &found["class"]), (&json!(core), &json!(class)), "{found}");
     let report = found["report"].as_str().expect("a file").to_owned();
     assert!(Path::new(&report).is_file(), "{found}");
+    // Signatures that contradict each other convict the host for anybody; what only executing shows has no kind of proof.
+    let proof = found["proof"].as_str().map(str::to_owned);
+    assert_eq!(proof.is_some(), class != "wrong-result", "{found}");
+    if let Some(proof) = &proof {
+        assert_proof_holds(Path::new(proof), key, "equivocation");
+    }
     assert_eq!(watching.stop(), Some(1), "{class}");
     let state = state(watched, key);
     assert_eq!(
@@ -47,7 +53,7 @@ fn assert_convicted(mut watching: Watching, key: &str, watched: &Path, core: &st
         }
         let mut watching = Watching::start(key, None, watched);
         let again = watching.until(is_picked);
-        assert_eq!(again["class"], json!(class), "{again}");
+        assert_eq!((&again["class"], &again["proof"]), (&json!(class), &json!(proof)), "{again}");
         assert_eq!(watching.stop(), Some(1), "{class}");
     }
     // People are told the same, with the file that says more.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::honesty::cheater::{self, Shown};
 use crate::honesty::tamper::{honest, rewrite};
 use crate::honesty::watch::{Served, Watching, directory};
-use crate::support::{TestService, run, vms};
+use crate::support::{TestService, assert_proof_holds, run, vms};
 
 /// Far more than it takes: the machine may have other things to do.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -186,6 +186,17 @@ fn each_violation_is_named_while_it_happens_and_the_other_hosts_are_watched_furt
                 (&report["finding"]["class"], &report["head"]["length"]),
                 (&json!(class), &json!(length))
             );
+            // Of what only executing shows there is no kind of proof yet.
+            match ended["proof"].as_str() {
+                Some(proof) => {
+                    assert_proof_holds(Path::new(proof), &served.log.key().to_string(), "violation");
+                }
+                None => {
+                    assert_eq!((&ended["proof"], &report["proof"]), (&Json::Null, &Json::Null), "{ended}")
+                }
+            }
+            let has_kind = ["malformed-entry", "wrong-order", "time-went-back"].contains(&class);
+            assert_eq!(ended["proof"].is_string(), has_kind, "{ended}");
             fair.log.append(&[inc(1, 14 + round)]).expect("a disk");
             until_agrees(&mut watching, &fair, 9 + round as u64);
             served.network.shutdown().await;

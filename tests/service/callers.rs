@@ -1,7 +1,7 @@
 //! Callers who sign: what a host with `--auth signed` takes, answers and refuses.
 
 mod quotas;
-mod signer;
+pub(crate) mod signer;
 mod trouble;
 
 use data_encoding::HEXLOWER;

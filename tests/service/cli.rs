@@ -33,6 +33,12 @@ fn help_says_what_each_command_does() {
         "files ls",
         "files cat",
         "files export",
+        "proof",
+        "proof show",
+        "proof check",
+        "proof make",
+        "proof make call",
+        "proof make fork",
         "keygen",
         "completions",
     ] {

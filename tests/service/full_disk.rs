@@ -11,8 +11,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::honesty::watch::{Watching, directory};
-use crate::support::{TestService, VMS, program, run, text, variable};
+use crate::honesty::watch::{Served, Watching, directory};
+use crate::support::{TestService, VMS, assert_proof_holds, program, run, text, variable};
 
 /// Mounts a small disk at `$0` for the program that follows, and for nobody else.
 const SCRIPT: &str = "mount -t tmpfs -o size=3m,mode=700 none \"$0\" && exec \"$@\"";
@@ -130,4 +130,39 @@ fn a_replicator_goes_on_after_a_disk_was_full() {
 #[test]
 fn a_replicator_goes_on_after_its_own_copies_filled_the_disk() {
     through_a_full_disk("replicate", false);
+}
+
+#[test]
+fn a_finding_waits_for_room_and_is_then_kept_with_its_proof() {
+    let place = crate::honesty::signed::service();
+    let (_kept, disk) = directory();
+    let Some(mut program) = on_small_disk(&disk) else { return };
+    run(async {
+        let mut served = Served::of(&place.data()).await;
+        let key = served.log.key().to_string();
+        program.args(["watch", &key, "--json", "--dir"]).arg(disk.join("data")).env("TMPDIR", &disk);
+        let mut watching = Watching::run(program.arg(format!("--peer={}", served.address)));
+        watching.until_agrees(crate::honesty::signed::LENGTH);
+        let disk = seen_by(watching.id(), &disk);
+        let filler = fill(&disk);
+        served.log.append(&[b"no entry".to_vec()]).expect("a disk");
+        let stalled = watching.until(|event| {
+            assert_ne!(event["event"], "finding", "nothing of it can be kept: {event}");
+            event["event"] == "stalled"
+        });
+        let why = stalled["why"].as_str().expect("a reason");
+        assert!(why.contains("No space left"), "{why}");
+        fs::remove_file(filler).expect("ours");
+        let found = watching.until(|event| event["event"] == "finding");
+        let name = format!("report-{}.proof", crate::honesty::signed::LENGTH);
+        assert!(found["proof"].as_str().is_some_and(|path| path.ends_with(&name)), "{found}");
+        let kept = disk.join("data").join(&key);
+        assert_proof_holds(&kept.join(&name), &key, "violation");
+        let unfinished = |entry: std::io::Result<fs::DirEntry>| {
+            entry.expect("an entry").file_name().to_string_lossy().ends_with(".new")
+        };
+        assert!(!fs::read_dir(&kept).expect("a directory").any(unfinished));
+        assert_eq!(watching.stop(), Some(1));
+        served.network.shutdown().await;
+    });
 }

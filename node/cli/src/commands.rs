@@ -7,6 +7,7 @@ mod files;
 mod host;
 mod keygen;
 mod log;
+mod proof;
 mod repl;
 mod replicate;
 mod verify;
@@ -24,7 +25,7 @@ use crate::output::Output;
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    re-execute its log and compare\n\nExit codes:\n  0   done, or the audit agrees\n  1   the host deviated, or the call failed\n  2   an argument, file, disk or address cannot be used\n  3   something could not be verified, or no peer or service could be reached\n  4   the script is not deterministic\n  70  a bug in vms"
+    after_help = "Examples:\n  vms host examples/counter.js              serve a script on ws://127.0.0.1:5555/\n  vms call ws://127.0.0.1:5555/ increment   call one of its methods\n  vms verify counter.vms                    re-execute its log and compare\n\nExit codes:\n  0   done, or the audit agrees\n  1   the host deviated, the call failed, or a claim does not hold\n  2   an argument, file, disk or address cannot be used\n  3   something could not be verified, or no peer or service could be reached\n  4   the script is not deterministic\n  70  a bug in vms"
 )]
 struct Arguments {
     /// Print one JSON object per line instead of text
@@ -47,6 +48,7 @@ enum Command {
     Replicate(replicate::Arguments),
     Log(log::Arguments),
     Files(files::Arguments),
+    Proof(proof::Arguments),
     Bootstrap(bootstrap::Arguments),
     Keygen(keygen::Arguments),
     Completions(completions::Arguments),
@@ -65,6 +67,7 @@ pub(crate) fn main() -> Exit {
         Command::Replicate(arguments) => replicate::run(arguments, &output),
         Command::Log(arguments) => log::run(arguments, &output),
         Command::Files(arguments) => files::run(arguments, &output),
+        Command::Proof(arguments) => proof::run(arguments, &output),
         Command::Bootstrap(arguments) => bootstrap::run(arguments, &output),
         Command::Keygen(arguments) => keygen::run(arguments, &output),
         Command::Completions(arguments) => completions::run(arguments, &output),

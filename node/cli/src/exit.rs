@@ -7,12 +7,12 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done, or the audit agrees.
     Done = 0,
-    /// The host deviated, or the call failed.
+    /// The host deviated, the call failed, or the claim of a proof file does not hold.
     Diverges = 1,
     /// An argument, or a file, disk or address that it names, cannot be used. Clap exits with the same code when it
     /// cannot parse the arguments.
     Usage = 2,
-    /// The audit is impossible or incomplete, or no peer or service could be reached.
+    /// The audit is impossible or incomplete, a claim cannot be judged, or no peer or service could be reached.
     CannotVerify = 3,
     /// The script gives different results under conditions that must not affect them.
     NotDeterministic = 4,

@@ -35,6 +35,11 @@ pub(super) fn directory(text: &str) -> anyhow::Result<&Path> {
     }
 }
 
+/// Returns the first 8 digits of a key, which distinguish a few hosts.
+pub(super) fn short(log: &PublicKey) -> String {
+    log.to_string().chars().take(8).collect()
+}
+
 /// The key of a log or an archive, and the addresses of peers that may have it.
 #[derive(Debug)]
 pub(super) struct Target {

@@ -10,7 +10,7 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
 use tokio::time::timeout;
 
-use super::{Audit, AuditReport, Verdict, VerifyError};
+use super::{Audit, AuditReport, Verdict, VerifyError, proof_of};
 use crate::replay::AuditOptions;
 
 /// How long the archive may be behind the log, or the log behind the archive. Late blocks are not a deviation.
@@ -55,6 +55,8 @@ pub async fn verify_remote(
     }
     let signed_head =
         log.signed_head().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
+    let verdict = audit.conclude();
+    let proof = proof_of(&log, &verdict)?;
     Ok(AuditReport {
         log: log.key(),
         signed_head,
@@ -62,9 +64,10 @@ pub async fn verify_remote(
         counts: audit.counts(),
         files: audit.files(),
         published,
-        verdict: audit.conclude(),
+        verdict,
         is_own: false,
         beyond: 0,
+        proof,
     })
 }
 

@@ -30,6 +30,8 @@ pub enum Event {
         verdict: Verdict,
         /// The file with the details.
         report: Option<PathBuf>,
+        /// The proof file, which convicts the host for anybody; `None` where no kind of proof exists for it.
+        proof: Option<PathBuf>,
     },
     /// A peer has shown, or only claimed, a signature that an honest host does not make. Each kind is reported once for each
     /// core.
@@ -44,6 +46,8 @@ pub enum Event {
         why: String,
         /// The file with the details.
         report: Option<PathBuf>,
+        /// The proof file, which convicts the core's key for anybody; `None` where nothing is proved.
+        proof: Option<PathBuf>,
     },
     /// A part of our own copy is damaged. Its blocks are fetched again from peers.
     Damaged {
@@ -73,17 +77,19 @@ impl Event {
             report.as_ref().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         };
         match self {
-            Self::Ended { verdict: Verdict::Diverges(finding), report } => Some(FoundOut {
+            Self::Ended { verdict: Verdict::Diverges(finding), report, proof } => Some(FoundOut {
                 core: LOG.into(),
                 class: finding.violation.class().into(),
                 block: Some(finding.block),
                 report: name(report),
+                proof: name(proof),
             }),
-            Self::Evidence { core, offence, is_signed: true, report, .. } => Some(FoundOut {
+            Self::Evidence { core, offence, is_signed: true, report, proof, .. } => Some(FoundOut {
                 core: (*core).into(),
                 class: offence.as_str().into(),
                 block: None,
                 report: name(report),
+                proof: name(proof),
             }),
             _ => None,
         }

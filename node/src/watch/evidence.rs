@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::event::Event;
 use super::offence::Offence;
 use super::proof::Proof;
-use super::report;
+use super::report::{self, Kept};
 
 /// The evidence about one core: judges it, and keeps the conclusive evidence on disk.
 ///
@@ -38,12 +38,14 @@ impl EvidenceLog {
     /// Loads the evidence kept in an earlier run: a host stays convicted when the watcher starts again.
     pub fn load(&mut self) -> Vec<Event> {
         let kept = |offence| {
-            if let Some((report, why)) = report::find_evidence(&self.directory, self.core, offence) {
-                return Some(self.event(offence, true, why, Some(report)));
+            if let Some((kept, why)) = report::find_evidence(&self.directory, self.core, offence) {
+                return Some(self.event(offence, true, why, kept));
             }
-            let lost = report::kept_finding(&self.directory, self.core, offence)?.report.unwrap_or_default();
+            let finding = report::kept_finding(&self.directory, self.core, offence)?;
+            let lost = finding.report.unwrap_or_default();
             let why = format!("found in an earlier run; its report {lost} is missing or damaged");
-            Some(self.event(offence, true, why, None))
+            let proof = report::find_proof(&self.directory, finding.proof.as_deref());
+            Some(self.event(offence, true, why, Kept { report: None, proof }))
         };
         let events: Vec<Event> =
             [Offence::Fork, Offence::Equivocation].into_iter().filter_map(kept).collect();
@@ -70,15 +72,16 @@ impl EvidenceLog {
         if written.is_err() {
             self.told.remove(&(offence, is_signed));
         }
-        let event = self.event(offence, is_signed, why, written?);
+        let event = self.event(offence, is_signed, why, written?.unwrap_or_default());
         if let Some(finding) = event.finding() {
             report::keep_finding(&self.directory, finding)?;
         }
         Ok(Some(event))
     }
 
-    fn event(&self, offence: Offence, is_signed: bool, why: String, report: Option<PathBuf>) -> Event {
-        Event::Evidence { core: self.core, offence, is_signed, why, report }
+    fn event(&self, offence: Offence, is_signed: bool, why: String, kept: Kept) -> Event {
+        let Kept { report, proof } = kept;
+        Event::Evidence { core: self.core, offence, is_signed, why, report, proof }
     }
 }
 

@@ -12,7 +12,7 @@ use libvms_protocol::audit::{ArchiveCore, PerCore};
 
 use super::event::Event;
 use super::offence::Offence;
-use super::report::{self, State};
+use super::report::{self, Kept, State};
 use crate::audit::{Audit, Verdict, VerifyError};
 use crate::replay::AuditOptions;
 
@@ -131,8 +131,8 @@ impl Followed {
             Verdict::Agrees if is_ahead => None,
             Verdict::Agrees => Some(Event::Agrees { length: self.audit.verified() }),
             verdict => {
-                let report = report::write(&self.directory, &self.log, &self.audit)?;
-                Some(Event::Ended { verdict: verdict.clone(), report })
+                let Kept { report, proof } = report::write(&self.directory, &self.log, &self.audit)?;
+                Some(Event::Ended { verdict: verdict.clone(), report, proof })
             }
         };
         // Keep the state before the event: the operator who gets the event must find it on disk.
@@ -180,7 +180,7 @@ impl Followed {
             report::write_ahead(&self.directory, which, &head, self.log.signed_head().as_ref(), &why)?;
         ahead.report = Some(report.clone());
         let (core, offence) = (which.name(), Offence::ArchiveLonger);
-        Ok(Some(Event::Evidence { core, offence, is_signed: false, why, report: Some(report) }))
+        Ok(Some(Event::Evidence { core, offence, is_signed: false, why, report: Some(report), proof: None }))
     }
 
     /// Reports an archive that no peer provides, or only in part, as long as that lasts: an agreement of the log does not
@@ -215,6 +215,6 @@ impl Followed {
             now.saturating_sub(withheld.since) / 1000
         );
         let (core, offence) = (which.name(), Offence::ArchiveWithheld);
-        Some(Event::Evidence { core, offence, is_signed: false, why, report: None })
+        Some(Event::Evidence { core, offence, is_signed: false, why, report: None, proof: None })
     }
 }

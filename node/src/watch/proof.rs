@@ -2,6 +2,7 @@
 
 use libvms_hypercore::replication::HeadProof;
 use libvms_hypercore::signed_head::SignedHead;
+use libvms_protocol::proof::{self, Equivocation};
 
 /// Signed heads of the host's key.
 #[derive(Clone, Copy, Debug)]
@@ -18,5 +19,15 @@ impl Proof<'_> {
     /// Returns whether no honest host signs this.
     pub(super) fn convicts(self) -> bool {
         matches!(self, Self::Fork(_) | Self::Equivocation(_))
+    }
+
+    /// Returns the file that shows it to anybody; `None` if it convicts nobody.
+    pub(super) fn file(self) -> Option<proof::Proof> {
+        let made = match self {
+            Self::Fork(head) => Equivocation::of_fork(head),
+            Self::Equivocation([ours, theirs]) => Equivocation::of_conflict(ours, theirs),
+            Self::Shorter(_) => None,
+        };
+        made.map(proof::Proof::Equivocation)
     }
 }

@@ -3,8 +3,10 @@
 //! ```text
 //! DIR/state.json                how far the audit got, its verdict, and what the host is convicted of
 //! DIR/report-BLOCK.json         a finding: the signed head, the entry that it binds, the violation
+//! DIR/report-BLOCK.proof        the same as a proof file, if there is a kind for the violation
 //! DIR/report-CORE-archive-longer.json   a head of the archive that no entry explains or excludes yet
 //! DIR/report-CORE-CLASS.json    evidence in the host's signatures alone: a fork, or two heads of one core
+//! DIR/report-CORE-CLASS.proof   the same as a proof file
 //! ```
 
 use std::fs;
@@ -26,6 +28,7 @@ use serde_json::{Value, json};
 use super::offence::Offence;
 use super::proof::Proof;
 use crate::audit::{Audit, Verdict, VerifyError};
+use crate::proofs;
 
 /// The state of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,18 @@ pub struct FoundOut {
     pub block: Option<u64>,
     /// The file name of its report, beside the state.
     pub report: Option<String>,
+    /// The file name of its proof, beside the state; `None` where no kind of proof exists for it.
+    #[serde(default)]
+    pub proof: Option<String>,
+}
+
+/// The files of a finding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// The report.
+    pub(super) report: Option<PathBuf>,
+    /// The proof, if there is one.
+    pub(super) proof: Option<PathBuf>,
 }
 
 impl State {
@@ -66,8 +81,14 @@ impl State {
     }
 
     fn add(&mut self, finding: FoundOut) {
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        let place = |known: &FoundOut| (known.core.clone(), known.class.clone(), known.block);
+        match self.findings.iter_mut().find(|known| place(known) == place(&finding)) {
+            // Found again: its files may be there only now.
+            Some(known) => {
+                known.report = finding.report.or(known.report.take());
+                known.proof = finding.proof.or(known.proof.take());
+            }
+            None => self.findings.push(finding),
         }
         self.verdict = "diverges".into();
     }
@@ -105,15 +126,12 @@ pub(super) fn kept_finding(directory: &Path, core: &str, offence: Offence) -> Op
     findings.into_iter().find(|finding| finding.core == core && finding.class == offence.as_str())
 }
 
-/// Writes a report of a verdict other than agreement; returns `None` when there is no entry to report.
-pub(super) fn write(
-    directory: &Path,
-    log: &SharedReplica,
-    audit: &Audit,
-) -> Result<Option<PathBuf>, VerifyError> {
+/// Writes a report of a verdict other than agreement, and the proof file of a deviation; writes nothing when there is no
+/// entry to report.
+pub(super) fn write(directory: &Path, log: &SharedReplica, audit: &Audit) -> Result<Kept, VerifyError> {
     let verdict = audit.verdict();
     let (block, what) = match verdict {
-        Verdict::Agrees | Verdict::ArchiveAhead { .. } => return Ok(None),
+        Verdict::Agrees | Verdict::ArchiveAhead { .. } => return Ok(Kept::default()),
         Verdict::Diverges(finding) => (
             finding.block,
             json!({
@@ -126,18 +144,47 @@ pub(super) fn write(
             (*block, json!({ "why": why }))
         }
     };
+    let name = format!("report-{block}");
+    let proof = keep_proof(directory, &name, log, verdict)?;
     let report = json!({
         "verdict": verdict.name(),
         "block": block,
         "finding": what,
+        "proof": file_name(proof.as_deref()),
         "head": log.signed_head().as_ref().map(head_json),
         "entry": entry(log, block),
         "archiveHead": audit.archive_head().map(head_json),
         "entries": audit.archive_head().map(|_| entries_around(log, block)),
     });
-    let path = directory.join(format!("report-{block}.json"));
+    let path = directory.join(format!("{name}.json"));
     write_file(&path, &report)?;
-    Ok(Some(path))
+    Ok(Kept { report: Some(path), proof })
+}
+
+/// Writes the proof file of a deviation, if there is a kind for it. One of an earlier run stays, and counts where this run does
+/// not have all parts of the tree.
+fn keep_proof(
+    directory: &Path,
+    name: &str,
+    log: &SharedReplica,
+    verdict: &Verdict,
+) -> Result<Option<PathBuf>, VerifyError> {
+    let Verdict::Diverges(finding) = verdict else { return Ok(None) };
+    match proofs::of_finding(log, finding)? {
+        Some(proof) => Ok(Some(proofs::keep(directory, name, &proof)?)),
+        None => Ok(proofs::find(directory, name, &log.key())),
+    }
+}
+
+/// Returns the proof file of a report or finding, if it is still there.
+pub(super) fn find_proof(directory: &Path, name: Option<&str>) -> Option<PathBuf> {
+    // A name, and no path: the report is a file that others may have changed.
+    let name = Path::new(name?).file_name()?;
+    Some(directory.join(name)).filter(|path| path.is_file())
+}
+
+fn file_name(path: Option<&Path>) -> Option<String> {
+    path?.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// Writes a report of a head of the archive that the log does not account for, to keep until the head is decided.
@@ -191,7 +238,9 @@ pub(super) fn write_evidence(
     offence: Offence,
     proof: &Proof<'_>,
     why: &str,
-) -> Result<PathBuf, StorageError> {
+) -> Result<Kept, StorageError> {
+    let name = format!("report-{core}-{offence}");
+    let file = proof.file().map(|file| proofs::keep(directory, &name, &file)).transpose()?;
     let heads: Vec<Value> = match proof {
         Proof::Fork(head) | Proof::Shorter(head) => vec![json!({ "head": head_json(head) })],
         Proof::Equivocation(heads) => heads.iter().map(|head| head_proof_json(head)).collect(),
@@ -200,18 +249,20 @@ pub(super) fn write_evidence(
         "verdict": if proof.convicts() { "diverges" } else { "cannot-verify" },
         "finding": { "core": core, "class": offence.as_str(), "why": why },
         "heads": heads,
+        "proof": file_name(file.as_deref()),
     });
     let path = evidence_path(directory, core, offence);
     write_file(&path, &report)?;
-    Ok(path)
+    Ok(Kept { report: Some(path), proof: file })
 }
 
-/// Finds a report of [`write_evidence`]; returns its path, and why the host was convicted.
-pub(super) fn find_evidence(directory: &Path, core: &str, offence: Offence) -> Option<(PathBuf, String)> {
+/// Finds a report of [`write_evidence`]; returns its files, and why the host was convicted.
+pub(super) fn find_evidence(directory: &Path, core: &str, offence: Offence) -> Option<(Kept, String)> {
     let path = evidence_path(directory, core, offence);
     let report: Value = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
     let why = report["finding"]["why"].as_str()?.to_owned();
-    Some((path, why))
+    let proof = find_proof(directory, report["proof"].as_str());
+    Some((Kept { report: Some(path), proof }, why))
 }
 
 fn evidence_path(directory: &Path, core: &str, offence: Offence) -> PathBuf {

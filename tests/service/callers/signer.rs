@@ -15,7 +15,7 @@ use crate::support::Host;
 
 /// A caller of one host, over HTTP.
 #[derive(Clone)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     pub(super) key: SecretKey,
     pub(super) log: PublicKey,
 }
@@ -50,18 +50,18 @@ pub(super) fn handshake(host: &Host, asked: &Value) -> Value {
         .clone()
 }
 
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     u64::try_from(elapsed.as_micros()).expect("a time of today")
 }
 
 impl Signer {
-    pub(super) fn new(host: &Host, seed: u8) -> Self {
+    pub(crate) fn new(host: &Host, seed: u8) -> Self {
         let log = handshake(host, &json!({}))["log"].as_str().expect("a key").parse().expect("a key");
         Self { key: SecretKey::from_seed(&[seed; 32]), log }
     }
 
-    pub(super) fn sign(
+    pub(crate) fn sign(
         &self,
         method: &str,
         nonce: u64,
@@ -71,7 +71,7 @@ impl Signer {
         Intention { method, args: &[], nonce, seen: seen.as_ref(), instead }.sign(&self.key, &self.log)
     }
 
-    pub(super) fn send(host: &Host, method: &str, by: &Authorization) -> Value {
+    pub(crate) fn send(host: &Host, method: &str, by: &Authorization) -> Value {
         post(host, &Self::request(method, by))
     }
 

@@ -72,6 +72,11 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
+/// Returns an entry as text, with long values cut, and as JSON.
+pub(super) fn shown(block: u64, entry: &Entry) -> (String, Value) {
+    (Style { is_full: false }.entry(block, entry), as_json(block, entry))
+}
+
 /// How entries are shown as text.
 #[derive(Clone, Copy)]
 struct Style {

@@ -1,10 +1,14 @@
 //! `vms verify`: one audit.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use indicatif::ProgressBar;
 use libvms::audit::{AuditReport, Auditor, Compared, Verdict, VerifyError, verify_remote};
 use libvms::printable::Printable;
+use libvms::proofs;
 use libvms::replay::AuditOptions;
+use libvms::storage::StorageError;
 use libvms_protocol::audit::ArchiveCore;
 use serde_json::{Value, json};
 
@@ -13,13 +17,14 @@ use crate::exit::Exit;
 use crate::output::{Output, message};
 use crate::progress;
 use crate::sandbox::SandboxArguments;
-use crate::target::{Target, directory, is_elsewhere};
+use crate::target::{Target, directory, is_elsewhere, short};
 
 /// Re-execute a log and compare every result and file
 ///
 /// Checks that the host signed the log's blocks, that every call gives the logged result, and that the published archive
 /// holds exactly what the calls wrote. Only reads a directory, which a host may be using; copies anything else from peers
-/// first. Says when the archive, or a part of it, could not be compared.
+/// first. Says when the archive, or a part of it, could not be compared. Of a deviation that the entries themselves show, it
+/// writes a proof file, which convicts the host for anybody.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  vms verify counter.vms\n  vms verify ws://127.0.0.1:5555/\n  vms verify hyper://KEY --peer 127.0.0.1:4444\n  vms verify counter.vms --json | jq .verdict\n\nExit codes: 0 agrees, 1 diverges, 3 cannot verify, or only a part, 4 the script is not deterministic"
@@ -31,6 +36,9 @@ pub(super) struct Arguments {
     target: String,
     #[command(flatten)]
     peers: PeerArguments,
+    /// Directory for the proof file of a deviation
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    proof_dir: PathBuf,
     #[command(flatten)]
     sandbox: SandboxArguments,
 }
@@ -55,11 +63,19 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     bar.finish_and_clear();
     match audited {
         Ok(report) => {
-            output.line(|| text(&report), || as_json(&report))?;
+            let kept = keep_proof(&report, &arguments.proof_dir);
+            output.line(|| text(&report, kept.as_ref()), || as_json(&report, kept.as_ref()))?;
             Ok(exit(&report))
         }
         Err(error) => unverified(&error, output),
     }
+}
+
+/// Keeps the proof of a deviation, if there is one. That it cannot be kept does not change the verdict.
+fn keep_proof(report: &AuditReport, directory: &Path) -> Option<Kept> {
+    let (Some(proof), Verdict::Diverges(finding)) = (&report.proof, &report.verdict) else { return None };
+    let name = format!("{}-{}-{}", short(&report.log), finding.block, finding.violation.class());
+    Some(proofs::keep(directory, &name, proof))
 }
 
 /// Copies a log and its archive into a temporary directory, and audits the copy.
@@ -109,7 +125,10 @@ fn exit(report: &AuditReport) -> Exit {
     }
 }
 
-fn text(report: &AuditReport) -> String {
+/// The result of keeping a proof.
+type Kept = Result<PathBuf, StorageError>;
+
+fn text(report: &AuditReport, kept: Option<&Kept>) -> String {
     let AuditReport { log, signed_head, entries, counts, .. } = report;
     let subject = match *entries < signed_head.length() {
         true => format!("log {log}, {entries} of {} entries", signed_head.length()),
@@ -119,7 +138,12 @@ fn text(report: &AuditReport) -> String {
         Verdict::Agrees => format!("agrees: {} calls{}", counts.calls, reservations(report)),
         other => Printable(&other.to_string()).to_string(),
     };
-    format!("{subject}\n{verdict}")
+    let proof = match kept {
+        Some(Ok(path)) => format!("\nproof: {}", Printable(&path.display().to_string())),
+        Some(Err(error)) => format!("\nthe proof cannot be kept: {}", Printable(&error.to_string())),
+        None => String::new(),
+    };
+    format!("{subject}\n{verdict}{proof}")
 }
 
 /// Returns the parts that the audit did not cover, as text.
@@ -151,7 +175,7 @@ fn reservations(report: &AuditReport) -> String {
     text
 }
 
-fn as_json(report: &AuditReport) -> Value {
+fn as_json(report: &AuditReport, kept: Option<&Kept>) -> Value {
     let mut object = json!({
         "log": report.log.to_string(),
         "length": report.signed_head.length(),
@@ -178,6 +202,7 @@ fn as_json(report: &AuditReport) -> Value {
             "class": finding.violation.class(),
             "field": finding.violation.field(),
             "why": finding.violation.to_string(),
+            "proof": kept.and_then(|kept| kept.as_ref().ok()),
         }),
         Verdict::CannotVerify { block, why } => {
             json!({ "verdict": "cannot-verify", "block": block, "why": why })
@@ -191,6 +216,9 @@ fn as_json(report: &AuditReport) -> Value {
     };
     if let (Value::Object(object), Value::Object(verdict)) = (&mut object, verdict) {
         object.extend(verdict);
+    }
+    if let Some(Err(error)) = kept {
+        object["proofError"] = json!(error.to_string());
     }
     object
 }

@@ -22,18 +22,18 @@ use crate::peer::{PeerName, connect_peers};
 use crate::sandbox::SandboxArguments;
 use crate::seeking::{News, Seeking};
 use crate::stop::asked_to_stop;
-use crate::target::Target;
-use teller::{SUMMARY_INTERVAL, Teller, short, time};
+use crate::target::{Target, short};
+use teller::{SUMMARY_INTERVAL, Teller, time};
 
 /// Follow hosts and re-execute their calls as they are logged
 ///
 /// Copies each host's log and archive, re-executes every call, and reports a deviation at once. Keeps each finding as a
-/// report in the data directory. Runs until it is stopped; a restart continues the audits. Serves its copies to other
+/// report in the data directory, with a proof file beside it where the finding has a kind of proof. Runs until it is stopped; a restart continues the audits. Serves its copies to other
 /// peers.
 #[derive(Debug, Args)]
 #[command(
     after_help = concat!(
-        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"finding\")'\n\nExit codes: 0 no deviation was found, 1 a host deviated, in this run or an earlier one, 3 a host could not be audited\n\nEvents of a host with --json, one line each:\n  finding       the host deviated: class, place, and the report that proves it\n  suspicion     an unproved deviation, which may be lag: no accusation\n  ended         the log cannot be verified from here on, and the reason\n  agrees        entries that were re-executed and agree so far\n  damaged       a part of the copy is damaged and is fetched again\n  stalled       the audit waits for the disk or for a block\n  resumed       the audit continues\n  failed        the audit was given up, and the reason\n  following     a host is followed\n  found         its first block is here: title, and keys of its archive\n  waiting       the service does not say which log it writes\n  back          the service answers again\n  replaced      the service names another log",
+        "Examples:\n  vms watch ws://127.0.0.1:5555/\n  vms watch hyper://KEY --peer 127.0.0.1:4444 --dir /srv/audits\n  vms watch ws://127.0.0.1:5555/ --json | jq 'select(.event == \"finding\")'\n\nExit codes: 0 no deviation was found, 1 a host deviated, in this run or an earlier one, 3 a host could not be audited\n\nEvents of a host with --json, one line each:\n  finding       the host deviated: class, place, report, and the proof file if there is one\n  suspicion     an unproved deviation, which may be lag: no accusation\n  ended         the log cannot be verified from here on, and the reason\n  agrees        entries that were re-executed and agree so far\n  damaged       a part of the copy is damaged and is fetched again\n  stalled       the audit waits for the disk or for a block\n  resumed       the audit continues\n  failed        the audit was given up, and the reason\n  following     a host is followed\n  found         its first block is here: title, and keys of its archive\n  waiting       the service does not say which log it writes\n  back          the service answers again\n  replaced      the service names another log",
         network_events!(seeking)
     )
 )]

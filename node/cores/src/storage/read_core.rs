@@ -7,6 +7,7 @@ use std::ops::Range;
 use libvms_hypercore::bee::Blocks;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
+use libvms_hypercore::tree::Node;
 
 use super::{Core, SharedReplica, StorageError};
 
@@ -32,6 +33,16 @@ pub trait ReadCore: fmt::Debug + Send {
 
     /// Reads the blocks of a range, in order.
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_>;
+
+    /// Returns a node of the tree over the blocks, as far as it is known: without nodes no proof can be made of a block.
+    /// `None` from a core that keeps no tree.
+    ///
+    /// # Errors
+    /// When the node cannot be read.
+    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        let _unknown = index;
+        Ok(None)
+    }
 }
 
 impl ReadCore for Core {
@@ -54,6 +65,10 @@ impl ReadCore for Core {
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
         Box::new(self.blocks(range))
     }
+
+    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        self.node(index)
+    }
 }
 
 impl ReadCore for SharedReplica {
@@ -75,6 +90,10 @@ impl ReadCore for SharedReplica {
 
     fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
         Box::new(self.blocks(range))
+    }
+
+    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
+        self.lock().node(index)
     }
 }
 

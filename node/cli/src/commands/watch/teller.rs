@@ -4,6 +4,7 @@
 //! entries; with `-v` also a line for each batch of entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use libvms::audit::Verdict;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::target::short;
 
 /// Interval of the summaries for people.
 pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -120,28 +122,30 @@ pub(crate) fn time() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// Returns the first 8 digits of a key, which distinguish a few hosts.
-pub(super) fn short(log: &PublicKey) -> String {
-    log.to_string().chars().take(8).collect()
-}
-
 fn entries(count: u64) -> String {
     if count == 1 { "1 entry".into() } else { format!("{count} entries") }
 }
 
+/// Returns where the files of an event are, as text.
+fn see(report: &Option<PathBuf>, proof: &Option<PathBuf>) -> String {
+    match (report, proof) {
+        (Some(report), Some(proof)) => format!(" (see {}, proof {})", report.display(), proof.display()),
+        (Some(report), None) => format!(" (see {})", report.display()),
+        (None, Some(proof)) => format!(" (proof {})", proof.display()),
+        (None, None) => String::new(),
+    }
+}
+
 fn text(event: &Event) -> String {
-    let see = |report: &Option<std::path::PathBuf>| {
-        report.as_ref().map(|path| format!(" (see {})", path.display())).unwrap_or_default()
-    };
     match event {
         Event::Found { title, .. } => format!("is \"{title}\""),
         Event::Agrees { length } => format!("agrees: {}", entries(*length)),
-        Event::Ended { verdict, report } => format!("{verdict}{}", see(report)),
-        Event::Evidence { offence, is_signed: true, why, report, .. } => {
-            format!("diverges: {offence}: {why}{}", see(report))
+        Event::Ended { verdict, report, proof } => format!("{verdict}{}", see(report, proof)),
+        Event::Evidence { offence, is_signed: true, why, report, proof, .. } => {
+            format!("diverges: {offence}: {why}{}", see(report, proof))
         }
-        Event::Evidence { offence, why, report, .. } => {
-            format!("suspicious: {offence}: {why}{}", see(report))
+        Event::Evidence { offence, why, report, proof, .. } => {
+            format!("suspicious: {offence}: {why}{}", see(report, proof))
         }
         Event::Damaged { core, why } => {
             format!("the copy of its {core} is damaged: {why}; missing blocks are requested from peers")
@@ -158,10 +162,10 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
             "event": "found", "title": title, "files": archive[0].to_string(), "blobs": archive[1].to_string(),
         }),
         Event::Agrees { length } => json!({ "event": "agrees", "length": length }),
-        Event::Ended { verdict, report } => ended(verdict, report.as_deref()),
-        Event::Evidence { core, offence, is_signed, why, report } => json!({
+        Event::Ended { verdict, report, proof } => ended(verdict, report.as_deref(), proof.as_deref()),
+        Event::Evidence { core, offence, is_signed, why, report, proof } => json!({
             "event": if *is_signed { "finding" } else { "suspicion" },
-            "core": core, "class": offence.as_str(), "signed": is_signed, "why": why, "report": report,
+            "core": core, "class": offence.as_str(), "signed": is_signed, "why": why, "report": report, "proof": proof,
         }),
         Event::Damaged { core, why } => json!({ "event": "damaged", "core": core, "why": why }),
         Event::Stalled { why } => json!({ "event": "stalled", "why": why }),
@@ -174,13 +178,14 @@ fn as_json(log: &PublicKey, event: &Event) -> Value {
 }
 
 /// Returns the event for the end of an audit: `finding` when the host is convicted, `ended` when it cannot be verified.
-fn ended(verdict: &Verdict, report: Option<&std::path::Path>) -> Value {
+fn ended(verdict: &Verdict, report: Option<&Path>, proof: Option<&Path>) -> Value {
     let mut object = json!({ "event": "ended", "verdict": verdict.name(), "report": report });
     match verdict {
         Verdict::Diverges(finding) => {
             object["event"] = json!("finding");
             object["core"] = json!("log");
             object["signed"] = json!(true);
+            object["proof"] = json!(proof);
             object["block"] = json!(finding.block);
             object["class"] = json!(finding.violation.class());
             object["field"] = json!(finding.violation.field());
