@@ -46,7 +46,9 @@ mod honesty {
     mod cheater;
     pub(crate) mod determinism;
     mod findings;
+    mod framing;
     mod guarded;
+    mod refusals;
     pub(crate) mod signed;
     mod simulation;
     pub(crate) mod tamper;
