@@ -10,6 +10,7 @@ mod cheats;
 mod host;
 mod link;
 mod node;
+mod signers;
 mod world;
 
 use libvms::audit::Verdict;
@@ -84,7 +85,7 @@ fn a_cheating_host_is_accused_by_every_watcher_with_the_right_class() {
             heal(&mut world);
             run_until(&mut world, agrees);
         }
-        let cheat = Cheat::of_dice(&mut world.dice);
+        let cheat = Cheat::of_dice(&mut world.dice, world.host.is_signed());
         if cheat.needs_witnesses() {
             heal(&mut world);
             assert!(run_until(&mut world, agrees), "{}", standing(&world));

@@ -3,16 +3,19 @@
 
 use libvms::audit::Verdict;
 use libvms::watch::Event;
+use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::Finding;
-use libvms_protocol::entry::{CallEntry, Entry, Fault, Outcome, Thrown};
+use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Fault, Outcome, Seen, Thrown};
+use libvms_protocol::limits::CALL_AGE_DEFAULT;
 use libvms_protocol::value::Value;
 
+use super::signers::sign_again;
 use super::world::{HOST, World};
 
 /// A way to cheat.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cheat {
     WrongResult,
     WrongError,
@@ -26,6 +29,13 @@ pub(super) enum Cheat {
     AlteredName,
     ArchiveInsideCall,
     SecondHistory,
+    ForgedCall,
+    ForeignCall,
+    RepeatedCall,
+    RepeatedIntention,
+    DelayedCall,
+    UnknownHead,
+    StaleInstead,
 }
 
 /// What every watcher must say about it.
@@ -34,6 +44,17 @@ pub(super) enum Expected {
     Finding { block: u64, class: &'static str },
     Evidence { class: &'static str },
 }
+
+/// What only a log can show whose callers sign.
+const OF_SIGNED: [Cheat; 7] = [
+    Cheat::ForgedCall,
+    Cheat::ForeignCall,
+    Cheat::RepeatedCall,
+    Cheat::RepeatedIntention,
+    Cheat::DelayedCall,
+    Cheat::UnknownHead,
+    Cheat::StaleInstead,
+];
 
 const ALL: [Cheat; 12] = [
     Cheat::WrongResult,
@@ -51,8 +72,14 @@ const ALL: [Cheat; 12] = [
 ];
 
 impl Cheat {
-    pub(super) fn of_dice(dice: &mut Dice) -> Self {
-        dice.pick(&ALL)
+    pub(super) fn of_dice(dice: &mut Dice, is_signed: bool) -> Self {
+        let (any, of_signed) = (dice.pick(&ALL), dice.pick(&OF_SIGNED));
+        match (is_signed && dice.one_in(2), any) {
+            (true, _) => of_signed,
+            // A copy of a call that somebody signed shows first as a call that is repeated.
+            (false, Self::InsertedCall) if is_signed => Self::RepeatedCall,
+            (false, any) => any,
+        }
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -69,6 +96,13 @@ impl Cheat {
             Self::AlteredName => "cheat: altered name",
             Self::ArchiveInsideCall => "cheat: archive signed in the midst of a call",
             Self::SecondHistory => "cheat: second history",
+            Self::ForgedCall => "cheat: forged call",
+            Self::ForeignCall => "cheat: call of another log",
+            Self::RepeatedCall => "cheat: repeated call",
+            Self::RepeatedIntention => "cheat: one intention under two nonces",
+            Self::DelayedCall => "cheat: delayed call",
+            Self::UnknownHead => "cheat: call behind another history",
+            Self::StaleInstead => "cheat: call that replaces one too old",
         }
     }
 
@@ -95,6 +129,7 @@ impl Cheat {
         for (method, args) in [("inc", vec![]), ("fail", vec![]), ("save", text("cheat")), ("inc", vec![])] {
             world.host.call(method, args);
         }
+        let log = world.host.views()[0].key();
         world.stop(HOST);
         let core = match self {
             Self::AlteredContent => "blobs",
@@ -109,24 +144,32 @@ impl Cheat {
             // `save` writes two files, and its entry passes over the length between them.
             Self::ArchiveInsideCall => drop(blocks.pop()),
             Self::DroppedCall => drop(blocks.remove(first)),
-            Self::InsertedCall => blocks.insert(first, blocks[first].clone()),
+            Self::InsertedCall | Self::RepeatedCall => blocks.insert(first, blocks[first].clone()),
             Self::Garbage => blocks[first + 1] = b"garbage".to_vec(),
             _ => {
                 let at = first + self.offset();
-                blocks[at] = self.altered(&blocks[at]);
+                let first_nonce = nonce_of(&blocks[first]);
+                blocks[at] = self.altered(&blocks[at], &log, first_nonce);
             }
         });
         world.start_cheating();
-        Expected::Finding { block: base + self.offset() as u64, class: self.class() }
+        let class = match self {
+            // The caller of the next one had seen it.
+            Self::DroppedCall if world.host.is_signed() => "unknown-head",
+            _ => self.class(),
+        };
+        Expected::Finding { block: base + self.offset() as u64, class }
     }
 
     /// The first bad block, counted from the first call.
     fn offset(self) -> usize {
         match self {
             Self::WrongResult | Self::FalseFault | Self::DroppedCall | Self::SecondHistory => 0,
-            Self::WrongError | Self::Garbage | Self::InsertedCall => 1,
+            Self::ForgedCall => 0,
+            Self::WrongError | Self::Garbage | Self::InsertedCall | Self::RepeatedCall => 1,
+            Self::ForeignCall | Self::UnknownHead => 1,
             Self::WrongFiles | Self::AlteredContent | Self::AlteredName | Self::ArchiveInsideCall => 2,
-            Self::TimeBack => 3,
+            Self::TimeBack | Self::RepeatedIntention | Self::DelayedCall | Self::StaleInstead => 3,
         }
     }
 
@@ -142,10 +185,16 @@ impl Cheat {
             Self::AlteredContent | Self::AlteredName => "archive-differs",
             Self::ArchiveInsideCall => "archive-longer",
             Self::SecondHistory => "equivocation",
+            Self::ForgedCall | Self::ForeignCall => "bad-signature",
+            Self::RepeatedCall => "repeated-nonce",
+            Self::RepeatedIntention => "repeated-call",
+            Self::DelayedCall => "stale-call",
+            Self::UnknownHead => "unknown-head",
+            Self::StaleInstead => "stale-instead",
         }
     }
 
-    fn altered(self, block: &[u8]) -> Vec<u8> {
+    fn altered(self, block: &[u8], log: &PublicKey, first_nonce: Option<u64>) -> Vec<u8> {
         let Ok(Entry::Call(mut entry)) = Entry::decode(block) else { panic!("a call") };
         let mut outcome = entry.result.outcome().expect("an honest entry");
         match (self, &mut outcome) {
@@ -156,9 +205,42 @@ impl Cheat {
             }
             (Self::FalseFault, outcome) => *outcome = Outcome::Fault(Fault::Fuel),
             (Self::TimeBack, _) => entry.call.at = 5,
+            (Self::DelayedCall, _) => entry.call.at += 2 * CALL_AGE_DEFAULT,
+            (_, _) if OF_SIGNED.contains(&self) => self.sign_falsely(&mut entry.call, log, first_nonce),
             (cheat, outcome) => panic!("{cheat:?} does not fit {outcome:?}"),
         }
         Entry::Call(CallEntry::new(entry.call, outcome)).encode().expect("within the limits")
+    }
+}
+
+impl Cheat {
+    /// Puts another statement of its caller in the place of a call's: the caller has signed it, but not for this.
+    fn sign_falsely(self, call: &mut Call, log: &PublicKey, first_nonce: Option<u64>) {
+        let nonce = call.nonce.expect("a signed call");
+        let again = |log: &PublicKey, seen: Option<&Seen>, instead: Option<&[u64]>| {
+            sign_again(log, (&call.method_name, &call.args), nonce, seen, instead)
+        };
+        let by = match self {
+            Self::ForgedCall => {
+                let mut by = again(log, None, None);
+                by.sig.0[0] ^= 1;
+                by
+            }
+            Self::ForeignCall => again(&PublicKey([7; 32]), None, None),
+            Self::UnknownHead => again(log, Some(&Seen { length: 1, hash: TreeHash([0; 32]) }), None),
+            Self::RepeatedIntention => again(log, None, Some(&[first_nonce.expect("a signed call")])),
+            Self::StaleInstead => again(log, None, Some(&[nonce - 3_000 * CALL_AGE_DEFAULT])),
+            cheat => panic!("{cheat:?} signs nothing"),
+        };
+        let (method, args) = (call.method_name.clone(), call.args.clone());
+        *call = Call::new(Caller::Key(Box::new(by)), &method, args, call.at);
+    }
+}
+
+fn nonce_of(block: &[u8]) -> Option<u64> {
+    match Entry::decode(block) {
+        Ok(Entry::Call(entry)) => entry.call.nonce,
+        _ => None,
     }
 }
 

@@ -4,16 +4,18 @@
 //! missing, and the archive behind the log by what the last call wrote. What of a call had not been shown to a peer by
 //! then may be lost; all else is on disk.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use libvms::Vm;
-use libvms::host::Deployment;
+use libvms::host::{CallError, CallRequest, Deployment};
 use libvms::storage::{Core, CoreView, Durability};
 use libvms_hypercore::random::Dice;
-use libvms_protocol::entry::{Auth, Entry, Limits};
+use libvms_protocol::entry::{Auth, Caller, Entry};
 use libvms_protocol::value::Value;
 
+use super::signers::Signers;
 use crate::honesty::tamper::rewrite;
 use crate::honesty::violations::copy;
 use crate::support::hosting;
@@ -35,6 +37,8 @@ pub(super) struct Host {
     directory: PathBuf,
     state: State,
     runtime: tokio::runtime::Runtime,
+    /// Those who call, where callers sign.
+    signers: Option<RefCell<Signers>>,
 }
 
 enum State {
@@ -45,18 +49,18 @@ enum State {
 }
 
 impl Host {
-    pub(super) fn deploy(directory: PathBuf) -> Self {
+    pub(super) fn deploy(directory: PathBuf, auth: Auth) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let deployment = Deployment {
-            code: SCRIPT.into(),
-            title: "simulated".into(),
-            auth: Auth::Debug,
-            limits: Limits::default(),
-            form: libvms::host::Form::default(),
-        };
+        let deployment = Deployment { auth, ..Deployment::new(SCRIPT, "simulated") };
         let vm =
             Vm::deploy(&directory, deployment, hosting(Durability::Relaxed)).expect("an empty directory");
-        Self { directory, state: State::Honest(Box::new(vm)), runtime }
+        let signers = (auth == Auth::Signed).then(|| RefCell::new(Signers::new(vm.log_key())));
+        Self { directory, state: State::Honest(Box::new(vm)), runtime, signers }
+    }
+
+    /// Whether callers sign.
+    pub(super) fn is_signed(&self) -> bool {
+        self.signers.is_some()
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -68,6 +72,23 @@ impl Host {
         let vm = Vm::open(&self.directory, hosting(Durability::Relaxed), &mut |_, _| {})
             .expect("what a crash leaves");
         self.state = State::Honest(Box::new(vm));
+        self.repeat_unanswered();
+    }
+
+    /// Sends the call again whose answer was lost in a crash. It is executed once, whatever was left of it.
+    fn repeat_unanswered(&self) {
+        let unanswered = self.signers.as_ref().and_then(|signers| signers.borrow_mut().unanswered.take());
+        let (Some(request), State::Honest(vm)) = (unanswered, &self.state) else { return };
+        let answer = self.runtime.block_on(vm.request(request.clone()));
+        assert!(!matches!(answer.result, Err(CallError::Refused(_))), "{answer:?}");
+        let [log, ..] = vm.cores();
+        let nonce = request.caller.authorization().map(|by| by.nonce);
+        let is_it = |block: &u64| match Entry::decode(&log.block(*block).expect("durable")) {
+            Ok(Entry::Call(entry)) => entry.call.nonce == nonce,
+            _ => false,
+        };
+        assert_eq!((0..log.length()).filter(is_it).count(), 1, "{request:?}");
+        Self::wait_for_archive(vm);
     }
 
     /// Starts again after its cores were rewritten, and shows them as they are.
@@ -87,18 +108,39 @@ impl Host {
 
     /// Executes a call of the dice's choice, until it is durable and published.
     pub(super) fn call_any(&self, dice: &mut Dice) {
+        // Drawn in any world, so that the dice fall alike.
+        let signer = dice.index(Signers::COUNT);
         match dice.below(6) {
-            0 => self.call("fail", vec![]),
-            1 | 2 => self.call("save", vec![Value::Text(format!("f{}", dice.below(5)))]),
-            3 => self.call("remove", vec![]),
-            by => self.call("inc", vec![Value::Integer(by as i64)]),
+            0 => self.call_of(signer, "fail", vec![]),
+            1 | 2 => self.call_of(signer, "save", vec![Value::Text(format!("f{}", dice.below(5)))]),
+            3 => self.call_of(signer, "remove", vec![]),
+            by => self.call_of(signer, "inc", vec![Value::Integer(by as i64)]),
         }
     }
 
+    /// Executes a call: where callers sign, of the first of them.
     pub(super) fn call(&self, method: &str, args: Vec<Value>) {
+        self.call_of(0, method, args);
+    }
+
+    fn call_of(&self, signer: usize, method: &str, args: Vec<Value>) {
         let State::Honest(vm) = &self.state else { panic!("only an honest host calls") };
-        let _may_throw = self.runtime.block_on(vm.call(None, method, args));
-        // The archive is published a moment after the answer.
+        let caller = match &self.signers {
+            Some(signers) => signers.borrow_mut().sign(signer, method, &args),
+            None => Caller::Anonymous,
+        };
+        let request = CallRequest { caller, method: method.into(), args, ..CallRequest::default() };
+        let answer = self.runtime.block_on(vm.request(request.clone()));
+        // Scripts may throw; nobody is refused.
+        assert!(!matches!(answer.result, Err(CallError::Refused(_))), "{answer:?}");
+        if let Some(signers) = &self.signers {
+            signers.borrow_mut().take_answer(request, &vm.cores()[0]);
+        }
+        Self::wait_for_archive(vm);
+    }
+
+    /// The archive is published a moment after the answer.
+    fn wait_for_archive(vm: &Vm) {
         let [log, ..] = vm.cores();
         let files_of = |block| match Entry::decode(&log.block(block).expect("durable")) {
             Ok(Entry::Call(entry)) => entry.result.files().copied(),
@@ -124,7 +166,11 @@ impl Host {
     pub(super) fn crash(&mut self, dice: &mut Dice) -> &'static str {
         let before = tempfile::tempdir().expect("a temporary directory");
         CORES.iter().for_each(|core| copy(&self.directory.join(core), &before.path().join(core)));
+        let seen = self.signers.as_ref().map(|signers| signers.borrow().seen());
         self.call_any(dice);
+        if let (Some(signers), Some(seen)) = (&self.signers, seen) {
+            signers.borrow_mut().lose_answer(seen);
+        }
         self.close();
         let lose = |core: &str| {
             let place = self.directory.join(core);

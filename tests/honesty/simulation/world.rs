@@ -13,6 +13,7 @@ use libvms_hypercore::replication::{Action, PeerId};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::session::SessionEvent;
+use libvms_protocol::entry::Auth;
 use tempfile::TempDir;
 
 use super::host::Host;
@@ -62,7 +63,9 @@ enum Next {
 impl World {
     pub(super) fn new(seed: u64, nodes: usize) -> Self {
         let place = place();
-        let host = Host::deploy(place.path().join("host"));
+        // In every second world callers sign.
+        let auth = if seed.is_multiple_of(2) { Auth::Signed } else { Auth::Debug };
+        let host = Host::deploy(place.path().join("host"), auth);
         let log = host.views()[0].key();
         let mut world = Self {
             dice: Dice::new(seed),
