@@ -12,7 +12,7 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::refusal::Reason;
 use libvms_rpc::CallOrigin;
 
-use super::fair::NestedLanes;
+use super::fair::{Lane, NestedLanes};
 use super::quota::QuotaBook;
 use super::refusal::Refused;
 use super::turns::{NotQueued, Turns};
@@ -102,7 +102,7 @@ impl Checker {
             return self.inner.release(call, true);
         }
         state.connections.entry(origin).or_default().calls.push_back(Checked::Waiting(call));
-        state.unchecked.push(origin.address, origin.connection, origin);
+        state.unchecked.push((origin.address, (origin.connection, origin)));
         drop(state);
         self.inner.arrived.notify_one();
     }

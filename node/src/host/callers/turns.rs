@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::Authorization;
 
-use super::fair::NestedLanes;
+use super::fair::{Lane, NestedLanes};
 use crate::host::queued::QueuedCall;
 
 /// The queue. The executor takes calls out of it; anybody puts calls in.
@@ -109,7 +109,7 @@ impl State {
     fn push(&mut self, call: Box<QueuedCall>) -> Result<(), NotQueued> {
         let address = call.request.origin.address;
         let Some(by) = call.request.caller.authorization() else {
-            self.lanes.push(address, None, Turn::Call(call));
+            self.lanes.push((address, (None, Turn::Call(call))));
             return Ok(());
         };
         let key = by.key;
@@ -124,7 +124,7 @@ impl State {
             }
             None => {
                 calls.insert(call);
-                self.lanes.push(address, Some(key), Turn::OfKey(key));
+                self.lanes.push((address, (Some(key), Turn::OfKey(key))));
                 Ok(())
             }
         }
