@@ -66,7 +66,7 @@ pub fn roots(length: u64) -> impl Iterator<Item = u64> {
 /// ```
 pub fn blocks(index: u64) -> Option<Range<u64>> {
     let depth = depth(index);
-    if depth >= 62 || index >= 1 << 62 {
+    if depth >= 62 || index >= 1 << 63 {
         return None;
     }
     let first = (index >> (depth + 1)) << depth;
@@ -135,6 +135,18 @@ mod tests {
                 assert_eq!(next, to);
             }
         }
+    }
+
+    #[test]
+    fn the_longest_log_has_all_its_blocks() {
+        let mut next = 0;
+        for root in roots((1 << 62) - 1) {
+            let below = blocks(root).expect("62 bits");
+            assert_eq!(below.start, next);
+            next = below.end;
+        }
+        assert_eq!(next, (1 << 62) - 1);
+        assert_eq!((blocks((1 << 62) - 1), blocks(1 << 63)), (None, None));
     }
 
     #[test]
