@@ -1,4 +1,11 @@
-//! Signed calls against `fixtures/callers/calls.json`, which shares no code with this crate.
+//! What callers and hosts sign, against `fixtures/callers/`: `calls.json` shares no code with this crate; the other files are made
+//! here, and judged by a reader that shares none either.
+
+mod arguments;
+mod golden;
+mod receipts;
+mod refusals;
+mod rules;
 
 use data_encoding::HEXLOWER;
 use libvms_hypercore::identity::{PublicKey, Signature};

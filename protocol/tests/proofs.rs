@@ -7,7 +7,7 @@ mod history;
 mod honest;
 mod inclusion;
 mod violation;
-mod world;
+pub(crate) mod world;
 
 use libvms_protocol::proof::{Inclusion, Proof, Verdict};
 

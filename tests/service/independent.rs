@@ -1,7 +1,7 @@
 //! A client that shares no code with this repository calls a host that wants signatures, and checks all that it says.
 //!
 //! `independent/client.py` is the client, `independent/checks.py` what it does; both stand on `fixtures/callers/reader.py`, which was
-//! written from `protocol/FORMAT.md` alone.
+//! written from `protocol/FORMAT.md` alone, and which judges the vectors of `fixtures/callers/` as well.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -96,4 +96,14 @@ fn an_independent_client_is_told_that_too_many_calls_wait() {
         assert_eq!(busy.zip(executed).map(|(busy, executed)| busy + executed), Some(1_200));
         assert!(busy > Some(0));
     });
+}
+
+#[test]
+fn an_independent_reader_judges_every_vector_as_it_is_meant() {
+    let Some(mut python) = python() else { return };
+    let output = Process::output(python.arg(file("fixtures/callers/check.py"))).expect("Python starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let counted: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let expected = json!({ "calls": 41, "signatures": 68, "arguments": 59, "receipts": 94, "refusals": 25, "rules": 57 });
+    assert_eq!(counted, expected);
 }

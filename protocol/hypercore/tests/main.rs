@@ -7,6 +7,7 @@ mod keys;
 mod merkle;
 mod replication;
 mod secret_stream;
+mod signatures;
 mod vector;
 mod wire;
 mod xorshift;
