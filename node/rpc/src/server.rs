@@ -2,8 +2,9 @@
 //!
 //! Start from [`RpcServer::bind`]. One task accepts connections; each connection has a task in the accepting task's
 //! set, so that ending the first ends all. `connection` passes an upgraded connection from HTTP to `session`, and both
-//! pass texts to `dispatcher`. `places` counts the memory that all of them hold. [`files`] serves GET requests.
+//! pass texts to `dispatcher`. `admission` counts the memory that all of them hold. [`files`] serves GET requests.
 
+mod admission;
 mod body;
 mod caller;
 mod connection;
@@ -19,7 +20,6 @@ mod named;
 mod options;
 mod origin;
 mod outgoing;
-mod places;
 mod query;
 mod request;
 mod response;
@@ -44,9 +44,9 @@ pub use options::RpcOptions;
 pub use origin::{AllowedOrigin, OriginError};
 pub use service::{CallOrigin, HandshakeRequest, Parameters, RpcAnswer, RpcCall, Service};
 
+use admission::{Admission, Decision};
 use mounts::Mounts;
 use origin::Gate;
-use places::{Admission, Places};
 use shared::Shared;
 use system::{allow_descriptors, give_back};
 
@@ -107,7 +107,7 @@ impl RpcServer {
         })?;
         let shared = Arc::new(Shared {
             gate,
-            places: Places::new(&options),
+            admission: Admission::new(&options),
             options: Arc::new(options),
             mounts: Mounts::default(),
             stopping: CancellationToken::new(),
@@ -138,7 +138,7 @@ impl RpcServer {
 
     /// Returns the current number of connections.
     pub fn connections(&self) -> usize {
-        self.shared.places.connections()
+        self.shared.admission.connections()
     }
 
     /// Accepts no more connections and reads no more requests; returns when every connection has ended.
@@ -191,8 +191,8 @@ impl Accepting {
                 Some(ended) = self.connections.join_next() => report(ended),
                 accepted = listener.accept() => self.accepted(accepted).await,
                 // Some connections stall and hold memory that others wait for.
-                _ = waiting.tick() => self.shared.places.serve_waiting(),
-                _ = reclaim.tick() => if self.shared.places.has_shrunk() {
+                _ = waiting.tick() => self.shared.admission.serve_waiting(),
+                _ = reclaim.tick() => if self.shared.admission.has_shrunk() {
                     // Returning memory takes time when much of it is free.
                     tokio::task::spawn_blocking(give_back);
                 }
@@ -200,7 +200,7 @@ impl Accepting {
         }
         drop(listener);
         let all = async { while self.connections.join_next().await.is_some() {} };
-        let _either_way = tokio::time::timeout(self.shared.options.shutdown_timeout, all).await;
+        let _ignored = tokio::time::timeout(self.shared.options.shutdown_timeout, all).await;
         self.connections.shutdown().await;
     }
 
@@ -221,20 +221,20 @@ impl Accepting {
 
 impl Accepting {
     async fn admit(&mut self, stream: TcpStream, address: IpAddr) {
-        let Shared { options, places, stopping, .. } = &*self.shared;
+        let Shared { options, admission, stopping, .. } = &*self.shared;
         let is_proxied = options.trust_proxy.contains(&address);
-        let place = loop {
-            match places.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
-                Admission::Admitted(place) => break place,
-                Admission::Full => return connection::refuse(&stream),
+        let permit = loop {
+            match admission.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
+                Decision::Admitted(permit) => break permit,
+                Decision::Full => return connection::refuse(&stream),
                 // Further connections wait in the system's backlog.
-                Admission::Wait(left) => tokio::select! {
+                Decision::Wait(left) => tokio::select! {
                     () = stopping.cancelled() => return,
                     () = tokio::time::sleep(left) => {}
                 },
             }
         };
-        self.connections.spawn(connection::serve(stream, place, is_proxied, self.shared.clone()));
+        self.connections.spawn(connection::serve(stream, permit, is_proxied, self.shared.clone()));
     }
 }
 

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 
 use super::RpcOptions;
-use super::places::{Charge, ConnectionPermit, Crowded};
+use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
 use crate::write_timeout::PACE;
 
 /// Bytes reserved at a time when the length of the body is unknown.
@@ -23,7 +23,7 @@ pub(super) enum BodyError {
     #[error("the request's body took too long")]
     TooSlow,
     #[error(transparent)]
-    Crowded(#[from] Crowded),
+    QuotaExceeded(#[from] QuotaExceeded),
 }
 
 impl BodyError {
@@ -32,7 +32,7 @@ impl BodyError {
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QuotaExceeded(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -41,7 +41,7 @@ impl BodyError {
 pub(super) async fn read(
     mut body: Incoming,
     options: &RpcOptions,
-    place: &ConnectionPermit,
+    permit: &ConnectionPermit,
 ) -> Result<(Vec<u8>, Charge), BodyError> {
     let bytes_max = options.message_bytes_max;
     let declared = body.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -49,7 +49,7 @@ pub(super) async fn read(
         return Err(BodyError::TooLong { bytes_max });
     }
     let mut reserved = declared.unwrap_or(0);
-    let mut charge = place.reserve(reserved).await?;
+    let mut charge = permit.reserve(reserved).await?;
     let mut bytes = Vec::with_capacity(reserved);
     let mut waited = Duration::ZERO;
     loop {
@@ -65,7 +65,7 @@ pub(super) async fn read(
         }
         if bytes.len() + data.len() > reserved {
             let more = data.len().max(STEP_BYTES).max(reserved / 2);
-            charge.join(place.reserve(more).await?);
+            charge.join(permit.reserve(more).await?);
             reserved += more;
             bytes.reserve_exact(reserved - bytes.len());
         }

@@ -10,9 +10,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::admission::ConnectionPermit;
 use super::dispatcher::Dispatcher;
 use super::http::Http;
-use super::places::ConnectionPermit;
 use super::session::Session;
 use super::shared::Shared;
 use crate::lingering_close::linger;
@@ -33,17 +33,22 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     the server has no place left for this connection\n";
 
 /// Serves a caller until either side ends the connection, or its place is needed.
-pub(super) async fn serve(stream: TcpStream, place: ConnectionPermit, is_proxied: bool, shared: Arc<Shared>) {
+pub(super) async fn serve(
+    stream: TcpStream,
+    permit: ConnectionPermit,
+    is_proxied: bool,
+    shared: Arc<Shared>,
+) {
     // Without TCP_NODELAY an answer that follows another may wait for the caller's delayed acknowledgement. When setting
     // it fails, the connection is already gone.
-    let _either_way = stream.set_nodelay(true);
-    let socket = WriteTimeout::new(stream, shared.options.write_timeout, place.progress());
-    let http = Http::new(shared.clone(), place.clone(), is_proxied);
-    let Some((mut socket, upgraded)) = serve_http(socket, http, &place, &shared).await else { return };
+    let _ignored = stream.set_nodelay(true);
+    let socket = WriteTimeout::new(stream, shared.options.write_timeout, permit.progress());
+    let http = Http::new(shared.clone(), permit.clone(), is_proxied);
+    let Some((mut socket, upgraded)) = serve_http(socket, http, &permit, &shared).await else { return };
     match upgraded {
         Some((caller, read)) => {
             let stopping = shared.stopping.clone().cancelled_owned();
-            Session::new(socket, place, &read, caller, stopping).run().await;
+            Session::new(socket, permit, &read, caller, stopping).run().await;
         }
         None => linger(&mut socket, shared.options.close_timeout).await,
     }
@@ -53,7 +58,7 @@ pub(super) async fn serve(stream: TcpStream, place: ConnectionPermit, is_proxied
 /// connection that it refuses.
 pub(super) fn refuse(stream: &TcpStream) {
     tracing::debug!("one connection too many");
-    let _either_way = stream.try_write(NO_ROOM);
+    let _ignored = stream.try_write(NO_ROOM);
 }
 
 /// Serves HTTP until the connection ends or is upgraded to a WebSocket; returns then also the bytes already read of the
@@ -61,7 +66,7 @@ pub(super) fn refuse(stream: &TcpStream) {
 async fn serve_http(
     socket: Socket,
     http: Http,
-    place: &ConnectionPermit,
+    permit: &ConnectionPermit,
     shared: &Arc<Shared>,
 ) -> Option<(Socket, Option<(Dispatcher, Bytes)>)> {
     let mut connection = http1::Builder::new()
@@ -71,7 +76,7 @@ async fn serve_http(
         .serve_connection(TokioIo::new(socket), http);
     let mut stopping = pin!(shared.stopping.cancelled());
     let mut is_stopping = false;
-    let mut needed = pin!(place.ended().cancelled());
+    let mut needed = pin!(permit.ended().cancelled());
     let ended = poll_fn(|cx| {
         if needed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);

@@ -12,8 +12,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use libvms_protocol::entry::Caller;
 use serde_json::value::RawValue;
 
+use super::admission::Charge;
 use super::named;
-use super::places::Charge;
 use super::request::{self, Args, Incoming, Request};
 use super::response;
 use super::{CallOrigin, HandshakeRequest, RpcAnswer, RpcCall, RpcOptions, Service};

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::places::{Charge, ConnectionPermit, Crowded};
+use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
 use crate::write_timeout::PACE;
 
 /// The buffer is allocated per connection. Most requests are far smaller.
@@ -45,7 +45,7 @@ pub(super) enum Broken {
     NotText,
     TooSlow,
     /// There is no room for the message.
-    Crowded,
+    QuotaExceeded,
 }
 
 /// The reading half of a caller's WebSocket.
@@ -58,9 +58,9 @@ pub(super) struct Frames {
     /// The incomplete message, if there is one.
     message: Option<Message>,
     control: Vec<u8>,
-    reserving: Option<BoxFuture<'static, Result<Charge, Crowded>>>,
+    reserving: Option<BoxFuture<'static, Result<Charge, QuotaExceeded>>>,
     message_bytes_max: usize,
-    patience: Patience,
+    message_timeout: MessageTimeout,
 }
 
 /// A frame whose header was read.
@@ -95,7 +95,7 @@ impl Frames {
             control: vec![],
             reserving: None,
             message_bytes_max,
-            patience: Patience::new(timeout),
+            message_timeout: MessageTimeout::new(timeout),
         }
     }
 
@@ -103,12 +103,12 @@ impl Frames {
     pub(super) fn poll_next<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
-        place: &ConnectionPermit,
+        permit: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Received, Broken>> {
         loop {
-            if let Some(received) = ready!(self.poll_buffered(place, cx))? {
-                self.patience.reset();
+            if let Some(received) = ready!(self.poll_buffered(permit, cx))? {
+                self.message_timeout.reset();
                 return Poll::Ready(Ok(received));
             }
             ready!(self.poll_fill(socket, cx))?;
@@ -122,13 +122,13 @@ impl Frames {
 
     /// Stops the clock of an incomplete message: the server has paused reading, not the caller sending.
     pub(super) fn pause(&mut self) {
-        self.patience.pause();
+        self.message_timeout.pause();
     }
 
     /// Parses the buffered bytes; ready with `None` when more bytes are needed.
     fn poll_buffered(
         &mut self,
-        place: &ConnectionPermit,
+        permit: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Received>, Broken>> {
         loop {
@@ -139,7 +139,7 @@ impl Frames {
                 continue;
             };
             if !frame.is_reserved {
-                ready!(self.poll_reserve(frame, place, cx))?;
+                ready!(self.poll_reserve(frame, permit, cx))?;
                 continue;
             }
             let received = self.read_payload(frame)?;
@@ -190,22 +190,22 @@ impl Frames {
     fn poll_reserve(
         &mut self,
         frame: Frame,
-        place: &ConnectionPermit,
+        permit: &ConnectionPermit,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
         let charge = match &mut self.reserving {
             Some(reserving) => ready!(reserving.as_mut().poll(cx)),
-            None => match place.try_reserve(frame.left) {
+            None => match permit.try_reserve(frame.left) {
                 Some(charge) => Ok(charge),
                 None => {
-                    self.patience.pause();
-                    self.reserving = Some(Box::pin(place.reserve(frame.left)));
-                    return self.poll_reserve(frame, place, cx);
+                    self.message_timeout.pause();
+                    self.reserving = Some(Box::pin(permit.reserve(frame.left)));
+                    return self.poll_reserve(frame, permit, cx);
                 }
             },
         };
         self.reserving = None;
-        self.begin(frame, charge.map_err(|_| Broken::Crowded)?);
+        self.begin(frame, charge.map_err(|_| Broken::QuotaExceeded)?);
         Poll::Ready(Ok(()))
     }
 
@@ -236,7 +236,7 @@ impl Frames {
         self.start += bytes;
         frame.done += bytes;
         frame.left -= bytes;
-        self.patience.received(bytes);
+        self.message_timeout.received(bytes);
         self.frame = (frame.left > 0).then_some(frame);
         if frame.left > 0 { Ok(None) } else { self.finish(frame) }
     }
@@ -270,13 +270,13 @@ impl Frames {
         match Pin::new(socket).poll_read(cx, &mut room) {
             Poll::Ready(Ok(())) if !room.filled().is_empty() => {
                 self.end += room.filled().len();
-                self.patience.pause();
+                self.message_timeout.pause();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(_) => Poll::Ready(Err(Broken::Lost)),
             // Between messages a caller may be silent for any time.
             Poll::Pending if self.message.is_none() && self.frame.is_none() && self.end == 0 => Poll::Pending,
-            Poll::Pending => self.patience.poll(cx).map(|()| Err(Broken::TooSlow)),
+            Poll::Pending => self.message_timeout.poll(cx).map(|()| Err(Broken::TooSlow)),
         }
     }
 }
@@ -316,7 +316,7 @@ fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Broken> {
 }
 
 /// The time limit of a message: `timeout`, and more the more bytes of it have arrived.
-struct Patience {
+struct MessageTimeout {
     timeout: Duration,
     received: usize,
     /// How long the server waited for the caller before the current wait, which began at `since`.
@@ -325,7 +325,7 @@ struct Patience {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
+impl MessageTimeout {
     fn new(timeout: Duration) -> Self {
         Self { timeout, received: 0, waited: Duration::ZERO, since: None, timer: None }
     }

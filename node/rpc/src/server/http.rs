@@ -13,6 +13,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::admission::{Charge, ConnectionPermit};
 use super::body::{self, BodyError};
 use super::cost;
 use super::dispatcher::Dispatcher;
@@ -21,7 +22,6 @@ use super::files::{self, Body};
 use super::forwarded;
 use super::mounts::NoService;
 use super::origin::Refusal;
-use super::places::{Charge, ConnectionPermit};
 use super::query;
 use super::shared::Shared;
 
@@ -31,7 +31,7 @@ type Answer = Response<Body>;
 #[derive(Clone)]
 pub(super) struct Http {
     shared: Arc<Shared>,
-    place: ConnectionPermit,
+    permit: ConnectionPermit,
     /// Whether the connection comes from a trusted proxy, whose headers name the caller.
     is_proxied: bool,
     /// Whether an answer is, or may be, on its way.
@@ -43,10 +43,10 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(shared: Arc<Shared>, place: ConnectionPermit, is_proxied: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, permit: ConnectionPermit, is_proxied: bool) -> Self {
         Self {
             shared,
-            place,
+            permit,
             is_proxied,
             is_answering: Arc::default(),
             listed: Arc::default(),
@@ -67,7 +67,7 @@ impl Http {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         if self.is_proxied {
             match forwarded::client(request.headers(), &self.shared.options.trust_proxy) {
-                Ok(Some(client)) => self.place.speaks_for(client),
+                Ok(Some(client)) => self.permit.speaks_for(client),
                 Ok(None) => (),
                 Err(error) => return last(text(StatusCode::BAD_REQUEST, &error.to_string())),
             }
@@ -97,7 +97,7 @@ impl Http {
             Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         let wants_receipts = query::is_set(query, "receipts");
-        let (origin, options) = (self.place.origin(), self.shared.options.clone());
+        let (origin, options) = (self.permit.origin(), self.shared.options.clone());
         let caller = Dispatcher { service, user, origin, wants_receipts, options };
         match *request.method() {
             Method::POST => match encoding::check(request.headers()) {
@@ -119,26 +119,26 @@ impl Http {
             Some(Err(error)) => return no_service(&error),
             None => return no_service(&otherwise),
         };
-        self.place.heard(true);
+        self.permit.heard(true);
         let answer = files::answer(files, name, &head).await;
-        self.place.heard(false);
+        self.permit.heard(false);
         // A folder's list is in memory until the caller has read it; a file is in memory one piece at a time.
         let bytes = match answer.body() {
             Body::Whole(bytes) => bytes.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()),
             Body::File(_) => None,
         };
-        let charge = self.place.hold(bytes.unwrap_or(0));
+        let charge = self.permit.hold(bytes.unwrap_or(0));
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(charge);
         answer
     }
 
     async fn post(&self, caller: Dispatcher, body: Incoming) -> Answer {
-        let (body, charge) = match body::read(body, &caller.options, &self.place).await {
+        let (body, charge) = match body::read(body, &caller.options, &self.permit).await {
             Ok(read) => read,
-            Err(error @ BodyError::Crowded(_)) => return crowded(&error),
+            Err(error @ BodyError::QuotaExceeded(_)) => return over_quota(&error),
             Err(error) => return last(text(error.status(), &error.to_string())),
         };
-        self.place.heard(true);
+        self.permit.heard(true);
         if let Err(error) = encoding::check_body(&body) {
             return unsupported(&error);
         }
@@ -146,16 +146,16 @@ impl Http {
         let request = std::str::from_utf8(&body).unwrap_or_default();
         // Free the text's charge first: the text is not needed beside the calls parsed from it.
         drop(charge);
-        let charge = match self.place.reserve(cost::of_calls(request)).await {
+        let charge = match self.permit.reserve(cost::of_calls(request)).await {
             Ok(charge) => charge,
-            Err(error) => return crowded(&BodyError::Crowded(error)),
+            Err(error) => return over_quota(&BodyError::QuotaExceeded(error)),
         };
         let begun = caller.receive(request, charge);
         drop(body);
         let answer = begun.await;
-        self.place.heard(false);
+        self.permit.heard(false);
         match answer {
-            Some(answer) => held(answer, &self.place),
+            Some(answer) => held(answer, &self.permit),
             None => with_status(StatusCode::NO_CONTENT),
         }
     }
@@ -207,14 +207,14 @@ fn asks_for_upgrade(request: &Request<Incoming>) -> bool {
 }
 
 /// Returns a response whose bytes are charged until the caller has read them.
-fn held(answer: String, place: &ConnectionPermit) -> Answer {
+fn held(answer: String, permit: &ConnectionPermit) -> Answer {
     struct SharedCore(String, #[expect(dead_code, reason = "it counts until it is dropped")] Charge);
     impl AsRef<[u8]> for SharedCore {
         fn as_ref(&self) -> &[u8] {
             self.0.as_bytes()
         }
     }
-    let charge = place.hold(answer.len());
+    let charge = permit.hold(answer.len());
     with_bytes(StatusCode::OK, "application/json", Bytes::from_owner(SharedCore(answer, charge)))
 }
 
@@ -248,7 +248,7 @@ fn no_service(error: &NoService) -> Answer {
     }
 }
 
-fn crowded(error: &BodyError) -> Answer {
+fn over_quota(error: &BodyError) -> Answer {
     with_header(last(text(error.status(), &error.to_string())), header::RETRY_AFTER, "1")
 }
 

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::places::{Charge, ConnectionPermit};
+use super::admission::{Charge, ConnectionPermit};
 
 /// Messages up to this many bytes are gathered in chunks of this size.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -29,8 +29,8 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(place: &ConnectionPermit) -> Self {
-        Self { chunks: VecDeque::new(), written: 0, bytes: 0, is_flushed: true, charge: place.hold(0) }
+    pub(super) fn new(permit: &ConnectionPermit) -> Self {
+        Self { chunks: VecDeque::new(), written: 0, bytes: 0, is_flushed: true, charge: permit.hold(0) }
     }
 
     pub(super) fn text(&mut self, text: String) {

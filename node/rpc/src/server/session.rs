@@ -17,11 +17,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::RpcOptions;
+use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
 use super::cost;
 use super::dispatcher::{Dispatcher, PendingResponse};
 use super::frames::{Broken, Frames, Received};
 use super::outgoing::Outgoing;
-use super::places::{Charge, ConnectionPermit, Crowded};
 use crate::lingering_close::linger;
 
 /// Pings in a row that a caller may leave unanswered: a bad link loses a pong now and then.
@@ -33,11 +33,11 @@ const ANSWER_BYTES_EXPECTED: usize = 1 << 20;
 /// A caller's WebSocket.
 pub(super) struct Session<S> {
     socket: S,
-    place: ConnectionPermit,
+    permit: ConnectionPermit,
     caller: Dispatcher,
     frames: Frames,
     /// A message that waits until there is room for the memory of its calls.
-    waiting: Option<(String, BoxFuture<'static, Result<Charge, Crowded>>)>,
+    waiting: Option<(String, BoxFuture<'static, Result<Charge, QuotaExceeded>>)>,
     answers: FuturesUnordered<Pending>,
     /// Answers that are ready while an earlier one is pending.
     early: BTreeMap<u64, Option<String>>,
@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Returns a session on a socket just upgraded to a WebSocket; `read` are the bytes received behind the upgrade request.
     pub(super) fn new(
         socket: S,
-        place: ConnectionPermit,
+        permit: ConnectionPermit,
         read: &[u8],
         caller: Dispatcher,
         stopping: WaitForCancellationFutureOwned,
@@ -99,15 +99,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             next_answer: 0,
             in_flight: Weight::default(),
             answer_bytes_expected: ANSWER_BYTES_EXPECTED.min(options.backlog_bytes_max / 8).max(1),
-            outgoing: Outgoing::new(&place),
+            outgoing: Outgoing::new(&permit),
             patience: None,
             pings: tokio::time::interval_at(tokio::time::Instant::now() + period, period),
             was_heard: true,
             missed_pongs: 0,
             stopping: Box::pin(stopping),
             is_stopping: false,
-            ended: Box::pin(place.ended().clone().cancelled_owned()),
-            place,
+            ended: Box::pin(permit.ended().clone().cancelled_owned()),
+            permit,
             caller,
         }
     }
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         self.outgoing.close(code, reason);
         let flushed = poll_fn(|cx| self.outgoing.poll_flush(&mut self.socket, cx));
-        let _either_way = tokio::time::timeout(timeout, flushed).await;
+        let _ignored = tokio::time::timeout(timeout, flushed).await;
         linger(&mut self.socket, timeout).await;
     }
 
@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
         if self.in_flight.calls == 0 {
-            self.place.heard(false);
+            self.permit.heard(false);
         }
     }
 
@@ -243,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 continue;
             }
-            let Poll::Ready(received) = self.frames.poll_next(&mut self.socket, &self.place, cx) else {
+            let Poll::Ready(received) = self.frames.poll_next(&mut self.socket, &self.permit, cx) else {
                 return ControlFlow::Continue(has_read);
             };
             has_read = true;
@@ -263,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 && self.in_flight.bytes < options.bytes_in_flight_max
                 && (self.in_flight.calls + 1) * self.answer_bytes_expected + self.early_bytes
                     <= options.backlog_bytes_max
-                && !self.place.is_tight();
+                && !self.permit.is_tight();
         is_within && !self.is_stopping && self.outgoing.is_flushed()
     }
 
@@ -278,7 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Err(Broken::NotText) => return close(CloseCode::Invalid, "the text is not UTF-8"),
             Err(Broken::Protocol) => return close(CloseCode::Protocol, "this is not WebSocket"),
             Err(Broken::TooSlow) => return close(CloseCode::Policy, "the message took too long"),
-            Err(Broken::Crowded) => return crowded(),
+            Err(Broken::QuotaExceeded) => return crowded(),
             Err(Broken::Lost) => return ControlFlow::Break(End::Lost),
         }
         ControlFlow::Continue(())
@@ -286,13 +286,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Begins the calls of a message once there is room for their memory.
     fn admit(&mut self, text: String, charge: Charge) {
-        self.place.heard(true);
+        self.permit.heard(true);
         let bytes = cost::of_calls(&text);
         // Free the text's charge first: the text is not needed beside the calls parsed from it.
         drop(charge);
-        match self.place.try_reserve(bytes) {
+        match self.permit.try_reserve(bytes) {
             Some(charge) => self.begin(&text, charge),
-            None => self.waiting = Some((text, Box::pin(self.place.reserve(bytes)))),
+            None => self.waiting = Some((text, Box::pin(self.permit.reserve(bytes)))),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Admission control: how many callers may be connected, and how much memory all of them together can make a server
-//! hold. Start from [`Places`].
+//! Decision control: how many callers may be connected, and how much memory all of them together can make a server
+//! hold. Start from [`Admission`].
 //!
 //! Each connection has a [`ConnectionPermit`], and the bytes held for a connection have [`Charge`]s. Half-read messages,
 //! calls in flight and unread answers all count, so there is one bound for all callers, in all cases:
@@ -17,7 +17,7 @@
 //! been idle for longest, and, when that address has more than a quarter, any connection.
 
 mod account;
-mod place;
+mod permit;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -32,8 +32,8 @@ use thiserror::Error;
 
 use super::RpcOptions;
 use account::Account;
-use place::Taken;
-pub(super) use place::{Charge, ConnectionPermit};
+use permit::Issued;
+pub(super) use permit::{Charge, ConnectionPermit};
 use state::{Entry, State};
 
 /// Bytes that each connection may always hold, however much others hold: ordinary messages, and buffers of the HTTP
@@ -53,13 +53,13 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 /// The byte limit of all callers, or the share of this address, is reached.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the server holds too much for other callers to take {bytes} bytes; try again in a moment")]
-pub(super) struct Crowded {
+pub(super) struct QuotaExceeded {
     pub(super) bytes: usize,
 }
 
 /// All places and charges of one server.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Admission {
     connections_max: usize,
     bytes_max: usize,
     wait_max: Duration,
@@ -68,7 +68,7 @@ pub(super) struct Places {
 
 /// The decision about a new connection.
 #[derive(Debug)]
-pub(super) enum Admission {
+pub(super) enum Decision {
     Admitted(ConnectionPermit),
     /// No connection can make room: refuse the new one.
     Full,
@@ -76,7 +76,7 @@ pub(super) enum Admission {
     Wait(Duration),
 }
 
-impl Places {
+impl Admission {
     pub(super) fn new(options: &RpcOptions) -> Arc<Self> {
         Arc::new(Self {
             connections_max: options.connections_max,
@@ -88,17 +88,17 @@ impl Places {
 
     /// Gives a place to a new connection, if need be that of another. `None` is the address of a trusted proxy. A
     /// connection of the same address keeps its place for at least `grace`.
-    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>, grace: Duration) -> Admission {
+    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>, grace: Duration) -> Decision {
         let address = address.map(prefix);
         let mut state = self.lock();
         if state.all.connections >= self.connections_max {
             let Some(account) = state.whose_place(address, self.connections_max / ADDRESS_SHARE) else {
-                return Admission::Full;
+                return Decision::Full;
             };
             let (id, left) = (account.id, grace.saturating_sub(account.idle()));
             let is_own = state.accounts.get(&id).is_some_and(|entry| entry.address == address);
             if is_own && !left.is_zero() {
-                return Admission::Wait(left);
+                return Decision::Wait(left);
             }
             state.end(id);
             state.leave(id);
@@ -111,7 +111,7 @@ impl Places {
         }
         let entry = Entry { address, has_place: true, is_ended: false, billed: 0, account: account.clone() };
         state.accounts.insert(account.id, entry);
-        Admission::Admitted(ConnectionPermit { taken: Arc::new(Taken { places: self.clone(), account }) })
+        Decision::Admitted(ConnectionPermit { issued: Arc::new(Issued { admission: self.clone(), account }) })
     }
 
     /// Returns the number of connections.

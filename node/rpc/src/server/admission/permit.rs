@@ -11,26 +11,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::state::Waiting;
-use super::{ADDRESS_SHARE, Crowded, Places};
+use super::{ADDRESS_SHARE, Admission, QuotaExceeded};
 use crate::progress::Progress;
 use crate::server::CallOrigin;
 
 /// Permission for one connection. Dropping the last copy frees the place.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct ConnectionPermit {
-    pub(super) taken: Arc<Taken>,
+    pub(super) issued: Arc<Issued>,
 }
 
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) places: Arc<Places>,
+pub(super) struct Issued {
+    pub(super) admission: Arc<Admission>,
     pub(super) account: Arc<Account>,
 }
 
 /// Bytes held for a connection; dropping the charge frees them. A charge outlives the connection when its call does.
 #[derive(Debug)]
 pub(in crate::server) struct Charge {
-    pub(super) places: Arc<Places>,
+    pub(super) admission: Arc<Admission>,
     pub(super) account: Arc<Account>,
     pub(super) bytes: usize,
     pub(super) is_buffered: bool,
@@ -38,7 +38,7 @@ pub(in crate::server) struct Charge {
 
 /// A message's place in the queue for room. Dropping the ticket gives up the turn, or the room already granted.
 pub(super) struct Ticket {
-    pub(super) place: ConnectionPermit,
+    pub(super) permit: ConnectionPermit,
     pub(super) number: u64,
     pub(super) bytes: usize,
     pub(super) granted: oneshot::Receiver<()>,
@@ -48,7 +48,7 @@ pub(super) struct Ticket {
 impl ConnectionPermit {
     /// Records that the connection has made a complete request, and is busy with it or idle again.
     pub(in crate::server) fn heard(&self, is_busy: bool) {
-        let account = &self.taken.account;
+        let account = &self.issued.account;
         account.has_spoken.store(true, Ordering::SeqCst);
         account.is_busy.store(is_busy, Ordering::SeqCst);
         *account.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -56,38 +56,38 @@ impl ConnectionPermit {
 
     /// Returns where calls of this connection come from.
     pub(in crate::server) fn origin(&self) -> CallOrigin {
-        let id = self.taken.account.id;
-        let address = self.taken.places.lock().accounts.get(&id).and_then(|entry| entry.address);
+        let id = self.issued.account.id;
+        let address = self.issued.admission.lock().accounts.get(&id).and_then(|entry| entry.address);
         CallOrigin { address, connection: id }
     }
 
     /// Counts the connection for the caller's `address`, which its proxy named.
     pub(in crate::server) fn speaks_for(&self, address: IpAddr) {
-        self.taken.places.lock().move_to(self.taken.account.id, prefix(address));
+        self.issued.admission.lock().move_to(self.issued.account.id, prefix(address));
     }
 
     pub(in crate::server) fn progress(&self) -> Arc<Progress> {
-        self.taken.account.progress.clone()
+        self.issued.account.progress.clone()
     }
 
     /// Returns the token that is cancelled when the place is needed for others.
     pub(in crate::server) fn ended(&self) -> &CancellationToken {
-        &self.taken.account.ended
+        &self.issued.account.ended
     }
 
     /// Returns whether little room is left: then the connection should read no more.
     pub(in crate::server) fn is_tight(&self) -> bool {
-        let Taken { places, account } = &*self.taken;
-        let state = places.lock();
+        let Issued { admission, account } = &*self.issued;
+        let state = admission.lock();
         let Some(entry) = state.accounts.get(&account.id) else { return false };
         let of_address = entry.address.map_or(0, |address| state.share(address).bytes);
-        let max = places.bytes_max;
+        let max = admission.bytes_max;
         state.all.bytes > max / 2 || of_address > max / ADDRESS_SHARE / 2
     }
 
     /// Reserves `bytes` for a message before it is read, if there is room now.
     pub(in crate::server) fn try_reserve(&self, bytes: usize) -> Option<Charge> {
-        let has_room = self.taken.places.try_take(&self.taken.account, bytes);
+        let has_room = self.issued.admission.try_take(&self.issued.account, bytes);
         has_room.then(|| self.charge(bytes))
     }
 
@@ -98,18 +98,18 @@ impl ConnectionPermit {
     pub(in crate::server) fn reserve(
         &self,
         bytes: usize,
-    ) -> impl Future<Output = Result<Charge, Crowded>> + Send + use<> {
+    ) -> impl Future<Output = Result<Charge, QuotaExceeded>> + Send + use<> {
         let ready = self.try_reserve(bytes);
-        let place = self.clone();
+        let permit = self.clone();
         async move {
             if let Some(charge) = ready {
                 return Ok(charge);
             }
-            let wait_max = place.taken.places.wait_max;
-            let mut ticket = Ticket::draw(place, bytes);
+            let wait_max = permit.issued.admission.wait_max;
+            let mut ticket = Ticket::draw(permit, bytes);
             match tokio::time::timeout(wait_max, &mut ticket.granted).await {
                 Ok(Ok(())) => Ok(ticket.redeem()),
-                _ => Err(Crowded { bytes }),
+                _ => Err(QuotaExceeded { bytes }),
             }
         }
     }
@@ -123,46 +123,46 @@ impl ConnectionPermit {
 
     /// Returns a charge for bytes that are already counted as held.
     pub(super) fn charge(&self, bytes: usize) -> Charge {
-        let Taken { places, account } = &*self.taken;
+        let Issued { admission, account } = &*self.issued;
         account.buffer(bytes);
-        Charge { places: places.clone(), account: account.clone(), bytes, is_buffered: true }
+        Charge { admission: admission.clone(), account: account.clone(), bytes, is_buffered: true }
     }
 }
 
-impl Drop for Taken {
+impl Drop for Issued {
     fn drop(&mut self) {
-        self.places.lock().leave(self.account.id);
-        self.places.serve_waiting();
+        self.admission.lock().leave(self.account.id);
+        self.admission.serve_waiting();
     }
 }
 
 impl Ticket {
-    pub(super) fn draw(place: ConnectionPermit, bytes: usize) -> Self {
+    pub(super) fn draw(permit: ConnectionPermit, bytes: usize) -> Self {
         let (sender, granted) = oneshot::channel();
-        let Taken { places, account } = &*place.taken;
-        let mut state = places.lock();
+        let Issued { admission, account } = &*permit.issued;
+        let mut state = admission.lock();
         state.last_ticket += 1;
         let number = state.last_ticket;
         state.waiting.insert(number, Waiting { account: account.clone(), bytes, granted: sender });
         drop(state);
-        places.serve_waiting();
-        Self { place, number, bytes, granted, is_used: false }
+        admission.serve_waiting();
+        Self { permit, number, bytes, granted, is_used: false }
     }
 
     /// Returns the charge for the room granted.
     fn redeem(mut self) -> Charge {
         self.is_used = true;
         // The wait was for others and must not count as a stall of this connection.
-        self.place.taken.account.progress.step();
-        self.place.charge(self.bytes)
+        self.permit.issued.account.progress.step();
+        self.permit.charge(self.bytes)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let waited = self.place.taken.places.lock().waiting.remove(&self.number);
+        let waited = self.permit.issued.admission.lock().waiting.remove(&self.number);
         if waited.is_none() && !self.is_used {
-            drop(self.place.charge(self.bytes));
+            drop(self.permit.charge(self.bytes));
         }
     }
 }
@@ -173,10 +173,10 @@ impl Charge {
         let before = std::mem::replace(&mut self.bytes, bytes);
         if bytes > before {
             self.buffer(bytes - before, true);
-            self.places.give(&self.account, bytes - before);
+            self.admission.give(&self.account, bytes - before);
         } else if bytes < before {
             self.buffer(before - bytes, false);
-            self.places.release(&self.account, before - bytes);
+            self.admission.release(&self.account, before - bytes);
         }
     }
 
