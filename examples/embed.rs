@@ -30,7 +30,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     }
     vm.close().await;
 
-    let report = Auditor::of_directory(directory.path()).run(&mut |_done, _all| {})?;
+    let report = Auditor::for_directory(directory.path()).run(&mut |_done, _all| {})?;
     assert_eq!(report.verdict, Verdict::Agrees);
     println!("verified {} calls", report.counts.calls);
     Ok(())

@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
 
-    let report = Auditor::of_directory(directory).run(&mut |_done, _all| {})?;
+    let report = Auditor::for_directory(directory).run(&mut |_done, _all| {})?;
     println!("{}", report.verdict);
     println!("{}", seen(&report));
     Ok(match report.verdict {

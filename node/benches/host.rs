@@ -159,7 +159,7 @@ async fn web_socket(url: &str, connections: u64, calls: u64) -> u64 {
 
 fn audit(directory: &Path) -> u64 {
     let start = Instant::now();
-    let report = Auditor::of_directory(directory).run(&mut |_done, _all| {}).expect("a good log");
+    let report = Auditor::for_directory(directory).run(&mut |_done, _all| {}).expect("a good log");
     assert_eq!(report.verdict, Verdict::Agrees);
     rate(report.counts.calls, start)
 }

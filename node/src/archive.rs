@@ -92,7 +92,7 @@ impl<S: ArchiveStore> Archive<S> {
     /// # Errors
     /// When the store fails.
     pub fn create(store: S, title: &str, key: PublicKey, blobs: PublicKey) -> Result<Self, ArchiveError> {
-        let header = Header::of_drive(&blobs.0);
+        let header = Header::for_drive(&blobs.0);
         let mut archive = Self {
             store,
             title: title.into(),
@@ -159,7 +159,7 @@ impl<S: ArchiveStore> Archive<S> {
     }
 
     fn stage(&mut self, written: Result<Written, DriveError<ArchiveError>>) -> Result<(), ArchiveError> {
-        let Written { files, blobs } = written.map_err(of_drive)?;
+        let Written { files, blobs } = written.map_err(ArchiveError::from)?;
         self.files.stage(files);
         self.blobs.stage(blobs);
         Ok(())
@@ -187,7 +187,7 @@ impl<S: ArchiveStore> Archive<S> {
         read: impl FnOnce(Drive<'_, StagedBlocks<'_, S>>) -> Result<T, DriveError<ArchiveError>>,
     ) -> Result<T, ArchiveError> {
         let blocks = self.blocks(ArchiveCore::Files);
-        read(Drive::new(&blocks, &self.cache, self.files.length())).map_err(of_drive)
+        read(Drive::new(&blocks, &self.cache, self.files.length())).map_err(ArchiveError::from)
     }
 }
 
@@ -238,9 +238,11 @@ impl<S: ArchiveStore> Blocks for StagedBlocks<'_, S> {
     }
 }
 
-fn of_drive(error: DriveError<ArchiveError>) -> ArchiveError {
-    match error {
-        DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error,
-        other => ArchiveError::Malformed { why: other.to_string() },
+impl From<DriveError<Self>> for ArchiveError {
+    fn from(error: DriveError<Self>) -> Self {
+        match error {
+            DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error,
+            other => Self::Malformed { why: other.to_string() },
+        }
     }
 }

@@ -242,7 +242,7 @@ pub enum VerifyError {
 
 impl Auditor {
     /// Returns an auditor of the service in `directory`.
-    pub fn of_directory(directory: &Path) -> Self {
+    pub fn for_directory(directory: &Path) -> Self {
         Self { directory: directory.into(), settings: AuditOptions::default() }
     }
 

@@ -43,7 +43,7 @@ pub struct ScriptStack(String);
 
 impl ScriptStack {
     /// Takes the stack from a worker's report; bounded, since a script may have taken over the worker.
-    pub(crate) fn of_worker(stack: &str) -> Option<Self> {
+    pub(crate) fn from_worker(stack: &str) -> Option<Self> {
         let frames: Vec<String> = stack.lines().take(LINES_MAX).map(cut).collect();
         (!frames.is_empty()).then(|| Self(frames.join("\n")))
     }
@@ -211,16 +211,16 @@ mod tests {
 
     #[test]
     fn a_stack_is_told_with_the_files_own_name() {
-        let stack = ScriptStack::of_worker("at f (script.js:2:9)\nat map (native)\nat script.js:10:1")
+        let stack = ScriptStack::from_worker("at f (script.js:2:9)\nat map (native)\nat script.js:10:1")
             .expect("frames");
         assert_eq!(
             stack.named("my counter.js"),
             "at f (my counter.js:2:9)\nat map (native)\nat my counter.js:10:1"
         );
         assert_eq!(stack.place("a.js").as_deref(), Some("a.js:2:9"));
-        assert_eq!(ScriptStack::of_worker(""), None);
+        assert_eq!(ScriptStack::from_worker(""), None);
         let long = "x".repeat(5_000) + &"\nat f (script.js:1:1)".repeat(500);
-        let told = ScriptStack::of_worker(&long).expect("frames").named("a.js");
+        let told = ScriptStack::from_worker(&long).expect("frames").named("a.js");
         assert!(told.lines().count() == LINES_MAX && told.len() < 5_000, "{}", told.len());
     }
 

@@ -66,7 +66,7 @@ pub struct Used {
 #[non_exhaustive]
 pub enum LoadError {
     /// The script itself is at fault.
-    #[error("{}", of_script(.0))]
+    #[error("{}", text_of(.0))]
     Script(LoadFailure),
     /// The execution failed, without fault of the script.
     #[error(transparent)]
@@ -227,11 +227,11 @@ impl<S: ArchiveStore> Execution<S> {
             Report::Done(done) => done,
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
-        let (fuel, stack) = (done.fuel, done.stack.as_deref().and_then(ScriptStack::of_worker));
+        let (fuel, stack) = (done.fuel, done.stack.as_deref().and_then(ScriptStack::from_worker));
         let used = Used { output: done.output, result: done.result, time: None };
         let outcome = match done.outcome {
             message::Outcome::Returned(json) => self.returned(json.as_deref())?,
-            message::Outcome::Threw(thrown) => Outcome::Threw(of_worker(thrown)),
+            message::Outcome::Threw(thrown) => Outcome::Threw(thrown_from_worker(thrown)),
             message::Outcome::Fault(fault) => Outcome::Fault(logged(fault)),
         };
         if !matches!(outcome, Outcome::Returned { .. }) {
@@ -291,14 +291,14 @@ fn args_json(args: &[Value]) -> String {
 
 /// Converts a thrown value to the log's form: data that nests too deeply is dropped. The worker enforces the other
 /// bounds; they are checked again because a script may have taken over the worker.
-fn of_worker(thrown: message::Thrown) -> Thrown {
+fn thrown_from_worker(thrown: message::Thrown) -> Thrown {
     let message::Thrown { name, message, code, details } = thrown;
     let details = details.filter(|json| json.len() <= RESULT_BYTES_MAX);
     let details = details.and_then(|json| Value::from_json(&json).ok());
     Thrown { name, message, code: code.filter(|code| is_own_code(*code)), details }
 }
 
-fn of_script(failure: &LoadFailure) -> String {
+fn text_of(failure: &LoadFailure) -> String {
     let what = match &failure.outcome {
         message::Outcome::Threw(thrown) => format!("{}: {}", thrown.name, thrown.message),
         message::Outcome::Fault(message::Fault::Fuel) => {

@@ -256,7 +256,7 @@ impl<S: ArchiveStore> Replay<S> {
         if number == 0 && !Entry::is_named(&bytes) {
             return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
         }
-        let entry = entry.map_err(|error| of_entry(number, error))?;
+        let entry = entry.map_err(|error| error_from_entry(number, error))?;
         signature.map_err(|violation| diverges(number, violation))?;
         self.order.next(&entry, &bytes).map_err(|violation| diverges(number, violation))?;
         match entry {
@@ -309,7 +309,7 @@ impl<S: ArchiveStore> Replay<S> {
                 self.state = State::Running(Box::new(execution));
                 Ok(())
             }
-            Err(LoadError::Execution(error)) => Err(of_execution(block, error)),
+            Err(LoadError::Execution(error)) => Err(error_from_execution(block, error)),
             Err(error @ LoadError::Script(_)) => {
                 Err(diverges(block, Violation::Unloadable { why: error.to_string() }))
             }
@@ -352,7 +352,7 @@ impl<S: ArchiveStore> Replay<S> {
                 // The outcomes of the calls behind it are meaningless now.
                 self.awaited.clear();
                 self.state = State::Over;
-                return Err(of_execution(block, error));
+                return Err(error_from_execution(block, error));
             }
         };
         audit::compare(&logged, &finished.outcome).map_err(|violation| {
@@ -392,14 +392,14 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
     limits.into_iter().find(|(_, asked, granted)| asked > granted)
 }
 
-fn of_execution(block: u64, error: ExecutionError) -> ReplayError {
+fn error_from_execution(block: u64, error: ExecutionError) -> ReplayError {
     match error {
         ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => ReplayError::TimedOut { block, error },
         error => ReplayError::Execution(error),
     }
 }
 
-fn of_entry(block: u64, error: EntryError) -> ReplayError {
+fn error_from_entry(block: u64, error: EntryError) -> ReplayError {
     match error {
         EntryError::Unknown { .. } => cannot_verify(block, error),
         EntryError::Malformed { .. } | EntryError::TooLarge { .. } => malformed(block, error),

@@ -130,7 +130,7 @@ impl Watcher {
         let wakers = Wakers { grown, stop: self.stop.clone(), tasks: self.tasks.clone() };
         let events = self.events.clone();
         let tell = move |event| {
-            let _nobody_listens = events.send((log, event));
+            let _closed = events.send((log, event));
         };
         let place = HostStore {
             directory: directory.clone(),
@@ -213,7 +213,7 @@ impl HostStore {
                     event = receiver.recv() => match event {
                         Some(CoreEvent::Evidence(evidence)) => claims.take(evidence),
                         Some(event) => {
-                            tell(of_copy(name, event));
+                            tell(event_from_copy(name, event));
                             None
                         }
                         None => return,
@@ -230,7 +230,7 @@ impl HostStore {
 }
 
 /// Converts an event about a copy of our own.
-fn of_copy(core: &'static str, event: CoreEvent) -> Event {
+fn event_from_copy(core: &'static str, event: CoreEvent) -> Event {
     match event {
         CoreEvent::Damaged { why } => Event::Damaged { core, why },
         CoreEvent::Stalled { why } => Event::Stalled { why },

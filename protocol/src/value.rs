@@ -75,7 +75,7 @@ impl Value {
         String::from_utf8(text).expect("JSON text is UTF-8")
     }
 
-    fn of_number(number: f64) -> Option<Self> {
+    fn from_number(number: f64) -> Option<Self> {
         const EXACT: f64 = INTEGER_MAX as f64;
         if !number.is_finite() {
             return None;
@@ -85,11 +85,11 @@ impl Value {
     }
 
     /// Converts an integer. Beyond ±2^53 it becomes the nearest float, which may be 2^53 itself.
-    fn of_integer(number: i128) -> Self {
+    fn from_integer(number: i128) -> Self {
         let exact = i128::from(-INTEGER_MAX)..=i128::from(INTEGER_MAX);
         match i64::try_from(number) {
             Ok(small) if exact.contains(&number) => Self::Integer(small),
-            _ => Self::of_number(number as f64).expect("a 128-bit integer is within the range of a float"),
+            _ => Self::from_number(number as f64).expect("a 128-bit integer is within the range of a float"),
         }
     }
 }
@@ -188,19 +188,19 @@ impl<'de> Visitor<'de> for Nested {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::of_integer(value.into()))
+        Ok(Value::from_integer(value.into()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::of_integer(value.into()))
+        Ok(Value::from_integer(value.into()))
     }
 
     fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::of_integer(value))
+        Ok(Value::from_integer(value))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Value::of_number(value).ok_or_else(|| E::custom("a number beyond the range of a 64-bit float"))
+        Value::from_number(value).ok_or_else(|| E::custom("a number beyond the range of a 64-bit float"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -293,8 +293,8 @@ mod tests {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
-            any::<i64>().prop_map(|number| Value::of_integer(number.into())),
-            any::<f64>().prop_filter_map("finite", Value::of_number),
+            any::<i64>().prop_map(|number| Value::from_integer(number.into())),
+            any::<f64>().prop_filter_map("finite", Value::from_number),
             any::<String>().prop_map(Value::Text),
         ];
         leaf.prop_recursive(4, 40, 6, |inner| {

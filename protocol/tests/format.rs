@@ -180,7 +180,7 @@ fn the_hyperbee_block_in_the_document_matches_the_code() {
 fn the_archive_in_the_document_matches_the_code() {
     let vector = read("hyperdrive/basic.json");
     let (cache, header) =
-        (Cache::default(), Header::of_drive(&hex(&vector["blobs"]["publicKey"]).try_into().expect("a key")));
+        (Cache::default(), Header::for_drive(&hex(&vector["blobs"]["publicKey"]).try_into().expect("a key")));
     let path = Path::new("/hello.txt").expect("a path");
     let written = drive::Writer::new(&cache, &header).put::<Vec<Vec<u8>>>(
         &vec![],

@@ -183,7 +183,7 @@ fn run(probe: &Probe, place: Sandbox) -> Run {
         let (outcome, fuel) = drive(&mut worker, code);
         let time = process.map_or(Duration::ZERO, computed);
         // Nobody is left to hear it if the time was over.
-        let _unheard = outgoing.send(Run { outcome, fuel, time });
+        let _closed = outgoing.send(Run { outcome, fuel, time });
     });
     let run = loop {
         match (incoming.recv_timeout(Duration::from_millis(50)), process) {

@@ -270,7 +270,7 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
         vm.close().await;
     });
     assert_eq!(vm.log_length(), 5, "the first entry, and one for each call that had an outcome");
-    let audit = Auditor::of_directory(place.path())
+    let audit = Auditor::for_directory(place.path())
         .with_options(auditing())
         .run(&mut |_, _| {})
         .expect("it can be audited");

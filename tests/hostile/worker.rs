@@ -147,7 +147,7 @@ fn attack_service(dice: &mut Dice, round: u64) {
     });
     // On a busy machine an auditor's clock may end what the host's did not; then it cannot tell, and is asked again.
     let audit = |_| {
-        Auditor::of_directory(place.path())
+        Auditor::for_directory(place.path())
             .with_options(auditing())
             .run(&mut |_, _| {})
             .expect("it can be audited")

@@ -154,7 +154,7 @@ impl Running {
         // Read on in any case: nobody is to wait for a test that looks elsewhere.
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let _unheard = sender.send(serde_json::from_str(&line).expect("a JSON line"));
+                let _closed = sender.send(serde_json::from_str(&line).expect("a JSON line"));
             }
         });
         Self { process, stderr, lines, unheard: VecDeque::new() }

@@ -82,7 +82,7 @@ fn without_workers() {
     assert!(!new.exists(), "nothing was made");
     let refused = Vm::open(&data, HostOptions::default(), &mut |_, _| {});
     assert_helps(&refused.expect_err("nothing is opened"));
-    assert_helps(&Auditor::of_directory(&data).run(&mut |_, _| {}).expect_err("nothing is verified"));
+    assert_helps(&Auditor::for_directory(&data).run(&mut |_, _| {}).expect_err("nothing is verified"));
     let network = Arc::new(Network::new(NetworkOptions::default()));
     assert_helps(&Watcher::new(&new, network, AuditOptions::default()).expect_err("nothing is watched"));
     assert!(!new.exists(), "nothing was made");
@@ -102,7 +102,7 @@ fn unconfined_by_choice() {
     let Some((data, new)) = told_directory() else { return };
     let engine = EngineSettings::unconfined();
     let options = AuditOptions { engine: engine.clone(), ..AuditOptions::default() };
-    let report = Auditor::of_directory(&data).with_options(options).run(&mut |_, _| {});
+    let report = Auditor::for_directory(&data).with_options(options).run(&mut |_, _| {});
     assert_eq!(report.expect("it is verified").verdict, Verdict::Agrees);
     let options = || HostOptions { engine: engine.clone(), ..HostOptions::default() };
     run(async {

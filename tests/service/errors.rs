@@ -49,9 +49,12 @@ fn an_errors_code_and_data_reach_caller_and_log() {
         // The log has no place for more levels; the error itself is what matters.
         assert_eq!(
             error(&client, "deep", json!([101])).await,
-            RpcError::of_script("Error".into(), "m".into())
+            RpcError::from_script("Error".into(), "m".into())
         );
-        assert_eq!(error(&client, "plain", json!([])).await, RpcError::of_script("Error".into(), "m".into()));
+        assert_eq!(
+            error(&client, "plain", json!([])).await,
+            RpcError::from_script("Error".into(), "m".into())
+        );
         assert!(host.terminate().success());
     });
     for (entry, (args, _, _, logged)) in place.log().iter().skip(1).zip(&cases) {

@@ -95,7 +95,7 @@ fn names_that_a_disk_cannot_hold_keep_back_no_others() {
 /// Puts into an archive what no script can write.
 fn smuggle(place: &TestService, entries: &[(&str, FileEntry)]) {
     // It stands in an empty core only.
-    let header = Header::of_drive(&[0; 32]);
+    let header = Header::for_drive(&[0; 32]);
     rewrite(&place.data().join("files"), |blocks| {
         for (key, entry) in entries {
             let cache = Cache::default();

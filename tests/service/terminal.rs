@@ -54,7 +54,7 @@ impl Service for Stranger {
     fn call(&self, call: RpcCall) -> BoxFuture<'static, RpcAnswer> {
         Box::pin(async move {
             if call.method == "throw" {
-                return Err(RpcError::of_script(NASTY.into(), NASTY.into())).into();
+                return Err(RpcError::from_script(NASTY.into(), NASTY.into())).into();
             }
             // Line ends between tokens are JSON, too.
             let result = serde_json::to_string_pretty(&[NASTY]).expect("JSON");

@@ -101,7 +101,7 @@ fn starter() -> Sender<Order> {
         let (sender, orders) = channel::<Order>();
         thread::spawn(move || {
             for mut order in orders {
-                let _nobody_waits = order.answer.send(order.command.spawn());
+                let _closed = order.answer.send(order.command.spawn());
             }
         });
         Mutex::new(sender)

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use libvms_hypercore::time;
-use libvms_hyperswarm::udx::{Endpoint, Firewall, Path, Settings};
+use libvms_hyperswarm::udx::{Config, Endpoint, Firewall, Path};
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -145,7 +145,7 @@ struct Driver {
 
 impl Driver {
     fn new(socket: UdpSocket, duty: Duty, done: Sender<u64>) -> Self {
-        let mut endpoint = Endpoint::new(Settings::default());
+        let mut endpoint = Endpoint::new(Config::default());
         let start = Instant::now();
         endpoint.open(time::Instant::START, duty.id, Firewall::Closed).expect("a free id");
         let path = Path::of(local(duty.remote_port));

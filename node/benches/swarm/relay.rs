@@ -96,7 +96,7 @@ impl Direction {
             // An error says that nothing came, or that an end is not there: no reason to stop.
             let Ok(length) = source.recv(&mut datagram) else { continue };
             if let Some(arrival) = self.arrival(Instant::now(), length + HEADER_BYTES) {
-                let _stopping = self.under_way.send((arrival, datagram[..length].to_vec()));
+                let _closed = self.under_way.send((arrival, datagram[..length].to_vec()));
             }
         }
     }
@@ -119,6 +119,6 @@ fn deliver(under_way: &Receiver<Late>, target: &UdpSocket) {
     for (arrival, datagram) in under_way {
         std::thread::sleep(arrival.saturating_duration_since(Instant::now()));
         // An end that is not there any more misses nothing.
-        let _gone = target.send(&datagram);
+        let _closed = target.send(&datagram);
     }
 }

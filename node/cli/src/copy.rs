@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use libvms::archive::FilesArchive;
 use libvms::call_log::CallLog;
-use libvms::net::{CopyError, Network, NetworkOptions, begin, complete};
+use libvms::net::{CopyError, Network, NetworkOptions};
 use libvms::storage::SharedReplica;
 use libvms::stored::linked;
 use libvms_hypercore::identity::PublicKey;
@@ -77,8 +77,8 @@ pub(super) enum Wanted {
 pub(super) fn log(target: &str, peers: &PeerArguments) -> anyhow::Result<CallLog> {
     super::runtime()?.block_on(async {
         let copies = Copies::of(target, peers).await?;
-        let log = copies.begin(copies.key)?;
-        copies.complete(&log, copies.length).await?;
+        let log = copies.start(copies.key)?;
+        copies.download(&log, copies.length).await?;
         copies.network.shutdown().await;
         Ok(CallLog::of(log))
     })
@@ -88,18 +88,18 @@ pub(super) fn log(target: &str, peers: &PeerArguments) -> anyhow::Result<CallLog
 pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> anyhow::Result<FilesArchive> {
     super::runtime()?.block_on(async {
         let copies = Copies::of(target, peers).await?;
-        let first = copies.begin(copies.key)?;
-        begin(&first).await?;
+        let first = copies.start(copies.key)?;
+        first.first_block().await?;
         let (files, blobs) = match linked(&first.block(0)?)[..] {
-            [files, blobs] => (copies.begin(files)?, blobs),
+            [files, blobs] => (copies.start(files)?, blobs),
             [blobs] => (first, blobs),
             _ => anyhow::bail!("{target} is neither a call log nor a files archive"),
         };
-        copies.complete(&files, 1).await?;
-        let blobs = copies.begin(blobs)?;
+        copies.download(&files, 1).await?;
+        let blobs = copies.start(blobs)?;
         // Version 1 is an archive without files, whose contents have no block to wait for.
         if wanted == Wanted::Contents && files.length() > 1 {
-            match copies.complete(&blobs, 0).await {
+            match copies.download(&blobs, 0).await {
                 // Other files can still be read.
                 Err(error) if matches!(error.downcast_ref(), Some(CopyError::Unreachable { .. })) => {
                     tracing::warn!("{error}: files with missing blocks cannot be read");
@@ -130,13 +130,13 @@ impl Copies {
         Ok(Self { network, directory: Temporary::new()?, key: log, length })
     }
 
-    fn begin(&self, key: PublicKey) -> anyhow::Result<SharedReplica> {
+    fn start(&self, key: PublicKey) -> anyhow::Result<SharedReplica> {
         Ok(self.network.copy(&self.directory.0.join(key.to_string()), key)?)
     }
 
-    async fn complete(&self, copy: &SharedReplica, length: u64) -> anyhow::Result<()> {
+    async fn download(&self, copy: &SharedReplica, length: u64) -> anyhow::Result<()> {
         let bar = progress::bar("copying");
-        let ended = complete(copy, length, progress::report(&bar)).await;
+        let ended = copy.downloaded(length, progress::report(&bar)).await;
         bar.finish_and_clear();
         Ok(ended.map(drop)?)
     }

@@ -228,7 +228,7 @@ async fn tell_solitude(network: &Network, output: &Output) -> Infallible {
 fn tell_program(output: &Output, event: impl FnOnce() -> Value) {
     if output.is_json() {
         // The reader of stdout may be gone, which must not end the command.
-        let _unheard = output.line(String::new, event);
+        let _closed = output.line(String::new, event);
     }
 }
 

@@ -88,13 +88,13 @@ impl Output {
     #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
     pub(super) fn message(&self, text: &str) {
         // A closed stderr is not a failure.
-        let _unheard = writeln!(io::stderr().lock(), "{}", PrintableLines(text));
+        let _closed = writeln!(io::stderr().lock(), "{}", PrintableLines(text));
     }
 
     /// A message about the data, for programs.
     #[expect(clippy::unused_self, reason = "printing goes through the one object that may print")]
     pub(super) fn event(&self, json: &Value) {
-        let _unheard = writeln!(io::stderr().lock(), "{}", PrintableJson(&json.to_string()));
+        let _closed = writeln!(io::stderr().lock(), "{}", PrintableJson(&json.to_string()));
     }
 
     /// What went wrong, with its causes; gives the exit code.
@@ -171,7 +171,7 @@ fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(of_bug(error.is_bug()));
     }
     if let Some(error) = cause.downcast_ref::<ClientError>() {
-        return Some(of_client(error));
+        return Some(exit_from_client_error(error));
     }
     if let Some(CopyError::Unreachable { .. }) = cause.downcast_ref() {
         return Some(Exit::CannotVerify);
@@ -181,7 +181,7 @@ fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 }
 
 /// Returns the exit code for a call of a service that failed.
-pub(super) fn of_client(error: &ClientError) -> Exit {
+pub(super) fn exit_from_client_error(error: &ClientError) -> Exit {
     match error {
         ClientError::Url { .. } | ClientError::Arguments(_) => Exit::Usage,
         _ => Exit::CannotVerify,

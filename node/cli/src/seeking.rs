@@ -128,7 +128,7 @@ impl Seeking {
                     });
                     log
                 }
-                false => Some(Target::of_key(target)?.log),
+                false => Some(Target::from_key(target)?.log),
             };
             news.extend(log.map(|log| News::Log { target: target.clone(), log }));
         }

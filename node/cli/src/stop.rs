@@ -4,7 +4,7 @@ use anyhow::Context;
 
 /// Returns a future that completes at the first Ctrl-C or SIGTERM, which no longer kill the process from now on. A second
 /// signal kills it: an operator need not wait for running calls, and acknowledged ones are on disk already.
-pub(super) fn asked_to_stop() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+pub(super) fn shutdown_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -64,7 +64,7 @@ impl Target {
     async fn find_with(text: &str, options: ClientOptions) -> anyhow::Result<Self> {
         match Self::service(text)? {
             Some(url) => Self::ask(text, &url, options).await,
-            None => Self::of_key(text),
+            None => Self::from_key(text),
         }
     }
 
@@ -75,7 +75,7 @@ impl Target {
     pub(super) fn check_all(texts: &[String]) -> anyhow::Result<()> {
         texts.iter().try_for_each(|text| match Self::service(text)? {
             Some(_) => Ok(()),
-            None => Self::of_key(text).map(drop),
+            None => Self::from_key(text).map(drop),
         })
     }
 
@@ -96,7 +96,7 @@ impl Target {
     }
 
     /// Parses any form of a key.
-    pub(super) fn of_key(text: &str) -> anyhow::Result<Self> {
+    pub(super) fn from_key(text: &str) -> anyhow::Result<Self> {
         let log = text
             .parse()
             .with_context(|| format!("{text} is neither the URL of a service nor the key of a log"))?;

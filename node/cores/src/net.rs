@@ -58,7 +58,7 @@ mod tests;
 mod trouble;
 
 pub use self::core_task::{CoreEvent, SharedCore};
-pub use copy::{CopyError, begin, complete};
+pub use copy::CopyError;
 pub use dial::Whereabouts;
 pub use event::{ConnectionKind, NetworkEvent, RemotePeer};
 pub use metrics::{Closed, Metrics};

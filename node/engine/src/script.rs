@@ -338,7 +338,7 @@ impl Script {
             return Stop::threw("InternalError", "out of memory");
         }
         let getter = self.hooks.stack.clone().restore(ctx);
-        self.stack.replace(stack::of_script(ctx, getter, &thrown));
+        self.stack.replace(stack::script_frames(ctx, getter, &thrown));
         let described =
             self.hooks.describe.clone().restore(ctx).and_then(|describe| describe.call((thrown,)));
         match described {

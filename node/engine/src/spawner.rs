@@ -75,7 +75,7 @@ fn start_thread() -> io::Result<Sender<Order>> {
     let (sender, orders) = channel::<Order>();
     let run = move || {
         for mut order in orders {
-            let _nobody_waits = order.reply.send(order.command.spawn());
+            let _closed = order.reply.send(order.command.spawn());
         }
     };
     // The handle is dropped: the thread ends with the program, and must not end before.

@@ -19,7 +19,7 @@ const LETTERS_MAX: i64 = 64 * 1024;
 
 /// Returns the script's frames in an error's stack, one per line, and those of built-ins that the script called. Frames of our
 /// prelude in between and at the end are left out. `getter` is that of `Error.prototype.stack`.
-pub(super) fn of_script<'js>(
+pub(super) fn script_frames<'js>(
     ctx: &Ctx<'js>,
     getter: rquickjs::Result<Function<'js>>,
     error: &Value<'js>,

@@ -37,7 +37,7 @@ impl RpcError {
     }
 
     /// Returns an error for an exception of the script.
-    pub fn of_script(name: String, message: String) -> Self {
+    pub fn from_script(name: String, message: String) -> Self {
         Self::new(SCRIPT_ERROR_CODE, name, Some(message))
     }
 

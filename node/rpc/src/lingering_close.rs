@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// When a socket is dropped with unread bytes, the system resets the connection and discards the bytes that the peer has
 /// not read yet.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, timeout: Duration) {
-    let _either_way = tokio::time::timeout(timeout, async {
+    let _ignored = tokio::time::timeout(timeout, async {
         socket.shutdown().await?;
         let mut ignored = [0; 4 << 10];
         while socket.read(&mut ignored).await? > 0 {}

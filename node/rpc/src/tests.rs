@@ -83,7 +83,7 @@ impl Service for Sample {
                     Ok(Some(call.args))
                 }
                 "user" => Ok(Some(raw(&json!(call.caller.id())))),
-                "throw" => Err(RpcError::of_script("TypeError".into(), "no \"luck\"".into())),
+                "throw" => Err(RpcError::from_script("TypeError".into(), "no \"luck\"".into())),
                 "wait" => {
                     open.acquire().await.expect("never closed").forget();
                     Ok(Some(call.args))

@@ -7,7 +7,7 @@ use libvms_engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, S
 use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
 use libvms_protocol::audit::ArchiveCore;
 
-use super::{Archive, ArchiveError, ArchiveStore, of_drive};
+use super::{Archive, ArchiveError, ArchiveStore};
 
 /// Names, changes or deleted files of one operation. An answer is held in memory, and must fit into the script's memory.
 const ITEMS_MAX: usize = 10_000;
@@ -121,7 +121,7 @@ impl<S: ArchiveStore> Archive<S> {
         };
         // A file's size was bounded when it was written.
         let content = drive::content(&self.blocks(ArchiveCore::Blobs), &blob, blob.byte_length);
-        Ok(content.map_err(of_drive)?)
+        Ok(content.map_err(ArchiveError::from)?)
     }
 
     fn names(&self, name: &Folder, is_recursive: bool, part: &Part) -> Answered {
@@ -237,7 +237,7 @@ impl<S: ArchiveStore> Archive<S> {
         }
         let blocks = usize::try_from(taken).unwrap_or(usize::MAX);
         let mut changes = self.read(|drive| {
-            let changes = drive.history(first).take(blocks).map(|change| change.map(of_change));
+            let changes = drive.history(first).take(blocks).map(|change| change.map(change_from_drive));
             changes.collect::<Result<Vec<_>, _>>()
         })?;
         debug_assert!(changes.len() == blocks && end >= first, "each block of our own is a change of a file");
@@ -289,7 +289,7 @@ fn invalid(error: PathError) -> Failure {
     thrown("InvalidPathError", error.to_string())
 }
 
-fn of_change(change: drive::Change) -> Change {
+fn change_from_drive(change: drive::Change) -> Change {
     Change { version: change.block + 1, path: change.path.as_str().into(), deleted: change.is_delete }
 }
 

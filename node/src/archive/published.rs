@@ -86,7 +86,9 @@ impl FilesArchive {
         version: u64,
     ) -> Result<impl Iterator<Item = Result<ArchiveEntry, PublishedError>> + use<'_>, PublishedError> {
         let found = self.at(version)?.list(folder, is_recursive);
-        Ok(found.map(|found| found.map(|(path, found)| of_found(path, found)).map_err(of_drive)))
+        Ok(found.map(|found| {
+            found.map(|(path, found)| entry_from_found(path, found)).map_err(PublishedError::from)
+        }))
     }
 
     /// Returns the names in a folder, files and folders, as of `version`.
@@ -98,7 +100,7 @@ impl FilesArchive {
         folder: &Folder,
         version: u64,
     ) -> Result<impl Iterator<Item = Result<String, PublishedError>> + use<'_>, PublishedError> {
-        Ok(self.at(version)?.children(folder).map(|name| name.map_err(of_drive)))
+        Ok(self.at(version)?.children(folder).map(|name| name.map_err(PublishedError::from)))
     }
 
     /// Returns the file at a path as of `version`; `None` when there is none.
@@ -106,8 +108,8 @@ impl FilesArchive {
     /// # Errors
     /// When there is no such version, or the archive cannot be read.
     pub fn entry(&self, path: &Path, version: u64) -> Result<Option<ArchiveEntry>, PublishedError> {
-        let found = self.at(version)?.entry(path).map_err(of_drive)?;
-        Ok(found.map(|found| of_found(path.clone(), found)))
+        let found = self.at(version)?.entry(path).map_err(PublishedError::from)?;
+        Ok(found.map(|found| entry_from_found(path.clone(), found)))
     }
 
     /// Returns the content of a file of at most `bytes_max` bytes; `None` for a symbolic link.
@@ -115,7 +117,10 @@ impl FilesArchive {
     /// # Errors
     /// When the content is larger, or cannot be read.
     pub fn content(&self, entry: &ArchiveEntry, bytes_max: u64) -> Result<Option<Vec<u8>>, PublishedError> {
-        entry.blob.map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(of_drive)).transpose()
+        entry
+            .blob
+            .map(|blob| drive::content(&*self.blobs, &blob, bytes_max).map_err(PublishedError::from))
+            .transpose()
     }
 
     fn at(&self, version: u64) -> Result<Drive<'_, dyn ReadCore>, PublishedError> {
@@ -127,15 +132,17 @@ impl FilesArchive {
     }
 }
 
-fn of_found(path: Path, found: Found) -> ArchiveEntry {
+fn entry_from_found(path: Path, found: Found) -> ArchiveEntry {
     let blob = found.entry.blob;
     ArchiveEntry { path, size: blob.map(|blob| blob.byte_length), version: found.block + 1, blob }
 }
 
-fn of_drive(error: DriveError<StorageError>) -> PublishedError {
-    match error {
-        // A fault of the disk, or of the copy's source, and not of the archive.
-        DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error.into(),
-        other => PublishedError::Malformed(Box::new(other)),
+impl From<DriveError<StorageError>> for PublishedError {
+    fn from(error: DriveError<StorageError>) -> Self {
+        match error {
+            // A fault of the disk, or of the copy's source, and not of the archive.
+            DriveError::Files(BeeError::Blocks(error)) | DriveError::Blobs(error) => error.into(),
+            other => Self::Malformed(Box::new(other)),
+        }
     }
 }

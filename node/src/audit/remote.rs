@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use libvms_cores::net::{CopyError, Network, complete};
+use libvms_cores::net::{CopyError, Network};
 use libvms_cores::storage::SharedReplica;
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_hypercore::identity::PublicKey;
@@ -33,7 +33,7 @@ pub async fn verify_remote(
     mut progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<AuditReport, VerifyError> {
     let log = network.copy(&directory.join(LOG), log)?;
-    let length = complete(&log, length, |_, _| {}).await?;
+    let length = log.downloaded(length, |_, _| {}).await?;
     let copy = log.clone();
     let audit = blocking(move || {
         let mut audit = Audit::new(copy.key(), settings)?;

@@ -225,7 +225,7 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> DeployError {
             let mistake = module_mistake(&failure, code);
             failure.position =
                 failure.position.map(|position| position.replacen(libvms_engine::SCRIPT, file, 1).into());
-            let stack = failure.stack.as_deref().and_then(ScriptStack::of_worker);
+            let stack = failure.stack.as_deref().and_then(ScriptStack::from_worker);
             let stack = stack.map(|stack| stack.named(file));
             DeployError::Script { why: LoadError::Script(failure).to_string(), stack, mistake }
         }

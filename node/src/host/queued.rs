@@ -60,7 +60,7 @@ impl Reply {
         let Self { sender, permit, .. } = self;
         // Drop the permit first: a caller may call again as soon as it has the answer, and must find the place free.
         drop(permit);
-        let _gone = sender.send(Answer { result, receipt });
+        let _closed = sender.send(Answer { result, receipt });
     }
 }
 

@@ -147,10 +147,10 @@ impl Refuser {
             CallError::InvalidArguments { .. } => Reason::Invalid,
             CallError::Quarantined { .. } => Reason::Suspended,
             CallError::Closing => Reason::Closing,
-            _ => return of_call(error),
+            _ => return rpc_error_from_call(error),
         };
         let refusal = self.is_key.then(|| Box::new(self.members(&Refused::of(reason))));
-        RpcError { refusal, ..of_call(error) }
+        RpcError { refusal, ..rpc_error_from_call(error) }
     }
 
     fn members(&self, refused: &Refused) -> Map<String, Json> {
@@ -200,26 +200,26 @@ fn read_args(args: &RawValue) -> Result<Vec<Value>, RpcError> {
 
 fn raw(answer: CallResponse) -> Result<Option<Box<RawValue>>, RpcError> {
     let raw = answer.json.map(RawValue::from_string).transpose();
-    raw.map_err(|error| RpcError::of_script("InternalError".into(), error.to_string()))
+    raw.map_err(|error| RpcError::from_script("InternalError".into(), error.to_string()))
 }
 
 /// Converts an error of a call. An error of the script keeps its name, as LibVMS's clients expect; so do our own errors,
 /// which have the same form.
-fn of_call(error: CallError) -> RpcError {
+fn rpc_error_from_call(error: CallError) -> RpcError {
     match error {
         CallError::Threw { thrown: Thrown { name, message, code, details }, stack } => RpcError {
             stack,
             code: code.unwrap_or(SCRIPT_ERROR_CODE),
             details: details.map(|details| json!(details)),
-            ..RpcError::of_script(name, message)
+            ..RpcError::from_script(name, message)
         },
         CallError::MethodNotFound => RpcError::method_not_found(),
         CallError::InvalidArguments { why } => RpcError::invalid_params(why),
-        CallError::Stopped { .. } => RpcError::of_script("Fault".into(), error.to_string()),
+        CallError::Stopped { .. } => RpcError::from_script("Fault".into(), error.to_string()),
         CallError::Defect => RpcError::internal(error.to_string()),
-        CallError::Quarantined { .. } => RpcError::of_script("Quarantined".into(), error.to_string()),
+        CallError::Quarantined { .. } => RpcError::from_script("Quarantined".into(), error.to_string()),
         CallError::Refused(_) | CallError::TooManyCalls | CallError::Closing | CallError::Failed { .. } => {
-            RpcError::of_script("Error".into(), error.to_string())
+            RpcError::from_script("Error".into(), error.to_string())
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
-    Action, Address, Command, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Settings, Socket,
+    Action, Address, Command, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Config, Socket,
     Target,
 };
 use libvms_protocol_fuzz::pieces;
@@ -26,8 +26,8 @@ fn address(number: u8) -> Address {
 
 impl Bench {
     fn new(mode: Mode) -> Self {
-        let settings = Settings { mode, served: 0..5, ..Settings::new(vec![address(1), address(2)], 49_737) };
-        let mut node = Node::new(settings, [7; 32], Instant::START);
+        let config = Config { mode, served: 0..5, ..Config::new(vec![address(1), address(2)], 49_737) };
+        let mut node = Node::new(config, [7; 32], Instant::START);
         node.bootstrap(Instant::START);
         let mut bench = Self { node, now: Instant::START, asked: VecDeque::new() };
         bench.settle();

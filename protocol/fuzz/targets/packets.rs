@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::time::Instant;
-use libvms_hyperswarm::udx::{Endpoint, Firewall, Packet, Path, Settings};
+use libvms_hyperswarm::udx::{Endpoint, Firewall, Packet, Path, Config};
 use libvms_protocol_fuzz::pieces;
 
 const STREAM: u32 = 1;
-const SETTINGS: Settings =
-    Settings { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: Some(Duration::from_secs(5)) };
+const CONFIG: Config =
+    Config { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: Some(Duration::from_secs(5)) };
 
 struct Link {
     now: Instant,
@@ -28,7 +28,7 @@ fn path(end: usize) -> Path {
 
 impl Link {
     fn new() -> Self {
-        let mut ends = [Endpoint::new(SETTINGS), Endpoint::new(SETTINGS)];
+        let mut ends = [Endpoint::new(CONFIG), Endpoint::new(CONFIG)];
         for (number, end) in ends.iter_mut().enumerate() {
             end.open(Instant::START, STREAM, Firewall::Open).expect("a free number");
             end.connect(Instant::START, STREAM, path(1 - number), STREAM).expect("it is new");
@@ -62,7 +62,7 @@ impl Link {
 
     fn read(&mut self) {
         for end in &self.ends {
-            assert!(end.readable_bytes(STREAM) <= SETTINGS.receive_bytes_max + 2_048);
+            assert!(end.readable_bytes(STREAM) <= CONFIG.receive_bytes_max + 2_048);
         }
         let mut buffer = [0; 4_096];
         while let Ok(count @ 1..) = self.ends[1].read(STREAM, &mut buffer) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, answer};
+use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Config, answer};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{Message, Range, Request, Sync};
 use libvms_protocol_fuzz::pieces;
@@ -73,9 +73,9 @@ impl Bench {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let settings = Settings { download: Download::All, ..Settings::default() };
+    let config = Config { download: Download::All, ..Config::default() };
     let mut bench = Bench {
-        machine: Replicator::new(key(), settings),
+        machine: Replicator::new(key(), config),
         core: Core::default(),
         truth: Core::written(LENGTH),
         asked: vec![],

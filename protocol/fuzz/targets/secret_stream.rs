@@ -34,7 +34,7 @@ fn streams(kind: u8, forged: &[u8]) -> [SecretStream; 2] {
             .map(|role| SecretStream::new(role, &[5 + role as u8; RANDOM_BYTES])),
         _ => shake_hands(forged).map(|keys| {
             let nonce = [5 + keys.role as u8; NONCE_BYTES];
-            SecretStream::of_keys(keys, nonce)
+            SecretStream::from_keys(keys, nonce)
         }),
     };
     if kind & 1 == 1 {

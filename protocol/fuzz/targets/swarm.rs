@@ -13,7 +13,7 @@ use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socke
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
 use libvms_hyperswarm::hyperdht::record::peer_target;
-use libvms_hyperswarm::swarm::node::{Event, Settings};
+use libvms_hyperswarm::swarm::node::{Event, Config};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};
 use libvms_hyperswarm::udx;
 use libvms_protocol_fuzz::pieces;
@@ -46,14 +46,14 @@ impl Bench {
             true => dht_rpc::Mode::Ephemeral,
             false => dht_rpc::Mode::Persistent { address: Some(address(0)) },
         };
-        let settings = Settings {
-            dht: dht_rpc::Settings { mode, ..dht_rpc::Settings::new(vec![address(1), address(2)], 49_737) },
-            swarm: swarm::Settings::default(),
-            streams: udx::Settings { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: None },
+        let config = Config {
+            dht: dht_rpc::Config { mode, ..dht_rpc::Config::new(vec![address(1), address(2)], 49_737) },
+            swarm: swarm::Config::default(),
+            streams: udx::Config { receive_bytes_max: 65_536, unsent_bytes_max: 65_536, keepalive: None },
             local_addresses: vec![],
         };
         let mut node =
-            SwarmNode::new(own(), settings, [7; 32], Instant::START, Duration::from_secs(1_700_000_000));
+            SwarmNode::new(own(), config, [7; 32], Instant::START, Duration::from_secs(1_700_000_000));
         node.join(Instant::START, [5; 32], Roles::BOTH);
         let mut bench = Self {
             node,

@@ -59,9 +59,9 @@ pub enum Download {
     Ranges(Vec<Range<u64>>),
 }
 
-/// The settings of a [`Replicator`].
+/// The configuration of a [`Replicator`].
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Config {
     /// The blocks to fetch.
     pub download: Download,
     /// The time after which a peer that owes answers and sends none loses its requests to others.
@@ -70,7 +70,7 @@ pub struct Settings {
     pub window_max: u32,
 }
 
-impl Default for Settings {
+impl Default for Config {
     fn default() -> Self {
         Self { download: Download::All, request_timeout: Duration::from_secs(10), window_max: 128 }
     }
@@ -108,7 +108,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Replicator {
     key: PublicKey,
-    settings: Settings,
+    config: Config,
     peers: BTreeMap<PeerId, Peer>,
     actions: VecDeque<Action>,
 
@@ -142,16 +142,16 @@ pub struct Replicator {
 
 impl Replicator {
     /// Creates a machine without peers, for the core with this key.
-    pub fn new(key: PublicKey, settings: Settings) -> Self {
+    pub fn new(key: PublicKey, config: Config) -> Self {
         let mut selection = Ranges::new(usize::MAX);
-        match &settings.download {
+        match &config.download {
             Download::Nothing | Download::Heads => {}
             Download::All => selection.insert(0..u64::MAX),
             Download::Ranges(ranges) => ranges.iter().for_each(|range| selection.insert(range.clone())),
         }
         Self {
             key,
-            settings,
+            config,
             peers: BTreeMap::new(),
             actions: VecDeque::new(),
             length: 0,
@@ -218,7 +218,7 @@ impl Replicator {
     pub fn handle_peer_opened(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         self.refresh(store);
         self.remove_peer(id);
-        self.peers.insert(id, Peer::new(self.settings.download != Download::Nothing));
+        self.peers.insert(id, Peer::new(self.config.download != Download::Nothing));
         self.send_initial_sync(id);
         self.schedule_requests(now, store);
     }

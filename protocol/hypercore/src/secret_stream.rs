@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Over TCP a stream begins with a handshake of its own, Noise XX ([`SecretStream::new`]). Peers that met through the
-//! DHT completed one there, Noise IK ([`noise_ik`]), and their stream begins with its keys ([`SecretStream::of_keys`]).
+//! DHT completed one there, Noise IK ([`noise_ik`]), and their stream begins with its keys ([`SecretStream::from_keys`]).
 //! After that all streams are alike.
 
 mod cipher;
@@ -95,7 +95,7 @@ impl SecretStream {
                 (Stage::First(Box::new(noise_xx::Responder::new(local, ephemeral_seed))), None)
             }
         };
-        let mut stream = Self::of_stage(role, stage, nonce);
+        let mut stream = Self::from_stage(role, stage, nonce);
         first.into_iter().for_each(|first| stream.put(&first));
         stream
     }
@@ -104,15 +104,15 @@ impl SecretStream {
     /// sent to a remote that has proved nothing. It is established once the remote's header has arrived.
     ///
     /// `nonce` must be fresh random bytes.
-    pub fn of_keys(keys: StreamKeys, nonce: [u8; NONCE_BYTES]) -> Self {
+    pub fn from_keys(keys: StreamKeys, nonce: [u8; NONCE_BYTES]) -> Self {
         let (cipher, header) = Cipher::start(keys, nonce);
         let role = cipher.keys().role;
-        let mut stream = Self::of_stage(role, Stage::Keyed(Box::new(cipher)), nonce);
+        let mut stream = Self::from_stage(role, Stage::Keyed(Box::new(cipher)), nonce);
         stream.put(&header);
         stream
     }
 
-    fn of_stage(role: Role, stage: Stage, nonce: [u8; NONCE_BYTES]) -> Self {
+    fn from_stage(role: Role, stage: Stage, nonce: [u8; NONCE_BYTES]) -> Self {
         // Until the stream is established, no more than the next frame may be kept of a stranger.
         let frames = FrameDecoder::new(stage.frame_bytes_max());
         Self { role, stage, nonce, frames, opening: vec![], waiting: vec![] }

@@ -170,7 +170,7 @@ fn operations_give_the_blocks_and_heads_of_the_reference() {
             check_bytes(block, expected, &name);
         }
         if name != "manifest-v1.json" {
-            assert_eq!(header, Header::of_drive(&array(&vector["blobs"]["publicKey"])));
+            assert_eq!(header, Header::for_drive(&array(&vector["blobs"]["publicKey"])));
             check_heads(&name, &vector["db"]["seed"], &cores.files, &vector["dbHeads"]);
             check_heads(&name, &vector["blobs"]["seed"], &cores.blobs, &vector["blobHeads"]);
         }
@@ -179,7 +179,7 @@ fn operations_give_the_blocks_and_heads_of_the_reference() {
 
 #[test]
 fn single_operations_and_batches_of_one_write_the_same() {
-    let (cache, header) = (Cache::default(), Header::of_drive(&[1; 32]));
+    let (cache, header) = (Cache::default(), Header::for_drive(&[1; 32]));
     let (writer, cores) = (Writer::new(&cache, &header), Cores::default());
     let length = cores.length();
     let in_batch = |operate: &dyn Fn(&mut Batch<'_, Core>) -> Done| {
@@ -382,7 +382,7 @@ fn entries_are_the_json_text_of_the_reference() {
 
 /// Creates a drive of these files, each with its own path as content.
 fn drive_of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Cores {
-    let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+    let (cache, header) = (Cache::default(), Header::for_drive(&[0; 32]));
     let mut cores = Cores::default();
     for path in paths {
         let content = path.as_str().as_bytes();
@@ -395,7 +395,7 @@ fn drive_of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Cores {
 
 #[test]
 fn links_are_followed_up_to_a_bound() {
-    let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+    let (cache, header) = (Cache::default(), Header::for_drive(&[0; 32]));
     let end = path("/0");
     let mut cores = drive_of([&end]);
     for link in 1..=16 {
@@ -476,7 +476,7 @@ fn read_everything(cores: &Cores) -> usize {
         let _ = drive.diff(version / 2, &within);
     }
     let _ = drive.history(0).count();
-    let header = Header::of_drive(&[0; 32]);
+    let header = Header::for_drive(&[0; 32]);
     let writer = Writer::new(&cache, &header);
     let _ = writer.put(&cores.files, cores.length(), &path("/dir/a.txt"), b"x", Options::default());
     let _ = writer.delete(&cores.files, cores.length(), &path("/link"));
@@ -558,7 +558,7 @@ proptest! {
 
     #[test]
     fn written_files_are_read_back(path in any_path(), bytes in prop::collection::vec(any::<u8>(), 0..100), linkname in any::<String>()) {
-        let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+        let (cache, header) = (Cache::default(), Header::for_drive(&[0; 32]));
         let writer = Writer::new(&cache, &header);
         let mut cores = Cores::default();
         cores.append(writer.put(&cores.files, cores.length(), &path, &bytes, Options::default()).expect("our own blocks"));

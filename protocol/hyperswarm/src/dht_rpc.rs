@@ -27,8 +27,8 @@ pub use incoming::{Incoming, Reply, ReplyHandle, Socket};
 pub use message::{Command, ErrorCode, Message, MessageError, Request, Response, Token};
 pub use nat_sampler::{Observed, Sampler};
 pub use node::{
-    Action, Commit, Forward, ForwardError, Mode, Node, NodeStatus, QueryError, QueryId, QueryOutcome,
-    RequestError, RequestId, RequestSpec, Settings,
+    Action, Commit, Config, Forward, ForwardError, Mode, Node, NodeStatus, QueryError, QueryId, QueryOutcome,
+    RequestError, RequestId, RequestSpec,
 };
 pub use query::{Answer, QuerySpec};
 pub use requests::RetryPolicy;

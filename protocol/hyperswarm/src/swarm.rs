@@ -54,14 +54,14 @@ impl Roles {
     pub const BOTH: Self = Self { server: true, client: true };
 }
 
-/// The settings of a [`Swarm`].
+/// The configuration of a [`Swarm`].
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Config {
     /// Number of connections from which no new one is made. The caller limits incoming ones.
     pub connections_max: usize,
 }
 
-impl Default for Settings {
+impl Default for Config {
     fn default() -> Self {
         // hyperswarm's number: one peer of many topics needs one connection.
         Self { connections_max: 64 }
@@ -114,7 +114,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Swarm {
     own: PublicKey,
-    settings: Settings,
+    config: Config,
     random: Random,
     topics: BTreeMap<TopicKey, Topic>,
     peers: BTreeMap<PublicKey, Peer>,
@@ -133,10 +133,10 @@ struct Connection {
 
 impl Swarm {
     /// Creates a machine without topics. `own` is the key of this node; `seed` must be secret and random.
-    pub fn new(own: PublicKey, settings: Settings, seed: [u8; 32]) -> Self {
+    pub fn new(own: PublicKey, config: Config, seed: [u8; 32]) -> Self {
         Self {
             own,
-            settings,
+            config,
             random: Random::new(seed),
             topics: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -368,7 +368,7 @@ impl Swarm {
 
     fn has_room(&self) -> bool {
         let connecting = self.peers.values().filter(|peer| peer.state == State::Connecting).count();
-        connecting < CONNECTING_MAX && self.connections.len() + connecting < self.settings.connections_max
+        connecting < CONNECTING_MAX && self.connections.len() + connecting < self.config.connections_max
     }
 
     /// Returns whether the newer of two connections to one peer is kept. Both sides choose the same one.

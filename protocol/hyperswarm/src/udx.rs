@@ -66,9 +66,9 @@ pub enum Firewall {
     Open,
 }
 
-/// The settings of an [`Endpoint`]'s streams.
+/// The configuration of an [`Endpoint`]'s streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct Config {
     /// Most bytes that are held for a reader, in order or ahead of a gap. The remainder is advertised to the remote. At
     /// most one datagram more is held.
     pub receive_bytes_max: usize,
@@ -78,7 +78,7 @@ pub struct Settings {
     pub keepalive: Option<Duration>,
 }
 
-impl Default for Settings {
+impl Default for Config {
     fn default() -> Self {
         // The window of the reference: enough for 80 MB/s over 50 ms.
         Self { receive_bytes_max: 4 * 1024 * 1024, unsent_bytes_max: 1024 * 1024, keepalive: None }

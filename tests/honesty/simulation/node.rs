@@ -9,7 +9,7 @@ use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watch::{Event, EvidenceLog, Followed};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Dice;
-use libvms_hypercore::replication::{Download, Replicator, Settings as Replication, Store, Verified};
+use libvms_hypercore::replication::{Config as Replication, Download, Replicator, Store, Verified};
 use libvms_hypercore::time::Instant;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::Entry;
@@ -132,10 +132,10 @@ impl Node {
 
 impl NodeCore {
     fn new(held: SharedCore, directory: &Path, name: &'static str, download: Download) -> Self {
-        let settings = Replication { download, ..Replication::default() };
+        let config = Replication { download, ..Replication::default() };
         let key = held.key();
         let judge = EvidenceLog::new(directory.into(), name);
-        Self { key, replicator: Replicator::new(key, settings), held, judge, sync_at: None }
+        Self { key, replicator: Replicator::new(key, config), held, judge, sync_at: None }
     }
 
     /// Blocks that are here without a gap.

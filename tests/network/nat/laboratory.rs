@@ -91,7 +91,7 @@ impl Laboratory {
             assert!(std::env::var_os("CI").is_none(), "no network namespaces, and CI skips no test: {why}");
             let skipped = format!("skipped, for want of network namespaces: {why}\n");
             // Nobody may be reading; the test is skipped all the same.
-            let _unheard = std::io::stderr().write_all(skipped.as_bytes());
+            let _closed = std::io::stderr().write_all(skipped.as_bytes());
             return None;
         }
         laboratory.start_nodes();

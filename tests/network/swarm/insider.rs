@@ -9,7 +9,7 @@ use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::secret_stream::{NONCE_BYTES, SecretStream};
 use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{self, Address, Socket};
-use libvms_hyperswarm::swarm::node::{Event, Settings, Transmit};
+use libvms_hyperswarm::swarm::node::{Config, Event, Transmit};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode};
 use libvms_hyperswarm::udx;
 
@@ -40,14 +40,14 @@ impl Insider {
         let sockets = BTreeMap::from([(Socket::Server, bind()), (Socket::Client, bind())]);
         let local = sockets[&Socket::Server].local_addr().expect("an address");
         let nodes = bootstrap.iter().map(|node| Address::try_from(*node).expect("IPv4")).collect();
-        let settings = Settings {
-            dht: dht_rpc::Settings::new(nodes, local.port()),
-            swarm: libvms_hyperswarm::swarm::Settings::default(),
-            streams: udx::Settings::default(),
+        let config = Config {
+            dht: dht_rpc::Config::new(nodes, local.port()),
+            swarm: libvms_hyperswarm::swarm::Config::default(),
+            streams: udx::Config::default(),
             local_addresses: vec![],
         };
         let key = SecretKey::from_seed(&[77; 32]);
-        let mut node = SwarmNode::new(key, settings, [78; 32], time::Instant::START, Duration::ZERO);
+        let mut node = SwarmNode::new(key, config, [78; 32], time::Instant::START, Duration::ZERO);
         node.join(time::Instant::START, core.discovery_key(), Roles { server: false, client: true });
         Self {
             node,
@@ -112,7 +112,7 @@ impl Insider {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Begun { connection, keys } => {
-                let mut stream = SecretStream::of_keys(keys, [7; NONCE_BYTES]);
+                let mut stream = SecretStream::from_keys(keys, [7; NONCE_BYTES]);
                 let mut header = vec![];
                 stream.transmit(&mut header);
                 assert_eq!(self.node.write(connection, &header), header.len());

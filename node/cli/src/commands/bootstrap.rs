@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::network::{network_events, tell, tell_at_end};
 use crate::output::Output;
-use crate::stop::asked_to_stop;
+use crate::stop::shutdown_signal;
 
 /// The port that hyperdht's own nodes listen on.
 const PORT: u16 = 49_737;
@@ -68,9 +68,9 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
         mode: SwarmMode::Persistent { public },
         ..SwarmOptions::new(arguments.bootstrap).context("cannot get random numbers for a key")?
     };
-    let asked_to_stop = asked_to_stop()?;
+    let shutdown_signal = shutdown_signal()?;
     let network = Network::new(NetworkOptions::default());
-    let happenings = network.events();
+    let network_events = network.events();
     let local = network.join_swarm(options).await?;
     // A node on all addresses does not know which of them peers can reach.
     let known = public.map(|public| SocketAddr::new(public.into(), local.port()));
@@ -83,8 +83,8 @@ async fn serve(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
         || json!({ "event": "listening", "address": local, "bootstrap": known }),
     )?;
     tokio::select! {
-        signal = asked_to_stop => signal?,
-        never = tell(&network, happenings, output) => match never {},
+        signal = shutdown_signal => signal?,
+        never = tell(&network, network_events, output) => match never {},
     }
     network.shutdown().await;
     tell_at_end(&network, output);

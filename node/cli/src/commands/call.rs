@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::exit::Exit;
-use crate::output::{Output, of_client};
+use crate::output::{Output, exit_from_client_error};
 
 /// Call a method and print its result as JSON
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 pub(super) fn failed(error: &ClientError, output: &Output) -> Exit {
     let (exit, answered) = match error {
         ClientError::Rpc(error) => (Exit::Diverges, Some(error)),
-        other => (of_client(other), None),
+        other => (exit_from_client_error(other), None),
     };
     if output.is_json() {
         let name = answered.map(|error| &error.message);

@@ -32,7 +32,7 @@ use crate::output::{Output, method_list};
 use crate::peer::{PeerName, connect_peers};
 use crate::progress;
 use crate::sandbox::SandboxArguments;
-use crate::stop::asked_to_stop;
+use crate::stop::shutdown_signal;
 use quota::QuotaArguments;
 
 /// Run a script and serve its exported functions
@@ -419,9 +419,9 @@ async fn serve(
     output: &Output,
 ) -> anyhow::Result<Exit> {
     let mut guard = Guard::default();
-    let (network, happenings, peers) =
+    let (network, network_events, peers) =
         replicate(hosted, server.local_addr().ip(), &arguments.peers, &guard, output).await?;
-    let (standing, arrivals) = (standing(hosted)?, happenings.resubscribe());
+    let (standing, arrivals) = (standing(hosted)?, network_events.resubscribe());
     if is_to_ask(hosted, &arguments.peers, &standing)
         && let Ok(contradiction) = timeout(ASK_TIME, guard.contradicted()).await
     {
@@ -430,13 +430,13 @@ async fn serve(
         return Ok(Exit::Usage);
     }
     // Handles signals before the service is announced, so that each later signal is an orderly end.
-    let asked_to_stop = asked_to_stop()?;
+    let shutdown_signal = shutdown_signal()?;
     for (service, vm) in hosted {
         server.mount(&service.mount, vm.clone());
         announce(server, peers, service, vm, output)?;
     }
     let ended = tokio::select! {
-        signal = asked_to_stop => signal.map(|()| Exit::Done),
+        signal = shutdown_signal => signal.map(|()| Exit::Done),
         failure = any_failure(hosted) => {
             let exit = if failure.is_bug { Exit::Failed } else { Exit::Usage };
             output.failure(&anyhow::anyhow!(failure.why));
@@ -449,7 +449,7 @@ async fn serve(
             Ok(Exit::Usage)
         }
         never = note_peers(arrivals, &standing) => match never {},
-        never = tell(&network, happenings, output) => match never {},
+        never = tell(&network, network_events, output) => match never {},
         never = clock::watch(hosted.iter().map(|(_, vm)| &**vm).collect(), output) => match never {},
     };
     server.shutdown().await;
@@ -471,7 +471,7 @@ async fn replicate(
     output: &Output,
 ) -> anyhow::Result<(Network, broadcast::Receiver<NetworkEvent>, SocketAddr)> {
     let network = Network::new(arguments.network.options());
-    let happenings = network.events();
+    let network_events = network.events();
     for (_, vm) in hosted {
         guard.hold(&network, vm);
     }
@@ -482,7 +482,7 @@ async fn replicate(
         vm.set_addresses(vec![format!("tcp://{address}")]);
     }
     connect_peers(&network, &arguments.peers);
-    Ok((network, happenings, address))
+    Ok((network, network_events, address))
 }
 
 fn announce(

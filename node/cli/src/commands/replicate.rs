@@ -17,7 +17,7 @@ use crate::network::{NetworkArguments, listen, network_events, tell_at_end, tell
 use crate::output::Output;
 use crate::peer::{PeerName, connect_peers};
 use crate::seeking::Seeking;
-use crate::stop::asked_to_stop;
+use crate::stop::shutdown_signal;
 use crate::target::Target;
 use copying::Copying;
 
@@ -60,9 +60,9 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
     Target::check_all(&arguments.targets)?;
     let lock = DataDirectory::lock(&arguments.dir)?;
     let network = Arc::new(Network::new(arguments.network.options()));
-    let happenings = network.events();
+    let network_events = network.events();
     let mut seeking = Seeking::start(&arguments.targets, lock.path(), &network)?;
-    let asked_to_stop = asked_to_stop()?;
+    let shutdown_signal = shutdown_signal()?;
     let standing = Standing::of(lock.path());
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
@@ -86,9 +86,9 @@ async fn replicate(arguments: Arguments, output: &Output) -> anyhow::Result<Exit
         }
     };
     let ended = tokio::select! {
-        signal = asked_to_stop => signal,
+        signal = shutdown_signal => signal,
         ended = copied => ended,
-        never = tell_seeking(&network, happenings, output) => match never {},
+        never = tell_seeking(&network, network_events, output) => match never {},
     };
     network.shutdown().await;
     while let Ok((key, event)) = events.try_recv() {

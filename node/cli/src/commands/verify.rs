@@ -55,7 +55,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     } else {
         match directory(&arguments.target) {
             Ok(directory) => {
-                Auditor::of_directory(directory).with_options(options).run(&mut progress::report(&bar))
+                Auditor::for_directory(directory).with_options(options).run(&mut progress::report(&bar))
             }
             Err(error) => Err(no_target(&error)),
         }

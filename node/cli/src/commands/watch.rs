@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::peer::{PeerName, connect_peers};
 use crate::sandbox::SandboxArguments;
 use crate::seeking::{News, Seeking};
-use crate::stop::asked_to_stop;
+use crate::stop::shutdown_signal;
 use crate::target::{Target, short};
 use teller::{SUMMARY_INTERVAL, Teller, time};
 
@@ -64,13 +64,13 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> anyhow::Result<Exit> {
     Target::check_all(&arguments.targets)?;
     let network = Arc::new(Network::new(arguments.network.options()));
-    let happenings = network.events();
+    let network_events = network.events();
     let directory = &arguments.dir;
     let watcher = Watcher::new(directory, network.clone(), options);
     let (mut watcher, mut events) =
         watcher.with_context(|| format!("cannot watch in {}", directory.display()))?;
     let mut seeking = Seeking::start(&arguments.targets, directory, &network)?;
-    let asked_to_stop = asked_to_stop()?;
+    let shutdown_signal = shutdown_signal()?;
     let standing = Standing::of(directory);
     let local = Ipv4Addr::LOCALHOST.into();
     let address = listen(&network, &standing, arguments.peer_listen, local, output).await?;
@@ -95,9 +95,9 @@ async fn watch(arguments: Arguments, options: AuditOptions, output: &Output) -> 
         }
     };
     let ended = tokio::select! {
-        signal = asked_to_stop => signal,
+        signal = shutdown_signal => signal,
         told = told => told,
-        never = tell_seeking(&network, happenings, output) => match never {},
+        never = tell_seeking(&network, network_events, output) => match never {},
     };
     watcher.shutdown().await;
     // Findings during the shutdown count, too.

@@ -41,7 +41,7 @@ pub(super) struct Admission {
 struct Used {
     all: Share,
     /// Connections that we opened to chosen peers.
-    chosen: usize,
+    outbound: usize,
     addresses: BTreeMap<IpAddr, Share>,
 }
 
@@ -55,8 +55,8 @@ struct Share {
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     admission: Arc<Admission>,
-    /// The address of a stranger; `None` for a peer that we connect to.
-    stranger: Option<IpAddr>,
+    /// The address of a stranger that connected to us; `None` for a peer that we connect to.
+    inbound: Option<IpAddr>,
     bytes: usize,
 }
 
@@ -82,19 +82,19 @@ impl Admission {
         }
         used.all.connections += 1;
         used.addresses.entry(address).or_default().connections += 1;
-        Some(ConnectionPermit { admission: self.clone(), stranger: Some(address), bytes: 0 })
+        Some(ConnectionPermit { admission: self.clone(), inbound: Some(address), bytes: 0 })
     }
 
     /// Returns a permit for a peer that we connect to.
-    pub(super) fn chosen(self: &Arc<Self>) -> ConnectionPermit {
-        self.lock().chosen += 1;
-        ConnectionPermit { admission: self.clone(), stranger: None, bytes: 0 }
+    pub(super) fn outbound(self: &Arc<Self>) -> ConnectionPermit {
+        self.lock().outbound += 1;
+        ConnectionPermit { admission: self.clone(), inbound: None, bytes: 0 }
     }
 
     /// Returns the number of connections and of the bytes that they buffer.
     pub(super) fn used(&self) -> (usize, usize) {
         let used = self.lock();
-        (used.all.connections + used.chosen, used.all.bytes)
+        (used.all.connections + used.outbound, used.all.bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -113,10 +113,10 @@ impl ConnectionPermit {
             return Ok(());
         }
         let is_growing = bytes > self.bytes;
-        let (all, of_address) = self.account(bytes);
+        let (all, of_address) = self.record(bytes);
         let max = self.admission.buffered_bytes_max;
         let is_crowded = all > max || of_address > max / ADDRESS_SHARE;
-        if is_crowded && is_growing && self.stranger.is_some() && bytes > FREE_BYTES {
+        if is_crowded && is_growing && self.inbound.is_some() && bytes > FREE_BYTES {
             return Err(QuotaExceeded { bytes });
         }
         Ok(())
@@ -125,18 +125,18 @@ impl ConnectionPermit {
     /// Returns whether this connection exceeds its free share while half of the node's limit is in use.
     /// Its timeouts shrink then.
     pub(super) fn is_over_soft_limit(&self) -> bool {
-        let is_large = self.stranger.is_some() && self.bytes > FREE_BYTES;
+        let is_large = self.inbound.is_some() && self.bytes > FREE_BYTES;
         is_large && self.admission.lock().all.bytes > self.admission.buffered_bytes_max / 2
     }
 
     /// Records the connection's buffered bytes; returns the total of the node and of the connection's address.
-    fn account(&mut self, bytes: usize) -> (usize, usize) {
+    fn record(&mut self, bytes: usize) -> (usize, usize) {
         let mut used = self.admission.lock();
         let before = std::mem::replace(&mut self.bytes, bytes);
         let change = |share: &mut Share| share.bytes = share.bytes + bytes - before;
         change(&mut used.all);
         let all = used.all.bytes;
-        let Some(share) = self.stranger.and_then(|address| used.addresses.get_mut(&address)) else {
+        let Some(share) = self.inbound.and_then(|address| used.addresses.get_mut(&address)) else {
             return (all, 0);
         };
         change(share);
@@ -146,10 +146,10 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.account(0);
+        self.record(0);
         let mut used = self.admission.lock();
-        let Some(address) = self.stranger else {
-            used.chosen -= 1;
+        let Some(address) = self.inbound else {
+            used.outbound -= 1;
             return;
         };
         used.all.connections -= 1;
@@ -193,7 +193,7 @@ mod tests {
         assert!(admit("fd00::ffff:3").is_none(), "one IPv6 network is one address");
         let _last = admit("fd00:0:0:1::1").expect("room");
         assert!(admit("10.0.0.2").is_none(), "five in all");
-        let _chosen = admission.chosen();
+        let _outbound = admission.outbound();
         drop(first);
         assert!(admit("10.0.0.1").is_some(), "a place is free again");
     }
@@ -208,12 +208,12 @@ mod tests {
         assert_eq!(modest.hold(FREE_BYTES), Ok(()), "a little is for everybody");
         drop(greedy);
         assert_eq!(modest.hold(3 * MIB), Ok(()));
-        let mut chosen = admission.chosen();
-        assert_eq!(chosen.hold(40 * MIB), Ok(()), "we asked for it ourselves");
+        let mut outbound = admission.outbound();
+        assert_eq!(outbound.hold(40 * MIB), Ok(()), "we asked for it ourselves");
         assert_eq!(modest.hold(2 * MIB), Ok(()), "to shrink is always right");
         assert!(modest.hold(3 * MIB).is_err());
-        assert!(modest.is_over_soft_limit() && !chosen.is_over_soft_limit());
-        drop((chosen, modest));
+        assert!(modest.is_over_soft_limit() && !outbound.is_over_soft_limit());
+        drop((outbound, modest));
         assert_eq!(admission.used(), (0, 0));
     }
 }

@@ -11,26 +11,26 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// The messages that one connection has sent to cores and that the cores have not processed yet.
 #[derive(Debug)]
 pub(super) struct ByteBudget {
-    room: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
     bytes: Arc<AtomicUsize>,
 }
 
 /// One message's part of the budget; dropping it gives the part back.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct BytePermit {
     _permit: OwnedSemaphorePermit,
-    _taken: BytePermit,
+    _counted: Counted,
 }
 
 #[derive(Debug)]
-struct BytePermit {
+struct Counted {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
 impl ByteBudget {
     pub(super) fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(BYTES_MAX)), bytes: Arc::default() }
+        Self { semaphore: Arc::new(Semaphore::new(BYTES_MAX)), bytes: Arc::default() }
     }
 
     /// Returns the bytes of memory that the messages use.
@@ -39,16 +39,16 @@ impl ByteBudget {
     }
 
     /// Waits until a message of `bytes` fits into the budget.
-    pub(super) async fn room_for(&self, bytes: usize) -> Room {
+    pub(super) async fn acquire(&self, bytes: usize) -> BytePermit {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let taken = BytePermit { bytes, all: self.bytes.clone() };
+        let counted = Counted { bytes, all: self.bytes.clone() };
         let permits = bytes.min(BYTES_MAX) as u32;
-        let permit = self.room.clone().acquire_many_owned(permits).await;
-        Room { _permit: permit.expect("nobody closes it"), _taken: taken }
+        let permit = self.semaphore.clone().acquire_many_owned(permits).await;
+        BytePermit { _permit: permit.expect("nobody closes it"), _counted: counted }
     }
 }
 
-impl Drop for BytePermit {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -62,16 +62,16 @@ mod tests {
 
     #[test]
     fn a_message_waits_for_room_and_a_long_one_until_it_is_alone() {
-        let in_hand = ByteBudget::new();
-        let take = |bytes| in_hand.room_for(bytes).now_or_never();
+        let budget = ByteBudget::new();
+        let take = |bytes| budget.acquire(bytes).now_or_never();
         let half = take(BYTES_MAX / 2).expect("room");
         assert!(take(BYTES_MAX / 2 + 1).is_none());
         assert!(take(8 * BYTES_MAX).is_none());
-        assert_eq!(in_hand.bytes(), BYTES_MAX / 2, "who no longer waits takes nothing");
+        assert_eq!(budget.bytes(), BYTES_MAX / 2, "who no longer waits takes nothing");
         drop(half);
         let long = take(8 * BYTES_MAX).expect("it is alone");
         assert!(take(1).is_none());
-        assert_eq!(in_hand.bytes(), 8 * BYTES_MAX);
+        assert_eq!(budget.bytes(), 8 * BYTES_MAX);
         drop(long);
         assert!(take(BYTES_MAX).is_some());
     }

@@ -60,15 +60,15 @@ pub(super) async fn run(
     timeout(patience, shaking).await.map_err(|_| ConnectionError::HandshakeTimeout(patience))??;
     let role = stream.role();
     let hash = stream.handshake_hash().expect("the handshake is over");
-    let (outlet, ends) = OutboundReceiver::new();
+    let (outbound, ends) = OutboundReceiver::new();
     let mut connection = Connection {
         stream,
         session: Session::new(role, hash, Limits::default()),
         context,
         peers: BTreeMap::new(),
-        outlet,
+        outbound,
         ends,
-        in_hand: ByteBudget::new(),
+        budget: ByteBudget::new(),
         unwritten: WriteBuffer::default(),
         unflushed: vec![],
         heard: ProgressTimer::new(),
@@ -114,9 +114,9 @@ struct Connection {
     context: Context,
     /// Cores with an open channel.
     peers: BTreeMap<PublicKey, (PeerId, mpsc::Sender<Input>)>,
-    outlet: OutboundReceiver,
+    outbound: OutboundReceiver,
     ends: mpsc::Receiver<LinkEnd>,
-    in_hand: ByteBudget,
+    budget: ByteBudget,
     unwritten: WriteBuffer,
     /// Cores whose sent messages are not written yet.
     unflushed: Vec<PublicKey>,
@@ -142,7 +142,7 @@ impl Connection {
             if self.unwritten.is_empty() {
                 self.flushed().await;
             }
-            self.account()?;
+            self.report_memory()?;
             let is_writing = !self.unwritten.is_empty();
             tokio::select! {
                 count = reader.read(&mut buffer) => {
@@ -162,10 +162,10 @@ impl Connection {
                     }
                 }
                 // A core sends in bursts: a whole burst goes into few frames.
-                outgoing = self.outlet.next(), if self.unwritten.waiting().len() < WRITE_AHEAD_BYTES => {
+                outgoing = self.outbound.next(), if self.unwritten.waiting().len() < WRITE_AHEAD_BYTES => {
                     self.send(&outgoing);
                     while self.session.transmit_bytes() < WRITE_AHEAD_BYTES
-                        && let Some(outgoing) = self.outlet.try_next()
+                        && let Some(outgoing) = self.outbound.try_next()
                     {
                         self.send(&outgoing);
                     }
@@ -208,16 +208,16 @@ impl Connection {
             self.heard.done();
         } else if self.heard.moved(bytes.len()) {
             for (peer, inputs) in self.peers.values() {
-                let _gone = inputs.send(Input::Progress { peer: *peer }).await;
+                let _closed = inputs.send(Input::Progress { peer: *peer }).await;
             }
         }
         Ok(())
     }
 
     /// Reports this connection's memory to its permit, which bounds the sum of all connections.
-    fn account(&mut self) -> Result<(), QuotaExceeded> {
-        let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.in_hand.bytes();
-        let outgoing = self.outlet.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
+    fn report_memory(&mut self) -> Result<(), QuotaExceeded> {
+        let incoming = self.stream.memory_bytes() + self.session.event_bytes() + self.budget.bytes();
+        let outgoing = self.outbound.bytes() + self.session.transmit_bytes() + self.unwritten.memory_bytes();
         self.context.place.hold(incoming + outgoing)
     }
 
@@ -236,7 +236,7 @@ impl Connection {
             // The events own copies. A frame may be long, and handling it takes time.
             drop(frame);
             received?;
-            self.account()?;
+            self.report_memory()?;
             self.handle_events().await?;
         }
         self.handle_events().await?;
@@ -270,26 +270,26 @@ impl Connection {
             return self.session.close(&core);
         };
         let peer = PeerId(self.context.registry.peers.fetch_add(1, Ordering::Relaxed));
-        let link = self.outlet.link();
-        let _gone = handle.inputs.send(Input::Opened { peer, link }).await;
+        let link = self.outbound.link();
+        let _closed = handle.inputs.send(Input::Opened { peer, link }).await;
         self.peers.insert(core, (peer, handle.inputs));
     }
 
     async fn received(&mut self, core: &PublicKey, message: Box<Message>) {
         let Some((peer, inputs)) = self.peers.get(core) else { return };
-        let _room = self.in_hand.room_for(message.memory_bytes()).await;
-        let _gone = inputs.send(Input::Message { peer: *peer, message, _room }).await;
+        let _permit = self.budget.acquire(message.memory_bytes()).await;
+        let _closed = inputs.send(Input::Message { peer: *peer, message, _permit }).await;
     }
 
     async fn closed(&mut self, core: &PublicKey) {
         if let Some((peer, inputs)) = self.peers.remove(core) {
-            let _gone = inputs.send(Input::Closed { peer }).await;
+            let _closed = inputs.send(Input::Closed { peer }).await;
         }
     }
 
     async fn close_peers(&mut self) {
         for (_, (peer, inputs)) in std::mem::take(&mut self.peers) {
-            let _gone = inputs.send(Input::Closed { peer }).await;
+            let _closed = inputs.send(Input::Closed { peer }).await;
         }
     }
 
@@ -321,7 +321,7 @@ impl Connection {
     async fn flushed(&mut self) {
         for core in std::mem::take(&mut self.unflushed) {
             if let Some((peer, inputs)) = self.peers.get(&core) {
-                let _gone = inputs.send(Input::Flushed { peer: *peer }).await;
+                let _closed = inputs.send(Input::Flushed { peer: *peer }).await;
             }
         }
     }

@@ -57,27 +57,24 @@ impl Network {
     }
 }
 
-/// Waits until a copy has all blocks that its signed head counts, and at least `length`; returns the number of blocks.
-/// `progress` is called with the number of blocks received and wanted.
-///
-/// # Errors
-/// [`CopyError::Unreachable`] when no peer has delivered anything for 15 seconds.
-/// [`CopyError::Unreachable`] where nothing has come for 15 seconds.
-pub async fn complete(
-    copy: &SharedReplica,
-    length: u64,
-    progress: impl FnMut(u64, u64),
-) -> Result<u64, CopyError> {
-    let wanted = || copy.signed_head().map_or(1, |head| head.length()).max(length).max(1);
-    wait(copy, PATIENCE, wanted, progress).await
-}
+impl SharedReplica {
+    /// Waits until the copy has all blocks that its signed head counts, and at least `length`; returns the number of
+    /// blocks. `progress` is called with the number of blocks received and wanted.
+    ///
+    /// # Errors
+    /// [`CopyError::Unreachable`] when no peer has delivered anything for 15 seconds.
+    pub async fn downloaded(&self, length: u64, progress: impl FnMut(u64, u64)) -> Result<u64, CopyError> {
+        let wanted = || self.signed_head().map_or(1, |head| head.length()).max(length).max(1);
+        wait(self, PATIENCE, wanted, progress).await
+    }
 
-/// Waits until a copy has its first block, which says what the core is.
-///
-/// # Errors
-/// As [`complete`].
-pub async fn begin(copy: &SharedReplica) -> Result<(), CopyError> {
-    wait(copy, PATIENCE, || 1, |_, _| {}).await.map(drop)
+    /// Waits until the copy has its first block, which says what the core is.
+    ///
+    /// # Errors
+    /// As [`SharedReplica::downloaded`].
+    pub async fn first_block(&self) -> Result<(), CopyError> {
+        wait(self, PATIENCE, || 1, |_, _| {}).await.map(drop)
+    }
 }
 
 async fn wait(

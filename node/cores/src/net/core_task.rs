@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::byte_budget::Room;
+use super::byte_budget::BytePermit;
 use super::metrics::Counters;
 use super::outbound::{LinkEnd, OutboundMessage, OutboundSender};
 use super::trouble::Trouble;
@@ -76,8 +76,8 @@ pub enum CoreEvent {
 pub(super) enum Input {
     /// A peer has opened a channel, and its capability is valid.
     Opened { peer: PeerId, link: OutboundSender },
-    /// A peer has sent a message. `_room` is given back when the message was processed.
-    Message { peer: PeerId, message: Box<Message>, _room: Room },
+    /// A peer has sent a message. `_permit` is given back when the message was processed.
+    Message { peer: PeerId, message: Box<Message>, _permit: BytePermit },
     /// More bytes of a peer's long message have arrived.
     Progress { peer: PeerId },
     /// Everything sent to a peer has been written.
@@ -88,7 +88,7 @@ pub(super) enum Input {
 
 /// The options of a core's task, and its counters.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(super) struct Config {
     pub(super) request_timeout: Duration,
     pub(super) counters: Arc<Counters>,
 }
@@ -104,12 +104,12 @@ pub(super) struct CoreHandle {
 pub(super) fn start(
     held: SharedCore,
     events: Option<mpsc::UnboundedSender<CoreEvent>>,
-    settings: Settings,
+    config: Config,
     tasks: &mut tokio::task::JoinSet<()>,
 ) -> CoreHandle {
     let (inputs, receiver) = mpsc::channel(INPUTS_WAITING);
     let key = held.key();
-    tasks.spawn(CoreTask::new(held, events, settings).run(receiver));
+    tasks.spawn(CoreTask::new(held, events, config).run(receiver));
     CoreHandle { key, inputs }
 }
 
@@ -131,7 +131,7 @@ struct CoreTask {
     losses: Option<watch::Receiver<()>>,
     /// When the copy's tree was last checked because a peer's proof did not match it.
     checked_at: Option<Instant>,
-    machine: replication::Settings,
+    machine: replication::Config,
     /// Whether the event that the core cannot be copied was sent.
     is_foreign: bool,
 }
@@ -139,13 +139,13 @@ struct CoreTask {
 type Flushing = JoinHandle<Result<(), StorageError>>;
 
 impl CoreTask {
-    fn new(held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>, settings: Settings) -> Self {
+    fn new(held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>, config: Config) -> Self {
         let download = match &held {
             SharedCore::Writer(_) => Download::Heads,
             SharedCore::Replica(_) => Download::All,
         };
-        let request_timeout = settings.request_timeout;
-        let machine = replication::Settings { download, request_timeout, ..replication::Settings::default() };
+        let request_timeout = config.request_timeout;
+        let machine = replication::Config { download, request_timeout, ..replication::Config::default() };
         let losses = match &held {
             SharedCore::Writer(_) => None,
             SharedCore::Replica(copy) => Some(copy.losses()),
@@ -156,7 +156,7 @@ impl CoreTask {
             links: BTreeMap::new(),
             events,
             start: Instant::now(),
-            counters: settings.counters,
+            counters: config.counters,
             dropped: Ranges::new(usize::MAX),
             sync_at: None,
             flushing: None,
@@ -166,7 +166,7 @@ impl CoreTask {
             machine,
             is_foreign: false,
         };
-        task.tell_damage();
+        task.emit_damage();
         task.fetch_lost();
         task
     }
@@ -186,7 +186,7 @@ impl CoreTask {
                     if count == 0 {
                         break;
                     }
-                    inputs.drain(..).for_each(|input| self.take(input));
+                    inputs.drain(..).for_each(|input| self.handle_input(input));
                 }
                 () = self.held.grown() => {
                     self.held.refresh();
@@ -213,7 +213,7 @@ impl CoreTask {
         time::Instant::after(self.start.elapsed())
     }
 
-    fn take(&mut self, input: Input) {
+    fn handle_input(&mut self, input: Input) {
         let now = self.now();
         if self.trouble.is_some() {
             return self.note(input);
@@ -274,7 +274,7 @@ impl CoreTask {
             match action {
                 Action::Send { peer, message } => self.send(peer, message),
                 Action::Store(verified) => self.store(verified),
-                Action::Evidence(evidence) => self.tell(CoreEvent::Evidence(Box::new(evidence))),
+                Action::Evidence(evidence) => self.emit(CoreEvent::Evidence(Box::new(evidence))),
                 Action::Fault { peer, why } => self.blame(peer, why),
             }
         }
@@ -303,7 +303,7 @@ impl CoreTask {
         if why == PeerFault::Invalid(CheckError::HasManifest)
             && !std::mem::replace(&mut self.is_foreign, true)
         {
-            self.tell(CoreEvent::Foreign { why: why.to_string() });
+            self.emit(CoreEvent::Foreign { why: why.to_string() });
         }
         let is_suspicious = matches!(why, PeerFault::Invalid(_)) && self.is_check_due();
         if is_suspicious && self.is_own_tree_damaged() {
@@ -412,7 +412,7 @@ impl CoreTask {
         let synced = if self.trouble.is_some() { Ok(()) } else { replica.lock().sync() };
         if let Err(error) = synced {
             error!(core = %self.held.key(), %error, "a copy cannot be stored");
-            self.tell(CoreEvent::Failed { why: error.to_string() });
+            self.emit(CoreEvent::Failed { why: error.to_string() });
         }
     }
 
@@ -431,7 +431,7 @@ impl CoreTask {
         } else {
             CoreEvent::Stalled { why: why.clone() }
         };
-        self.tell(event);
+        self.emit(event);
         self.sync_at = None;
         self.trouble = Some(Trouble::new(why, is_damage));
     }
@@ -445,7 +445,7 @@ impl CoreTask {
             trouble.goes_on(error.to_string());
             if let Some(why) = trouble.is_lasting(&error) {
                 error!(core = %self.held.key(), why, "a copy cannot be stored");
-                self.tell(CoreEvent::Failed { why });
+                self.emit(CoreEvent::Failed { why });
             }
             return;
         }
@@ -454,15 +454,15 @@ impl CoreTask {
         self.replicator = Replicator::new(self.held.key(), self.machine.clone());
         // The old machine received what these peers said; the new one has to hear it again.
         std::mem::take(&mut self.links).into_values().for_each(|link| link.end(LinkEnd::Anew));
-        self.tell_damage();
-        self.tell(CoreEvent::Resumed);
+        self.emit_damage();
+        self.emit(CoreEvent::Resumed);
         self.fetch_lost();
     }
 
-    fn tell_damage(&self) {
+    fn emit_damage(&self) {
         let SharedCore::Replica(replica) = &self.held else { return };
         let damage = replica.lock().damage().to_vec();
-        damage.into_iter().for_each(|why| self.tell(CoreEvent::Damaged { why }));
+        damage.into_iter().for_each(|why| self.emit(CoreEvent::Damaged { why }));
     }
 
     /// Requests lost blocks again.
@@ -475,12 +475,12 @@ impl CoreTask {
         self.run_actions();
     }
 
-    fn tell(&self, event: CoreEvent) {
+    fn emit(&self, event: CoreEvent) {
         if let CoreEvent::Evidence(evidence) = &event {
             warn!(core = %self.held.key(), evidence = evidence.name(), "something speaks against the writer of a core");
         }
         if let Some(events) = &self.events {
-            let _nobody_asks = events.send(event);
+            let _closed = events.send(event);
         }
     }
 }

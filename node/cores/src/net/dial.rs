@@ -67,7 +67,7 @@ async fn attempt(whereabouts: &dyn Whereabouts, shared: &Arc<Shared>) -> Ended {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
         let Ok(Ok(socket)) = connecting.await else { continue };
         shared.counters.opened.add(1);
-        let ended = run(socket, address, Role::Initiator, shared.admission.chosen(), shared.clone()).await;
+        let ended = run(socket, address, Role::Initiator, shared.admission.outbound(), shared.clone()).await;
         return match ended {
             Some(error) if error.is_lasting() => Ended::Lastingly,
             _ => Ended::InOrder,

@@ -91,7 +91,7 @@ impl Events {
 
     pub(super) fn tell(&self, event: NetworkEvent) {
         // There may be no receiver.
-        let _unheard = self.0.send(event);
+        let _closed = self.0.send(event);
     }
 
     /// Returns a guard that reports when this peer connects and disconnects.

@@ -73,11 +73,11 @@ impl Network {
     pub fn add_core(&self, held: SharedCore, events: Option<mpsc::UnboundedSender<CoreEvent>>) {
         let registry = &self.shared.registry;
         if registry.get(&held.key()).is_none() {
-            let settings = core_task::Settings {
+            let config = core_task::Config {
                 request_timeout: self.shared.options.request_timeout,
                 counters: self.shared.counters.clone(),
             };
-            let handle = core_task::start(held, events, settings, &mut lock(&self.cores));
+            let handle = core_task::start(held, events, config, &mut lock(&self.cores));
             registry.insert(handle);
         }
     }

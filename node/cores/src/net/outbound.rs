@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 /// Sends a core's messages to the connection of one of its peers.
 #[derive(Clone, Debug)]
 pub(super) struct OutboundSender {
-    outbox: mpsc::UnboundedSender<OutboundMessage>,
+    queue: mpsc::UnboundedSender<OutboundMessage>,
     /// Bytes of messages in the channel.
     bytes: Arc<AtomicUsize>,
     /// The reason to end the connection. It overtakes messages: a peer at fault may not read any.
@@ -46,7 +46,7 @@ impl OutboundSender {
     pub(super) fn send(&self, outgoing: OutboundMessage) {
         self.bytes.fetch_add(outgoing.message.memory_bytes(), Ordering::Relaxed);
         // A connection that has ended says so with an input of its own.
-        let _gone = self.outbox.send(outgoing);
+        let _closed = self.queue.send(outgoing);
     }
 
     /// Ends the connection.
@@ -59,8 +59,8 @@ impl OutboundSender {
 impl OutboundReceiver {
     /// Returns a receiver, and the channel that delivers the reason to end the connection.
     pub(super) fn new() -> (Self, mpsc::Receiver<LinkEnd>) {
-        let ((outbox, outgoing), (end, ends)) = (mpsc::unbounded_channel(), mpsc::channel(1));
-        (Self { outgoing, link: OutboundSender { outbox, bytes: Arc::default(), end } }, ends)
+        let ((queue, outgoing), (end, ends)) = (mpsc::unbounded_channel(), mpsc::channel(1));
+        (Self { outgoing, link: OutboundSender { queue, bytes: Arc::default(), end } }, ends)
     }
 
     pub(super) fn link(&self) -> OutboundSender {

@@ -25,7 +25,7 @@ use data_encoding::HEXLOWER;
 use libvms_hypercore::secret_stream::{NONCE_BYTES, SecretStream, StreamKeys};
 use libvms_hypercore::time;
 use libvms_hyperswarm::dht_rpc::{Address, Socket};
-use libvms_hyperswarm::swarm::node::{Event, Settings};
+use libvms_hyperswarm::swarm::node::{Config, Event};
 use libvms_hyperswarm::swarm::{ConnectionId, Roles, SwarmNode, TopicKey};
 use libvms_hyperswarm::udx;
 use tokio::sync::Notify;
@@ -38,8 +38,8 @@ use super::event::{ConnectionKind, NetworkEvent, RemotePeer};
 use super::shared::Shared as Network;
 pub use options::{Bootstrap, BootstrapError, SwarmMode, SwarmOptions};
 use reachability::UnreachablePeers;
-use recv_batch::Inbox;
-use send_batch::Outbox;
+use recv_batch::RecvBatch;
+use send_batch::SendBatch;
 use socket::DatagramSocket;
 pub use status::{SwarmStatus, SwarmTopic};
 use stream::{Stream, StreamWakers};
@@ -55,7 +55,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Swarm {
     machine: Mutex<Machine>,
-    inbox: Mutex<Inbox>,
+    incoming: Mutex<RecvBatch>,
     wake: Notify,
     start: Instant,
     local: SocketAddr,
@@ -87,29 +87,29 @@ impl Swarm {
         let is_first = bootstrap.is_empty();
         let (server, client) = (socket::bind_server(&options)?, socket::bind(options.bind)?);
         let local = server.local_addr()?;
-        let settings = Settings {
-            dht: options.settings(bootstrap, local),
-            swarm: libvms_hyperswarm::swarm::Settings::default(),
-            streams: udx::Settings::default(),
+        let config = Config {
+            dht: options.config(bootstrap, local),
+            swarm: libvms_hyperswarm::swarm::Config::default(),
+            streams: udx::Config::default(),
             local_addresses: socket::reachable(local).into_iter().collect(),
         };
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let node = SwarmNode::new(options.key, settings, seed, time::Instant::START, unix);
+        let node = SwarmNode::new(options.key, config, seed, time::Instant::START, unix);
         let machine =
             Machine { node, ends: BTreeMap::new(), open: BTreeMap::new(), announced: BTreeMap::new() };
-        let (machine, inbox) = (Mutex::new(machine), Mutex::new(Inbox::new()));
-        let swarm = Arc::new(Self { machine, inbox, wake: Notify::new(), start: Instant::now(), local });
+        let (machine, incoming) = (Mutex::new(machine), Mutex::new(RecvBatch::new()));
+        let swarm = Arc::new(Self { machine, incoming, wake: Notify::new(), start: Instant::now(), local });
         let mut driver = Driver {
             swarm: swarm.clone(),
             sockets: BTreeMap::new(),
-            outbox: Outbox::default(),
+            outgoing: SendBatch::default(),
             readers: JoinSet::new(),
             reading: BTreeMap::new(),
             bind: options.bind,
             joined: BTreeSet::new(),
-            solitude: UnreachablePeers::default(),
+            unreachable: UnreachablePeers::default(),
             is_first,
             has_company: None,
         };
@@ -135,12 +135,12 @@ impl Swarm {
 
     /// Gives the machine the datagrams that wait in a socket.
     fn receive(&self, name: Socket, socket: &DatagramSocket) {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         // An error means that nothing waits, or that an earlier datagram was refused (ICMP): no reason to stop.
-        if inbox.refill(socket).is_err() {
+        if incoming.refill(socket).is_err() {
             return;
         }
-        let mut datagrams = inbox.datagrams().peekable();
+        let mut datagrams = incoming.datagrams().peekable();
         while datagrams.peek().is_some() {
             let (mut machine, now) = (self.lock(), self.now());
             for (from, bytes) in datagrams.by_ref().take(RECEIVED_AT_ONCE) {
@@ -171,12 +171,12 @@ impl Swarm {
 pub(super) struct Driver {
     swarm: Arc<Swarm>,
     sockets: BTreeMap<Socket, Arc<DatagramSocket>>,
-    outbox: Outbox,
+    outgoing: SendBatch,
     readers: JoinSet<()>,
     reading: BTreeMap<Socket, tokio::task::AbortHandle>,
     bind: std::net::IpAddr,
     joined: BTreeSet<TopicKey>,
-    solitude: UnreachablePeers,
+    unreachable: UnreachablePeers,
     /// No bootstrap node was given: this node waits until others find it.
     is_first: bool,
     /// Whether any node of the DHT was known at the last look-up.
@@ -196,13 +196,13 @@ impl Driver {
         self.join_topics(&network);
         loop {
             self.work(&network, &mut connections).await;
-            let next = self.swarm.next_timeout().into_iter().chain(self.solitude.speak_at()).min();
+            let next = self.swarm.next_timeout().into_iter().chain(self.unreachable.speak_at()).min();
             tokio::select! {
                 () = network.stop.cancelled() => break,
                 () = self.swarm.wake.notified() => {}
                 () = sleep_until(next) => {
                     self.swarm.lock().node.handle_timeout(self.swarm.now());
-                    self.tell_solitude(&network);
+                    self.warn_unreachable(&network);
                 }
                 changed = cores.changed() => {
                     if changed.is_err() {
@@ -252,19 +252,19 @@ impl Driver {
     async fn send(&mut self) -> usize {
         {
             let (mut machine, now) = (self.swarm.lock(), self.swarm.now());
-            self.outbox.refill(SENT_AT_ONCE, |datagram| machine.node.append_transmit(now, datagram));
+            self.outgoing.refill(SENT_AT_ONCE, |datagram| machine.node.append_transmit(now, datagram));
         }
         let mut place = 0;
-        while let Some(name) = self.outbox.socket(place) {
+        while let Some(name) = self.outgoing.socket(place) {
             let socket = self.sockets.get(&name);
-            let count_max = socket.map_or(1, |socket| socket.run_datagrams_max());
-            let Some(run) = self.outbox.run(place, count_max) else { break };
+            let count_max = socket.map_or(1, |socket| socket.batch_datagrams_max());
+            let Some(batch) = self.outgoing.batch(place, count_max) else { break };
             if let Some(socket) = socket {
-                socket.send(&run).await;
+                socket.send(&batch).await;
             }
-            place += run.count;
+            place += batch.count;
         }
-        self.outbox.len()
+        self.outgoing.len()
     }
 
     fn handle(&mut self, event: Event, network: &Arc<Network>, connections: &mut JoinSet<()>) {
@@ -283,7 +283,7 @@ impl Driver {
                 debug!(%peer, %why, "a peer cannot be reached");
                 // For a while, nodes still return peers that are gone; and a node with other connections is not unreachable.
                 if self.swarm.lock().open.is_empty() {
-                    self.solitude.failed(Instant::now(), peer, why);
+                    self.unreachable.failed(Instant::now(), peer, why);
                 }
             }
             Event::Refreshed { topic, announced } => self.refreshed(topic, announced, network),
@@ -321,8 +321,8 @@ impl Driver {
     }
 
     /// Reports peers that were found and cannot be reached, when it is time.
-    fn tell_solitude(&mut self, network: &Network) {
-        for (peer, why) in self.solitude.speak(Instant::now()) {
+    fn warn_unreachable(&mut self, network: &Network) {
+        for (peer, why) in self.unreachable.speak(Instant::now()) {
             let (key, why) = (peer.to_string(), why.to_string());
             network.events.tell(NetworkEvent::Unreachable { key, why });
         }
@@ -339,7 +339,7 @@ impl Driver {
         let remote_key = keys.remote;
         let mut nonce = [0; NONCE_BYTES];
         let Ok(()) = getrandom::fill(&mut nonce) else { return };
-        let secret = SecretStream::of_keys(keys, nonce);
+        let secret = SecretStream::from_keys(keys, nonce);
         let (swarm, network) = (self.swarm.clone(), network.clone());
         // A peer found under a topic is a stranger, whichever side dialled.
         let Some(peer) = swarm.lock().peer(id) else { return };
@@ -364,7 +364,7 @@ impl Driver {
     }
 
     fn opened(&mut self, id: ConnectionId, remote: SocketAddr) {
-        self.solitude.ended();
+        self.unreachable.ended();
         let mut machine = self.swarm.lock();
         if let Some(peer) = machine.peer(id) {
             debug!(address = %remote, kind = ?peer.kind, "a peer of the swarm has proved itself");

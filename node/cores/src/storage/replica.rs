@@ -87,7 +87,7 @@ impl Replica {
             let options = options.read(true).write(true).create(true).truncate(false);
             options.open(directory.join(name)).map(Arc::new)
         };
-        let mut replica = Self::of_files(directory, key, open).map_err(io)?;
+        let mut replica = Self::from_files(directory, key, open).map_err(io)?;
         match head::read(directory)? {
             Heads::Newest(slot) => {
                 let roots = replica.resume(slot)?;
@@ -122,7 +122,7 @@ impl Replica {
             Ok(Heads::Newest(slot)) => slot,
         };
         let open = |name: &str| File::open(directory.join(name)).map(Arc::new);
-        let mut replica = Self::of_files(directory, slot.key, open).map_err(io)?;
+        let mut replica = Self::from_files(directory, slot.key, open).map_err(io)?;
         replica.stored = replica.resume(slot)?;
         Ok(replica)
     }
@@ -132,7 +132,7 @@ impl Replica {
         directory.join("head").is_file()
     }
 
-    fn of_files(
+    fn from_files(
         directory: &Path,
         key: PublicKey,
         open: impl Fn(&str) -> std::io::Result<Arc<File>>,

@@ -273,7 +273,7 @@ unsafe extern "C" fn metered(
     arguments: *mut qjs::JSValue,
     row: c_int,
 ) -> qjs::JSValue {
-    let Exchanged { original, rule } = of_row(row);
+    let Exchanged { original, rule } = exchanged(row);
     // SAFETY: the arguments are the engine's.
     unsafe {
         let Some(metering) = Metering::current() else { return original.call(ctx, this, count, arguments) };
@@ -338,7 +338,7 @@ unsafe extern "C" fn metered_next(
     done: *mut c_int,
     row: c_int,
 ) -> qjs::JSValue {
-    let original = &of_row(row).original;
+    let original = &exchanged(row).original;
     // SAFETY: the arguments are the engine's; the entry of this kind is of this type.
     unsafe {
         if let Some(metering) = Metering::current()
@@ -353,7 +353,7 @@ unsafe extern "C" fn metered_next(
 }
 
 #[inline]
-fn of_row(row: c_int) -> &'static Exchanged {
+fn exchanged(row: c_int) -> &'static Exchanged {
     let exchanged = EXCHANGED.get().expect("set before the first entry was exchanged");
     &exchanged[usize::try_from(row).expect("rows count from zero")]
 }

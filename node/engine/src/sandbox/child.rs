@@ -107,5 +107,5 @@ fn execute(api: Api, limits: Limits, lockdown: Lockdown, link: Link) {
 
 /// Writes a line for the host's log; ignores a missing reader.
 fn last_words(text: &str) {
-    let _unheard = io::stderr().write_all(text.as_bytes());
+    let _closed = io::stderr().write_all(text.as_bytes());
 }

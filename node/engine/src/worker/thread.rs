@@ -78,6 +78,6 @@ impl FileService for Channels {
 
     fn console(&self, line: Console) {
         // A missing receiver is no reason to fail.
-        let _unheard = self.reports.send(Report::Console(line));
+        let _closed = self.reports.send(Report::Console(line));
     }
 }

@@ -93,11 +93,11 @@ pub(super) fn outcome(block: u64, entry: &CallEntry) -> Result<Option<Box<RawVal
         Ok(Outcome::Threw(thrown)) => Err(RpcError {
             code: thrown.code.unwrap_or(SCRIPT_ERROR_CODE),
             details: thrown.details.and_then(|details| serde_json::to_value(details).ok()),
-            ..RpcError::of_script(thrown.name, thrown.message)
+            ..RpcError::from_script(thrown.name, thrown.message)
         }),
         Ok(Outcome::Fault(fault)) => {
             let why = format!("the call was stopped: fault `{}`, in block {block} of the log", fault.name());
-            Err(RpcError::of_script("Fault".into(), why))
+            Err(RpcError::from_script("Fault".into(), why))
         }
         // An entry was checked when it was read.
         Err(error) => Err(RpcError::internal(error.to_string())),

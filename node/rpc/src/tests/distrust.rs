@@ -61,7 +61,7 @@ async fn what_stands_beside_a_receipt_is_not_read() {
     };
     ledger.next_calls([
         lies(|| raw(&json!(77))),
-        lies(|| Err(RpcError::of_script("Error".into(), "lie".into()))),
+        lies(|| Err(RpcError::from_script("Error".into(), "lie".into()))),
         lies(|| {
             let refusal = json!({ "reason": "stale-call" }).as_object().expect("an object").clone();
             Err(RpcError::refused("lie".into(), refusal))
@@ -96,7 +96,7 @@ async fn an_answer_without_the_receipt_of_this_call_is_none() {
         ("the deployment", receipt_of(&key, 0)),
         ("another log's", receipt_of(&other_key, 2)),
         ("none", answer(|_, honest| RpcAnswer { receipt: None, ..honest })),
-        ("none of an error", instead(|_| Err(RpcError::of_script("Error".into(), "no".into())).into())),
+        ("none of an error", instead(|_| Err(RpcError::from_script("Error".into(), "no".into())).into())),
         ("none of a result", instead(|_| raw(&json!(2)).into())),
         ("empty", receipt("")),
         ("not base64", receipt("====")),

@@ -298,7 +298,7 @@ impl Ledger {
             Outcome::Returned { value, .. } => {
                 Ok(value.map(|value| RawValue::from_string(value.to_json()).expect("JSON")))
             }
-            Outcome::Threw(thrown) => Err(RpcError::of_script(thrown.name, thrown.message)),
+            Outcome::Threw(thrown) => Err(RpcError::from_script(thrown.name, thrown.message)),
             Outcome::Fault(fault) => panic!("{fault:?}"),
         };
         RpcAnswer { outcome, receipt: Some(history.receipt(&self.key, block)) }

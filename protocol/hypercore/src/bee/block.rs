@@ -41,7 +41,7 @@ const PROTOCOL: &[u8] = b"hyperbee";
 
 impl Header {
     /// Returns the header of a Hyperdrive's db core.
-    pub fn of_drive(blobs: &[u8; 32]) -> Self {
+    pub fn for_drive(blobs: &[u8; 32]) -> Self {
         Self { has_metadata: true, content_feed: Some(blobs.to_vec()) }
     }
 

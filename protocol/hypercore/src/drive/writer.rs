@@ -44,7 +44,7 @@ pub struct Options {
 /// ```
 /// use libvms_hypercore::bee::{Cache, Header};
 /// use libvms_hypercore::drive::{Drive, DriveLength, Options, Path, Writer, content};
-/// let (cache, header) = (Cache::default(), Header::of_drive(&[7; 32]));
+/// let (cache, header) = (Cache::default(), Header::for_drive(&[7; 32]));
 /// let (mut files, mut blobs): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
 /// let path = Path::new("/hello.txt")?;
 /// let written =
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     fn put(blob_bytes: u64, content: &[u8]) -> Result<Written, DriveError<bee::NoBlock>> {
-        let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+        let (cache, header) = (Cache::default(), Header::for_drive(&[0; 32]));
         let length = DriveLength { blob_bytes, ..DriveLength::default() };
         let path = Path::new("/a").expect("a name");
         Writer::new(&cache, &header).put::<Vec<Vec<u8>>>(&vec![], length, &path, content, Options::default())
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_too_large_is_refused() {
-        let (cache, header) = (Cache::default(), Header::of_drive(&[0; 32]));
+        let (cache, header) = (Cache::default(), Header::for_drive(&[0; 32]));
         let (files, path) = (vec![], Path::new("/a").expect("a name"));
         let link = |bytes: usize| {
             let target = "x".repeat(bytes);

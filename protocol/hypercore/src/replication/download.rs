@@ -48,12 +48,12 @@ impl Replicator {
     /// Requests a longer head from one peer. JavaScript peers break the connection unless their last sync said that
     /// they can prove it, and that they know our length.
     pub(super) fn ask_for_upgrade(&mut self, now: Instant, store: &impl Store) {
-        if self.settings.download == Download::Heads {
+        if self.config.download == Download::Heads {
             return self.ask_all_for_upgrades(now, store);
         }
         // A head that was handed out must be stored first: the next one extends it.
         let is_pending = self.upgrade_from.is_some() || self.upgraded > self.length;
-        if self.settings.download == Download::Nothing || is_pending {
+        if self.config.download == Download::Nothing || is_pending {
             return;
         }
         let ours = self.length;
@@ -104,7 +104,7 @@ impl Replicator {
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
             let block = self.wanted.next_common(&peer.has, from).filter(|&block| block < end)?;
-            if self.settings.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
+            if self.config.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
                 return None;
             }
             if self.wanted.runs() < WANTED_RUNS_MAX {
@@ -191,7 +191,7 @@ impl Replicator {
         // An answer to a cancelled request comes late.
         let Some(pending) = peer.take_pending(data.request) else { return Ok(()) };
         let asked = pending.asked;
-        let window_max = self.settings.window_max;
+        let window_max = self.config.window_max;
         if !is_answer_to(&data, asked) {
             self.put_back(id, asked);
             return Err(CheckError::NotAsked.into());
@@ -220,7 +220,7 @@ impl Replicator {
             return Err(CheckError::HasManifest.into());
         }
         match check(self.key, store, data) {
-            Ok(Verified { upgrade: Some(upgrade), .. }) if self.settings.download == Download::Heads => {
+            Ok(Verified { upgrade: Some(upgrade), .. }) if self.config.download == Download::Heads => {
                 let theirs = upgrade.head;
                 self.upgrade_from = None;
                 self.with_peer(id, |peer| {
@@ -347,7 +347,7 @@ impl Replicator {
 
     /// Takes requests back from peers that have kept us waiting too long.
     pub(super) fn expire(&mut self, now: Instant) {
-        let timeout = self.settings.request_timeout;
+        let timeout = self.config.request_timeout;
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
@@ -366,7 +366,7 @@ impl Replicator {
 
     fn cancel_all(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.timed_out(now, self.settings.request_timeout);
+        peer.timed_out(now, self.config.request_timeout);
         let numbers: Vec<u64> = peer.pending.keys().copied().collect();
         numbers.into_iter().for_each(|number| self.cancel(id, number));
     }
@@ -390,7 +390,7 @@ impl Replicator {
     }
 
     pub(super) fn peer_deadline(&self, peer: &Peer) -> Option<Instant> {
-        let timeout = self.settings.request_timeout;
+        let timeout = self.config.request_timeout;
         let region = (!peer.wants.is_empty() && !is_congested(peer)).then_some(peer.wants_from);
         let compare = self.length_to_compare(peer).map(|_| peer.compare_from);
         let shorter = peer.shorter_deadline(self.length);

@@ -59,9 +59,9 @@ impl Replicator {
         let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
         let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
         // A writer checks each peer once; a copy checks at each change.
-        let is_due = self.settings.download != Download::Heads || peer.compared_length == 0;
+        let is_due = self.config.download != Download::Heads || peer.compared_length == 0;
         let is_new = length > 0 && length != peer.compared_length && is_due;
-        (is_whole && is_new && self.settings.download != Download::Nothing).then_some(length)
+        (is_whole && is_new && self.config.download != Download::Nothing).then_some(length)
     }
 
     /// Requests the proof of a whole head, which the peer can make from its roots alone.

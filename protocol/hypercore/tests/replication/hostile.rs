@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Settings, Store, answer};
+use libvms_hypercore::replication::{Action, Config, Download, PeerId, Replicator, Store, answer};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::Message;
@@ -147,8 +147,8 @@ struct Bench {
 
 impl Bench {
     fn new(download: Download, core: Core) -> Self {
-        let settings = Settings { download, ..Settings::default() };
-        let mut machine = Replicator::new(key(), settings);
+        let config = Config { download, ..Config::default() };
+        let mut machine = Replicator::new(key(), config);
         machine.handle_peer_opened(Instant::from_millis(1), LIAR, &core);
         Self {
             now: Instant::from_millis(1),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libvms_hypercore::replication::{
-    Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Settings, Store, answer,
+    Config, Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Store, answer,
 };
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{
@@ -13,11 +13,11 @@ use libvms_hypercore::wire::message::{
 use super::core::{Core, content};
 use super::world::{Liar, Machine, World};
 
-fn fetching(download: Download) -> Settings {
-    Settings { download, ..Settings::default() }
+fn fetching(download: Download) -> Config {
+    Config { download, ..Config::default() }
 }
 
-fn writer() -> Settings {
+fn writer() -> Config {
     fetching(Download::Nothing)
 }
 

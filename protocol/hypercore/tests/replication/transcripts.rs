@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::{
-    Action, CheckError, Download, Evidence, PeerFault, PeerId, Replicator, Settings, Store, answer,
+    Action, CheckError, Config, Download, Evidence, PeerFault, PeerId, Replicator, Store, answer,
 };
 use libvms_hypercore::signed_head::signable;
 use libvms_hypercore::time::Instant;
@@ -142,8 +142,8 @@ fn sent(machine: &mut Replicator) -> Vec<Message> {
 
 /// Plays the downloader's part of a session to a machine that serves. Returns the machine's messages.
 fn serve(session: &Session, gaps: &[u64]) -> Vec<Message> {
-    let settings = Settings { download: Download::Nothing, ..Settings::default() };
-    let (mut machine, mut core) = (Replicator::new(key(), settings), Core::default());
+    let config = Config { download: Download::Nothing, ..Config::default() };
+    let (mut machine, mut core) = (Replicator::new(key(), config), Core::default());
     let mut ours = vec![];
     let first = session.messages.iter().find(|(is_uploader, _)| *is_uploader);
     session.grow(&mut core, first.map_or(0, |(_, message)| length(message)));
@@ -232,8 +232,8 @@ struct Downloader<'a> {
 
 impl<'a> Downloader<'a> {
     fn new(session: &'a Session, download: Download) -> Self {
-        let settings = Settings { download, ..Settings::default() };
-        let (machine, core, truth) = (Replicator::new(key(), settings), Core::default(), Core::default());
+        let config = Config { download, ..Config::default() };
+        let (machine, core, truth) = (Replicator::new(key(), config), Core::default(), Core::default());
         let mut downloader =
             Self { session, machine, core, truth, asked: VecDeque::new(), told: vec![], evidence: vec![] };
         downloader.machine.handle_peer_opened(Instant::from_millis(1), PEER, &downloader.core);

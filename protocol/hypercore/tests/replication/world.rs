@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use libvms_hypercore::random::Dice;
-use libvms_hypercore::replication::{Action, Evidence, PeerFault, PeerId, Replicator, Settings};
+use libvms_hypercore::replication::{Action, Config, Evidence, PeerFault, PeerId, Replicator};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::Message;
 
@@ -52,8 +52,8 @@ impl World {
         }
     }
 
-    pub(crate) fn add(&mut self, core: Core, settings: Settings) -> usize {
-        let replicator = Replicator::new(key(), settings);
+    pub(crate) fn add(&mut self, core: Core, config: Config) -> usize {
+        let replicator = Replicator::new(key(), config);
         let (evidence, faults) = (vec![], vec![]);
         self.machines.push(Machine { replicator, core, evidence, faults, liar: None, sent: 0 });
         self.machines.len() - 1

@@ -36,8 +36,8 @@ fn sealed(stream: &mut SecretStream, message: &[u8]) -> Vec<u8> {
 /// Returns two streams that have the keys of one handshake, after their headers.
 fn pair() -> [SecretStream; 2] {
     let [initiator, responder] = keys();
-    let mut initiator = SecretStream::of_keys(initiator, [2; 24]);
-    let mut responder = SecretStream::of_keys(responder, [1; 24]);
+    let mut initiator = SecretStream::from_keys(initiator, [2; 24]);
+    let mut responder = SecretStream::from_keys(responder, [1; 24]);
     responder.receive(&written(&mut initiator)).expect("its header");
     initiator.receive(&written(&mut responder)).expect("its header");
     assert!(initiator.is_established() && responder.is_established());
@@ -49,9 +49,9 @@ fn a_stream_after_a_handshake_in_the_dht_is_that_of_the_reference() {
     let vector = &read("swarm/hyperdht.json")["secretStream"];
     let [initiator, responder] = keys();
     let header = hex(&vector["headerFrame"]);
-    let mut sender = SecretStream::of_keys(initiator, *header.last_chunk().expect("24 bytes"));
+    let mut sender = SecretStream::from_keys(initiator, *header.last_chunk().expect("24 bytes"));
     assert_eq!(written(&mut sender), header);
-    let mut receiver = SecretStream::of_keys(responder, [1; 24]);
+    let mut receiver = SecretStream::from_keys(responder, [1; 24]);
     sender.receive(&written(&mut receiver)).expect("its header");
     receiver.receive(&header).expect("the reference's header");
     for frame in items(&vector["frames"]) {
@@ -128,12 +128,12 @@ fn foreign_and_mirrored_headers_end_a_stream() {
     let [initiator, responder] = keys();
     let other = StreamKeys { hash: HandshakeHash([0; 64]), ..initiator };
     for stranger in [other, responder.clone()] {
-        let header = written(&mut SecretStream::of_keys(stranger, [2; 24]));
-        let mut receiver = SecretStream::of_keys(responder.clone(), [1; 24]);
+        let header = written(&mut SecretStream::from_keys(stranger, [2; 24]));
+        let mut receiver = SecretStream::from_keys(responder.clone(), [1; 24]);
         assert_eq!(receiver.receive(&header), Err(SecretError::WrongHeader));
         assert!(!receiver.is_established());
     }
-    let mut receiver = SecretStream::of_keys(responder, [1; 24]);
+    let mut receiver = SecretStream::from_keys(responder, [1; 24]);
     assert_eq!(receiver.receive(&[&[55, 0, 0][..], &[9; 55]].concat()), Err(SecretError::WrongHeader));
 }
 
@@ -161,7 +161,7 @@ fn changed_repeated_and_mirrored_messages_end_a_stream() {
 fn a_stranger_cannot_make_us_hold_more_than_the_next_frame() {
     let [_, responder] = keys();
     let streams = [
-        (SecretStream::of_keys(responder, [1; 24]), HEADER_BYTES),
+        (SecretStream::from_keys(responder, [1; 24]), HEADER_BYTES),
         (SecretStream::new(Role::Initiator, &[1; RANDOM_BYTES]), 96),
         (SecretStream::new(Role::Responder, &[1; RANDOM_BYTES]), 32),
     ];
@@ -177,7 +177,7 @@ fn a_stranger_cannot_make_us_hold_more_than_the_next_frame() {
 fn messages_wait_until_the_remote_has_proved_itself() {
     let [initiator, responder] = keys();
     let (mut sender, mut receiver) =
-        (SecretStream::of_keys(initiator, [2; 24]), SecretStream::of_keys(responder, [1; 24]));
+        (SecretStream::from_keys(initiator, [2; 24]), SecretStream::from_keys(responder, [1; 24]));
     sender.send(b"secret".to_vec());
     let header = written(&mut sender);
     assert_eq!(header.len(), 3 + HEADER_BYTES);

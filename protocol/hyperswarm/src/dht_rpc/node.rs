@@ -33,9 +33,9 @@ use libvms_hypercore::random::Random;
 use libvms_hypercore::time::Instant;
 use maintenance::Life;
 
-/// The settings of a [`Node`].
+/// The configuration of a [`Node`].
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Config {
     /// The role of the node in the network.
     pub mode: Mode,
     /// Nodes to find the others by. Without them the node waits until it is found.
@@ -50,8 +50,8 @@ pub struct Settings {
     pub answers: AnswerLimits,
 }
 
-impl Settings {
-    /// Returns the settings of an adaptive node that serves no command of a layer above.
+impl Config {
+    /// Returns the configuration of an adaptive node that serves no command of a layer above.
     pub fn new(bootstrap: Vec<Address>, server_port: u16) -> Self {
         Self {
             mode: Mode::Adaptive,
@@ -237,7 +237,7 @@ pub enum Action {
 /// notices.
 #[derive(Debug)]
 pub struct Node {
-    settings: Settings,
+    config: Config,
     random: Random,
     tokens: Tokens,
     allowance: AmplificationLimiter,
@@ -272,11 +272,11 @@ pub struct Node {
 impl Node {
     /// Creates a node with an empty table. `seed` must be secret and new each time: it determines tokens and request
     /// numbers.
-    pub fn new(settings: Settings, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
         let mut random = Random::new(seed);
-        let (own, check_at) = match settings.mode {
+        let (own, check_at) = match config.mode {
             Mode::Persistent { address } => (address, now),
-            Mode::Ephemeral | Mode::Adaptive => (None, now + settings.persistent_after),
+            Mode::Ephemeral | Mode::Adaptive => (None, now + config.persistent_after),
         };
         let table = match own {
             Some(address) => Target::from(NodeId::of(&address)),
@@ -284,7 +284,7 @@ impl Node {
         };
         Self {
             tokens: Tokens::new(random.bytes()),
-            allowance: AmplificationLimiter::new(settings.answers),
+            allowance: AmplificationLimiter::new(config.answers),
             actions: VecDeque::new(),
             table: Table::new(table),
             requests: Requests::new(),
@@ -292,7 +292,7 @@ impl Node {
             committing: BTreeMap::new(),
             next_number: 0,
             own,
-            is_firewalled: !matches!(settings.mode, Mode::Persistent { .. }),
+            is_firewalled: !matches!(config.mode, Mode::Persistent { .. }),
             sampler: Sampler::default(),
             anonymous_samples: 0,
             heard_at: Instant::START,
@@ -301,7 +301,7 @@ impl Node {
             suspected: BTreeSet::new(),
             delayed: BTreeMap::new(),
             life: Life::new(now, check_at),
-            settings,
+            config,
             random,
         }
     }
@@ -366,8 +366,8 @@ impl Node {
     /// sender has sent to: the sender checks that id itself, and a wrong one misleads only the sender that named it.
     pub fn id_for(&self, handle: &ReplyHandle) -> Option<NodeId> {
         let is_first =
-            self.settings.mode == (Mode::Persistent { address: None }) && self.settings.bootstrap.is_empty();
-        let is_here = is_first && handle.to.port() == self.settings.server_port;
+            self.config.mode == (Mode::Persistent { address: None }) && self.config.bootstrap.is_empty();
+        let is_here = is_first && handle.to.port() == self.config.server_port;
         self.id().or_else(|| is_here.then(|| NodeId::of(&handle.to)))
     }
 

@@ -15,7 +15,7 @@ use crate::dht_rpc::incoming::Socket;
 use crate::dht_rpc::message::{Command, MessageError};
 use crate::dht_rpc::nat_sampler::Observed;
 use crate::dht_rpc::node::{
-    Node, NodeStatus, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec, Settings,
+    Config, Node, NodeStatus, QueryError, QueryId, QueryOutcome, RequestId, RequestSpec,
 };
 use crate::dht_rpc::query::QuerySpec;
 use crate::hyperdht::announcer::Announcer;
@@ -194,12 +194,12 @@ enum Asker {
 impl HyperDht {
     /// Creates a node with an empty table. `seed` must be secret and new each time. `unix_ms` is the time since 1970 at
     /// `now`.
-    pub fn new(settings: Settings, seed: [u8; 32], now: Instant, unix_ms: u64) -> Self {
+    pub fn new(config: Config, seed: [u8; 32], now: Instant, unix_ms: u64) -> Self {
         let mut random = Random::new(seed);
-        let settings = Settings { served: SERVED, ..settings };
+        let config = Config { served: SERVED, ..config };
         Self {
-            server_port: settings.server_port,
-            node: Node::new(settings, random.bytes(), now),
+            server_port: config.server_port,
+            node: Node::new(config, random.bytes(), now),
             storage: Storage::new(random.bytes()),
             router: Router::default(),
             random,

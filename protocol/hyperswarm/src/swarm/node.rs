@@ -31,15 +31,15 @@ use libvms_hypercore::time::Instant;
 /// Incoming connections at the same time, proved or not.
 const INCOMING_MAX: usize = 256;
 
-/// The settings of a [`SwarmNode`].
+/// The configuration of a [`SwarmNode`].
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct Config {
     /// The node of the DHT.
-    pub dht: dht_rpc::Settings,
+    pub dht: dht_rpc::Config,
     /// The connections that the swarm makes.
-    pub swarm: super::Settings,
+    pub swarm: super::Config,
     /// The streams.
-    pub streams: udx::Settings,
+    pub streams: udx::Config,
     /// Addresses in local networks, with the port of the server socket; they are sent to peers behind the same
     /// firewall.
     pub local_addresses: Vec<Address>,
@@ -96,16 +96,16 @@ enum Server {
 impl SwarmNode {
     /// Creates a node with the key pair `key`, which bootstraps at once. `seed` must be 32 fresh random bytes; `unix`
     /// is the time since 1970 at `now`.
-    pub fn new(key: SecretKey, settings: Settings, seed: [u8; 32], now: Instant, unix: Duration) -> Self {
+    pub fn new(key: SecretKey, config: Config, seed: [u8; 32], now: Instant, unix: Duration) -> Self {
         let mut random = Random::new(seed);
         let unix_ms = unix.as_millis().try_into().unwrap_or(u64::MAX);
-        let mut dht = HyperDht::new(settings.dht, random.bytes(), now, unix_ms);
-        dht.set_local_addresses(settings.local_addresses);
+        let mut dht = HyperDht::new(config.dht, random.bytes(), now, unix_ms);
+        dht.set_local_addresses(config.local_addresses);
         let mut node = Self {
-            swarm: Swarm::new(key.public_key(), settings.swarm, random.bytes()),
+            swarm: Swarm::new(key.public_key(), config.swarm, random.bytes()),
             key,
             dht,
-            streams: Endpoint::new(settings.streams),
+            streams: Endpoint::new(config.streams),
             connections: Connections::default(),
             dials: BTreeMap::new(),
             punches: BTreeMap::new(),

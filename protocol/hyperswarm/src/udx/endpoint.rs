@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::packet::Packet;
 use super::stream::Stream;
 use super::time_wait::TimeWait;
-use super::{Event, Firewall, Path, Settings, Statistics, UdxError};
+use super::{Config, Event, Firewall, Path, Statistics, UdxError};
 use libvms_hypercore::time::Instant;
 
 /// The fate of a datagram.
@@ -23,16 +23,16 @@ pub enum Received {
 /// packets as they fit into, and several datagrams received before a poll, or within half a millisecond, are
 /// acknowledged with one.
 ///
-/// Packets of a stranger change nothing and are not answered. Memory is bounded: per stream by [`Settings`], with about
+/// Packets of a stranger change nothing and are not answered. Memory is bounded: per stream by [`Config`], with about
 /// a megabyte beside it; the caller must bound the number of streams.
 ///
 /// ```
 /// use libvms_hypercore::time::Instant;
-/// use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Settings};
+/// use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Config};
 ///
 /// let now = Instant::START;
 /// let (here, there) = (Path::of("192.0.2.1:1".parse().unwrap()), Path::of("192.0.2.2:2".parse().unwrap()));
-/// let (mut left, mut right) = (Endpoint::new(Settings::default()), Endpoint::new(Settings::default()));
+/// let (mut left, mut right) = (Endpoint::new(Config::default()), Endpoint::new(Config::default()));
 /// left.open(now, 1, Firewall::Closed).unwrap();
 /// left.connect(now, 1, there, 2).unwrap();
 /// right.open(now, 2, Firewall::Closed).unwrap();
@@ -49,7 +49,7 @@ pub enum Received {
 /// ```
 #[derive(Debug)]
 pub struct Endpoint {
-    settings: Settings,
+    config: Config,
     streams: BTreeMap<u32, Slot>,
     lingering: TimeWait,
     /// Streams that may have something to send, and to report.
@@ -68,10 +68,10 @@ struct Slot {
 }
 
 impl Endpoint {
-    /// Creates an endpoint without streams, whose streams will have these settings.
-    pub fn new(settings: Settings) -> Self {
+    /// Creates an endpoint without streams, whose streams will have this configuration.
+    pub fn new(config: Config) -> Self {
         Self {
-            settings,
+            config,
             streams: BTreeMap::new(),
             lingering: TimeWait::default(),
             ready: VecDeque::new(),
@@ -89,7 +89,7 @@ impl Endpoint {
         if self.streams.contains_key(&id) || self.lingering.contains(id) {
             return Err(UdxError::IdTaken(id));
         }
-        let stream = Stream::new(now, id, self.settings, firewall);
+        let stream = Stream::new(now, id, self.config, firewall);
         self.streams.insert(id, Slot { stream, is_ready: false, is_eventful: false, timeout: None });
         Ok(())
     }

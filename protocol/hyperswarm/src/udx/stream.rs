@@ -12,7 +12,7 @@ use super::receive_buffer::{ReceiveBuffer, Taken};
 use super::send_buffer::SendBuffer;
 use super::sequence::Sequence;
 use super::transmitter::Transmitter;
-use super::{Firewall, Path, Settings, Statistics, UdxError};
+use super::{Config, Firewall, Path, Statistics, UdxError};
 use delayed_ack::DelayedAck;
 use libvms_hypercore::time::Instant;
 
@@ -45,7 +45,7 @@ enum Life {
 #[derive(Debug)]
 pub(super) struct Stream {
     local: u32,
-    settings: Settings,
+    config: Config,
     peer: Peer,
     life: Life,
     receiving: ReceiveBuffer,
@@ -64,18 +64,18 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(now: Instant, local: u32, settings: Settings, firewall: Firewall) -> Self {
+    pub(super) fn new(now: Instant, local: u32, config: Config, firewall: Firewall) -> Self {
         // Until it is connected the path is unknown: this value is replaced then.
         let nowhere = ([0, 0, 0, 0], 0).into();
         Self {
             local,
-            settings,
+            config,
             peer: Peer::Awaited { firewall, knocked: None },
             life: Life::Open,
-            receiving: ReceiveBuffer::new(settings.receive_bytes_max),
-            transmitter: Transmitter::new(now, nowhere, SendBuffer::new(settings.unsent_bytes_max)),
+            receiving: ReceiveBuffer::new(config.receive_bytes_max),
+            transmitter: Transmitter::new(now, nowhere, SendBuffer::new(config.unsent_bytes_max)),
             delayed_ack: DelayedAck::default(),
-            advertised: settings.receive_bytes_max.try_into().unwrap_or(u32::MAX),
+            advertised: config.receive_bytes_max.try_into().unwrap_or(u32::MAX),
             messages_in: VecDeque::new(),
             messages_out: VecDeque::new(),
             last_sent_at: now,
@@ -150,7 +150,7 @@ impl Stream {
     pub(super) fn read(&mut self, into: &mut [u8]) -> usize {
         let count = self.receiving.read(into);
         // A remote that knows of little room waits for more; less than a quarter is not worth a packet.
-        let (free, all) = (self.receiving.window(), self.settings.receive_bytes_max as u64);
+        let (free, all) = (self.receiving.window(), self.config.receive_bytes_max as u64);
         let is_waiting = u64::from(self.advertised) < all / 2;
         if is_waiting && u64::from(free.saturating_sub(self.advertised)) >= all / 4 {
             self.delayed_ack.at_once();
@@ -317,13 +317,13 @@ impl Stream {
 
     /// Reports room to a writer that was refused, once there is enough to be worth while.
     fn offer_room(&mut self) {
-        if self.wants_room && self.transmitter.sending.room() >= self.settings.unsent_bytes_max / 2 {
+        if self.wants_room && self.transmitter.sending.room() >= self.config.unsent_bytes_max / 2 {
             (self.wants_room, self.notices.is_writable) = (false, true);
         }
     }
 
     fn forget_received(&mut self) {
-        self.receiving = ReceiveBuffer::new(self.settings.receive_bytes_max);
+        self.receiving = ReceiveBuffer::new(self.config.receive_bytes_max);
         self.messages_in.clear();
         self.delayed_ack = DelayedAck::default();
         self.notices = Notices::default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
-    Action, Address, Command, Message, Mode, Node, NodeId, Reply, Request, Response, Settings, Socket,
+    Action, Address, Command, Config, Message, Mode, Node, NodeId, Reply, Request, Response, Socket,
 };
 
 use super::vectors::address;
@@ -20,13 +20,13 @@ pub(crate) struct Lone {
 }
 
 impl Lone {
-    pub(crate) fn new(change: impl Fn(&mut Settings)) -> Self {
+    pub(crate) fn new(change: impl Fn(&mut Config)) -> Self {
         let own = address(&"127.0.0.1:49739".into());
-        let mut settings = Settings::new(Vec::new(), own.port());
-        settings.mode = Mode::Persistent { address: Some(own) };
-        change(&mut settings);
+        let mut config = Config::new(Vec::new(), own.port());
+        config.mode = Mode::Persistent { address: Some(own) };
+        change(&mut config);
         let now = Instant::from_millis(1_000_000);
-        Self { node: Node::new(settings, [3; 32], now), now, own, events: Vec::new() }
+        Self { node: Node::new(config, [3; 32], now), now, own, events: Vec::new() }
     }
 
     /// Sends the node a datagram. Returns the datagrams that it sends in turn.
@@ -134,7 +134,7 @@ const CASES: [(&str, u64); 17] = [
 #[test]
 fn datagrams_are_answered_as_the_reference_answers_them() {
     let (first, second) = (address(&"127.0.0.1:44584".into()), address(&"127.0.0.1:44643".into()));
-    let mut lone = Lone::new(|settings| settings.served = 0..11);
+    let mut lone = Lone::new(|config| config.served = 0..11);
     lone.introduce(address(&"127.0.0.1:49738".into()));
     let vector = read("swarm/behaviour.json");
     let case = |name: &str| items(&vector["cases"]).iter().find(|case| case["name"] == name).expect("a case");

@@ -101,7 +101,7 @@ fn forged_senders_do_not_fill_the_table_and_get_few_pings() {
 
 #[test]
 fn a_token_is_valid_for_its_host_only_and_not_for_long() {
-    let mut lone = Lone::new(|settings| settings.served = 0..11);
+    let mut lone = Lone::new(|config| config.served = 0..11);
     let store = |token: Token| Request {
         token: Some(token),
         target: Some(Target([1; 32])),
@@ -131,7 +131,7 @@ fn a_token_is_valid_for_its_host_only_and_not_for_long() {
 
 #[test]
 fn bytes_to_a_forged_sender_stay_within_the_stated_multiple() {
-    let mut lone = Lone::new(|settings| settings.served = 0..2);
+    let mut lone = Lone::new(|config| config.served = 0..2);
     (0..200).for_each(|number| lone.introduce(node(1_000 + number)));
     let victim = node(1);
     let requests = [
@@ -160,7 +160,7 @@ fn bytes_to_a_forged_sender_stay_within_the_stated_multiple() {
 
 #[test]
 fn large_answers_to_forged_senders_stop_soon() {
-    let mut lone = Lone::new(|settings| settings.served = 3..4);
+    let mut lone = Lone::new(|config| config.served = 3..4);
     let lookup = Request { target: Some(Target([1; 32])), ..ask(Command::External(3), None) }.encode();
     let mut sent = 0;
     for _ in 0..1_000 {
@@ -292,7 +292,7 @@ fn thousands_of_requests_are_refused_instead_of_kept() {
 
 #[test]
 fn random_datagrams_do_no_harm() {
-    let mut lone = Lone::new(|settings| settings.served = 0..11);
+    let mut lone = Lone::new(|config| config.served = 0..11);
     let mut dice = Dice::new(77);
     for round in 0..20_000 {
         let length = dice.index(90);

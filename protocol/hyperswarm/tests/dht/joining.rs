@@ -41,8 +41,8 @@ fn an_open_node_becomes_persistent_after_twenty_minutes() {
 #[test]
 fn a_firewalled_node_stays_ephemeral_and_its_queries_succeed() {
     let (mut world, bootstrap) = network(30);
-    let index = world.join_as(Mode::Adaptive, Wall::Firewall, &bootstrap, |settings| {
-        settings.persistent_after = Duration::from_millis(MINUTE);
+    let index = world.join_as(Mode::Adaptive, Wall::Firewall, &bootstrap, |config| {
+        config.persistent_after = Duration::from_millis(MINUTE);
     });
     world.run(30 * MINUTE);
     assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: true });
@@ -57,8 +57,8 @@ fn a_firewalled_node_stays_ephemeral_and_its_queries_succeed() {
 #[test]
 fn an_ephemeral_node_stays_so_although_it_is_reachable() {
     let (mut world, bootstrap) = network(10);
-    let index = world.join_as(Mode::Ephemeral, Wall::None, &bootstrap, |settings| {
-        settings.persistent_after = Duration::from_millis(MINUTE);
+    let index = world.join_as(Mode::Ephemeral, Wall::None, &bootstrap, |config| {
+        config.persistent_after = Duration::from_millis(MINUTE);
     });
     world.run(10 * MINUTE);
     assert_eq!(world.hosts[index].node.standing(), NodeStatus { address: None, is_firewalled: false });
@@ -84,8 +84,8 @@ fn persistent_nodes_learn_their_addresses_from_each_other() {
 #[test]
 fn a_node_that_slept_bootstraps_again_and_is_ephemeral_again() {
     let (mut world, bootstrap) = network(20);
-    let change = |settings: &mut libvms_hyperswarm::dht_rpc::Settings| {
-        settings.persistent_after = Duration::from_millis(MINUTE)
+    let change = |config: &mut libvms_hyperswarm::dht_rpc::Config| {
+        config.persistent_after = Duration::from_millis(MINUTE)
     };
     let index = world.join_as(Mode::Adaptive, Wall::None, &bootstrap, change);
     world.run(2 * MINUTE);

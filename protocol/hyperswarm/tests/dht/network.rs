@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::time::Instant;
-use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
+use libvms_hyperswarm::dht_rpc::node::{Config, Mode};
 use libvms_hyperswarm::dht_rpc::{Address, Command, Message, Socket, Target};
 use libvms_hyperswarm::hyperdht::client::{DialError, Dialed, Way};
 use libvms_hyperswarm::hyperdht::command::Firewall;
@@ -108,9 +108,9 @@ impl Network {
     fn add(&mut self, mode: Mode, firewall: Firewall) -> usize {
         let server = self.next_address();
         let bootstrap = self.machines.iter().map(|machine| machine.server).take(1).collect();
-        let settings = Settings { mode, ..Settings::new(bootstrap, server.port()) };
+        let config = Config { mode, ..Config::new(bootstrap, server.port()) };
         let number = self.machines.len();
-        let mut dht = HyperDht::new(settings, [number as u8 + 1; 32], self.now, UNIX);
+        let mut dht = HyperDht::new(config, [number as u8 + 1; 32], self.now, UNIX);
         dht.bootstrap(self.now);
         self.machines.push(Machine {
             dht,

@@ -6,7 +6,7 @@ use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::secret_stream::noise_ik::Initiator;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::Target;
-use libvms_hyperswarm::dht_rpc::node::{Mode, Settings};
+use libvms_hyperswarm::dht_rpc::node::{Config, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::{HandshakePayload, UdxStream};
 use libvms_hyperswarm::hyperdht::node::HyperDht;
 use libvms_hyperswarm::hyperdht::router::{Arrival, Content, Path};
@@ -24,8 +24,8 @@ fn key(number: u32) -> SecretKey {
 
 /// Returns the ids that a client chooses for one attempt after the other.
 fn dialed(seed: u8) -> Vec<u32> {
-    let settings = Settings { mode: Mode::Ephemeral, ..Settings::new(vec![], 1_000) };
-    let mut dht = HyperDht::new(settings, [seed; 32], Instant::START, 0);
+    let config = Config { mode: Mode::Ephemeral, ..Config::new(vec![], 1_000) };
+    let mut dht = HyperDht::new(config, [seed; 32], Instant::START, 0);
     let dial = |remote| dht.dial(Instant::START, &key(0), key(remote).public_key(), &[]).expect("a key").1;
     (1..=COUNT).map(dial).collect()
 }

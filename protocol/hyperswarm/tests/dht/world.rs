@@ -7,7 +7,7 @@ use std::time::Duration;
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
-    Action, Address, Message, Mode, Node, NodeId, QueryId, QueryOutcome, QuerySpec, Reply, Settings, Target,
+    Action, Address, Config, Message, Mode, Node, NodeId, QueryId, QueryOutcome, QuerySpec, Reply, Target,
 };
 
 pub(crate) type Socket = libvms_hyperswarm::dht_rpc::Socket;
@@ -94,15 +94,15 @@ impl World {
         mode: Mode,
         wall: Wall,
         bootstrap: &[Address],
-        change: impl Fn(&mut Settings),
+        change: impl Fn(&mut Config),
     ) -> usize {
         let (index, address) = (self.hosts.len(), self.next_address());
-        let mut settings = Settings::new(bootstrap.to_vec(), SERVER_PORT);
-        settings.mode = mode;
-        settings.served = 0..11;
-        change(&mut settings);
+        let mut config = Config::new(bootstrap.to_vec(), SERVER_PORT);
+        config.mode = mode;
+        config.served = 0..11;
+        change(&mut config);
         let seed = self.dice.array();
-        let mut node = Node::new(settings, seed, self.now);
+        let mut node = Node::new(config, seed, self.now);
         node.bootstrap(self.now);
         self.routes.insert(address, (index, Socket::Server));
         self.routes.insert(address.with_port(50_000), (index, Socket::Client));

@@ -10,7 +10,7 @@ use libvms_hyperswarm::hyperdht::client::DialError;
 use libvms_hyperswarm::hyperdht::command::{Firewall, PeerError};
 use libvms_hyperswarm::hyperdht::holepunch::puncher::PunchError;
 use libvms_hyperswarm::swarm::node::DialFailure;
-use libvms_hyperswarm::swarm::{Action, Admission, ConnectionId, Roles, Settings, Swarm, TopicKey};
+use libvms_hyperswarm::swarm::{Action, Admission, Config, ConnectionId, Roles, Swarm, TopicKey};
 use proptest::prelude::*;
 
 const TOPIC: TopicKey = [1; 32];
@@ -21,7 +21,7 @@ fn key(number: u8) -> PublicKey {
 }
 
 fn swarm() -> Swarm {
-    Swarm::new(OWN, Settings::default(), [7; 32])
+    Swarm::new(OWN, Config::default(), [7; 32])
 }
 
 /// Creates a swarm after its first lookup of a topic.
@@ -76,7 +76,7 @@ fn found_peers_are_connected_to_three_at_a_time() {
 
 #[test]
 fn own_banned_and_surplus_connections_are_refused() {
-    let mut swarm = Swarm::new(OWN, Settings { connections_max: 2 }, [7; 32]);
+    let mut swarm = Swarm::new(OWN, Config { connections_max: 2 }, [7; 32]);
     swarm.join(Instant::START, TOPIC, Roles { server: false, client: true });
     actions(&mut swarm);
     swarm.ban(key(9));
@@ -297,7 +297,7 @@ proptest! {
         prop_assume!(a != b);
         // Connection 1 is made by a, connection 2 by b.
         let keep = |own: u8, other: u8, dialled: u64, first: bool| {
-            let mut swarm = Swarm::new(key(own), Settings::default(), [own; 32]);
+            let mut swarm = Swarm::new(key(own), Config::default(), [own; 32]);
             let role = |id: u64| if id == dialled { Role::Initiator } else { Role::Responder };
             for id in if first { [1, 2] } else { [2, 1] } {
                 let _admission = swarm.handle_connected(Instant::START, ConnectionId(id), key(other), role(id));

@@ -2,7 +2,7 @@
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_hyperswarm::hyperdht::node::HyperDht;
-use libvms_hyperswarm::swarm::node::{Closed, Settings};
+use libvms_hyperswarm::swarm::node::{Closed, Config};
 use libvms_hyperswarm::swarm::{Roles, TopicKey};
 use libvms_hyperswarm::udx::CloseReason;
 
@@ -241,7 +241,7 @@ fn a_client_keeps_to_its_connection_limit() {
     let servers: Vec<usize> = (0..6).map(|_| world.guest(Wall::None)).collect();
     servers.iter().for_each(|server| world.join(*server, TOPIC, SERVER));
     world.run_ms(10_000);
-    let limit = |settings: &mut Settings| settings.swarm.connections_max = 2;
+    let limit = |config: &mut Config| config.swarm.connections_max = 2;
     let client = world.guest_with(Wall::None, limit);
     world.join(client, TOPIC, CLIENT);
     world.run_ms(3 * MINUTE_MS);

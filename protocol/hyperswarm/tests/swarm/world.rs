@@ -10,7 +10,7 @@ use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{Address, Message, Mode, Socket, Target};
 use libvms_hyperswarm::hyperdht::envelope::{self, HandshakeEnvelope};
-use libvms_hyperswarm::swarm::node::{Event, Settings};
+use libvms_hyperswarm::swarm::node::{Config, Event};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode, TopicKey};
 use libvms_hyperswarm::{dht_rpc, udx};
 
@@ -179,7 +179,7 @@ impl World {
         self.guest_with(wall, |_| {})
     }
 
-    pub(crate) fn guest_with(&mut self, wall: Wall, change: impl Fn(&mut Settings)) -> usize {
+    pub(crate) fn guest_with(&mut self, wall: Wall, change: impl Fn(&mut Config)) -> usize {
         let address = match wall {
             Wall::Router(router) => {
                 let (router, host) = (router as u8, self.hosts.len() as u8);
@@ -238,15 +238,15 @@ impl World {
         Address::new(Ipv4Addr::from(0x0101_0101 + NEIGHBOURHOOD * self.addresses), SERVER_PORT)
     }
 
-    fn add(&mut self, address: Address, mode: Mode, wall: Wall, change: impl Fn(&mut Settings)) -> usize {
+    fn add(&mut self, address: Address, mode: Mode, wall: Wall, change: impl Fn(&mut Config)) -> usize {
         let index = self.hosts.len();
         let mut name = [7; 32];
         name[..8].copy_from_slice(&(index as u64).to_le_bytes());
         let secret = SecretKey::from_seed(&name);
         let local = matches!(wall, Wall::Router(_)).then_some(address);
-        let node = self.node(&secret, mode, |settings| {
-            settings.local_addresses = local.into_iter().collect();
-            change(settings);
+        let node = self.node(&secret, mode, |config| {
+            config.local_addresses = local.into_iter().collect();
+            change(config);
         });
         self.hosts.push(Host {
             node,
@@ -269,18 +269,18 @@ impl World {
         index
     }
 
-    fn node(&mut self, key: &SecretKey, mode: Mode, change: impl Fn(&mut Settings)) -> SwarmNode {
+    fn node(&mut self, key: &SecretKey, mode: Mode, change: impl Fn(&mut Config)) -> SwarmNode {
         // The first two nodes are the bootstrap nodes of all others.
         let bootstrap = self.hosts.iter().take(2).map(|host| host.address).collect();
-        let mut settings = Settings {
-            dht: dht_rpc::Settings { mode, ..dht_rpc::Settings::new(bootstrap, SERVER_PORT) },
-            swarm: swarm::Settings::default(),
-            streams: udx::Settings { keepalive: Some(Duration::from_secs(5)), ..udx::Settings::default() },
+        let mut config = Config {
+            dht: dht_rpc::Config { mode, ..dht_rpc::Config::new(bootstrap, SERVER_PORT) },
+            swarm: swarm::Config::default(),
+            streams: udx::Config { keepalive: Some(Duration::from_secs(5)), ..udx::Config::default() },
             local_addresses: vec![],
         };
-        change(&mut settings);
+        change(&mut config);
         let seed = self.dice.array();
-        SwarmNode::new(key.clone(), settings, seed, self.now, UNIX + self.now.since_start())
+        SwarmNode::new(key.clone(), config, seed, self.now, UNIX + self.now.since_start())
     }
 
     /// Lets time pass.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libvms_hypercore::time::Instant;
-use libvms_hyperswarm::udx::{CloseReason, Endpoint, Event, Firewall, Path, Received, Settings};
+use libvms_hyperswarm::udx::{CloseReason, Config, Endpoint, Event, Firewall, Path, Received};
 use proptest::prelude::*;
 
 use super::link::{IDS, Link, World, path, pattern};
@@ -108,7 +108,7 @@ fn a_data_offset_beyond_the_packet_drops_it_without_an_answer() {
 
 #[test]
 fn a_number_from_the_far_future_is_not_held() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     let mut datagram = vec![];
     for sequence in [4096, 5000, 0x7fff_fff0, 0x8000_0001] {
         endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], sequence, 0, b"evil"));
@@ -129,7 +129,7 @@ fn a_window_with_a_far_future_number_is_not_believed() {
 
 #[test]
 fn a_destroy_out_of_window_or_from_elsewhere_is_ignored() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     endpoint.handle_datagram(Instant::START, path(0), &packet(DATA, IDS[1], 0, 0, b"x"));
     let elsewhere = [
         Path::of(([192, 0, 2, 1], 4001).into()),
@@ -167,7 +167,7 @@ fn nothing_from_another_address_is_believed_or_answered() {
 
 #[test]
 fn data_beyond_the_end_and_a_second_end_are_not_read() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     for forged in [
         packet(END, IDS[1], 3, 0, b""),
         packet(DATA, IDS[1], 4, 0, b"beyond"),
@@ -188,7 +188,7 @@ fn data_beyond_the_end_and_a_second_end_are_not_read() {
 
 #[test]
 fn a_flood_of_heartbeats_gets_at_most_as_much_as_it_sends() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     let (mut sent, mut received, mut datagram) = (0, 0, vec![]);
     for at in 0..10_000 {
         let heartbeat = packet(HEARTBEAT, IDS[1], 0, 0, b"");
@@ -204,7 +204,7 @@ fn a_flood_of_heartbeats_gets_at_most_as_much_as_it_sends() {
 /// They are left to other users of the socket.
 #[test]
 fn packets_for_unknown_ids_are_not_answered() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     for kind in 0..=255 {
         let stray = packet(kind, 0xdead_beef, 0, 0, b"x");
         assert_eq!(endpoint.handle_datagram(Instant::START, path(0), &stray), Received::NotOurs);
@@ -222,7 +222,7 @@ fn packets_for_unknown_ids_are_not_answered() {
 
 #[test]
 fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     endpoint.write(IDS[1], &vec![1; 2_000_000]).expect("open");
     let (mut now, mut datagram, mut next, mut sent_closed) = (Instant::START, vec![], 0u32, 0);
     while now < Instant::after(Duration::from_secs(600)) {
@@ -256,7 +256,7 @@ fn a_window_that_stays_closed_costs_a_heartbeat_now_and_then() {
 
 #[test]
 fn a_window_that_flaps_sends_each_byte_once() {
-    let mut endpoint = connected(Settings::default());
+    let mut endpoint = connected(Config::default());
     endpoint.write(IDS[1], &pattern(4, 100_000)).expect("open");
     let (mut now, mut datagram, mut next, mut payload) = (Instant::START, vec![], 0u32, 0);
     for round in 0..10_000u32 {
@@ -275,7 +275,7 @@ fn a_window_that_flaps_sends_each_byte_once() {
 
 #[test]
 fn empty_data_is_acknowledged_and_takes_no_room() {
-    let mut endpoint = connected(Settings { receive_bytes_max: 1000, ..Settings::default() });
+    let mut endpoint = connected(Config { receive_bytes_max: 1000, ..Config::default() });
     let mut datagram = vec![];
     for sequence in 0..20_000 {
         let now = Duration::from_millis(sequence.into());
@@ -290,7 +290,7 @@ fn empty_data_is_acknowledged_and_takes_no_room() {
 
 #[test]
 fn an_unconnected_stream_takes_packets_of_one_path_at_a_time() {
-    let mut endpoint = Endpoint::new(Settings::default());
+    let mut endpoint = Endpoint::new(Config::default());
     endpoint.open(Instant::START, 5, Firewall::Open).expect("a free id");
     let stranger = Path::of(([203, 0, 113, 9], 1).into());
     endpoint.handle_datagram(Instant::START, stranger, &packet(DATA, 5, 0, 0, b"evil"));
@@ -308,8 +308,8 @@ fn an_unconnected_stream_takes_packets_of_one_path_at_a_time() {
 
 #[test]
 fn a_flood_for_one_stream_stays_within_its_bounds() {
-    let settings = Settings { receive_bytes_max: 50_000, ..Settings::default() };
-    let mut endpoint = connected(settings);
+    let config = Config { receive_bytes_max: 50_000, ..Config::default() };
+    let mut endpoint = connected(config);
     for sequence in (1..4096).rev() {
         endpoint.handle_datagram(
             Instant::START,
@@ -333,11 +333,11 @@ proptest! {
     #[test]
     fn no_datagrams_corrupt_the_endpoint(
         datagrams in prop::collection::vec((any_datagram(), 0..3u8, 0..3_000u64), 0..200),
-        settings in (0..5_000usize, 0..5_000usize),
+        config in (0..5_000usize, 0..5_000usize),
     ) {
-        let (receive_bytes_max, unsent_bytes_max) = settings;
+        let (receive_bytes_max, unsent_bytes_max) = config;
         let keepalive = Some(Duration::from_millis(700));
-        let mut endpoint = connected(Settings { receive_bytes_max, unsent_bytes_max, keepalive });
+        let mut endpoint = connected(Config { receive_bytes_max, unsent_bytes_max, keepalive });
         endpoint.open(Instant::START, 7, Firewall::Open).expect("a free id");
         let (mut now, mut out) = (Instant::START, vec![]);
         for (datagram, from, later) in datagrams {
@@ -394,8 +394,8 @@ fn any_datagram() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Returns the second side of a world, alone.
-fn connected(settings: Settings) -> Endpoint {
-    let mut endpoint = Endpoint::new(settings);
+fn connected(config: Config) -> Endpoint {
+    let mut endpoint = Endpoint::new(config);
     endpoint.open(Instant::START, IDS[1], Firewall::Closed).expect("a free id");
     endpoint.connect(Instant::START, IDS[1], path(0), IDS[0]).expect("not connected");
     endpoint

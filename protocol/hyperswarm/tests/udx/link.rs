@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::time::Instant;
-use libvms_hyperswarm::udx::{Endpoint, Event, Firewall, Path, Received, Settings};
+use libvms_hyperswarm::udx::{Config, Endpoint, Event, Firewall, Path, Received};
 
 /// The effects of a link on datagrams.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +74,12 @@ pub(crate) fn path(side: usize) -> Path {
 impl World {
     /// Creates two sides that know each other, with the same link both ways.
     pub(crate) fn new(seed: u64, link: Link) -> Self {
-        Self::with_settings(seed, link, Settings::default())
+        Self::with_config(seed, link, Config::default())
     }
 
-    pub(crate) fn with_settings(seed: u64, link: Link, settings: Settings) -> Self {
+    pub(crate) fn with_config(seed: u64, link: Link, config: Config) -> Self {
         let side = |at: usize| {
-            let mut endpoint = Endpoint::new(settings);
+            let mut endpoint = Endpoint::new(config);
             endpoint.open(Instant::START, IDS[at], Firewall::Closed).expect("a free id");
             endpoint.connect(Instant::START, IDS[at], path(1 - at), IDS[1 - at]).expect("not connected");
             Side::new(endpoint, link)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libvms_hyperswarm::udx::{CloseReason, Event, Settings};
+use libvms_hyperswarm::udx::{CloseReason, Config, Event};
 use proptest::prelude::*;
 
 use super::link::{IDS, Link, World, pattern};
@@ -54,8 +54,8 @@ proptest! {
     fn a_slow_reader_loses_nothing_and_stays_within_its_bound(
         seed in any::<u64>(), loss_permille in 0..100u64, receive_bytes_max in 3_000..60_000usize,
     ) {
-        let settings = Settings { receive_bytes_max, unsent_bytes_max: 10_000, keepalive: None };
-        let mut world = World::with_settings(seed, Link { loss_permille, ..Link::good(5) }, settings);
+        let config = Config { receive_bytes_max, unsent_bytes_max: 10_000, keepalive: None };
+        let mut world = World::with_config(seed, Link { loss_permille, ..Link::good(5) }, config);
         let written = both_write_and_end(&mut world, [150_000, 0]);
         world.sides[1].reads = false;
         for round in 1..2_000u64 {
@@ -98,8 +98,8 @@ fn small_writes_share_packets() {
 
 #[test]
 fn a_writer_is_told_to_wait_and_when_to_go_on() {
-    let settings = Settings { unsent_bytes_max: 10_000, ..Settings::default() };
-    let mut world = World::with_settings(1, Link::good(1), settings);
+    let config = Config { unsent_bytes_max: 10_000, ..Config::default() };
+    let mut world = World::with_config(1, Link::good(1), config);
     let endpoint = &mut world.sides[0].endpoint;
     assert_eq!(endpoint.write(IDS[0], &[1; 30_000]), Ok(10_000));
     assert_eq!(endpoint.write(IDS[0], &[1; 30_000]), Ok(0));
@@ -238,8 +238,8 @@ fn a_stream_that_moves_to_another_path_loses_nothing() {
 
 #[test]
 fn a_keepalive_is_answered_and_detects_a_dead_remote() {
-    let settings = Settings { keepalive: Some(Duration::from_millis(200)), ..Settings::default() };
-    let mut world = World::with_settings(1, Link::good(1), settings);
+    let config = Config { keepalive: Some(Duration::from_millis(200)), ..Config::default() };
+    let mut world = World::with_config(1, Link::good(1), config);
     world.run_until(Duration::from_secs(2));
     assert!((9..=21).contains(&world.sides[0].sent_datagrams), "{}", world.sides[0].sent_datagrams);
     world.set_link(1, Link { loss_permille: 1000, ..Link::good(1) });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::udx::packet::{Header, Kind, Packet};
-use libvms_hyperswarm::udx::{CloseReason, Endpoint, Event, Firewall, Path, Received, Settings};
+use libvms_hyperswarm::udx::{CloseReason, Config, Endpoint, Event, Firewall, Path, Received};
 use serde_json::Value;
 
 use crate::vector::{hex, items, number, read};
@@ -86,7 +86,7 @@ impl Player {
     }
 
     fn unconnected(id: u32, firewall: Firewall) -> Self {
-        let mut endpoint = Endpoint::new(Settings::default());
+        let mut endpoint = Endpoint::new(Config::default());
         endpoint.open(Instant::START, id, firewall).expect("a free id");
         Self { endpoint, id, now: Instant::START, sent: vec![], events: vec![], read: vec![] }
     }

@@ -232,5 +232,5 @@ impl Copy {
 
 /// Prints a line. A closed stdout does not end a replicator.
 fn say(output: &Output, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
-    let _unheard = output.line(text, json);
+    let _closed = output.line(text, json);
 }

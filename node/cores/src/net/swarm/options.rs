@@ -114,13 +114,13 @@ impl SwarmOptions {
         addresses
     }
 
-    pub(super) fn settings(&self, bootstrap: Vec<Address>, local: SocketAddr) -> dht_rpc::Settings {
+    pub(super) fn config(&self, bootstrap: Vec<Address>, local: SocketAddr) -> dht_rpc::Config {
         let mode = match self.mode {
             SwarmMode::Adaptive => Mode::Adaptive,
             SwarmMode::Persistent { public } => {
                 Mode::Persistent { address: public.map(|ip| Address::new(ip, local.port())) }
             }
         };
-        dht_rpc::Settings { mode, ..dht_rpc::Settings::new(bootstrap, local.port()) }
+        dht_rpc::Config { mode, ..dht_rpc::Config::new(bootstrap, local.port()) }
     }
 }

@@ -66,26 +66,26 @@ mod tests {
 
     #[test]
     fn failures_are_reported_after_a_while_and_not_all_the_time() {
-        let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
-        assert_eq!((solitude.speak_at(), solitude.speak(now + REPEATED_AFTER).len()), (None, 0));
-        solitude.failed(now, PublicKey([1; 32]), BUSY);
-        solitude.failed(now + PATIENCE / 2, PublicKey([1; 32]), DialFailure::Silent);
-        assert_eq!(solitude.speak(now + PATIENCE / 2).len(), 0);
-        assert_eq!(solitude.speak_at(), Some(now + PATIENCE));
-        assert_eq!(solitude.speak(now + PATIENCE).len(), 1);
-        solitude.failed(now + PATIENCE, PublicKey([2; 32]), BUSY);
-        assert_eq!(solitude.speak(now + 2 * PATIENCE).len(), 0);
-        assert_eq!(solitude.speak(now + PATIENCE + REPEATED_AFTER).len(), 1);
+        let (mut unreachable, now) = (UnreachablePeers::default(), Instant::now());
+        assert_eq!((unreachable.speak_at(), unreachable.speak(now + REPEATED_AFTER).len()), (None, 0));
+        unreachable.failed(now, PublicKey([1; 32]), BUSY);
+        unreachable.failed(now + PATIENCE / 2, PublicKey([1; 32]), DialFailure::Silent);
+        assert_eq!(unreachable.speak(now + PATIENCE / 2).len(), 0);
+        assert_eq!(unreachable.speak_at(), Some(now + PATIENCE));
+        assert_eq!(unreachable.speak(now + PATIENCE).len(), 1);
+        unreachable.failed(now + PATIENCE, PublicKey([2; 32]), BUSY);
+        assert_eq!(unreachable.speak(now + 2 * PATIENCE).len(), 0);
+        assert_eq!(unreachable.speak(now + PATIENCE + REPEATED_AFTER).len(), 1);
     }
 
     #[test]
     fn a_reached_peer_ends_the_count_and_strangers_fill_no_memory() {
-        let (mut solitude, now) = (UnreachablePeers::default(), Instant::now());
+        let (mut unreachable, now) = (UnreachablePeers::default(), Instant::now());
         for peer in 0..=u8::MAX {
-            solitude.failed(now, PublicKey([peer; 32]), BUSY);
+            unreachable.failed(now, PublicKey([peer; 32]), BUSY);
         }
-        assert_eq!(solitude.speak(now + PATIENCE).len(), PEERS_MAX);
-        solitude.ended();
-        assert_eq!(solitude.speak_at(), None);
+        assert_eq!(unreachable.speak(now + PATIENCE).len(), PEERS_MAX);
+        unreachable.ended();
+        assert_eq!(unreachable.speak_at(), None);
     }
 }

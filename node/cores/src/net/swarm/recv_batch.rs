@@ -1,4 +1,4 @@
-//! Datagrams on their way in: an [`Inbox`] holds those received with one system call (on Linux: `recvmmsg` with GRO).
+//! Datagrams on their way in: an [`RecvBatch`] holds those received with one system call (on Linux: `recvmmsg` with GRO).
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ const DATAGRAM_BYTES_MAX: usize = 2048;
 
 /// Buffers for one call's datagrams. All sockets share one: it is large, and a swarm that punches has hundreds of sockets.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct RecvBatch {
     bytes: Vec<u8>,
     received: [RecvMeta; BATCH_SIZE],
     count: usize,
 }
 
-impl Inbox {
+impl RecvBatch {
     pub(super) fn new() -> Self {
         // The system commits memory only where it is written to: with few datagrams the buffers cost little.
         let bytes = vec![0; BATCH_SIZE * JOINED_BYTES_MAX];

@@ -1,4 +1,4 @@
-//! Datagrams on their way out: an [`Outbox`] is filled from the machine and emptied batch by batch.
+//! Datagrams on their way out: an [`SendBatch`] is filled from the machine and emptied batch by batch.
 //!
 //! A [`GsoBatch`] is as much as one system call can send (Linux UDP GSO): consecutive datagrams from the same socket to the
 //! same address, of the same size except a shorter last one. Most of a transfer is such batches;
@@ -8,11 +8,11 @@ use libvms_hyperswarm::dht_rpc::Socket;
 use libvms_hyperswarm::swarm::node::Transmit;
 
 /// The longest batch. IP allows no more for a segmented send, headers included.
-const RUN_BYTES_MAX: usize = 65_000;
+const BATCH_BYTES_MAX: usize = 65_000;
 
 /// Datagrams in the order in which they are to leave, in one buffer that is reused.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct SendBatch {
     bytes: Vec<u8>,
     queued: Vec<Queued>,
 }
@@ -49,7 +49,7 @@ impl<'a> GsoBatch<'a> {
     }
 }
 
-impl Outbox {
+impl SendBatch {
     /// Replaces the content by at most `count_max` datagrams from `poll`, which appends each behind the last.
     pub(super) fn refill(
         &mut self,
@@ -76,12 +76,12 @@ impl Outbox {
     }
 
     /// Returns the datagrams from `place` on that can go out together, at most `count_max`.
-    pub(super) fn run(&self, place: usize, count_max: usize) -> Option<GsoBatch<'_>> {
+    pub(super) fn batch(&self, place: usize, count_max: usize) -> Option<GsoBatch<'_>> {
         let (first, others) = self.queued.get(place..)?.split_first()?;
         let mut last = first;
         let mut count = 1;
         for next in others.iter().take(count_max.saturating_sub(1)) {
-            let fits = next.len() <= first.len() && next.end - first.start <= RUN_BYTES_MAX;
+            let fits = next.len() <= first.len() && next.end - first.start <= BATCH_BYTES_MAX;
             // Only the last one may be shorter, and an empty one would be lost among the others.
             if next.transmit != first.transmit || last.len() != first.len() || !fits || next.len() == 0 {
                 break;
@@ -105,19 +105,19 @@ mod tests {
 
     /// Returns the number of datagrams in each batch.
     fn runs(datagrams: &[(Transmit, usize)], count_max: usize) -> Vec<usize> {
-        let mut outbox = Outbox::default();
+        let mut outgoing = SendBatch::default();
         let mut left = datagrams.iter();
-        outbox.refill(datagrams.len(), |into| {
+        outgoing.refill(datagrams.len(), |into| {
             let (transmit, bytes) = left.next()?;
             into.resize(into.len() + bytes, 7);
             Some(*transmit)
         });
         let mut counts = vec![];
         let mut place = 0;
-        while let Some(run) = outbox.run(place, count_max) {
-            assert_eq!(run.datagrams().count(), run.count.min(run.bytes.len()));
-            counts.push(run.count);
-            place += run.count;
+        while let Some(batch) = outgoing.batch(place, count_max) {
+            assert_eq!(batch.datagrams().count(), batch.count.min(batch.bytes.len()));
+            counts.push(batch.count);
+            place += batch.count;
         }
         counts
     }

@@ -2,7 +2,7 @@
 //!
 //! Most of a transfer's cost is system calls, so each call moves many datagrams: a send takes a
 //! [`GsoBatch`] that the system segments, and a receive fills an
-//! [`Inbox`](super::recv_batch::Inbox) with datagrams that the system joined.
+//! [`RecvBatch`](super::recv_batch::RecvBatch) with datagrams that the system joined.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,7 +33,7 @@ pub(super) struct DatagramSocket {
     /// How many datagrams the system takes at once; one after it has refused a batch. `state` has such a limit too, but lowers
     /// it even for datagrams that cannot be sent to an address at all: a peer that names a bad address
     /// must not slow down all others.
-    run_datagrams_max: AtomicUsize,
+    batch_datagrams_max: AtomicUsize,
 }
 
 /// Binds the public socket: at the wanted port, or at any if none is wanted.
@@ -54,8 +54,8 @@ impl DatagramSocket {
         let _less = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
         // Forbids fragmentation, and enables GRO.
         let state = UdpSocketState::new((&socket).into())?;
-        let run_datagrams_max = state.max_gso_segments().into();
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, run_datagrams_max })
+        let batch_datagrams_max = state.max_gso_segments().into();
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, batch_datagrams_max })
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -63,8 +63,8 @@ impl DatagramSocket {
     }
 
     /// Returns how many datagrams a batch may have.
-    pub(super) fn run_datagrams_max(&self) -> usize {
-        self.run_datagrams_max.load(Ordering::Relaxed)
+    pub(super) fn batch_datagrams_max(&self) -> usize {
+        self.batch_datagrams_max.load(Ordering::Relaxed)
     }
 
     /// Waits until a datagram can be received.
@@ -86,17 +86,17 @@ impl DatagramSocket {
     }
 
     /// Sends datagrams with their time to live. One that cannot be sent is lost, as others are on the way.
-    pub(super) async fn send(&self, run: &GsoBatch<'_>) {
-        let ttl = run.transmit.ttl;
+    pub(super) async fn send(&self, batch: &GsoBatch<'_>) {
+        let ttl = batch.transmit.ttl;
         // With a larger time to live it would do harm where it arrives: it was not meant to arrive.
         if ttl.is_some_and(|ttl| self.socket.set_ttl(ttl.into()).is_err()) {
             return;
         }
-        let sent = self.transmit(run.transmit.to, run.bytes, run.datagram_bytes).await;
+        let sent = self.transmit(batch.transmit.to, batch.bytes, batch.datagram_bytes).await;
         if let Err(error) = sent
-            && run.count > 1
+            && batch.count > 1
         {
-            self.send_one_by_one(run, &error).await;
+            self.send_one_by_one(batch, &error).await;
         }
         if ttl.is_some() {
             let _unchanged = self.socket.set_ttl(TTL);
@@ -104,14 +104,14 @@ impl DatagramSocket {
     }
 
     /// Sends the datagrams singly: the error may concern only one of them, or the batch itself.
-    async fn send_one_by_one(&self, run: &GsoBatch<'_>, why: &io::Error) {
+    async fn send_one_by_one(&self, batch: &GsoBatch<'_>, why: &io::Error) {
         let mut has_sent = false;
-        for datagram in run.datagrams() {
-            has_sent |= self.transmit(run.transmit.to, datagram, datagram.len()).await.is_ok();
+        for datagram in batch.datagrams() {
+            has_sent |= self.transmit(batch.transmit.to, datagram, datagram.len()).await.is_ok();
         }
         // Some network interfaces cannot segment, and report that only on a send.
         if has_sent && matches!(why.raw_os_error(), Some(libc::EINVAL | libc::EIO)) {
-            self.run_datagrams_max.store(1, Ordering::Relaxed);
+            self.batch_datagrams_max.store(1, Ordering::Relaxed);
         }
     }
 
@@ -152,8 +152,8 @@ mod tests {
     use libvms_hyperswarm::dht_rpc::Socket;
     use libvms_hyperswarm::swarm::node::Transmit;
 
-    use super::super::recv_batch::Inbox;
-    use super::super::send_batch::Outbox;
+    use super::super::recv_batch::RecvBatch;
+    use super::super::send_batch::SendBatch;
     use super::*;
 
     fn socket() -> DatagramSocket {
@@ -174,17 +174,17 @@ mod tests {
     }
 
     async fn send(socket: &DatagramSocket, datagrams: &[(Transmit, Vec<u8>)]) {
-        let mut outbox = Outbox::default();
+        let mut outgoing = SendBatch::default();
         let mut left = datagrams.iter();
-        outbox.refill(datagrams.len(), |into| {
+        outgoing.refill(datagrams.len(), |into| {
             let (transmit, bytes) = left.next()?;
             into.extend_from_slice(bytes);
             Some(*transmit)
         });
         let mut place = 0;
-        while let Some(run) = outbox.run(place, socket.run_datagrams_max()) {
-            socket.send(&run).await;
-            place += run.count;
+        while let Some(batch) = outgoing.batch(place, socket.batch_datagrams_max()) {
+            socket.send(&batch).await;
+            place += batch.count;
         }
     }
 
@@ -197,12 +197,12 @@ mod tests {
 
     /// Reads as the swarm does until `count` datagrams have arrived, and checks that there are no more.
     async fn receive(socket: &DatagramSocket, from: SocketAddr, count: usize) -> Came {
-        let (mut inbox, mut came) = (Inbox::new(), Came::default());
+        let (mut incoming, mut came) = (RecvBatch::new(), Came::default());
         let reading = async {
             while came.datagrams.len() < count {
                 socket.readable().await.expect("a socket");
-                match inbox.refill(socket) {
-                    Ok(()) => came.datagrams.extend(inbox.datagrams().map(|(sender, bytes)| {
+                match incoming.refill(socket) {
+                    Ok(()) => came.datagrams.extend(incoming.datagrams().map(|(sender, bytes)| {
                         assert_eq!(sender, from);
                         bytes.to_vec()
                     })),
@@ -211,7 +211,7 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), reading).await.expect("all come");
-        assert!(inbox.refill(socket).is_err(), "more than were sent");
+        assert!(incoming.refill(socket).is_err(), "more than were sent");
         came
     }
 
@@ -246,13 +246,13 @@ mod tests {
             .collect();
         send(&sender, &sent).await;
         receiver.readable().await.expect("a socket");
-        let mut inbox = Inbox::new();
-        inbox.refill(&receiver).expect("they have come");
-        let came: Vec<(SocketAddr, &[u8])> = inbox.datagrams().collect();
+        let mut incoming = RecvBatch::new();
+        incoming.refill(&receiver).expect("they have come");
+        let came: Vec<(SocketAddr, &[u8])> = incoming.datagrams().collect();
         let from = address_of(&sender);
         assert!(sent.iter().map(|(_, bytes)| (from, &bytes[..])).eq(came));
-        let can_join = sender.run_datagrams_max() > 1 && receiver.state.gro_segments() > 1;
-        assert!(!can_join || inbox.buffers() == 1, "they filled {} buffers", inbox.buffers());
+        let can_join = sender.batch_datagrams_max() > 1 && receiver.state.gro_segments() > 1;
+        assert!(!can_join || incoming.buffers() == 1, "they filled {} buffers", incoming.buffers());
     }
 
     #[tokio::test]
@@ -289,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn an_unsendable_datagram_is_lost_alone_and_slows_nobody_down() {
         let (sender, receiver) = (socket(), socket());
-        let together = sender.run_datagrams_max();
+        let together = sender.batch_datagrams_max();
         let (good, bad) = (address_of(&receiver), SocketAddr::from(([127, 0, 0, 1], 0)));
         let too_large = datagram(9, 65_600);
         let sent = [
@@ -304,7 +304,7 @@ mod tests {
         send(&sender, &sent).await;
         let came = receive(&receiver, address_of(&sender), 3).await;
         assert_eq!(came.datagrams, [2, 3, 5].map(|number| datagram(number, 100)));
-        assert_eq!(sender.run_datagrams_max(), together, "it was not for going together");
+        assert_eq!(sender.batch_datagrams_max(), together, "it was not for going together");
     }
 
     /// A system that refuses a batch gets single datagrams.
@@ -313,11 +313,11 @@ mod tests {
     async fn a_refused_batch_is_sent_one_by_one_from_then_on() {
         let (sender, receiver) = (socket(), socket());
         // More than any Linux takes.
-        sender.run_datagrams_max.store(300, Ordering::Relaxed);
+        sender.batch_datagrams_max.store(300, Ordering::Relaxed);
         let sent: Vec<(Transmit, Vec<u8>)> =
             (0..300).map(|number| (to(address_of(&receiver)), datagram(number, 10))).collect();
         let (came, ()) = tokio::join!(receive(&receiver, address_of(&sender), 300), send(&sender, &sent));
         assert!(came.datagrams.iter().eq(sent.iter().map(|(_, bytes)| bytes)));
-        assert_eq!(sender.run_datagrams_max(), 1);
+        assert_eq!(sender.batch_datagrams_max(), 1);
     }
 }

@@ -33,7 +33,7 @@ impl Link {
 
     /// Sends all queued messages. The next read notices a driver that is gone.
     pub(super) fn flush(&self) {
-        let _gone = self.outgoing.flush();
+        let _closed = self.outgoing.flush();
     }
 
     /// Waits for the next request; `None` if none will come.
@@ -104,6 +104,6 @@ impl FileService for FilePort {
 
     fn console(&self, line: Console) {
         // A missing receiver is no reason to fail.
-        let _unheard = self.0.say(&FromWorker::Report(Report::Console(line)));
+        let _closed = self.0.say(&FromWorker::Report(Report::Console(line)));
     }
 }

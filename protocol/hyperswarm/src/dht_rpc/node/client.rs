@@ -113,7 +113,7 @@ impl Node {
 
     pub(super) fn begin_query(&mut self, now: Instant, owner: Owner, spec: QuerySpec) -> QueryId {
         let id = QueryId(self.number());
-        let bootstrap = self.settings.bootstrap.clone();
+        let bootstrap = self.config.bootstrap.clone();
         let mut known = self.table.closest(&spec.target, CANDIDATES_MAX);
         // For the case that many of the closest are gone.
         let far = known.split_off(known.len().min(CLOSEST_MAX));
@@ -348,7 +348,7 @@ impl Node {
         let is_new = match id {
             None => {
                 self.anonymous_samples += 1;
-                self.anonymous_samples <= self.settings.bootstrap.len().max(1)
+                self.anonymous_samples <= self.config.bootstrap.len().max(1)
             }
             Some(id) => match self.table.get_mut(&id) {
                 Some(entry) => {

@@ -143,7 +143,7 @@ impl Node {
             self.life.bootstrap = Bootstrap::Done;
             let nodes = self.table.len();
             self.actions.push_back(Action::Bootstrapped { nodes });
-            let needs_address = matches!(self.settings.mode, Mode::Persistent { .. }) && self.own.is_none();
+            let needs_address = matches!(self.config.mode, Mode::Persistent { .. }) && self.own.is_none();
             if std::mem::take(&mut self.life.is_check_wanted) || needs_address {
                 self.start_check(now);
             }
@@ -213,9 +213,9 @@ impl Node {
 
     fn wake_up(&mut self, now: Instant) {
         self.table.forget_times();
-        if self.settings.mode == Mode::Adaptive {
+        if self.config.mode == Mode::Adaptive {
             self.leave_persistence();
-            self.life.check_at = now + SETBACK * self.settings.persistent_after;
+            self.life.check_at = now + SETBACK * self.config.persistent_after;
         }
         self.bootstrap(now);
     }
@@ -224,7 +224,7 @@ impl Node {
         // A check that could only fail, because no node has reported our address yet, would set the node back.
         let knows_host = self.sampler.observed().host().is_some();
         let is_due = self.own.is_none() && self.life.check_at <= now && knows_host;
-        let is_wanted = match self.settings.mode {
+        let is_wanted = match self.config.mode {
             Mode::Ephemeral => false,
             Mode::Adaptive => is_due || self.is_at_home_elsewhere(),
             Mode::Persistent { .. } => is_due,
@@ -249,7 +249,7 @@ impl Node {
         }
         let mut nodes = self.table.latest(CHECK_NODES);
         if nodes.len() < CHECK_NODES {
-            nodes.extend(self.settings.bootstrap.iter().take(CHECK_NODES - nodes.len()));
+            nodes.extend(self.config.bootstrap.iter().take(CHECK_NODES - nodes.len()));
         }
         let asked = nodes.into_iter().filter(|node| self.ask(Purpose::Check, self.nat_test(*node))).count();
         if asked == 0 {
@@ -282,7 +282,7 @@ impl Node {
         match check.sampler.observed() {
             Observed::Address(address)
                 if check.answered >= needed
-                    && address.port() == self.settings.server_port
+                    && address.port() == self.config.server_port
                     && self.sampler.observed().host() == Some(address.ip()) =>
             {
                 Some(address)
@@ -297,7 +297,7 @@ impl Node {
             // From now on another socket sends requests, and other nodes see another port.
             self.forget_samples();
         }
-        let is_due = match self.settings.mode {
+        let is_due = match self.config.mode {
             Mode::Ephemeral => false,
             Mode::Adaptive => self.life.check_at <= now,
             Mode::Persistent { .. } => true,
@@ -311,9 +311,9 @@ impl Node {
     }
 
     fn check_failed(&mut self, now: Instant) {
-        self.life.check_at = match self.settings.mode {
+        self.life.check_at = match self.config.mode {
             Mode::Persistent { .. } => now + ADDRESS_RETRY_DELAY,
-            Mode::Ephemeral | Mode::Adaptive => now + SETBACK * self.settings.persistent_after,
+            Mode::Ephemeral | Mode::Adaptive => now + SETBACK * self.config.persistent_after,
         };
     }
 
@@ -336,7 +336,7 @@ impl Node {
     /// Returns the request for an answer to the server socket. It leaves through the client socket: sent from the
     /// server socket, it would open the firewall that it must detect.
     fn nat_test(&self, to: Address) -> RequestSpec {
-        let value = Some(self.settings.server_port.to_le_bytes().to_vec());
+        let value = Some(self.config.server_port.to_le_bytes().to_vec());
         let spec = RequestSpec::new(to, Command::PING_NAT);
         RequestSpec { value, socket: Some(Socket::Client), patience: RetryPolicy::QUICK, ..spec }
     }

@@ -67,7 +67,7 @@ impl Node {
             return self.reply(now, handle, reply);
         }
         match command {
-            Command::External(number) if self.settings.served.contains(&number) => {
+            Command::External(number) if self.config.served.contains(&number) => {
                 let incoming = Incoming { handle, command, target, value, id, token };
                 self.actions.push_back(Action::Request(incoming));
             }

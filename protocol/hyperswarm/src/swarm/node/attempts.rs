@@ -51,7 +51,7 @@ impl SwarmNode {
             }
         };
         let deadline = now + FIRST_PACKET_TIMEOUT;
-        let id = self.connections.insert(Connection::of_dialed(&dialed, deadline));
+        let id = self.connections.insert(Connection::from_dialed(&dialed, deadline));
         match (&dialed.way, knocked) {
             // A packet with our random id arrived: the server is there, whatever its answer said.
             (_, Some(path)) => self.begin(now, id, path),

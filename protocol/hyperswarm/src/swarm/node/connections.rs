@@ -59,7 +59,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn of_dialed(dialed: &Dialed, deadline: Instant) -> Self {
+    pub(super) fn from_dialed(dialed: &Dialed, deadline: Instant) -> Self {
         Self::new(dialed.keys.clone(), dialed.local_stream, dialed.remote_stream, deadline)
     }
 

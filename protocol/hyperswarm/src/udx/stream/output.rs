@@ -18,7 +18,7 @@ impl Stream {
                 _ => self.last_sent_at.saturating_add_micros(2 * timeout),
             });
         }
-        let interval = self.settings.keepalive?;
+        let interval = self.config.keepalive?;
         let sending = &self.transmitter.sending;
         (sending.is_settled() && !sending.has_new()).then_some(self.last_sent_at + interval)
     }
