@@ -80,6 +80,7 @@ impl History {
         let init = Init {
             v: Format::LATEST,
             code: "exports.increment = () => 1".into(),
+            module: false,
             title: "A ledger".into(),
             files: PublicKey([1; 32]),
             blobs: PublicKey([2; 32]),
