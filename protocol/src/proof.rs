@@ -29,6 +29,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::limits;
+
 pub use equivocation::Equivocation;
 pub use false_refusal::{FalseRefusal, SignedCall};
 pub use history::{History, NoFork};
@@ -38,6 +40,10 @@ pub use violation::Violation;
 
 /// Bytes of one proof file: room for the largest block that peers exchange, two more entries and their paths.
 pub const PROOF_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Items of CBOR in one proof file: as many as the arguments of a call may have, and more than all else needs. An item takes
+/// far more room in memory than in a file.
+const ITEMS_MAX: usize = limits::ARGUMENTS_BYTES_MAX + 64 * 1024;
 
 /// Bytes of the name of a proof's kind.
 const KIND_BYTES_MAX: usize = 64;
@@ -276,6 +282,7 @@ fn decode<T: DeserializeOwned + Serialize>(
     bytes: &[u8],
     check_bounds: fn(&T) -> Result<(), ProofError>,
 ) -> Result<T, ProofError> {
+    record::within("items", record::items(bytes, ITEMS_MAX + 1), ITEMS_MAX)?;
     let record: T = from_slice(bytes)?;
     check_bounds(&record)?;
     if encode(&record) == bytes {

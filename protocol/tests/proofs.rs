@@ -93,6 +93,18 @@ fn what_is_no_proof_is_not_read() {
     let deep =
         [b"\xa4\x61v\x02\x64kind\x65later\x64type\x65proof\x65other".to_vec(), vec![0x81; 100_000]].concat();
     assert!(Proof::decode(&deep).is_err());
+    // Many small items, which would take a hundred times their room.
+    let many = |count: u32| {
+        let head = b"\xa4\x61v\x01\x64kind\x69inclusion\x64type\x65proof\x65other\x9a";
+        [&head[..], &count.to_be_bytes(), &vec![0; count as usize]].concat()
+    };
+    let why = |bytes: &[u8]| Proof::decode(bytes).expect_err("no proof").to_string();
+    assert!(
+        why(&many(1_200_000)).contains("1114113 items, the limit is 1114112"),
+        "{}",
+        why(&many(1_200_000))
+    );
+    assert!(!why(&many(1_000_000)).contains("limit"), "{}", why(&many(1_000_000)));
     let large = vec![0; libvms_protocol::proof::PROOF_BYTES_MAX + 1];
     assert!(Proof::decode(&large).is_err());
 }

@@ -124,6 +124,27 @@ pub(super) fn check_path(path: &[Node]) -> Result<(), ProofError> {
     within("nodes of a path", path.len(), NODES_MAX)
 }
 
+/// Counts the items of CBOR in `bytes`, keys and all that is nested among them, as far as `most`. Of bytes that are no CBOR it
+/// counts some: the decoder refuses them.
+pub(super) fn items(bytes: &[u8], most: usize) -> usize {
+    let (mut at, mut items) = (0_usize, 0);
+    while items < most
+        && let Some(head) = bytes.get(at)
+    {
+        items += 1;
+        let (major, short) = (head >> 5, head & 0x1f);
+        let extra = if let 24..=27 = short { 1_usize << (short - 24) } else { 0 };
+        let argument = bytes.get(at + 1..).and_then(|rest| rest.get(..extra)).unwrap_or_default();
+        let number = argument.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let number = if extra == 0 { u64::from(short) } else { number };
+        // The content of byte strings and texts.
+        let content = if matches!(major, 2 | 3) { number } else { 0 };
+        let next = (at + 1 + extra) as u64;
+        at = usize::try_from(next.saturating_add(content)).unwrap_or(usize::MAX);
+    }
+    items
+}
+
 /// Checks a number against its bound.
 pub(super) fn within(what: &'static str, found: usize, max: usize) -> Result<(), ProofError> {
     if found <= max { Ok(()) } else { Err(ProofError::TooLarge { what, found, max }) }

@@ -73,6 +73,23 @@ fn each_damage_fails_at_its_step() {
 }
 
 #[test]
+fn a_file_about_a_long_log_is_small() {
+    let mut log = Log::signed();
+    log.fill(100_000);
+    let head = log.head();
+    let (number, entry) = log.block(54_321);
+    let blocks = [0, 777, 54_321].map(|number| log.block(number));
+    let node = |index| log.node(index);
+    let class = libvms_protocol::proof::violation::Class::RepeatedNonce;
+    let violation = libvms_protocol::proof::Violation::make(&head, class, 54_321, blocks, node);
+    let inclusion = Inclusion::make(&head, number, entry, node).expect("all nodes are kept");
+    for proof in [Proof::Inclusion(inclusion), Proof::Violation(violation.expect("all nodes are kept"))] {
+        let bytes = proof.encode().len();
+        assert!(bytes <= 8 << 10, "{} of {bytes} bytes", proof.kind());
+    }
+}
+
+#[test]
 fn a_head_after_a_truncation_is_no_basis() {
     let mut log = Log::signed();
     log.fill(2);
