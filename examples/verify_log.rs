@@ -38,8 +38,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("{}", seen(&report));
     Ok(match report.verdict {
         Verdict::Agrees => ExitCode::SUCCESS,
-        // The host deviated: `finding.block` is the first place, `finding.violation` says how.
-        Verdict::Diverges(_) => ExitCode::FAILURE,
+        // The host deviated: `finding.block` is the first place, `finding.violation` says how. Of what peers have shown, which
+        // only `verify_remote` hears of, it has signed two histories.
+        Verdict::Diverges(_) | Verdict::Equivocates { .. } => ExitCode::FAILURE,
         // Nobody is accused: the log is of another engine, say, or a part of it is not here.
         Verdict::CannotVerify { .. } | Verdict::ArchiveAhead { .. } | Verdict::NotDeterministic { .. } => {
             ExitCode::from(3)

@@ -137,6 +137,13 @@ pub enum Verdict {
         /// The number of entries.
         entries: u64,
     },
+    /// All entries agree, and the host has signed another history of a core beside this one, which peers have shown.
+    Equivocates {
+        /// `log`, `files` or `blobs`.
+        core: &'static str,
+        /// `fork` for a history after a truncation, `equivocation` for two at a time.
+        class: &'static str,
+    },
     /// The script gives different results under conditions that must not matter, so the host cannot be accused.
     NotDeterministic {
         /// The call that gave different results.
@@ -151,7 +158,7 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Agrees => "agrees",
-            Self::Diverges(_) => "diverges",
+            Self::Diverges(_) | Self::Equivocates { .. } => "diverges",
             Self::CannotVerify { .. } | Self::ArchiveAhead { .. } => "cannot-verify",
             Self::NotDeterministic { .. } => "not-deterministic",
         }
@@ -173,6 +180,9 @@ impl fmt::Display for Verdict {
                 "cannot tell: the archive is ahead of the log: the {core} core is signed with {signed} blocks, and the {entries} \
                  entries account for {logged}"
             ),
+            Self::Equivocates { core, class } => {
+                write!(formatter, "diverges: {class}: the host has signed two histories of its {core} core")
+            }
             Self::NotDeterministic { block, why } => write!(
                 formatter,
                 "the script is not deterministic: block {block} gives different results here ({why})"

@@ -15,6 +15,7 @@ use libvms_protocol::entry::Entry;
 use libvms_protocol::proof::violation::Class;
 use libvms_protocol::proof::{History, Inclusion, PROOF_BYTES_MAX, Proof, ProofError, Verdict, Violation};
 use thiserror::Error;
+use tracing::warn;
 
 /// The end of the names of proof files.
 pub const SUFFIX: &str = "proof";
@@ -48,6 +49,9 @@ pub fn of_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>
     let read = |number| Ok((number, log.block(number)?));
     let entries = numbers.into_iter().flatten().map(read).collect::<Result<Vec<_>, StorageError>>()?;
     let made = with_nodes(log, |node| Violation::make(&head, class, *block, entries, node))?;
+    if made.is_none() {
+        warn!(block, class = %class, "no proof is made of a finding: a part of the tree is not in this copy");
+    }
     let proof = made.map(Proof::Violation);
     Ok(proof.filter(|proof| proof.check_about(&log.key()) == Verdict::Holds))
 }

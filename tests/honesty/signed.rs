@@ -201,6 +201,15 @@ fn each_broken_rule_is_found_by_a_watcher_that_keeps_its_proof() {
             served.network.shutdown().await;
         });
         let name = format!("report-{}", LENGTH + 1);
+        let proof = watched.join(log.to_string()).join(format!("{name}.proof"));
+        let kept = std::fs::read(&proof).expect("kept");
+        if cheat.name == "forged" {
+            // A watcher that starts again finds the same in its copy, and tells of the file that is there.
+            let mut watching = Watching::start(&log.to_string(), None, &watched);
+            assert_eq!(watching.until_ended()["proof"], json!(proof));
+            assert_eq!(watching.stop(), Some(1));
+            assert_eq!(std::fs::read(&proof).expect("kept"), kept);
+        }
         let read = |file: &str| -> Json {
             let text = std::fs::read(watched.join(log.to_string()).join(file)).expect("kept");
             serde_json::from_slice(&text).expect("JSON")
@@ -250,6 +259,46 @@ fn a_proof_that_cannot_be_kept_does_not_change_the_verdict() {
     let arguments = ["verify".into(), place.data().into_os_string(), "--proof-dir".into(), nowhere.into()];
     let said = vms(arguments);
     assert!(text(&said.stdout).contains("\nthe proof cannot be kept: "), "{}", text(&said.stdout));
+}
+
+#[test]
+fn two_histories_that_peers_show_convict_a_host_in_an_audit() {
+    let (place, proofs) = (service(), tempfile::tempdir().expect("a temporary directory"));
+    let at = time_after(&open_log(&place.data()));
+    let histories = [1, 2].map(|by| {
+        let (kept, data) = copy_of(&place.data());
+        open_log(&data).append(&[entry(at, Caller::Anonymous, by, 2 + by)]).expect("a disk");
+        (kept, data)
+    });
+    run(async {
+        let [one, other] = [&histories[0].1, &histories[1].1];
+        let [one, other] = [Served::of(one).await, Served::of(other).await];
+        let log = one.log.key().to_string();
+        let peers = [&one, &other].map(|served| format!("--peer={}", served.address));
+        let mut arguments: Vec<&std::ffi::OsStr> = vec!["verify".as_ref(), log.as_ref(), "--json".as_ref()];
+        arguments.extend(peers.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
+        arguments.extend(["--proof-dir".as_ref(), proofs.path().as_os_str()]);
+        // The second history may come too late for one audit.
+        let found = (0..20).find_map(|_| {
+            let output = vms(&arguments);
+            let report: Json = serde_json::from_slice(&output.stdout).expect("a JSON line");
+            match report["verdict"].as_str() {
+                Some("agrees") => None,
+                _ => Some((output.status.code(), report)),
+            }
+        });
+        let (code, report) = found.expect("both are shown in the end");
+        assert_eq!(
+            (code, &report["verdict"], &report["core"], &report["class"]),
+            (Some(1), &json!("diverges"), &json!("log"), &json!("equivocation")),
+            "{report}"
+        );
+        let proof = Path::new(report["proof"].as_str().expect("a file"));
+        assert!(proof.ends_with(format!("{}-log-equivocation.proof", &log[..8])), "{report}");
+        assert_proof_holds(proof, &log, "equivocation");
+        one.network.shutdown().await;
+        other.network.shutdown().await;
+    });
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl Audit {
     /// Returns the number of the log's blocks that were executed and agree.
     pub fn verified(&self) -> u64 {
         match &self.verdict {
-            Verdict::Agrees => self.replay.next_block(),
+            Verdict::Agrees | Verdict::Equivocates { .. } => self.replay.next_block(),
             Verdict::Diverges(finding) => finding.block,
             Verdict::CannotVerify { block, .. } | Verdict::NotDeterministic { block, .. } => *block,
             Verdict::ArchiveAhead { entries, .. } => *entries,

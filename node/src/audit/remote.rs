@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use libvms_cores::net::{CopyError, Network};
+use libvms_cores::net::{CopyError, CoreEvent, Network};
 use libvms_cores::storage::SharedReplica;
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_hypercore::identity::PublicKey;
+use libvms_hypercore::replication::Evidence;
 use libvms_protocol::audit::ArchiveCore;
+use libvms_protocol::proof::{Equivocation, Proof};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{Audit, AuditReport, Verdict, VerifyError, proof_of};
@@ -20,7 +23,8 @@ const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// audits them. Waits for at least `length` entries, and for all that the signed head counts.
 ///
 /// Calls `progress` with the number of executed entries and of all entries. When the archive is ahead of the log, waits
-/// for more of the log: one peer may have a newer archive than log, and another peer that archive's log.
+/// for more of the log: one peer may have a newer archive than log, and another peer that archive's log. What peers have
+/// shown of another history by then convicts the host.
 ///
 /// # Errors
 /// [`CopyError::Unreachable`] when no peer provides a complete log; also when the audit itself fails.
@@ -32,7 +36,8 @@ pub async fn verify_remote(
     settings: AuditOptions,
     mut progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<AuditReport, VerifyError> {
-    let log = network.copy(&directory.join(LOG), log)?;
+    let mut shown = Shown { network, directory, events: vec![] };
+    let log = shown.copy(LOG, log)?;
     let length = log.downloaded(length, |_, _| {}).await?;
     let copy = log.clone();
     let audit = blocking(move || {
@@ -43,8 +48,8 @@ pub async fn verify_remote(
     let mut audit = audit.await?;
     let mut published = (None, None);
     if let (Verdict::Agrees, Some(init), Some(head)) = (audit.verdict(), audit.init(), audit.files()) {
-        let files = network.copy(&directory.join(FILES), init.files)?;
-        let blobs = network.copy(&directory.join(BLOBS), init.blobs)?;
+        let files = shown.copy(FILES, init.files)?;
+        let blobs = shown.copy(BLOBS, init.blobs)?;
         let both = async { tokio::join!(reach(&files, head.version), reach(&blobs, head.blobs)) };
         let _late = timeout(ARCHIVE_PATIENCE, both).await;
         audit = compare(audit, &log, [&files, &blobs]).await?;
@@ -55,8 +60,13 @@ pub async fn verify_remote(
     }
     let signed_head =
         log.signed_head().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
-    let verdict = audit.conclude();
-    let proof = proof_of(&log, &verdict)?;
+    let (verdict, proof) = match (audit.conclude(), shown.conclusive()) {
+        (Verdict::Agrees | Verdict::ArchiveAhead { .. }, Some((verdict, proof))) => (verdict, Some(proof)),
+        (verdict, _) => {
+            let proof = proof_of(&log, &verdict)?;
+            (verdict, proof)
+        }
+    };
     Ok(AuditReport {
         log: log.key(),
         signed_head,
@@ -69,6 +79,36 @@ pub async fn verify_remote(
         beyond: 0,
         proof,
     })
+}
+
+/// The copies of an audit, and what peers show of their cores.
+struct Shown<'a> {
+    network: &'a Network,
+    directory: &'a Path,
+    events: Vec<(&'static str, mpsc::UnboundedReceiver<CoreEvent>)>,
+}
+
+impl Shown<'_> {
+    fn copy(&mut self, name: &'static str, key: PublicKey) -> Result<SharedReplica, VerifyError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.events.push((name, receiver));
+        Ok(self.network.copy_and_tell(&self.directory.join(name), key, Some(sender))?)
+    }
+
+    /// Returns the first evidence so far that convicts the host, as a verdict and as a file.
+    fn conclusive(&mut self) -> Option<(Verdict, Proof)> {
+        self.events.iter_mut().find_map(|(core, events)| {
+            let events = std::iter::from_fn(|| events.try_recv().ok());
+            let mut convicting = events.filter_map(|event| match event {
+                CoreEvent::Evidence(evidence) => Some((Equivocation::of_evidence(&evidence)?, evidence)),
+                _ => None,
+            });
+            let (proof, evidence) = convicting.next()?;
+            let class =
+                if matches!(*evidence, Evidence::ForkSigned { .. }) { "fork" } else { "equivocation" };
+            Some((Verdict::Equivocates { core, class }, Proof::Equivocation(proof)))
+        })
+    }
 }
 
 /// Executes the new blocks of the log, and compares the new blocks of the archive.

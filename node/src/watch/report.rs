@@ -131,7 +131,9 @@ pub(super) fn kept_finding(directory: &Path, core: &str, offence: Offence) -> Op
 pub(super) fn write(directory: &Path, log: &SharedReplica, audit: &Audit) -> Result<Kept, VerifyError> {
     let verdict = audit.verdict();
     let (block, what) = match verdict {
-        Verdict::Agrees | Verdict::ArchiveAhead { .. } => return Ok(Kept::default()),
+        Verdict::Agrees | Verdict::ArchiveAhead { .. } | Verdict::Equivocates { .. } => {
+            return Ok(Kept::default());
+        }
         Verdict::Diverges(finding) => (
             finding.block,
             json!({

@@ -73,9 +73,13 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 
 /// Keeps the proof of a deviation, if there is one. That it cannot be kept does not change the verdict.
 fn keep_proof(report: &AuditReport, directory: &Path) -> Option<Kept> {
-    let (Some(proof), Verdict::Diverges(finding)) = (&report.proof, &report.verdict) else { return None };
-    let name = format!("{}-{}-{}", short(&report.log), finding.block, finding.violation.class());
-    Some(proofs::keep(directory, &name, proof))
+    let proof = report.proof.as_ref()?;
+    let what = match &report.verdict {
+        Verdict::Diverges(finding) => format!("{}-{}", finding.block, finding.violation.class()),
+        Verdict::Equivocates { core, class } => format!("{core}-{class}"),
+        _ => return None,
+    };
+    Some(proofs::keep(directory, &format!("{}-{what}", short(&report.log)), proof))
 }
 
 /// Copies a log and its archive into a temporary directory, and audits the copy.
@@ -119,7 +123,7 @@ fn unverified(error: &VerifyError, output: &Output) -> anyhow::Result<Exit> {
 fn exit(report: &AuditReport) -> Exit {
     match &report.verdict {
         Verdict::Agrees if report.is_complete() => Exit::Done,
-        Verdict::Diverges(_) => Exit::Diverges,
+        Verdict::Diverges(_) | Verdict::Equivocates { .. } => Exit::Diverges,
         Verdict::Agrees | Verdict::CannotVerify { .. } | Verdict::ArchiveAhead { .. } => Exit::CannotVerify,
         Verdict::NotDeterministic { .. } => Exit::NotDeterministic,
     }
@@ -202,6 +206,13 @@ fn as_json(report: &AuditReport, kept: Option<&Kept>) -> Value {
             "class": finding.violation.class(),
             "field": finding.violation.field(),
             "why": finding.violation.to_string(),
+            "proof": kept.and_then(|kept| kept.as_ref().ok()),
+        }),
+        forked @ Verdict::Equivocates { core, class } => json!({
+            "verdict": forked.name(),
+            "core": core,
+            "class": class,
+            "why": forked.to_string(),
             "proof": kept.and_then(|kept| kept.as_ref().ok()),
         }),
         Verdict::CannotVerify { block, why } => {

@@ -195,7 +195,7 @@ fn ended(verdict: &Verdict, report: Option<&Path>, proof: Option<&Path>) -> Valu
             object["block"] = json!(block);
             object["why"] = json!(why);
         }
-        Verdict::Agrees | Verdict::ArchiveAhead { .. } => {}
+        Verdict::Agrees | Verdict::ArchiveAhead { .. } | Verdict::Equivocates { .. } => {}
     }
     object
 }
