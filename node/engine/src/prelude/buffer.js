@@ -33,14 +33,14 @@
     return name
   }
 
-  // A new buffer over what is ours alone: a length, or an ArrayBuffer.
+  // Creates a buffer over memory that no script holds: from a length, or an ArrayBuffer of ours.
   const make = (content) => construct(Uint8Array, [content], Buffer)
   const isTyped = (value) => isView(value) && apply(kindOf, value, []) !== undefined
   const length = (array) => apply(lengthOf, array, [])
   const sizeOf = (part) => isTyped(part) ? length(part) : part.length
   const toBytes = (text, encoding) => host.toBytes(apply(toWellFormed, text, []), nameOf(encoding))
   const toText = (bytes, encoding) => host.toText(bytes, nameOf(encoding))
-  // As slice and its like read a position.
+  // Converts a relative position, as TypedArray.prototype.slice does (ECMA-262).
   const position = (value, most) => {
     const number = +value
     const whole = number === number ? number - number % 1 : 0
@@ -48,7 +48,7 @@
     return whole > most ? most : whole
   }
 
-  // An array's bytes from one position to another, seen as what `target` constructs. No species is asked.
+  // Returns a `target` over an array's bytes between two positions. Symbol.species is not consulted.
   const view = (array, start, end, target) => {
     const most = length(array)
     const from = position(start, most)
@@ -106,7 +106,7 @@
   defineProperty(global, 'Buffer', { value: Buffer, writable: true, enumerable: false, configurable: true })
 
   return {
-    // The content of a file in an encoding that System.files knows.
+    // Decodes a file's content in an encoding that System.files supports.
     decode (content, encoding) {
       switch (encoding) {
         case 'binary': return make(content)
@@ -114,7 +114,7 @@
         default: return toText(content, encoding)
       }
     },
-    // Bytes for a file: what the host copies before anything else happens.
+    // Returns the bytes to write to a file. The host copies them before any other code runs.
     encode (data, encoding) {
       if (encoding === 'json') {
         const text = stringify(data)

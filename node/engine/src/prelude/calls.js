@@ -15,7 +15,7 @@
   const wellFormed = String.prototype.toWellFormed
   const { startsWith } = String.prototype
   const OTHERS_MAX = 10
-  // Stands for a property of a module, which nobody can delete.
+  // Stands in for the descriptor of a module's property, which cannot be deleted.
   const none = { __proto__: null }
 
   const module = { exports: {} }
@@ -23,7 +23,7 @@
     Object.defineProperty(global, name, { value, writable: true, enumerable: false, configurable: true })
   hide('module', module)
   hide('exports', module.exports)
-  // The object whose properties are called, and what its functions were when the script had loaded.
+  // The object whose properties are called, and its functions at the end of loading.
   let exported = module.exports
   let read = { __proto__: null }
   let isModule = false
@@ -34,7 +34,7 @@
   const add = (list, value) =>
     defineProperty(list, list.length, { __proto__: null, value, writable: true, enumerable: true, configurable: true })
 
-  // A class has a prototype that cannot be replaced. So have built-ins, some of which can be called, and frozen functions.
+  // Classes have a prototype that is not writable. So do built-ins, some of which are callable, and frozen functions.
   const callable = [Array, Object, global.Function, Error, global.EvalError, global.RangeError, global.ReferenceError,
     global.SyntaxError, TypeError, global.URIError, global.AggregateError, String, Number, global.Boolean, global.Symbol,
     global.BigInt, global.RegExp, global.Date]
@@ -88,7 +88,7 @@
     return ['Error', json === undefined ? text(thrown) : text(json)]
   }
 
-  // An integer that JSON-RPC does not keep for itself. A getter that throws must not take the error's place.
+  // Returns an error code outside JSON-RPC's reserved range. A getter that throws must not replace the script's error.
   const codeOf = (thrown) => {
     try {
       const { code } = thrown
@@ -107,7 +107,7 @@
   }
 
   return {
-    // The language's own getter of an error's stack. A script may put another in its place.
+    // The built-in getter of Error.prototype.stack, kept because a script may replace it.
     stack: getOwnPropertyDescriptor(Error.prototype, 'stack').get,
 
     // The names of the exported functions, in the order of their definition, and the beginning of each function's text; then
@@ -137,8 +137,8 @@
       return found
     },
 
-    // Calls a method: what a property holds now, or what its getter gave when the script had loaded. What looks like a
-    // promise is made one.
+    // Calls a method: the property's value now, or its getter's value at the end of loading. A result with a `then` is
+    // resolved as a promise.
     invoke (name, args) {
       const property = isModule ? none : getOwnPropertyDescriptor(exported, name)
       const method = property === undefined ? undefined : hasOwn(property, 'value') ? property.value : read[name]
@@ -148,7 +148,7 @@
       return isThenable ? apply(resolve, Promise, [result]) : result
     },
 
-    // Name, message, own code and own data of whatever was thrown; null and undefined where it has none.
+    // Returns name, message, own code and own data of a thrown value; null and undefined for missing ones.
     describe (thrown) {
       if (!isObject(thrown)) return ['Error', text(thrown), null, undefined]
       const said = words(thrown)

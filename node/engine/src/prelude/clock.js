@@ -1,4 +1,4 @@
-// Time and chance: both come with the call, so that every replay sees the same.
+// Time and random numbers: both come with the call, so every replay sees the same values.
 (function (global, host) {
   'use strict'
   const { Object, Reflect, Math } = global
@@ -13,7 +13,7 @@
   const Date = function Date (...parts) {
     if (new.target === undefined) return apply(print, construct(Engine, [host.now()]), [])
     if (parts.length === 0) parts = [host.now()]
-    // By the function that pays for reading a long text.
+    // Parses by the function that charges fuel for long texts.
     else if (parts.length === 1 && typeof parts[0] === 'string') parts = [parse(parts[0])]
     return construct(Engine, parts, new.target)
   }
@@ -26,7 +26,7 @@
   hide(global, 'Date', Date)
   hide(Math, 'random', host.random)
 
-  // What depends on the garbage collector, on other threads or on a clock of its own.
+  // Removes globals that depend on the garbage collector, on other threads or on a clock of their own.
   for (const name of ['WeakRef', 'FinalizationRegistry', 'SharedArrayBuffer', 'Atomics', 'performance']) {
     delete global[name]
   }

@@ -1,4 +1,4 @@
-// console: lines for the operator. Nothing that a script can see depends on whether anybody reads them.
+// console: lines for the operator. A script cannot observe whether they are read.
 (function (global, host) {
   'use strict'
   const { Error, JSON, Object, String } = global

@@ -1,5 +1,5 @@
-// Built-ins for operands that only the script itself can size: proxies, lengths that are getters, texts that are objects.
-// Each takes the steps of the engine's own built-in in the engine's own order, in loops that the engine counts.
+// Built-ins for operands whose size only the script knows: proxies, getters for `length`, objects converted to strings.
+// Each follows the steps of the engine's own built-in, in the same order, in loops that the engine counts.
 (function (global, isRegExp) {
   'use strict'
   const { Array, BigInt, JSON, Math, Object, RangeError, Reflect, RegExp, String, Symbol, TypeError } = global
@@ -15,13 +15,13 @@
   const { concat, indexOf } = String.prototype
   const LENGTH_MAX = 2 ** 53 - 1
 
-  // As the engine makes a text of a value, symbols refused. A template would ask whatever a script has put in the place of
-  // `String.prototype.concat`, and `for ... of` its iterator: neither is used here once the script runs.
+  // Converts a value to a string (ToString); symbols are an error. A template would call whatever replaced
+  // `String.prototype.concat`, and `for ... of` a replaced iterator: neither is used here once the script runs.
   const text = (value) => apply(concat, '', [value])
 
   const isObject = (value) => (typeof value === 'object' && value !== null) || typeof value === 'function'
   const clamp = (value, min, max) => value < min ? min : value > max ? max : value
-  // As the engine reads an integer: not a number is 0.
+  // Converts a value to an integer (ToIntegerOrInfinity): NaN is 0.
   const integer = (value) => {
     const whole = trunc(value)
     return whole === whole ? whole + 0 : 0
@@ -89,7 +89,7 @@
     return joined
   }
 
-  // Texts are made when they are first compared, each once.
+  // Each element is converted to a string once, when it is first compared.
   const compareTexts = (a, b) => {
     if (a.text === undefined) a.text = text(a.value)
     if (b.text === undefined) b.text = text(b.value)
@@ -261,13 +261,13 @@
   }
 
   const strings = {}
-  // Only `this` has to become a text before the rest is looked at.
+  // Only `this` is converted to a string before the other arguments are read.
   for (const name of ['isWellFormed', 'normalize', 'toLocaleLowerCase', 'toLocaleUpperCase', 'toLowerCase', 'toUpperCase',
     'toWellFormed', 'trim', 'trimEnd', 'trimStart']) {
     const original = String.prototype[name]
     strings[name] = function (...rest) { return apply(original, text(this), rest) }
   }
-  // After it the first argument, as a text ...
+  // Then the first argument, as a string ...
   for (const name of ['indexOf', 'lastIndexOf', 'localeCompare']) {
     const original = String.prototype[name]
     const hasPosition = name !== 'localeCompare'
@@ -276,7 +276,7 @@
       return again(original, own, text(other), hasPosition ? position : undefined)
     }
   }
-  // ... that must be no pattern ...
+  // ... which must not be a regular expression ...
   for (const name of ['endsWith', 'includes', 'startsWith']) {
     const original = String.prototype[name]
     strings[name] = function (other, position) {
@@ -293,7 +293,7 @@
       return apply(original, own, [integer(count), filler])
     }
   }
-  // A position's number is asked for after the texts.
+  // A position is converted to a number after the strings.
   const again = (original, own, other, position) =>
     apply(original, own, position === undefined ? [other] : [other, trunc(position)])
 
@@ -314,7 +314,7 @@
       return apply(original, own, [wanted, typeof replacement === 'function' ? replacement : text(replacement)])
     }
   }
-  // As the engine calls a method: what is no function is refused in its words.
+  // Calls a method as the engine does, with its error message for a value that is not callable.
   const call = (method, receiver, args) => {
     if (typeof method !== 'function') throw new TypeError('not a function')
     return apply(method, receiver, args)
@@ -390,7 +390,7 @@
   const { resize } = global.ArrayBuffer.prototype
   const isImmutable = Object.getOwnPropertyDescriptor(global.ArrayBuffer.prototype, 'immutable').get
   const { toPrimitive } = Symbol
-  // An object around a text or a number, whatever its prototype says.
+  // Whether an object wraps a string or a number, whatever its prototype is.
   const boxes = [String.prototype.valueOf, global.Number.prototype.valueOf]
   const isBoxed = (value) => {
     for (let at = 0; at < boxes.length; at++) {
@@ -402,7 +402,7 @@
     return false
   }
   const conversions = ['valueOf', 'toString']
-  // An object's value where a number is wanted.
+  // Converts an object to a primitive value (ToPrimitive, hint number).
   const primitive = (object) => {
     const wish = object[toPrimitive]
     if (wish !== undefined && wish !== null) {
@@ -418,7 +418,7 @@
     }
     throw new TypeError('toPrimitive')
   }
-  // Functions of one text, with arguments after it.
+  // Functions of one string and further arguments.
   for (const name of ['atob', 'btoa', 'decodeURI', 'decodeURIComponent', 'encodeURI', 'encodeURIComponent', 'escape', 'unescape',
     'parseFloat', 'parseInt']) {
     const original = global[name]

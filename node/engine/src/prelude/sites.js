@@ -1,4 +1,4 @@
-// Call sites: what Error.prepareStackTrace is given tells where, and hands out no function. Ours stand among them.
+// Call sites for Error.prepareStackTrace: they hold positions and no functions. Frames of the prelude are among them.
 (function (global) {
   'use strict'
   const { Error, Object } = global
@@ -6,7 +6,7 @@
   Error.prepareStackTrace = (error, sites) => sites
   const sites = new Error().stack
   Error.prepareStackTrace = before
-  // As Node.js has it for strict functions.
+  // As in Node.js for strict functions.
   const { getFunction } = { getFunction () { return undefined } }
   Object.defineProperty(Object.getPrototypeOf(sites[0]), 'getFunction', { value: getFunction, writable: true, enumerable: false, configurable: true })
 })

@@ -1,4 +1,4 @@
-// System: who calls, and the files archive.
+// System: the caller's id, and the files archive.
 (function (global, host, buffer) {
   'use strict'
   const { JSON, Object, String, TypeError } = global
@@ -9,17 +9,17 @@
   const { apply } = global.Reflect
   const COUNT_MAX = 9007199254740991
   let caller = freeze({ id: null })
-  // What a script's options are read from where it gives none.
+  // The options of a call that passes none.
   const none = freeze({ __proto__: null })
 
-  // A file operation that fails gives a description of its error instead of throwing.
+  // A file operation that fails returns a description of its error instead of throwing.
   const done = (answer) => {
     if (answer.failure !== undefined) throw buffer.failure(answer.failure.name, answer.failure.message)
     return answer.value
   }
   const text = (value) => apply(toWellFormed, String(value), [])
 
-  // What was given where something else is wanted, in a few words.
+  // Describes a value of the wrong type in a few words.
   const short = (value) => value.length > 40 ? apply(slice, value, [0, 40]) + '...' : value
   const given = (value) => {
     const type = typeof value
@@ -49,7 +49,7 @@
     return typeof value === 'string' ? apply(toLowerCase, short(value), []) : wrong(call, 'encoding', 'a text', value)
   }
 
-  // The options of a call. One that it does not have is a mistake that would have no other effect.
+  // Reads the options of a call. An unknown option is an error: it would have no effect, and be a mistake.
   const optionsOf = (call, options, ...names) => {
     if (isMissing(options)) return none
     if (typeof options !== 'object' || isArray(options)) wrong(call, 'options', 'an object', options)
@@ -146,7 +146,7 @@
   }
 
   const System = freeze({
-    // Who calls is kept where no script gets.
+    // The caller's id is kept where no script can reach it.
     get caller () {
       const id = host.caller()
       if (id !== caller.id) caller = freeze({ id })

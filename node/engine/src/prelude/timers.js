@@ -1,11 +1,11 @@
-// Timers in virtual time: it starts with the call and jumps to the next timer when nothing else is left to do.
+// Timers in virtual time: it starts with the call, and jumps to the next timer when no other work is left.
 (function (global, host) {
   'use strict'
   const { Map, Object, Reflect, TypeError } = global
   const { apply, setPrototypeOf } = Reflect
   const { get: mapGet, set: mapSet, delete: mapDelete } = Map.prototype
   const TIMEOUT_MAX = 2147483647
-  // Without a prototype: what a script puts on that of arrays must not see our timers.
+  // Without a prototype: a script that changes Array.prototype must not see our timers.
   const list = () => {
     const array = []
     setPrototypeOf(array, null)
@@ -75,7 +75,7 @@
   }
 
   return {
-    // Fires the next timer; false when there is none.
+    // Fires the next timer; returns false when there is none.
     fire () {
       while (queue.length > 0) {
         const timer = pop()
@@ -93,7 +93,7 @@
       }
       return false
     },
-    // Drops what a call has left running.
+    // Drops the timers that a call has left running.
     drop () {
       if (made === 0) return
       pending = new Map()
