@@ -1,6 +1,6 @@
-//! What the fuzz targets share: how one input stands for several.
+//! Shared by the fuzz targets: one input, split into several.
 
-/// Cuts an input into pieces: a byte that is the target's to use, two that give the length, then so many bytes.
+/// Splits an input into pieces: one byte that the target interprets, two bytes of length, then that many bytes.
 pub fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let [choice, low, high, rest @ ..] = bytes else { return None };
@@ -11,7 +11,7 @@ pub fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// The input that [`pieces`] cuts into these.
+/// Returns the input that [`pieces`] splits into these.
 pub fn join<'a>(pieces: impl IntoIterator<Item = (u8, &'a [u8])>) -> Vec<u8> {
     let mut bytes = vec![];
     for (choice, piece) in pieces {

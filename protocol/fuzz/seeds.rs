@@ -1,11 +1,11 @@
-//! Writes inputs to start from: what the JavaScript reference has sent, in the form of each target.
+//! Writes the seed corpus: messages of the JavaScript reference, in the input format of each target.
 //!
 //! `seeds FIXTURES CORPUS` reads the golden files and fills one folder for each target.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-// libFuzzer brings what the counters in the library call.
+// libFuzzer provides the symbols that the library's coverage counters need.
 use libfuzzer_sys as _;
 use libvms_protocol_fuzz::join;
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn main() {
     for (number, (kind, body)) in messages.iter().enumerate() {
         write(corpus, "messages", number, &[&[*kind], &body[..]].concat());
     }
-    // Several messages in a row, with answers between them, are what a machine needs to get anywhere.
+    // A machine leaves its first state only after several messages in a row, with answers between them.
     let script = messages.iter().flat_map(|(kind, body)| [(110, &[][..]), (*kind, &body[..]), (10, &[])]);
     write(corpus, "replicator", 0, &join(script));
     write(corpus, "replicator", 1, &join([110, 10, 10, 10, 10, 200, 10, 10].map(|choice| (choice, &[][..]))));
@@ -87,7 +87,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The frames of each recorded session, by the side that sent them.
+/// Returns the frames of each recorded session, by the side that sent them.
 fn transcripts(folder: &Path) -> Vec<[Vec<Vec<u8>>; 2]> {
     files(folder).iter().map(|path| sides(&read(path))).collect()
 }
@@ -111,7 +111,7 @@ fn drives(folder: &Path) -> Vec<Vec<Vec<u8>>> {
     files(folder).iter().map(blocks).collect()
 }
 
-/// Inputs for the targets of the DHT and of streams.
+/// Writes inputs for the targets of the DHT and of streams.
 fn datagrams(fixtures: &Path, corpus: &Path) {
     for (number, name) in ["open", "lan", "holepunch", "swarm"].iter().enumerate() {
         let transcript = read(&fixtures.join(format!("transcript-{name}.json")));
@@ -149,7 +149,7 @@ fn datagrams(fixtures: &Path, corpus: &Path) {
     }
 }
 
-/// Values in messages, each with the number of its kind in front.
+/// Writes values in messages, each after the number of its kind.
 fn values(golden: &Value, corpus: &Path) {
     let lists =
         [("noisePayloads", 0, "hex"), ("handshakeEnvelopes", 1, "hex"), ("holepunchEnvelopes", 2, "hex")];
@@ -165,7 +165,7 @@ fn values(golden: &Value, corpus: &Path) {
     for (number, (kind, value)) in all.iter().enumerate() {
         write(corpus, "values", number, &[&[*kind], &value[..]].concat());
     }
-    // Handshakes with these payloads, and packets for the streams that come of them.
+    // Handshakes with these payloads, and packets for the streams that they open.
     let payloads = all.iter().filter(|(kind, _)| *kind == 0);
     let packet = [0xff, 1, 1, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7];
     let script =
@@ -173,7 +173,7 @@ fn values(golden: &Value, corpus: &Path) {
     write(corpus, "swarm", 10, &join(script));
 }
 
-/// The worked examples of the format, under headings that begin like this.
+/// Returns the worked examples of `FORMAT.md` under headings that begin with `heading`.
 fn examples(heading: &str) -> Vec<Vec<u8>> {
     let sections = include_str!("../FORMAT.md").split(heading).skip(1);
     let blocks = sections.filter_map(|section| section.split_once("```hex\n")?.1.split_once("```"));

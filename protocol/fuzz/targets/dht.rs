@@ -1,4 +1,5 @@
-//! Messages of the DHT, and a node that gets them: as requests and answers of anybody, and in answer to its own requests.
+//! Messages of the DHT, and a node that receives them: as requests and answers of strangers, and as answers to its own
+//! requests.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -6,12 +7,12 @@ use std::collections::VecDeque;
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::time::Instant;
 use libvms_hyperswarm::dht_rpc::{
-    Action, Address, Command, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Config, Socket,
+    Action, Address, Command, Config, Message, Mode, Node, QuerySpec, Reply, Request, RequestSpec, Socket,
     Target,
 };
 use libvms_protocol_fuzz::pieces;
 
-/// More datagrams than that are never an honest reaction to one.
+/// The most datagrams that a node may send in reaction to one.
 const SENT_MAX: usize = 512;
 
 struct Bench {
@@ -58,11 +59,11 @@ impl Bench {
 
     fn receive(&mut self, from: Address, bytes: &[u8]) {
         let socket = if bytes.len() % 2 == 0 { Socket::Server } else { Socket::Client };
-        // What is broken has no effect.
+        // A malformed message has no effect.
         let _broken = self.node.handle_datagram(self.now, socket, from, bytes);
     }
 
-    /// Whom the node asked answers with this, whatever number it has.
+    /// Answers the node's oldest request with this message, under the request's number.
     fn answer(&mut self, bytes: &[u8]) {
         let Some(request) = self.asked.pop_front() else { return };
         if let Ok(Message::Response(mut response)) = Message::decode(bytes) {

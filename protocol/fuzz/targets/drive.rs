@@ -1,4 +1,4 @@
-//! An archive whose blocks are anybody's bytes is listed, read and compared; every walk ends.
+//! An archive of arbitrary blocks is listed, read and compared; every walk ends.
 #![no_main]
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! An entry of a call log that is accepted has one encoding only: the one that was read.
+//! An accepted entry of a call log has one encoding only: the one that was decoded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A stream of bytes, in pieces of any size, is cut into frames without holding more than came.
+//! A byte stream, in pieces of any size, is split into frames; no more is buffered than has arrived.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What a decoder of messages accepts is written again so that the same is read, and grows little.
+//! An accepted message decodes to the same value after it is encoded again, and is hardly longer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Whether a name was not UTF-8: what replaces the wrong bytes may be longer than a name may be.
+/// Returns whether a name was not UTF-8: its replacement characters may exceed the limit of a name.
 fn is_repaired(message: &Message) -> bool {
     matches!(message, Message::Extension(extension) if extension.name.contains(char::REPLACEMENT_CHARACTER))
 }

@@ -1,4 +1,4 @@
-//! Frames for a multiplexer that opens, accepts, rejects and closes channels meanwhile.
+//! Frames for a multiplexer that opens, accepts, rejects and closes channels between them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,12 +1,12 @@
-//! Packets, and two ends of a stream between whose packets hostile ones arrive. As long as these come from elsewhere, what
-//! is read is what was written; when they come in the remote's name, memory stays bounded.
+//! Packets, and two ends of a stream that receive hostile ones among their own. As long as these come from other
+//! addresses, the bytes read are those written; when they come from the remote's address, memory stays bounded.
 #![no_main]
 
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::time::Instant;
-use libvms_hyperswarm::udx::{Endpoint, Firewall, Packet, Path, Config};
+use libvms_hyperswarm::udx::{Config, Endpoint, Firewall, Packet, Path};
 use libvms_protocol_fuzz::pieces;
 
 const STREAM: u32 = 1;
@@ -18,7 +18,7 @@ struct Link {
     ends: [Endpoint; 2],
     written: Vec<u8>,
     read: usize,
-    /// Somebody has spoken in the remote's name.
+    /// Whether a hostile packet came from the remote's address.
     is_spoilt: bool,
 }
 
@@ -36,7 +36,7 @@ impl Link {
         Self { now: Instant::START, ends, written: vec![], read: 0, is_spoilt: false }
     }
 
-    /// Lets both ends send, and loses every packet whose bit is set.
+    /// Lets both ends send; loses every packet whose bit is set.
     fn exchange(&mut self, lost: u64) {
         let mut datagram = vec![];
         for turn in 0..64 {
@@ -73,8 +73,8 @@ impl Link {
         }
     }
 
-    /// A packet that names the right stream, and is otherwise anything.
-    fn strike(&mut self, end: usize, from: Path, bytes: &[u8]) {
+    /// Sends an arbitrary packet to the right stream of an end.
+    fn inject(&mut self, end: usize, from: Path, bytes: &[u8]) {
         let mut datagram = bytes.to_vec();
         if datagram.len() >= 8 {
             datagram[..2].copy_from_slice(&[0xff, 1]);
@@ -107,13 +107,13 @@ fuzz_target!(|bytes: &[u8]| {
             60..80 => link.wait(),
             80..90 => {
                 check_decoder(piece);
-                link.strike(end, path(7), piece);
+                link.inject(end, path(7), piece);
             }
             90..92 => _ = link.ends[end].end(STREAM),
             92..94 => _ = link.ends[end].send_message(STREAM, piece),
             _ => {
                 link.is_spoilt = true;
-                link.strike(end, path(1 - end), piece);
+                link.inject(end, path(1 - end), piece);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A proof file that is accepted has one encoding only, is judged without a panic, and says nothing that a terminal obeys.
+//! An accepted proof file has one encoding only, is judged without a panic, and prints no control characters.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

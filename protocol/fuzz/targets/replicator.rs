@@ -1,9 +1,9 @@
-//! A replicator between a peer that says anything, its own requests answered with spoilt proofs, and passing time.
-//! Nothing untrue is stored, and what is asked for stays bounded.
+//! A replicator that receives arbitrary messages, altered proofs in answer to its requests, and timeouts. It stores no
+//! false block, and its requests stay bounded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use libvms_hypercore::replication::{Action, Download, PeerId, Replicator, Config, answer};
+use libvms_hypercore::replication::{Action, Config, Download, PeerId, Replicator, answer};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{Message, Range, Request, Sync};
 use libvms_protocol_fuzz::pieces;
@@ -33,7 +33,7 @@ impl Bench {
         }
     }
 
-    /// Answers one of the machine's requests out of the true log, with one byte changed where `change` says.
+    /// Answers one of the machine's requests from the true log, with one byte altered as `change` says.
     fn answer(&mut self, change: &[u8]) {
         let Some(request) = self.asked.pop() else { return };
         let Some(data) = answer(&self.truth, &request).ok() else { return };

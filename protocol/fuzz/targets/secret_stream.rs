@@ -1,5 +1,5 @@
-//! An encrypted stream, after a handshake of its own or one of the DHT, that gets the bytes of an honest peer and others
-//! among them: it hears what the peer said, in order, and nothing else.
+//! An encrypted stream, after a handshake of its own or one of the DHT, receives the bytes of an honest peer and hostile
+//! ones among them: it delivers the peer's messages, in order, and no others.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -10,10 +10,10 @@ use libvms_hypercore::secret_stream::noise_ik::{Initiator, Responder};
 use libvms_hypercore::secret_stream::{NONCE_BYTES, RANDOM_BYTES, Role, SecretStream, StreamKeys};
 use libvms_protocol_fuzz::pieces;
 
-/// Bytes of memory for strangers: the longest piece, twice, and a frame of the handshake.
+/// The most memory for a stranger, in bytes: the longest piece, twice, and a frame of the handshake.
 const MEMORY_BYTES_MAX: usize = 2 * 65_536 + 256;
 
-/// Shakes hands as in the DHT. `forged` stands for what a relay may send instead of either message.
+/// Completes a handshake of the DHT. `forged` arrives before each message, as a relay may arrange, and is the payload.
 fn shake_hands(forged: &[u8]) -> [StreamKeys; 2] {
     let [client, server] = [[2; 32], [1; 32]].map(|seed| SecretKey::from_seed(&seed));
     let (initiator, first) = Initiator::begin(&client, server.public_key(), &[3; 32], forged).expect("a key");

@@ -1,4 +1,4 @@
-//! Frames for a session that serves a core and has opened another.
+//! Frames for a session that serves one core and has opened another.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A whole node of Hyperswarm, which serves and looks for others, and gets datagrams of every kind from anybody: requests,
-//! answers to its own requests, handshakes that are genuine or nearly so, and packets of the streams that come of them.
+//! A whole node of Hyperswarm, which serves and looks up peers, and receives datagrams of every kind from strangers:
+//! requests, answers to its own requests, valid and altered handshakes, and packets of the streams that these open.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use libvms_hyperswarm::dht_rpc::{self, Address, Command, Message, Request, Socke
 use libvms_hyperswarm::hyperdht::envelope::{HandshakeEnvelope, Mode};
 use libvms_hyperswarm::hyperdht::handshake_payload::HandshakePayload;
 use libvms_hyperswarm::hyperdht::record::peer_target;
-use libvms_hyperswarm::swarm::node::{Event, Config};
+use libvms_hyperswarm::swarm::node::{Config, Event};
 use libvms_hyperswarm::swarm::{self, Roles, SwarmNode};
 use libvms_hyperswarm::udx;
 use libvms_protocol_fuzz::pieces;
@@ -25,9 +25,9 @@ struct Bench {
     node: SwarmNode,
     now: Instant,
     asked: VecDeque<(Socket, Request)>,
-    /// Answers to handshakes of ours are read with these.
+    /// Decrypt the answers to our handshakes.
     initiators: VecDeque<Initiator>,
-    /// Streams of the node that we know of.
+    /// The node's streams that we know.
     streams: Vec<u32>,
     handshakes: u8,
 }
@@ -72,11 +72,11 @@ impl Bench {
         loop {
             let mut is_idle = true;
             while let Some(event) = self.node.poll_event(self.now) {
-                self.obey(event);
+                self.handle_event(event);
                 is_idle = false;
             }
             while let Some(transmit) = self.node.poll_transmit(self.now, &mut datagram) {
-                self.note(transmit.socket, &datagram);
+                self.record_sent(transmit.socket, &datagram);
                 sent += 1;
                 is_idle = false;
             }
@@ -88,10 +88,10 @@ impl Bench {
         self.asked.drain(..self.asked.len().saturating_sub(64));
     }
 
-    fn obey(&mut self, event: Event) {
+    fn handle_event(&mut self, event: Event) {
         match event {
             Event::Begun { connection, .. } => {
-                // More than the header is not taken before the other side has proved itself; then it would be.
+                // Before the remote has proved itself, only the header is accepted.
                 assert!(self.node.write(connection, &HEADER) <= HEADER.len());
             }
             Event::Opened { connection, .. } => _ = self.node.write(connection, &[3; 5_000]),
@@ -105,7 +105,7 @@ impl Bench {
         }
     }
 
-    fn note(&mut self, socket: Socket, datagram: &[u8]) {
+    fn record_sent(&mut self, socket: Socket, datagram: &[u8]) {
         let value = match Message::decode(datagram) {
             Ok(Message::Request(request)) => {
                 let value = request.value.clone();
@@ -128,7 +128,7 @@ impl Bench {
         self.node.handle_datagram(self.now, socket, address(from).into(), bytes);
     }
 
-    /// Whom the node asked answers with this, whatever number it has.
+    /// Answers the node's oldest request with this message, under the request's number.
     fn answer(&mut self, bytes: &[u8]) {
         let Some((socket, request)) = self.asked.pop_front() else { return };
         if let Ok(Message::Response(mut response)) = Message::decode(bytes) {
@@ -137,7 +137,7 @@ impl Bench {
         }
     }
 
-    /// A handshake with a payload that may be anything, or what may be anything instead of one.
+    /// Sends a handshake with an arbitrary payload, or arbitrary bytes instead of one.
     fn shake_hands(&mut self, choice: u8, bytes: &[u8]) {
         self.handshakes = self.handshakes.wrapping_add(1);
         let client = SecretKey::from_seed(&[100 + choice % 4; 32]);
@@ -167,8 +167,8 @@ impl Bench {
         self.receive(Socket::Server, choice, &request.encode());
     }
 
-    /// A packet for a stream of the node.
-    fn strike(&mut self, choice: u8, bytes: &[u8]) {
+    /// Sends a packet to a stream of the node.
+    fn inject(&mut self, choice: u8, bytes: &[u8]) {
         let mut datagram = bytes.to_vec();
         if let Some(stream) = self.streams.get(usize::from(choice) % self.streams.len().max(1))
             && datagram.len() >= 8
@@ -193,7 +193,7 @@ fuzz_target!(|bytes: &[u8]| {
             60..80 => bench.receive(Socket::Client, choice % 8, piece),
             80..140 => bench.answer(piece),
             140..170 => bench.shake_hands(choice, piece),
-            170..220 => bench.strike(choice, piece),
+            170..220 => bench.inject(choice, piece),
             220..223 => bench.node.leave(bench.now, &[5; 32]),
             223..226 => bench.node.join(bench.now, [5; 32], Roles::BOTH),
             226..228 => bench.node.handle_network_changed(bench.now, vec![]),

@@ -1,4 +1,4 @@
-//! What nodes of the DHT and peers put into messages: whatever is accepted is written again so that the same is read.
+//! Values inside messages of DHT nodes and peers: an accepted value decodes to the same after it is encoded again.
 #![no_main]
 
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ fn check<T: PartialEq + Debug, E>(
 ) {
     let Ok(value) = decode(bytes) else { return };
     let written = encode(&value);
-    // Numbers may have been written longer than needed, never shorter.
+    // Numbers may have been encoded longer than necessary, never shorter.
     assert!(written.len() <= bytes.len() + 2, "{} bytes became {}", bytes.len(), written.len());
     assert_eq!(decode(&written).ok(), Some(value));
 }
