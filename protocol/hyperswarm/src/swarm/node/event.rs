@@ -26,6 +26,11 @@ pub struct Transmit {
 }
 
 /// An event for the caller.
+///
+/// The caller *must* act on the first four, as each says: [`Event::Begun`], [`Event::Closed`], [`Event::OpenSocket`] and
+/// [`Event::CloseSocket`]. It *may* know the others. The [contract](libvms_hypercore#machines) of machines would make the
+/// four actions, in a queue of their own. Here all come out of one, because their order counts: bytes are read before
+/// their connection is destroyed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
     /// A connection begins: write the header of the encrypted stream. Nothing else can be written for now.
@@ -35,6 +40,18 @@ pub enum Event {
         /// The keys of the encrypted stream.
         keys: StreamKeys,
     },
+    /// The connection is over; bytes that have arrived can still be read. Then call
+    /// [`SwarmNode::destroy`](super::SwarmNode::destroy).
+    Closed {
+        /// The connection.
+        connection: ConnectionId,
+        /// The reason.
+        why: Closed,
+    },
+    /// Open a socket with this number, as [`Socket::Puncher`].
+    OpenSocket(u32),
+    /// Close the socket.
+    CloseSocket(u32),
     /// The remote has proved itself: the connection is open.
     Opened {
         /// The connection.
@@ -48,14 +65,6 @@ pub enum Event {
     Writable(ConnectionId),
     /// The remote writes no more.
     RemoteEnded(ConnectionId),
-    /// The connection is over; bytes that have arrived can still be read. Then call
-    /// [`SwarmNode::destroy`](super::SwarmNode::destroy).
-    Closed {
-        /// The connection.
-        connection: ConnectionId,
-        /// The reason.
-        why: Closed,
-    },
     /// A peer that was found, or asked for, could not be connected to for now.
     DialFailed {
         /// The peer.
@@ -79,10 +88,6 @@ pub enum Event {
     },
     /// The node became persistent or ephemeral, or learned whether it is firewalled.
     StatusChanged(NodeStatus),
-    /// Open a socket with this number, as [`Socket::Puncher`].
-    OpenSocket(u32),
-    /// Close the socket.
-    CloseSocket(u32),
     /// The node has shut down after [`SwarmNode::shut_down`](super::SwarmNode::shut_down): as far as it can tell, no
     /// other node stores anything about it any more.
     ShutDown,
