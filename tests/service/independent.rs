@@ -54,9 +54,13 @@ fn check(python: &mut Command, part: &str, host: &Host, more: &[&Path]) -> Value
 }
 
 fn check_alone(part: &str, expected: impl FnOnce(&Value)) {
+    check_with(part, &[], expected);
+}
+
+fn check_with(part: &str, options: &[&str], expected: impl FnOnce(&Value)) {
     let Some(mut python) = python() else { return };
     let place = service();
-    let host = place.host_with(&["--auth", "signed"]);
+    let host = place.host_with(&[&["--auth", "signed"], options].concat());
     expected(&check(&mut python, part, &host, &[]));
     assert!(host.terminate().success());
     place.assert_agrees();
@@ -106,4 +110,12 @@ fn an_independent_reader_judges_every_vector_as_it_is_meant() {
     let counted: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let expected = json!({ "calls": 41, "signatures": 68, "arguments": 59, "receipts": 94, "refusals": 25, "rules": 57 });
     assert_eq!(counted, expected);
+}
+
+#[test]
+fn an_independent_client_is_told_that_it_calls_too_often() {
+    check_with("rate", &["--calls-per-minute", "5"], |counted| {
+        // What is there at the beginning, and what comes back meanwhile.
+        assert!((1..50).contains(&counted["executed"].as_u64().expect("a number")), "{counted}");
+    });
 }

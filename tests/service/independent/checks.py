@@ -1,6 +1,6 @@
 """Calls a host as its callers do, and checks what it says: `checks.py PART URL [FILE]`. Prints how much was checked, as JSON.
 
-The parts: `arguments`, `rules`, `once` (leaves in FILE what was signed and seen), `again` (after a restart, from FILE), `busy`.
+The parts: `arguments`, `rules`, `once` (leaves in FILE what was signed and seen), `again` (after a restart, from FILE), `busy`, `rate`.
 """
 import json, sys, threading, time
 
@@ -280,7 +280,22 @@ def check_busy(url):
     return dict(busy=len(busy), executed=len(executed))
 
 
-PARTS = dict(arguments=check_arguments, rules=check_rules, once=check_once, again=check_again, busy=check_busy)
+# More than one may send in a minute.
+
+def check_rate(url):
+    service = Service(url)
+    caller = Caller(service, 8)
+    for executed in range(100):
+        request = caller.request("count")
+        said = request.send()
+        if isinstance(said, Refused): break
+    assert said.reason == "rate" and said.data["retryAfter"] > 0, said.data
+    # It is not executed, and may come again as it is.
+    assert refused(request, "rate").block is None
+    return dict(executed=executed)
+
+
+PARTS = dict(arguments=check_arguments, rules=check_rules, once=check_once, again=check_again, busy=check_busy, rate=check_rate)
 
 if __name__ == "__main__":
     print(json.dumps(PARTS[sys.argv[1]](*sys.argv[2:])))
