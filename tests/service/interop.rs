@@ -300,6 +300,31 @@ fn the_npm_client_calls_a_service() {
 }
 
 #[test]
+fn the_npm_client_is_nobody_where_callers_sign() {
+    let place = TestService::of_example("counter.js");
+    let host = place.host_with(&["--auth", "signed"]);
+    let calls = json!([["increment", 41], ["increment"], ["increment", "x"], ["get"]]);
+    // It ignores the receipts that it has not asked for, and those that its URL asks for.
+    let sessions = [host.url().to_owned(), format!("{}?receipts", host.url())]
+        .map(|url| json!({ "url": url, "user": null, "calls": calls }));
+    let results = node("client.js", &json!(sessions));
+    let error = json!({ "code": -32000, "message": "TypeError", "data": "count in whole numbers" });
+    for (session, begin) in [(0, 0), (1, 42)] {
+        let expected = json!([
+            { "result": begin + 41 },
+            { "result": begin + 42 },
+            { "error": error, "isError": false },
+            { "result": begin + 42 },
+        ]);
+        assert_eq!(results[session]["answers"], expected, "{}", results[session]);
+        assert_eq!(results[session]["handshake"]["auth"], json!("signed"));
+    }
+    assert!(host.terminate().success());
+    place.assert_agrees();
+    assert!(place.log().iter().all(|entry| entry["userId"].is_null()));
+}
+
+#[test]
 fn the_npm_client_calls_two_services_of_one_server() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut command = program();
