@@ -3,6 +3,8 @@
 //   vms host examples/guest-list.js
 //   vms call ws://127.0.0.1:5555/ rsvp yes --user alice
 //   vms call ws://127.0.0.1:5555/ guests
+//
+// With `--auth debug`, as here, the host believes any name: that is for trying out. With `--auth signed` a name is a key.
 
 const ANSWERS = ['yes', 'no', 'maybe']
 const pathOf = (name) => `/guests/${encodeURIComponent(name)}.json`

@@ -5,6 +5,8 @@
 //   vms call ws://127.0.0.1:5555/ set "ssh-ed25519 AAAA..." --user alice
 //   vms call ws://127.0.0.1:5555/ get alice
 //   vms files export key-server.vms ./keys
+//
+// With `--auth debug`, as here, the host believes any name: that is for trying out. With `--auth signed` a name is a key.
 
 const KEY_BYTES_MAX = 16 * 1024
 

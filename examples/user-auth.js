@@ -3,6 +3,8 @@
 //   vms host examples/user-auth.js
 //   vms call ws://127.0.0.1:5555/ setAdmin bob true --user alice
 //   vms call ws://127.0.0.1:5555/ announce "Doors open at eight" --user bob
+//
+// With `--auth debug`, as here, the host believes any name: that is for trying out. With `--auth signed` a name is a key.
 
 const admins = new Set()
 let announcement = null

@@ -38,6 +38,7 @@ mod service {
     mod readme;
     mod refused;
     mod setup;
+    mod signed_examples;
     mod terminal;
 }
 

@@ -15,6 +15,7 @@ use libvms::host::HostOptions;
 use libvms::replay::AuditOptions;
 use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 use libvms::storage::Durability;
+use libvms_hypercore::identity::SecretKey;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -325,7 +326,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(url: &str, user: Option<&str>) -> Self {
-        let options = ClientOptions { user: user.map(str::to_owned), ..ClientOptions::default() };
+        Self::connect_with(url, ClientOptions { user: user.map(str::to_owned), ..ClientOptions::default() })
+            .await
+    }
+
+    /// A caller who signs.
+    pub(crate) async fn signing(url: &str, key: SecretKey) -> Self {
+        Self::connect_with(url, ClientOptions { key: Some(key), ..ClientOptions::default() }).await
+    }
+
+    async fn connect_with(url: &str, options: ClientOptions) -> Self {
         Self { rpc: RpcClient::connect(url, options).await.expect("the host listens") }
     }
 
