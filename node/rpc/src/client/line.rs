@@ -1,9 +1,10 @@
 //! The callers' end of the link: [`Line`].
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::unconstrained;
 
 use super::error::ClientError;
 use super::link::{Command, LinkEnd};
@@ -18,7 +19,8 @@ const COMMANDS_MAX: usize = 64;
 pub(super) struct Line {
     commands: mpsc::Sender<Command>,
     end: Arc<OnceLock<LinkEnd>>,
-    /// The id of the next request.
+    /// The id of the next request. Held while a request waits for its place: the lock is passed on in the order in which it
+    /// was asked for, while the places of a channel are not.
     next: Mutex<u64>,
 }
 
@@ -44,20 +46,19 @@ impl Line {
         self.wait(answered).await
     }
 
-    /// Sends the request that `make` makes for an id, and returns what else it makes. Requests are sent in the order in which
-    /// they are made.
+    /// Sends the request that `make` makes for an id, and returns what else it makes. Requests are made and sent in the order in
+    /// which they were begun.
     pub(super) async fn send<T>(
         &self,
         make: impl FnOnce(u64) -> Result<(String, T), ClientError>,
     ) -> Result<(Answered, T), ClientError> {
+        // Without the runtime's budget, which would have some wait before they are in the queue.
+        let mut next = unconstrained(self.next.lock()).await;
         let Ok(place) = self.commands.reserve().await else { return Err(self.end()) };
         let (answer, answered) = oneshot::channel();
-        // Held until the request is queued: numbers that ascend must arrive in this order.
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, made) = make(*next)?;
         place.send(Command::Call { id: *next, text, answer });
         *next += 1;
-        drop(next);
         Ok((answered, made))
     }
 

@@ -55,13 +55,21 @@ impl Nonces {
 
     /// Takes the time of an entry under a signed head, in milliseconds.
     pub(super) fn show(&mut self, at_millis: u64) {
-        self.shown = self.shown.max(at_millis.saturating_mul(MICROS_PER_MILLI));
+        // To the end of its millisecond: a call may be signed within it.
+        let end = at_millis.saturating_mul(MICROS_PER_MILLI).saturating_add(MICROS_PER_MILLI - 1);
+        self.shown = self.shown.max(end);
+    }
+
+    /// Takes that the key has used greater numbers elsewhere, where this machine's clock says `own`. They are not after the
+    /// log's time, nor is any that is signed here after what was shown of it.
+    pub(super) fn overtaken(&mut self, own: u64, now: Instant) {
+        self.last = self.last.max(self.log_time(now).min(self.bound(own).saturating_sub(1)));
     }
 
     /// Returns the number of a call that is signed now, where this machine's clock says `own`.
     pub(super) fn next(&mut self, own: u64, now: Instant) -> Result<u64, Ahead> {
         let log = self.log_time(now);
-        let bound = own.saturating_add(AHEAD_MAX).max(self.shown).min(NONCE_MAX);
+        let bound = self.bound(own);
         let by_time = if log > bound { bound.saturating_sub(ROOM) } else { log };
         let nonce = by_time.max(self.last.saturating_add(1));
         // A call that old would be refused, and one beyond the bound is not signed.
@@ -75,6 +83,11 @@ impl Nonces {
     /// Returns how long it takes, as far as is known, until the log's time is that of a number.
     pub(super) fn wait_for(&self, nonce: u64, now: Instant) -> Duration {
         Duration::from_micros(nonce.saturating_sub(self.log_time(now)))
+    }
+
+    /// Returns the greatest number that is signed.
+    fn bound(&self, own: u64) -> u64 {
+        own.saturating_add(AHEAD_MAX).max(self.shown).min(NONCE_MAX)
     }
 
     /// Returns the log's time, if it has gone on like the clock here.
@@ -127,8 +140,26 @@ mod tests {
         nonces.show((hour - 70 * SECOND) / 1000);
         assert_eq!(nonces.next(NOW, begun), Err(Ahead { own: NOW, log: hour }), "too old there");
         nonces.show((hour - 2 * SECOND) / 1000);
-        assert_eq!(nonces.next(NOW, begun), Ok(hour - 3 * SECOND));
-        assert_eq!(nonces.next(NOW, begun), Ok(hour - 3 * SECOND + 1));
+        assert_eq!(nonces.next(NOW, begun), Ok(hour - 3 * SECOND + 999));
+        assert_eq!(nonces.next(NOW, begun), Ok(hour - 3 * SECOND + 1000));
+    }
+
+    #[test]
+    fn an_overtaken_key_signs_as_late_as_it_may() {
+        let (mut nonces, begun) = nonces(NOW);
+        assert_eq!(nonces.next(NOW, begun), Ok(NOW));
+        nonces.tell(NOW + SECOND, begun);
+        nonces.overtaken(NOW, begun);
+        assert_eq!(nonces.next(NOW, begun), Ok(NOW + SECOND + 1));
+        // The log's time stands still an hour ahead.
+        let hour = NOW + 3600 * SECOND;
+        nonces.tell(hour, begun);
+        nonces.show(hour / 1000);
+        assert_eq!(nonces.next(NOW, begun), Ok(hour));
+        nonces.tell(hour + SECOND, begun);
+        nonces.overtaken(NOW, begun);
+        assert_eq!(nonces.next(NOW, begun), Ok(hour + 999));
+        assert!(nonces.next(NOW, begun).is_err(), "nothing later was shown");
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Session {
         self.lock().nonces.tell(now, Instant::now());
     }
 
+    /// Takes that the key has used greater numbers elsewhere.
+    pub(super) fn overtaken(&self) {
+        self.lock().nonces.overtaken(own_clock(), Instant::now());
+    }
+
     /// Takes the receipt of the log's latest entry, for its time; ignores one that does not hold.
     pub(super) fn show_latest(&self, receipt: &str) {
         if let Ok(receipt) = Receipt::open(receipt, &self.log) {

@@ -223,6 +223,9 @@ impl Calling<'_> {
         let reason = declined.reason();
         declined.refusal.now.into_iter().for_each(|now| self.session.tell(now));
         declined.latest.iter().for_each(|latest| self.session.show_latest(latest));
+        if reason == Some(Reason::RepeatedNonce) {
+            self.session.overtaken();
+        }
         if let Some(Reason::UnknownHead | Reason::OldHead) = reason {
             self.compare_heads(&declined, seen).await?;
         }

@@ -142,7 +142,7 @@ async fn a_host_that_never_lets_a_call_be_executed_is_given_up() {
         assert!(matches!(error, ClientError::Unproved { .. }), "{more}: {error}");
     }
     ledger.next_calls([]);
-    assert_eq!(increment(&client).await.expect("an answer"), "1");
+    assert_eq!(increment(&connect(&url(&server)).await).await.expect("an answer"), "1");
 }
 
 fn nodes(count: usize) -> Value {
