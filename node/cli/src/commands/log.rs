@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
+use data_encoding::HEXLOWER;
 use libvms::call_log::{CallLog, CallLogError};
 use libvms::printable::{Printable, PrintableJson};
 use libvms_protocol::entry::{
@@ -177,6 +178,7 @@ fn as_json(block: u64, entry: &Entry) -> Value {
                 "block": block, "type": "call", "at": call.at, "userId": call.user_id,
                 "methodName": call.method_name, "args": call.args,
             });
+            add_signature(&mut object, call);
             object["result"] = result
                 .outcome()
                 .map_or_else(|error| json!({ "error": error.to_string() }), |outcome| outcome_json(&outcome));
@@ -189,11 +191,27 @@ fn as_json(block: u64, entry: &Entry) -> Value {
     }
 }
 
+/// Adds what a caller has signed beside the call.
+fn add_signature(object: &mut Value, call: &Call) {
+    if let Some(nonce) = call.nonce {
+        object["nonce"] = json!(nonce);
+    }
+    if let Some(seen) = &call.seen {
+        object["seen"] = json!({ "length": seen.length, "hash": seen.hash.to_string() });
+    }
+    if let Some(instead) = &call.instead {
+        object["instead"] = json!(instead);
+    }
+    if let Some(sig) = &call.sig {
+        object["sig"] = json!(HEXLOWER.encode(&sig.0));
+    }
+}
+
 fn init_json(block: u64, init: &Init) -> Value {
     let limits = &init.limits;
     let mut object = json!({
         "block": block, "type": "init", "v": init.v.version(), "at": init.at, "title": init.title, "code": init.code,
-        "files": init.files.to_string(), "blobs": init.blobs.to_string(),
+        "files": init.files.to_string(), "blobs": init.blobs.to_string(), "auth": init.auth,
         "engine": {
             "name": init.engine.name, "version": init.engine.version, "build": init.engine.build,
             "api": init.engine.api,
@@ -207,6 +225,9 @@ fn init_json(block: u64, init: &Init) -> Value {
     }
     if init.module {
         object["module"] = json!(true);
+    }
+    if let Some(call_age) = limits.call_age {
+        object["limits"]["callAge"] = json!(call_age);
     }
     object
 }
