@@ -96,6 +96,8 @@ fn fixed<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], Call
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read_text(text: &str) -> Result<Authorization, String> {
@@ -148,6 +150,42 @@ mod tests {
         for (text, why) in cases {
             let error = read_text(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    /// What strangers send: the text of a good caller, of which some bytes are others.
+    fn damaged() -> impl Strategy<Value = String> {
+        let bytes = prop_oneof![prop::sample::select(br#"{}[]",:.-+eE019anulltrue\ "#.to_vec()), any::<u8>()];
+        let damage = prop::collection::vec((any::<prop::sample::Index>(), bytes, 0..3_u8), 0..4);
+        damage.prop_map(|damage| {
+            let hash = "0c".repeat(32);
+            let more = format!(r#","seen":{{"length":17,"hash":"{hash}"}},"instead":[1,2.0,3e0]"#);
+            let mut text = with("7", &more).into_bytes();
+            for (place, byte, kind) in damage {
+                let place = place.index(text.len());
+                match kind {
+                    0 => text[place] = byte,
+                    1 => text.insert(place, byte),
+                    _ => text.truncate(place.max(1)),
+                }
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_damaged_caller_is_refused_or_within_its_bounds(text in damaged()) {
+            if let Ok(raw) = RawValue::from_string(text)
+                && let Ok(by) = read(&raw)
+            {
+                let seen = by.seen.map(|seen| seen.length);
+                let numbers = by.numbers().chain(seen).collect::<Vec<_>>();
+                prop_assert!(numbers.iter().all(|number| *number <= NONCE_MAX), "{numbers:?}");
+                prop_assert!(by.instead.is_none_or(|instead| instead.len() <= INSTEAD_MAX));
+            }
         }
     }
 }
