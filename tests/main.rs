@@ -39,6 +39,8 @@ mod service {
     mod refused;
     mod setup;
     mod signed_examples;
+    #[cfg(target_os = "linux")]
+    mod signing;
     mod terminal;
 }
 

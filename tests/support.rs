@@ -30,7 +30,11 @@ pub(crate) const VMS: &str = env!("CARGO_BIN_EXE_vms");
 /// The program under test, which talks to nobody that a test does not name.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(VMS);
-    command.env("VMS_NO_SWARM", "1").env_remove("VMS_BOOTSTRAP").env_remove("VMS_SWARM_PORT");
+    command
+        .env("VMS_NO_SWARM", "1")
+        .env_remove("VMS_BOOTSTRAP")
+        .env_remove("VMS_SWARM_PORT")
+        .env_remove("VMS_KEY");
     command
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::honesty::tamper::rewrite;
 use crate::service::interop::packages;
-use crate::support::{Process, TestService, example, run, text, verify};
+use crate::support::{Process, TestService, example, run, text, verify, vms};
 
 /// A Rust program of `examples/`. Cargo runs it in its own place: it gets signals itself.
 fn program(name: &str) -> Command {
@@ -81,6 +81,21 @@ fn a_rust_program_can_call_a_service() {
     assert!(host.terminate().success());
     place.assert_agrees();
     assert_eq!(place.log()[1]["userId"], "alice");
+}
+
+#[test]
+fn a_rust_program_can_sign_a_call() {
+    let (place, home) = (TestService::of_example("counter.js"), tempfile::tempdir().expect("a directory"));
+    let [key, receipt] = ["alice.key", "increment.proof"].map(|name| home.path().join(name));
+    assert!(vms(["keygen".as_ref(), key.as_os_str()]).status.success());
+    let host = place.host_with(&["--auth", "signed"]);
+    let mut calling = program("signed_call");
+    calling.arg(host.url()).args([&key, &receipt]).env("XDG_STATE_HOME", home.path());
+    let expected = format!("block 1: 1\n{}: the claim holds\n", receipt.display());
+    assert_eq!(printed(&mut calling), (Some(0), expected));
+    assert!(home.path().join("vms/known_logs").exists());
+    assert!(host.terminate().success());
+    place.assert_agrees();
 }
 
 #[test]

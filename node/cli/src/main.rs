@@ -7,6 +7,7 @@
 // One function has an argued exception: `stop::kill_at_the_next`.
 #![deny(unsafe_code)]
 
+mod caller;
 mod commands;
 mod copy;
 mod error;

@@ -3,12 +3,13 @@
 mod hint;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use libvms::execution::ExecutionError;
 use libvms::host::{DeployError, OpenError};
 use libvms::net::CopyError;
 use libvms::printable::{Printable, PrintableJson, PrintableLines};
-use libvms::rpc::ClientError;
+use libvms::rpc::{ClientError, TrustError};
 use serde_json::{Value, json};
 
 use super::error::NoPeerToAsk;
@@ -108,6 +109,9 @@ impl Output {
             if let Some(stack) = stack(error) {
                 event["stack"] = json!(stack);
             }
+            if let Some(path) = proof(error) {
+                event["proof"] = json!(path);
+            }
             if let Some(hint) = hint {
                 event["hint"] = json!(hint);
             }
@@ -139,6 +143,14 @@ pub(super) fn method_list<'a>(methods: impl IntoIterator<Item = &'a str>) -> Str
 /// Returns the stack trace of the script, when the script threw the error.
 fn stack(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<DeployError>().and_then(DeployError::stack))
+}
+
+/// Returns the file with the proof of a fork, when the error is one.
+fn proof(error: &anyhow::Error) -> Option<&Path> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>()? {
+        ClientError::Trust(TrustError::Fork(fork)) => fork.path.as_deref(),
+        _ => None,
+    })
 }
 
 /// Returns an error with its causes. A cause that the text already ends with is not repeated: many errors include the
@@ -181,9 +193,14 @@ fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 }
 
 /// Returns the exit code for a call of a service that failed.
-pub(super) fn exit_from_client_error(error: &ClientError) -> Exit {
+fn exit_from_client_error(error: &ClientError) -> Exit {
     match error {
-        ClientError::Url { .. } | ClientError::Arguments(_) => Exit::Usage,
+        ClientError::Url { .. }
+        | ClientError::Arguments(_)
+        | ClientError::NoKey
+        | ClientError::KnownLogs(_)
+        | ClientError::Trust(TrustError::NotSigned { .. }) => Exit::Usage,
+        ClientError::Trust(TrustError::Fork(_)) => Exit::Diverges,
         _ => Exit::CannotVerify,
     }
 }

@@ -110,7 +110,9 @@ impl Target {
         let Some(log) = handshake.get("callLogUrl").and_then(Value::as_str) else {
             bail!("the service at {url} does not say which log it writes");
         };
-        let log = log.parse().with_context(|| format!("the service at {url} names {log:?} as its log"))?;
+        let named = log.parse().with_context(|| format!("the service at {url} names {log:?} as its log"))?;
+        // Who names the key means that log, whatever else a service says.
+        let log = place.log().unwrap_or(named);
         let length = handshake.get("callLogLength").and_then(Value::as_u64).unwrap_or(0);
         Ok(Self { log, addresses: addresses(&handshake, place), length })
     }

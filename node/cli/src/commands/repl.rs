@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use libvms::printable::Printable;
-use libvms::rpc::{ClientError, ClientOptions, RpcClient};
+use libvms::rpc::{ClientError, RpcClient};
+use libvms_hypercore::identity::SecretKey;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -15,6 +16,7 @@ use rustyline::{Editor, Helper, Highlighter, Hinter, Validator};
 use serde_json::value::RawValue;
 
 use super::call::error_text;
+use crate::caller::CallerArguments;
 use crate::exit::Exit;
 use crate::output::Output;
 use parse::{ReplCall, parse};
@@ -23,22 +25,24 @@ use parse::{ReplCall, parse};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  $ vms repl ws://127.0.0.1:5555/\n  > client.add(1, 2)\n  3")]
 pub(super) struct Arguments {
-    /// URL of the service: ws://HOST:PORT/PATH
+    /// URL of the service: ws://HOST:PORT/PATH, or ws://HOST:PORT/PATH#KEY to accept only the log with this key
     url: String,
-    /// Name of the caller; services with `--auth debug` accept any
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    caller: CallerArguments,
 }
 
 pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit> {
-    let Arguments { url, user } = arguments;
+    let Arguments { url, caller } = arguments;
+    let options = caller.client_options()?;
+    let signer = options.key.as_ref().map(SecretKey::public_key);
     let runtime = crate::runtime()?;
-    let client = match runtime.block_on(connect(&url, user)) {
-        Ok(client) => client,
-        Err(error) => return Ok(super::call::failed(&error, output)),
-    };
+    let client = runtime.block_on(RpcClient::connect(&url, options))?;
     let methods = runtime.block_on(client.handshake()).map(|handshake| method_names(&handshake))?;
-    output.message(&format!("methods: {}\nCtrl-D quits.", Printable(&methods.join(", "))));
+    output.message(&format!("methods: {}", Printable(&methods.join(", "))));
+    if let Some(signer) = signer {
+        output.message(&format!("calls are signed by {signer}"));
+    }
+    output.message("Ctrl-D quits.");
     let mut editor = editor(methods)?;
     let ended =
         read(&mut editor, |call| answer(runtime.block_on(client.call(&call.method, &call.args)), output));
@@ -46,12 +50,11 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         // A history that cannot be saved is not a failure.
         let _unkept = editor.save_history(&path);
     }
+    let remembered = if ended.is_ok() { runtime.block_on(client.remember()) } else { Ok(()) };
     runtime.block_on(client.close());
-    ended.map(|()| Exit::Done)
-}
-
-async fn connect(url: &str, user: Option<String>) -> Result<RpcClient, ClientError> {
-    RpcClient::connect(url, ClientOptions { user, ..ClientOptions::default() }).await
+    ended?;
+    remembered?;
+    Ok(Exit::Done)
 }
 
 fn method_names(handshake: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
@@ -106,7 +109,14 @@ fn read(editor: &mut Lines, mut call: impl FnMut(ReplCall) -> anyhow::Result<()>
 fn answer(answer: Result<Option<Box<RawValue>>, ClientError>, output: &Output) -> anyhow::Result<()> {
     match answer {
         Ok(result) => output.json(result.as_deref().map_or("undefined", RawValue::get)),
-        Err(error @ ClientError::Rpc(_)) => {
+        // The next call may fare better.
+        Err(
+            error @ (ClientError::Rpc(_)
+            | ClientError::CallRefused(_)
+            | ClientError::Unproved { .. }
+            | ClientError::Clock { .. }
+            | ClientError::Arguments(_)),
+        ) => {
             output.message(&error_text(&error));
             Ok(())
         }

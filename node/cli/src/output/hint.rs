@@ -1,6 +1,7 @@
 //! What to do about an error: the line `hint: ...` after it.
 
 use libvms::host::{Contradiction, DeployError, ModuleMistake, OpenError};
+use libvms::rpc::{ClientError, TrustError};
 
 use crate::error::Advised;
 
@@ -16,12 +17,35 @@ pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
         if let Some(error) = cause.downcast_ref() {
             return open(error);
         }
+        if let Some(error) = cause.downcast_ref() {
+            return client(error);
+        }
         cause.is::<Contradiction>().then(|| CONTRADICTION.into())
     })
 }
 
 const CONTRADICTION: &str = "nothing more is signed here, since a second history would convict you: the directory was \
     restored from an old backup, or is used elsewhere as well. Go on with its newest copy, in one place";
+
+/// What a caller can do.
+fn client(error: &ClientError) -> Option<String> {
+    match error {
+        ClientError::Trust(TrustError::OtherLog { known: Some(_), .. }) => Some(
+            "if the service was deployed anew, --accept-new-key goes on with its new log; a URL that ends with #KEY \
+             names the log that is meant"
+                .into(),
+        ),
+        ClientError::Trust(TrustError::Fork(fork)) => Some(match &fork.path {
+            Some(path) => format!("show {} to others: it convicts the host to anybody", path.display()),
+            None => "the service is not believed any more".into(),
+        }),
+        ClientError::Trust(TrustError::Stale { .. }) => {
+            Some("ask again later, or ask the operator whether an old copy of the log was put back".into())
+        }
+        ClientError::Unproved { .. } => Some("`vms log` of the service's log shows whether it was executed".into()),
+        _ => None,
+    }
+}
 
 /// What the author of a script can do, or the operator if the directory is at fault.
 fn deploy(error: &DeployError) -> Option<String> {
