@@ -108,6 +108,8 @@ fn a_call_with_a_key_is_signed_proved_and_remembered() {
     let proof = Proof::decode(&fs::read(&receipt).expect("a file")).expect("a proof file");
     assert_eq!((proof.check(), proof.kind()), (Verdict::Holds, "inclusion"));
     assert_eq!(proof.log().expect("a log").to_string(), log_key(&host));
+    let checked = vms(["proof", "check", &receipt, "--log", &log_key(&host)]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
     // A receipt is evidence: none is written over, and no call is made for it.
     fails(&home.call(url, "increment", &["--receipt", &receipt]), 2, &["File exists", "one.proof"]);
     let whoami = home.run(&["call", url, "whoami", "--key", &home.key("other.key")]);
@@ -283,6 +285,35 @@ fn a_thousand_calls_at_once_over_one_client_are_each_executed_once() {
         assert!(answers.into_iter().map(result).eq(1..=1000), "in the order in which they were begun");
         assert_eq!(client.head().expect("it compares heads").length(), 1001);
         client.close().await;
+    });
+    assert!(host.terminate().success());
+    place.assert_agrees();
+}
+
+#[test]
+fn heads_are_compared_while_many_callers_make_the_log_grow() {
+    const CLIENTS: u8 = 6;
+    const CALLS: u64 = 150;
+    let place = TestService::new(SCRIPT);
+    let host = signed_host(&place);
+    run(async {
+        let host = &host;
+        let calls = (1..=CLIENTS).map(|seed| async move {
+            let options = ClientOptions { key: Some(SecretKey::from_seed(&[seed; 32])), ..own_options(None) };
+            let client = RpcClient::connect(host.url(), options).await.expect("it listens");
+            let one_by_one = async {
+                for _ in 0..CALLS {
+                    client.call("increment", &[(); 0]).await.expect("an answer");
+                }
+            };
+            let at_once = futures::future::join_all((0..CALLS).map(|_| client.call("increment", &[(); 0])));
+            let ((), at_once) = futures::future::join(one_by_one, at_once).await;
+            at_once.into_iter().for_each(|answer| drop(answer.expect("an answer")));
+            client.close().await;
+        });
+        futures::future::join_all(calls).await;
+        let total = u64::from(CLIENTS) * 2 * CALLS;
+        assert_eq!(host.client().await.call("get", json!([])).await, json!(total));
     });
     assert!(host.terminate().success());
     place.assert_agrees();

@@ -1,7 +1,7 @@
 //! Signed calls: each intention is executed once, and its answer is what the log says. Start from [`call`].
 //!
-//! A call is sent again as it is while the service cannot be reached, closes, or has not come to the call's time: a host
-//! executes the same call once. It is signed again where it can no longer be executed as it is, in the place of all that
+//! A call is sent again as it is while the service cannot be reached, closes, is busy, or has not come to the call's time: a
+//! host executes the same call once. It is signed again where it can no longer be executed as it is, in the place of all that
 //! were signed for the intention before.
 
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use crate::error::RpcError;
 /// The least time before a call is sent again as it is, so that no host makes us send without end.
 const AGAIN_MIN: Duration = Duration::from_millis(20);
 
-/// The longest time between two attempts while a host closes.
+/// The longest time between two attempts while a host closes or is busy.
 const AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// The least time before a call that was overtaken a second time is signed again. A log's time has a millisecond's steps.
@@ -232,7 +232,7 @@ impl Calling<'_> {
         let why = Box::new(declined.refusal);
         match reason {
             Some(Reason::Early) => Ok(Next::Send { after: self.session.wait_for(by.nonce), why }),
-            Some(Reason::Closing) => Ok(Next::Send { after: self.next_pause(), why }),
+            Some(Reason::Closing | Reason::Busy) => Ok(Next::Send { after: self.next_pause(), why }),
             // The call that stands in the way has a greater number, or the same one. In the first case the next number is
             // greater, since the log's time has come to both. In the second the host answers the next call, which has that
             // number in `instead`, with the entry of the other.

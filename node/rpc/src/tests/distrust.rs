@@ -118,9 +118,15 @@ async fn a_host_that_never_lets_a_call_be_executed_is_given_up() {
     let server = serve(&ledger).await;
     let options = ClientOptions { retry_timeout: Duration::from_millis(300), ..options() };
     let client = RpcClient::connect(&url(&server), options).await.expect("it listens");
-    for reason in
-        [Reason::Early, Reason::Closing, Reason::RepeatedNonce, Reason::StaleCall, Reason::UnknownHead]
-    {
+    let reasons = [
+        Reason::Early,
+        Reason::Closing,
+        Reason::Busy,
+        Reason::RepeatedNonce,
+        Reason::StaleCall,
+        Reason::UnknownHead,
+    ];
+    for reason in reasons {
         for more in [json!({}), json!({ "now": 0 }), json!({ "now": u64::MAX }), json!({ "latest": "AAAA" })]
         {
             ledger.next_calls(std::iter::repeat_n(Trick::Refuse(reason, more.clone()), 1000));

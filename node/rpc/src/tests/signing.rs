@@ -237,22 +237,22 @@ async fn a_refusal_is_told_with_its_reason_and_signature() {
     assert_eq!(refusal.reason, Some(Reason::Rate));
     assert_eq!(refusal.retry_after, Some(Duration::from_millis(1500)));
     assert!(refusal.signed.is_some(), "the host has signed it");
-    ledger.next_calls([Trick::Refuse(Reason::Busy, json!({ "sig": "00".repeat(64) }))]);
+    ledger.next_calls([Trick::Refuse(Reason::Rate, json!({ "sig": "00".repeat(64) }))]);
     let error = increment(&client).await.expect_err("too many");
     let ClientError::CallRefused(refusal) = error else { panic!("{error}") };
     assert!(refusal.signed.is_none(), "not its signature");
-    ledger.next_calls([Trick::Refuse(Reason::Busy, json!({ "reason": "tired" }))]);
+    ledger.next_calls([Trick::Refuse(Reason::Rate, json!({ "reason": "tired" }))]);
     let error = increment(&client).await.expect_err("too many");
     assert!(matches!(&error, ClientError::CallRefused(refusal) if refusal.reason.is_none()), "{error}");
 }
 
 #[tokio::test]
-async fn a_closing_host_gets_the_same_call_again() {
+async fn a_closing_or_busy_host_gets_the_same_call_again() {
     let ledger = Ledger::new(1);
     let server = serve(&ledger).await;
     let client = connect(&url(&server)).await;
     let closing = || Trick::Refuse(Reason::Closing, json!({}));
-    ledger.next_calls([closing(), closing(), closing()]);
+    ledger.next_calls([closing(), closing(), Trick::Refuse(Reason::Busy, json!({}))]);
     assert_eq!(increment(&client).await.expect("an answer"), "1");
     assert_eq!((ledger.calls_seen(), nonces(&ledger).len()), (4, 1));
     let options = ClientOptions { retry_timeout: Duration::ZERO, ..options() };
