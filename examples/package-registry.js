@@ -3,10 +3,9 @@
 //
 //   vms keygen me.key
 //   vms host examples/package-registry.js --auth signed
-//   vms call ws://127.0.0.1:5555/ publish left-pad 1.0.0 @left-pad.js --key me.key
-//   vms call ws://127.0.0.1:5555/ transfer left-pad OTHERKEY --key me.key
 //   curl http://127.0.0.1:5555/files/packages/left-pad/1.0.0
 //
+// An owner's call is `vms call URL publish left-pad 1.0.0 @left-pad.js --key me.key`, or `transfer left-pad OTHERKEY`.
 // Downloads are files of the archive: `vms files cat` copies and checks them, and they stay out of the log of calls.
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/

@@ -3,10 +3,8 @@
 //
 //   vms keygen me.key
 //   vms host examples/poll.js --auth signed
-//   vms call ws://127.0.0.1:5555/ open 'Tea?' '["yes","no"]' '["KEY that vms keygen has printed"]' --key me.key
-//   vms call ws://127.0.0.1:5555/ vote yes --key me.key --receipt vote.proof
-//   vms proof check vote.proof
 //
+// A voter's call is `vms call URL vote yes --key me.key --receipt vote.proof`; `vms proof check vote.proof` judges the receipt.
 // Keys cost nothing, so the one who opens the poll says which of them vote: the first call is open(question, choices, keys).
 
 let poll = null

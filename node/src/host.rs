@@ -417,10 +417,10 @@ impl Vm {
         let quotas = &self.shared.quotas;
         let argument_bytes = if quotas.counts_bytes() { request.argument_bytes() } else { 0 };
         if self.init.auth == Auth::Signed && request.caller == Caller::Anonymous {
-            quotas.admit_anonymous().map_err(CallError::Refused)?;
+            quotas.admit_anonymous(Instant::now()).map_err(CallError::Refused)?;
         }
         if let Some(address) = request.origin.address {
-            quotas.admit_address(address, argument_bytes).map_err(CallError::Refused)?;
+            quotas.admit_address(Instant::now(), address, argument_bytes).map_err(CallError::Refused)?;
         }
         Ok(argument_bytes)
     }

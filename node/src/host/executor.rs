@@ -286,7 +286,7 @@ impl Executor {
         let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
         if let Some(paid) = running.paid {
-            self.shared.quotas.settle(paid, entry.len() as u64);
+            self.shared.quotas.settle(Instant::now(), paid, entry.len() as u64);
         }
         if let Some(signed) = &mut self.signed {
             if let Some(by) = &running.by {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::refusal::Reason;
@@ -159,7 +160,7 @@ impl Inner {
             return call.refuse(&CallError::Refused(Refused::of(Reason::BadSignature)));
         }
         if let Some(by) = call.request.caller.authorization()
-            && let Err(refused) = self.quotas.admit_key(by.key, call.argument_bytes)
+            && let Err(refused) = self.quotas.admit_key(Instant::now(), by.key, call.argument_bytes)
         {
             return call.refuse(&CallError::Refused(refused));
         }

@@ -87,16 +87,21 @@ impl QuotaBook {
     }
 
     /// Admits a call from an address. `arguments` is the number of bytes of its arguments.
-    pub(in crate::host) fn admit_address(&self, address: IpAddr, arguments: u64) -> Result<(), Refused> {
-        self.admit(Party::Address(address), self.quotas.calls_per_minute, arguments, "this address")
+    pub(in crate::host) fn admit_address(
+        &self,
+        now: Instant,
+        address: IpAddr,
+        arguments: u64,
+    ) -> Result<(), Refused> {
+        self.admit(now, Party::Address(address), self.quotas.calls_per_minute, arguments, "this address")
     }
 
     /// Admits a call that nobody has signed, in a service whose callers sign.
-    pub(in crate::host) fn admit_anonymous(&self) -> Result<(), Refused> {
+    pub(in crate::host) fn admit_anonymous(&self, now: Instant) -> Result<(), Refused> {
         let who = "callers who do not sign";
         match self.quotas.anonymous {
             AnonymousCalls::Unbounded => Ok(()),
-            AnonymousCalls::PerMinute(calls) => self.admit(Party::Anonymous, Some(calls), 0, who),
+            AnonymousCalls::PerMinute(calls) => self.admit(now, Party::Anonymous, Some(calls), 0, who),
             AnonymousCalls::Off => Err(Refused {
                 why: "this service takes calls only of callers who sign them".into(),
                 ..Refused::of(Reason::Rate)
@@ -105,8 +110,13 @@ impl QuotaBook {
     }
 
     /// Admits a call of a key. Its signature must have been checked: nobody else may use up the key's allowance.
-    pub(in crate::host) fn admit_key(&self, key: PublicKey, arguments: u64) -> Result<(), Refused> {
-        self.admit(Party::Key(key), self.quotas.calls_per_minute, arguments, "this key")
+    pub(in crate::host) fn admit_key(
+        &self,
+        now: Instant,
+        key: PublicKey,
+        arguments: u64,
+    ) -> Result<(), Refused> {
+        self.admit(now, Party::Key(key), self.quotas.calls_per_minute, arguments, "this key")
     }
 
     /// Returns what a call with so many bytes of arguments has paid for when it was admitted.
@@ -120,9 +130,9 @@ impl QuotaBook {
     }
 
     /// Lets a call's parties pay for those bytes of its entry that they have not paid for yet.
-    pub(in crate::host) fn settle(&self, paid: Paid, entry: u64) {
+    pub(in crate::host) fn settle(&self, now: Instant, paid: Paid, entry: u64) {
         let Some(quota) = self.quotas.bytes_per_minute else { return };
-        let (left, now) = (entry.saturating_sub(paid.bytes), self.begun.elapsed());
+        let (left, now) = (entry.saturating_sub(paid.bytes), now.saturating_duration_since(self.begun));
         let parties = paid.address.map(Party::Address).into_iter().chain(paid.key.map(Party::Key));
         let mut book = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         for party in parties {
@@ -131,12 +141,19 @@ impl QuotaBook {
         }
     }
 
-    fn admit(&self, party: Party, calls: Option<u32>, arguments: u64, who: &str) -> Result<(), Refused> {
+    fn admit(
+        &self,
+        now: Instant,
+        party: Party,
+        calls: Option<u32>,
+        arguments: u64,
+        who: &str,
+    ) -> Result<(), Refused> {
         let bytes = self.quotas.bytes_per_minute.filter(|_| party != Party::Anonymous);
         if calls.is_none() && bytes.is_none() {
             return Ok(());
         }
-        let now = self.begun.elapsed();
+        let now = now.saturating_duration_since(self.begun);
         let mut book = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         if book.len() >= PARTIES_MAX && !book.contains_key(&party) {
             book.retain(|_, allowances| allowances.calls.max(allowances.bytes) > now);
@@ -188,71 +205,68 @@ mod tests {
         QuotaBook::new(Quotas { calls_per_minute: calls, bytes_per_minute: bytes, anonymous })
     }
 
-    impl QuotaBook {
-        /// Lets time pass.
-        fn pass(&mut self, time: Duration) {
-            self.begun -= time;
-        }
-    }
-
     #[test]
     fn an_address_uses_up_its_own_allowance_only_and_gets_it_back_evenly() {
-        let mut book = book(Some(6), None, AnonymousCalls::Unbounded);
+        let book = book(Some(6), None, AnonymousCalls::Unbounded);
+        let mut now = book.begun;
         for _ in 0..6 {
-            assert_eq!(book.admit_address(ADDRESS, 0), Ok(()));
+            assert_eq!(book.admit_address(now, ADDRESS, 0), Ok(()));
         }
-        let refused = book.admit_address(ADDRESS, 0).expect_err("used up");
+        let refused = book.admit_address(now, ADDRESS, 0).expect_err("used up");
         assert_eq!(refused.reason, Reason::Rate);
         let wait = refused.retry_after.expect("a time");
         assert!(wait > Duration::from_secs(9) && wait <= Duration::from_secs(10), "{wait:?}");
-        assert_eq!(book.admit_address(OTHER, 0), Ok(()));
-        assert_eq!(book.admit_key(PublicKey([1; 32]), 0), Ok(()));
-        book.pass(wait);
-        assert_eq!(book.admit_address(ADDRESS, 0), Ok(()));
-        assert!(book.admit_address(ADDRESS, 0).is_err());
-        book.pass(Duration::from_secs(3_600));
+        assert_eq!(book.admit_address(now, OTHER, 0), Ok(()));
+        assert_eq!(book.admit_key(now, PublicKey([1; 32]), 0), Ok(()));
+        now += wait;
+        assert_eq!(book.admit_address(now, ADDRESS, 0), Ok(()));
+        assert!(book.admit_address(now, ADDRESS, 0).is_err());
+        now += Duration::from_secs(3_600);
         for _ in 0..6 {
-            assert_eq!(book.admit_address(ADDRESS, 0), Ok(()));
+            assert_eq!(book.admit_address(now, ADDRESS, 0), Ok(()));
         }
-        assert!(book.admit_address(ADDRESS, 0).is_err());
+        assert!(book.admit_address(now, ADDRESS, 0).is_err());
     }
 
     #[test]
     fn bytes_of_results_are_made_up_for_before_the_next_call() {
-        let mut book = book(None, Some(10_000), AnonymousCalls::Unbounded);
-        assert_eq!(book.admit_address(ADDRESS, 5_000), Ok(()));
+        let book = book(None, Some(10_000), AnonymousCalls::Unbounded);
+        let mut now = book.begun;
+        assert_eq!(book.admit_address(now, ADDRESS, 5_000), Ok(()));
         let paid = book.paid(Some(ADDRESS), None, 5_000).expect("bytes count");
-        book.settle(paid, 5_000 + ENTRY_BYTES + 20_000);
-        let refused = book.admit_address(ADDRESS, 0).expect_err("used up");
+        book.settle(now, paid, 5_000 + ENTRY_BYTES + 20_000);
+        let refused = book.admit_address(now, ADDRESS, 0).expect_err("used up");
         let wait = refused.retry_after.expect("a time");
         assert!(wait > Duration::from_secs(90) && wait < Duration::from_secs(100), "{wait:?}");
-        book.pass(wait);
-        assert_eq!(book.admit_address(ADDRESS, 0), Ok(()));
+        now += wait;
+        assert_eq!(book.admit_address(now, ADDRESS, 0), Ok(()));
         // What no minute has room for is told, without a time.
-        let refused = book.admit_address(OTHER, 10_000).expect_err("too large");
+        let refused = book.admit_address(now, OTHER, 10_000).expect_err("too large");
         assert_eq!((refused.reason, refused.retry_after), (Reason::Rate, None));
     }
 
     #[test]
     fn those_who_do_not_sign_share_one_allowance_or_have_none() {
+        let now = Instant::now();
         let few = book(None, None, AnonymousCalls::PerMinute(2));
-        assert_eq!([few.admit_anonymous(), few.admit_anonymous()], [Ok(()), Ok(())]);
-        assert!(few.admit_anonymous().is_err_and(|refused| refused.retry_after.is_some()));
+        assert_eq!([few.admit_anonymous(now), few.admit_anonymous(now)], [Ok(()), Ok(())]);
+        assert!(few.admit_anonymous(now).is_err_and(|refused| refused.retry_after.is_some()));
         let off = book(None, None, AnonymousCalls::Off);
-        assert!(off.admit_anonymous().is_err_and(|refused| refused.retry_after.is_none()));
-        assert_eq!(off.admit_address(ADDRESS, 0), Ok(()));
+        assert!(off.admit_anonymous(now).is_err_and(|refused| refused.retry_after.is_none()));
+        assert_eq!(off.admit_address(now, ADDRESS, 0), Ok(()));
     }
 
     #[test]
     fn memory_is_bounded_and_parties_with_a_full_allowance_make_room() {
-        let mut book = book(Some(60), None, AnonymousCalls::Unbounded);
+        let book = book(Some(60), None, AnonymousCalls::Unbounded);
+        let mut now = book.begun;
         let address = |number: u32| IpAddr::V4(number.into());
         for number in 0..u32::try_from(PARTIES_MAX).expect("few") {
-            assert_eq!(book.admit_address(address(number), 0), Ok(()));
+            assert_eq!(book.admit_address(now, address(number), 0), Ok(()));
         }
-        assert!(book.admit_address(OTHER, 0).is_err_and(|refused| refused.reason == Reason::Busy));
-        assert_eq!(book.admit_address(address(7), 0), Ok(()), "who is known goes on");
-        book.pass(Duration::from_secs(5));
-        assert_eq!(book.admit_address(OTHER, 0), Ok(()));
+        assert!(book.admit_address(now, OTHER, 0).is_err_and(|refused| refused.reason == Reason::Busy));
+        assert_eq!(book.admit_address(now, address(7), 0), Ok(()), "who is known goes on");
+        now += Duration::from_secs(5);
+        assert_eq!(book.admit_address(now, OTHER, 0), Ok(()));
     }
 }
