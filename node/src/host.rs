@@ -391,11 +391,12 @@ impl Vm {
         }
         check_caller(&request.caller, self.init.auth)?;
         self.shared.check_quarantine(method)?;
-        let argument_bytes = self.admit_by_quota(&request)?;
         let permit = self.shared.room.take(request.origin.address).ok_or(match self.init.auth {
             Auth::Debug => CallError::TooManyCalls,
             Auth::Signed => CallError::Refused(Refused::of(Reason::Busy)),
         })?;
+        // After the place: a call that finds none is sent again, and uses up no allowance.
+        let argument_bytes = self.admit_by_quota(&request)?;
         let (sender, answer) = oneshot::channel();
         let reply = Reply::new(sender, permit, request.wants_receipt);
         let call = Box::new(QueuedCall { request, replies: [reply].into(), argument_bytes });

@@ -259,7 +259,7 @@ mod tests {
         let key = SecretKey::from_seed(&[1; 32]).public_key();
         assert_eq!(find(place.path(), "a", &key), Some(first.clone()));
         assert_eq!(find(place.path(), "a", &PublicKey([9; 32])), None, "it is about another key");
-        // One that is damaged is kept as it is, for whoever wants to know.
+        // One that is damaged is kept as it is, for those who want to know.
         let mut bytes = fs::read(&first).expect("kept");
         let last = bytes.len() - 40;
         bytes[last] ^= 1;

@@ -30,7 +30,7 @@ fn each_key_and_each_address_has_its_own_calls_in_a_minute() {
     for count in 1..=3 {
         assert_eq!(call_from(&host, 1, &one)["result"], json!(count));
     }
-    // The key has used up its calls, wherever it comes from, and the address, whoever calls.
+    // The key has used up its calls, wherever it comes from, and so has the address for all keys.
     for answer in [call_from(&host, 2, &one), call_from(&host, 1, &other)] {
         assert_eq!(reason(&answer), "rate");
         let data = &answer["error"]["data"];
