@@ -1,14 +1,17 @@
 //! Compiles the engine with changes: it counts its recursion depth ([`depth`]), survives the end of its memory ([`lazy`],
-//! [`memory`]), and stores each number as the same bytes on every processor ([`numbers`]).
+//! [`memory`]), stores each number as the same bytes on every processor ([`numbers`]), and makes our globals at their first
+//! use ([`globals`]).
 //!
 //! The engine's source is the package `rquickjs-sys` that the workspace depends on; cargo has a copy wherever
-//! it builds. This repository keeps nothing of it: [`source`] finds the copy, [`depth`], [`lazy`], [`memory`] and
+//! it builds. This repository keeps nothing of it: [`source`] finds the copy, [`depth`], [`globals`], [`lazy`], [`memory`] and
 //! [`numbers`] change it, and the result is linked instead of the package's own build. A link that used both would fail, because each
 //! function would be defined twice; a link without ours fails, because `src/depth.rs` needs functions that only ours
 //! has.
 
 #[path = "build/depth.rs"]
 mod depth;
+#[path = "build/globals.rs"]
+mod globals;
 #[path = "build/lazy.rs"]
 mod lazy;
 #[path = "build/memory.rs"]
@@ -40,6 +43,7 @@ fn main() {
     for file in [
         "build.rs",
         "build/depth.rs",
+        "build/globals.rs",
         "build/lazy.rs",
         "build/memory.rs",
         "build/numbers.rs",
@@ -76,6 +80,7 @@ fn main() {
 
 fn quickjs(text: &mut Text) {
     depth::count(text);
+    globals::make(text);
     lazy::keep(text);
     memory::end(text);
     numbers::make_alike(text);

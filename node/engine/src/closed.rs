@@ -105,6 +105,28 @@ const RESULTS: &[&str] = &[
     "late(resolve => setTimeout(resolve, 10, 'x'))",
     "late(resolve => { setTimeout(() => {}, 30); setTimeout(() => {}, 20); setImmediate(resolve, 'y') })",
     "late(resolve => { let n = 0; const id = setInterval(() => { if (++n === 3) { clearInterval(id); resolve(n) } }, 1) })",
+    "new URL('../c?q=1#h', 'http://user@a.example:81/b').href",
+    "URL.canParse('x')",
+    "URL.parse('http://a').host",
+    "setPart(new URL('http://a/?q=1'))",
+    "new URLSearchParams({ __proto__: null, a: 'b c' }).toString()",
+    "new URLSearchParams('b=1&a=2').getAll('a')",
+    "sorted(new URLSearchParams('b=1&a=2&b=0'))",
+    "new TextEncoder().encode('h\\u00e9')",
+    "new TextEncoder().encodeInto('h\\u00e9', bytes)",
+    "new TextDecoder('latin1', { __proto__: null, fatal: true }).decode(bytes)",
+    "new TextDecoder().decode(view)",
+    "structuredClone({ __proto__: null, a: [1, { __proto__: null, b: bytes }], c: view, d: map, e: set, f: failed })",
+    "thrown(structuredClone(() => 1))",
+    "crypto.randomUUID()",
+    "crypto.getRandomValues(bytes)",
+    "crypto.subtle.digest('SHA-256', bytes)",
+    "System.crypto.blake2b(bytes, 16)",
+    "System.crypto.verifyEd25519(bytes, bytes, bytes)",
+    "performance.now()",
+    "heard(new EventTarget(), new Event('a'))",
+    "aborted(new AbortController())",
+    "AbortSignal.abort(5).reason",
     "thrown(new TypeErr('m'))",
     "thrown({ __proto__: null, a: 1 })",
     "thrown('text')",
@@ -115,6 +137,11 @@ const PREPARED: &str = "
     const bytes = new Uint8Array([0, 0, 0, 0]), floats = new Float32Array([1, 2]), buffer = new ArrayBuffer(5), view = new DataView(buffer, 1, 2)
     const TypeErr = TypeError, Pending = Promise, random = Math.random
     const late = (executor) => new Pending(executor)
+    const map = new Map([[1, { __proto__: null, a: 1 }]]), set = new Set([1, 'a']), failed = new RangeError('m')
+    const setPart = (url) => { url.hash = 'x'; url.searchParams.append('y', 'z'); return url.href }
+    const sorted = (params) => { params.sort(); params.delete('none'); params.set('c', '1'); return params.toString() }
+    const heard = (target, event) => { let n = 0; target.addEventListener('a', () => { n++ }, { __proto__: null, once: true }); target.dispatchEvent(event); return n + event.type }
+    const aborted = (controller) => { controller.abort(); return controller.signal.reason.name + controller.signal.aborted }
     const thrown = (value) => { throw value }";
 
 #[test]
@@ -146,8 +173,11 @@ fn no_function_that_a_script_replaces_is_used_by_ours() {
     let code = format!(
         "((global) => {{
         const {{ Buffer, System, console, Date, setTimeout, setInterval, setImmediate, clearInterval }} = global
+        const {{ AbortController, AbortSignal, Event, EventTarget, TextDecoder, TextEncoder, URL, URLSearchParams, crypto, performance, structuredClone }} = global
+        const kinds = [AbortController, AbortSignal, Event, EventTarget, TextDecoder, TextEncoder, URL, URLSearchParams]
+        const ours = kinds.concat(kinds.map(kind => kind.prototype), [crypto, crypto.subtle, performance, System.crypto].flatMap(one => [one, Object.getPrototypeOf(one)]), DOMException, DOMException.prototype).filter(one => one !== Object.prototype)
         {PREPARED}
-        const attack = {}(global, [Object.prototype, Buffer, Buffer.prototype, Date, System, System.files, console, exports, module])
+        const attack = {}(global, [Object.prototype, Buffer, Buffer.prototype, Date, System, System.files, console, exports, module].concat(ours))
         exports.poison = attack.poison
         exports.used = attack.used
         {}

@@ -4,6 +4,7 @@
 //! prelude. So each function checks its arguments, and the worst result of a change is an error in that script.
 
 mod values;
+mod web;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -43,6 +44,8 @@ pub(super) struct HostFunctions {
     meter: Rc<Meter>,
     port: Box<dyn FileService>,
     now: Cell<f64>,
+    /// When the script was loaded.
+    origin: Cell<f64>,
     random: RefCell<Random>,
     /// The caller's id. It is kept here and not in the prelude: no function that a script might reach can change it.
     caller: RefCell<Option<String>>,
@@ -54,16 +57,22 @@ pub(super) struct HostFunctions {
 impl HostFunctions {
     pub(super) fn new(meter: Rc<Meter>, port: Box<dyn FileService>) -> Self {
         let random = RefCell::new(Random::new(&[0; 32]));
-        let (now, console_bytes) = (Cell::new(0.0), Cell::new(0));
+        let (now, origin, console_bytes) = (Cell::new(0.0), Cell::new(0.0), Cell::new(0));
         Self {
             meter,
             port,
             now,
+            origin,
             random,
             caller: RefCell::default(),
             console_bytes,
             panic: RefCell::default(),
         }
+    }
+
+    /// Starts the life of a script, which is loaded now.
+    pub(super) fn start(&self, at: u64) {
+        self.origin.set(at as f64);
     }
 
     /// Starts a request at its time, with its own seed, for this caller.
@@ -236,6 +245,11 @@ impl HostFunctions {
         Ok(one.with(|one| other.with(|other| one == other)))
     }
 
+    /// Pays so many steps; returns whether the request may go on.
+    pub(super) fn pay_steps(&self, steps: u64) -> bool {
+        self.meter.pay(steps)
+    }
+
     /// Pays for copying or converting so many bytes; returns whether the request may go on.
     fn pay(&self, bytes: usize) -> bool {
         self.meter.pay(bytes.div_ceil(BYTES_PER_STEP) as u64)
@@ -279,7 +293,7 @@ impl<'js, P, F: IntoJsFunc<'js, P>> IntoJsFunc<'js, P> for Guarded<F> {
 }
 
 /// Returns the error that ends a stopped call's operation. Nobody reads its text: what a stopped call throws is ignored.
-fn stopped(ctx: &Ctx<'_>) -> rquickjs::Error {
+pub(super) fn stopped(ctx: &Ctx<'_>) -> rquickjs::Error {
     Exception::throw_internal(ctx, "the call was stopped")
 }
 

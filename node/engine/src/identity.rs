@@ -16,6 +16,9 @@ const VERSION: &str = "0.16.2";
 /// power.
 const BUILD: &str = "counted-depth disable-assertions libm-0.2.16";
 
+/// The same since version 5: what a URL is depends on the crates that read it, and on their tables of letters.
+const BUILD_WITH_URLS: &str = "counted-depth disable-assertions icu-2.4.0 libm-0.2.16 url-2.5.8";
+
 /// A version of the prelude, the meter and the limits: the number `api` in a log.
 ///
 /// A new one is added for every change after which a script can observe a difference, or stops elsewhere. The versions
@@ -43,7 +46,11 @@ impl Api {
     /// Returns the identity of this program's engine with this version. Two machines whose engines differ in any part of it
     /// may get different results for the same call.
     pub fn identity(self) -> Engine {
-        Engine { name: NAME.into(), version: VERSION.into(), build: BUILD.into(), api: self.number() }
+        let build = match self {
+            Self::V4 => BUILD,
+            Self::V5 => BUILD_WITH_URLS,
+        };
+        Engine { name: NAME.into(), version: VERSION.into(), build: build.into(), api: self.number() }
     }
 
     /// Returns the number in a log.
@@ -94,10 +101,23 @@ mod tests {
         };
         // "std" is glue between the engine and us, and nothing that a script meets.
         assert!(line("rquickjs").contains(r#"features = ["disable-assertions", "std"]"#));
-        let libm = BUILD.rsplit_once("libm-").expect("it names libm").1;
-        assert_eq!(line("libm"), format!(r#"libm = "={libm}""#));
-        let mut words: Vec<&str> = BUILD.split(' ').collect();
-        words.sort_unstable();
-        assert_eq!(words.join(" "), BUILD);
+        for build in [BUILD, BUILD_WITH_URLS] {
+            let version =
+                |of: &str| build.split(' ').find_map(|word| word.strip_prefix(of)).expect("it is named");
+            assert_eq!(line("libm"), format!(r#"libm = "={}""#, version("libm-")));
+            let mut words: Vec<&str> = build.split(' ').collect();
+            words.sort_unstable();
+            assert_eq!(words.join(" "), build);
+        }
+        let crates = [
+            ("url", "url-2.5.8"),
+            ("icu_normalizer_data", "icu-2.4.0"),
+            ("icu_properties_data", "icu-2.4.0"),
+        ];
+        for (name, word) in crates {
+            assert!(BUILD_WITH_URLS.contains(word), "{name}");
+            let version = word.rsplit_once('-').expect("a version").1;
+            assert!(line(name).contains(&format!("version = \"={version}\"")), "{name}");
+        }
     }
 }

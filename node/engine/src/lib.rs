@@ -20,8 +20,9 @@
 //! metering    fuel for built-ins that the engine does not count
 //! context     the engine's internals that we use: its compilers and its interrupt counter
 //! depth       the engine's recursion depth, and the stack that it needs
-//! host_functions the functions behind the prelude: time, chance, files, console
-//! prelude/    the globals that scripts have beside the language, in JavaScript
+//! host_functions the functions behind the prelude: time, chance, files, console, texts, URLs, signatures
+//! prelude/    the globals that scripts have beside the language, in JavaScript; `v4/` is what only logs of version 4 have
+//! globals     those of them that are made at their first use
 //! stack       where a script threw
 //! integer     fuel for long integers, computed from the memory that holds them
 //! allocator, math, random     all that must not depend on the machine
@@ -32,6 +33,7 @@ mod allocator;
 mod context;
 mod depth;
 mod error;
+mod globals;
 mod host_functions;
 mod identity;
 mod integer;
@@ -69,6 +71,9 @@ pub use test_support::{metering_outcomes, metering_overhead};
 pub use worker::Worker;
 #[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use worker::panic_in_calls_of;
+
+/// What a script finds beside the language, as TypeScript declares it.
+pub const TYPES: &str = include_str!("../types/libvms.d.ts");
 
 #[cfg(test)]
 mod closed;

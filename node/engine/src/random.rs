@@ -19,6 +19,13 @@ impl Random {
         (self.next_word() >> 11) as f64 * UNIT
     }
 
+    /// Fills `bytes`, in the order of little-endian words.
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next_word().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
     fn next_word(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.state;
         let word = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);

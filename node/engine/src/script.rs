@@ -19,6 +19,7 @@ use rquickjs::{
 use super::allocator::Accounted;
 use super::context::{ContextError, ContextLayout};
 use super::depth;
+use super::globals::Globals;
 use super::host_functions::{FileService, HostFunctions};
 use super::identity::Api;
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
@@ -39,6 +40,7 @@ const STEPS_PER_JOB: u64 = 8;
 pub(super) struct Script {
     // Before the runtime: they point into its heap, and fields are dropped in this order.
     hooks: Hooks,
+    globals: Option<Box<Globals>>,
     metering: Option<Box<Metering>>,
     context: Context,
     _runtime: Runtime,
@@ -95,7 +97,7 @@ impl Script {
         port: Box<dyn FileService>,
         builtins: Builtins,
     ) -> rquickjs::Result<Self> {
-        let meter = Rc::new(Meter::new(limits));
+        let meter = Rc::new(Meter::new(limits, api));
         let functions = Rc::new(HostFunctions::new(meter.clone(), port));
         let memory = Accounted::new(meter.clone());
         let runtime = Runtime::new_with_alloc(memory.clone())?;
@@ -103,6 +105,10 @@ impl Script {
         runtime.set_interrupt_handler(Some(Box::new(move || question.poll())));
         let context = Context::full(&runtime)?;
         let hooks = context.with(|ctx| Hooks::install(&ctx, api, &functions))?;
+        let globals = match api {
+            Api::V4 => None,
+            Api::V5 => Some(context.with(|ctx| Globals::install(&ctx, &functions))?),
+        };
         let metering = context.with(|ctx| {
             depth::verify(&ctx)?.map_err(|error| Exception::throw_internal(&ctx, &error.to_string()))?;
             let refused = |error: ContextError| Exception::throw_internal(&ctx, &error.to_string());
@@ -118,11 +124,24 @@ impl Script {
         // Only now: the prelude needs its memory whatever the limit.
         memory.limit(limits.memory);
         let stack = RefCell::default();
-        Ok(Self { hooks, metering, context, _runtime: runtime, memory, meter, functions, api, limits, stack })
+        Ok(Self {
+            hooks,
+            globals,
+            metering,
+            context,
+            _runtime: runtime,
+            memory,
+            meter,
+            functions,
+            api,
+            limits,
+            stack,
+        })
     }
 
     /// Evaluates the script.
     pub(super) fn load(&self, load: &Load) -> Result<Loaded, LoadFailure> {
+        self.functions.start(load.at);
         self.begin(load.at, &load.seed, None, self.limits.load_fuel());
         let loaded = self.context.with(|ctx| {
             let loaded = self.evaluate(&ctx, load);
@@ -174,6 +193,9 @@ impl Script {
         self.functions.begin(at, seed, caller);
         self.meter.begin(fuel);
         self.stack.take();
+        if let Some(globals) = &self.globals {
+            globals.begin();
+        }
         if let Some(metering) = &self.metering {
             metering.begin();
         }
@@ -370,6 +392,9 @@ impl Hooks {
     /// Evaluates the prelude, part by part; each part is a function of the parts that it needs.
     fn install<'js>(ctx: &Ctx<'js>, api: Api, functions: &Rc<HostFunctions>) -> rquickjs::Result<Self> {
         let (global, host) = (ctx.globals(), functions.object(ctx)?);
+        if api >= Api::V5 {
+            Globals::lend_to(&host)?;
+        }
         let part = |source: &str| prelude::part(ctx, source);
         part(include_str!("prelude/sites.js"))?.call::<_, ()>((global.clone(),))?;
         part(include_str!("prelude/clock.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
@@ -378,7 +403,11 @@ impl Hooks {
             part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
         let buffer: Object<'js> =
             part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
-        part(include_str!("prelude/system.js"))?.call::<_, ()>((global.clone(), host, buffer))?;
+        let system = match api {
+            Api::V4 => include_str!("prelude/v4/system.js"),
+            Api::V5 => include_str!("prelude/system.js"),
+        };
+        part(system)?.call::<_, ()>((global.clone(), host, buffer))?;
         let calls: Object<'js> = match api {
             Api::V4 => part(include_str!("prelude/v4/calls.js"))?.call((global,))?,
             Api::V5 => part(include_str!("prelude/calls.js"))?.call((global,))?,

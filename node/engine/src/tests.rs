@@ -2,6 +2,7 @@
 
 mod errors;
 mod exports;
+mod web;
 
 use libvms_protocol::entry::Limits;
 
@@ -174,6 +175,22 @@ fn a_stopped_call_cannot_go_on() {
     for method in ["swallow", "later", "getter", "timer"] {
         assert_eq!(script.call(method, "[]"), Outcome::Fault(Fault::Fuel), "{method}");
         assert_eq!(script.json("fine"), "1", "{method}");
+    }
+}
+
+/// The engine ignores an interrupt that comes while it writes the stack trace of another error. Where such a place came up at each
+/// ten-thousandth poll, the loop never ended.
+#[test]
+fn a_stopped_call_ends_whatever_its_polls_fall_on() {
+    let limits = Limits { fuel: 3, ..Limits::default() };
+    for calls in 0..12 {
+        let code = format!(
+            "class A {{}}; const f = () => {{}}
+            exports.f = () => {{ for (;;) try {{ {} new A() }} catch {{}} }}",
+            "f(); ".repeat(calls)
+        );
+        let mut script = try_load(&code, limits).expect("a good script");
+        assert_eq!(script.call("f", "[]"), Outcome::Fault(Fault::Fuel), "{calls}");
     }
 }
 

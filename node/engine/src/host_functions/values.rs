@@ -197,6 +197,40 @@ impl<'js> IntoJs<'js> for Answer {
     }
 }
 
+/// Texts as an array.
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'js> IntoJs<'js> for Texts {
+    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
+        list(ctx, self.0)
+    }
+}
+
+/// Returns what kind of object the engine has made, whatever it looks like now: as `prelude/web/clone.js` tells them apart.
+pub(super) fn kind_of(value: &Value<'_>) -> &'static str {
+    // SAFETY: the value is alive.
+    let class = unsafe { qjs::JS_GetClassID(value.as_raw()) };
+    match class {
+        _ if value.is_function() => "Function",
+        // `arguments`, of either kind, is one as well.
+        1 | 8 | 9 => "Object",
+        2 => "Array",
+        3 => "Error",
+        4 => "Number",
+        5 => "String",
+        6 => "Boolean",
+        10 => "Date",
+        19 => "RegExp",
+        20 => "ArrayBuffer",
+        22..=34 => "View",
+        35 => "BigInt",
+        36 => "Map",
+        37 => "Set",
+        64 => "DOMException",
+        _ => "Other",
+    }
+}
+
 fn into_value<'js>(ctx: &Ctx<'js>, answer: FileAnswer) -> Result<Value<'js>> {
     match answer {
         FileAnswer::Ok => Ok(Value::new_undefined(ctx.clone())),

@@ -1,4 +1,4 @@
-// System: the caller's id, and the files archive.
+// System: the caller's id, the files archive, digests and signatures.
 (function (global, host, buffer) {
   'use strict'
   const { JSON, Object, String, TypeError } = global
@@ -152,7 +152,8 @@
       if (id !== caller.id) caller = freeze({ id })
       return caller
     },
-    files: freeze(files)
+    files: freeze(files),
+    get crypto () { return host.systemCrypto() }
   })
   defineProperty(global, 'System', { value: System, writable: false, enumerable: false, configurable: false })
 })

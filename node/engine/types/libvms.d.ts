@@ -1,0 +1,228 @@
+// What a service of LibVMS finds, beside the language: `vms types > libvms.d.ts`.
+//
+// In tsconfig.json: "lib": ["ES2024"] and no "DOM", "types": [], "moduleDetection": "force" for ES modules; and this file in "files" or
+// "include". A service is one file: bundle it (esbuild --bundle --format=esm), and serve what comes out.
+//
+// EVERYTHING IS REPEATED BY AUDITORS, so nothing comes from the machine. Time stands still during a call, but for timers: they jump
+// to their time. Chance comes from the call's place in the log: EVERYBODY CAN COMPUTE IT AFTERWARDS, SO IT IS NEVER A SECRET. No key,
+// password or token may come from Math.random, crypto.getRandomValues or crypto.randomUUID.
+//
+// There is no require, import, fetch, process, Intl, WebAssembly, WeakRef, FinalizationRegistry, SharedArrayBuffer or Atomics.
+// toLocaleString gives what toString or an English locale would.
+
+/** Who calls, the files of the service, digests and signatures. */
+declare const System: {
+  /** Who calls: the name, or the key in hexadecimal where callers sign; null for anybody, and while the script loads. */
+  readonly caller: { readonly id: string | null }
+  /**
+   * The files archive. What a call writes is kept if the call returns, and given up if it throws. Paths are absolute; directories
+   * exist while something is in them. Errors have a name: NotFoundError, NotAllowedError and others.
+   */
+  readonly files: LibVMS.Files
+  /** Digests and one signature, at once. */
+  readonly crypto: LibVMS.SystemCrypto
+}
+
+declare namespace LibVMS {
+  /** What JSON can hold: arguments, results, and the data of errors. */
+  type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
+  type Bytes = ArrayBuffer | ArrayBufferView
+  type TextEncoding = 'utf8' | 'utf-8' | 'base64' | 'hex'
+
+  interface Files {
+    getInfo (): Promise<{ url: string, key: string, title: string, version: number }>
+    stat (path: string): Promise<Stat>
+    readFile (path: string, encoding?: TextEncoding | { encoding?: TextEncoding }): Promise<string>
+    readFile (path: string, encoding: 'binary' | { encoding: 'binary' }): Promise<Buffer>
+    readFile (path: string, encoding: 'json' | { encoding: 'json' }): Promise<any>
+    writeFile (path: string, data: string | Bytes, encoding?: TextEncoding | 'binary' | { encoding?: TextEncoding | 'binary' }): Promise<void>
+    writeFile (path: string, data: unknown, encoding: 'json' | { encoding: 'json' }): Promise<void>
+    readdir (path?: string, options?: ListOptions & { stat?: false }): Promise<string[]>
+    readdir (path: string, options: ListOptions & { stat: true }): Promise<{ name: string, stat: Stat }[]>
+    mkdir (path: string): Promise<void>
+    unlink (path: string): Promise<void>
+    rmdir (path: string, options?: { recursive?: boolean }): Promise<void>
+    history (options?: { start?: number, end?: number, reverse?: boolean, limit?: number }): Promise<Change[]>
+  }
+  interface ListOptions { recursive?: boolean, limit?: number, offset?: number, reverse?: boolean }
+  interface Stat {
+    readonly size: number
+    readonly blocks: number
+    readonly offset: number
+    isFile (): boolean
+    isDirectory (): boolean
+  }
+  interface Change { version: number, type: 'put' | 'del', path: string }
+
+  interface SystemCrypto {
+    sha256 (data: Bytes): Uint8Array
+    sha512 (data: Bytes): Uint8Array
+    /** A digest of 1 to 64 bytes; 32 if not said. */
+    blake2b (data: Bytes, size?: number): Uint8Array
+    blake3 (data: Bytes): Uint8Array
+    /** Whether the signature (64 bytes) is good; strict about points of small order and second forms of a signature. */
+    verifyEd25519 (signature: Bytes, message: Bytes, publicKey: Bytes): boolean
+  }
+}
+
+/** In a script that is no ES module: its exported functions are the methods. `init` is called once, by the host. */
+declare var module: { exports: any }
+declare var exports: any
+declare var self: typeof globalThis
+
+/** Lines for the operator. No caller and no log sees them. */
+declare const console: Record<'log' | 'info' | 'warn' | 'error' | 'debug', (...values: unknown[]) => void>
+
+declare function setTimeout<A extends unknown[]> (callback: (...args: A) => void, delay?: number, ...args: A): number
+declare function setInterval<A extends unknown[]> (callback: (...args: A) => void, delay?: number, ...args: A): number
+declare function setImmediate<A extends unknown[]> (callback: (...args: A) => void, ...args: A): number
+declare function clearTimeout (id?: number): void
+declare function clearInterval (id?: number): void
+declare function clearImmediate (id?: number): void
+declare function queueMicrotask (callback: () => void): void
+declare function atob (text: string): string
+declare function btoa (text: string): string
+declare function structuredClone<T> (value: T, options?: { transfer?: ArrayBuffer[] }): T
+
+/** A part of the Buffer of Node.js. */
+declare class Buffer extends Uint8Array {
+  static from (value: string, encoding?: BufferEncoding): Buffer
+  static from (value: ArrayBuffer | Uint8Array | ArrayLike<number> | Iterable<number>): Buffer
+  static alloc (size: number, fill?: number | string): Buffer
+  static isBuffer (value: unknown): value is Buffer
+  static byteLength (value: string | LibVMS.Bytes, encoding?: BufferEncoding): number
+  static concat (list: Iterable<Uint8Array>): Buffer
+  toString (encoding?: BufferEncoding, start?: number, end?: number): string
+  slice (start?: number, end?: number): Buffer
+  equals (other: Uint8Array): boolean
+  toJSON (): { type: 'Buffer', data: number[] }
+}
+type BufferEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'binary' | 'latin1' | 'ascii'
+
+declare class TextEncoder {
+  readonly encoding: 'utf-8'
+  encode (input?: string): Uint8Array<ArrayBuffer>
+  encodeInto (source: string, destination: Uint8Array): { read: number, written: number }
+}
+/** For utf-8, utf-16le and windows-1252, by any of their labels (latin1 and ascii are labels of windows-1252). */
+declare class TextDecoder {
+  constructor (label?: string, options?: { fatal?: boolean, ignoreBOM?: boolean })
+  readonly encoding: 'utf-8' | 'utf-16le' | 'windows-1252'
+  readonly fatal: boolean
+  readonly ignoreBOM: boolean
+  decode (input?: LibVMS.Bytes, options?: { stream?: boolean }): string
+}
+
+declare class URL {
+  constructor (url: string | URL, base?: string | URL)
+  static canParse (url: string | URL, base?: string | URL): boolean
+  static parse (url: string | URL, base?: string | URL): URL | null
+  href: string
+  readonly origin: string
+  protocol: string
+  username: string
+  password: string
+  host: string
+  hostname: string
+  port: string
+  pathname: string
+  search: string
+  readonly searchParams: URLSearchParams
+  hash: string
+  toString (): string
+  toJSON (): string
+}
+declare class URLSearchParams {
+  constructor (init?: string | URLSearchParams | Record<string, string> | Iterable<readonly [string, string]>)
+  readonly size: number
+  append (name: string, value: string): void
+  delete (name: string, value?: string): void
+  get (name: string): string | null
+  getAll (name: string): string[]
+  has (name: string, value?: string): boolean
+  set (name: string, value: string): void
+  sort (): void
+  forEach (callback: (value: string, name: string, all: URLSearchParams) => void, thisArgument?: unknown): void
+  entries (): IterableIterator<[string, string]>
+  keys (): IterableIterator<string>
+  values (): IterableIterator<string>
+  [Symbol.iterator] (): IterableIterator<[string, string]>
+  toString (): string
+}
+
+/** Virtual time: the milliseconds since the script was loaded. */
+declare const performance: {
+  readonly timeOrigin: number
+  now (): number
+  toJSON (): { timeOrigin: number }
+}
+
+declare class DOMException extends Error {
+  constructor (message?: string, name?: string)
+  readonly code: number
+}
+
+interface EventInit { bubbles?: boolean, cancelable?: boolean, composed?: boolean }
+declare class Event {
+  constructor (type: string, options?: EventInit)
+  static readonly NONE: 0
+  static readonly CAPTURING_PHASE: 1
+  static readonly AT_TARGET: 2
+  static readonly BUBBLING_PHASE: 3
+  readonly type: string
+  readonly target: EventTarget | null
+  readonly currentTarget: EventTarget | null
+  readonly eventPhase: number
+  readonly bubbles: boolean
+  readonly cancelable: boolean
+  readonly composed: boolean
+  readonly defaultPrevented: boolean
+  readonly isTrusted: boolean
+  readonly timeStamp: number
+  composedPath (): EventTarget[]
+  preventDefault (): void
+  stopPropagation (): void
+  stopImmediatePropagation (): void
+}
+type EventListener = ((event: Event) => void) | { handleEvent (event: Event): void }
+declare class EventTarget {
+  addEventListener (type: string, listener: EventListener | null, options?: boolean | { capture?: boolean, once?: boolean, passive?: boolean, signal?: AbortSignal }): void
+  removeEventListener (type: string, listener: EventListener | null, options?: boolean | { capture?: boolean }): void
+  dispatchEvent (event: Event): boolean
+}
+declare class AbortController {
+  readonly signal: AbortSignal
+  abort (reason?: unknown): void
+}
+declare class AbortSignal extends EventTarget {
+  private constructor ()
+  static abort (reason?: unknown): AbortSignal
+  /** In virtual time. */
+  static timeout (milliseconds: number): AbortSignal
+  static any (signals: Iterable<AbortSignal>): AbortSignal
+  readonly aborted: boolean
+  readonly reason: any
+  onabort: ((event: Event) => void) | null
+  throwIfAborted (): void
+}
+
+type HashName = 'SHA-1' | 'SHA-256' | 'SHA-384' | 'SHA-512'
+type HashAlgorithm = HashName | { name: HashName }
+interface CryptoKey {
+  readonly type: 'public' | 'secret'
+  readonly extractable: boolean
+  readonly algorithm: { name: string, namedCurve?: string, hash?: { name: HashName }, length?: number }
+  readonly usages: ('sign' | 'verify')[]
+}
+declare const crypto: {
+  /** FROM THE CALL'S PLACE IN THE LOG: REPEATABLE, SO NEVER A SECRET. */
+  getRandomValues<T extends Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array> (array: T): T
+  /** FROM THE CALL'S PLACE IN THE LOG: REPEATABLE, SO NEVER A SECRET. */
+  randomUUID (): `${string}-${string}-${string}-${string}-${string}`
+  /** Only what needs no secret: digests, and signatures that are checked. */
+  readonly subtle: {
+    digest (algorithm: HashAlgorithm, data: LibVMS.Bytes): Promise<ArrayBuffer>
+    importKey (format: 'raw' | 'spki' | 'jwk', key: LibVMS.Bytes | object, algorithm: 'Ed25519' | { name: 'Ed25519' } | { name: 'ECDSA', namedCurve: 'P-256' } | { name: 'HMAC', hash: HashAlgorithm, length?: number }, extractable: boolean, usages: ('sign' | 'verify')[]): Promise<CryptoKey>
+    verify (algorithm: 'Ed25519' | 'HMAC' | { name: 'Ed25519' | 'HMAC' } | { name: 'ECDSA', hash: HashAlgorithm }, key: CryptoKey, signature: LibVMS.Bytes, data: LibVMS.Bytes): Promise<boolean>
+  }
+}
