@@ -7,10 +7,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use libvms_engine::SCRIPT;
 use libvms_engine::message::Console;
-use libvms_engine::{SCRIPT, place_in};
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
+
+use crate::source_map::SourceMap;
 
 /// Lines that may be reported at once ...
 const LINES_BURST: f64 = 100.0;
@@ -39,24 +41,38 @@ impl Default for Diagnostics {
 
 /// The script's own frames in an error's stack, innermost first, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScriptStack(String);
+pub struct ScriptStack {
+    frames: String,
+    /// The position of the innermost frame that has one.
+    place: Option<String>,
+}
 
 impl ScriptStack {
-    /// Takes the stack from a worker's report; bounded, since a script may have taken over the worker.
-    pub(crate) fn from_worker(stack: &str) -> Option<Self> {
-        let frames: Vec<String> = stack.lines().take(LINES_MAX).map(cut).collect();
-        (!frames.is_empty()).then(|| Self(frames.join("\n")))
+    /// Takes the stack from a worker's report, with positions in the sources of the script; bounded, since a script may have
+    /// taken over the worker.
+    pub(crate) fn from_worker(stack: &str, map: &SourceMap) -> Option<Self> {
+        let mut place = None;
+        let translated = stack.lines().take(LINES_MAX).map(cut).map(|frame| match map.translate(&frame) {
+            Some((frame, position)) => {
+                place.get_or_insert(position);
+                frame
+            }
+            None => frame,
+        });
+        let frames: Vec<String> = translated.collect();
+        (!frames.is_empty()).then(|| Self { frames: frames.join("\n"), place })
     }
 
     /// Returns the frames with the name of the script's file.
     pub fn named(&self, file: &str) -> String {
-        let inside = self.0.replace(&format!("({SCRIPT}:"), &format!("({file}:"));
+        let inside = self.frames.replace(&format!("({SCRIPT}:"), &format!("({file}:"));
         inside.replace(&format!("at {SCRIPT}:"), &format!("at {file}:"))
     }
 
-    /// Returns the position of the innermost frame: `FILE:LINE:COLUMN`.
+    /// Returns the position of the innermost frame: `FILE:LINE:COLUMN`, of a source if the script has an inline source map.
     pub fn place(&self, file: &str) -> Option<String> {
-        place_in(&self.0).map(|place| place.replacen(SCRIPT, file, 1))
+        let in_script = |place: &String| place.strip_prefix(SCRIPT).map(|rest| format!("{file}{rest}"));
+        self.place.as_ref().map(|place| in_script(place).unwrap_or_else(|| place.clone()))
     }
 }
 
@@ -211,16 +227,18 @@ mod tests {
 
     #[test]
     fn a_stack_is_told_with_the_files_own_name() {
-        let stack = ScriptStack::from_worker("at f (script.js:2:9)\nat map (native)\nat script.js:10:1")
-            .expect("frames");
+        let none = SourceMap::default();
+        let stack =
+            ScriptStack::from_worker("at f (script.js:2:9)\nat map (native)\nat script.js:10:1", &none)
+                .expect("frames");
         assert_eq!(
             stack.named("my counter.js"),
             "at f (my counter.js:2:9)\nat map (native)\nat my counter.js:10:1"
         );
         assert_eq!(stack.place("a.js").as_deref(), Some("a.js:2:9"));
-        assert_eq!(ScriptStack::from_worker(""), None);
+        assert_eq!(ScriptStack::from_worker("", &none), None);
         let long = "x".repeat(5_000) + &"\nat f (script.js:1:1)".repeat(500);
-        let told = ScriptStack::from_worker(&long).expect("frames").named("a.js");
+        let told = ScriptStack::from_worker(&long, &none).expect("frames").named("a.js");
         assert!(told.lines().count() == LINES_MAX && told.len() < 5_000, "{}", told.len());
     }
 

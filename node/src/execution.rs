@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
 use crate::diagnostics::{self, Moment, Operator, ScriptStack};
+use crate::source_map::SourceMap;
 
 /// The calls that a driver should keep in flight: enough that the worker never waits for its driver.
 pub const CALLS_IN_FLIGHT: usize = 64;
@@ -32,6 +33,7 @@ pub struct Execution<S> {
     archive: Archive<S>,
     in_flight: VecDeque<(u64, String)>,
     loaded: Loaded,
+    map: SourceMap,
     operator: Option<Arc<Operator>>,
 }
 
@@ -144,7 +146,8 @@ impl<S: ArchiveStore> Execution<S> {
         let in_flight = VecDeque::new();
         let loaded = Loaded::default();
         let format = script.format;
-        let mut execution = Self { worker, log, format, archive, in_flight, loaded, operator };
+        let map = SourceMap::of(script.code);
+        let mut execution = Self { worker, log, format, archive, in_flight, loaded, map, operator };
         let seed = entry::seed(&log, block, script.at);
         let load = Load { code: script.code.into(), module: script.module, at: script.at, seed };
         execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
@@ -227,7 +230,8 @@ impl<S: ArchiveStore> Execution<S> {
             Report::Done(done) => done,
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
-        let (fuel, stack) = (done.fuel, done.stack.as_deref().and_then(ScriptStack::from_worker));
+        let stack = done.stack.as_deref().and_then(|stack| ScriptStack::from_worker(stack, &self.map));
+        let fuel = done.fuel;
         let used = Used { output: done.output, result: done.result, time: None };
         let outcome = match done.outcome {
             message::Outcome::Returned(json) => self.returned(json.as_deref())?,

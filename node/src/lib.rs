@@ -15,6 +15,7 @@
 //! call_log    reading a log               stored      opening the cores in a directory
 //! watch       audits for ever             diagnostics a script's errors and console, for the operator
 //! proofs      files that convict a host for anybody
+//! source_map  positions in the files that a bundle was made of
 //! ```
 //!
 //! The rest is in crates of their own, re-exported here under short names, so that a program depends on one crate:
@@ -32,6 +33,7 @@ pub mod execution;
 pub mod host;
 pub mod proofs;
 pub mod replay;
+mod source_map;
 pub mod stored;
 pub mod watch;
 

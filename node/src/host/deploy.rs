@@ -23,6 +23,7 @@ use super::store::HostStore;
 use crate::archive::Archive;
 use crate::diagnostics::{Operator, ScriptStack};
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
+use crate::source_map::SourceMap;
 
 /// A service to deploy.
 #[derive(Clone, Debug)]
@@ -223,9 +224,11 @@ fn not_loaded(error: LoadError, code: &str, file: &str) -> DeployError {
         LoadError::Execution(error) => error.into(),
         LoadError::Script(mut failure) => {
             let mistake = module_mistake(&failure, code);
+            let map = SourceMap::of(code);
+            let position = failure.position.as_deref().and_then(|position| map.translate(position));
             failure.position =
-                failure.position.map(|position| position.replacen(libvms_engine::SCRIPT, file, 1).into());
-            let stack = failure.stack.as_deref().and_then(ScriptStack::from_worker);
+                position.map(|(_, place)| place.replacen(libvms_engine::SCRIPT, file, 1).into());
+            let stack = failure.stack.as_deref().and_then(|stack| ScriptStack::from_worker(stack, &map));
             let stack = stack.map(|stack| stack.named(file));
             DeployError::Script { why: LoadError::Script(failure).to_string(), stack, mistake }
         }
