@@ -10,6 +10,7 @@ mod log;
 mod proof;
 mod repl;
 mod replicate;
+mod types;
 mod verify;
 mod watch;
 
@@ -51,6 +52,7 @@ enum Command {
     Proof(proof::Arguments),
     Bootstrap(bootstrap::Arguments),
     Keygen(keygen::Arguments),
+    Types(types::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn main() -> Exit {
         Command::Proof(arguments) => proof::run(arguments, &output),
         Command::Bootstrap(arguments) => bootstrap::run(arguments, &output),
         Command::Keygen(arguments) => keygen::run(arguments, &output),
+        Command::Types(arguments) => types::run(arguments, &output),
         Command::Completions(arguments) => completions::run(arguments, &output),
     };
     ended.unwrap_or_else(|error| output.failure(&error))
