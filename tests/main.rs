@@ -14,6 +14,7 @@ mod support;
 mod service {
     mod answers;
     mod behaviour;
+    mod bundles;
     pub(crate) mod callers;
     mod cli;
     #[cfg(target_os = "linux")]

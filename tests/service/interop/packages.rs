@@ -31,10 +31,19 @@ const NETWORK_ERRORS: [&str; 7] = [
 /// Node.js, for which the packages are there. A test that cannot have them fails, and says what to do.
 pub(crate) fn node() -> Command {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    node_with("interop", PACKAGES, &INSTALLED)
+}
+
+/// Node.js with the packages of another `package.json`, in a directory of this name.
+pub(crate) fn node_with(
+    name: &str,
+    packages: &str,
+    installed: &'static OnceLock<Result<PathBuf, String>>,
+) -> Command {
     // A failure is kept, too: the next test would wait as long to fail the same way.
-    let installed = INSTALLED.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
-        install_once(&directory).map(|()| directory.join("node_modules"))
+    let installed = installed.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        install_once(&directory, packages).map(|()| directory.join("node_modules"))
     });
     let packages = installed.as_ref().unwrap_or_else(|why| panic!("this test needs packages of npm: {why}"));
     let mut node = found("node");
@@ -79,20 +88,20 @@ fn major_version(path: &str, program: &str) -> Option<u32> {
 }
 
 /// Leaves a directory that has the packages of this very `package.json`, whoever else is at it.
-fn install_once(directory: &Path) -> Result<(), String> {
+fn install_once(directory: &Path, wanted: &str) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
     fs::create_dir_all(directory).map_err(failed)?;
     let lock = File::create(directory.join("lock")).map_err(failed)?;
     lock.lock().map_err(failed)?;
     let installed = directory.join("installed.json");
-    if fs::read_to_string(&installed).is_ok_and(|packages| packages == PACKAGES) {
+    if fs::read_to_string(&installed).is_ok_and(|packages| packages == wanted) {
         return Ok(());
     }
     let _may_be_new = fs::remove_file(&installed);
     let _may_be_new = fs::remove_dir_all(directory.join("node_modules"));
-    fs::write(directory.join("package.json"), PACKAGES).map_err(failed)?;
+    fs::write(directory.join("package.json"), wanted).map_err(failed)?;
     install(directory)?;
-    fs::write(installed, PACKAGES).map_err(failed)
+    fs::write(installed, wanted).map_err(failed)
 }
 
 fn install(directory: &Path) -> Result<(), String> {
