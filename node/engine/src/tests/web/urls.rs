@@ -62,11 +62,21 @@ fn urls_are_parts_that_can_be_set() {
 
 /// Where cargo has put the crate `url`, whose tests come with the data of the Web Platform Tests.
 fn data(name: &str) -> String {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--format-version=1", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .output()
-        .expect("cargo runs");
+    let cargo =
+        |arguments: &[&str]| Command::new(env!("CARGO")).args(arguments).output().expect("cargo runs");
+    let version = String::from_utf8(cargo(&["-vV"]).stdout).expect("UTF-8");
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo's platform");
+    // Of other platforms' packages cargo may have no copies, and without the network it gets none.
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let metadata = cargo(&[
+        "metadata",
+        "--offline",
+        "--format-version=1",
+        "--filter-platform",
+        host,
+        "--manifest-path",
+        manifest,
+    ]);
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     let url = packages.iter().find(|package| package["name"] == "url").expect("a dependency");
