@@ -57,7 +57,44 @@ pub const ENGINE_TEXT_BYTES_MAX: usize = 256;
 /// The latest time that a JavaScript `Date` can hold, in milliseconds since 1970 (ECMA-262, "Time Values").
 pub const TIME_MAX: u64 = 8_640_000_000_000_000;
 
+/// Names of oracles, and of effects, that a service may use. A person wrote each.
+pub const NAMES_MAX: usize = 64;
+
+/// Bytes of the name of an oracle or effect.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Questions of one call. A call waits for their answers, and all callers for the call.
+pub const QUESTIONS_MAX: usize = 64;
+
+/// Bytes of a question, in DAG-CBOR.
+pub const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of an oracle's answer, in DAG-CBOR.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of all answers to one call, in DAG-CBOR, errors not counted: they must fit into an entry beside arguments and
+/// result.
+pub const ANSWERS_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Bytes of the name of an oracle's error.
+pub const ORACLE_ERROR_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of the message of an oracle's error: a call may have 64 of them beside its answers.
+pub const ORACLE_ERROR_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Effects of one call.
+pub const EFFECTS_MAX: usize = 64;
+
+/// Bytes of the effects of one call, in DAG-CBOR.
+pub const EFFECTS_BYTES_MAX: usize = 256 * 1024;
+
 // A call entry repeats the arguments and the result beside some small fields; it must fit into a block. JSON text
-// can grow when it becomes CBOR: a digit and its comma (two bytes) may become a nine-byte float.
-const _: () = assert!(5 * (ARGUMENTS_BYTES_MAX + RESULT_BYTES_MAX) / 2 < BLOCK_BYTES_MAX);
-const _: () = assert!(CODE_BYTES_MAX + 4096 < BLOCK_BYTES_MAX);
+// can grow when it becomes CBOR: `0.5,` may become a nine-byte float.
+const CALL_BYTES_MAX: usize = 9 * (ARGUMENTS_BYTES_MAX + RESULT_BYTES_MAX) / 4 + 2 * ERROR_TEXT_BYTES_MAX;
+// Each answer has its hash and the names of its fields.
+const ERRORS_BYTES_MAX: usize =
+    QUESTIONS_MAX * (ORACLE_ERROR_NAME_BYTES_MAX + ORACLE_ERROR_MESSAGE_BYTES_MAX + 100);
+const _: () = assert!(
+    CALL_BYTES_MAX + ANSWERS_BYTES_MAX + ERRORS_BYTES_MAX + EFFECTS_BYTES_MAX + 4096 < BLOCK_BYTES_MAX
+);
+const _: () = assert!(CODE_BYTES_MAX + 2 * NAMES_MAX * (NAME_BYTES_MAX + 3) + 4096 < BLOCK_BYTES_MAX);

@@ -3,12 +3,15 @@
 use data_encoding::HEXLOWER;
 use libvms_hypercore::bee::{Cache, Header, Level, NodeBlock, Writer};
 use libvms_hypercore::drive::{self, DriveLength, Options, Path};
+use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::signed_head::{SignedHead, signable};
 use libvms_hypercore::tree::{Roots, TreeHash};
+use libvms_protocol::entry::oracle::effect_id;
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Caller, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths, Format,
-    Init, Intention, Limits, Outcome, Seen, Thrown, Upgrade,
+    Auth, Call, CallEntry, Caller, Effect, Engine, Entry, Epoch, Fault, FilesChange, FilesHead, FilesLengths,
+    Format, Init, Intention, Limits, OracleAnswer, OracleCode, OracleError, Outcome, Question, Seen, Thrown,
+    Upgrade, call_id,
 };
 use libvms_protocol::value::Value;
 use serde_json::Value as Json;
@@ -74,6 +77,8 @@ fn init(v: Format, limits: Limits) -> Entry {
         at: 1_700_000_000_000,
         engine: engine(),
         limits,
+        oracles: vec![],
+        effects: vec![],
     })
 }
 
@@ -92,6 +97,40 @@ fn module_init(limits: Limits) -> Entry {
         }
         other => other,
     }
+}
+
+fn open_init(limits: Limits) -> Entry {
+    match init(Format::V2, limits) {
+        Entry::Init(init) => {
+            Entry::Init(Init { oracles: vec!["fetch".into()], effects: vec!["mail".into()], ..init })
+        }
+        other => other,
+    }
+}
+
+fn with(outcome: Outcome, oracles: Vec<OracleAnswer>, effects: Vec<Effect>) -> Entry {
+    match call(outcome) {
+        Entry::Call(entry) => Entry::Call(CallEntry { oracles, effects, ..entry }),
+        other => other,
+    }
+}
+
+/// A question that was answered, one that was not, and one to which nobody waited for an answer.
+fn answers() -> Vec<OracleAnswer> {
+    let url = || Value::Text("https://a.example/".into());
+    let page = Value::from_json(r#"{"body":"1.25","headers":{},"status":200}"#).expect("JSON");
+    let failed = |code, message| Err(OracleError::new(code, message));
+    let answers = [
+        (vec![url()], Ok(page)),
+        (vec![url(), Value::Null], failed(OracleCode::Timeout, "no answer in 10 s")),
+        (vec![], failed(OracleCode::Cancelled, "the call ended before")),
+    ];
+    let answer = |(args, answer)| OracleAnswer { ask: Question { name: "fetch".into(), args }.ask(), answer };
+    answers.map(answer).into()
+}
+
+fn effects() -> Vec<Effect> {
+    vec![Effect { name: "mail".into(), args: vec![Value::Text("bob".into())] }]
 }
 
 fn returned(from: Option<FilesLengths>) -> Entry {
@@ -128,6 +167,17 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
         ("call that threw an error with code and data", V2, call(Outcome::Threw(coded))),
         ("call that was stopped", BOTH, call(Outcome::Fault(Fault::Fuel))),
         ("signed call", V2, signed_call()),
+        ("init of a service with oracles and effects", V2, open_init(limits)),
+        (
+            "call that asked oracles",
+            V2,
+            with(Outcome::Returned { value: None, files: None }, answers(), vec![]),
+        ),
+        (
+            "call that had an effect",
+            V2,
+            with(Outcome::Returned { value: None, files: None }, vec![], effects()),
+        ),
         ("epoch", V1, Entry::Epoch(Epoch { files: files() })),
         ("upgrade", V2, Entry::Upgrade(upgrade)),
     ]
@@ -144,6 +194,31 @@ fn every_entry_in_the_document_matches_the_code() {
             assert_eq!(may_stand, formats.contains(&format), "{heading} in a log of v {format}");
         }
     }
+}
+
+/// The questions of the example, the id of its call, and the id of its effect, where they are block 1 of the log of the signed
+/// head.
+#[test]
+fn the_hashes_of_questions_calls_and_effects_match_the_document() {
+    let log = SecretKey::from_seed(&[0x44; 32]).public_key();
+    let said = |heading: &str| HEXLOWER.encode(&example(heading));
+    let question = Question { name: "fetch".into(), args: vec![Value::Text("https://a.example/".into())] };
+    let encoded = serde_ipld_dagcbor::to_vec(&question).expect("a question");
+    assert_eq!(said("question"), HEXLOWER.encode(&encoded));
+    assert_eq!(HEXLOWER.encode(&question.ask().0), HEXLOWER.encode(&blake2b(&[&encoded])[..16]));
+    assert_eq!(answers()[0].ask, question.ask());
+    let entry = with(Outcome::Returned { value: None, files: None }, vec![], effects());
+    assert_eq!(said("effect id"), effect_id(&log, 1, &entry.encode().expect("small"), 0));
+    let (Entry::Call(named), Entry::Call(signed)) = (entry, signed_call()) else { panic!("calls") };
+    assert_eq!(said("id of a call that nobody signed"), call_id(&log, 1, &named.call));
+    assert_eq!(said("id of a signed call"), call_id(&log, 1, &signed.call));
+    assert_eq!(call_id(&log, 9, &signed.call), call_id(&log, 1, &signed.call));
+    // The call that it replaces has the same id.
+    let before =
+        Call { nonce: signed.call.instead.as_ref().map(|old| old[0]), instead: None, ..signed.call.clone() };
+    assert_eq!(call_id(&log, 1, &before), call_id(&log, 1, &signed.call));
+    assert_ne!(call_id(&log, 2, &named.call), call_id(&log, 1, &named.call));
+    assert_ne!(call_id(&log, 1, &Call { at: 1, ..named.call.clone() }), call_id(&log, 1, &named.call));
 }
 
 #[test]

@@ -174,6 +174,8 @@ fn new_init(deployment: Deployment, module: bool, files: &Core, blobs: &Core) ->
         at: now(),
         engine: libvms_engine::identity(),
         limits: Limits { call_age, ..deployment.limits.with_load() },
+        oracles: vec![],
+        effects: vec![],
     }
 }
 

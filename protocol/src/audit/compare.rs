@@ -1,7 +1,7 @@
 //! The comparison of a replayed outcome with the logged one: [`compare`]. It leaves nothing out: a deviation would hide there.
 
 use super::violation::{Mismatch, Violation};
-use crate::entry::{FilesChange, Outcome, Thrown};
+use crate::entry::{Effect, FilesChange, Outcome, Thrown};
 use crate::value::Value;
 
 /// Judges one call. Do not pass a logged `killed`: no replay can tell whether it is true.
@@ -25,6 +25,21 @@ pub fn compare(logged: &Outcome, replayed: &Outcome) -> Result<(), Violation> {
         }
         (Outcome::Returned { .. }, _) => Err(Violation::WrongResult(mismatch("result.res"))),
     }
+}
+
+/// Judges the effects of one call.
+///
+/// # Errors
+/// [`Violation::EffectOther`] with the first that differs.
+pub fn compare_effects(logged: &[Effect], replayed: &[Effect]) -> Result<(), Violation> {
+    let most = logged.len().max(replayed.len());
+    let Some(at) = (0..most).find(|at| logged.get(*at) != replayed.get(*at)) else { return Ok(()) };
+    let describe = |effect: Option<&Effect>| match effect {
+        None => "none".to_owned(),
+        Some(Effect { name, args }) => excerpt(&format!("`{name}` {}", Value::Array(args.clone()).to_json())),
+    };
+    let (logged, replayed) = (describe(logged.get(at)), describe(replayed.get(at)));
+    Err(Violation::EffectOther(Mismatch { field: "effects", logged, replayed }))
 }
 
 fn compare_thrown(logged: &Thrown, replayed: &Thrown) -> Mismatch {
@@ -148,6 +163,23 @@ mod tests {
             assert_eq!((violation.class(), violation.field()), (class, field), "{logged:?} {replayed:?}");
             assert!(violation.to_string().starts_with(field), "{violation}");
             assert_eq!(compare(&logged, &logged), Ok(()));
+        }
+    }
+
+    #[test]
+    fn effects_are_the_same_in_the_same_order() {
+        let effect = |number| Effect { name: "log".into(), args: vec![Value::Integer(number)] };
+        let (one, two) = (effect(1), effect(2));
+        let same = [one.clone(), two.clone()];
+        assert_eq!(compare_effects(&same, &same), Ok(()));
+        let other = Effect { name: "mail".into(), ..one.clone() };
+        for replayed in
+            [&[one.clone()][..], &[], &[two, one.clone()], &[one.clone(), other], &[one.clone(), one]]
+        {
+            for (one, other) in [(&same[..], replayed), (replayed, &same[..])] {
+                let found = compare_effects(one, other).map_err(|violation| violation.class());
+                assert_eq!(found, Err("effect-other"), "{one:?} {other:?}");
+            }
         }
     }
 

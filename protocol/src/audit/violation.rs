@@ -108,17 +108,29 @@ pub enum Violation {
         at: u64,
     },
     /// The logged result is not the replayed one: another value, or the replay did not return.
-    #[error("{}", self.mismatch())]
+    #[error("{0}")]
     WrongResult(Mismatch),
     /// The logged error is not the replayed one: another error, or the replay did not throw.
-    #[error("{}", self.mismatch())]
+    #[error("{0}")]
     WrongError(Mismatch),
     /// The logged fault is not the replayed one: the replay was not stopped, or for another reason.
-    #[error("{}", self.mismatch())]
+    #[error("{0}")]
     FalseFault(Mismatch),
     /// The logged archive heads are not the replayed ones.
-    #[error("{}", self.mismatch())]
+    #[error("{0}")]
     WrongFiles(Mismatch),
+    /// The replay asked another question than the logged one.
+    #[error("{0}")]
+    OracleOther(Mismatch),
+    /// The replay asked a question, or needed an answer, that the log does not have.
+    #[error("{0}")]
+    OracleMissing(Mismatch),
+    /// The log has a question that the replay did not ask, or an answer that it did not need.
+    #[error("{0}")]
+    OracleUnused(Mismatch),
+    /// The logged effects are not the replayed ones.
+    #[error("{0}")]
+    EffectOther(Mismatch),
     /// A block of the published archive is not the one that the log implies.
     #[error("block {block} of the published {core} core differs from what the logged calls wrote")]
     ArchiveDiffers {
@@ -234,6 +246,10 @@ impl Violation {
             Self::WrongError(_) => "wrong-error",
             Self::FalseFault(_) => "false-fault",
             Self::WrongFiles(_) => "wrong-files",
+            Self::OracleOther(_) => "oracle-other",
+            Self::OracleMissing(_) => "oracle-missing",
+            Self::OracleUnused(_) => "oracle-unused",
+            Self::EffectOther(_) => "effect-other",
             Self::ArchiveDiffers { .. } | Self::ArchiveHeadDiffers { .. } => "archive-differs",
             Self::ArchiveInsideCall { .. } => "archive-longer",
         }
@@ -249,23 +265,31 @@ impl Violation {
             Self::RepeatedNonce { .. } | Self::StaleCall { .. } => "call.nonce",
             Self::RepeatedCall { .. } | Self::WrongInstead | Self::StaleInstead { .. } => "call.instead",
             Self::UnknownHead { .. } => "call.seen",
-            Self::WrongResult(mismatch)
-            | Self::WrongError(mismatch)
-            | Self::FalseFault(mismatch)
-            | Self::WrongFiles(mismatch) => mismatch.field,
+            Self::WrongResult(_)
+            | Self::WrongError(_)
+            | Self::FalseFault(_)
+            | Self::WrongFiles(_)
+            | Self::OracleOther(_)
+            | Self::OracleMissing(_)
+            | Self::OracleUnused(_)
+            | Self::EffectOther(_) => self.mismatch().map_or("entry", |mismatch| mismatch.field),
             Self::ArchiveDiffers { core, .. }
             | Self::ArchiveHeadDiffers { core, .. }
             | Self::ArchiveInsideCall { core, .. } => core.name(),
         }
     }
 
-    fn mismatch(&self) -> String {
+    fn mismatch(&self) -> Option<&Mismatch> {
         match self {
             Self::WrongResult(mismatch)
             | Self::WrongError(mismatch)
             | Self::FalseFault(mismatch)
-            | Self::WrongFiles(mismatch) => mismatch.to_string(),
-            _ => String::new(),
+            | Self::WrongFiles(mismatch)
+            | Self::OracleOther(mismatch)
+            | Self::OracleMissing(mismatch)
+            | Self::OracleUnused(mismatch)
+            | Self::EffectOther(mismatch) => Some(mismatch),
+            _ => None,
         }
     }
 }

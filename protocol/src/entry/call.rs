@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::caller::{Authorization, Caller, Seen};
 use super::files::FilesChange;
+use super::oracle::{Effect, OracleAnswer, check_answers, check_effects};
 use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
 use crate::limits;
@@ -18,9 +19,12 @@ use libvms_hypercore::limits::INTEGER_MAX;
 pub struct CallEntry {
     /// The call.
     pub call: Call,
-    /// The answers that the script got from outside during the call, in the order of its questions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oracles: Option<Vec<OracleAnswer>>,
+    /// What the script asked oracles during the call, in the order of its questions. Not in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oracles: Vec<OracleAnswer>,
+    /// What the call told the world, in the order of its telling. Only of calls that returned; not in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
     /// The outcome, as the block holds it.
     pub result: CallResult,
 }
@@ -50,16 +54,6 @@ pub struct Call {
     /// The caller's signature (see [`Intention::signable`](super::caller::Intention::signable)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sig: Option<Signature>,
-}
-
-/// The answer of an oracle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum OracleAnswer {
-    /// The oracle answered.
-    Res(Value),
-    /// The oracle failed.
-    Err(Thrown),
 }
 
 /// The `result` of an entry as it is encoded; [`CallResult::outcome`] interprets it.
@@ -140,14 +134,35 @@ pub enum OutcomeError {
 }
 
 impl CallEntry {
-    /// Creates an entry in the latest format.
+    /// Creates an entry in the latest format, of a call that asked and told nobody anything.
     pub fn new(call: Call, outcome: Outcome) -> Self {
-        Self { call, oracles: None, result: outcome.into() }
+        Self { call, oracles: vec![], effects: vec![], result: outcome.into() }
+    }
+
+    pub(super) fn check_format(&self, format: Format) -> Result<(), EntryError> {
+        match format {
+            Format::V1 if self.call.has_signed_fields() => Err(malformed("a signed call in a log of v 1")),
+            Format::V1 if !(self.oracles.is_empty() && self.effects.is_empty()) => {
+                Err(malformed("oracles or effects in a log of v 1"))
+            }
+            Format::V1 | Format::V2 => self.result.check_format(format),
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), EntryError> {
         self.call.check()?;
-        self.result.check()
+        self.result.check()?;
+        check_answers(&self.oracles)?;
+        check_effects(&self.effects)?;
+        match self.result.outcome() {
+            Ok(Outcome::Fault(Fault::Killed)) if !self.oracles.is_empty() => {
+                Err(malformed("oracles of a call that was killed"))
+            }
+            Ok(Outcome::Threw(_) | Outcome::Fault(_)) if !self.effects.is_empty() => {
+                Err(malformed("effects of a call that failed"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -250,7 +265,7 @@ impl CallResult {
         }
     }
 
-    pub(super) fn check_format(&self, format: Format) -> Result<(), EntryError> {
+    fn check_format(&self, format: Format) -> Result<(), EntryError> {
         let from = self.files.map(|files| files.from.is_some());
         let has_code =
             self.err.as_ref().is_some_and(|thrown| thrown.code.is_some() || thrown.details.is_some());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::files::FilesHead;
+use super::oracle::check_names;
 use super::time::check_time;
 use super::{EntryError, Format, Limits, malformed, within};
 use crate::limits;
@@ -33,6 +34,12 @@ pub struct Init {
     pub engine: Engine,
     /// The limits of each call.
     pub limits: Limits,
+    /// Names of the oracles that the script may ask, ascending. Not in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub oracles: Vec<String>,
+    /// Names of the effects that the script may have, ascending. Not in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<String>,
 }
 
 /// How callers are authenticated.
@@ -126,6 +133,11 @@ impl Init {
         if self.auth == Auth::Signed && self.v == Format::V1 {
             return Err(malformed("signed calls in a log of v 1"));
         }
+        if self.v == Format::V1 && !(self.oracles.is_empty() && self.effects.is_empty()) {
+            return Err(malformed("oracles or effects in a log of v 1"));
+        }
+        check_names("oracles", &self.oracles)?;
+        check_names("effects", &self.effects)?;
         check_script(&self.code, &self.engine)
     }
 }

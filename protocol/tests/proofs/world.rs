@@ -123,6 +123,8 @@ pub(crate) fn init(auth: Auth) -> Init {
         at: START,
         engine: Engine { name, version, build, api: 1 },
         limits: Limits { call_age, ..Limits::default().with_load() },
+        oracles: vec![],
+        effects: vec![],
     }
 }
 

@@ -53,6 +53,8 @@ impl Recording {
             at: START,
             engine: api.identity(),
             limits,
+            oracles: vec![],
+            effects: vec![],
         };
         let store = Blocks::default();
         let archive = Archive::create(store.clone(), &init.title, init.files, init.blobs).expect("in memory");

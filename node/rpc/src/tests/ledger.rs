@@ -90,6 +90,8 @@ impl History {
             at,
             engine,
             limits: Limits { call_age: Some(CALL_AGE), ..Limits::default() }.with_load(),
+            oracles: vec![],
+            effects: vec![],
         };
         let mut history = Self {
             blocks: vec![],
