@@ -17,8 +17,8 @@ use crate::output::Output;
 
 /// Show, check or make proof files
 ///
-/// A proof file holds a claim about the log of one key, and all that is needed to judge it without a network and without
-/// trust in whoever made it.
+/// A proof file holds a claim about the log of one key, and all that is needed to judge it. Checking it needs no network,
+/// and nobody has to trust the person who made it.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
