@@ -252,16 +252,17 @@ impl<S: ArchiveStore> Execution<S> {
     }
 
     fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {
+        // The worker refuses outcomes that the log cannot hold; one that slips through counts as the script's error.
+        let refused = |why| Ok(Outcome::Threw(Thrown::new("RangeError", format!("the result is {why}"))));
+        if let Some(json) = json.filter(|json| json.len() > RESULT_BYTES_MAX) {
+            return refused(format!("too long: {} bytes of JSON text", json.len()));
+        }
         match json.map(Value::from_json).transpose() {
             Ok(value) => {
                 let files = self.archive.commit()?;
                 Ok(Outcome::Returned { value, files })
             }
-            // The worker refuses outcomes that the log cannot hold; one that slips through counts as the script's error.
-            Err(error) => {
-                let thrown = Thrown::new("RangeError", format!("the result is {error}"));
-                Ok(Outcome::Threw(thrown))
-            }
+            Err(error) => refused(error.to_string()),
         }
     }
 

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use libvms_cores::storage::{CoreView, Durability};
 use libvms_engine::EngineSettings;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
+use libvms_protocol::entry::call::arguments_bytes_min;
 use libvms_protocol::entry::{Auth, Caller, Fault, Init, Thrown};
 use libvms_protocol::limits;
 use libvms_protocol::refusal::Reason;
@@ -390,6 +391,7 @@ impl Vm {
             return Err(CallError::MethodNotFound);
         }
         check_caller(&request.caller, self.init.auth)?;
+        check_arguments(&request.args)?;
         self.shared.check_quarantine(method)?;
         let permit = self.shared.room.take(request.origin.address).ok_or(match self.init.auth {
             Auth::Debug => CallError::TooManyCalls,
@@ -610,6 +612,20 @@ fn check_caller(caller: &Caller, auth: Auth) -> Result<(), CallError> {
         }
         _ => return Ok(()),
     };
+    Err(CallError::InvalidArguments { why })
+}
+
+/// Checks that the log can hold the arguments of a call. They may be longer than their caller's own text: names that it left out
+/// became `null`.
+fn check_arguments(args: &[Value]) -> Result<(), CallError> {
+    let bytes = arguments_bytes_min(args);
+    if bytes <= limits::ARGUMENTS_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!(
+        "the arguments are longer than the limit `arguments`: {bytes} of {} bytes of JSON text, which no option moves",
+        limits::ARGUMENTS_BYTES_MAX
+    );
     Err(CallError::InvalidArguments { why })
 }
 

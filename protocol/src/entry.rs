@@ -8,6 +8,7 @@
 //! [`EntryError`] tells three cases apart: bytes that break the format, which only a dishonest or broken host writes;
 //! an entry over a limit, likewise; and an entry of a later version, which proves nothing.
 
+mod bounded;
 pub mod call;
 pub mod caller;
 pub mod deploy;
@@ -15,12 +16,14 @@ pub mod files;
 pub mod format;
 pub mod limits;
 pub mod oracle;
+mod tagged;
 #[cfg(test)]
 mod tests;
 mod time;
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -38,9 +41,10 @@ use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 use libvms_hypercore::tree::Hash;
 
 use crate::value;
+use tagged::Tagged;
 
 /// One block of a call log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 #[expect(clippy::large_enum_variant, reason = "nearly all entries are calls")]
 pub enum Entry {
@@ -114,10 +118,13 @@ impl Entry {
         if let Some(version) = v.filter(|version| *version > Format::LATEST.version()) {
             return Err(unknown("format version", version));
         }
-        if !["init", "call", "epoch", "upgrade"].contains(&kind.as_ref()) {
-            return Err(unknown("entry type", kind.chars().take(100).collect::<String>()));
-        }
-        let entry: Self = decode(block)?;
+        let entry = match kind.as_ref() {
+            "init" => Self::Init(decode_tagged(block)?),
+            "call" => Self::Call(decode_tagged(block)?),
+            "epoch" => Self::Epoch(decode_tagged(block)?),
+            "upgrade" => Self::Upgrade(decode_tagged(block)?),
+            _ => return Err(unknown("entry type", kind.chars().take(100).collect::<String>())),
+        };
         entry.check()?;
         // The decoder refuses most non-canonical encodings; comparing the bytes refuses the rest.
         if entry.encode()? != block {
@@ -245,6 +252,11 @@ fn encode<T: Serialize>(entry: &T) -> Vec<u8> {
 
 fn decode<'a, T: Deserialize<'a>>(block: &'a [u8]) -> Result<T, EntryError> {
     serde_ipld_dagcbor::from_slice(block).map_err(malformed)
+}
+
+/// Reads an entry of a kind that is known.
+fn decode_tagged<T: DeserializeOwned>(block: &[u8]) -> Result<T, EntryError> {
+    decode(block).map(|Tagged(entry)| entry)
 }
 
 fn malformed(why: impl ToString) -> EntryError {

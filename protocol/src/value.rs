@@ -8,7 +8,7 @@
 //! (as `JSON.stringify` does), an integer beyond ±2^53 becomes the nearest float, and of a repeated member the last
 //! one counts (as in `JSON.parse`).
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 
@@ -44,8 +44,9 @@ pub enum Value {
     Text(String),
     /// Values in order.
     Array(Vec<Self>),
-    /// Values by name.
-    Object(BTreeMap<String, Self>),
+    /// Values by name, sorted by the bytes of the names, each name once. Most objects are small, and a hostile one is many
+    /// small ones: a list takes a fraction of a tree's memory.
+    Object(Box<[(String, Self)]>),
 }
 
 /// The text is not JSON data that the log can hold.
@@ -75,6 +76,55 @@ impl Value {
         String::from_utf8(text).expect("JSON text is UTF-8")
     }
 
+    /// Creates an object. Of members with one name the last one counts.
+    pub fn object(members: impl IntoIterator<Item = (String, Self)>) -> Self {
+        let mut members: Vec<_> = members.into_iter().collect();
+        if !members.is_sorted_by(|(one, _), (next, _)| one < next) {
+            // Sorting keeps the order of equal names; of neighbours the first one stays.
+            members.reverse();
+            members.sort_by(|(one, _), (other, _)| one.cmp(other));
+            members.dedup_by(|(later, _), (kept, _)| later == kept);
+        }
+        Self::Object(members.into())
+    }
+
+    /// Reads a value of which a JSON text of at most `bytes_max` bytes may exist, without keeping more of a larger one.
+    ///
+    /// # Errors
+    /// As the deserializer; and where every JSON text of the value is longer.
+    pub fn deserialize_within<'de, D: Deserializer<'de>>(
+        bytes_max: usize,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let bytes_left = Cell::new(bytes_max);
+        Nested { levels_left: limits::VALUE_DEPTH_MAX, bytes_left: &bytes_left }.deserialize(deserializer)
+    }
+
+    /// Returns a number of bytes that no JSON text of this value falls below.
+    pub fn json_bytes_min(&self) -> usize {
+        match self {
+            Self::Array(items) => array_bytes_min(items),
+            Self::Object(members) => {
+                let of_member =
+                    |(name, value): &(String, Self)| MEMBER_BYTES_MIN + name.len() + value.json_bytes_min();
+                BRACKET_BYTES_MIN + members.iter().map(of_member).sum::<usize>()
+            }
+            leaf => leaf.own_bytes_min(),
+        }
+    }
+
+    /// Returns the same without the items or members.
+    fn own_bytes_min(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) => "null".len(),
+            Self::Integer(_) => "1".len(),
+            Self::Float(_) => "0.5".len(),
+            // An escape sequence is longer than the character.
+            Self::Text(text) => text.len() + QUOTES_BYTES,
+            Self::Array(_) | Self::Object(_) => BRACKET_BYTES_MIN,
+        }
+    }
+
     fn from_number(number: f64) -> Option<Self> {
         const EXACT: f64 = INTEGER_MAX as f64;
         if !number.is_finite() {
@@ -93,6 +143,20 @@ impl Value {
         }
     }
 }
+
+/// Returns a number of bytes that no JSON text of these items, as an array, falls below.
+pub(crate) fn array_bytes_min(items: &[Value]) -> usize {
+    BRACKET_BYTES_MIN + items.iter().map(|item| ITEM_BYTES_MIN + item.json_bytes_min()).sum::<usize>()
+}
+
+/// Bytes of the first bracket of an array or object.
+const BRACKET_BYTES_MIN: usize = 1;
+/// Bytes of the quotation marks of a text.
+const QUOTES_BYTES: usize = 2;
+/// Bytes of an item besides its own: a comma, or the last bracket.
+const ITEM_BYTES_MIN: usize = 1;
+/// Bytes of a member besides its name's and its value's own: a comma, or the last bracket; a colon and quotation marks.
+const MEMBER_BYTES_MIN: usize = 2 + QUOTES_BYTES;
 
 /// Writes floats as ECMA-262 does (`Number::toString`), so that callers see what the script would print.
 struct EcmaScript;
@@ -135,32 +199,47 @@ impl Serialize for Value {
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
             Self::Array(items) => serializer.collect_seq(items),
-            Self::Object(members) => serializer.collect_map(members),
+            Self::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Nested { levels_left: limits::VALUE_DEPTH_MAX }.deserialize(deserializer)
+        Self::deserialize_within(usize::MAX, deserializer)
     }
 }
 
-/// Reads a value that may hold `levels_left` more levels of arrays and objects.
+/// Reads a value that may hold `levels_left` more levels of arrays and objects, and take `bytes_left` more bytes as JSON.
 #[derive(Clone, Copy)]
-struct Nested {
+struct Nested<'a> {
     levels_left: usize,
+    bytes_left: &'a Cell<usize>,
 }
 
-impl Nested {
+impl Nested<'_> {
     fn inner<E: de::Error>(self) -> Result<Self, E> {
         let levels_left = self.levels_left.checked_sub(1);
         let too_deep = || E::custom(format_args!("nested deeper than {} levels", limits::VALUE_DEPTH_MAX));
-        Ok(Self { levels_left: levels_left.ok_or_else(too_deep)? })
+        Ok(Self { levels_left: levels_left.ok_or_else(too_deep)?, ..self })
+    }
+
+    /// Takes the bytes of a part, before it is kept.
+    fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let left = self.bytes_left.get().checked_sub(bytes);
+        self.bytes_left.set(left.ok_or_else(|| E::custom("more JSON data than its limit"))?);
+        Ok(())
+    }
+
+    fn leaf<E: de::Error>(self, value: Value) -> Result<Value, E> {
+        self.take(value.own_bytes_min())?;
+        Ok(value)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Nested {
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -168,66 +247,79 @@ impl<'de> DeserializeSeed<'de> for Nested {
     }
 }
 
-impl<'de> Visitor<'de> for Nested {
+impl<'de> Visitor<'de> for Nested<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON data")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        self.leaf(Value::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        self.leaf(Value::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        self.leaf(Value::Bool(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from_integer(value.into()))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        self.leaf(Value::from_integer(value.into()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from_integer(value.into()))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        self.leaf(Value::from_integer(value.into()))
     }
 
-    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::from_integer(value))
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Value, E> {
+        self.leaf(Value::from_integer(value))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Value::from_number(value).ok_or_else(|| E::custom("a number beyond the range of a 64-bit float"))
+        let value = Value::from_number(value);
+        self.leaf(value.ok_or_else(|| E::custom("a number beyond the range of a 64-bit float"))?)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.take(value.len() + QUOTES_BYTES)?;
         Ok(Value::Text(value.into()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.leaf(Value::Text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(inner)? {
-            items.push(item);
+            self.take(ITEM_BYTES_MIN)?;
+            push(&mut items, item);
         }
-        Ok(Value::Array(items))
+        self.leaf(Value::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
-        let mut members = BTreeMap::new();
+        let mut members = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            members.insert(name, map.next_value_seed(inner)?);
+            self.take(MEMBER_BYTES_MIN + name.len())?;
+            push(&mut members, (name, map.next_value_seed(inner)?));
         }
-        Ok(Value::Object(members))
+        self.leaf(Value::object(members))
     }
+}
+
+/// Pushes an item into a list that has room for one at first, and then for twice as many: a `Vec` begins with room for four, and
+/// hostile data is a million lists of one.
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len().max(1));
+    }
+    items.push(item);
 }
 
 #[cfg(test)]
@@ -265,6 +357,7 @@ mod tests {
     #[test]
     fn the_last_of_repeated_members_counts() {
         assert_eq!(value(r#"{"a":1,"a":2}"#).to_json(), r#"{"a":2}"#);
+        assert_eq!(value(r#"{"b":1,"a":2,"b":3,"a":4,"b":5}"#).to_json(), r#"{"a":4,"b":5}"#);
     }
 
     #[test]
@@ -289,6 +382,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_shortest_json_text_is_never_shorter_than_counted() {
+        for text in
+            ["null", "1", "0.5", r#""""#, r#""é""#, "[1]", "[1,0.5]", r#"{"":1}"#, r#"[{"a":[1],"b":1}]"#]
+        {
+            assert_eq!(value(text).json_bytes_min(), text.len(), "{text}");
+        }
+        for text in
+            ["1e20", "1e-7", "-0", "true", "false", "[]", "{}", r#""\u00e9\n""#, r#"{"a":1,"a":[[]]}"#]
+        {
+            assert!(value(text).json_bytes_min() <= text.len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_data_than_its_limit_is_refused_while_it_is_read() {
+        let within = |bytes_max, text: &str| {
+            Value::deserialize_within(bytes_max, &mut serde_json::Deserializer::from_str(text)).is_ok()
+        };
+        for text in ["[1,2,3]", r#"{"a":[{}],"b":"text"}"#, "0.5", "null", r#""text""#, "[[[[]]]]"] {
+            let least = value(text).json_bytes_min();
+            assert!(within(least, text) && !within(least - 1, text), "{text}");
+        }
+        // The end is not even looked at.
+        assert!(!within(10, &format!("[{}", "1,".repeat(20))));
+    }
+
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -300,7 +420,7 @@ mod tests {
         leaf.prop_recursive(4, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-                prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(Value::Object),
+                prop::collection::vec((any::<String>(), inner), 0..6).prop_map(Value::object),
             ]
         })
     }
@@ -309,6 +429,7 @@ mod tests {
         #[test]
         fn json_and_cbor_round_trip(value in any_value()) {
             let json = value.to_json();
+            prop_assert!(value.json_bytes_min() <= json.len());
             prop_assert_eq!(&Value::from_json(&json).expect("our own text"), &value);
             let cbor = serde_ipld_dagcbor::to_vec(&value).expect("no error source");
             prop_assert_eq!(serde_ipld_dagcbor::from_slice::<Value>(&cbor).expect("our own bytes"), value);

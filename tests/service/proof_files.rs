@@ -3,18 +3,19 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use libvms::storage::{Core, Durability};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
 use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Outcome};
+use libvms_protocol::limits;
 use libvms_protocol::proof::{Inclusion, Proof};
 use libvms_protocol::value::Value as Data;
 use serde_json::{Value, json};
 
-use crate::support::{Host, Process, TestService, assert_proof_holds, program, run, text};
+use crate::support::{Host, Process, TestService, VMS, assert_proof_holds, program, run, text};
 
 /// The log of a counter with one call, and a place for files.
 struct Place {
@@ -149,6 +150,37 @@ fn a_file_without_end_is_not_read_to_its_end() {
         let (code, lines) = place.check(&[endless]);
         let why = lines[0]["why"].as_str().expect("a reason");
         assert!(code == 2 && why.contains("the limit is 33554432"), "{why}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_of_millions_of_small_values_is_checked_in_little_memory() {
+    /// Kibibytes of address space. Small values take up to thirty times their bytes, and none is kept beyond what a call may have.
+    const MEMORY: &str = "ulimit -v 150000 && exec \"$@\"";
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let call = |args, value| {
+        let call = Call::new(Caller::Anonymous, "f", args, 5);
+        let entry = Entry::Call(CallEntry::new(call, Outcome::Returned { value: Some(value), files: None }));
+        entry.encode()
+    };
+    let list = |count, item: &Data| vec![item.clone(); count];
+    // Just within the bounds: `[[0],[0],...]`.
+    let (count, small) = (limits::ARGUMENTS_BYTES_MAX / 4 - 1, Data::Array(vec![Data::Integer(0)]));
+    let honest = call(list(count, &small), Data::Array(list(count, &small))).expect("within the bounds");
+    // Far beyond: four millions of zeros, written where a list of two stood.
+    let mut hostile = call(list(2, &Data::Integer(0)), Data::Null).expect("within the bounds");
+    let at = hostile.windows(7).position(|bytes| bytes == b"dargs\x82\0").expect("the arguments") + 5;
+    let zeros = [&b"\x9a\x00\x40\x00\x00"[..], &vec![0; 4 << 20]].concat();
+    hostile.splice(at..at + 3, zeros);
+    for (name, entry, is_entry) in [("honest", honest, true), ("hostile", hostile, false)] {
+        let path = place.path().join(name);
+        fs::write(&path, receipt_of(entry)).expect("writable");
+        let mut command = Command::new("sh");
+        command.args(["-c", MEMORY, "sh", VMS, "proof", "check"]).arg(&path);
+        let (code, said, error) = said(&Process::output(&mut command).expect("sh starts"));
+        assert_eq!(code, 0, "{name}: {said}{error}");
+        assert_eq!(said.contains("a call of `f`"), is_entry, "{name}: {said}");
     }
 }
 

@@ -1,15 +1,16 @@
 //! A call and its outcome.
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::caller::{Authorization, Caller, Seen};
 use super::files::FilesChange;
-use super::oracle::{Effect, OracleAnswer, check_answers, check_effects};
+use super::oracle::{self, Effect, OracleAnswer, check_answers, check_effects};
 use super::time::check_time;
 use super::{EntryError, Format, malformed, unknown, within};
 use crate::limits;
-use crate::value::Value;
+use crate::value::{self, Value};
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::limits::INTEGER_MAX;
 
@@ -20,10 +21,10 @@ pub struct CallEntry {
     /// The call.
     pub call: Call,
     /// What the script asked oracles during the call, in the order of its questions. Not in format 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "oracle::answers", skip_serializing_if = "Vec::is_empty")]
     pub oracles: Vec<OracleAnswer>,
     /// What the call told the world, in the order of its telling. Only of calls that returned; not in format 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "oracle::effects", skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
     /// The outcome, as the block holds it.
     pub result: CallResult,
@@ -39,6 +40,7 @@ pub struct Call {
     /// The exported function.
     pub method_name: String,
     /// The arguments of the function.
+    #[serde(deserialize_with = "arguments")]
     pub args: Vec<Value>,
     /// When the host executed the call, in milliseconds since 1970; never before the previous entry.
     pub at: u64,
@@ -154,15 +156,14 @@ impl CallEntry {
         self.result.check()?;
         check_answers(&self.oracles)?;
         check_effects(&self.effects)?;
-        match self.result.outcome() {
-            Ok(Outcome::Fault(Fault::Killed)) if !self.oracles.is_empty() => {
-                Err(malformed("oracles of a call that was killed"))
-            }
-            Ok(Outcome::Threw(_) | Outcome::Fault(_)) if !self.effects.is_empty() => {
-                Err(malformed("effects of a call that failed"))
-            }
-            _ => Ok(()),
+        let CallResult { err, fault, .. } = &self.result;
+        if fault.as_deref() == Some(Fault::Killed.name()) && !self.oracles.is_empty() {
+            return Err(malformed("oracles of a call that was killed"));
         }
+        if (err.is_some() || fault.is_some()) && !self.effects.is_empty() {
+            return Err(malformed("effects of a call that failed"));
+        }
+        Ok(())
     }
 }
 
@@ -233,9 +234,16 @@ impl Call {
 
     fn check(&self) -> Result<(), EntryError> {
         within("call.methodName", self.method_name.len(), limits::METHOD_NAME_BYTES_MAX)?;
+        within("the JSON text of call.args", arguments_bytes_min(&self.args), limits::ARGUMENTS_BYTES_MAX)?;
         self.check_caller()?;
         check_time(self.at)
     }
+}
+
+/// Returns a number of bytes that no JSON text of these arguments falls below. The log does not tell which text they were, so they
+/// count as short as it can have been.
+pub fn arguments_bytes_min(args: &[Value]) -> usize {
+    value::array_bytes_min(args)
 }
 
 /// Reads a caller's id: a key has one spelling, so that no host can repeat a call under another one.
@@ -255,11 +263,19 @@ impl CallResult {
     /// # Errors
     /// If they contradict each other, or name a fault of a later version.
     pub fn outcome(&self) -> Result<Outcome, OutcomeError> {
-        let Self { res, err, fault, files } = self;
-        match (res, err, fault, files) {
-            (value, None, None, files) => Ok(Outcome::Returned { value: value.clone(), files: *files }),
-            (None, Some(thrown), None, None) => Ok(Outcome::Threw(thrown.clone())),
-            (None, None, Some(fault), None) => Ok(Outcome::Fault(fault.parse()?)),
+        self.check_fields()?;
+        Ok(match (&self.err, &self.fault) {
+            (Some(thrown), _) => Outcome::Threw(thrown.clone()),
+            (_, Some(fault)) => Outcome::Fault(fault.parse()?),
+            (None, None) => Outcome::Returned { value: self.res.clone(), files: self.files },
+        })
+    }
+
+    /// Checks that the fields do not contradict each other. Copies none of them.
+    fn check_fields(&self) -> Result<(), OutcomeError> {
+        match (&self.res, &self.err, &self.fault, &self.files) {
+            (_, None, None, _) | (None, Some(_), None, None) => Ok(()),
+            (None, None, Some(fault), None) => fault.parse::<Fault>().map(drop),
             (_, _, _, Some(_)) => Err(OutcomeError::Contradictory("files of a call that failed")),
             _ => Err(OutcomeError::Contradictory("more than one of res, err and fault")),
         }
@@ -278,7 +294,10 @@ impl CallResult {
     }
 
     fn check(&self) -> Result<(), EntryError> {
-        if let Some(Thrown { name, message, code, .. }) = &self.err {
+        let json_bytes = |value: &Option<Value>| value.as_ref().map_or(0, Value::json_bytes_min);
+        within("the JSON text of result.res", json_bytes(&self.res), limits::RESULT_BYTES_MAX)?;
+        if let Some(Thrown { name, message, code, details }) = &self.err {
+            within("the JSON text of result.err.details", json_bytes(details), limits::RESULT_BYTES_MAX)?;
             within("result.err.name", name.len(), limits::ERROR_TEXT_BYTES_MAX)?;
             within("result.err.message", message.len(), limits::ERROR_TEXT_BYTES_MAX)?;
             if let Some(code) = code.filter(|code| !is_own_code(*code)) {
@@ -287,8 +306,8 @@ impl CallResult {
                 )));
             }
         }
-        match self.outcome() {
-            Ok(_) => Ok(()),
+        match self.check_fields() {
+            Ok(()) => Ok(()),
             Err(OutcomeError::UnknownFault(fault)) => Err(unknown("fault", fault)),
             Err(error) => Err(malformed(error)),
         }
@@ -329,7 +348,15 @@ impl std::str::FromStr for Fault {
 
 /// Reads `null` as `Some(Value::Null)`: only a missing `res` is `undefined`.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+    Value::deserialize_within(limits::RESULT_BYTES_MAX, deserializer).map(Some)
+}
+
+/// Reads the arguments of a call, and no more than a call may have.
+pub(crate) fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    match Value::deserialize_within(limits::ARGUMENTS_BYTES_MAX, deserializer)? {
+        Value::Array(args) => Ok(args),
+        _ => Err(D::Error::custom("the arguments are no array")),
+    }
 }
 
 /// Reads text or `null`; unlike serde's own handling of options, a missing member is an error.

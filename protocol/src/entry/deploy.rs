@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::files::FilesHead;
-use super::oracle::check_names;
+use super::oracle::{self, check_names};
 use super::time::check_time;
 use super::{EntryError, Format, Limits, malformed, within};
 use crate::limits;
@@ -35,10 +35,10 @@ pub struct Init {
     /// The limits of each call.
     pub limits: Limits,
     /// Names of the oracles that the script may ask, ascending. Not in format 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "oracle::names", skip_serializing_if = "Vec::is_empty")]
     pub oracles: Vec<String>,
     /// Names of the effects that the script may have, ascending. Not in format 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "oracle::names", skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<String>,
 }
 

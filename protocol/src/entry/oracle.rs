@@ -12,6 +12,7 @@ use libvms_hypercore::tree::Hash;
 use libvms_hypercore::tree::hash::leaf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::bounded::Bounds;
 use super::{EntryError, encode, malformed, unknown, within};
 use crate::limits;
 use crate::value::Value;
@@ -76,6 +77,7 @@ pub struct Effect {
     /// The effect's name.
     pub name: String,
     /// The script's arguments.
+    #[serde(deserialize_with = "arguments")]
     pub args: Vec<Value>,
 }
 
@@ -276,7 +278,40 @@ impl<'de> Deserialize<'de> for Ask {
     }
 }
 
+/// Bytes that a value may have as JSON text for each of its bytes in DAG-CBOR, at most: `null,` is one byte there.
+const JSON_PER_CBOR: usize = 5;
+
 /// Reads `null` as `Some(Value::Null)`: only a missing `res` is none.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+    Value::deserialize_within(JSON_PER_CBOR * limits::ANSWER_BYTES_MAX, deserializer).map(Some)
+}
+
+/// Reads the answers to a call, and no more than a call may have.
+pub(super) fn answers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OracleAnswer>, D::Error> {
+    let bytes_of = |answer: &OracleAnswer| answer.answer.as_ref().map_or(0, answer_bytes);
+    Bounds { items_max: limits::QUESTIONS_MAX, bytes_max: limits::ANSWERS_BYTES_MAX, bytes_of }
+        .read(deserializer)
+}
+
+/// Reads the effects of a call, and no more than a call may have.
+pub(super) fn effects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Effect>, D::Error> {
+    let bounds = Bounds {
+        items_max: limits::EFFECTS_MAX,
+        bytes_max: limits::EFFECTS_BYTES_MAX,
+        bytes_of: Effect::bytes,
+    };
+    bounds.read(deserializer)
+}
+
+/// Reads the names that an `init` lists, and no more than it may have.
+pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Bounds { items_max: limits::NAMES_MAX, bytes_max: usize::MAX, bytes_of: String::len }.read(deserializer)
+}
+
+/// Reads the arguments of an effect.
+fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    match Value::deserialize_within(JSON_PER_CBOR * limits::EFFECTS_BYTES_MAX, deserializer)? {
+        Value::Array(args) => Ok(args),
+        _ => Err(de::Error::custom("the arguments are no array")),
+    }
 }

@@ -385,6 +385,57 @@ fn an_answer_has_one_form() {
     }
 }
 
+/// Encodes a call entry with these arguments and this result, whatever their size.
+fn with_values(args: Vec<Value>, res: Value) -> Vec<u8> {
+    let call = Call { args, ..call() };
+    encode(&Entry::Call(CallEntry::new(call, Outcome::Returned { value: Some(res), files: None })))
+}
+
+#[test]
+fn arguments_and_results_of_a_mebibyte_of_json_are_the_largest() {
+    // `[0,0,...]`
+    let list = |bytes: usize| vec![Value::Integer(0); (bytes - 1) / 2];
+    let text = |bytes: usize| Value::Text("x".repeat(bytes - 2));
+    let (args, res) = (bounds::ARGUMENTS_BYTES_MAX, bounds::RESULT_BYTES_MAX);
+    let good = [(list(args), text(res)), (vec![text(args - 2)], Value::Array(list(res)))];
+    for (args, res) in good {
+        let bytes = with_values(args, res);
+        assert_eq!(Entry::decode(&bytes).expect("the largest").encode().expect("the largest"), bytes);
+    }
+    let bad = [
+        (list(args + 2), Value::Null),
+        (vec![text(args - 1)], Value::Null),
+        (vec![], text(res + 1)),
+        (vec![], Value::object([("é".repeat(res / 2), Value::Null)])),
+    ];
+    for (args, res) in bad {
+        let bytes = with_values(args.clone(), res.clone());
+        assert!(matches!(Entry::decode(&bytes), Err(EntryError::Malformed { .. })));
+        let call = Call { args, ..call() };
+        let entry = CallEntry::new(call, Outcome::Returned { value: Some(res), files: None });
+        assert!(matches!(Entry::Call(entry).encode(), Err(EntryError::TooLarge { .. })));
+    }
+    let details = Thrown { details: Some(text(res + 1)), ..Thrown::new("Error", "m") };
+    let bytes = encode(&Entry::Call(CallEntry::new(call(), Outcome::Threw(details))));
+    assert!(matches!(Entry::decode(&bytes), Err(EntryError::Malformed { .. })));
+}
+
+#[test]
+fn an_entry_has_its_type_once_and_members_of_its_own() {
+    let refused: [&[u8]; 4] = [
+        b"\xa1\x64type\x65epoch",
+        b"\xa2\x64type\x65epoch\x64type\x65epoch",
+        b"\xa2\x64call\x01\x64type\x64call",
+        b"\x82\x64type\x64call",
+    ];
+    for block in refused {
+        assert!(matches!(Entry::decode(block), Err(EntryError::Malformed { .. })), "{block:x?}");
+    }
+    let other = [b"\xa2\x64type\x64init\x65other".to_vec(), vec![0x80]].concat();
+    let why = Entry::decode(&other).expect_err("no member").to_string();
+    assert!(why.contains("other"), "{why}");
+}
+
 #[test]
 fn an_engine_without_build_is_read_and_is_another_one() {
     let plain = Engine { build: String::new(), ..engine() };

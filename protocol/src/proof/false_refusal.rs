@@ -60,6 +60,7 @@ pub struct SignedCall {
     /// The exported function.
     pub method_name: String,
     /// The arguments of the function.
+    #[serde(deserialize_with = "crate::entry::call::arguments")]
     pub args: Vec<Value>,
     /// Microseconds since 1970.
     pub nonce: u64,
