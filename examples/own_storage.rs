@@ -18,6 +18,7 @@ use libvms::audit::{Audit, Verdict};
 use libvms::host::{Deployment, HostOptions, Vm};
 use libvms::replay::AuditOptions;
 use libvms::storage::{BlockIterator, CoreView, ReadCore, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -40,8 +41,9 @@ impl Table {
 
     /// Takes what a log has more than the table: all of it, or nothing where its head does not sign it.
     fn take(&mut self, log: &CoreView) -> Result<(), Box<dyn Error>> {
-        let new: Vec<Vec<u8>> =
-            (self.length()..log.length()).map(|block| log.block(block)).collect::<Result<_, _>>()?;
+        let new: Vec<Vec<u8>> = each(log.length().blocks_since(self.length()))
+            .map(|block| log.block(block))
+            .collect::<Result<_, _>>()?;
         let head = log.signed_head().ok_or("the log is empty")?;
         let mut roots = self.roots.clone();
         new.iter().for_each(|block| roots.append(block));
@@ -60,16 +62,16 @@ impl ReadCore for Table {
         self.key
     }
 
-    fn length(&self) -> u64 {
-        self.rows.len() as u64
+    fn length(&self) -> Length {
+        Length(self.rows.len() as u64)
     }
 
     fn signed_head(&self) -> Option<SignedHead> {
         self.head
     }
 
-    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
-        let row = usize::try_from(block).ok().and_then(|block| self.rows.get(block));
+    fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
+        let row = usize::try_from(block.0).ok().and_then(|block| self.rows.get(block));
         row.cloned().ok_or_else(|| StorageError::OutOfRange {
             path: "the table".into(),
             block,
@@ -77,8 +79,8 @@ impl ReadCore for Table {
         })
     }
 
-    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
-        Box::new(range.map(|block| self.block(block)))
+    fn blocks(&self, range: Range<BlockIndex>) -> BlockIterator<'_> {
+        Box::new(each(range).map(|block| self.block(block)))
     }
 }
 

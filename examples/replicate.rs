@@ -17,6 +17,7 @@ use std::path::Path;
 use libvms::FilesArchive;
 use libvms::net::{Network, NetworkOptions};
 use libvms::stored::linked;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::Folder;
 use libvms_hypercore::identity::PublicKey;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,14 +40,16 @@ async fn replicate(key: PublicKey, peer: SocketAddr, directory: &Path) -> Result
 
     // Each block is verified against the head that the host has signed, before it is stored.
     let log = network.copy(&directory.join(key.to_string()), key)?;
-    println!("log: {} blocks", log.downloaded(1, |_here, _known| {}).await?);
+    println!("log: {} blocks", log.downloaded(Length(1), |_here, _known| {}).await?);
 
     // The first block of a log names the two cores of its archive.
-    let [files, blobs] = linked(&log.block(0)?)[..] else { return Err("the key is no log's".into()) };
+    let [files, blobs] = linked(&log.block(BlockIndex(0))?)[..] else {
+        return Err("the key is no log's".into());
+    };
     let files = network.copy(&directory.join(files.to_string()), files)?;
     let blobs = network.copy(&directory.join(blobs.to_string()), blobs)?;
-    println!("files: {} blocks", files.downloaded(1, |_here, _known| {}).await?);
-    println!("blobs: {} blocks", blobs.downloaded(0, |_here, _known| {}).await?);
+    println!("files: {} blocks", files.downloaded(Length(1), |_here, _known| {}).await?);
+    println!("blobs: {} blocks", blobs.downloaded(Length(0), |_here, _known| {}).await?);
 
     // What is here can be read, while more comes.
     let archive = FilesArchive::of(files, blobs);

@@ -25,7 +25,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let directory = Path::new(&directory);
 
     let log = CallLog::open(directory)?;
-    for entry in log.entries(0..log.length()) {
+    for entry in log.entries(log.length().blocks()) {
         match entry? {
             (block, Entry::Init(init)) => println!("block {block}: deploys {:?}", init.title),
             (block, Entry::Call(entry)) => println!("block {block}: calls {}", entry.call.method_name),

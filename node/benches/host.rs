@@ -111,7 +111,7 @@ async fn service(what: &str, code: &str, calls: u64) -> Value {
         "webSocket1": one,
         "webSocket16": sixteen,
         "audit": audit(directory.path()),
-        "logBytesPerCall": bytes_below(&directory.path().join("log")) / length,
+        "logBytesPerCall": bytes_below(&directory.path().join("log")) / length.0,
     })
 }
 

@@ -29,6 +29,7 @@ use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::replay::AuditOptions;
 use libvms::storage::Core;
 use libvms::watch::{Event, Watcher};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Auth, Limits};
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ async fn rust_fetches(address: SocketAddr, key: PublicKey, count: u64) -> f64 {
     let mut lengths = replica.lengths();
     let start = Instant::now();
     network.connect(address);
-    lengths.wait_for(|length| *length == count).await.expect("the copy is held");
+    lengths.wait_for(|length| *length == Length(count)).await.expect("the copy is held");
     let rate = count as f64 / start.elapsed().as_secs_f64();
     network.shutdown().await;
     rate
@@ -236,7 +237,8 @@ async fn cold_audit(address: &str, log: &str) -> Value {
     network.connect(address.parse().expect("an address"));
     let start = Instant::now();
     let log = log.parse().expect("a key");
-    let report = verify_remote(&network, copies.path(), log, 1, AuditOptions::default(), |_, _| {}).await;
+    let report =
+        verify_remote(&network, copies.path(), log, Length(1), AuditOptions::default(), |_, _| {}).await;
     let report = report.expect("a log that can be had");
     assert_eq!(report.verdict, Verdict::Agrees);
     let seconds = start.elapsed().as_secs_f64();

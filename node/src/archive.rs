@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use libvms_cores::storage::StorageError;
 use libvms_hypercore::bee::{BeeError, Blocks, Cache, Header};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{Drive, DriveError, DriveLength, Options, Path, Writer, Written};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::Roots;
@@ -26,7 +27,7 @@ pub trait ArchiveStore {
     ///
     /// # Errors
     /// When the block is missing or cannot be read.
-    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError>;
+    fn block(&self, core: ArchiveCore, index: BlockIndex) -> Result<Vec<u8>, ArchiveError>;
 
     /// Appends the next blocks of a core.
     ///
@@ -45,7 +46,7 @@ pub enum ArchiveError {
         /// Which core.
         core: ArchiveCore,
         /// Which block.
-        block: u64,
+        block: BlockIndex,
     },
     /// The store does not hold a block that the archive needs.
     #[error("block {block} of the {core} core is missing")]
@@ -53,7 +54,7 @@ pub enum ArchiveError {
         /// Which core.
         core: ArchiveCore,
         /// Which block.
-        block: u64,
+        block: BlockIndex,
     },
     /// The blocks do not form an archive.
     #[error("the archive is malformed: {why}")]
@@ -192,7 +193,7 @@ impl<S: ArchiveStore> Archive<S> {
 }
 
 impl StagedCore {
-    fn length(&self) -> u64 {
+    fn length(&self) -> Length {
         self.roots.length() + self.staged.len() as u64
     }
 
@@ -226,8 +227,8 @@ struct StagedBlocks<'a, S> {
 impl<S: ArchiveStore> Blocks for StagedBlocks<'_, S> {
     type Error = ArchiveError;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, ArchiveError> {
-        match index.checked_sub(self.staged.roots.length()) {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, ArchiveError> {
+        match index.length_before().checked_sub(self.staged.roots.length()) {
             None => Ok(Cow::Owned(self.store.block(self.core, index)?)),
             Some(offset) => {
                 let staged = usize::try_from(offset).ok().and_then(|offset| self.staged.staged.get(offset));

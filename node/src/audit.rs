@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use libvms_cores::net::CopyError;
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, ReadCore, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -46,13 +47,13 @@ pub struct AuditReport {
     /// The signed head that was audited.
     pub signed_head: SignedHead,
     /// Entries of the log that are available: fewer than the head counts when a copy is not complete.
-    pub entries: u64,
+    pub entries: Length,
     /// The calls executed.
     pub counts: Counts,
     /// The archive as the calls have left it; `None` when the audit stopped early.
     pub files: Option<FilesHead>,
     /// The lengths of the archive's db and blobs cores as the host publishes them; `None` for a core that is missing.
-    pub published: (Option<u64>, Option<u64>),
+    pub published: (Option<Length>, Option<Length>),
     /// The audit's conclusion.
     pub verdict: Verdict,
     /// Whether the directory is a host's own, and not a copy: the host does not withhold missing parts of its archive, but
@@ -75,9 +76,9 @@ pub enum Compared {
         /// The core that ends early.
         core: ArchiveCore,
         /// Blocks published.
-        published: u64,
+        published: Length,
         /// Blocks that the calls wrote.
-        logged: u64,
+        logged: Length,
     },
     /// Nothing: no peer had the archive.
     NotSeen,
@@ -91,11 +92,11 @@ impl AuditReport {
             (ArchiveCore::Files, self.published.0, files.version),
             (ArchiveCore::Blobs, self.published.1, files.blobs),
         ];
-        if self.published.0.unwrap_or(0) == 0 {
+        if self.published.0.unwrap_or_default().is_empty() {
             return Some(Compared::NotSeen);
         }
         let behind = cores.into_iter().find_map(|(core, published, logged)| {
-            let published = published.unwrap_or(0);
+            let published = published.unwrap_or_default();
             (published < logged).then_some(Compared::Behind { core, published, logged })
         });
         Some(behind.unwrap_or(Compared::Whole))
@@ -121,7 +122,7 @@ pub enum Verdict {
     /// The log cannot be verified beyond this block.
     CannotVerify {
         /// The first block that cannot be verified.
-        block: u64,
+        block: BlockIndex,
         /// The reason.
         why: String,
     },
@@ -131,11 +132,11 @@ pub enum Verdict {
         /// The core.
         core: ArchiveCore,
         /// Blocks that the archive's head counts.
-        signed: u64,
+        signed: Length,
         /// Blocks that the entries account for.
-        logged: u64,
+        logged: Length,
         /// The number of entries.
-        entries: u64,
+        entries: Length,
     },
     /// All entries agree, and the host has signed another history of a core beside this one, which peers have shown.
     Equivocates {
@@ -147,7 +148,7 @@ pub enum Verdict {
     /// The script gives different results under conditions that must not matter, so the host cannot be accused.
     NotDeterministic {
         /// The call that gave different results.
-        block: u64,
+        block: BlockIndex,
         /// The first finding.
         why: String,
     },
@@ -230,7 +231,7 @@ pub enum VerifyError {
         /// The log's directory.
         path: PathBuf,
         /// Entries before the incomplete one.
-        length: u64,
+        length: Length,
     },
     /// The log on disk was damaged after it was signed: this is not a deviation of the host.
     #[error("the blocks of the log in {} are not those that its signed head binds; the first damaged one is {block}", path.display())]
@@ -238,7 +239,7 @@ pub enum VerifyError {
         /// The log's directory.
         path: PathBuf,
         /// The first damaged block.
-        block: u64,
+        block: BlockIndex,
     },
     /// The archive's cores are not those that the log names.
     #[error("the {core} core in {} is not the one that the log names", path.display())]
@@ -266,12 +267,12 @@ impl Auditor {
     ///
     /// # Errors
     /// When the directory cannot be read or the audit itself fails. A deviating host is not an error, but a verdict.
-    pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<AuditReport, VerifyError> {
+    pub fn run(&self, progress: &mut dyn FnMut(Length, Length)) -> Result<AuditReport, VerifyError> {
         // Open the archive before the log: a host makes the log durable first, so the archive seen is never ahead of it.
         let archive = self.open_archive()?;
         let log = stored::open_log(&self.directory)?;
         let empty = || VerifyError::Empty { path: self.directory.join(LOG) };
-        let signed_head = log.signed_head().filter(|_| log.length() > 0).ok_or_else(empty)?;
+        let signed_head = log.signed_head().filter(|_| !log.length().is_empty()).ok_or_else(empty)?;
         self.authenticate(&log, &signed_head)?;
         self.refuse_a_mix_up(&log, &archive)?;
         let (is_own_place, is_own, beyond) = match &log {
@@ -316,7 +317,7 @@ impl Auditor {
     /// Fails when a core lies under the wrong name: a mistake in copying, which says nothing about the host.
     fn refuse_a_mix_up(&self, log: &StoredCore, archive: &Published) -> Result<(), VerifyError> {
         let is_log = |core: &StoredCore| {
-            let block = core.block(0);
+            let block = core.block(BlockIndex::FIRST);
             block.is_ok_and(|block| matches!(Entry::decode(&block), Ok(Entry::Init(_))))
         };
         let others = [(FILES, &archive.files), (BLOBS, &archive.blobs)];
@@ -358,7 +359,7 @@ impl Auditor {
     /// Checks that the blocks are those that the signed head binds: only then they are statements of the host.
     fn authenticate(&self, log: &StoredCore, signed_head: &SignedHead) -> Result<(), VerifyError> {
         let mut roots = Roots::default();
-        for block in log.blocks(0..log.length()) {
+        for block in log.blocks(log.length().blocks()) {
             roots.append(&block?);
         }
         // Each block of an incomplete copy was checked against the copy's own record of verified nodes.
@@ -366,13 +367,13 @@ impl Auditor {
             return Ok(());
         }
         let StoredCore::Own(log) = log else {
-            return Err(VerifyError::Damaged { path: self.directory.clone(), block: 0 });
+            return Err(VerifyError::Damaged { path: self.directory.clone(), block: BlockIndex::FIRST });
         };
-        let damaged = |block: &u64| {
+        let damaged = |block: &BlockIndex| {
             let proof = log.inclusion(*block);
             !log.block(*block).is_ok_and(|bytes| proof.is_ok_and(|proof| proof.verify(&bytes).is_ok()))
         };
-        let block = (0..signed_head.length()).find(damaged).unwrap_or_default();
+        let block = each(signed_head.length().blocks()).find(damaged).unwrap_or_default();
         Err(VerifyError::Damaged { path: self.directory.join(LOG), block })
     }
 }
@@ -386,7 +387,7 @@ fn proof_of(log: &dyn ReadCore, verdict: &Verdict) -> Result<Option<Proof>, Stor
 }
 
 /// Weakens a verdict about a part of a log: no signed head binds these blocks by themselves, so it must not accuse.
-fn doubt_incomplete(verdict: Verdict, entries: u64, signed_head: &SignedHead) -> Verdict {
+fn doubt_incomplete(verdict: Verdict, entries: Length, signed_head: &SignedHead) -> Verdict {
     match verdict {
         Verdict::Diverges(Finding { block, violation }) if entries < signed_head.length() => {
             Verdict::CannotVerify {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use libvms_cores::storage::{ReadCore, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::{Entry, EntryError, Format};
 use thiserror::Error;
@@ -27,7 +28,7 @@ pub enum CallLogError {
     #[error("block {block}: {source}")]
     Entry {
         /// The block.
-        block: u64,
+        block: BlockIndex,
         /// The error in the block.
         source: EntryError,
     },
@@ -58,22 +59,23 @@ impl CallLog {
     }
 
     /// Returns the number of entries in the log.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.core.length()
     }
 
     /// Returns the entries in `range` with their block numbers; the part of the range beyond the end is left out.
     pub fn entries(
         &self,
-        range: Range<u64>,
-    ) -> impl Iterator<Item = Result<(u64, Entry), CallLogError>> + '_ {
-        let range = range.start.min(self.length())..range.end.min(self.length());
+        range: Range<BlockIndex>,
+    ) -> impl Iterator<Item = Result<(BlockIndex, Entry), CallLogError>> + '_ {
+        let end = self.length().next_block();
+        let range = range.start.min(end)..range.end.min(end);
         // A copy may lack block 0, or the host's block 0 may be invalid: the other entries are still useful.
-        let format = self.core.block(0).ok().and_then(|block| Format::of_log(&block));
-        (range.start..).zip(self.core.blocks(range)).map(move |(block, bytes)| {
+        let format = self.core.block(BlockIndex::FIRST).ok().and_then(|block| Format::of_log(&block));
+        each(range.clone()).zip(self.core.blocks(range)).map(move |(block, bytes)| {
             let bytes = bytes?;
             let entry = match format {
-                Some(format) if block > 0 => Entry::decode_in(&bytes, format),
+                Some(format) if block > BlockIndex::FIRST => Entry::decode_in(&bytes, format),
                 _ => Entry::decode(&bytes),
             };
             let entry = entry.map_err(|source| CallLogError::Entry { block, source })?;

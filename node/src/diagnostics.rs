@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use libvms_engine::SCRIPT;
 use libvms_engine::message::Console;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::entry::Thrown;
 use tracing::{Level, debug, enabled, error, info, warn};
 
@@ -80,7 +81,7 @@ impl ScriptStack {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
     /// The block of the call; while the script loads, the block that the heap begins at.
-    pub(crate) block: u64,
+    pub(crate) block: BlockIndex,
     /// The method; `None` while the script loads.
     pub(crate) method: Option<&'a str>,
 }
@@ -112,7 +113,7 @@ impl Operator {
         let place = stack.and_then(|stack| stack.place(file)).map(|place| format!(" (at {place})"));
         let said = cut(&format!("{}: {}", thrown.name, thrown.message));
         let (Moment { block, method }, place) = (moment, place.unwrap_or_default());
-        warn!(target: "script", block, method = method.unwrap_or_default(), "{said}{place}");
+        warn!(target: "script", block = block.0, method = method.unwrap_or_default(), "{said}{place}");
         for frame in frames.lines() {
             warn!(target: "script", "  {frame}");
         }
@@ -136,10 +137,10 @@ impl Operator {
         let (block, method) = (moment.block, moment.method.unwrap_or("(loading)"));
         for said in lines {
             match line.level.as_str() {
-                "error" => error!(target: "script", block, method, "{said}"),
-                "warn" => warn!(target: "script", block, method, "{said}"),
-                "debug" => debug!(target: "script", block, method, "{said}"),
-                _ => info!(target: "script", block, method, "{said}"),
+                "error" => error!(target: "script", block = block.0, method, "{said}"),
+                "warn" => warn!(target: "script", block = block.0, method, "{said}"),
+                "debug" => debug!(target: "script", block = block.0, method, "{said}"),
+                _ => info!(target: "script", block = block.0, method, "{said}"),
             }
         }
     }
@@ -172,7 +173,7 @@ pub(crate) fn replayed(moment: Moment<'_>, line: &Console) {
     let (block, method) = (moment.block, moment.method.unwrap_or("(loading)"));
     if enabled!(target: "script", Level::DEBUG) {
         for said in lines(&line.text) {
-            debug!(target: "script", replayed = true, level = %line.level, block, method, "{said}");
+            debug!(target: "script", replayed = true, level = %line.level, block = block.0, method, "{said}");
         }
     }
 }

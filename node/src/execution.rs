@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use libvms_engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
 use libvms_engine::{Api, EngineSettings, Worker, WorkerError};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::entry::call::is_own_code;
 use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
@@ -31,7 +32,7 @@ pub struct Execution<S> {
     log: PublicKey,
     format: Format,
     archive: Archive<S>,
-    in_flight: VecDeque<(u64, String)>,
+    in_flight: VecDeque<(BlockIndex, String)>,
     loaded: Loaded,
     map: SourceMap,
     operator: Option<Arc<Operator>>,
@@ -41,7 +42,7 @@ pub struct Execution<S> {
 #[derive(Debug)]
 pub struct ExecutedCall {
     /// The block that the call has, or will have, in the log.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The call's outcome, in the log's form.
     pub outcome: Outcome,
     /// Fuel that the call used.
@@ -125,7 +126,7 @@ impl<S: ArchiveStore> Execution<S> {
     /// [`LoadError::Script`] when the script cannot be loaded.
     pub fn load(
         log: PublicKey,
-        block: u64,
+        block: BlockIndex,
         script: Script<'_>,
         archive: Archive<S>,
         engine: &EngineSettings,
@@ -136,7 +137,7 @@ impl<S: ArchiveStore> Execution<S> {
     /// Loads as [`Execution::load`] does, for a service: reports the script's diagnostics to its operator.
     pub(crate) fn load_for(
         log: PublicKey,
-        block: u64,
+        block: BlockIndex,
         script: Script<'_>,
         archive: Archive<S>,
         engine: &EngineSettings,
@@ -203,7 +204,7 @@ impl<S: ArchiveStore> Execution<S> {
     ///
     /// # Errors
     /// When the worker has ended.
-    pub fn send(&mut self, block: u64, call: &Call) -> Result<(), ExecutionError> {
+    pub fn send(&mut self, block: BlockIndex, call: &Call) -> Result<(), ExecutionError> {
         let request = message::Call {
             method: call.method_name.clone(),
             args: args_json(&call.args),

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use libvms_cores::storage::{CoreView, Durability};
 use libvms_engine::EngineSettings;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_protocol::entry::call::arguments_bytes_min;
 use libvms_protocol::entry::{Auth, Caller, Fault, Init, Thrown};
@@ -139,7 +140,7 @@ impl CallRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallResponse {
     /// The block of the log that holds the call.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The logged result as JSON text, members sorted by name; `None` for `undefined`.
     pub json: Option<String>,
 }
@@ -285,7 +286,7 @@ impl Vm {
     pub fn open(
         directory: &Path,
         options: HostOptions,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Length, Length),
     ) -> Result<Self, OpenError> {
         options.engine.check().map_err(ExecutionError::from)?;
         let HostOptions { durability, diagnostics, engine, quotas } = options;
@@ -473,8 +474,8 @@ impl Vm {
     }
 
     /// Returns the number of durable entries in the log.
-    pub fn log_length(&self) -> u64 {
-        self.shared.log_length.load(Ordering::Acquire)
+    pub fn log_length(&self) -> Length {
+        Length(self.shared.log_length.load(Ordering::Acquire))
     }
 
     /// Returns the log's time in microseconds since 1970.
@@ -527,12 +528,12 @@ impl Drop for Vm {
 }
 
 impl Shared {
-    fn new(auth: Auth, quotas: Quotas, log_length: u64, archive: ArchiveLengths, latest_at: u64) -> Self {
+    fn new(auth: Auth, quotas: Quotas, log_length: Length, archive: ArchiveLengths, latest_at: u64) -> Self {
         Self {
             closing: AtomicBool::new(false),
             room: Arc::new(QueueRoom::new(auth)),
             quotas: Arc::new(QuotaBook::new(quotas)),
-            log_length: AtomicU64::new(log_length),
+            log_length: AtomicU64::new(log_length.0),
             acknowledged: Mutex::new(archive),
             latest_at: AtomicU64::new(latest_at),
             failure: watch::Sender::new(None),
@@ -607,7 +608,7 @@ fn check_caller(caller: &Caller, auth: Auth) -> Result<(), CallError> {
         (Caller::Key(by), Auth::Signed) if by.numbers().any(|number| number > limits::NONCE_MAX) => {
             "a nonce is at most 2^53 - 1".into()
         }
-        (Caller::Key(by), Auth::Signed) if by.seen.is_some_and(|seen| seen.length > limits::NONCE_MAX) => {
+        (Caller::Key(by), Auth::Signed) if by.seen.is_some_and(|seen| seen.length.0 > limits::NONCE_MAX) => {
             "a length is at most 2^53 - 1".into()
         }
         _ => return Ok(()),

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use libvms_cores::storage::{ReadCore, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::Node;
 use libvms_protocol::audit::{Finding, Violation as Broken};
@@ -45,12 +46,12 @@ pub fn of_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>
     let (Ok(class), Some(head)) = (violation.class().parse::<Class>(), log.signed_head()) else {
         return Ok(None);
     };
-    let numbers = [Some(0), earlier(log, *block, violation)?, Some(*block)];
+    let numbers = [Some(BlockIndex::FIRST), earlier(log, *block, violation)?, Some(*block)];
     let read = |number| Ok((number, log.block(number)?));
     let entries = numbers.into_iter().flatten().map(read).collect::<Result<Vec<_>, StorageError>>()?;
     let made = with_nodes(log, |node| Violation::make(&head, class, *block, entries, node))?;
     if made.is_none() {
-        warn!(block, class = %class, "no proof is made of a finding: a part of the tree is not in this copy");
+        warn!(%block, class = %class, "no proof is made of a finding: a part of the tree is not in this copy");
     }
     let proof = made.map(Proof::Violation);
     Ok(proof.filter(|proof| proof.check_about(&log.key()) == Verdict::Holds))
@@ -61,8 +62,8 @@ pub fn of_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn of_entry(log: &dyn ReadCore, block: u64) -> Result<Option<Proof>, StorageError> {
-    let Some(head) = log.signed_head().filter(|_| block < log.length()) else { return Ok(None) };
+pub fn of_entry(log: &dyn ReadCore, block: BlockIndex) -> Result<Option<Proof>, StorageError> {
+    let Some(head) = log.signed_head().filter(|_| log.length().has(block)) else { return Ok(None) };
     let entry = log.block(block)?;
     let made = with_nodes(log, |node| Inclusion::make(&head, block, entry, node))?;
     let proof = made.map(Proof::Inclusion);
@@ -76,7 +77,11 @@ pub fn history(log: &dyn ReadCore) -> Option<History<'_>> {
 }
 
 /// Returns the earlier block with which a violation compares its own.
-fn earlier(log: &dyn ReadCore, block: u64, violation: &Broken) -> Result<Option<u64>, StorageError> {
+fn earlier(
+    log: &dyn ReadCore,
+    block: BlockIndex,
+    violation: &Broken,
+) -> Result<Option<BlockIndex>, StorageError> {
     match violation {
         Broken::RepeatedNonce { block, .. } | Broken::RepeatedCall { block, .. } => Ok(Some(*block)),
         Broken::TimeWentBack { .. } => last_call(log, block),
@@ -85,8 +90,8 @@ fn earlier(log: &dyn ReadCore, block: u64, violation: &Broken) -> Result<Option<
 }
 
 /// Returns the last call before a block. The times of earlier calls ascend, or an earlier block would be the finding.
-fn last_call(log: &dyn ReadCore, before: u64) -> Result<Option<u64>, StorageError> {
-    for block in (1..before).rev() {
+fn last_call(log: &dyn ReadCore, before: BlockIndex) -> Result<Option<BlockIndex>, StorageError> {
+    for block in each(BlockIndex(1)..before).rev() {
         if let Ok(Entry::Call(_)) = Entry::decode(&log.block(block)?) {
             return Ok(Some(block));
         }
@@ -212,17 +217,20 @@ mod tests {
     use libvms_protocol::proof::Equivocation;
 
     use super::*;
+    use libvms_hypercore::blocks::Length;
 
     fn receipt(entry: &[u8]) -> Proof {
         let mut roots = Roots::default();
         roots.append(entry);
-        let head = SignedHead::sign(&SecretKey::from_seed(&[1; 32]), 1, roots.tree_hash());
-        Proof::Inclusion(Inclusion::make(&head, 0, entry.into(), |_| None).expect("one block has no path"))
+        let head = SignedHead::sign(&SecretKey::from_seed(&[1; 32]), Length(1), roots.tree_hash());
+        Proof::Inclusion(
+            Inclusion::make(&head, BlockIndex(0), entry.into(), |_| None).expect("one block has no path"),
+        )
     }
 
     fn equivocation(hash: u8) -> Proof {
         let key = SecretKey::from_seed(&[1; 32]);
-        let [one, other] = [0, hash].map(|hash| SignedHead::sign(&key, 1, TreeHash([hash; 32])));
+        let [one, other] = [0, hash].map(|hash| SignedHead::sign(&key, Length(1), TreeHash([hash; 32])));
         Proof::Equivocation(Equivocation::between(&one, &other, vec![]).expect("they differ"))
     }
 

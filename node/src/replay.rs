@@ -9,6 +9,7 @@ mod ahead;
 use std::collections::VecDeque;
 
 use libvms_engine::{Api, EngineSettings, WorkerError};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
@@ -28,10 +29,10 @@ pub struct Replay<S> {
     log: PublicKey,
     settings: AuditOptions,
     order: Order,
-    next_block: u64,
+    next_block: BlockIndex,
     script: Option<Init>,
     state: State<S>,
-    awaited: VecDeque<(u64, Outcome)>,
+    awaited: VecDeque<(BlockIndex, Outcome)>,
     counts: Counts,
 }
 
@@ -67,7 +68,7 @@ pub enum ReplayError {
     #[error("block {block}: {why}")]
     Unverifiable {
         /// The first block that cannot be verified.
-        block: u64,
+        block: BlockIndex,
         /// The reason.
         why: String,
     },
@@ -76,7 +77,7 @@ pub enum ReplayError {
     #[error("block {block}: {error}")]
     TimedOut {
         /// The block of the call.
-        block: u64,
+        block: BlockIndex,
         /// How the execution was ended.
         error: WorkerError,
     },
@@ -116,7 +117,7 @@ impl<S: ArchiveStore> Replay<S> {
             log,
             settings,
             order: Order::default(),
-            next_block: 0,
+            next_block: BlockIndex::FIRST,
             script: None,
             state: State::Start(store),
             awaited: VecDeque::new(),
@@ -215,7 +216,7 @@ impl<S: ArchiveStore> Replay<S> {
     }
 
     /// Returns the number of the next block.
-    pub fn next_block(&self) -> u64 {
+    pub fn next_block(&self) -> BlockIndex {
         self.next_block
     }
 
@@ -250,11 +251,14 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn take(&mut self, number: u64, read: ReadBlock) -> Result<(), ReplayError> {
+    fn take(&mut self, number: BlockIndex, read: ReadBlock) -> Result<(), ReplayError> {
         let ReadBlock { bytes, entry, signature } = read;
         // A user who named an archive, or any other core, by mistake must not get the report of a deviation.
-        if number == 0 && !Entry::is_named(&bytes) {
-            return Err(cannot_verify(0, "its first block is no entry: this core is no call log"));
+        if number == BlockIndex::FIRST && !Entry::is_named(&bytes) {
+            return Err(cannot_verify(
+                BlockIndex::FIRST,
+                "its first block is no entry: this core is no call log",
+            ));
         }
         let entry = entry.map_err(|error| error_from_entry(number, error))?;
         signature.map_err(|violation| diverges(number, violation))?;
@@ -276,7 +280,7 @@ impl<S: ArchiveStore> Replay<S> {
         };
         let archive =
             Archive::create(store, &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
-        self.load(0, &init, archive)?;
+        self.load(BlockIndex::FIRST, &init, archive)?;
         self.script = Some(init);
         Ok(())
     }
@@ -287,18 +291,18 @@ impl<S: ArchiveStore> Replay<S> {
         if Api::of(&init.engine).is_none() {
             let differences = init.engine.differences(&libvms_engine::identity()).unwrap_or_default();
             let why = format!("the log was made with another engine than this program has: {differences}");
-            return Err(cannot_verify(0, why));
+            return Err(cannot_verify(BlockIndex::FIRST, why));
         }
         match exceeding(&init.limits, &self.settings.limits_max) {
             Some((what, asked, granted)) => Err(cannot_verify(
-                0,
+                BlockIndex::FIRST,
                 format!("the log asks for {what} {asked}, more than the {granted} that this auditor grants"),
             )),
             None => Ok(()),
         }
     }
 
-    fn load(&mut self, block: u64, init: &Init, archive: Archive<S>) -> Result<(), ReplayError> {
+    fn load(&mut self, block: BlockIndex, init: &Init, archive: Archive<S>) -> Result<(), ReplayError> {
         let limits = init.limits;
         let api = Api::of(&init.engine).expect("the means were checked");
         let at = self.order.latest_at();
@@ -316,7 +320,7 @@ impl<S: ArchiveStore> Replay<S> {
         }
     }
 
-    fn call(&mut self, number: u64, entry: CallEntry) -> Result<(), ReplayError> {
+    fn call(&mut self, number: BlockIndex, entry: CallEntry) -> Result<(), ReplayError> {
         let outcome = entry.result.outcome().map_err(|error| malformed(number, error))?;
         self.counts.calls += 1;
         if !(entry.oracles.is_empty() && entry.effects.is_empty()) {
@@ -334,7 +338,7 @@ impl<S: ArchiveStore> Replay<S> {
         Ok(())
     }
 
-    fn execute(&mut self, number: u64, call: &Call) -> Result<(), ReplayError> {
+    fn execute(&mut self, number: BlockIndex, call: &Call) -> Result<(), ReplayError> {
         match &mut self.state {
             State::Running(execution) => Ok(execution.send(number, call)?),
             _ => Err(cannot_verify(number, "an earlier block stopped this replay")),
@@ -362,7 +366,7 @@ impl<S: ArchiveStore> Replay<S> {
         })
     }
 
-    fn epoch(&mut self, number: u64, epoch: &Epoch) -> Result<(), ReplayError> {
+    fn epoch(&mut self, number: BlockIndex, epoch: &Epoch) -> Result<(), ReplayError> {
         self.settle()?;
         let (Some(init), State::Running(execution)) =
             (self.script.clone(), std::mem::replace(&mut self.state, State::Over))
@@ -392,28 +396,28 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
     limits.into_iter().find(|(_, asked, granted)| asked > granted)
 }
 
-fn error_from_execution(block: u64, error: ExecutionError) -> ReplayError {
+fn error_from_execution(block: BlockIndex, error: ExecutionError) -> ReplayError {
     match error {
         ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => ReplayError::TimedOut { block, error },
         error => ReplayError::Execution(error),
     }
 }
 
-fn error_from_entry(block: u64, error: EntryError) -> ReplayError {
+fn error_from_entry(block: BlockIndex, error: EntryError) -> ReplayError {
     match error {
         EntryError::Unknown { .. } => cannot_verify(block, error),
         EntryError::Malformed { .. } | EntryError::TooLarge { .. } => malformed(block, error),
     }
 }
 
-fn malformed(block: u64, why: impl ToString) -> ReplayError {
+fn malformed(block: BlockIndex, why: impl ToString) -> ReplayError {
     diverges(block, Violation::MalformedEntry { why: why.to_string() })
 }
 
-fn diverges(block: u64, violation: Violation) -> ReplayError {
+fn diverges(block: BlockIndex, violation: Violation) -> ReplayError {
     ReplayError::Diverged(Finding { block, violation })
 }
 
-fn cannot_verify(block: u64, why: impl ToString) -> ReplayError {
+fn cannot_verify(block: BlockIndex, why: impl ToString) -> ReplayError {
     ReplayError::Unverifiable { block, why: why.to_string() }
 }

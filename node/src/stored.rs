@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{BlockIterator, Core, ReadCore, Replica, SharedReplica, StorageError};
 use libvms_hypercore::bee::Header;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::manifest::blobs_key;
 use libvms_hypercore::signed_head::SignedHead;
@@ -83,7 +84,7 @@ pub(crate) fn archive_places(directory: &Path) -> Result<[PathBuf; 2], StorageEr
 }
 
 fn links(core: &StoredCore) -> Result<Vec<PublicKey>, StorageError> {
-    if core.length() == 0 { Ok(vec![]) } else { Ok(linked(&core.block(0)?)) }
+    if core.length().is_empty() { Ok(vec![]) } else { Ok(linked(&core.block(BlockIndex::FIRST)?)) }
 }
 
 impl StoredCore {
@@ -111,7 +112,7 @@ impl ReadCore for StoredCore {
         self.core().key()
     }
 
-    fn length(&self) -> u64 {
+    fn length(&self) -> Length {
         self.core().length()
     }
 
@@ -119,15 +120,15 @@ impl ReadCore for StoredCore {
         self.core().signed_head()
     }
 
-    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.core().block(block)
     }
 
-    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+    fn blocks(&self, range: Range<BlockIndex>) -> BlockIterator<'_> {
         self.core().blocks(range)
     }
 
-    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        self.core().node(index)
+    fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        self.core().node(node)
     }
 }

@@ -35,6 +35,7 @@ pub use format::Format;
 pub use limits::Limits;
 pub use oracle::{Effect, OracleAnswer, OracleCode, OracleError, Question};
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
@@ -214,7 +215,7 @@ impl Entry {
 /// A call that its caller sends or signs again keeps it, and no other call has it: `hex(H("libvms/call-id/1" || dag-cbor({log,
 /// userId, nonce, methodName, args})))`, with the smallest of `nonce` and `instead`. Without a nonce, `block` and `at` stand in
 /// its place: never the block alone, which another call may get after a crash.
-pub fn call_id(log: &PublicKey, block: u64, call: &Call) -> String {
+pub fn call_id(log: &PublicKey, block: BlockIndex, call: &Call) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Named<'a> {
@@ -223,7 +224,7 @@ pub fn call_id(log: &PublicKey, block: u64, call: &Call) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         nonce: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        block: Option<u64>,
+        block: Option<BlockIndex>,
         #[serde(skip_serializing_if = "Option::is_none")]
         at: Option<u64>,
         method_name: &'a str,
@@ -242,8 +243,8 @@ pub fn call_id(log: &PublicKey, block: u64, call: &Call) -> String {
 /// Returns the seed of `Math.random` for block `block` of a log: neither host nor caller chooses it freely.
 ///
 /// `blake2b("libvms/seed/1" || log key || u64le(block) || u64le(at))`
-pub fn seed(log: &PublicKey, block: u64, at: u64) -> [u8; 32] {
-    blake2b(&[b"libvms/seed/1", &log.0, &block.to_le_bytes(), &at.to_le_bytes()])
+pub fn seed(log: &PublicKey, block: BlockIndex, at: u64) -> [u8; 32] {
+    blake2b(&[b"libvms/seed/1", &log.0, &block.0.to_le_bytes(), &at.to_le_bytes()])
 }
 
 fn encode<T: Serialize>(entry: &T) -> Vec<u8> {

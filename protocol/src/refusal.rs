@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -26,7 +27,7 @@ pub struct Refusal {
     pub now: u64,
     /// The block of the call that stands in its way, where the reason is [`Reason::RepeatedNonce`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block: Option<u64>,
+    pub block: Option<BlockIndex>,
     /// The signature of the log's key (see [`Refusal::sign`]).
     pub sig: Signature,
 }
@@ -74,7 +75,13 @@ impl Refusal {
     /// Signs the refusal of a call, which `call` names (see [`Authorization::call_hash`](crate::entry::Authorization::call_hash)).
     ///
     /// The signature is over `"libvms/refusal/1" || dag-cbor({log, call, reason, now, block?})`.
-    pub fn sign(key: &SecretKey, call: &[u8; 32], reason: Reason, now: u64, block: Option<u64>) -> Self {
+    pub fn sign(
+        key: &SecretKey,
+        call: &[u8; 32],
+        reason: Reason,
+        now: u64,
+        block: Option<BlockIndex>,
+    ) -> Self {
         let unsigned =
             Self { log: key.public_key(), reason: reason.name().into(), now, block, sig: Signature([0; 64]) };
         let sig = key.sign(&unsigned.signable(call));
@@ -99,7 +106,7 @@ impl Refusal {
             reason: &'a str,
             now: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
-            block: Option<u64>,
+            block: Option<BlockIndex>,
         }
         let Self { log, reason, now, block, .. } = self;
         let signed = Signed { log, call: CallHash(call), reason, now: *now, block: *block };
@@ -180,14 +187,14 @@ mod tests {
     #[test]
     fn a_refusal_holds_for_its_call_and_fields_only() {
         let key = SecretKey::from_seed(&[1; 32]);
-        let refusal = Refusal::sign(&key, &[7; 32], Reason::RepeatedNonce, 5_000_000, Some(3));
+        let refusal = Refusal::sign(&key, &[7; 32], Reason::RepeatedNonce, 5_000_000, Some(BlockIndex(3)));
         assert!(refusal.is_signed(&[7; 32]));
         assert!(!refusal.is_signed(&[8; 32]));
         let changed = [
             Refusal { log: SecretKey::from_seed(&[2; 32]).public_key(), ..refusal.clone() },
             Refusal { reason: "busy".into(), ..refusal.clone() },
             Refusal { now: 5_000_001, ..refusal.clone() },
-            Refusal { block: Some(4), ..refusal.clone() },
+            Refusal { block: Some(BlockIndex(4)), ..refusal.clone() },
             Refusal { block: None, ..refusal.clone() },
         ];
         assert!(changed.iter().all(|changed| !changed.is_signed(&[7; 32])));

@@ -8,6 +8,7 @@ mod refusals;
 mod rules;
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Outcome, Seen};
@@ -30,7 +31,7 @@ fn call(case: &Json) -> Option<Call> {
         panic!("arguments are an array")
     };
     let seen = json.get("seen").map(|seen| Seen {
-        length: seen["length"].as_u64().expect("a length"),
+        length: Length(seen["length"].as_u64().expect("a length")),
         hash: TreeHash(bytes(&seen["hash"]).expect("a hash")),
     });
     let numbers = |list: &Json| list.as_array().map(|list| list.iter().flat_map(Json::as_u64).collect());

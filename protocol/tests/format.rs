@@ -2,6 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use libvms_hypercore::bee::{Cache, Header, Level, NodeBlock, Writer};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{self, DriveLength, Options, Path};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
@@ -39,7 +40,12 @@ pub(crate) fn example(heading: &str) -> Vec<u8> {
 }
 
 fn files() -> FilesHead {
-    FilesHead { version: 2, hash: TreeHash([0xaa; 32]), blobs: 1, blobs_hash: TreeHash([0xbb; 32]) }
+    FilesHead {
+        version: Length(2),
+        hash: TreeHash([0xaa; 32]),
+        blobs: Length(1),
+        blobs_hash: TreeHash([0xbb; 32]),
+    }
 }
 
 fn engine() -> Engine {
@@ -57,7 +63,7 @@ fn call(outcome: Outcome) -> Entry {
 fn signed_call() -> Entry {
     let (caller, log) = (SecretKey::from_seed(&[0x71; 32]), SecretKey::from_seed(&[0x44; 32]).public_key());
     let args = vec![Value::Integer(1), Value::Float(0.5)];
-    let seen = Seen { length: 2, hash: TreeHash([0xcc; 32]) };
+    let seen = Seen { length: Length(2), hash: TreeHash([0xcc; 32]) };
     let (nonce, instead) = (1_700_000_000_000_007, Some(&[1_699_999_999_000_000][..]));
     let intention = Intention { method: "add", args: &args, nonce, seen: Some(&seen), instead };
     let caller = Caller::Key(Box::new(intention.sign(&caller, &log)));
@@ -161,7 +167,7 @@ fn entries() -> Vec<(&'static str, &'static [Format], Entry)> {
         ("init of a log whose callers sign", V2, signed_init(limits)),
         ("init of an ES module", V2, module_init(limits)),
         ("init of v 1", V1, init(Format::V1, old_limits)),
-        ("call that returned", V2, returned(Some(FilesLengths { version: 1, blobs: 0 }))),
+        ("call that returned", V2, returned(Some(FilesLengths { version: Length(1), blobs: Length(0) }))),
         ("call that returned, in v 1", V1, returned(None)),
         ("call that threw", BOTH, call(Outcome::Threw(Thrown::new("Error", "m")))),
         ("call that threw an error with code and data", V2, call(Outcome::Threw(coded))),
@@ -208,17 +214,20 @@ fn the_hashes_of_questions_calls_and_effects_match_the_document() {
     assert_eq!(HEXLOWER.encode(&question.ask().0), HEXLOWER.encode(&blake2b(&[&encoded])[..16]));
     assert_eq!(answers()[0].ask, question.ask());
     let entry = with(Outcome::Returned { value: None, files: None }, vec![], effects());
-    assert_eq!(said("effect id"), effect_id(&log, 1, &entry.encode().expect("small"), 0));
+    assert_eq!(said("effect id"), effect_id(&log, BlockIndex(1), &entry.encode().expect("small"), 0));
     let (Entry::Call(named), Entry::Call(signed)) = (entry, signed_call()) else { panic!("calls") };
-    assert_eq!(said("id of a call that nobody signed"), call_id(&log, 1, &named.call));
-    assert_eq!(said("id of a signed call"), call_id(&log, 1, &signed.call));
-    assert_eq!(call_id(&log, 9, &signed.call), call_id(&log, 1, &signed.call));
+    assert_eq!(said("id of a call that nobody signed"), call_id(&log, BlockIndex(1), &named.call));
+    assert_eq!(said("id of a signed call"), call_id(&log, BlockIndex(1), &signed.call));
+    assert_eq!(call_id(&log, BlockIndex(9), &signed.call), call_id(&log, BlockIndex(1), &signed.call));
     // The call that it replaces has the same id.
     let before =
         Call { nonce: signed.call.instead.as_ref().map(|old| old[0]), instead: None, ..signed.call.clone() };
-    assert_eq!(call_id(&log, 1, &before), call_id(&log, 1, &signed.call));
-    assert_ne!(call_id(&log, 2, &named.call), call_id(&log, 1, &named.call));
-    assert_ne!(call_id(&log, 1, &Call { at: 1, ..named.call.clone() }), call_id(&log, 1, &named.call));
+    assert_eq!(call_id(&log, BlockIndex(1), &before), call_id(&log, BlockIndex(1), &signed.call));
+    assert_ne!(call_id(&log, BlockIndex(2), &named.call), call_id(&log, BlockIndex(1), &named.call));
+    assert_ne!(
+        call_id(&log, BlockIndex(1), &Call { at: 1, ..named.call.clone() }),
+        call_id(&log, BlockIndex(1), &named.call)
+    );
 }
 
 #[test]
@@ -237,15 +246,18 @@ fn the_signed_head_in_the_document_matches_the_code() {
 fn the_hyperbee_block_in_the_document_matches_the_code() {
     let bytes = example("Hyperbee block");
     assert_eq!(bytes, hex(&read("hyperbee/put-10-sequential.json")["blocks"][10]));
-    let root = Level { keys: vec![5], children: vec![(9, 1), (10, 1)] };
-    let leaf = Level { keys: vec![6, 7, 8, 9, 10], children: vec![] };
+    let root = Level { keys: vec![BlockIndex(5)], children: vec![(BlockIndex(9), 1), (BlockIndex(10), 1)] };
+    let leaf = Level {
+        keys: vec![BlockIndex(6), BlockIndex(7), BlockIndex(8), BlockIndex(9), BlockIndex(10)],
+        children: vec![],
+    };
     let block = NodeBlock { levels: vec![root, leaf], key: b"key-0009".into(), value: Some(b"val-9".into()) };
     assert_eq!(NodeBlock::decode(&bytes), Ok(block));
     let (cache, header, mut core) = (Cache::default(), Header::plain(), vec![]);
     for put in 0..10 {
         let (key, value) = (format!("key-{put:04}"), format!("val-{put}"));
         let appended =
-            Writer::new(&cache, &header).put(&core, core.len() as u64, key.as_bytes(), value.into());
+            Writer::new(&cache, &header).put(&core, Length(core.len() as u64), key.as_bytes(), value.into());
         core.extend(appended.expect("our own blocks"));
     }
     assert_eq!(core.last(), Some(&bytes));

@@ -9,6 +9,7 @@ mod inclusion;
 mod violation;
 pub(crate) mod world;
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::proof::{Inclusion, Proof, Verdict};
 
 use world::Log;
@@ -113,7 +114,8 @@ fn what_is_no_proof_is_not_read() {
 fn a_proof_about_another_key_is_none_about_this_log() {
     let (log, other) = (Log::signed(), libvms_hypercore::identity::PublicKey([3; 32]));
     let (block, entry) = log.block(0);
-    let made = Inclusion::make(&log.head(), block, entry, |index| log.node(index)).expect("block 0");
+    let made =
+        Inclusion::make(&log.head(), BlockIndex(block.0), entry, |index| log.node(index)).expect("block 0");
     let proof = Proof::Inclusion(made);
     assert_eq!(proof.check_about(&log.public_key()), Verdict::Holds);
     let judged = proof.check_about(&other);

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, FilesChange, FilesHead, FilesLengths, Outcome};
 use libvms_protocol::value::Value;
@@ -28,7 +29,7 @@ fn inc(result: i64) -> Vec<u8> {
 }
 
 fn all_blocks(core: &Core) -> Vec<Vec<u8>> {
-    core.blocks(0..core.length()).map(|block| block.expect("readable")).collect()
+    core.blocks(core.length().blocks()).map(|block| block.expect("readable")).collect()
 }
 
 fn audit(key: &str, served: &Served) -> (i32, Json, String) {
@@ -161,8 +162,8 @@ fn an_unlogged_file_convicts_once_an_entry_names_its_length() {
 #[test]
 fn an_entry_that_names_another_hash_at_a_signed_length_convicts_without_blocks() {
     let hash = TreeHash([7; 32]);
-    let head = FilesHead { version: 4, hash, blobs: 3, blobs_hash: hash };
-    let from = Some(FilesLengths { version: 3, blobs: 2 });
+    let head = FilesHead { version: Length(4), hash, blobs: Length(3), blobs_hash: hash };
+    let from = Some(FilesLengths { version: Length(3), blobs: Length(2) });
     let files = Some(FilesChange { head, from });
     let heads = Outcome::Returned { value: Some(Value::Integer(14)), files };
     // Its own lie comes to light first: what the call would have written is known to every auditor.

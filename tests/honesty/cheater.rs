@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use libvms::net::SharedCore;
 use libvms::storage::Core;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::{HeadProof, Store, answer};
 use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
@@ -31,11 +32,11 @@ impl Shown {
     fn sync(&self, remote_length: u64) -> Message {
         let (fork, length) = (self.fork, self.core.length());
         let state = Sync { can_upgrade: true, uploading: true, downloading: true, ..Sync::default() };
-        Message::Sync(Sync { fork, length, remote_length, ..state })
+        Message::Sync(Sync { fork, length, remote_length: Length(remote_length), ..state })
     }
 
     fn blocks(&self) -> Message {
-        Message::Range(Range { drop: false, start: 0, length: self.core.length() })
+        Message::Range(Range { drop: false, start: BlockIndex(0), length: self.core.length().0 })
     }
 
     /// The answer, signed for the fork that is shown.
@@ -120,7 +121,7 @@ async fn talk(
                 }
                 SessionEvent::Message { message, .. } => match *message {
                     Message::Sync(sync) => {
-                        remote_length = sync.length;
+                        remote_length = sync.length.0;
                         vec![shown.sync(remote_length)]
                     }
                     Message::Request(request) => {

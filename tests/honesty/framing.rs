@@ -1,6 +1,7 @@
 //! Files made to convict an honest host, and files that were damaged: none is believed.
 
 use libvms::storage::Core;
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots, TreeHash};
@@ -40,15 +41,15 @@ fn with_calls() -> (TestService, Core) {
 fn heads(log: &Core) -> Vec<SignedHead> {
     let secret = log.secret_key().expect("the host's own");
     let mut roots = Roots::default();
-    let head = |block: u64| {
+    let head = |block: BlockIndex| {
         roots.append(&log.block(block).expect("readable"));
         SignedHead::sign(&secret, roots.length(), roots.tree_hash())
     };
-    (0..log.length()).map(head).collect()
+    each(log.length().blocks()).map(head).collect()
 }
 
-fn blocks(log: &Core) -> Vec<(u64, Vec<u8>)> {
-    (0..log.length()).map(|block| (block, log.block(block).expect("readable"))).collect()
+fn blocks(log: &Core) -> Vec<(BlockIndex, Vec<u8>)> {
+    each(log.length().blocks()).map(|block| (block, log.block(block).expect("readable"))).collect()
 }
 
 fn node(log: &Core) -> impl Fn(u64) -> Option<Node> {
@@ -57,7 +58,7 @@ fn node(log: &Core) -> impl Fn(u64) -> Option<Node> {
 
 /// Every violation that could be said of a log's blocks under one of its heads, with all parts and with one left out.
 fn accusations(log: &Core, head: &SignedHead) -> Vec<Proof> {
-    let blocks: Vec<_> = blocks(log).into_iter().filter(|(block, _)| *block < head.length()).collect();
+    let blocks: Vec<_> = blocks(log).into_iter().filter(|(block, _)| head.length().has(*block)).collect();
     let mut made = vec![];
     for class in Class::ALL {
         for (number, block) in &blocks {
@@ -103,7 +104,7 @@ fn mixtures(log: &Core, other: &Core) -> Vec<Proof> {
 /// Pairs of heads that say to contradict each other. What none of the makers gives is put together out of one that is made.
 fn forks(log: &Core, other: &Core) -> Vec<Proof> {
     let secret = other.secret_key().expect("the host's own");
-    let [one, two] = [0, 1].map(|hash| SignedHead::sign(&secret, 3, TreeHash([hash; 32])));
+    let [one, two] = [0, 1].map(|hash| SignedHead::sign(&secret, Length(3), TreeHash([hash; 32])));
     let template = Equivocation::between(&one, &two, vec![]).expect("they differ");
     let all = [heads(log), heads(other)].concat();
     let mut made = vec![];
@@ -116,15 +117,15 @@ fn forks(log: &Core, other: &Core) -> Vec<Proof> {
             made.push(proof.clone());
             proof.heads[1].fork = 1;
             made.push(proof.clone());
-            for at in 1..=ours.length().min(theirs.length()) {
+            for at in 1..=ours.length().min(theirs.length()).0 {
                 let path = |length: u64| {
-                    let cover = Cover::new(length, [], Some(at)).expect("inside");
+                    let cover = Cover::new(Length(length), [], Some(Length(at))).expect("inside");
                     if at == length { vec![] } else { cover.nodes(node(log)).unwrap_or_default() }
                 };
                 let mut proof = template.clone();
                 proof.heads = vec![(&ours).into(), theirs.into()];
-                proof.at = Some(at);
-                proof.paths = Some([path(ours.length()), path(theirs.length())]);
+                proof.at = Some(Length(at));
+                proof.paths = Some([path(ours.length().0), path(theirs.length().0)]);
                 made.push(proof);
             }
         }
@@ -154,25 +155,29 @@ fn true_proofs() -> Vec<Proof> {
     let hash = call.call_hash(&log.key(), "inc", &args(1));
     let refusal = Refusal::sign(&secret, &hash, Reason::Early, 1_000 * at + 7, None);
     let refused = FalseRefusal::new(SignedCall::new(&call, "inc", args(1)), refusal);
-    let repeated = log.length() - 1;
-    let block = log.block(repeated).expect("readable");
+    let repeated = log.length() - Length(1);
+    let block = log.block(BlockIndex(repeated)).expect("readable");
     let broken = log.length();
     log.append(&[block, b"no entry".to_vec()]).expect("a disk");
     let head = log.signed_head().expect("signed");
     let read = |block| (block, log.block(block).expect("readable"));
     let violation = |class, block, others: &[u64]| {
-        let entries = others.iter().chain([&0, &block]).map(|block| read(*block));
+        let entries = others.iter().chain([&0, &block]).map(|block| read(BlockIndex(*block)));
         Proof::Violation(
-            Violation::make(&head, class, block, entries, node(&log)).expect("all nodes are kept"),
+            Violation::make(&head, class, BlockIndex(block), entries, node(&log))
+                .expect("all nodes are kept"),
         )
     };
-    let other = SignedHead::sign(&secret, 5, TreeHash([9; 32]));
-    let cover = Cover::new(head.length(), [], Some(5)).expect("inside");
+    let other = SignedHead::sign(&secret, Length(5), TreeHash([9; 32]));
+    let cover = Cover::new(head.length(), [], Some(Length(5))).expect("inside");
     let nodes = cover.nodes(node(&log)).expect("all nodes are kept");
     vec![
-        Proof::Inclusion(Inclusion::make(&head, 2, read(2).1, node(&log)).expect("all nodes are kept")),
-        violation(Class::RepeatedNonce, broken, &[repeated]),
-        violation(Class::MalformedEntry, broken + 1, &[]),
+        Proof::Inclusion(
+            Inclusion::make(&head, BlockIndex(2), read(BlockIndex(2)).1, node(&log))
+                .expect("all nodes are kept"),
+        ),
+        violation(Class::RepeatedNonce, broken.0, &[repeated]),
+        violation(Class::MalformedEntry, (broken + 1).0, &[]),
         Proof::Equivocation(Equivocation::between(&head, &other, nodes).expect("they differ")),
         Proof::FalseRefusal(Box::new(refused)),
     ]

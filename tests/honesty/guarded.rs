@@ -38,7 +38,7 @@ fn refuses(place: &TestService, port: u16, more: &[&str]) -> String {
 }
 
 fn length(place: &TestService) -> u64 {
-    Core::open_read_only(&place.data().join("log")).expect("a log").length()
+    Core::open_read_only(&place.data().join("log")).expect("a log").length().0
 }
 
 /// A host that has served some calls, and a backup of its directory from before the last ones.

@@ -2,6 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use libvms::storage::Core;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Authorization, Seen};
@@ -24,12 +25,14 @@ fn bytes(proof: FalseRefusal) -> Vec<u8> {
 /// Refuses a call of `inc` with a host's own key.
 fn refuse(log: &Core, by: &Authorization, reason: Reason, now: u64, block: Option<u64>) -> FalseRefusal {
     let call = by.call_hash(&log.key(), "inc", &args(1));
-    let refusal = Refusal::sign(&log.secret_key().expect("the host's own"), &call, reason, now, block);
+    let refusal =
+        Refusal::sign(&log.secret_key().expect("the host's own"), &call, reason, now, block.map(BlockIndex));
     FalseRefusal::new(SignedCall::new(by, "inc", args(1)), refusal)
 }
 
 fn with_blocks(log: &Core, proof: FalseRefusal, blocks: &[u64]) -> Option<FalseRefusal> {
-    let entries = blocks.iter().map(|block| (*block, log.block(*block).expect("readable")));
+    let entries =
+        blocks.iter().map(|block| (BlockIndex(*block), log.block(BlockIndex(*block)).expect("readable")));
     proof.with_entries(&log.signed_head()?, entries, |index| log.node(index).expect("readable"))
 }
 
@@ -116,7 +119,7 @@ fn refusal(by: &Authorization, log: &Core, answer: &Json) -> Option<FalseRefusal
         log: log.key(),
         reason: data["reason"].as_str()?.into(),
         now: data["now"].as_u64()?,
-        block: data["block"].as_u64(),
+        block: data["block"].as_u64().map(BlockIndex),
         sig: Signature(sig.try_into().ok()?),
     };
     let args: Vec<Value> = vec![];
@@ -139,12 +142,12 @@ fn what_an_honest_host_refuses_convicts_it_in_no_file() {
     let seen = |length| Some(Seen { length, hash: TreeHash([8; 32]) });
     let refused = [
         sign(&bob, first + 5, None, None),
-        sign(&bob, first + 10, seen(1), None),
+        sign(&bob, first + 10, seen(Length(1)), None),
         sign(&eve, now() + 60_000_000, None, None),
         sign(&eve, now() - 61_000_000, None, None),
         sign(&eve, now(), None, Some(&[now() - 130_000_000])),
-        sign(&eve, now(), seen(1), None),
-        sign(&eve, now(), seen(9), None),
+        sign(&eve, now(), seen(Length(1)), None),
+        sign(&eve, now(), seen(Length(9)), None),
         sign(&eve, now(), None, Some(&[])),
     ];
     let answers: Vec<Json> = refused.iter().map(|by| signer::Signer::send(&host, "increment", by)).collect();
@@ -156,7 +159,7 @@ fn what_an_honest_host_refuses_convicts_it_in_no_file() {
         let refusal = refusal(by, &log, answer).unwrap_or_else(|| panic!("no signed refusal: {answer}"));
         files.push(refusal.clone());
         files.push(refusal.clone().with_head(&head));
-        for block in 0..log.length() {
+        for block in 0..log.length().0 {
             files.extend(with_blocks(&log, refusal.clone(), &[0, block]));
             files.extend(with_blocks(&log, refusal.clone(), &[block]));
         }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Authorization, Call, CallEntry, Caller, Entry, Intention, Outcome, Seen};
@@ -52,7 +53,7 @@ pub(crate) fn open_log(data: &Path) -> Core {
 
 /// Returns a time after the last call of a log, in milliseconds since 1970.
 pub(crate) fn time_after(log: &Core) -> u64 {
-    let last = log.block(log.length() - 1).expect("readable");
+    let last = log.block(BlockIndex(log.length() - Length(1))).expect("readable");
     let Ok(Entry::Call(entry)) = Entry::decode(&last) else { panic!("a call") };
     entry.call.at + 1_000
 }
@@ -131,8 +132,13 @@ fn cheats(log: PublicKey, at: u64) -> Vec<Cheat> {
         ),
         cheat("delayed", "stale-call", nonce, entry(at + CALL_AGE + 1, key(bob.plain(now + 1)), 1, 4)),
         cheat("early", "stale-call", nonce, bad(bob.plain(now + 1_000))),
-        cheat("after another history", "unknown-head", head, bad(bob.sign(now + 1, seen(2), None))),
-        cheat("after the future", "unknown-head", head, bad(bob.sign(now + 1, seen(LENGTH + 2), None))),
+        cheat("after another history", "unknown-head", head, bad(bob.sign(now + 1, seen(Length(2)), None))),
+        cheat(
+            "after the future",
+            "unknown-head",
+            head,
+            bad(bob.sign(now + 1, seen(Length(LENGTH + 2)), None)),
+        ),
     ]
 }
 
@@ -225,7 +231,7 @@ fn good_signed_calls_are_agreed_with_and_leave_nothing() {
     let mut log = open_log(&place.data());
     let (bob, at) = (Signer::new(1, log.key()), time_after(&log));
     let now = 1_000 * at;
-    let seen = Some(Seen { length: LENGTH, hash: log.roots().tree_hash() });
+    let seen = Some(Seen { length: Length(LENGTH), hash: log.roots().tree_hash() });
     let replaced = [now - 1_000 * 2 * CALL_AGE, now + 1];
     let entries = [
         entry(at, key(bob.plain(now)), 1, 3),

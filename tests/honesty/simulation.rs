@@ -15,6 +15,7 @@ mod world;
 
 use libvms::audit::Verdict;
 use libvms::watch::Event;
+use libvms_hypercore::blocks::Length;
 
 use cheats::{Cheat, Expected};
 use node::NodeCore;
@@ -212,7 +213,7 @@ fn agrees(world: &World, watcher: usize) -> bool {
     let Some(node) = &world.nodes[watcher] else { return false };
     let Some(followed) = &node.watcher else { return false };
     let lengths = world.host.views().map(|core| core.length());
-    let copied = |at: usize| node.cores.get(at).map_or(0, NodeCore::length);
+    let copied = |at: usize| node.cores.get(at).map(NodeCore::length).unwrap_or_default();
     *followed.audit().verdict() == Verdict::Agrees
         && followed.audit().verified() == lengths[0]
         && (0..3).all(|core| copied(core) == lengths[core])
@@ -237,7 +238,7 @@ fn standing(world: &World) -> String {
     let of_watcher = |watcher: usize| {
         let node = world.nodes[watcher].as_ref()?;
         let audit = node.watcher.as_ref()?.audit();
-        let copied: Vec<u64> = node.cores.iter().map(NodeCore::length).collect();
+        let copied: Vec<Length> = node.cores.iter().map(NodeCore::length).collect();
         Some(format!("watcher {watcher}: {:?} at {}, copied {copied:?}", audit.verdict(), audit.verified()))
     };
     let watchers: Vec<String> = world.watchers().filter_map(of_watcher).collect();

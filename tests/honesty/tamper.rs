@@ -49,7 +49,7 @@ pub(crate) fn rewrite(core: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let old = Core::open(core, Durability::Relaxed).expect("an honest core");
     let key = old.secret_key().expect("the host's own core");
     let mut blocks: Vec<Vec<u8>> =
-        old.blocks(0..old.length()).map(|block| block.expect("readable")).collect();
+        old.blocks(old.length().blocks()).map(|block| block.expect("readable")).collect();
     drop(old);
     change(&mut blocks);
     std::fs::remove_dir_all(core).expect("ours");

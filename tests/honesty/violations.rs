@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{
     Call, CallEntry, Caller, Entry, Fault, FilesChange, FilesHead, FilesLengths, Outcome, Thrown,
@@ -68,8 +69,8 @@ fn save(files: Option<FilesChange>) -> Vec<u8> {
 
 fn cheats() -> Vec<Cheat> {
     let wrong = TreeHash([0; 32]);
-    let head = FilesHead { version: 4, hash: wrong, blobs: 3, blobs_hash: wrong };
-    let wrong_hash = FilesChange { head, from: Some(FilesLengths { version: 3, blobs: 2 }) };
+    let head = FilesHead { version: Length(4), hash: wrong, blobs: Length(3), blobs_hash: wrong };
+    let wrong_hash = FilesChange { head, from: Some(FilesLengths { version: Length(3), blobs: Length(2) }) };
     vec![
         Cheat::new("wrong-result", "result.res", 1, &[inc(1, 15), inc(1, 99)]),
         Cheat::new(

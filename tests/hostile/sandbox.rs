@@ -8,6 +8,7 @@ use libvms::engine::message::{
     Call, FileAnswer, FileReply, FileRequest, Load, LoadFailure, Loaded, Outcome, Report, Request, Thrown,
 };
 use libvms::engine::{ExitReason, Sandbox, Worker, WorkerError};
+use libvms_hypercore::blocks::Length;
 use libvms_protocol::entry::{Auth, Limits};
 use serde_json::json;
 
@@ -269,7 +270,7 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
         assert_eq!(fine(call("fine").await), "4");
         vm.close().await;
     });
-    assert_eq!(vm.log_length(), 5, "the first entry, and one for each call that had an outcome");
+    assert_eq!(vm.log_length(), Length(5), "the first entry, and one for each call that had an outcome");
     let audit = Auditor::for_directory(place.path())
         .with_options(auditing())
         .run(&mut |_, _| {})

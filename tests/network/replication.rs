@@ -19,6 +19,7 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use data_encoding::HEXLOWER;
 use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::Node;
 use serde_json::{Value, json};
@@ -227,16 +228,17 @@ fn key(host: &Host, member: &str) -> String {
 
 /// The hashes of blocks, as a tree over them has them in its leaves.
 fn hashes(blocks: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Value {
-    let leaves = blocks.into_iter().zip(0..).map(|(block, index)| Node::leaf(index, block.as_ref()));
+    let leaves =
+        blocks.into_iter().zip(0..).map(|(block, index)| Node::leaf(BlockIndex(index), block.as_ref()));
     leaves.map(|leaf| HEXLOWER.encode(&leaf.hash.0)).collect()
 }
 
 /// The hashes of all blocks of a core on disk.
 pub(crate) fn hashes_on_disk(core: &Path) -> Value {
     let core = Core::open_read_only(core).expect("a core");
-    hashes(core.blocks(0..core.length()).map(|block| block.expect("a whole core")))
+    hashes(core.blocks(core.length().blocks()).map(|block| block.expect("a whole core")))
 }
 
 pub(crate) fn length_on_disk(core: &Path) -> u64 {
-    Core::open_read_only(core).expect("a core").length()
+    Core::open_read_only(core).expect("a core").length().0
 }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use libvms::Vm;
 use libvms::host::Deployment;
 use libvms::storage::Durability;
+use libvms_hypercore::blocks::Length;
 use libvms_protocol::entry::{Auth, Entry, Limits, Outcome};
 use libvms_protocol::value::Value;
 use serde_json::{Value as Json, json};
@@ -188,7 +189,10 @@ fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
             let answer = vm.call(None, "save", vec![argument]).await.expect("returned");
             let mut views = [&log, &files, &blobs].map(Clone::clone);
             views.iter_mut().for_each(libvms::storage::CoreView::refresh);
-            assert_eq!(views.map(|core| core.length()), [answer.block + 1, round + 2, round + 1]);
+            assert_eq!(
+                views.map(|core| core.length()),
+                [answer.block.length_with(), Length(round + 2), Length(round + 1)]
+            );
         }
         vm.close().await;
     });

@@ -5,6 +5,7 @@ pub(crate) mod signer;
 mod trouble;
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Authorization, Seen};
 use libvms_protocol::value::Value as Data;
@@ -60,7 +61,7 @@ fn each_rule_refuses_with_its_reason() {
     assert_eq!(reason(&fresh.call(&host, now() - 61_000_000, None)), "stale-call");
     let now = now();
     assert_eq!(reason(&fresh.call(&host, now, Some(&[now - 121_000_000]))), "stale-instead");
-    let seen = Seen { length: 1, hash: TreeHash([7; 32]) };
+    let seen = Seen { length: Length(1), hash: TreeHash([7; 32]) };
     let unknown = Signer::send(&host, "increment", &fresh.sign("increment", now, Some(seen), None));
     assert_eq!(reason(&unknown), "unknown-head");
     assert!(unknown["error"]["data"]["nodes"].is_array(), "{unknown}");
@@ -69,7 +70,7 @@ fn each_rule_refuses_with_its_reason() {
     assert!(head["consistency"]["nodes"].is_array() && head["latest"].is_string(), "{head}");
     let hash = HEXLOWER.decode(head["head"]["hash"].as_str().expect("text").as_bytes()).expect("hex");
     let hash = TreeHash(hash.try_into().expect("32 bytes"));
-    let seen = Seen { length: head["head"]["length"].as_u64().expect("a length"), hash };
+    let seen = Seen { length: Length(head["head"]["length"].as_u64().expect("a length")), hash };
     let good = Signer::send(&host, "increment", &fresh.sign("increment", now, Some(seen), None));
     assert_eq!(good["result"], json!(2));
     let missing = Signer::send(&host, "nothing", &fresh.sign("nothing", now + 1, None, None));

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use libvms_hypercore::bee::{Batch, Cache, Header};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{BlobId, FileEntry};
 use serde_json::{Value, json};
 
@@ -100,7 +101,7 @@ fn smuggle(place: &TestService, entries: &[(&str, FileEntry)]) {
         for (key, entry) in entries {
             let cache = Cache::default();
             let length = blocks.len() as u64;
-            let mut batch = Batch::new(blocks, &cache, length, &header).expect("an honest core");
+            let mut batch = Batch::new(blocks, &cache, Length(length), &header).expect("an honest core");
             batch.put(format!("files\0{key}").as_bytes(), entry.encode()).expect("it fits");
             let new = batch.finish();
             blocks.extend(new);
@@ -113,9 +114,12 @@ fn what_only_a_stranger_would_put_there_is_left_out() {
     let place = written(&["/a", "/folder/b", "/z"]);
     let outside = place.data().with_file_name("outside");
     let nothing = FileEntry::file(BlobId::default());
-    let scattered = BlobId { block_offset: 0, block_length: 1, byte_length: 3, ..BlobId::default() };
-    let beyond = BlobId { block_offset: 99, block_length: 1, byte_length: 3, ..BlobId::default() };
-    let huge = BlobId { block_offset: 0, block_length: 1, byte_length: 1 << 40, ..BlobId::default() };
+    let scattered =
+        BlobId { block_offset: BlockIndex(0), block_length: 1, byte_length: 3, ..BlobId::default() };
+    let beyond =
+        BlobId { block_offset: BlockIndex(99), block_length: 1, byte_length: 3, ..BlobId::default() };
+    let huge =
+        BlobId { block_offset: BlockIndex(0), block_length: 1, byte_length: 1 << 40, ..BlobId::default() };
     smuggle(
         &place,
         &[

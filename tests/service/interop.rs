@@ -13,6 +13,7 @@ use std::process::Stdio;
 
 use data_encoding::{BASE64, HEXLOWER};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::Node;
 use serde_json::{Value, json};
@@ -78,10 +79,10 @@ fn written() -> TestService {
 /// What a peer would send of a core: its head, its roots, and each block with its proof.
 fn sent(core: &Core) -> Value {
     let proven = |(block, index): (Vec<u8>, u64)| {
-        let inclusion = core.inclusion(index).expect("a whole core");
+        let inclusion = core.inclusion(BlockIndex(index)).expect("a whole core");
         json!({ "value": HEXLOWER.encode(&block), "siblings": nodes(&inclusion.siblings) })
     };
-    let blocks = core.blocks(0..core.length()).map(|block| block.expect("a whole core"));
+    let blocks = core.blocks(core.length().blocks()).map(|block| block.expect("a whole core"));
     let head = core.signed_head().expect("a core with blocks");
     json!({
         "key": HEXLOWER.encode(&core.key().0),

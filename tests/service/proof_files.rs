@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Roots;
@@ -73,8 +74,9 @@ fn said(output: &Output) -> (i32, String, String) {
 fn receipt_of(entry: Vec<u8>) -> Vec<u8> {
     let mut roots = Roots::default();
     roots.append(&entry);
-    let head = SignedHead::sign(&SecretKey::from_seed(&[3; 32]), 1, roots.tree_hash());
-    Proof::Inclusion(Inclusion::make(&head, 0, entry, |_| None).expect("one block has no path")).encode()
+    let head = SignedHead::sign(&SecretKey::from_seed(&[3; 32]), Length(1), roots.tree_hash());
+    Proof::Inclusion(Inclusion::make(&head, BlockIndex(0), entry, |_| None).expect("one block has no path"))
+        .encode()
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use libvms::rpc::{ClientError, ClientOptions, KnownLogs, RpcClient};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::proof::{Proof, Verdict};
 use serde_json::{Value, json};
@@ -279,11 +280,11 @@ fn a_thousand_calls_at_once_over_one_client_are_each_executed_once() {
             let answer = answer.expect("an answer");
             let count: u64 =
                 answer.outcome.expect("a result").expect("a value").get().parse().expect("a number");
-            assert_eq!(answer.block, count);
+            assert_eq!(answer.block, BlockIndex(count));
             count
         };
         assert!(answers.into_iter().map(result).eq(1..=1000), "in the order in which they were begun");
-        assert_eq!(client.head().expect("it compares heads").length(), 1001);
+        assert_eq!(client.head().expect("it compares heads").length(), Length(1001));
         client.close().await;
     });
     assert!(host.terminate().success());

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use libvms::net::{Network, NetworkEvent, NetworkOptions, SharedCore, SwarmOptions};
 use libvms::storage::Core;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -88,7 +89,7 @@ async fn rust_fetches(dht: &Dht, key: PublicKey, count: u64) -> f64 {
     dht.join(&network).await;
     while !matches!(events.recv().await.expect("few events"), NetworkEvent::Connected(_)) {}
     let start = Instant::now();
-    lengths.wait_for(|length| *length == count).await.expect("the copy is held");
+    lengths.wait_for(|length| *length == Length(count)).await.expect("the copy is held");
     let rate = count as f64 / start.elapsed().as_secs_f64();
     network.shutdown().await;
     rate

@@ -10,6 +10,7 @@ use libvms::call_log::CallLog;
 use libvms::net::{CopyError, Network, NetworkOptions};
 use libvms::storage::SharedReplica;
 use libvms::stored::linked;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 
 use super::error::{NoPeerToAsk, advised};
@@ -90,16 +91,16 @@ pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> an
         let copies = Copies::of(target, peers).await?;
         let first = copies.start(copies.key)?;
         first.first_block().await?;
-        let (files, blobs) = match linked(&first.block(0)?)[..] {
+        let (files, blobs) = match linked(&first.block(BlockIndex::FIRST)?)[..] {
             [files, blobs] => (copies.start(files)?, blobs),
             [blobs] => (first, blobs),
             _ => anyhow::bail!("{target} is neither a call log nor a files archive"),
         };
-        copies.download(&files, 1).await?;
+        copies.download(&files, Length(1)).await?;
         let blobs = copies.start(blobs)?;
         // Version 1 is an archive without files, whose contents have no block to wait for.
-        if wanted == Wanted::Contents && files.length() > 1 {
-            match copies.download(&blobs, 0).await {
+        if wanted == Wanted::Contents && files.length() > Length(1) {
+            match copies.download(&blobs, Length::ZERO).await {
                 // Other files can still be read.
                 Err(error) if matches!(error.downcast_ref(), Some(CopyError::Unreachable { .. })) => {
                     tracing::warn!("{error}: files with missing blocks cannot be read");
@@ -118,7 +119,7 @@ struct Copies {
     directory: Temporary,
     key: PublicKey,
     /// Length of the log that the service named.
-    length: u64,
+    length: Length,
 }
 
 impl Copies {
@@ -134,7 +135,7 @@ impl Copies {
         Ok(self.network.copy(&self.directory.0.join(key.to_string()), key)?)
     }
 
-    async fn download(&self, copy: &SharedReplica, length: u64) -> anyhow::Result<()> {
+    async fn download(&self, copy: &SharedReplica, length: Length) -> anyhow::Result<()> {
         let bar = progress::bar("copying");
         let ended = copy.downloaded(length, progress::report(&bar)).await;
         bar.finish_and_clear();

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use libvms_hypercore::blocks::Length;
 
 /// Returns a bar named `what` (one word) that counts entries; hidden unless stderr is a terminal.
 pub(super) fn bar(what: &'static str) -> ProgressBar {
@@ -15,8 +16,8 @@ pub(super) fn bar(what: &'static str) -> ProgressBar {
 }
 
 /// Returns a function that updates the bar with entries done and entries in total, every 1,024 entries and at the end.
-pub(super) fn report(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
-    |done, all| {
+pub(super) fn report(bar: &ProgressBar) -> impl FnMut(Length, Length) + '_ {
+    |Length(done), Length(all)| {
         if done.is_multiple_of(1024) || done == all {
             bar.set_length(all);
             bar.set_position(done);

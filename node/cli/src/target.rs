@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use libvms::rpc::{ClientError, ClientOptions, RpcClient, ServiceUrl};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Map, Value};
 
@@ -46,7 +47,7 @@ pub(super) struct Target {
     pub(super) log: PublicKey,
     pub(super) addresses: Vec<SocketAddr>,
     /// Length of the log that the service named; 0 when the target is a key.
-    pub(super) length: u64,
+    pub(super) length: Length,
 }
 
 impl Target {
@@ -100,7 +101,7 @@ impl Target {
         let log = text
             .parse()
             .with_context(|| format!("{text} is neither the URL of a service nor the key of a log"))?;
-        Ok(Self { log, addresses: vec![], length: 0 })
+        Ok(Self { log, addresses: vec![], length: Length::ZERO })
     }
 
     async fn ask(url: &str, place: &ServiceUrl, options: ClientOptions) -> anyhow::Result<Self> {
@@ -113,7 +114,7 @@ impl Target {
         let named = log.parse().with_context(|| format!("the service at {url} names {log:?} as its log"))?;
         // Who names the key means that log, whatever else a service says.
         let log = place.log().unwrap_or(named);
-        let length = handshake.get("callLogLength").and_then(Value::as_u64).unwrap_or(0);
+        let length = handshake.get("callLogLength").and_then(Value::as_u64).map(Length).unwrap_or_default();
         Ok(Self { log, addresses: addresses(&handshake, place), length })
     }
 }

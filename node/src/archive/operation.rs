@@ -4,6 +4,7 @@
 //! directory only checks that it could exist, and reading one that does not exist finds no names.
 
 use libvms_engine::message::{Change, FileAnswer, FileReply, FileRequest, Info, Stat, Thrown};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::drive::{self, BlobId, Folder, Path, PathError};
 use libvms_protocol::audit::ArchiveCore;
 
@@ -96,7 +97,7 @@ impl<S: ArchiveStore> Archive<S> {
             url: self.key.url(),
             key: self.key.to_string(),
             title: self.title.clone(),
-            version: self.files.length(),
+            version: self.files.length().0,
         }
     }
 
@@ -224,7 +225,7 @@ impl<S: ArchiveStore> Archive<S> {
     ) -> Answered<Vec<Change>> {
         // Block 0 is the header; each other block is one change. Block n makes version n + 1.
         let mut first = versions.start.saturating_sub(1).max(1);
-        let mut end = versions.end.saturating_sub(1).min(self.files.length());
+        let mut end = versions.end.saturating_sub(1).min(self.files.length().0);
         let count = end.saturating_sub(first);
         let taken = limit.unwrap_or(u64::MAX).min(count);
         if taken > ITEMS_MAX as u64 {
@@ -237,7 +238,8 @@ impl<S: ArchiveStore> Archive<S> {
         }
         let blocks = usize::try_from(taken).unwrap_or(usize::MAX);
         let mut changes = self.read(|drive| {
-            let changes = drive.history(first).take(blocks).map(|change| change.map(change_from_drive));
+            let changes =
+                drive.history(BlockIndex(first)).take(blocks).map(|change| change.map(change_from_drive));
             changes.collect::<Result<Vec<_>, _>>()
         })?;
         debug_assert!(changes.len() == blocks && end >= first, "each block of our own is a change of a file");
@@ -290,7 +292,11 @@ fn invalid(error: PathError) -> Failure {
 }
 
 fn change_from_drive(change: drive::Change) -> Change {
-    Change { version: change.block + 1, path: change.path.as_str().into(), deleted: change.is_delete }
+    Change {
+        version: change.block.length_with().0,
+        path: change.path.as_str().into(),
+        deleted: change.is_delete,
+    }
 }
 
 fn bounded<T>(items: Vec<T>, what: &str) -> Answered<Vec<T>> {

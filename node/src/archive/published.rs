@@ -4,6 +4,7 @@ use std::path::Path as FilePath;
 
 use libvms_cores::storage::{ReadCore, StorageError};
 use libvms_hypercore::bee::{BeeError, Cache};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::drive::{self, BlobId, Drive, DriveError, Folder, Found, Path};
 use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
@@ -26,7 +27,7 @@ pub struct ArchiveEntry {
     /// Bytes of the file's content; `None` for a symbolic link.
     pub size: Option<u64>,
     /// The version that wrote the file.
-    pub version: u64,
+    pub version: Length,
     blob: Option<BlobId>,
 }
 
@@ -44,9 +45,9 @@ pub enum PublishedError {
     #[error("there is no version {version}; the latest is {latest}")]
     NoVersion {
         /// The requested version.
-        version: u64,
+        version: Length,
         /// The latest version.
-        latest: u64,
+        latest: Length,
     },
 }
 
@@ -71,7 +72,7 @@ impl FilesArchive {
     }
 
     /// Returns the latest version: the length of the files core.
-    pub fn version(&self) -> u64 {
+    pub fn version(&self) -> Length {
         self.files.length()
     }
 
@@ -83,7 +84,7 @@ impl FilesArchive {
         &self,
         folder: &Folder,
         is_recursive: bool,
-        version: u64,
+        version: Length,
     ) -> Result<impl Iterator<Item = Result<ArchiveEntry, PublishedError>> + use<'_>, PublishedError> {
         let found = self.at(version)?.list(folder, is_recursive);
         Ok(found.map(|found| {
@@ -98,7 +99,7 @@ impl FilesArchive {
     pub fn children(
         &self,
         folder: &Folder,
-        version: u64,
+        version: Length,
     ) -> Result<impl Iterator<Item = Result<String, PublishedError>> + use<'_>, PublishedError> {
         Ok(self.at(version)?.children(folder).map(|name| name.map_err(PublishedError::from)))
     }
@@ -107,7 +108,7 @@ impl FilesArchive {
     ///
     /// # Errors
     /// When there is no such version, or the archive cannot be read.
-    pub fn entry(&self, path: &Path, version: u64) -> Result<Option<ArchiveEntry>, PublishedError> {
+    pub fn entry(&self, path: &Path, version: Length) -> Result<Option<ArchiveEntry>, PublishedError> {
         let found = self.at(version)?.entry(path).map_err(PublishedError::from)?;
         Ok(found.map(|found| entry_from_found(path.clone(), found)))
     }
@@ -123,7 +124,7 @@ impl FilesArchive {
             .transpose()
     }
 
-    fn at(&self, version: u64) -> Result<Drive<'_, dyn ReadCore>, PublishedError> {
+    fn at(&self, version: Length) -> Result<Drive<'_, dyn ReadCore>, PublishedError> {
         let latest = self.version();
         if version > latest {
             return Err(PublishedError::NoVersion { version, latest });
@@ -134,7 +135,7 @@ impl FilesArchive {
 
 fn entry_from_found(path: Path, found: Found) -> ArchiveEntry {
     let blob = found.entry.blob;
-    ArchiveEntry { path, size: blob.map(|blob| blob.byte_length), version: found.block + 1, blob }
+    ArchiveEntry { path, size: blob.map(|blob| blob.byte_length), version: found.block.length_with(), blob }
 }
 
 impl From<DriveError<StorageError>> for PublishedError {

@@ -1,6 +1,7 @@
 //! An audit of one log that may still be growing: [`Audit`].
 
 use libvms_cores::storage::{ReadCore, StorageError, TempCore};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, Finding, PerCore, Violation};
@@ -28,8 +29,8 @@ pub struct Audit {
 /// The part seen of one published core.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Blocks compared.
-    compared: u64,
+    /// The part of the core that was compared.
+    compared: Length,
     heads: PendingHeads,
 }
 
@@ -55,8 +56,8 @@ impl Audit {
     pub fn advance(
         &mut self,
         log: &dyn ReadCore,
-        length: u64,
-        progress: &mut dyn FnMut(u64, u64),
+        length: Length,
+        progress: &mut dyn FnMut(Length, Length),
     ) -> Result<(), VerifyError> {
         if self.verdict != Verdict::Agrees {
             return Ok(());
@@ -98,18 +99,18 @@ impl Audit {
         // When a head's content differs, the first differing block is better evidence, if it is available.
         let (head, index, violation) = match wrong_head {
             Some((head, violation @ Violation::ArchiveInsideCall { .. })) => {
-                (Some(head), head.length() - 1, violation)
+                (Some(head), last_block(&head), violation)
             }
             wrong_head => match (seen.compare_blocks(logged, which, published)?, wrong_head) {
                 (Some(block), wrong_head) => {
                     let head = wrong_head.map_or(head, |(head, _)| Some(head));
                     (head, block, Violation::ArchiveDiffers { core: which, block })
                 }
-                (None, Some((head, violation))) => (Some(head), head.length() - 1, violation),
+                (None, Some((head, violation))) => (Some(head), last_block(&head), violation),
                 (None, None) => return Ok(()),
             },
         };
-        let block = entry_that_wrote(log, self.replay.next_block(), which, index)?;
+        let block = entry_that_wrote(log, self.replay.next_block().length_before(), which, index)?;
         self.verdict = Verdict::Diverges(Finding { block, violation });
         self.archive_head = head;
         Ok(())
@@ -139,18 +140,25 @@ impl Audit {
         match (&self.verdict, ahead, self.replay.archive()) {
             (Verdict::Agrees, Some((core, signed)), Some(archive)) => {
                 let logged = archive.store().core(core).length();
-                Verdict::ArchiveAhead { core, signed, logged, entries: self.replay.next_block() }
+                Verdict::ArchiveAhead {
+                    core,
+                    signed,
+                    logged,
+                    entries: self.replay.next_block().length_before(),
+                }
             }
             (verdict, ..) => verdict.clone(),
         }
     }
 
     /// Returns the number of the log's blocks that were executed and agree.
-    pub fn verified(&self) -> u64 {
+    pub fn verified(&self) -> Length {
         match &self.verdict {
-            Verdict::Agrees | Verdict::Equivocates { .. } => self.replay.next_block(),
-            Verdict::Diverges(finding) => finding.block,
-            Verdict::CannotVerify { block, .. } | Verdict::NotDeterministic { block, .. } => *block,
+            Verdict::Agrees | Verdict::Equivocates { .. } => self.replay.next_block().length_before(),
+            Verdict::Diverges(finding) => finding.block.length_before(),
+            Verdict::CannotVerify { block, .. } | Verdict::NotDeterministic { block, .. } => {
+                block.length_before()
+            }
             Verdict::ArchiveAhead { entries, .. } => *entries,
         }
     }
@@ -188,7 +196,7 @@ impl Audit {
     /// the error of a limit has one answer for each limit.
     fn confirm_perturbed(&self, log: &dyn ReadCore, finding: Finding) -> Result<Verdict, VerifyError> {
         let mut replay = new_replay(self.log, self.settings.clone())?;
-        match push_all(&mut replay, log, finding.block + 1, &mut |_, _| {})? {
+        match push_all(&mut replay, log, finding.block.length_with(), &mut |_, _| {})? {
             Some(ReplayError::Diverged(same)) if same == finding => Ok(Verdict::Diverges(finding)),
             Some(ReplayError::Execution(error)) => Err(error.into()),
             Some(ReplayError::TimedOut { block, error }) => {
@@ -206,9 +214,10 @@ impl Seen {
         logged: &TempCoreStore,
         which: ArchiveCore,
         published: &dyn ReadCore,
-    ) -> Result<Option<u64>, VerifyError> {
+    ) -> Result<Option<BlockIndex>, VerifyError> {
         let end = published.length().min(logged.core(which).length());
-        for (index, block) in (self.compared..end).zip(published.blocks(self.compared..end)) {
+        let new = end.blocks_since(self.compared);
+        for (index, block) in each(new.clone()).zip(published.blocks(new)) {
             let ours = logged.block(which, index).map_err(ExecutionError::from)?;
             if block? != ours {
                 return Ok(Some(index));
@@ -228,30 +237,35 @@ fn new_replay(log: PublicKey, settings: AuditOptions) -> Result<Replay<TempCoreS
 fn push_all(
     replay: &mut Replay<TempCoreStore>,
     log: &dyn ReadCore,
-    length: u64,
-    progress: &mut dyn FnMut(u64, u64),
+    length: Length,
+    progress: &mut dyn FnMut(Length, Length),
 ) -> Result<Option<ReplayError>, VerifyError> {
-    let mut done = replay.next_block();
-    let stop = replay.push_all(log.blocks(done..length), &mut || {
+    let mut done = replay.next_block().length_before();
+    let stop = replay.push_all(log.blocks(length.blocks_since(done)), &mut || {
         done += 1;
         progress(done, length);
     })?;
     Ok(stop.err())
 }
 
+/// Returns the last block that a head signs.
+fn last_block(head: &SignedHead) -> BlockIndex {
+    head.length().last().unwrap_or_default()
+}
+
 /// Returns the block of the log that wrote a block of the archive; the block after the last one if none did.
 fn entry_that_wrote(
     log: &dyn ReadCore,
-    length: u64,
+    length: Length,
     core: ArchiveCore,
-    index: u64,
-) -> Result<u64, VerifyError> {
-    for (number, block) in (0..).zip(log.blocks(0..length)) {
+    index: BlockIndex,
+) -> Result<BlockIndex, VerifyError> {
+    for (number, block) in each(length.blocks()).zip(log.blocks(length.blocks())) {
         let wrote = match Entry::decode(&block?) {
-            Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == 0,
+            Ok(Entry::Init(_)) => core == ArchiveCore::Files && index == BlockIndex::FIRST,
             Ok(Entry::Call(entry)) => entry.result.files().is_some_and(|files| match core {
-                ArchiveCore::Files => files.head.version > index,
-                ArchiveCore::Blobs => files.head.blobs > index,
+                ArchiveCore::Files => files.head.version.has(index),
+                ArchiveCore::Blobs => files.head.blobs.has(index),
             }),
             _ => false,
         };
@@ -259,7 +273,7 @@ fn entry_that_wrote(
             return Ok(number);
         }
     }
-    Ok(length)
+    Ok(length.next_block())
 }
 
 /// The auditor's own archive, in temporary files.
@@ -285,7 +299,7 @@ impl TempCoreStore {
 }
 
 impl ArchiveStore for TempCoreStore {
-    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
+    fn block(&self, core: ArchiveCore, index: BlockIndex) -> Result<Vec<u8>, ArchiveError> {
         Ok(self.core(core).block(index)?)
     }
 
@@ -298,7 +312,7 @@ impl ArchiveStore for TempCoreStore {
         let appended: Result<(), StorageError> = blocks.iter().try_for_each(|block| scratch.append(block));
         appended?;
         let (length, logged) = (scratch.length(), &mut self.logged[core]);
-        if logged.last().map_or(0, |(length, _)| *length) < length {
+        if logged.last().map(|(length, _)| *length).unwrap_or_default() < length {
             logged.push((length, scratch.roots().tree_hash()));
         }
         Ok(())

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::{ArchiveCore, Violation};
@@ -21,7 +22,7 @@ const WAITING_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct PendingHeads {
     waiting: VecDeque<SignedHead>,
-    longest: u64,
+    longest: Length,
 }
 
 impl PendingHeads {
@@ -41,7 +42,7 @@ impl PendingHeads {
     /// Judges all heads that the log has reached. `logged` holds length and tree hash of the core after each logged call, in
     /// order. Returns the first head that matches none of them.
     pub(super) fn judge(&mut self, core: ArchiveCore, logged: &[Logged]) -> Option<(SignedHead, Violation)> {
-        let reached = logged.last().map_or(0, |(length, _)| *length);
+        let reached = logged.last().map(|(length, _)| *length).unwrap_or_default();
         while let Some(head) = self.waiting.front().copied().filter(|head| head.length() <= reached) {
             self.waiting.pop_front();
             let published = head.length();
@@ -49,7 +50,7 @@ impl PendingHeads {
                 Ok(place) if logged[place].1 == head.tree_hash() => continue,
                 Ok(_) => Violation::ArchiveHeadDiffers { core, length: published },
                 Err(place) => {
-                    let before = place.checked_sub(1).map_or(0, |before| logged[before].0);
+                    let before = place.checked_sub(1).map(|before| logged[before].0).unwrap_or_default();
                     Violation::ArchiveInsideCall { core, published, before, after: logged[place].0 }
                 }
             };
@@ -60,7 +61,7 @@ impl PendingHeads {
 }
 
 /// Length and tree hash of a core after a call.
-pub(super) type Logged = (u64, TreeHash);
+pub(super) type Logged = (Length, TreeHash);
 
 #[cfg(test)]
 mod tests {
@@ -71,50 +72,57 @@ mod tests {
     const HASH: TreeHash = TreeHash([0; 32]);
 
     fn lengths(lengths: &[u64]) -> Vec<Logged> {
-        lengths.iter().map(|length| (*length, HASH)).collect()
+        lengths.iter().map(|length| (Length(*length), HASH)).collect()
     }
 
-    fn head(length: u64) -> SignedHead {
+    fn head(length: Length) -> SignedHead {
         SignedHead::sign(&SecretKey::from_seed(&[1; 32]), length, HASH)
     }
 
     #[test]
     fn a_head_is_judged_when_the_log_has_reached_it_and_not_before() {
         let mut heads = PendingHeads::default();
-        heads.take(head(4));
-        heads.take(head(6));
-        heads.take(head(5));
+        heads.take(head(Length(4)));
+        heads.take(head(Length(6)));
+        heads.take(head(Length(5)));
         assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3])), None);
-        assert_eq!(heads.unexplained(), Some(&head(4)));
+        assert_eq!(heads.unexplained(), Some(&head(Length(4))));
         assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4])), None);
         assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4])), None, "judged once");
-        let violation =
-            Violation::ArchiveInsideCall { core: ArchiveCore::Files, published: 6, before: 4, after: 9 };
-        assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4, 9])), Some((head(6), violation)));
+        let violation = Violation::ArchiveInsideCall {
+            core: ArchiveCore::Files,
+            published: Length(6),
+            before: Length(4),
+            after: Length(9),
+        };
+        assert_eq!(
+            heads.judge(ArchiveCore::Files, &lengths(&[1, 2, 3, 4, 9])),
+            Some((head(Length(6)), violation))
+        );
         assert_eq!(heads.unexplained(), None);
     }
 
     #[test]
     fn heads_that_the_log_accounts_for_later_are_forgotten() {
         let mut heads = PendingHeads::default();
-        (1..200).for_each(|length| heads.take(head(length)));
+        (1..200).for_each(|length| heads.take(head(Length(length))));
         let lengths = lengths(&(1..=200).collect::<Vec<u64>>());
         for logged in 0..lengths.len() {
             assert_eq!(heads.judge(ArchiveCore::Blobs, &lengths[..logged]), None);
         }
         assert_eq!(heads.unexplained(), None);
         // The next head is taken again: the bound is on waiting heads, not on judged ones.
-        heads.take(head(300));
-        assert_eq!(heads.unexplained(), Some(&head(300)));
+        heads.take(head(Length(300)));
+        assert_eq!(heads.unexplained(), Some(&head(Length(300))));
     }
 
     #[test]
     fn a_head_of_a_logged_length_with_other_content_is_found() {
         let mut heads = PendingHeads::default();
-        heads.take(head(4));
+        heads.take(head(Length(4)));
         assert_eq!(heads.judge(ArchiveCore::Files, &lengths(&[1, 3])), None, "nothing excludes it yet");
-        let logged = [(1, HASH), (3, HASH), (4, TreeHash([1; 32]))];
-        let violation = Violation::ArchiveHeadDiffers { core: ArchiveCore::Files, length: 4 };
-        assert_eq!(heads.judge(ArchiveCore::Files, &logged), Some((head(4), violation)));
+        let logged = [(Length(1), HASH), (Length(3), HASH), (Length(4), TreeHash([1; 32]))];
+        let violation = Violation::ArchiveHeadDiffers { core: ArchiveCore::Files, length: Length(4) };
+        assert_eq!(heads.judge(ArchiveCore::Files, &logged), Some((head(Length(4)), violation)));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use libvms_cores::net::{CopyError, CoreEvent, Network};
 use libvms_cores::storage::SharedReplica;
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use libvms_protocol::audit::ArchiveCore;
@@ -32,9 +33,9 @@ pub async fn verify_remote(
     network: &Network,
     directory: &Path,
     log: PublicKey,
-    length: u64,
+    length: Length,
     settings: AuditOptions,
-    mut progress: impl FnMut(u64, u64) + Send + 'static,
+    mut progress: impl FnMut(Length, Length) + Send + 'static,
 ) -> Result<AuditReport, VerifyError> {
     let mut shown = Shown { network, directory, events: vec![] };
     let log = shown.copy(LOG, log)?;
@@ -58,8 +59,11 @@ pub async fn verify_remote(
         }
         published = (Some(files.length()), Some(blobs.length()));
     }
-    let signed_head =
-        log.signed_head().ok_or(CopyError::Unreachable { key: log.key(), known: 0, wanted: 1 })?;
+    let signed_head = log.signed_head().ok_or(CopyError::Unreachable {
+        key: log.key(),
+        known: Length(0),
+        wanted: Length(1),
+    })?;
     let (verdict, proof) = match (audit.conclude(), shown.conclusive()) {
         (Verdict::Agrees | Verdict::ArchiveAhead { .. }, Some((verdict, proof))) => (verdict, Some(proof)),
         (verdict, _) => {
@@ -132,11 +136,11 @@ fn is_ahead(audit: &Audit) -> bool {
 }
 
 /// Waits until a log has more than `length` entries; returns `false` when no more arrive in time.
-async fn is_longer(log: &SharedReplica, length: u64) -> bool {
+async fn is_longer(log: &SharedReplica, length: Length) -> bool {
     timeout(ARCHIVE_PATIENCE, reach(log, length + 1)).await.is_ok() && log.length() > length
 }
 
-async fn reach(core: &SharedReplica, length: u64) {
+async fn reach(core: &SharedReplica, length: Length) {
     let mut lengths = core.lengths();
     // An error means that the core is no longer held; then its length stays the same.
     let _reached = lengths.wait_for(|known| *known >= length).await.is_ok();

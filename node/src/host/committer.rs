@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use libvms_cores::storage::{Core, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::entry::{CallEntry, Entry, Outcome};
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
@@ -40,14 +41,14 @@ pub(super) enum Commit {
 /// order of commits.
 #[derive(Debug)]
 pub(super) struct Recall {
-    pub(super) block: u64,
+    pub(super) block: BlockIndex,
     pub(super) call: Box<QueuedCall>,
 }
 
 /// An executed call on its way to the disk.
 #[derive(Debug)]
 pub(super) struct PendingCommit {
-    pub(super) block: u64,
+    pub(super) block: BlockIndex,
     /// The entry's bytes.
     pub(super) entry: Vec<u8>,
     /// Lengths of the archive's cores after the call.
@@ -60,8 +61,8 @@ pub(super) struct PendingCommit {
 /// The lengths up to which the archive may be published.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ArchiveLengths {
-    pub(super) files: u64,
-    pub(super) blobs: u64,
+    pub(super) files: Length,
+    pub(super) blobs: Length,
 }
 
 /// Starts the thread. The thread ends when the sender is dropped and everything sent is on disk.
@@ -104,7 +105,7 @@ impl Committer {
         let entries: Vec<&[u8]> = group.iter().filter_map(Commit::entry).collect();
         if !entries.is_empty() {
             self.log.append(&entries)?;
-            self.shared.log_length.store(self.log.length(), std::sync::atomic::Ordering::Release);
+            self.shared.log_length.store(self.log.length().0, std::sync::atomic::Ordering::Release);
             let archive = group.iter().rev().find_map(Commit::archive).unwrap_or_default();
             self.publish(archive)?;
             // Before the callers are answered: then they find the call's writes in the archive.
@@ -130,7 +131,11 @@ impl Committer {
     }
 
     /// Answers a call with what the log says of it.
-    fn recall(&self, Recall { block, call }: Recall, mut receipt: impl FnMut(u64, &[u8]) -> Option<Vec<u8>>) {
+    fn recall(
+        &self,
+        Recall { block, call }: Recall,
+        mut receipt: impl FnMut(BlockIndex, &[u8]) -> Option<Vec<u8>>,
+    ) {
         let repeated =
             || CallError::Refused(Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) });
         let failed = |error: &dyn std::error::Error| CallError::Failed { why: error.to_string() };
@@ -199,7 +204,7 @@ fn send(
 }
 
 /// Returns the answer to a call that the log has executed before.
-fn logged_answer(block: u64, entry: &CallEntry) -> Result<CallResponse, CallError> {
+fn logged_answer(block: BlockIndex, entry: &CallEntry) -> Result<CallResponse, CallError> {
     match entry.result.outcome() {
         Ok(Outcome::Returned { value, .. }) => {
             Ok(CallResponse { block, json: value.as_ref().map(Value::to_json) })

@@ -11,6 +11,7 @@ use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, Durability};
 use libvms_engine::message::{self, LoadFailure};
 use libvms_engine::{Api, EngineSettings};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Caller, Entry, Format, Init, Limits, Outcome, Thrown};
@@ -140,8 +141,9 @@ fn deploy_into(
     let (format, api, limits, at) = (*format, Api::LATEST, *limits, *at);
     let script = Script { format, api, code, module, limits, at };
     let file = &operator.diagnostics().file;
-    let mut execution = Execution::load_for(log.key(), 0, script, archive, engine, Some(operator.clone()))
-        .map_err(|error| not_loaded(error, &init.code, file))?;
+    let mut execution =
+        Execution::load_for(log.key(), BlockIndex::FIRST, script, archive, engine, Some(operator.clone()))
+            .map_err(|error| not_loaded(error, &init.code, file))?;
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
     }
@@ -150,7 +152,7 @@ fn deploy_into(
     }
     log.append(&entries)?;
     store.publish_all()?;
-    let next_block = log.length();
+    let next_block = log.length().next_block();
     let mut signed = init.limits.call_age.map(SignedCalls::new);
     for entry in &entries {
         signed.iter_mut().for_each(|signed| signed.append(entry));
@@ -244,7 +246,7 @@ fn call_init(
     file: &str,
 ) -> Result<CallEntry, DeployError> {
     let call = Call::new(Caller::Anonymous, "init", vec![], init.at);
-    execution.send(1, &call)?;
+    execution.send(BlockIndex(1), &call)?;
     let finished = execution.finish()?;
     match finished.outcome {
         outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libvms_engine::{EngineSettings, WorkerError};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Authorization, Call, CallEntry, Entry, Fault, Limits, Outcome};
 use libvms_protocol::refusal::Reason;
@@ -64,7 +65,7 @@ pub(super) struct Executor {
     shared: Arc<Shared>,
     operator: Arc<Operator>,
     limits: Limits,
-    next_block: u64,
+    next_block: BlockIndex,
     clock: LogClock,
     /// What signed calls are judged by, up to the last executed entry; `None` where callers do not sign.
     signed: Option<SignedCalls>,
@@ -84,7 +85,7 @@ struct InFlightCall {
 
 /// What the executor begins with.
 pub(super) struct Beginning {
-    pub(super) next_block: u64,
+    pub(super) next_block: BlockIndex,
     pub(super) latest_at: u64,
     pub(super) signed: Option<SignedCalls>,
 }
@@ -198,7 +199,7 @@ impl Executor {
             Ok(()) => Judged::Execute(call),
             Err(violation) => {
                 let refused =
-                    Refused::of_violation(&violation, self.shared.log_length.load(Ordering::Acquire));
+                    Refused::of_violation(&violation, Length(self.shared.log_length.load(Ordering::Acquire)));
                 call.refuse(&CallError::Refused(Refused { now: Some(at), ..refused }));
                 Judged::Refused
             }
@@ -267,7 +268,7 @@ impl Executor {
                 Err(error) => return self.failed(&error, error.is_bug()),
             }
         };
-        debug!(block = finished.block, fuel = finished.fuel, "call executed");
+        debug!(block = finished.block.0, fuel = finished.fuel, "call executed");
         let running = self.in_flight.pop_front()?;
         if self.suspects > 0 {
             self.suspects -= 1;
@@ -300,10 +301,10 @@ impl Executor {
     /// Resumes with a new worker, without the oldest call if that call killed the old worker. Returns `None` when the
     /// service has failed. `begun` is the time at which waiting for the oldest call began.
     fn recover(&mut self, ended: &WorkerError, begun: Instant) -> Option<Recovery> {
-        let block = self.next_block - self.in_flight.len() as u64;
-        warn!(%ended, block, "a worker died; the heap is built again");
+        let block = self.next_block.saturating_sub(self.in_flight.len() as u64);
+        warn!(%ended, %block, "a worker died; the heap is built again");
         let is_at_fault = self.is_at_fault(ended);
-        self.wait_for_commits(block)?;
+        self.wait_for_commits(block.length_before())?;
         self.execution = self.rebuild()?;
         self.execution.tell(self.operator.clone());
         self.shared.quarantine().add_cost(Instant::now(), begun.elapsed());
@@ -325,11 +326,11 @@ impl Executor {
     }
 
     /// Refuses the oldest call. The calls behind it move up: no block of the log stays empty.
-    fn refuse(&mut self, block: u64) -> Option<Recovery> {
+    fn refuse(&mut self, block: BlockIndex) -> Option<Recovery> {
         let refused = self.in_flight.pop_front()?;
         let method = &refused.call.method_name;
-        error!(block, ?method, "a call has met a defect of this program: it is refused, and not logged");
-        self.next_block -= 1;
+        error!(%block, ?method, "a call has met a defect of this program: it is refused, and not logged");
+        self.next_block = self.next_block.saturating_sub(1);
         self.suspects = self.in_flight.len();
         refuse(refused.replies, &CallError::Defect);
         self.send_suspect()?;
@@ -355,7 +356,7 @@ impl Executor {
                 Ok(()) => others.push_back(running),
                 Err(refused) => {
                     // The calls behind it move up: no block of the log stays empty.
-                    self.next_block -= 1;
+                    self.next_block = self.next_block.saturating_sub(1);
                     refuse(running.replies, &refused);
                 }
             }
@@ -389,8 +390,8 @@ impl Executor {
     }
 
     /// Waits until the log has `length` durable entries and the archive all their writes.
-    fn wait_for_commits(&self, length: u64) -> Option<()> {
-        while self.shared.log_length.load(Ordering::Acquire) < length || !self.source.store.is_published() {
+    fn wait_for_commits(&self, length: Length) -> Option<()> {
+        while self.shared.log_length.load(Ordering::Acquire) < length.0 || !self.source.store.is_published() {
             if self.shared.failure.borrow().is_some() {
                 return None; // The committer has reported why.
             }
@@ -401,7 +402,7 @@ impl Executor {
 
     /// Sends only the first suspect, if there is one.
     fn send_suspect(&mut self) -> Option<()> {
-        let block = self.next_block - self.in_flight.len() as u64;
+        let block = self.next_block.saturating_sub(self.in_flight.len() as u64);
         let Some(suspect) = self.in_flight.front().filter(|_| self.suspects > 0) else { return Some(()) };
         match self.execution.send(block, &suspect.call) {
             Ok(()) => Some(()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use libvms_cores::storage::CoreView;
 use libvms_hypercore::bee::{Blocks, Cache};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{BlobId, Drive, DriveError, Folder, Path};
 use libvms_hypercore::limits::BLOB_BLOCK_BYTES;
 use libvms_rpc::files::{File, Files, ListLimit, Listed, Listing};
@@ -23,7 +24,7 @@ const CACHED_BLOCKS: usize = 1_024;
 pub(super) struct Shown {
     files: Readable,
     blobs: Readable,
-    version: u64,
+    version: Length,
 }
 
 /// A core whose last blocks may not be on disk yet. A read never waits for a write.
@@ -36,7 +37,7 @@ struct Readable {
 /// A file of a version. Later writes do not change its blocks.
 #[derive(Debug)]
 struct ShownFile {
-    version: u64,
+    version: Length,
     blob: BlobId,
     blobs: Readable,
 }
@@ -52,15 +53,15 @@ impl Shown {
 impl Blocks for Readable {
     type Error = ArchiveError;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, ArchiveError> {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, ArchiveError> {
         let block =
-            if index < self.view.length() { self.view.block(index)? } else { self.core.block(index)? };
+            if self.view.length().has(index) { self.view.block(index)? } else { self.core.block(index)? };
         Ok(Cow::Owned(block))
     }
 }
 
 impl Files for Shown {
-    fn version(&self) -> u64 {
+    fn version(&self) -> Length {
         self.version
     }
 
@@ -71,7 +72,7 @@ impl Files for Shown {
         // A script writes neither links nor contents that are scattered over the core.
         let blob = found.as_ref().and_then(|found| found.entry.blob).filter(|blob| !blob.is_map);
         let (Some(found), Some(blob)) = (found, blob) else { return Ok(None) };
-        Ok(Some(Arc::new(ShownFile { version: found.block + 1, blob, blobs: self.blobs.clone() })))
+        Ok(Some(Arc::new(ShownFile { version: found.block.length_with(), blob, blobs: self.blobs.clone() })))
     }
 
     fn list(&self, folder: &str, after: &str, limit: ListLimit) -> io::Result<Option<Listing>> {
@@ -99,13 +100,13 @@ impl Files for Shown {
 fn listed(drive: Drive<'_, Readable>, folder: &Folder, name: String) -> io::Result<Listed> {
     let path = Path::new(&format!("{}/{name}", folder.as_str())).map_err(io::Error::other)?;
     let found = drive.entry(&path).map_err(failed)?;
-    let file = found.and_then(|found| Some((found.entry.blob?.byte_length, found.block + 1)));
+    let file = found.and_then(|found| Some((found.entry.blob?.byte_length, found.block.length_with())));
     let is_folder = file.is_none() || drive.has_below(&path.folder()).map_err(failed)?;
     Ok(Listed { name, file, is_folder })
 }
 
 impl File for ShownFile {
-    fn version(&self) -> u64 {
+    fn version(&self) -> Length {
         self.version
     }
 

@@ -7,6 +7,7 @@
 
 use libvms_cores::net::{CoreEvent, Network, SharedCore};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::replication::Evidence;
 use thiserror::Error;
@@ -35,14 +36,14 @@ pub struct Contradiction {
     /// The key of the core.
     pub key: PublicKey,
     /// Blocks of the core here.
-    pub ours: u64,
+    pub ours: Length,
     /// Blocks of the head signed elsewhere.
-    pub theirs: u64,
+    pub theirs: Length,
     /// Whether the core here is not a prefix of the one signed elsewhere.
     pub is_other: bool,
 }
 
-fn relation(ours: u64, is_other: bool) -> String {
+fn relation(ours: Length, is_other: bool) -> String {
     match is_other {
         true => format!("the {ours} that are here are others"),
         false => format!("only {ours} of them are here"),
@@ -86,7 +87,7 @@ impl Guard {
 async fn listen(
     mut events: mpsc::UnboundedReceiver<CoreEvent>,
     contradictions: mpsc::UnboundedSender<Contradiction>,
-    contradict: impl Fn(bool, u64) -> Contradiction,
+    contradict: impl Fn(bool, Length) -> Contradiction,
 ) {
     while let Some(event) = events.recv().await {
         let CoreEvent::Evidence(evidence) = event else { continue };

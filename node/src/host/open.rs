@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
 use libvms_cores::storage::{Core, DataDirectory, Durability, StorageError, Tail, TreeCheck};
 use libvms_engine::EngineSettings;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Init, Limits};
 
@@ -40,7 +41,7 @@ pub(super) struct Service {
     pub(super) log: Core,
     pub(super) execution: Execution<HostStore>,
     pub(super) store: HostStore,
-    pub(super) next_block: u64,
+    pub(super) next_block: BlockIndex,
     pub(super) latest_at: u64,
     /// What signed calls are judged by; `None` where callers do not sign.
     pub(super) signed: Option<SignedCalls>,
@@ -59,7 +60,7 @@ pub(super) fn is_deployed(directory: &Path) -> Result<bool, OpenError> {
 /// Returns whether a log has a block 0, with or without the mark beside it.
 fn is_finished(log: &Path) -> Result<bool, OpenError> {
     match Core::open_read_only(log) {
-        Ok(core) => Ok(core.length() > 0),
+        Ok(core) => Ok(!core.length().is_empty()),
         Err(StorageError::NoCore { .. } | StorageError::Damaged { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -69,7 +70,7 @@ pub(super) fn open(
     directory: &Path,
     durability: Durability,
     engine: &EngineSettings,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Length, Length),
 ) -> Result<Ready, OpenError> {
     if !is_deployed(directory)? {
         return Err(OpenError::NotDeployed { path: directory.into() });
@@ -96,7 +97,7 @@ pub(super) fn open(
     }
     // A crash may have happened between a call's entry and its archive blocks: the replay has restored them.
     store.publish_all()?;
-    let next_block = log.length();
+    let next_block = log.length().next_block();
     Ok(Ready { lock, service: Service { init, log, execution, store, next_block, latest_at, signed } })
 }
 
@@ -146,7 +147,7 @@ fn replay(
     tail: Option<&Tail>,
     store: &HostStore,
     engine: &EngineSettings,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Length, Length),
 ) -> Result<Replayed, OpenError> {
     let failed = |stop| match stop {
         ReplayError::Execution(ExecutionError::Archive(ArchiveError::Storage(error))) => {
@@ -161,11 +162,11 @@ fn replay(
     let mut replay =
         Replay::new(log.key(), store.clone(), AuditOptions { limits_max, engine: engine.clone() });
     let mut tree = TreeCheck::default();
-    let blocks = log.blocks(0..log.length()).map(|block| {
+    let blocks = log.blocks(log.length().blocks()).map(|block| {
         let block = block.and_then(|block| tree.push(log, &block).map(|()| block));
         block.map_err(|error| damaged(directory, error))
     });
-    let mut done = 0;
+    let mut done = Length::ZERO;
     let replayed = replay.push_all(blocks, &mut || {
         done += 1;
         progress(done, log.length());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use futures::future::BoxFuture;
 use libvms_cores::storage::CoreView;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::Node;
 use libvms_protocol::entry::call::SCRIPT_ERROR_CODE;
@@ -100,14 +101,14 @@ fn head_json(view: &CoreView) -> Json {
 }
 
 /// Returns the nodes that show how the log has grown out of its first `length` blocks. `None` where it cannot have.
-fn consistency_json(view: &CoreView, length: u64) -> Option<Json> {
+fn consistency_json(view: &CoreView, length: Length) -> Option<Json> {
     let nodes = receipt::consistency(view, length).ok().flatten()?;
     let node = |node: &Node| json!({ "index": node.index, "hash": node.hash.to_string(), "size": node.size });
     Some(json!({ "length": length, "nodes": nodes.iter().map(node).collect::<Vec<_>>() }))
 }
 
 fn latest_json(view: &CoreView) -> Json {
-    let receipt = view.length().checked_sub(1).and_then(|block| receipt::of_view(view, block));
+    let receipt = view.length().last().and_then(|block| receipt::of_view(view, block));
     receipt.map_or(Json::Null, |receipt| json!(BASE64URL_NOPAD.encode(&receipt)))
 }
 
@@ -117,7 +118,7 @@ struct Refuser {
     shared: Arc<Shared>,
     /// The log's key and the name of the call, where refusals of it are signed.
     signing: Option<(SecretKey, [u8; 32])>,
-    seen_length: Option<u64>,
+    seen_length: Option<Length>,
     is_key: bool,
 }
 

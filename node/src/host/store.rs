@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libvms_cores::storage::{Core, CoreView, StorageError, TreeCheck};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::ArchiveCore;
 
@@ -32,9 +33,9 @@ pub(crate) struct PublishedCore {
 #[derive(Debug, Default)]
 struct Waiting {
     /// Length of the archive as replayed or executed so far.
-    length: u64,
-    /// Number of the first block in `blocks`: the length of the core on disk.
-    first: u64,
+    length: Length,
+    /// The first block in `blocks`: the next one of the core on disk.
+    first: BlockIndex,
     blocks: VecDeque<Vec<u8>>,
     /// The check of the blocks on disk, as far as they were replayed.
     tree: TreeCheck,
@@ -58,14 +59,14 @@ impl HostStore {
     pub(crate) fn rewind(&self) {
         for core in [&self.blobs, &self.files] {
             let mut waiting = core.waiting();
-            (waiting.length, waiting.tree) = (0, TreeCheck::default());
+            (waiting.length, waiting.tree) = (Length::ZERO, TreeCheck::default());
         }
     }
 
     /// Appends all waiting blocks. Contents go first, so that a name always has its content.
     pub(crate) fn publish_all(&self) -> Result<(), StorageError> {
-        self.blobs.publish(u64::MAX)?;
-        self.files.publish(u64::MAX)
+        self.blobs.publish(Length(u64::MAX))?;
+        self.files.publish(Length(u64::MAX))
     }
 
     /// Makes older blocks durable when that is due, and all blocks if `all`.
@@ -76,7 +77,7 @@ impl HostStore {
 }
 
 impl ArchiveStore for HostStore {
-    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
+    fn block(&self, core: ArchiveCore, index: BlockIndex) -> Result<Vec<u8>, ArchiveError> {
         self.core(core).block(index)
     }
 
@@ -96,14 +97,14 @@ impl HostStore {
 
 impl PublishedCore {
     fn new(which: ArchiveCore, core: Core) -> Self {
-        let waiting = Waiting { first: core.length(), ..Waiting::default() };
+        let waiting = Waiting { first: core.length().next_block(), ..Waiting::default() };
         Self { which, core: Mutex::new(core), waiting: Mutex::new(waiting) }
     }
 
     /// Returns the number of blocks on disk beyond those that the log accounts for: 0 at an honest host.
     pub(crate) fn surplus(&self) -> u64 {
         let waiting = self.waiting();
-        waiting.first.saturating_sub(waiting.length)
+        waiting.first.length_before().checked_sub(waiting.length).unwrap_or(0)
     }
 
     /// Returns a view of the core on disk.
@@ -117,15 +118,18 @@ impl PublishedCore {
     }
 
     /// Returns the length of the core as executed so far.
-    pub(crate) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> Length {
         self.waiting().length
     }
 
     /// Appends the waiting blocks below `length` to the core on disk.
-    pub(crate) fn publish(&self, length: u64) -> Result<(), StorageError> {
+    pub(crate) fn publish(&self, length: Length) -> Result<(), StorageError> {
         let due: Vec<Vec<u8>> = {
             let waiting = self.waiting();
-            let count = length.saturating_sub(waiting.first).min(waiting.blocks.len() as u64);
+            let count = length
+                .checked_sub(waiting.first.length_before())
+                .unwrap_or(0)
+                .min(waiting.blocks.len() as u64);
             waiting.blocks.iter().take(usize::try_from(count).unwrap_or(usize::MAX)).cloned().collect()
         };
         if due.is_empty() {
@@ -142,8 +146,8 @@ impl PublishedCore {
     fn add(&self, block: Vec<u8>) -> Result<(), ArchiveError> {
         let index = {
             let mut waiting = self.waiting();
-            let index = waiting.length;
-            waiting.length += 1;
+            let index = waiting.length.next_block();
+            waiting.length = index.length_with();
             if index >= waiting.first {
                 waiting.blocks.push_back(block);
                 return Ok(());
@@ -159,7 +163,7 @@ impl PublishedCore {
     }
 
     /// Reads a block, from disk or from the waiting blocks.
-    pub(crate) fn block(&self, index: u64) -> Result<Vec<u8>, ArchiveError> {
+    pub(crate) fn block(&self, index: BlockIndex) -> Result<Vec<u8>, ArchiveError> {
         {
             let waiting = self.waiting();
             if let Some(offset) = index.checked_sub(waiting.first) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use libvms_cores::storage::layout::LOG;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 
 use super::offence::Offence;
@@ -22,7 +23,7 @@ pub enum Event {
     /// All available entries agree.
     Agrees {
         /// The number of entries.
-        length: u64,
+        length: Length,
     },
     /// The audit has ended without agreement.
     Ended {

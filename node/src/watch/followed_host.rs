@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use libvms_cores::storage::{SharedReplica, StorageError};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::audit::{ArchiveCore, PerCore};
@@ -40,7 +41,7 @@ pub struct Followed {
 #[derive(Clone, Copy, Debug)]
 struct Withheld {
     /// Blocks available.
-    published: u64,
+    published: Length,
     since: u64,
     tell_at: u64,
     interval_ms: u64,
@@ -51,7 +52,7 @@ struct Withheld {
 struct Ahead {
     head: SignedHead,
     /// Entries of the log that were available then.
-    entries: u64,
+    entries: Length,
     /// When the head was first seen beside a completely available log.
     since: u64,
     /// When the head is reported, and how long after that the report is repeated.

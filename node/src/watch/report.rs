@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
 use libvms_cores::storage::{SharedReplica, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::HeadProof;
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
@@ -35,7 +36,7 @@ use crate::proofs;
 #[serde(default)]
 pub(super) struct State {
     /// Entries that were executed and agree.
-    verified: u64,
+    verified: Length,
     /// `agrees`, `diverges`, `cannot-verify` or `not-deterministic`.
     verdict: String,
     /// The findings that convict the host, of this run and of earlier ones.
@@ -50,7 +51,7 @@ pub struct FoundOut {
     /// The class of the violation.
     pub class: String,
     /// The block of the log, if the finding concerns one.
-    pub block: Option<u64>,
+    pub block: Option<BlockIndex>,
     /// The file name of its report, beside the state.
     pub report: Option<String>,
     /// The file name of its proof, beside the state; `None` where no kind of proof exists for it.
@@ -216,7 +217,7 @@ pub(super) fn find_ahead(directory: &Path, which: ArchiveCore) -> Option<SignedH
     let bytes = |name: &str| HEXLOWER.decode(head[name].as_str()?.as_bytes()).ok();
     let claim = UnverifiedHead {
         key: head["core"].as_str()?.parse().ok()?,
-        length: head["length"].as_u64()?,
+        length: Length(head["length"].as_u64()?),
         fork: head["fork"].as_u64()?,
         tree_hash: TreeHash(bytes("treeHash")?.try_into().ok()?),
         signature: Signature(bytes("signature")?.try_into().ok()?),
@@ -297,13 +298,13 @@ fn head_json(head: &SignedHead) -> Value {
 
 /// Returns the entries that a finding about the archive rests on: block 0, the last entry before `block` that changed
 /// files, and the entry at `block`, which names the head's length with another hash, or skips it.
-fn entries_around(log: &SharedReplica, block: u64) -> Vec<Value> {
-    let has_files = |number: &u64| {
+fn entries_around(log: &SharedReplica, block: BlockIndex) -> Vec<Value> {
+    let has_files = |number: &BlockIndex| {
         let decoded = log.block(*number).ok().and_then(|bytes| Entry::decode(&bytes).ok());
         matches!(decoded, Some(Entry::Call(call)) if call.result.files().is_some())
     };
-    let before = (1..block).rev().find(has_files);
-    let numbers = [Some(0), before, Some(block).filter(|block| *block > 0)];
+    let before = each(BlockIndex(1)..block).rev().find(has_files);
+    let numbers = [Some(BlockIndex::FIRST), before, Some(block).filter(|block| *block > BlockIndex::FIRST)];
     let of = |number| {
         let mut object = entry(log, number)?;
         object["block"] = json!(number);
@@ -314,9 +315,9 @@ fn entries_around(log: &SharedReplica, block: u64) -> Vec<Value> {
 
 /// Returns an entry for a report: its bytes, and the error if they cannot be decoded. `None` when the block cannot be
 /// read.
-fn entry(log: &SharedReplica, block: u64) -> Option<Value> {
+fn entry(log: &SharedReplica, block: BlockIndex) -> Option<Value> {
     let bytes = log.block(block).ok()?;
-    let decoded = match log.block(0).ok().and_then(|block| Format::of_log(&block)) {
+    let decoded = match log.block(BlockIndex::FIRST).ok().and_then(|block| Format::of_log(&block)) {
         Some(format) => Entry::decode_in(&bytes, format),
         None => Entry::decode(&bytes),
     };

@@ -5,23 +5,24 @@ use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
 use libvms_hypercore::bee::{Blocks, Cache};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{Drive, Folder, blob};
 use libvms_protocol_fuzz::pieces;
 
 struct Core<'a>(Vec<&'a [u8]>);
 
 impl Blocks for Core<'_> {
-    type Error = u64;
+    type Error = BlockIndex;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, u64> {
-        let block = usize::try_from(index).ok().and_then(|index| self.0.get(index));
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, BlockIndex> {
+        let block = usize::try_from(index.0).ok().and_then(|index| self.0.get(index));
         block.map(|bytes| Cow::Borrowed(*bytes)).ok_or(index)
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let files = Core(pieces(bytes).map(|(_, block)| block).collect());
-    let version = files.0.len() as u64;
+    let version = Length(files.0.len() as u64);
     let cache = Cache::default();
     let drive = Drive::new(&files, &cache, version);
     for found in drive.list(&Folder::ROOT, true).take(100) {
@@ -32,5 +33,5 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     let _names = drive.children(&Folder::ROOT).take(100).filter(Result::is_ok).count();
-    let _compared = drive.diff(version / 2, &Folder::ROOT);
+    let _compared = drive.diff(Length(version.0 / 2), &Folder::ROOT);
 });

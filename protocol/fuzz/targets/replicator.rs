@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::replication::{Action, Config, Download, PeerId, Replicator, answer};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{Message, Range, Request, Sync};
@@ -92,11 +93,12 @@ fuzz_target!(|bytes: &[u8]| {
             }
             10..100 => bench.answer(piece),
             100..120 => {
-                let (length, remote_length) = (LENGTH, bench.core.head.map_or(0, |head| head.length()));
+                let length = Length(LENGTH);
+                let remote_length = bench.core.head.map(|head| head.length()).unwrap_or_default();
                 let sync =
                     Sync { length, remote_length, can_upgrade: true, uploading: true, ..Sync::default() };
                 bench.receive(Message::Sync(sync));
-                bench.receive(Message::Range(Range { drop: false, start: 0, length: LENGTH }));
+                bench.receive(Message::Range(Range { drop: false, start: BlockIndex::FIRST, length: LENGTH }));
             }
             _ => bench.wait(),
         }

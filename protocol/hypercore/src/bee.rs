@@ -20,6 +20,8 @@ use std::convert::Infallible;
 
 use thiserror::Error;
 
+use crate::blocks::{BlockIndex, Length};
+
 pub use batch::Batch;
 pub use block::{Header, Level, NodeBlock};
 pub use cache::Cache;
@@ -35,19 +37,19 @@ pub trait Blocks {
     ///
     /// # Errors
     /// If the block is not there, or not available now.
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, Self::Error>;
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, Self::Error>;
 }
 
 /// The slice is too short to hold the block asked for.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("there is no block {0}")]
-pub struct NoBlock(pub u64);
+pub struct NoBlock(pub BlockIndex);
 
 impl Blocks for [Vec<u8>] {
     type Error = NoBlock;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, NoBlock> {
-        let found = usize::try_from(index).ok().and_then(|index| self.get(index));
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, NoBlock> {
+        let found = usize::try_from(index.0).ok().and_then(|index| self.get(index));
         found.map(|block| Cow::Borrowed(block.as_slice())).ok_or(NoBlock(index))
     }
 }
@@ -55,7 +57,7 @@ impl Blocks for [Vec<u8>] {
 impl Blocks for Vec<Vec<u8>> {
     type Error = NoBlock;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, NoBlock> {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, NoBlock> {
         self.as_slice().block(index)
     }
 }
@@ -63,7 +65,7 @@ impl Blocks for Vec<Vec<u8>> {
 impl<B: Blocks + ?Sized> Blocks for &B {
     type Error = B::Error;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, B::Error> {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, B::Error> {
         (**self).block(index)
     }
 }
@@ -78,7 +80,7 @@ pub enum BeeError<E = Infallible> {
     #[error("block {block} is not a Hyperbee block: {why}")]
     Malformed {
         /// The block.
-        block: u64,
+        block: BlockIndex,
         /// The fault.
         why: &'static str,
     },
@@ -86,9 +88,9 @@ pub enum BeeError<E = Infallible> {
     #[error("block {block} refers to node {offset} of block {child}, which does not exist or comes later")]
     WrongReference {
         /// The referring block.
-        block: u64,
+        block: BlockIndex,
         /// The block that it refers to.
-        child: u64,
+        child: BlockIndex,
         /// The node in that block.
         offset: u64,
     },
@@ -96,6 +98,6 @@ pub enum BeeError<E = Infallible> {
     #[error("the tree at version {version} is deeper than any that a writer makes")]
     TooDeep {
         /// The version of the map.
-        version: u64,
+        version: Length,
     },
 }

@@ -22,6 +22,7 @@ use std::convert::Infallible;
 use thiserror::Error;
 
 use crate::bee::BeeError;
+use crate::blocks::BlockIndex;
 
 pub use blob::content;
 pub use children::Children;
@@ -43,13 +44,13 @@ pub enum DriveError<E = Infallible> {
     #[error("block {block} of the files holds a key that is not a path")]
     MalformedKey {
         /// The block of the files core.
-        block: u64,
+        block: BlockIndex,
     },
     /// A value is not an entry.
     #[error("block {block} of the files: {why}")]
     MalformedEntry {
         /// The block of the files core.
-        block: u64,
+        block: BlockIndex,
         /// The fault.
         why: EntryError,
     },
@@ -57,7 +58,7 @@ pub enum DriveError<E = Infallible> {
     #[error("the content at block {block} of the blobs: {why}")]
     MalformedBlob {
         /// The block of the blobs core.
-        block: u64,
+        block: BlockIndex,
         /// The fault.
         why: &'static str,
     },

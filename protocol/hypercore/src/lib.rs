@@ -33,6 +33,7 @@
 //! The modules are listed in the order in which they depend on each other.
 //!
 //! ```
+//! use libvms_hypercore::blocks::Length;
 //! use libvms_hypercore::signed_head::SignedHead;
 //! use libvms_hypercore::identity::SecretKey;
 //! use libvms_hypercore::tree::Roots;
@@ -41,13 +42,14 @@
 //! let mut roots = Roots::default();
 //! roots.append(b"the first block");
 //! let head = SignedHead::sign(&key, roots.length(), roots.tree_hash());
-//! assert_eq!(head.length(), 1);
+//! assert_eq!(head.length(), Length(1));
 //! ```
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod blocks;
 pub mod encoding;
 pub mod hash;
 pub mod limits;

@@ -10,6 +10,7 @@
 use thiserror::Error;
 
 use crate::bee::Header;
+use crate::blocks::Length;
 use crate::encoding::Writer;
 use crate::hash::{blake2b, namespace};
 use crate::identity::{PublicKey, Signature};
@@ -112,7 +113,7 @@ impl Manifest {
 
     /// Returns whether a signature, in the form for cores with a manifest, holds the signatures of enough signers of
     /// this head. Signatures over a shorter length do not count.
-    pub fn verifies(&self, length: u64, fork: u64, tree_hash: &TreeHash, signature: &[u8]) -> bool {
+    pub fn verifies(&self, length: Length, fork: u64, tree_hash: &TreeHash, signature: &[u8]) -> bool {
         let signed = signable(&self.key(), length, fork, tree_hash);
         self.quorum > 0
             && self.count_signers(&signed, signature).is_some_and(|signers| signers >= self.quorum)
@@ -172,12 +173,12 @@ pub fn blobs_key(header: &Header, manifest: Option<&Manifest>) -> Result<PublicK
 
 /// Returns the 112 bytes that a signer of a core with a manifest signs (npm hypercore, `lib/caps.js`,
 /// `treeSignable`).
-pub fn signable(key: &PublicKey, length: u64, fork: u64, tree_hash: &TreeHash) -> [u8; 112] {
+pub fn signable(key: &PublicKey, length: Length, fork: u64, tree_hash: &TreeHash) -> [u8; 112] {
     let mut bytes = [0; 112];
     bytes[..32].copy_from_slice(&namespace("hypercore", 0));
     bytes[32..64].copy_from_slice(&key.0);
     bytes[64..96].copy_from_slice(&tree_hash.0);
-    bytes[96..104].copy_from_slice(&length.to_le_bytes());
+    bytes[96..104].copy_from_slice(&length.0.to_le_bytes());
     bytes[104..].copy_from_slice(&fork.to_le_bytes());
     bytes
 }
@@ -230,7 +231,7 @@ mod tests {
         let claimed = manifest.clone();
         let is_accepted = move |proofs: &[Proof]| {
             let hash = TreeHash([5; 32]);
-            let signed = signable(&claimed.key(), 1, 0, &hash);
+            let signed = signable(&claimed.key(), Length(1), 0, &hash);
             let mut signature = vec![proofs.len() as u8];
             for (index, secret, patch) in proofs {
                 signature.push(*index);
@@ -238,7 +239,7 @@ mod tests {
                 signature.push(*patch);
             }
             signature.push(0);
-            claimed.verifies(1, 0, &hash, &signature)
+            claimed.verifies(Length(1), 0, &hash, &signature)
         };
         (manifest, is_accepted)
     }
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn a_manifest_without_a_quorum_accepts_nothing() {
         let manifest = Manifest { quorum: 0, ..two_of_three().0 };
-        assert!(!manifest.verifies(1, 0, &TreeHash([5; 32]), &[0, 0]));
+        assert!(!manifest.verifies(Length(1), 0, &TreeHash([5; 32]), &[0, 0]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sets of block numbers as intervals: the blocks that a peer has, or those that we lack. Start from [`Ranges`].
+//! Sets of numbers as intervals: the blocks that a peer has or that we lack, the packets that arrived. Start from [`Ranges`].
 //!
 //! A set holds a bounded number of intervals, whatever a peer claims. A full set forgets its highest blocks: we then
 //! believe that the peer has less than it says, which costs a request and never a wrong result.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A set of block numbers, kept as disjoint intervals with a gap between any two.
+/// A set of numbers of one kind, such as [`BlockIndex`](crate::blocks::BlockIndex), kept as disjoint intervals with a gap between any two.
 ///
 /// ```
 /// use libvms_hypercore::ranges::Ranges;
@@ -17,20 +17,20 @@ use std::ops::Range;
 /// assert_eq!(ranges.iter().collect::<Vec<_>>(), [3..4, 6..9]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ranges {
+pub struct Ranges<T> {
     /// First block of each interval, and the block after its last.
-    runs: BTreeMap<u64, u64>,
+    runs: BTreeMap<T, T>,
     runs_max: usize,
 }
 
-impl Ranges {
+impl<T: Copy + Ord> Ranges<T> {
     /// Creates an empty set that will hold at most `runs_max` intervals (at least one).
     pub fn new(runs_max: usize) -> Self {
         Self { runs: BTreeMap::new(), runs_max: runs_max.max(1) }
     }
 
     /// Adds blocks. If that makes one interval too many, the highest interval is forgotten.
-    pub fn insert(&mut self, blocks: Range<u64>) {
+    pub fn insert(&mut self, blocks: Range<T>) {
         if blocks.is_empty() {
             return;
         }
@@ -53,7 +53,7 @@ impl Ranges {
     }
 
     /// Removes blocks. If that splits an interval and makes one too many, the highest interval is forgotten.
-    pub fn remove(&mut self, blocks: Range<u64>) {
+    pub fn remove(&mut self, blocks: Range<T>) {
         if blocks.is_empty() {
             return;
         }
@@ -80,25 +80,26 @@ impl Ranges {
     }
 
     /// Returns whether the block is in the set.
-    pub fn contains(&self, block: u64) -> bool {
+    pub fn contains(&self, block: T) -> bool {
         self.run_at(block).is_some()
     }
 
     /// Returns the first block of the set that is not below `from`.
-    pub fn next(&self, from: u64) -> Option<u64> {
+    pub fn next(&self, from: T) -> Option<T> {
         if self.contains(from) {
             return Some(from);
         }
         self.runs.range(from..).next().map(|(&start, _)| start)
     }
 
-    /// Returns the first block not below `from` that is not in the set. Only [`u64::MAX`] can be missing everywhere.
-    pub fn next_missing(&self, from: u64) -> u64 {
+    /// Returns the first block not below `from` that is not in the set. Only the
+    /// largest number can be missing everywhere.
+    pub fn next_missing(&self, from: T) -> T {
         self.run_at(from).map_or(from, |run| run.end)
     }
 
     /// Returns the first block not below `from` that is in both sets. Costs a search for each interval skipped.
-    pub fn next_common(&self, other: &Self, from: u64) -> Option<u64> {
+    pub fn next_common(&self, other: &Self, from: T) -> Option<T> {
         let mut block = from;
         loop {
             let ours = self.next(block)?;
@@ -110,12 +111,12 @@ impl Ranges {
     }
 
     /// Returns whether the set shares a block with `blocks`.
-    pub fn overlaps(&self, blocks: &Range<u64>) -> bool {
+    pub fn overlaps(&self, blocks: &Range<T>) -> bool {
         !blocks.is_empty() && self.next(blocks.start).is_some_and(|block| block < blocks.end)
     }
 
     /// Returns the parts of the set that lie inside `blocks`, from low to high.
-    pub fn within(&self, blocks: Range<u64>) -> Vec<Range<u64>> {
+    pub fn within(&self, blocks: Range<T>) -> Vec<Range<T>> {
         let mut parts = Vec::new();
         let mut from = blocks.start;
         while let Some(start) = self.next(from).filter(|&start| start < blocks.end) {
@@ -126,7 +127,7 @@ impl Ranges {
     }
 
     /// Returns the intervals, from low to high.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + '_ {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<T>> + '_ {
         self.runs.iter().map(|(&start, &end)| start..end)
     }
 
@@ -145,12 +146,12 @@ impl Ranges {
         self.runs.len() >= self.runs_max
     }
 
-    /// Returns the block after the highest one; 0 if there is none.
-    pub fn end(&self) -> u64 {
-        self.runs.last_key_value().map_or(0, |(_, &end)| end)
+    /// Returns the block after the highest one; `None` if there is none.
+    pub fn end(&self) -> Option<T> {
+        self.runs.last_key_value().map(|(_, &end)| end)
     }
 
-    fn run_at(&self, block: u64) -> Option<Range<u64>> {
+    fn run_at(&self, block: T) -> Option<Range<T>> {
         let (&start, &end) = self.runs.range(..=block).next_back()?;
         (block < end).then_some(start..end)
     }
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     /// Applies inserts and removals to a set and to a plain model of it.
-    fn build(steps: &[(bool, u64, u64)], runs_max: usize) -> (Ranges, BTreeSet<u64>) {
+    fn build(steps: &[(bool, u64, u64)], runs_max: usize) -> (Ranges<u64>, BTreeSet<u64>) {
         let (mut ranges, mut model) = (Ranges::new(runs_max), BTreeSet::new());
         for &(insert, start, length) in steps {
             let blocks = start..start + length;
@@ -208,7 +209,7 @@ mod tests {
             }
             let apart = ranges.iter().zip(ranges.iter().skip(1)).all(|(low, high)| low.end < high.start);
             prop_assert!(apart);
-            prop_assert_eq!(ranges.end(), model.last().map_or(0, |last| last + 1));
+            prop_assert_eq!(ranges.end(), model.last().map(|last| last + 1));
         }
 
         #[test]

@@ -30,6 +30,7 @@ pub use prove::{Refusal, answer};
 pub use store::Store;
 pub use verify::{CheckError, Head, Upgrade, Verified, check, check_head};
 
+use crate::blocks::{BlockIndex, Length};
 use crate::encoding::UINT_MAX;
 use crate::identity::PublicKey;
 use crate::ranges::Ranges;
@@ -56,7 +57,7 @@ pub enum Download {
     /// has to hold much that cannot be used yet.
     All,
     /// These blocks, as far as the log reaches, and every longer head.
-    Ranges(Vec<Range<u64>>),
+    Ranges(Vec<Range<BlockIndex>>),
 }
 
 /// The configuration of a [`Replicator`].
@@ -112,31 +113,31 @@ pub struct Replicator {
     peers: BTreeMap<PeerId, Peer>,
     actions: VecDeque<Action>,
 
-    /// Our length, and the blocks `0..contiguous`, as last read from the store.
-    length: u64,
-    contiguous: u64,
+    /// Our length, and the length without a gap, as last read from the store.
+    length: Length,
+    contiguous: Length,
 
     /// The blocks to fetch, whether the log reaches there or not.
-    selection: Ranges,
+    selection: Ranges<BlockIndex>,
     /// Missing blocks not requested from any peer; may include stored blocks until the search reaches them.
-    wanted: Ranges,
+    wanted: Ranges<BlockIndex>,
     /// The length up to which `wanted` was filled.
-    covered: u64,
+    covered: Length,
     /// The peer that each block was last requested from.
-    requested: BTreeMap<u64, Asking>,
+    requested: BTreeMap<BlockIndex, Asking>,
     /// When to look next for peers to hedge requests with.
     help_from: Instant,
     /// The peer that a longer head was requested from.
     upgrade_from: Option<PeerId>,
     /// The length up to which heads were handed out to be stored.
-    upgraded: u64,
+    upgraded: Length,
     next_request: u64,
     /// Whether a search for blocks to request was cut short.
     is_behind: bool,
     reported: Reported,
 
     /// New blocks behind the contiguous ones, not yet announced to peers.
-    unannounced: Ranges,
+    unannounced: Ranges<BlockIndex>,
     announce_from: Instant,
 }
 
@@ -146,7 +147,7 @@ impl Replicator {
         let mut selection = Ranges::new(usize::MAX);
         match &config.download {
             Download::Nothing | Download::Heads => {}
-            Download::All => selection.insert(0..u64::MAX),
+            Download::All => selection.insert(Length(u64::MAX).blocks()),
             Download::Ranges(ranges) => ranges.iter().for_each(|range| selection.insert(range.clone())),
         }
         Self {
@@ -154,15 +155,15 @@ impl Replicator {
             config,
             peers: BTreeMap::new(),
             actions: VecDeque::new(),
-            length: 0,
-            contiguous: 0,
+            length: Length::ZERO,
+            contiguous: Length::ZERO,
             selection,
             wanted: Ranges::new(usize::MAX),
-            covered: 0,
+            covered: Length::ZERO,
             requested: BTreeMap::new(),
             help_from: Instant::START,
             upgrade_from: None,
-            upgraded: 0,
+            upgraded: Length::ZERO,
             next_request: 1,
             is_behind: false,
             reported: Reported::default(),
@@ -194,7 +195,7 @@ impl Replicator {
     }
 
     /// Returns the open peers, and the length of each one's log as it claims (on our fork).
-    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<u64>)> + '_ {
+    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<Length>)> + '_ {
         self.peers.iter().map(|(&id, peer)| (id, peer.same_fork().map(|sync| sync.length)))
     }
 
@@ -204,10 +205,10 @@ impl Replicator {
     }
 
     /// Adds blocks to the ones to fetch.
-    pub fn download(&mut self, now: Instant, blocks: Range<u64>, store: &impl Store) {
+    pub fn download(&mut self, now: Instant, blocks: Range<BlockIndex>, store: &impl Store) {
         self.refresh(store);
         self.selection.insert(blocks.clone());
-        let known = blocks.start..blocks.end.min(self.covered);
+        let known = blocks.start..blocks.end.min(self.covered.next_block());
         if !known.is_empty() {
             self.wanted.insert(known);
         }
@@ -335,7 +336,7 @@ impl Replicator {
     }
 
     /// Reports a fork or a log that shrank, and requests the signed head, once each.
-    fn check_claims(&mut self, now: Instant, id: PeerId, sync: Sync, length_before: Option<u64>) {
+    fn check_claims(&mut self, now: Instant, id: PeerId, sync: Sync, length_before: Option<Length>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let shrunk_from = length_before.filter(|&before| before > sync.length);
         if sync.fork == 0 && shrunk_from.is_none() {
@@ -352,7 +353,7 @@ impl Replicator {
             _ => Evidence::ForkClaimed { peer: id, fork: sync.fork, length: sync.length },
         };
         self.report(evidence);
-        if sync.length > 0 {
+        if !sync.length.is_empty() {
             self.ask_for_head(now, id, sync.fork, sync.length);
         }
     }
@@ -360,13 +361,13 @@ impl Replicator {
     /// Reads length and contiguous length again, and adds new blocks to the wanted ones.
     fn refresh(&mut self, store: &impl Store) {
         let length_before = self.length;
-        self.length = store.length().min(UINT_MAX);
+        self.length = store.length().min(Length(UINT_MAX));
         self.contiguous = store.contiguous_length().min(self.length);
         self.upgraded = self.upgraded.max(self.length);
         let tail = self.length.saturating_sub(upload::TAIL_BLOCKS);
-        self.unannounced.insert(length_before.max(tail)..self.length);
+        self.unannounced.insert(self.length.blocks_since(length_before.max(tail)));
         if self.length > self.covered {
-            let new = self.covered.max(self.contiguous)..self.length;
+            let new = self.length.blocks_since(self.covered.max(self.contiguous));
             for range in self.selection.within(new) {
                 self.wanted.insert(range);
             }
@@ -404,7 +405,7 @@ impl Replicator {
 }
 
 /// Returns the blocks of a region in a message, or `None` if the numbers cannot be a region.
-fn span(start: u64, length: u64) -> Option<Range<u64>> {
-    let end = start.saturating_add(length).min(UINT_MAX);
+fn span(start: BlockIndex, length: u64) -> Option<Range<BlockIndex>> {
+    let end = start.saturating_add(length).min(BlockIndex(UINT_MAX));
     (start < end).then_some(start..end)
 }

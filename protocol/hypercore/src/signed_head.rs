@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+use crate::blocks::Length;
 use crate::hash::namespace;
 use crate::identity::{PublicKey, SecretKey, Signature};
 use crate::tree::TreeHash;
@@ -16,7 +17,7 @@ pub struct UnverifiedHead {
     /// The log's key.
     pub key: PublicKey,
     /// Blocks in the log.
-    pub length: u64,
+    pub length: Length,
     /// How often the log was truncated. Ours never are.
     pub fork: u64,
     /// Hash of the log's roots.
@@ -38,7 +39,7 @@ pub enum HeadError {
         /// The log's key.
         key: PublicKey,
         /// The length that the head claims.
-        length: u64,
+        length: Length,
     },
 }
 
@@ -59,7 +60,7 @@ impl UnverifiedHead {
 
 impl SignedHead {
     /// Signs a head. The holder of the key decides what the log says; sign each length once.
-    pub fn sign(key: &SecretKey, length: u64, tree_hash: TreeHash) -> Self {
+    pub fn sign(key: &SecretKey, length: Length, tree_hash: TreeHash) -> Self {
         let signature = key.sign(&signable(length, 0, &tree_hash));
         Self(UnverifiedHead { key: key.public_key(), length, fork: 0, tree_hash, signature })
     }
@@ -70,7 +71,7 @@ impl SignedHead {
     }
 
     /// Returns the number of blocks in the log.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.0.length
     }
 
@@ -91,11 +92,11 @@ impl SignedHead {
 }
 
 /// Returns the 80 bytes that a core without a manifest signs (npm hypercore, `lib/caps.js`, `treeSignableCompat`).
-pub fn signable(length: u64, fork: u64, tree_hash: &TreeHash) -> [u8; 80] {
+pub fn signable(length: Length, fork: u64, tree_hash: &TreeHash) -> [u8; 80] {
     let mut bytes = [0; 80];
     bytes[..32].copy_from_slice(&namespace("hypercore", 0));
     bytes[32..64].copy_from_slice(&tree_hash.0);
-    bytes[64..72].copy_from_slice(&length.to_le_bytes());
+    bytes[64..72].copy_from_slice(&length.0.to_le_bytes());
     bytes[72..].copy_from_slice(&fork.to_le_bytes());
     bytes
 }
@@ -107,11 +108,11 @@ mod tests {
     #[test]
     fn only_the_signed_head_verifies() {
         let key = SecretKey::from_seed(&[3; 32]);
-        let signed_head = SignedHead::sign(&key, 5, TreeHash([9; 32]));
+        let signed_head = SignedHead::sign(&key, Length(5), TreeHash([9; 32]));
         let claim = signed_head.0;
         assert_eq!(claim.verify(), Ok(signed_head));
         let changed = [
-            UnverifiedHead { length: 6, ..claim },
+            UnverifiedHead { length: Length(6), ..claim },
             UnverifiedHead { fork: 1, ..claim },
             UnverifiedHead { tree_hash: TreeHash([8; 32]), ..claim },
             UnverifiedHead { key: SecretKey::from_seed(&[4; 32]).public_key(), ..claim },

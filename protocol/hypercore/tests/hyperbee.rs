@@ -1,6 +1,7 @@
 //! Every file of `fixtures/hyperbee`, written and read.
 
 use libvms_hypercore::bee::{Batch, Cache, Header, Item, NodeBlock, Reader};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::hash::blake2b;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ fn apply(core: &mut Vec<Vec<u8>>, cache: &Cache, operation: &Value) {
     if operations.is_empty() {
         return;
     }
-    let mut batch = Batch::new(core, cache, core.len() as u64, &Header::plain()).expect("our own blocks");
+    let mut batch =
+        Batch::new(core, cache, Length(core.len() as u64), &Header::plain()).expect("our own blocks");
     for operation in operations {
         match operation[0].as_str() {
             Some("put") => batch.put(&hex(&operation[1]), hex(&operation[2])),
@@ -85,17 +87,21 @@ fn the_blocks_of_the_reference_are_read_as_it_reads_them() {
         let core: Vec<Vec<u8>> = items(blocks).iter().map(hex).collect();
         let cache = Cache::new(64);
         let version = |version| Reader::new(&core, &cache, version);
-        let latest = version(core.len() as u64);
+        let latest = version(Length(core.len() as u64));
         let expected: Vec<Item> = items(&vector["final"])
             .iter()
-            .map(|item| Item { key: hex(&item[0]), value: Some(hex(&item[1])), block: number(&item[2]) })
+            .map(|item| Item {
+                key: hex(&item[0]),
+                value: Some(hex(&item[1])),
+                block: BlockIndex(number(&item[2])),
+            })
             .collect();
         assert_eq!(items_of(&latest), expected, "{name}");
         for item in &expected {
             assert_eq!(latest.get(&item.key).expect("a good map").as_ref(), Some(item), "{name}");
         }
         assert_eq!(latest.get(b"not there").expect("a good map"), None, "{name}");
-        let history = latest.history(0).map(|change| {
+        let history = latest.history(BlockIndex(0)).map(|change| {
             change.map(|change| json!([change.block, if change.is_delete { "del" } else { "put" }]))
         });
         assert_eq!(
@@ -104,12 +110,14 @@ fn the_blocks_of_the_reference_are_read_as_it_reads_them() {
             "{name}"
         );
         for checkout in items(&vector["checkouts"]) {
-            let found: Vec<u64> =
-                items_of(&version(number(&checkout[0]))).iter().map(|item| item.block).collect();
+            let found: Vec<BlockIndex> =
+                items_of(&version(Length(number(&checkout[0])))).iter().map(|item| item.block).collect();
             assert_eq!(json!(found), checkout[1], "{name}, version {}", checkout[0]);
         }
         for diff in items(&vector["diffs"]) {
-            let found = version(number(&diff[1])).diff(number(&diff[0]), b"", None).expect("a good map");
+            let found = version(Length(number(&diff[1])))
+                .diff(Length(number(&diff[0])), b"", None)
+                .expect("a good map");
             let blocks = |item: &Option<Item>| item.as_ref().map(|item| item.block);
             let found: Vec<_> = found.iter().map(|diff| (blocks(&diff.newer), blocks(&diff.older))).collect();
             assert_eq!(json!(found), diff[2], "{name}, {} to {}", diff[0], diff[1]);
@@ -122,7 +130,7 @@ fn the_large_map_has_the_content_of_the_reference() {
     let vector = read("hyperbee/mixed-20000-hash.json");
     let core = write(&generated(20_000));
     let cache = Cache::default();
-    let found = items_of(&Reader::new(&core, &cache, core.len() as u64));
+    let found = items_of(&Reader::new(&core, &cache, Length(core.len() as u64)));
     let line = |item: &Item| {
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
         format!("{}={}@{}\n", hex(&item.key), hex(item.value.as_deref().unwrap_or_default()), item.block)
@@ -136,7 +144,7 @@ fn the_large_map_has_the_content_of_the_reference() {
 fn ranges_begin_and_end_where_they_are_told() {
     let core = write(&generated(2_000));
     let cache = Cache::default();
-    let reader = Reader::new(&core, &cache, core.len() as u64);
+    let reader = Reader::new(&core, &cache, Length(core.len() as u64));
     let all = items_of(&reader);
     for (from, to) in
         [("k0100", "k4000"), ("", "k0500"), ("k2500", "k2500"), ("k2500x", "k2600"), ("z", "zz")]
@@ -154,13 +162,13 @@ fn ranges_begin_and_end_where_they_are_told() {
 /// Reads everything that can be read, whatever the blocks hold.
 fn read_everything(core: &Vec<Vec<u8>>) -> usize {
     let cache = Cache::new(64);
-    let latest = Reader::new(core, &cache, core.len() as u64);
+    let latest = Reader::new(core, &cache, Length(core.len() as u64));
     let listed = latest.range(b"", None).map(Iterator::count).unwrap_or_default();
     let _ = latest.get(b"key-0042");
-    let _ = latest.history(0).count();
-    let _ = latest.diff(core.len() as u64 / 2, b"", None);
+    let _ = latest.history(BlockIndex(0)).count();
+    let _ = latest.diff(Length(core.len() as u64 / 2), b"", None);
     for change in [&b"key-0042"[..], b"new", b"key-0000", b"key-0099"] {
-        if let Ok(mut batch) = Batch::new(core, &cache, core.len() as u64, &Header::plain()) {
+        if let Ok(mut batch) = Batch::new(core, &cache, Length(core.len() as u64), &Header::plain()) {
             let _ = batch.put(change, vec![]);
             let _ = batch.delete(change);
             let _ = batch.delete(b"key-0050");
@@ -174,14 +182,16 @@ fn read_everything(core: &Vec<Vec<u8>>) -> usize {
 fn a_tree_that_contains_itself_is_refused() {
     let vector = read("hyperbee/put-10-sequential.json");
     let mut core: Vec<Vec<u8>> = items(&vector["blocks"]).iter().map(hex).collect();
-    let last = core.len() as u64 - 1;
-    for children in [vec![(last, 0), (last, 0)], vec![(last + 1, 0), (last, 1)], vec![(0, 0), (last, 1)]] {
+    let last = BlockIndex(core.len() as u64 - 1);
+    let first = BlockIndex::FIRST;
+    for children in [vec![(last, 0), (last, 0)], vec![(last + 1, 0), (last, 1)], vec![(first, 0), (last, 1)]]
+    {
         let mut node = NodeBlock::decode(&core[core.len() - 1]).expect("a node");
         node.levels[0].children = children;
         *core.last_mut().expect("blocks") = node.encode();
         let cache = Cache::default();
         let found: Result<Vec<Item>, _> =
-            Reader::new(&core, &cache, last + 1).range(b"", None).and_then(Iterator::collect);
+            Reader::new(&core, &cache, Length((last + 1).0)).range(b"", None).and_then(Iterator::collect);
         assert!(found.is_err());
         read_everything(&core);
     }

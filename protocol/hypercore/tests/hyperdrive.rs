@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use libvms_hypercore::bee::{Blocks, Cache, Header, NoBlock, NodeBlock};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::drive::{
     Batch, Drive, DriveError, DriveLength, FileEntry, Folder, Found, Metadata, Options, Path, Writer,
     Written, content,
@@ -36,8 +37,8 @@ struct Cores {
 impl Cores {
     fn length(&self) -> DriveLength {
         DriveLength {
-            files: self.files.len() as u64,
-            blobs: self.blobs.len() as u64,
+            files: Length(self.files.len() as u64),
+            blobs: Length(self.blobs.len() as u64),
             blob_bytes: self.blobs.iter().map(|block| block.len() as u64).sum(),
         }
     }
@@ -69,7 +70,7 @@ struct Given {
 #[derive(Deserialize)]
 struct Listed {
     key: String,
-    seq: u64,
+    seq: BlockIndex,
     value: Raw,
     content: Option<Value>,
 }
@@ -210,12 +211,12 @@ fn the_drives_of_the_reference_are_read_as_it_reads_them() {
         };
         let cache = Cache::new(64);
         let version = |version| Drive::new(&cores.files, &cache, version);
-        let latest = version(cores.files.len() as u64);
-        assert_eq!(latest.version(), number(&vector["reads_version"]), "{name}");
+        let latest = version(Length(cores.files.len() as u64));
+        assert_eq!(latest.version(), Length(number(&vector["reads_version"])), "{name}");
         check_list(&name, &latest, &cores.blobs);
         check_folders(&name, &latest, &vector["reads_readdir"]);
         for checkout in items(&vector["reads_checkouts"]) {
-            let found: Vec<Value> = list(&version(number(&checkout[0])), "/")
+            let found: Vec<Value> = list(&version(Length(number(&checkout[0]))), "/")
                 .iter()
                 .map(|(path, found)| pair(path, found))
                 .collect();
@@ -223,7 +224,7 @@ fn the_drives_of_the_reference_are_read_as_it_reads_them() {
         }
         for diff in items(&vector["reads_diffs"]) {
             let within = folder(diff[1].as_str().expect("a folder"));
-            let found = latest.diff(number(&diff[0]), &within).expect("a good drive");
+            let found = latest.diff(Length(number(&diff[0])), &within).expect("a good drive");
             let block = |found: &Option<Found>| found.as_ref().map(|found| found.block);
             let found: Vec<_> = found
                 .iter()
@@ -311,25 +312,25 @@ fn the_history_is_what_the_versions_say() {
     for name in ["basic.json", "many-300.json"] {
         let cores = Cores::of(&read(&format!("hyperdrive/{name}")));
         let cache = Cache::default();
-        let latest = Drive::new(&cores.files, &cache, cores.files.len() as u64);
+        let latest = Drive::new(&cores.files, &cache, Length(cores.files.len() as u64));
         let mut replayed = BTreeMap::new();
         let mut expected_block = 1;
-        for change in latest.history(0) {
+        for change in latest.history(BlockIndex(0)) {
             let change = change.expect("a good drive");
-            assert_eq!(change.block, expected_block);
+            assert_eq!(change.block, BlockIndex(expected_block));
             expected_block += 1;
             match change.is_delete {
                 true => replayed.remove(&change.path),
                 false => replayed.insert(change.path, change.block),
             };
-            let listed = list(&Drive::new(&cores.files, &cache, expected_block), "/");
-            let listed: BTreeMap<Path, u64> =
+            let listed = list(&Drive::new(&cores.files, &cache, Length(expected_block)), "/");
+            let listed: BTreeMap<Path, BlockIndex> =
                 listed.into_iter().map(|(path, found)| (path, found.block)).collect();
             assert_eq!(listed, replayed, "{name}, version {expected_block}");
         }
-        assert_eq!(expected_block, latest.version());
-        assert_eq!(latest.history(expected_block - 1).count(), 1);
-        assert_eq!(latest.history(expected_block).count(), 0);
+        assert_eq!(Length(expected_block), latest.version());
+        assert_eq!(latest.history(BlockIndex(expected_block - 1)).count(), 1);
+        assert_eq!(latest.history(BlockIndex(expected_block)).count(), 0);
     }
 }
 
@@ -351,7 +352,7 @@ fn a_drive_with_manifests_names_its_blobs_and_verifies() {
         for (block, head) in core.iter().zip(items(&vector[heads])) {
             roots.append(block);
             let (length, hash, signature) = (roots.length(), roots.tree_hash(), hex(&head["signature"]));
-            assert_eq!(length, number(&head["length"]));
+            assert_eq!(length, Length(number(&head["length"])));
             assert_eq!(signable(&manifest.key(), length, 0, &hash).to_vec(), hex(&head["signable"]));
             assert!(manifest.verifies(length, 0, &hash, &signature));
             assert!(!manifest.verifies(length, 1, &hash, &signature));
@@ -408,7 +409,7 @@ fn links_are_followed_up_to_a_bound() {
         let written = Writer::new(&cache, &header).symlink(&cores.files, cores.length(), &path(link), target);
         cores.append(written.expect("our own blocks"));
     }
-    let drive = Drive::new(&cores.files, &cache, cores.files.len() as u64);
+    let drive = Drive::new(&cores.files, &cache, Length(cores.files.len() as u64));
     let follow = |name| drive.follow(&path(name)).map(|found| found.map(|(path, _)| path));
     assert_eq!(follow("/0"), Ok(Some(end.clone())));
     assert_eq!(follow("/15"), Ok(Some(end)));
@@ -422,13 +423,13 @@ fn links_are_followed_up_to_a_bound() {
 /// A core that remembers which blocks were asked for.
 struct Counted<'a> {
     blocks: &'a Core,
-    asked: RefCell<BTreeSet<u64>>,
+    asked: RefCell<BTreeSet<BlockIndex>>,
 }
 
 impl Blocks for Counted<'_> {
     type Error = NoBlock;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, NoBlock> {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, NoBlock> {
         self.asked.borrow_mut().insert(index);
         self.blocks.block(index)
     }
@@ -442,7 +443,7 @@ fn entries_of_a_subfolder_are_skipped_not_read() {
     let cores = drive_of(&paths);
     let counted = Counted { blocks: &cores.files, asked: RefCell::default() };
     let cache = Cache::default();
-    let drive = Drive::new(&counted, &cache, cores.files.len() as u64);
+    let drive = Drive::new(&counted, &cache, Length(cores.files.len() as u64));
     let names: Result<Vec<_>, _> = drive.children(&Folder::ROOT).collect();
     assert_eq!(names.expect("a good drive"), ["0", "a", "a-", "b"]);
     assert_eq!(drive.list(&Folder::ROOT, false).count(), 4);
@@ -455,7 +456,7 @@ fn entries_of_a_subfolder_are_skipped_not_read() {
 fn read_everything(cores: &Cores) -> usize {
     let cache = Cache::new(64);
     let version = cores.files.len() as u64;
-    let drive = Drive::new(&cores.files, &cache, version);
+    let drive = Drive::new(&cores.files, &cache, Length(version));
     let mut listed = 0;
     for found in drive.list(&Folder::ROOT, true) {
         listed += 1;
@@ -473,9 +474,9 @@ fn read_everything(cores: &Cores) -> usize {
         listed = listed.max(drive.list(&within, false).count());
         listed = listed.max(drive.readdir(&within).count());
         let _ = drive.has_below(&within);
-        let _ = drive.diff(version / 2, &within);
+        let _ = drive.diff(Length(version / 2), &within);
     }
-    let _ = drive.history(0).count();
+    let _ = drive.history(BlockIndex(0)).count();
     let header = Header::for_drive(&[0; 32]);
     let writer = Writer::new(&cache, &header);
     let _ = writer.put(&cores.files, cores.length(), &path("/dir/a.txt"), b"x", Options::default());
@@ -494,16 +495,19 @@ fn keys_and_values_that_are_no_entries_are_errors() {
         *last = node.encode();
         let cache = Cache::default();
         let found: Result<Vec<_>, _> =
-            Drive::new(&cores.files, &cache, 3).list(&Folder::ROOT, true).collect();
+            Drive::new(&cores.files, &cache, Length(3)).list(&Folder::ROOT, true).collect();
         *cores.files.last_mut().expect("blocks") = before;
         found.map(|found| found.len())
     };
     assert_eq!(change(&|_| ()), Ok(2));
     assert_eq!(change(&|node| node.key = b"filet".to_vec()), Ok(1));
-    assert_eq!(change(&|node| node.key = b"files\0/b/".to_vec()), Err(DriveError::MalformedKey { block: 2 }));
+    assert_eq!(
+        change(&|node| node.key = b"files\0/b/".to_vec()),
+        Err(DriveError::MalformedKey { block: BlockIndex(2) })
+    );
     for value in [None, Some(vec![]), Some(b"null".to_vec())] {
         let found = change(&|node| node.value.clone_from(&value));
-        assert!(matches!(found, Err(DriveError::MalformedEntry { block: 2, .. })), "{value:?}");
+        assert!(matches!(found, Err(DriveError::MalformedEntry { block: BlockIndex(2), .. })), "{value:?}");
     }
 }
 
@@ -519,7 +523,7 @@ proptest! {
     fn folders_agree_with_a_plain_filter_of_all_paths(paths in prop::collection::btree_set(any_path(), 0..40)) {
         let cores = drive_of(&paths);
         let cache = Cache::default();
-        let drive = Drive::new(&cores.files, &cache, cores.files.len() as u64);
+        let drive = Drive::new(&cores.files, &cache, Length(cores.files.len() as u64));
         let all: Vec<Path> = paths.into_iter().collect();
         let listed: Vec<Path> = list(&drive, "/").into_iter().map(|(path, _)| path).collect();
         prop_assert_eq!(&listed, &all);
@@ -552,7 +556,7 @@ proptest! {
     fn any_bytes_decode_or_do_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = FileEntry::decode(&bytes);
         if let Ok(manifest) = Manifest::decode(&bytes) {
-            let _ = manifest.verifies(1, 0, &Roots::default().tree_hash(), &bytes);
+            let _ = manifest.verifies(Length(1), 0, &Roots::default().tree_hash(), &bytes);
         }
     }
 
@@ -563,9 +567,9 @@ proptest! {
         let mut cores = Cores::default();
         cores.append(writer.put(&cores.files, cores.length(), &path, &bytes, Options::default()).expect("our own blocks"));
         cores.append(writer.symlink(&cores.files, cores.length(), &path, &linkname).expect("our own blocks"));
-        let file = Drive::new(&cores.files, &cache, 2).entry(&path).expect("our own blocks").expect("a file");
+        let file = Drive::new(&cores.files, &cache, Length(2)).entry(&path).expect("our own blocks").expect("a file");
         prop_assert_eq!(content(&cores.blobs, &file.entry.blob.expect("a content"), 100), Ok(bytes));
-        let link = Drive::new(&cores.files, &cache, 3).entry(&path).expect("our own blocks").expect("a link");
+        let link = Drive::new(&cores.files, &cache, Length(3)).entry(&path).expect("our own blocks").expect("a link");
         prop_assert_eq!(link.entry, FileEntry::link(&linkname));
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::{Roots, TreeHash};
 
@@ -71,11 +72,11 @@ impl SignedCalls {
     ///
     /// # Errors
     /// The first rule that the call breaks.
-    pub fn check(&self, block: u64, at: u64, by: &Authorization) -> Result<(), Violation> {
+    pub fn check(&self, block: BlockIndex, at: u64, by: &Authorization) -> Result<(), Violation> {
         self.check_numbers(at, by)?;
         check_age(at, by.nonce, self.call_age)?;
         by.seen.map_or(Ok(()), |seen| self.heads.check(block, &seen))?;
-        let ahead = block.saturating_sub(self.heads.roots.length());
+        let ahead = block.length_before().checked_sub(self.heads.roots.length()).unwrap_or(0);
         match self.recent.counted_since(self.oldest(at)).saturating_add(ahead) < SIGNED_CALLS_MAX {
             true => Ok(()),
             false => Err(Violation::TooManyCalls { at }),
@@ -101,13 +102,13 @@ impl SignedCalls {
     }
 
     /// Records a signed call that stands in the log at `block`.
-    pub fn record(&mut self, block: u64, at: u64, by: &Authorization) {
+    pub fn record(&mut self, block: BlockIndex, at: u64, by: &Authorization) {
         self.recent.record(block, at, by, self.oldest(at));
     }
 
     /// Returns the block of an earlier call by the same key that has a number in common with this one, as its nonce or as
     /// one that it replaces: an intention is executed once. Only calls within twice the age of a call are known.
-    pub fn find(&self, by: &Authorization) -> Option<u64> {
+    pub fn find(&self, by: &Authorization) -> Option<BlockIndex> {
         let known = self.recent.by_key.get(&by.key)?;
         by.numbers().find_map(|number| known.find(number))
     }
@@ -160,9 +161,9 @@ impl RecentHeads {
         self.roots.append(block);
     }
 
-    fn check(&self, block: u64, seen: &Seen) -> Result<(), Violation> {
+    fn check(&self, block: BlockIndex, seen: &Seen) -> Result<(), Violation> {
         let length = self.roots.length();
-        let is_old = seen.length.saturating_add(SEEN_LENGTHS_MAX) <= block;
+        let is_old = seen.length.saturating_add(SEEN_LENGTHS_MAX) <= block.length_before();
         let hash = match length.checked_sub(seen.length) {
             Some(0) => Some(self.roots.tree_hash()),
             Some(back) => {
@@ -194,21 +195,21 @@ struct RecentCalls {
 struct KeyCalls {
     calls: VecDeque<PastCall>,
     /// The nonces that calls replaced, each with the block of that call.
-    replaced: BTreeMap<u64, u64>,
+    replaced: BTreeMap<u64, BlockIndex>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct PastCall {
     nonce: u64,
     at: u64,
-    block: u64,
+    block: BlockIndex,
 }
 
 /// Calls that may be kept although they are too old to matter, before all keys are looked through.
 const KEPT_MIN: u64 = 1024;
 
 impl RecentCalls {
-    fn record(&mut self, block: u64, at: u64, by: &Authorization, oldest: u64) {
+    fn record(&mut self, block: BlockIndex, at: u64, by: &Authorization, oldest: u64) {
         self.expire(oldest);
         match self.times.back_mut() {
             Some((time, count)) if *time >= at => *count += 1,
@@ -254,7 +255,7 @@ impl KeyCalls {
     }
 
     /// Returns the block of the call that has this number, as its nonce or among those that it replaces.
-    fn find(&self, number: u64) -> Option<u64> {
+    fn find(&self, number: u64) -> Option<BlockIndex> {
         let place = self.calls.binary_search_by_key(&number, |past| past.nonce);
         let as_nonce = place.ok().and_then(|place| Some(self.calls.get(place)?.block));
         as_nonce.or_else(|| self.replaced.get(&number).copied())
@@ -299,8 +300,8 @@ mod tests {
     fn judge(calls: &[(u64, Authorization)]) -> Vec<&'static str> {
         let mut state = SignedCalls::new(AGE);
         let judge = |(block, (at, by)): (usize, &(u64, Authorization))| {
-            let judged = class(state.check(block as u64, *at, by));
-            state.record(block as u64, *at, by);
+            let judged = class(state.check(BlockIndex(block as u64), *at, by));
+            state.record(BlockIndex(block as u64), *at, by);
             judged
         };
         calls.iter().enumerate().map(judge).collect()
@@ -328,7 +329,11 @@ mod tests {
             (0, 999, "ok"),
         ];
         for (at, nonce, expected) in cases {
-            assert_eq!(class(SignedCalls::new(AGE).check(0, at, &by(nonce))), expected, "{nonce} at {at}");
+            assert_eq!(
+                class(SignedCalls::new(AGE).check(BlockIndex(0), at, &by(nonce))),
+                expected,
+                "{nonce} at {at}"
+            );
         }
     }
 
@@ -362,10 +367,10 @@ mod tests {
     #[test]
     fn a_call_is_found_by_each_of_its_numbers() {
         let mut state = SignedCalls::new(AGE);
-        state.record(4, 10_000, &signed(1, 9_500_000, None, Some(&[9_300_000])));
+        state.record(BlockIndex(4), 10_000, &signed(1, 9_500_000, None, Some(&[9_300_000])));
         for number in [9_300_000, 9_500_000] {
-            assert_eq!(state.find(&by(number)), Some(4));
-            assert_eq!(state.find(&signed(1, 9_600_000, None, Some(&[number]))), Some(4));
+            assert_eq!(state.find(&by(number)), Some(BlockIndex(4)));
+            assert_eq!(state.find(&signed(1, 9_600_000, None, Some(&[number]))), Some(BlockIndex(4)));
             assert_eq!(state.find(&signed(2, number, None, None)), None);
         }
         assert_eq!(state.find(&by(9_400_000)), None);
@@ -381,25 +386,26 @@ mod tests {
         }
         let length = state.head().length;
         let judge_at = |block, seen| state.check(block, 10_000, &signed(1, 9_500_000, Some(seen), None));
-        let judge = |seen| judge_at(length, seen);
-        for known in [length, length - 1, length + 1 - SEEN_LENGTHS_MAX] {
-            assert_eq!(judge(heads[known as usize]), Ok(()), "{known} of {length}");
-            let other = Seen { hash: TreeHash([1; 32]), ..heads[known as usize] };
-            let unknown = Violation::UnknownHead { length: known, block: length, is_old: false };
+        let block = length.next_block();
+        let judge = |seen| judge_at(block, seen);
+        for known in [length, length.saturating_sub(1), length.saturating_sub(SEEN_LENGTHS_MAX - 1)] {
+            assert_eq!(judge(heads[known.0 as usize]), Ok(()), "{known} of {length}");
+            let other = Seen { hash: TreeHash([1; 32]), ..heads[known.0 as usize] };
+            let unknown = Violation::UnknownHead { length: known, block, is_old: false };
             assert_eq!(judge(other), Err(unknown));
         }
         for (seen, is_old) in [
-            (heads[(length - SEEN_LENGTHS_MAX) as usize], true),
+            (heads[length.saturating_sub(SEEN_LENGTHS_MAX).0 as usize], true),
             (heads[0], true),
             (Seen { length: length + 1, ..state.head() }, false),
         ] {
-            let unknown = Violation::UnknownHead { length: seen.length, block: length, is_old };
+            let unknown = Violation::UnknownHead { length: seen.length, block, is_old };
             assert_eq!(judge(seen), Err(unknown));
         }
-        let edge = heads[(length + 1 - SEEN_LENGTHS_MAX) as usize];
-        assert!(judge_at(length + 1, edge).is_err(), "a later block is further from what its caller saw");
+        let edge = heads[length.saturating_sub(SEEN_LENGTHS_MAX - 1).0 as usize];
+        assert!(judge_at(block + 1, edge).is_err(), "a later block is further from what its caller saw");
         let empty = SignedCalls::new(AGE);
-        assert_eq!(empty.check(0, 10_000, &signed(1, 9_500_000, Some(heads[0]), None)), Ok(()));
+        assert_eq!(empty.check(BlockIndex(0), 10_000, &signed(1, 9_500_000, Some(heads[0]), None)), Ok(()));
     }
 
     /// Counting by hand in a log of many calls and keys gives the same, whatever was forgotten in between.
@@ -413,7 +419,7 @@ mod tests {
             ats.push(at);
             let key = PublicKey([(call % 251) as u8; 32]);
             let by = Authorization { key, nonce: at * MICROS + call % 7, ..template.clone() };
-            state.record(call, at, &by);
+            state.record(BlockIndex(call), at, &by);
             let by_hand = ats.iter().rev().take_while(|past| **past > at - 2 * AGE).count() as u64;
             assert_eq!(state.recent.counted_since(at - 2 * AGE), by_hand);
             assert!(state.recent.kept <= KEPT_MIN + 2 * state.recent.counted, "call {call}");

@@ -104,6 +104,7 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::entry::{Fault, FilesHead, FilesLengths};
+    use libvms_hypercore::blocks::Length;
     use libvms_hypercore::tree::TreeHash;
 
     fn returned(number: i64, version: Option<u64>) -> Outcome {
@@ -113,8 +114,14 @@ mod tests {
     /// Returns an outcome with the files' version after the call, and their lengths before it.
     fn changed(number: i64, files: Option<(u64, Option<(u64, u64)>)>) -> Outcome {
         let files = files.map(|(version, from)| FilesChange {
-            head: FilesHead { version, hash: TreeHash([1; 32]), blobs: 0, blobs_hash: TreeHash([2; 32]) },
-            from: from.map(|(version, blobs)| FilesLengths { version, blobs }),
+            head: FilesHead {
+                version: Length(version),
+                hash: TreeHash([1; 32]),
+                blobs: Length(0),
+                blobs_hash: TreeHash([2; 32]),
+            },
+            from: from
+                .map(|(version, blobs)| FilesLengths { version: Length(version), blobs: Length(blobs) }),
         });
         Outcome::Returned { value: Some(Value::Integer(number)), files }
     }

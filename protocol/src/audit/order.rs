@@ -3,15 +3,18 @@
 use super::callers::SignedCalls;
 use super::violation::Violation;
 use crate::entry::{Auth, Call, Entry, Init};
+use libvms_hypercore::blocks::BlockIndex;
 
 /// The rules for which entry may follow which in a log.
 ///
 /// ```
 /// use libvms_protocol::audit::Order;
 /// use libvms_protocol::entry::{Entry, Epoch};
+/// # use libvms_hypercore::blocks::Length;
 /// # use libvms_hypercore::tree::TreeHash;
 /// # use libvms_protocol::entry::FilesHead;
-/// # let files = FilesHead { version: 1, hash: TreeHash([0; 32]), blobs: 0, blobs_hash: TreeHash([0; 32]) };
+/// # let (version, blobs) = (Length(1), Length::ZERO);
+/// # let files = FilesHead { version, hash: TreeHash([0; 32]), blobs, blobs_hash: TreeHash([0; 32]) };
 /// let mut order = Order::default();
 /// // Block 0 must be an init.
 /// let epoch = Entry::Epoch(Epoch { files });
@@ -20,7 +23,7 @@ use crate::entry::{Auth, Call, Entry, Init};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    next_block: u64,
+    next_block: BlockIndex,
     latest_at: u64,
     has_init: bool,
     signed: Option<SignedCalls>,
@@ -57,11 +60,11 @@ impl Order {
         judged
     }
 
-    fn judge(&mut self, number: u64, entry: &Entry) -> Result<(), Violation> {
+    fn judge(&mut self, number: BlockIndex, entry: &Entry) -> Result<(), Violation> {
         let placed = check_place(number, entry, self.has_init);
         match entry {
-            Entry::Init(init) if number == 0 => self.begin(init),
-            Entry::Call(entry) if number > 0 => {
+            Entry::Init(init) if number == BlockIndex::FIRST => self.begin(init),
+            Entry::Call(entry) if number > BlockIndex::FIRST => {
                 let ordered = self.time(entry.call.at).and(placed);
                 let signed = self.signed_call(number, &entry.call);
                 ordered.and(signed)
@@ -83,7 +86,7 @@ impl Order {
         if at < before { Err(Violation::TimeWentBack { at, before }) } else { Ok(()) }
     }
 
-    fn signed_call(&mut self, number: u64, call: &Call) -> Result<(), Violation> {
+    fn signed_call(&mut self, number: BlockIndex, call: &Call) -> Result<(), Violation> {
         let (Some(signed), Some(by)) = (&mut self.signed, call.authorization()) else { return Ok(()) };
         let judged = signed.check(number, call.at, &by);
         signed.record(number, call.at, &by);
@@ -95,12 +98,12 @@ impl Order {
 ///
 /// # Errors
 /// [`Violation::WrongOrder`]
-pub fn check_place(number: u64, entry: &Entry, has_init: bool) -> Result<(), Violation> {
+pub fn check_place(number: BlockIndex, entry: &Entry, has_init: bool) -> Result<(), Violation> {
     match entry {
-        Entry::Init(_) if number > 0 => wrong_order("an init is allowed at block 0 only"),
+        Entry::Init(_) if number > BlockIndex::FIRST => wrong_order("an init is allowed at block 0 only"),
         Entry::Init(_) => Ok(()),
-        _ if number == 0 => wrong_order("block 0 is not an init"),
-        Entry::Call(entry) => check_init_call(number == 1 && has_init, &entry.call),
+        _ if number == BlockIndex::FIRST => wrong_order("block 0 is not an init"),
+        Entry::Call(entry) => check_init_call(number == BlockIndex(1) && has_init, &entry.call),
         Entry::Epoch(_) | Entry::Upgrade(_) => Ok(()),
     }
 }
@@ -136,7 +139,7 @@ mod tests {
     }
 
     fn order_after_deployment(has_init: bool) -> Order {
-        Order { next_block: 1, latest_at: 10, has_init, signed: None }
+        Order { next_block: BlockIndex(1), latest_at: 10, has_init, signed: None }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use thiserror::Error;
 
 /// Something that no honest host does, at one block of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Block of the log. Block 0 is the deployment; the first call is block 1.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The violation, with its values.
     pub violation: Violation,
 }
@@ -54,7 +55,7 @@ pub enum Violation {
         /// The greatest nonce of the caller's earlier calls.
         greatest: u64,
         /// The earlier call with the same nonce, or else with the greatest.
-        block: u64,
+        block: BlockIndex,
     },
     /// The call replaces another that stands in the log already, or was replaced there already: one intention was executed
     /// twice.
@@ -63,7 +64,7 @@ pub enum Violation {
         /// The nonce that is replaced.
         number: u64,
         /// The earlier call with this number.
-        block: u64,
+        block: BlockIndex,
     },
     /// The nonces that the call replaces are not 1 to 8, ascending, each smaller than its own. The same class as
     /// [`Violation::RepeatedCall`].
@@ -95,9 +96,9 @@ pub enum Violation {
     )]
     UnknownHead {
         /// Length of the head that the caller has seen.
-        length: u64,
+        length: Length,
         /// Blocks before this entry.
-        block: u64,
+        block: BlockIndex,
         /// Whether the length is before those that count, so that the hash was not compared.
         is_old: bool,
     },
@@ -137,7 +138,7 @@ pub enum Violation {
         /// The core.
         core: ArchiveCore,
         /// The first block that differs.
-        block: u64,
+        block: BlockIndex,
     },
     /// A head of the archive signs other blocks than the logged calls left there at that length.
     #[error("the {core} core was signed at length {length} with other blocks than the logged calls wrote")]
@@ -145,7 +146,7 @@ pub enum Violation {
         /// The core.
         core: ArchiveCore,
         /// Length of the core that the head signs.
-        length: u64,
+        length: Length,
     },
     /// A head of the archive was signed at a length between those that two consecutive calls left. An honest host logs a
     /// call first and then appends everything it wrote at once: so these blocks were appended before their entry, or
@@ -157,11 +158,11 @@ pub enum Violation {
         /// The core.
         core: ArchiveCore,
         /// Length of the core that the head signs.
-        published: u64,
+        published: Length,
         /// Length after the last call that left it shorter.
-        before: u64,
+        before: Length,
         /// Length after the next call.
-        after: u64,
+        after: Length,
     },
 }
 

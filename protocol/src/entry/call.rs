@@ -225,7 +225,7 @@ impl Call {
     fn check_caller(&self) -> Result<(), EntryError> {
         within("call.userId", self.user_id.as_ref().map_or(0, String::len), limits::USER_ID_BYTES_MAX)?;
         let numbers = self.instead.iter().flatten().chain(&self.nonce).copied();
-        let lengths = self.seen.map(|seen| seen.length);
+        let lengths = self.seen.map(|seen| seen.length.0);
         match numbers.chain(lengths).find(|number| *number > limits::NONCE_MAX) {
             Some(number) => Err(malformed(format_args!("{number} is larger than any nonce or length"))),
             None => Ok(()),

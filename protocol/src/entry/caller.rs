@@ -3,6 +3,7 @@
 //! A signed call is a statement that its caller makes to one log: this method, these arguments, once. The log's rules
 //! for such calls are in [`crate::audit::callers`]; this module has their form and their signature.
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::tree::TreeHash;
@@ -46,7 +47,7 @@ pub struct Authorization {
 #[serde(deny_unknown_fields)]
 pub struct Seen {
     /// The number of blocks.
-    pub length: u64,
+    pub length: Length,
     /// The tree hash of these blocks.
     pub hash: TreeHash,
 }
@@ -185,7 +186,7 @@ mod tests {
         let good = call(by.clone());
         assert!(good.is_signed(&LOG));
         assert_eq!(good.authorization(), Some(by.clone()));
-        let seen = Some(Seen { length: 1, hash: TreeHash([0; 32]) });
+        let seen = Some(Seen { length: Length(1), hash: TreeHash([0; 32]) });
         let bad = [
             Call { nonce: Some(8), ..good.clone() },
             Call { instead: Some(vec![3]), ..good.clone() },

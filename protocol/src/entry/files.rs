@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::TreeHash;
 
 /// The heads of the archive's two cores. Both hashes together pin everything that the archive holds and ever held.
@@ -9,11 +10,11 @@ use libvms_hypercore::tree::TreeHash;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FilesHead {
     /// Length of the db core.
-    pub version: u64,
+    pub version: Length,
     /// Tree hash of the db core.
     pub hash: TreeHash,
     /// Length of the blobs core.
-    pub blobs: u64,
+    pub blobs: Length,
     /// Tree hash of the blobs core.
     pub blobs_hash: TreeHash,
 }
@@ -33,18 +34,18 @@ pub struct FilesChange {
 #[serde(deny_unknown_fields)]
 pub struct FilesLengths {
     /// Length of the db core.
-    pub version: u64,
+    pub version: Length,
     /// Length of the blobs core.
-    pub blobs: u64,
+    pub blobs: Length,
 }
 
 /// A [`FilesChange`] as it is encoded in an entry, with all members on one level.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LoggedFiles {
-    version: u64,
+    version: Length,
     hash: TreeHash,
-    blobs: u64,
+    blobs: Length,
     blobs_hash: TreeHash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<FilesLengths>,

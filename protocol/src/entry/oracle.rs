@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::Hash;
@@ -191,9 +192,9 @@ impl Effect {
 ///
 /// No other effect of any log has it, and whoever delivers the effect again gives it again:
 /// `hex(H("libvms/effect/1" || log || u64le(block) || leaf hash of the entry || u64le(position)))`.
-pub fn effect_id(log: &PublicKey, block: u64, entry: &[u8], position: u64) -> String {
+pub fn effect_id(log: &PublicKey, block: BlockIndex, entry: &[u8], position: u64) -> String {
     let parts: [&[u8]; 5] =
-        [b"libvms/effect/1", &log.0, &block.to_le_bytes(), &leaf(entry).0, &position.to_le_bytes()];
+        [b"libvms/effect/1", &log.0, &block.0.to_le_bytes(), &leaf(entry).0, &position.to_le_bytes()];
     Hash(blake2b(&parts)).to_string()
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits as bounds;
 use crate::value::Value;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::TreeHash;
 
@@ -34,8 +35,13 @@ fn call() -> Call {
 }
 
 fn outcomes() -> Vec<Outcome> {
-    let head = FilesHead { version: 2, hash: TreeHash([3; 32]), blobs: 1, blobs_hash: TreeHash([4; 32]) };
-    let files = FilesChange { head, from: Some(FilesLengths { version: 1, blobs: 0 }) };
+    let head = FilesHead {
+        version: Length(2),
+        hash: TreeHash([3; 32]),
+        blobs: Length(1),
+        blobs_hash: TreeHash([4; 32]),
+    };
+    let files = FilesChange { head, from: Some(FilesLengths { version: Length(1), blobs: Length(0) }) };
     let thrown = Thrown::new("Error", "m");
     let coded = |code, details| Outcome::Threw(Thrown { code, details, ..Thrown::new("Error", "m") });
     vec![
@@ -53,7 +59,12 @@ fn outcomes() -> Vec<Outcome> {
 }
 
 fn entries() -> Vec<Entry> {
-    let files = FilesHead { version: 1, hash: TreeHash([5; 32]), blobs: 0, blobs_hash: TreeHash([6; 32]) };
+    let files = FilesHead {
+        version: Length(1),
+        hash: TreeHash([5; 32]),
+        blobs: Length(0),
+        blobs_hash: TreeHash([6; 32]),
+    };
     let Init { code, engine, limits, .. } = init();
     let mut entries = vec![
         Entry::Init(init()),
@@ -71,7 +82,7 @@ fn entries() -> Vec<Entry> {
         OracleAnswer { ask, answer: failed(OracleCode::Cancelled) },
     ];
     let (method, args) = (with_oracle.call.method_name.clone(), with_oracle.call.args.clone());
-    let seen = Seen { length: 3, hash: TreeHash([9; 32]) };
+    let seen = Seen { length: Length(3), hash: TreeHash([9; 32]) };
     let intention =
         Intention { method: &method, args: &args, nonce: 4, seen: Some(&seen), instead: Some(&[1, 2]) };
     let by = intention.sign(&SecretKey::from_seed(&[8; 32]), &PublicKey([9; 32]));
@@ -466,7 +477,12 @@ fn an_empty_build_that_is_written_out_is_malformed() {
 #[test]
 fn the_seed_depends_on_log_block_and_time() {
     let log = PublicKey([1; 32]);
-    let seeds = [seed(&log, 1, 1), seed(&log, 2, 1), seed(&log, 1, 2), seed(&PublicKey([2; 32]), 1, 1)];
+    let seeds = [
+        seed(&log, BlockIndex(1), 1),
+        seed(&log, BlockIndex(2), 1),
+        seed(&log, BlockIndex(1), 2),
+        seed(&PublicKey([2; 32]), BlockIndex(1), 1),
+    ];
     for (i, a) in seeds.iter().enumerate() {
         assert!(seeds.iter().skip(i + 1).all(|b| a != b));
     }

@@ -1,5 +1,6 @@
 //! What proofs about entries rest on: block 0 and other entries under one signed head.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, TreeHash};
 use serde::Deserialize;
@@ -20,8 +21,8 @@ pub(super) fn check_head(head: &Head) -> Judged<SignedHead> {
 /// Checks that entries stand in the log of a head, and returns the tree hash at `cut`.
 pub(super) fn check_path(
     head: &Head,
-    entries: &[(u64, &Bytes)],
-    cut: Option<u64>,
+    entries: &[(BlockIndex, &Bytes)],
+    cut: Option<Length>,
     path: &[Node],
 ) -> Judged<TreeHash> {
     let found = hashes(head.length, entries, cut, path).map_err(|why| fails("path", why))?;
@@ -40,15 +41,16 @@ pub(super) fn check_path(
 pub(super) fn check_entries(
     head: &Head,
     entries: &[NumberedEntry],
-    cut: Option<u64>,
+    cut: Option<Length>,
     path: &[Node],
 ) -> Judged<TreeHash> {
-    let entries: Vec<(u64, &Bytes)> = entries.iter().map(|entry| (entry.block, &entry.entry)).collect();
+    let entries: Vec<(BlockIndex, &Bytes)> =
+        entries.iter().map(|entry| (entry.block, &entry.entry)).collect();
     check_path(head, &entries, cut, path)
 }
 
 /// Returns an entry by its number.
-pub(super) fn entry_at(entries: &[NumberedEntry], block: u64) -> Judged<&[u8]> {
+pub(super) fn entry_at(entries: &[NumberedEntry], block: BlockIndex) -> Judged<&[u8]> {
     let entry = entries.iter().find(|entry| entry.block == block);
     entry
         .map(|entry| entry.entry.0.as_slice())

@@ -1,5 +1,6 @@
 //! Equivocation: a host signed two histories of one core.
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::replication::{Evidence, HeadProof};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, TreeHash};
@@ -26,7 +27,7 @@ pub struct Equivocation {
     pub heads: Vec<Head>,
     /// The length at which the two histories differ, unless it is that of both heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<u64>,
+    pub at: Option<Length>,
     /// For each head the given nodes of the cover of its length with the cut `at`; none where `at` is its length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<[Vec<Node>; 2]>,
@@ -67,7 +68,7 @@ impl Equivocation {
 
     /// Makes the proof from two heads, in any order, each with the nodes of its cover with the cut `at`; none where `at` is
     /// its length.
-    pub(super) fn of_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: u64) -> Option<Self> {
+    pub(super) fn of_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: Length) -> Option<Self> {
         // All that find the same two heads make the same file.
         heads.sort_by_key(|(head, _)| (head.length(), head.tree_hash()));
         let is_at_both = heads.iter().all(|(head, _)| head.length() == at);
@@ -81,7 +82,7 @@ impl Equivocation {
     }
 
     /// Returns the proof if it holds.
-    fn new(heads: Vec<Head>, at: Option<u64>, paths: Option<[Vec<Node>; 2]>) -> Option<Self> {
+    fn new(heads: Vec<Head>, at: Option<Length>, paths: Option<[Vec<Node>; 2]>) -> Option<Self> {
         let proof = Self { tag: Tag, v: Version, kind: KindName, heads, at, paths };
         (proof.check_bounds().is_ok() && proof.judge().is_ok()).then_some(proof)
     }
@@ -152,7 +153,7 @@ impl Equivocation {
 }
 
 /// Returns the tree hash of a signed log's first `at` blocks.
-pub(super) fn hash_at(at: u64, head: &Head, path: &[Node]) -> Judged<TreeHash> {
+pub(super) fn hash_at(at: Length, head: &Head, path: &[Node]) -> Judged<TreeHash> {
     if at == head.length && path.is_empty() {
         return Ok(head.hash);
     }

@@ -1,5 +1,6 @@
 //! False refusal: a host refused a good call, by the words of its own refusal.
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
 use serde::{Deserialize, Serialize};
@@ -128,7 +129,7 @@ impl FalseRefusal {
     pub fn with_entries(
         self,
         head: &SignedHead,
-        entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
+        entries: impl IntoIterator<Item = (BlockIndex, Vec<u8>)>,
         node: impl FnMut(u64) -> Option<Node>,
     ) -> Option<Self> {
         let entries = NumberedEntry::in_order(entries);
@@ -195,22 +196,22 @@ impl FalseRefusal {
     }
 
     /// Checks block 0, and `other` if it is needed, and returns block 0.
-    fn judge_entries(&self, other: Option<u64>) -> Judged<Init> {
+    fn judge_entries(&self, other: Option<BlockIndex>) -> Judged<Init> {
         let head = self.head()?;
         let (Some(entries), Some(path)) = (&self.entries, &self.path) else {
             return Err(cannot_tell("the entries or their path are missing"));
         };
-        if other.is_some_and(|block| block >= head.length) {
+        if other.is_some_and(|block| !head.length.has(block)) {
             return Err(cannot_tell("the head's log ends before the block that the refusal names"));
         }
-        for block in other.into_iter().chain([0]) {
+        for block in other.into_iter().chain([BlockIndex::FIRST]) {
             entry_at(entries, block)?;
         }
-        if entries.iter().any(|entry| entry.block != 0 && Some(entry.block) != other) {
+        if entries.iter().any(|entry| entry.block != BlockIndex::FIRST && Some(entry.block) != other) {
             return Err(fails("entries", "there are others than the reason needs"));
         }
         check_entries(head, entries, None, path)?;
-        read_init(entry_at(entries, 0)?)
+        read_init(entry_at(entries, BlockIndex::FIRST)?)
     }
 
     fn judge_seen(&self, seen: Option<&Seen>) -> Judged {

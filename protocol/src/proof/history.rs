@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::signed_head::{HeadError, SignedHead};
 use libvms_hypercore::tree::{Node, hash, index};
 use thiserror::Error;
@@ -20,7 +21,7 @@ pub struct History<'a> {
     head: SignedHead,
     node: Box<dyn FnMut(u64) -> Option<Node> + 'a>,
     /// Lengths at which the nodes may tell the tree hash.
-    lengths: BTreeSet<u64>,
+    lengths: BTreeSet<Length>,
 }
 
 /// The reason why two histories are no equivocation.
@@ -39,15 +40,15 @@ pub enum NoFork {
     #[error("both show one history: that of {length} blocks is the beginning of the other, or the same")]
     Same {
         /// Length of the shorter one.
-        length: u64,
+        length: Length,
     },
     /// The nodes are missing by which the histories could be compared.
     #[error("the nodes are missing by which the heads of {shorter} and of {longer} blocks could be compared")]
     Unknown {
         /// Length of the shorter one.
-        shorter: u64,
+        shorter: Length,
         /// Length of the longer one.
-        longer: u64,
+        longer: Length,
     },
 }
 
@@ -91,12 +92,13 @@ impl<'a> History<'a> {
     }
 
     /// Creates the history that entries and nodes under a head show.
-    fn shown(head: &Head, entries: &[(u64, &Bytes)], path: &[Node]) -> Result<Self, NoFork> {
+    fn shown(head: &Head, entries: &[(BlockIndex, &Bytes)], path: &[Node]) -> Result<Self, NoFork> {
         // Numbers beyond the head are a stranger's, and may be too large for a tree.
-        let inside = entries.iter().filter(|(block, _)| *block < head.length.min(LENGTH_END));
+        let inside = entries.iter().filter(|(block, _)| head.length.min(LENGTH_END).has(*block));
         let leaves = inside.map(|(block, entry)| Node::leaf(*block, &entry.0));
         let known = with_parents(path.iter().copied().chain(leaves));
-        let lengths = entries.iter().flat_map(|(block, _)| [*block, block.saturating_add(1)]).collect();
+        let lengths =
+            entries.iter().flat_map(|(block, _)| [block.length_before(), block.length_with()]).collect();
         Ok(Self { head: head.verify()?, node: Box::new(move |index| known.get(&index).copied()), lengths })
     }
 
@@ -119,7 +121,7 @@ impl<'a> History<'a> {
         }
         let [shorter, longer] = sorted([self.head.length(), other.head.length()]);
         let mut is_same = false;
-        let at_lengths: BTreeSet<u64> =
+        let at_lengths: BTreeSet<Length> =
             self.lengths.union(&other.lengths).copied().chain([shorter]).collect();
         // The longest first: two histories that are the same there are the same before.
         for at in at_lengths.into_iter().rev().filter(|at| *at <= shorter) {
@@ -138,7 +140,7 @@ impl<'a> History<'a> {
     }
 
     /// Returns the nodes from which the tree hash of the first `at` blocks follows; none for the head's own length.
-    fn nodes_at(&mut self, at: u64) -> Option<Vec<Node>> {
+    fn nodes_at(&mut self, at: Length) -> Option<Vec<Node>> {
         if at == self.head.length() {
             return Some(vec![]);
         }
@@ -152,7 +154,7 @@ impl std::fmt::Debug for History<'_> {
     }
 }
 
-fn sorted([one, other]: [u64; 2]) -> [u64; 2] {
+fn sorted([one, other]: [Length; 2]) -> [Length; 2] {
     if one <= other { [one, other] } else { [other, one] }
 }
 

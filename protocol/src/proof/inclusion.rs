@@ -1,5 +1,6 @@
 //! Inclusion: an entry stands in the log that the host signed. The receipt of a call is this proof.
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
@@ -28,7 +29,7 @@ pub struct Inclusion {
     /// The signed head.
     pub checkpoint: Head,
     /// Number of the block.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The block.
     pub entry: Bytes,
     /// The given nodes of its [`Cover`].
@@ -65,7 +66,7 @@ impl Inclusion {
     /// block is not in that log, or if a node is not there.
     pub fn make(
         head: &SignedHead,
-        block: u64,
+        block: BlockIndex,
         entry: Vec<u8>,
         node: impl FnMut(u64) -> Option<Node>,
     ) -> Option<Self> {

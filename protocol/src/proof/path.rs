@@ -8,24 +8,26 @@
 
 use std::ops::Range;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::tree::{Node, Roots, TreeHash, hash, index};
 use thiserror::Error;
 
 /// One more than the greatest length of a log: numbers of nodes must fit into 64 bits.
-pub(super) const LENGTH_END: u64 = 1 << 62;
+pub(super) const LENGTH_END: Length = Length(1 << 62);
 
 /// The parts of a log's tree that a proof needs.
 ///
 /// ```
-/// use libvms_hypercore::tree::Roots;
+/// use libvms_hypercore::blocks::{BlockIndex, Length};
+/// use libvms_hypercore::tree::{Node, Roots};
 /// use libvms_protocol::proof::path::Cover;
 ///
 /// let (mut roots, mut nodes) = (Roots::default(), vec![]);
 /// for block in 0..5_u8 {
-///     let leaf = libvms_hypercore::tree::Node::leaf(block.into(), &[block]);
+///     let leaf = Node::leaf(roots.length().next_block(), &[block]);
 ///     roots.append_with(leaf, |node| nodes.push(*node));
 /// }
-/// let cover = Cover::new(5, [2], None).expect("block 2 is in the log");
+/// let cover = Cover::new(Length(5), [BlockIndex(2)], None).expect("block 2 is in the log");
 /// // The sibling of leaf 4, that of their parent, and the other root.
 /// assert_eq!(cover.indices(), [1, 6, 8]);
 /// let path = cover.nodes(|index| nodes.iter().find(|node| node.index == index).copied()).expect("all are kept");
@@ -34,11 +36,11 @@ pub(super) const LENGTH_END: u64 = 1 << 62;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
-    length: u64,
+    length: Length,
     /// The blocks that are in the proof, ascending, each once.
-    wanted: Vec<u64>,
+    wanted: Vec<BlockIndex>,
     /// The other length of which the tree hash follows; the log's own if there is none.
-    cut: u64,
+    cut: Length,
 }
 
 /// The tree hashes that follow from a proof.
@@ -87,12 +89,16 @@ trait Visitor {
 impl Cover {
     /// Creates the cover of a log of `length` blocks for `wanted` blocks, in any order, and for the tree hash of its
     /// first `cut` blocks. `None` if the log does not have them, or if it is longer than 2^62 blocks.
-    pub fn new(length: u64, wanted: impl IntoIterator<Item = u64>, cut: Option<u64>) -> Option<Self> {
-        let mut wanted: Vec<u64> = wanted.into_iter().collect();
+    pub fn new(
+        length: Length,
+        wanted: impl IntoIterator<Item = BlockIndex>,
+        cut: Option<Length>,
+    ) -> Option<Self> {
+        let mut wanted: Vec<BlockIndex> = wanted.into_iter().collect();
         wanted.sort_unstable();
         wanted.dedup();
         let cut = cut.unwrap_or(length);
-        let is_inside = wanted.last().is_none_or(|last| *last < length) && cut <= length;
+        let is_inside = wanted.last().is_none_or(|last| length.has(*last)) && cut <= length;
         (is_inside && length < LENGTH_END).then_some(Self { length, wanted, cut })
     }
 
@@ -138,7 +144,8 @@ impl Cover {
     fn descend<V: Visitor>(&self, node: u64, is_edge: bool, visitor: &mut V) -> Result<V::Node, PathError> {
         let missing = PathError::Missing { node };
         let blocks = index::blocks(node).ok_or(missing)?;
-        let is_cut = blocks.start < self.cut && self.cut < blocks.end;
+        let cut = self.cut.next_block();
+        let is_cut = blocks.start < cut && cut < blocks.end;
         let visited = if !is_cut && !self.wants(&blocks) {
             visitor.given(node)?
         } else if let Some(left) = index::left_child(node) {
@@ -149,13 +156,13 @@ impl Cover {
         } else {
             visitor.leaf(node)?
         };
-        if is_edge && blocks.end <= self.cut {
+        if is_edge && blocks.end <= cut {
             visitor.root_at_cut(&visited);
         }
         Ok(visited)
     }
 
-    fn wants(&self, blocks: &Range<u64>) -> bool {
+    fn wants(&self, blocks: &Range<BlockIndex>) -> bool {
         let first = self.wanted.partition_point(|block| *block < blocks.start);
         self.wanted.get(first).is_some_and(|block| *block < blocks.end)
     }
@@ -223,40 +230,41 @@ fn next(nodes: &mut std::slice::Iter<'_, Node>, index: u64) -> Result<Node, Path
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libvms_hypercore::blocks::each;
     use libvms_hypercore::tree::inclusion;
 
     /// Returns the leaves of a log, and all its nodes by their number.
-    fn log(length: u64) -> (Vec<Node>, Vec<Option<Node>>) {
-        let mut nodes = vec![None; 2 * length as usize + 1];
+    fn log(length: Length) -> (Vec<Node>, Vec<Option<Node>>) {
+        let mut nodes = vec![None; 2 * length.0 as usize + 1];
         let mut roots = Roots::default();
-        for block in 0..length {
-            let leaf = Node::leaf(block, &vec![block as u8; block as usize % 5]);
+        for block in each(length.blocks()) {
+            let leaf = Node::leaf(block, &vec![block.0 as u8; block.0 as usize % 5]);
             roots.append_with(leaf, |node| nodes[node.index as usize] = Some(*node));
         }
         let leaves = nodes.iter().step_by(2).flatten().copied().collect();
         (leaves, nodes)
     }
 
-    fn roots_at(leaves: &[Node], length: u64) -> TreeHash {
+    fn roots_at(leaves: &[Node], length: Length) -> TreeHash {
         let mut roots = Roots::default();
-        leaves.iter().take(length as usize).for_each(|leaf| roots.append_with(*leaf, |_| {}));
+        leaves.iter().take(length.0 as usize).for_each(|leaf| roots.append_with(*leaf, |_| {}));
         roots.tree_hash()
     }
 
-    fn lengths() -> impl Iterator<Item = u64> {
-        (1..=40).chain([63, 64, 65, 127, 128, 129, 255, 256, 257])
+    fn lengths() -> impl Iterator<Item = Length> {
+        (1..=40).chain([63, 64, 65, 127, 128, 129, 255, 256, 257]).map(Length)
     }
 
     #[test]
     fn the_cover_of_one_block_is_its_inclusion_proof() {
         for length in lengths() {
             let (leaves, nodes) = log(length);
-            for block in 0..length {
+            for block in each(length.blocks()) {
                 let cover = Cover::new(length, [block], None).expect("inside");
                 let given = cover.nodes(|index| nodes[index as usize]).expect("all are kept");
                 let proof = inclusion::prove(&leaves, block).expect("inside");
                 let mut expected = proof.siblings.clone();
-                let leaf = &leaves[block as usize];
+                let leaf = &leaves[block.0 as usize];
                 let others = proof
                     .roots
                     .nodes()
@@ -276,14 +284,18 @@ mod tests {
     fn a_cut_gives_the_tree_at_another_length() {
         for length in lengths() {
             let (leaves, nodes) = log(length);
-            for cut in 0..=length {
-                for wanted in [vec![], vec![length - 1], vec![length / 3, 0]] {
+            for cut in (0..=length.0).map(Length) {
+                for wanted in [
+                    vec![],
+                    vec![length.last().expect("not empty")],
+                    vec![BlockIndex(length.0 / 3), BlockIndex::FIRST],
+                ] {
                     let cover = Cover::new(length, wanted.clone(), Some(cut)).expect("inside");
                     let given = cover.nodes(|index| nodes[index as usize]).expect("all are kept");
                     let mut wanted = wanted;
                     wanted.sort_unstable();
                     wanted.dedup();
-                    let wanted: Vec<Node> = wanted.iter().map(|block| leaves[*block as usize]).collect();
+                    let wanted: Vec<Node> = wanted.iter().map(|block| leaves[block.0 as usize]).collect();
                     let hashes = cover.check(&wanted, &given).expect("holds");
                     assert_eq!(hashes.whole, roots_at(&leaves, length), "{length} cut at {cut}");
                     assert_eq!(hashes.cut, roots_at(&leaves, cut), "{length} cut at {cut}");
@@ -295,7 +307,7 @@ mod tests {
     #[test]
     fn a_cut_alone_is_what_replication_sends() {
         for length in lengths() {
-            for cut in 0..=length {
+            for cut in (0..=length.0).map(Length) {
                 let sent: Vec<u64> = index::roots(cut).chain(index::growth(cut, length)).collect();
                 assert_eq!(Cover::new(length, [], Some(cut)).expect("inside").indices(), sent);
             }
@@ -304,8 +316,8 @@ mod tests {
 
     #[test]
     fn a_changed_missing_or_added_node_is_noticed() {
-        let (leaves, nodes) = log(37);
-        let cover = Cover::new(37, [0, 20], Some(7)).expect("inside");
+        let (leaves, nodes) = log(Length(37));
+        let cover = Cover::new(Length(37), [BlockIndex(0), BlockIndex(20)], Some(Length(7))).expect("inside");
         let given = cover.nodes(|index| nodes[index as usize]).expect("all are kept");
         let wanted = [leaves[0], leaves[20]];
         let good = cover.check(&wanted, &given).expect("holds");
@@ -334,15 +346,19 @@ mod tests {
 
     #[test]
     fn numbers_outside_the_log_have_no_cover() {
-        assert_eq!(Cover::new(5, [5], None), None);
-        assert_eq!(Cover::new(5, [], Some(6)), None);
-        assert_eq!(Cover::new(0, [0], None), None);
-        assert_eq!(Cover::new(1 << 62, [], None), None);
-        let largest =
-            Cover::new((1 << 62) - 1, [0, 1 << 40, (1 << 62) - 2], Some(1 << 61)).expect("the longest");
+        assert_eq!(Cover::new(Length(5), [BlockIndex(5)], None), None);
+        assert_eq!(Cover::new(Length(5), [], Some(Length(6))), None);
+        assert_eq!(Cover::new(Length(0), [BlockIndex(0)], None), None);
+        assert_eq!(Cover::new(Length(1 << 62), [], None), None);
+        let largest = Cover::new(
+            Length((1 << 62) - 1),
+            [0, 1 << 40, (1 << 62) - 2].map(BlockIndex),
+            Some(Length(1 << 61)),
+        )
+        .expect("the longest");
         let count = largest.indices().len();
         assert!((2 * 61..=5 * 62).contains(&count), "{count}");
-        let empty = Cover::new(0, [], None).expect("an empty log");
+        let empty = Cover::new(Length(0), [], None).expect("an empty log");
         assert_eq!(empty.check(&[], &[]).expect("nothing").whole, Roots::default().tree_hash());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::signed_head::{HeadError, SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::{Node, TreeHash};
@@ -25,7 +26,7 @@ pub struct Head {
     /// The log's key.
     pub log: PublicKey,
     /// Blocks in the log.
-    pub length: u64,
+    pub length: Length,
     /// Hash of the log's roots.
     pub hash: TreeHash,
     /// The key's signature.
@@ -40,7 +41,7 @@ pub struct Head {
 #[serde(deny_unknown_fields)]
 pub struct NumberedEntry {
     /// Number of the block.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The block.
     pub entry: Bytes,
 }
@@ -74,7 +75,7 @@ impl From<&SignedHead> for Head {
 
 impl NumberedEntry {
     /// Creates entries in the order of their blocks, each block once.
-    pub(super) fn in_order(entries: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Vec<Self> {
+    pub(super) fn in_order(entries: impl IntoIterator<Item = (BlockIndex, Vec<u8>)>) -> Vec<Self> {
         let mut entries: Vec<Self> =
             entries.into_iter().map(|(block, entry)| Self::new(block, entry)).collect();
         entries.sort_by_key(|entry| entry.block);
@@ -83,7 +84,7 @@ impl NumberedEntry {
     }
 
     /// Creates the entry at `block`.
-    pub fn new(block: u64, entry: Vec<u8>) -> Self {
+    pub fn new(block: BlockIndex, entry: Vec<u8>) -> Self {
         Self { block, entry: Bytes(entry) }
     }
 }
@@ -93,9 +94,9 @@ impl NumberedEntry {
 /// # Errors
 /// What is wrong, in words.
 pub(super) fn hashes(
-    length: u64,
-    entries: &[(u64, &Bytes)],
-    cut: Option<u64>,
+    length: Length,
+    entries: &[(BlockIndex, &Bytes)],
+    cut: Option<Length>,
     path: &[Node],
 ) -> Result<Hashes, String> {
     let blocks = entries.iter().map(|(block, _)| *block);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub struct Violation {
     /// The rule, by the name of its violation (see [`Class`]).
     pub class: String,
     /// Number of the block in question.
-    pub block: u64,
+    pub block: BlockIndex,
     /// Block 0, the block in question, and where the class compares two entries, the earlier one; ascending.
     pub entries: Vec<NumberedEntry>,
     /// The given nodes of the cover of these entries; for `unknown-head` with the cut at the length that the caller has
@@ -84,8 +85,8 @@ impl Violation {
     pub fn make(
         head: &SignedHead,
         class: Class,
-        block: u64,
-        entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
+        block: BlockIndex,
+        entries: impl IntoIterator<Item = (BlockIndex, Vec<u8>)>,
         node: impl FnMut(u64) -> Option<Node>,
     ) -> Option<Self> {
         let entries = NumberedEntry::in_order(entries);
@@ -106,12 +107,12 @@ impl Violation {
 
     pub(super) fn judge(&self) -> Judged {
         check_head(&self.checkpoint)?;
-        let block_0 = entry_at(&self.entries, 0)?;
+        let block_0 = entry_at(&self.entries, BlockIndex::FIRST)?;
         let block = entry_at(&self.entries, self.block)?;
         let class = self.known_class()?;
         let earlier = self.earlier(class)?;
         let hash_at_cut = check_entries(&self.checkpoint, &self.entries, self.cut()?, &self.path)?;
-        if self.block == 0 {
+        if self.block == BlockIndex::FIRST {
             return judge_block_0(class, block_0);
         }
         let init = read_init(block_0)?;
@@ -120,7 +121,7 @@ impl Violation {
             Class::WrongOrder => judge_place(self.block, &read_entry(block, init.v)?),
             Class::TimeWentBack => {
                 let entry = read_entry(block, init.v)?;
-                judge_time(&entry, earlier, &init, self.block == 1)
+                judge_time(&entry, earlier, &init, self.block == BlockIndex(1))
             }
             _ => {
                 let entry = read_entry(block, init.v)?;
@@ -137,7 +138,8 @@ impl Violation {
 
     /// Returns the entry with which the class compares the one in question. There must be no others.
     fn earlier(&self, class: Class) -> Judged<Option<&NumberedEntry>> {
-        let mut others = self.entries.iter().filter(|entry| ![0, self.block].contains(&entry.block));
+        let mut others =
+            self.entries.iter().filter(|entry| ![BlockIndex::FIRST, self.block].contains(&entry.block));
         let first = others.next();
         let is_needed = first.is_none_or(|entry| class.compares() && entry.block < self.block);
         if is_needed && others.next().is_none() {
@@ -148,13 +150,16 @@ impl Violation {
     }
 
     /// Returns the length of which the tree hash is compared.
-    fn cut(&self) -> Judged<Option<u64>> {
-        if self.known_class()? != Class::UnknownHead || self.block == 0 {
+    fn cut(&self) -> Judged<Option<Length>> {
+        if self.known_class()? != Class::UnknownHead || self.block == BlockIndex::FIRST {
             return Ok(None);
         }
-        let init = read_init(entry_at(&self.entries, 0)?)?;
+        let init = read_init(entry_at(&self.entries, BlockIndex::FIRST)?)?;
         let entry = read_entry(entry_at(&self.entries, self.block)?, init.v)?;
-        Ok(call_of(&entry)?.seen.map(|seen| seen.length).filter(|length| *length <= self.block))
+        Ok(call_of(&entry)?
+            .seen
+            .map(|seen| seen.length)
+            .filter(|length| *length <= self.block.length_before()))
     }
 
     fn judge_form(&self, init: &Init, block: &[u8]) -> Judged {
@@ -248,13 +253,13 @@ fn judge_block_0(class: Class, block_0: &[u8]) -> Judged {
         (Class::MalformedEntry, Err(_)) if claims_known_format(block_0) => Ok(()),
         (_, Err(_)) => Err(cannot_tell("block 0 is not the init of a format that this program knows")),
         (Class::MalformedEntry, Ok(_)) => Err(fails("entry", "it is well-formed")),
-        (Class::WrongOrder, Ok(entry)) => judge_place(0, &entry),
+        (Class::WrongOrder, Ok(entry)) => judge_place(BlockIndex::FIRST, &entry),
         (_, Ok(_)) => Err(fails("entry", "it is block 0, which the class is not about")),
     }
 }
 
 /// Judges the place of an entry. Some depends on whether the script exports `init`, which an engine would have to say.
-fn judge_place(block: u64, entry: &Entry) -> Judged {
+fn judge_place(block: BlockIndex, entry: &Entry) -> Judged {
     let [without, with] = [false, true].map(|has_init| check_place(block, entry, has_init));
     match (without, with) {
         (Err(_), Err(_)) => Ok(()),
@@ -278,9 +283,14 @@ fn judge_time(entry: &Entry, earlier: Option<&NumberedEntry>, init: &Init, is_fi
 }
 
 /// Judges the head that a caller has seen before the entry at `block`.
-fn judge_seen(block: u64, seen: Option<Seen>, hash_at_seen: libvms_hypercore::tree::TreeHash) -> Judged {
+fn judge_seen(
+    block: BlockIndex,
+    seen: Option<Seen>,
+    hash_at_seen: libvms_hypercore::tree::TreeHash,
+) -> Judged {
     let seen = seen.ok_or_else(|| fails("entry", "the call names no head"))?;
-    let is_recent = block.checked_sub(seen.length).is_some_and(|back| back < SEEN_LENGTHS_MAX);
+    let is_recent =
+        block.length_before().checked_sub(seen.length).is_some_and(|back| back < SEEN_LENGTHS_MAX);
     if is_recent && seen.hash == hash_at_seen {
         Err(fails("head", format_args!("the log's head at length {} is the one that was seen", seen.length)))
     } else {

@@ -1,6 +1,7 @@
 //! `fixtures/callers/receipts.json`: receipts in logs of many lengths, and what is none.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{SecretKey, Signature};
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead, signable};
@@ -39,7 +40,7 @@ fn receipt(log: &Log, number: u64) -> Inclusion {
 
 fn under(head: &SignedHead, log: &Log, number: u64) -> Inclusion {
     let (_, entry) = log.block(number);
-    Inclusion::make(head, number, entry, |index| log.node(index)).expect("all nodes are kept")
+    Inclusion::make(head, BlockIndex(number), entry, |index| log.node(index)).expect("all nodes are kept")
 }
 
 fn encode(receipt: &Inclusion) -> Vec<u8> {
@@ -87,11 +88,11 @@ fn key() -> SecretKey {
 fn of_longest_log() -> Inclusion {
     let length = (1 << 62) - 1;
     let mut longest = receipt(&log(1), 0);
-    longest.checkpoint.length = length;
+    longest.checkpoint.length = Length(length);
     let made_up = |index: u64| Node { index, size: 1, hash: Hash(blake2b(&[&index.to_le_bytes()])) };
-    let cover = Cover::new(length, [0], None).expect("inside");
+    let cover = Cover::new(Length(length), [BlockIndex(0)], None).expect("inside");
     longest.path = cover.indices().into_iter().map(made_up).collect();
-    let leaf = Node::leaf(0, &longest.entry.0);
+    let leaf = Node::leaf(BlockIndex(0), &longest.entry.0);
     let whole = cover.check(&[leaf], &longest.path).expect("the nodes of the path").whole;
     signed_again(longest, whole)
 }
@@ -99,8 +100,8 @@ fn of_longest_log() -> Inclusion {
 /// The same of a log that is too long.
 fn of_longer_log() -> Inclusion {
     let mut longer = of_longest_log();
-    longer.checkpoint.length = 1 << 62;
-    let mut root = Node::leaf(0, &longer.entry.0);
+    longer.checkpoint.length = Length(1 << 62);
+    let mut root = Node::leaf(BlockIndex(0), &longer.entry.0);
     longer.path.clear();
     for height in 0..62 {
         let index = (1 << (height + 1)) + (1 << height) - 1;
@@ -123,8 +124,9 @@ fn of_too_many_bytes() -> Inclusion {
 fn of_fork() -> Inclusion {
     let mut forked = receipt(&log(5), 3);
     let (length, tree_hash) = (5, log(5).head().tree_hash());
-    let signature = key().sign(&signable(length, 1, &tree_hash));
-    let head = UnverifiedHead { key: key().public_key(), length, fork: 1, tree_hash, signature };
+    let signature = key().sign(&signable(Length(length), 1, &tree_hash));
+    let head =
+        UnverifiedHead { key: key().public_key(), length: Length(length), fork: 1, tree_hash, signature };
     forked.checkpoint = (&head.verify().expect("signed")).into();
     forked
 }
@@ -141,10 +143,10 @@ fn changed() -> Vec<(&'static str, Inclusion)> {
     vec![
         ("good", good.clone()),
         ("another-entry", with(&|proof| proof.entry.0[0] ^= 1)),
-        ("another-block", with(&|proof| proof.block = 5)),
-        ("block-after-the-end", with(&|proof| proof.block = 11)),
-        ("another-length", with(&|proof| proof.checkpoint.length = 12)),
-        ("no-length", with(&|proof| proof.checkpoint.length = 0)),
+        ("another-block", with(&|proof| proof.block = BlockIndex(5))),
+        ("block-after-the-end", with(&|proof| proof.block = BlockIndex(11))),
+        ("another-length", with(&|proof| proof.checkpoint.length = Length(12))),
+        ("no-length", with(&|proof| proof.checkpoint.length = Length(0))),
         ("another-hash", with(&|proof| proof.checkpoint.hash.0[0] ^= 1)),
         ("another-signature", with(&|proof| proof.checkpoint.sig.0[0] ^= 1)),
         ("no-signature", with(&|proof| proof.checkpoint.sig = Signature([0; 64]))),

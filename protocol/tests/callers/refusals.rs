@@ -1,6 +1,7 @@
 //! `fixtures/callers/refusals.json`: signed refusals, and those that are not what was signed.
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_protocol::refusal::{Reason, Refusal};
 use serde_json::{Value as Json, json};
@@ -27,16 +28,19 @@ fn refusals_are_signed_as_the_fixture_has_them() {
     let signed = Reason::ALL.into_iter().filter(|reason| *reason != Reason::BadSignature);
     let mut cases: Vec<Json> = signed
         .map(|reason| {
-            let block = (reason == Reason::RepeatedNonce).then_some(17);
+            let block = (reason == Reason::RepeatedNonce).then_some(BlockIndex(17));
             case(reason.name(), &CALL, &Refusal::sign(&key, &CALL, reason, NOW, block), true)
         })
         .collect();
-    let good = Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(17));
+    let good = Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(BlockIndex(17)));
     let without = Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, None);
     for (name, refusal) in [
         ("without-a-block", without),
-        ("at-block-0", Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(0))),
-        ("at-the-largest-block", Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(u64::MAX))),
+        ("at-block-0", Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(BlockIndex(0)))),
+        (
+            "at-the-largest-block",
+            Refusal::sign(&key, &CALL, Reason::RepeatedNonce, NOW, Some(BlockIndex(u64::MAX))),
+        ),
         ("at-time-0", Refusal::sign(&key, &CALL, Reason::Early, 0, None)),
         ("at-the-largest-time", Refusal::sign(&key, &CALL, Reason::Early, u64::MAX, None)),
     ] {
@@ -46,7 +50,7 @@ fn refusals_are_signed_as_the_fixture_has_them() {
         ("of-another-log", Refusal { log: other.public_key(), ..good.clone() }),
         ("of-another-reason", Refusal { reason: "busy".into(), ..good.clone() }),
         ("of-another-time", Refusal { now: NOW + 1, ..good.clone() }),
-        ("of-another-block", Refusal { block: Some(18), ..good.clone() }),
+        ("of-another-block", Refusal { block: Some(BlockIndex(18)), ..good.clone() }),
         ("block-left-out", Refusal { block: None, ..good.clone() }),
         (
             "by-another-key",

@@ -1,6 +1,7 @@
 //! `fixtures/callers/rules.json`: logs in which the last call keeps each rule of signed calls, just, or breaks it.
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::audit::callers::{SignedCalls, check_signature};
@@ -31,11 +32,12 @@ fn judge(log: &Log) -> &'static str {
         assert_eq!(verdict, "ok", "block {number} is not the last");
         if let Ok(Entry::Call(entry)) = Entry::decode(block) {
             let by = entry.call.authorization();
-            let checked = check_signature(&log.public_key(), Auth::Signed, &entry.call)
-                .and_then(|()| by.as_ref().map_or(Ok(()), |by| signed.check(number, entry.call.at, by)));
+            let checked = check_signature(&log.public_key(), Auth::Signed, &entry.call).and_then(|()| {
+                by.as_ref().map_or(Ok(()), |by| signed.check(BlockIndex(number), entry.call.at, by))
+            });
             verdict = checked.as_ref().err().map_or("ok", |violation| violation.class());
             if let Some(by) = by {
-                signed.record(number, entry.call.at, &by);
+                signed.record(BlockIndex(number), entry.call.at, &by);
             }
         }
         signed.append(block);
@@ -214,16 +216,16 @@ fn heads() -> Vec<Case> {
     };
     let seen = |length: u64| log().0.seen_at(length);
     let case = |name, why, seen| log().seen(seen).case(name, why);
-    let empty = Seen { length: 0, hash: Log::empty().seen_at(0).hash };
+    let empty = Seen { length: Length(0), hash: Log::empty().seen_at(0).hash };
     let mut cases = vec![
         case("seen", "", seen(3)),
         case("seen-all-before", "the block's own length", seen(5)),
         case("seen-nothing", "the empty log's tree hash", empty),
         case("seen-nothing-else", "", Seen { hash: seen(1).hash, ..empty }),
-        case("seen-another-log", "", Seen { length: 3, hash: TreeHash([7; 32]) }),
-        case("seen-another-length", "", Seen { length: 4, ..seen(3) }),
-        case("seen-its-own-block", "", Seen { length: 6, hash: TreeHash([7; 32]) }),
-        case("seen-far-ahead", "", Seen { length: (1 << 53) - 1, hash: TreeHash([7; 32]) }),
+        case("seen-another-log", "", Seen { length: Length(3), hash: TreeHash([7; 32]) }),
+        case("seen-another-length", "", Seen { length: Length(4), ..seen(3) }),
+        case("seen-its-own-block", "", Seen { length: Length(6), hash: TreeHash([7; 32]) }),
+        case("seen-far-ahead", "", Seen { length: Length((1 << 53) - 1), hash: TreeHash([7; 32]) }),
     ];
     let mut long = Maker::new();
     long.0.fill(1);

@@ -1,6 +1,7 @@
 //! `FORMAT.md` shows one worked example of each kind of proof: each must be what this crate writes, and must hold.
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots};
@@ -20,7 +21,7 @@ fn key() -> SecretKey {
 fn log(blocks: &[&[u8]]) -> (SignedHead, Vec<Node>) {
     let (mut roots, mut nodes) = (Roots::default(), vec![]);
     for (number, block) in (0..).zip(blocks) {
-        roots.append_with(Node::leaf(number, block), |node| nodes.push(*node));
+        roots.append_with(Node::leaf(BlockIndex(number), block), |node| nodes.push(*node));
     }
     (SignedHead::sign(&key(), roots.length(), roots.tree_hash()), nodes)
 }
@@ -31,7 +32,7 @@ fn find(nodes: &[Node]) -> impl Fn(u64) -> Option<Node> {
 
 fn inclusion() -> Proof {
     let (head, nodes) = log(&[b"first", b"second"]);
-    Proof::Inclusion(Inclusion::make(&head, 1, b"second".into(), find(&nodes)).expect("block 1"))
+    Proof::Inclusion(Inclusion::make(&head, BlockIndex(1), b"second".into(), find(&nodes)).expect("block 1"))
 }
 
 fn equivocation() -> Proof {
@@ -46,7 +47,13 @@ fn violation() -> Proof {
         [example("init of a log whose callers sign"), example("call that returned"), b"third".to_vec()];
     let (head, nodes) = log(&blocks.each_ref().map(Vec::as_slice));
     let [init, call, _] = blocks;
-    let made = Violation::make(&head, Class::BadSignature, 1, [(0, init), (1, call)], find(&nodes));
+    let made = Violation::make(
+        &head,
+        Class::BadSignature,
+        BlockIndex(1),
+        [(BlockIndex(0), init), (BlockIndex(1), call)],
+        find(&nodes),
+    );
     Proof::Violation(made.expect("all nodes are there"))
 }
 

@@ -1,5 +1,6 @@
 //! Two histories of one core.
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::{Evidence, HeadProof, PeerId};
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead, signable};
@@ -26,7 +27,7 @@ pub(super) fn forked(common: u64, length: u64, other_length: u64) -> [Log; 2] {
 }
 
 fn cover(log: &Log, length: u64, at: u64) -> Vec<Node> {
-    let cover = Cover::new(length, [], Some(at)).expect("inside");
+    let cover = Cover::new(Length(length), [], Some(Length(at))).expect("inside");
     cover.nodes(|index| log.node(index)).expect("all nodes are kept")
 }
 
@@ -34,10 +35,10 @@ fn cover(log: &Log, length: u64, at: u64) -> Vec<Node> {
 fn proved(log: &Log, at: u64) -> HeadProof {
     let nodes = |indices: Vec<u64>| indices.into_iter().filter_map(|index| log.node(index)).collect();
     let upgrade = DataUpgrade {
-        start: 0,
+        start: Length(0),
         length: at,
-        nodes: nodes(index::roots(at).collect()),
-        additional_nodes: nodes(index::growth(at, log.length()).collect()),
+        nodes: nodes(index::roots(Length(at)).collect()),
+        additional_nodes: nodes(index::growth(Length(at), Length(log.length())).collect()),
         signature: log.head().signature().0.to_vec(),
     };
     HeadProof::check(log.public_key(), 0, upgrade).expect("our own")
@@ -45,8 +46,10 @@ fn proved(log: &Log, at: u64) -> HeadProof {
 
 fn truncated(log: &Log, fork: u64) -> SignedHead {
     let (length, tree_hash) = (log.length(), log.head().tree_hash());
-    let signature = log.key.sign(&signable(length, fork, &tree_hash));
-    UnverifiedHead { key: log.public_key(), length, fork, tree_hash, signature }.verify().expect("signed")
+    let signature = log.key.sign(&signable(Length(length), fork, &tree_hash));
+    UnverifiedHead { key: log.public_key(), length: Length(length), fork, tree_hash, signature }
+        .verify()
+        .expect("signed")
 }
 
 #[test]
@@ -114,22 +117,22 @@ fn each_damage_fails_or_cannot_be_told() {
     let [log, other] = forked(3, 5, 7);
     let proof = Equivocation::of_conflict(&proved(&log, 4), &proved(&other, 4)).expect("they differ");
     let stranger = SecretKey::from_seed(&[9; 32]);
-    let strange = SignedHead::sign(&stranger, 5, TreeHash([1; 32]));
+    let strange = SignedHead::sign(&stranger, Length(5), TreeHash([1; 32]));
     let damaged = |damage: &dyn Fn(&mut Equivocation)| {
         let mut damaged = proof.clone();
         damage(&mut damaged);
         Proof::Equivocation(damaged)
     };
     assert_fails(&damaged(&|proof| proof.heads[1].log = PublicKey([1; 32])), "head");
-    assert_fails(&damaged(&|proof| proof.heads[0].length = 6), "head");
+    assert_fails(&damaged(&|proof| proof.heads[0].length = Length(6)), "head");
     assert_fails(&damaged(&|proof| proof.heads[0].fork = 6), "head");
     assert_fails(&damaged(&|proof| proof.heads[0] = (&strange).into()), "heads: they are of different keys");
     assert_fails(&damaged(&|proof| proof.heads[0] = proof.heads[1]), "path");
-    assert_fails(&damaged(&|proof| proof.at = Some(6)), "path");
-    assert_fails(&damaged(&|proof| proof.at = Some(3)), "path");
+    assert_fails(&damaged(&|proof| proof.at = Some(Length(6))), "path");
+    assert_fails(&damaged(&|proof| proof.at = Some(Length(3))), "path");
     let common = |log: &Log, length| cover(log, length, 3);
     let same = |proof: &mut Equivocation| {
-        (proof.at, proof.paths) = (Some(3), Some([common(&log, 5), common(&other, 7)]));
+        (proof.at, proof.paths) = (Some(Length(3)), Some([common(&log, 5), common(&other, 7)]));
     };
     assert_fails(&damaged(&same), "comparison: both histories are the same at length 3");
     assert_cannot_tell(&damaged(&|proof| proof.at = None), "missing");

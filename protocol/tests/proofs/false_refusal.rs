@@ -1,5 +1,6 @@
 //! Good calls that were refused.
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Auth, Authorization};
@@ -12,7 +13,7 @@ use super::{Damage, assert_cannot_tell, assert_fails, assert_holds_only_whole};
 /// Refuses a call of `f`, truly or not.
 fn refuse(log: &Log, by: &Authorization, reason: Reason, now: u64, block: Option<u64>) -> FalseRefusal {
     let hash = by.call_hash(&log.public_key(), "f", &args());
-    let refusal = Refusal::sign(&log.key, &hash, reason, now, block);
+    let refusal = Refusal::sign(&log.key, &hash, reason, now, block.map(BlockIndex));
     FalseRefusal::new(SignedCall::new(by, "f", args()), refusal)
 }
 
@@ -151,7 +152,7 @@ fn each_damage_fails_at_its_step() {
         ("call: it is not signed", |proof| proof.refusal.log = PublicKey([1; 32])),
         ("refusal", |proof| proof.refusal.reason = "early".into()),
         ("refusal", |proof| proof.refusal.now += 1),
-        ("refusal", |proof| proof.refusal.block = Some(0)),
+        ("refusal", |proof| proof.refusal.block = Some(BlockIndex(0))),
         ("refusal", |proof| proof.refusal.sig.0[0] ^= 1),
         ("head", |proof| proof.checkpoint.as_mut().expect("there").sig.0[0] ^= 1),
         ("head", |proof| proof.checkpoint.as_mut().expect("there").hash = TreeHash([1; 32])),

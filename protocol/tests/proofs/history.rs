@@ -1,5 +1,6 @@
 //! Two files, or a file and a log, that show two histories of one core.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_protocol::proof::{Bytes, Equivocation, History, Inclusion, NoFork, Proof, Verdict};
 
@@ -8,7 +9,7 @@ use super::world::Log;
 
 fn receipt(log: &Log, length: u64, block: u64) -> Proof {
     let (block, entry) = log.block(block);
-    let made = Inclusion::make(&log.head_at(length), block, entry, |index| log.node(index));
+    let made = Inclusion::make(&log.head_at(length), BlockIndex(block.0), entry, |index| log.node(index));
     Proof::Inclusion(made.expect("all nodes are kept"))
 }
 
@@ -67,7 +68,7 @@ fn receipts_of_one_history_convict_nobody() {
             {
                 let made = compare(&receipt(&log, length, block), &receipt(&log, other, other_block));
                 assert!(matches!(made, Err(NoFork::Same { .. } | NoFork::Unknown { .. })), "{made:?}");
-                assert!(length != other || made == Err(NoFork::Same { length }), "{made:?}");
+                assert!(length != other || made == Err(NoFork::Same { length: Length(length) }), "{made:?}");
             }
         }
     }
@@ -83,7 +84,7 @@ fn a_receipt_is_compared_with_a_whole_log() {
             let mut whole = History::of_log(other.head(), |index| other.node(index));
             assert!(holds(shown.conflict(&mut whole)));
             let mut same = History::of_log(log.head(), |index| log.node(index));
-            assert_eq!(shown.conflict(&mut same), Err(NoFork::Same { length }));
+            assert_eq!(shown.conflict(&mut same), Err(NoFork::Same { length: Length(length) }));
         }
     }
 }
@@ -126,7 +127,7 @@ fn numbers_and_nodes_of_strangers_convict_nobody() {
         let mut size = good.path[0];
         size.size = u64::MAX;
         let damage: [&dyn Fn(&mut Inclusion); 4] = [
-            &|proof| proof.block = number,
+            &|proof| proof.block = BlockIndex(number),
             &|proof| proof.path = vec![node],
             &|proof| proof.path.extend([node, size]),
             &|proof| proof.entry = Bytes(vec![]),
@@ -140,7 +141,7 @@ fn numbers_and_nodes_of_strangers_convict_nobody() {
         }
     }
     let mut unsigned = good.clone();
-    unsigned.checkpoint.length = 7;
+    unsigned.checkpoint.length = Length(7);
     assert!(matches!(History::of_proof(&Proof::Inclusion(unsigned)), Err(NoFork::Head(_))));
     let mut other_key = good;
     other_key.checkpoint.log = PublicKey([1; 32]);

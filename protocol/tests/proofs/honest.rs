@@ -1,5 +1,6 @@
 //! Honest hosts: no file convicts one, no matter who makes it.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::audit::Violation as Broken;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Authorization, Seen};
@@ -72,11 +73,11 @@ impl Host {
         });
         let by = sign(&self.log, step.caller, nonce, seen, instead.as_deref());
         self.nonces.push(nonce);
-        match self.state.check(self.state.head().length, self.at, &by) {
+        match self.state.check(self.state.head().length.next_block(), self.at, &by) {
             Ok(()) => {
                 let block = self.log.push_call(self.at, by.clone());
                 self.state.append(&self.log.blocks[block as usize]);
-                self.state.record(block, self.at, &by);
+                self.state.record(BlockIndex(block), self.at, &by);
             }
             Err(broken) => self.refuse(by, &broken),
         }
@@ -108,7 +109,8 @@ impl Host {
             for earlier in 0..=block {
                 let blocks = [0, earlier, block].map(|block| self.log.block(block));
                 let made = Class::ALL.into_iter().filter_map(|class| {
-                    Violation::make(&head, class, block, blocks.clone(), node).map(Proof::Violation)
+                    Violation::make(&head, class, BlockIndex(block), blocks.clone(), node)
+                        .map(Proof::Violation)
                 });
                 proofs.extend(made);
             }
@@ -140,7 +142,7 @@ proptest! {
         let log = &host.log;
         for length in 1..=log.length() {
             for other in 1..=length {
-                let cover = Cover::new(length, [], Some(other)).expect("inside");
+                let cover = Cover::new(Length(length), [], Some(Length(other))).expect("inside");
                 let nodes = cover.nodes(|index| log.node(index)).expect("all nodes are kept");
                 prop_assert_eq!(Equivocation::between(&log.head_at(length), &log.head_at(other), nodes), None);
             }

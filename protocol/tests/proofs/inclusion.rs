@@ -1,5 +1,6 @@
 //! Receipts.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::Entry;
@@ -11,7 +12,8 @@ use super::{Damage, assert_fails, assert_holds_only_whole};
 
 fn make(log: &Log, length: u64, block: u64) -> Inclusion {
     let entry = log.blocks[block as usize].clone();
-    Inclusion::make(&log.head_at(length), block, entry, |index| log.node(index)).expect("all nodes are kept")
+    Inclusion::make(&log.head_at(length), BlockIndex(block), entry, |index| log.node(index))
+        .expect("all nodes are kept")
 }
 
 #[test]
@@ -28,8 +30,8 @@ fn every_block_of_every_length_has_a_receipt() {
             assert_eq!(entry, Entry::decode(&log.blocks[block as usize]).expect("an entry"));
         }
     }
-    assert_eq!(Inclusion::make(&log.head_at(5), 5, vec![], |index| log.node(index)), None);
-    assert_eq!(Inclusion::make(&log.head_at(5), 4, vec![], |_| None), None);
+    assert_eq!(Inclusion::make(&log.head_at(5), BlockIndex(5), vec![], |index| log.node(index)), None);
+    assert_eq!(Inclusion::make(&log.head_at(5), BlockIndex(4), vec![], |_| None), None);
 }
 
 #[test]
@@ -49,13 +51,13 @@ fn each_damage_fails_at_its_step() {
     let proof = make(&log, 21, 5);
     let cases: [Damage<Inclusion>; 12] = [
         ("head", |proof| proof.checkpoint.log = PublicKey([1; 32])),
-        ("head", |proof| proof.checkpoint.length -= 1),
+        ("head", |proof| proof.checkpoint.length.0 -= 1),
         ("head", |proof| proof.checkpoint.hash = TreeHash([1; 32])),
         ("head", |proof| proof.checkpoint.sig.0[5] ^= 1),
         ("head", |proof| proof.checkpoint.fork = 1),
-        ("path", |proof| proof.block = 4),
-        ("path", |proof| proof.block = 21),
-        ("path", |proof| proof.block = u64::MAX),
+        ("path", |proof| proof.block = BlockIndex(4)),
+        ("path", |proof| proof.block = BlockIndex(21)),
+        ("path", |proof| proof.block = BlockIndex(u64::MAX)),
         ("path", |proof| proof.entry.0.push(0)),
         ("path: node 8 of the tree is missing", |proof| {
             proof.path.remove(1);
@@ -81,7 +83,7 @@ fn a_file_about_a_long_log_is_small() {
     let blocks = [0, 777, 54_321].map(|number| log.block(number));
     let node = |index| log.node(index);
     let class = libvms_protocol::proof::violation::Class::RepeatedNonce;
-    let violation = libvms_protocol::proof::Violation::make(&head, class, 54_321, blocks, node);
+    let violation = libvms_protocol::proof::Violation::make(&head, class, BlockIndex(54_321), blocks, node);
     let inclusion = Inclusion::make(&head, number, entry, node).expect("all nodes are kept");
     for proof in [Proof::Inclusion(inclusion), Proof::Violation(violation.expect("all nodes are kept"))] {
         let bytes = proof.encode().len();
@@ -94,7 +96,7 @@ fn a_head_after_a_truncation_is_no_basis() {
     let mut log = Log::signed();
     log.fill(2);
     let mut proof = make(&log, 3, 1);
-    let signed = libvms_hypercore::signed_head::signable(3, 1, &proof.checkpoint.hash);
+    let signed = libvms_hypercore::signed_head::signable(Length(3), 1, &proof.checkpoint.hash);
     (proof.checkpoint.fork, proof.checkpoint.sig) = (1, log.key.sign(&signed));
     assert_fails(&Proof::Inclusion(proof), "head: it is of fork 1");
 }

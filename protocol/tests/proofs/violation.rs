@@ -1,5 +1,6 @@
 //! Entries that break a rule.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Auth, Call, Caller, Entry, Epoch, FilesHead, Seen};
@@ -11,7 +12,7 @@ use super::{Damage, assert_cannot_tell, assert_fails, assert_holds_only_whole};
 
 fn make(log: &Log, class: Class, block: u64, others: &[u64]) -> Proof {
     let blocks = others.iter().chain([&block]).map(|block| log.block(*block));
-    let proof = Violation::make(&log.head(), class, block, blocks, |index| log.node(index));
+    let proof = Violation::make(&log.head(), class, BlockIndex(block), blocks, |index| log.node(index));
     Proof::Violation(proof.expect("all nodes are kept"))
 }
 
@@ -30,8 +31,12 @@ fn a_block_that_is_no_entry_convicts() {
     assert_holds_only_whole(&make(&log, Class::MalformedEntry, block, &[0]));
     assert_fails(&make(&log, Class::TimeWentBack, block, &[0]), "entry");
     let (log, block) = with(Auth::Debug, |log| {
-        let files =
-            FilesHead { version: 1, hash: TreeHash([5; 32]), blobs: 0, blobs_hash: TreeHash([6; 32]) };
+        let files = FilesHead {
+            version: Length(1),
+            hash: TreeHash([5; 32]),
+            blobs: Length(0),
+            blobs_hash: TreeHash([6; 32]),
+        };
         log.push_entry(&Entry::Epoch(Epoch { files }))
     });
     assert_eq!(make(&log, Class::MalformedEntry, block, &[0]).check(), Verdict::Holds);
@@ -242,8 +247,11 @@ fn a_head_that_is_not_the_logs_convicts() {
         log.fill(length - 1);
         for seen in (0..=length + 3).filter(|seen| length < 12 || seen % 7 == 0 || seen + 2 > length) {
             let mut log = log.clone();
-            let good =
-                if seen <= length { log.seen_at(seen) } else { Seen { length: seen, ..log.seen_at(0) } };
+            let good = if seen <= length {
+                log.seen_at(seen)
+            } else {
+                Seen { length: Length(seen), ..log.seen_at(0) }
+            };
             let bad = Seen { hash: TreeHash([7; 32]), ..good };
             let block = log.push_call(START, sign(&log, 1, nonce_at(0), Some(good), None));
             let worse = log.push_call(START, sign(&log, 2, nonce_at(0), Some(bad), None));
@@ -255,7 +263,7 @@ fn a_head_that_is_not_the_logs_convicts() {
     }
     let mut log = Log::signed();
     log.fill(6);
-    let bad = Seen { hash: TreeHash([7; 32]), length: 5 };
+    let bad = Seen { hash: TreeHash([7; 32]), length: Length(5) };
     let block = log.push_call(START, sign(&log, 1, nonce_at(0), Some(bad), None));
     let without = log.push_call(START, sign(&log, 1, nonce_at(0), None, None));
     log.fill(3);

@@ -1,5 +1,6 @@
 //! A host's log in memory, honest or not, and callers.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots};
@@ -52,7 +53,7 @@ impl Log {
         let number = self.blocks.len() as u64;
         let mut roots = self.roots.last().expect("at least that of length 0").clone();
         let nodes = &mut self.nodes;
-        roots.append_with(Node::leaf(number, &block), |node| {
+        roots.append_with(Node::leaf(BlockIndex(number), &block), |node| {
             let at = node.index as usize;
             nodes.resize(nodes.len().max(at + 1), None);
             nodes[at] = Some(*node);
@@ -89,7 +90,7 @@ impl Log {
 
     /// Returns the signed head of a length.
     pub(crate) fn head_at(&self, length: u64) -> SignedHead {
-        SignedHead::sign(&self.key, length, self.roots[length as usize].tree_hash())
+        SignedHead::sign(&self.key, Length(length), self.roots[length as usize].tree_hash())
     }
 
     pub(crate) fn head(&self) -> SignedHead {
@@ -97,15 +98,15 @@ impl Log {
     }
 
     pub(crate) fn seen_at(&self, length: u64) -> Seen {
-        Seen { length, hash: self.roots[length as usize].tree_hash() }
+        Seen { length: Length(length), hash: self.roots[length as usize].tree_hash() }
     }
 
     pub(crate) fn node(&self, index: u64) -> Option<Node> {
         *self.nodes.get(usize::try_from(index).ok()?)?
     }
 
-    pub(crate) fn block(&self, number: u64) -> (u64, Vec<u8>) {
-        (number, self.blocks[number as usize].clone())
+    pub(crate) fn block(&self, number: u64) -> (BlockIndex, Vec<u8>) {
+        (BlockIndex(number), self.blocks[number as usize].clone())
     }
 }
 

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libvms::engine::{Api, Sandbox};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::entry::{Entry, Format, Limits};
 use libvms_protocol::value::Value;
 use serde_json::json;
@@ -171,7 +172,7 @@ fn golden_logs_replay_for_ever() {
 
 fn is_of_our_engine(release: &Path) -> bool {
     let log = libvms::storage::Core::open_read_only(&release.join("log")).expect("a golden log");
-    match Entry::decode(&log.block(0).expect("block 0")) {
+    match Entry::decode(&log.block(BlockIndex(0)).expect("block 0")) {
         Ok(Entry::Init(init)) => Api::of(&init.engine).is_some(),
         other => panic!("{other:?}"),
     }

@@ -8,6 +8,7 @@ use libvms::archive::{Archive, ArchiveError, ArchiveStore};
 use libvms::engine::{Api, Sandbox};
 use libvms::execution::{Execution, Script};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::ArchiveCore;
 use libvms_protocol::entry::{
@@ -124,7 +125,7 @@ impl Recording {
     fn execute(&mut self, user_id: Option<&str>, method: &str, args: Vec<Value>) -> u64 {
         let call = self.entry_of(user_id, method, args);
         let block = self.entries.len() as u64;
-        self.execution().send(block, &call).expect("the worker lives");
+        self.execution().send(BlockIndex(block), &call).expect("the worker lives");
         let finished = self.execution().finish().expect("the worker lives");
         self.push(Entry::Call(CallEntry::new(call, finished.outcome)));
         finished.fuel
@@ -140,7 +141,7 @@ impl Recording {
         let api = Api::of(identity).expect("a version that we have");
         let script = Script { format: *format, api, code, module: *module, limits: *limits, at: self.at };
         let log = key(LOG).public_key();
-        let loaded = Execution::load(log, block, script, archive, &engine(self.sandbox));
+        let loaded = Execution::load(log, BlockIndex(block), script, archive, &engine(self.sandbox));
         self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));
     }
 
@@ -176,9 +177,9 @@ impl Blocks {
 }
 
 impl ArchiveStore for Blocks {
-    fn block(&self, core: ArchiveCore, index: u64) -> Result<Vec<u8>, ArchiveError> {
+    fn block(&self, core: ArchiveCore, index: BlockIndex) -> Result<Vec<u8>, ArchiveError> {
         let found =
-            usize::try_from(index).ok().and_then(|index| self.lock()[core as usize].get(index).cloned());
+            usize::try_from(index.0).ok().and_then(|index| self.lock()[core as usize].get(index).cloned());
         found.ok_or(ArchiveError::Missing { core, block: index })
     }
 

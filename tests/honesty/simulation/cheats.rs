@@ -3,6 +3,7 @@
 
 use libvms::audit::Verdict;
 use libvms::watch::Event;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::tree::TreeHash;
@@ -114,7 +115,7 @@ impl Cheat {
     /// Cheats. The four calls are `inc`, `fail`, `save` and `inc`, from block `base` on.
     pub(super) fn commit(self, world: &mut World) -> Expected {
         world.start(HOST);
-        let base = world.host.views()[0].length();
+        let base = world.host.views()[0].length().0;
         let first = usize::try_from(base).expect("a short log");
         if let Self::SecondHistory = self {
             world.stop(HOST);
@@ -227,7 +228,7 @@ impl Cheat {
                 by
             }
             Self::ForeignCall => again(&PublicKey([7; 32]), None, None),
-            Self::UnknownHead => again(log, Some(&Seen { length: 1, hash: TreeHash([0; 32]) }), None),
+            Self::UnknownHead => again(log, Some(&Seen { length: Length(1), hash: TreeHash([0; 32]) }), None),
             Self::RepeatedIntention => again(log, None, Some(&[first_nonce.expect("a signed call")])),
             Self::StaleInstead => again(log, None, Some(&[nonce - 3_000 * CALL_AGE_DEFAULT])),
             cheat => panic!("{cheat:?} signs nothing"),
@@ -250,7 +251,7 @@ impl Expected {
             (
                 Self::Finding { block, class },
                 Event::Ended { verdict: Verdict::Diverges(Finding { block: found, violation }), .. },
-            ) => found == block && violation.class() == *class,
+            ) => found.0 == *block && violation.class() == *class,
             (Self::Evidence { class }, Event::Evidence { offence, is_signed: true, .. }) => {
                 offence.as_str() == *class
             }

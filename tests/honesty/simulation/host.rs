@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use libvms::Vm;
 use libvms::host::{CallError, CallRequest, Deployment};
 use libvms::storage::{Core, CoreView, Durability};
+use libvms_hypercore::blocks::{BlockIndex, each};
 use libvms_hypercore::random::Dice;
 use libvms_protocol::entry::{Auth, Caller, Entry};
 use libvms_protocol::value::Value;
@@ -83,11 +84,11 @@ impl Host {
         assert!(!matches!(answer.result, Err(CallError::Refused(_))), "{answer:?}");
         let [log, ..] = vm.cores();
         let nonce = request.caller.authorization().map(|by| by.nonce);
-        let is_it = |block: &u64| match Entry::decode(&log.block(*block).expect("durable")) {
+        let is_it = |block: &BlockIndex| match Entry::decode(&log.block(*block).expect("durable")) {
             Ok(Entry::Call(entry)) => entry.call.nonce == nonce,
             _ => false,
         };
-        assert_eq!((0..log.length()).filter(is_it).count(), 1, "{request:?}");
+        assert_eq!(each(log.length().blocks()).filter(is_it).count(), 1, "{request:?}");
         Self::wait_for_archive(vm);
     }
 
@@ -146,7 +147,7 @@ impl Host {
             Ok(Entry::Call(entry)) => entry.result.files().copied(),
             _ => None,
         };
-        let Some(change) = (0..log.length()).rev().find_map(files_of) else { return };
+        let Some(change) = each(log.length().blocks()).rev().find_map(files_of) else { return };
         while {
             let [_, files, blobs] = vm.cores();
             files.length() < change.head.version || blobs.length() < change.head.blobs

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use libvms::net::SharedCore;
 use libvms::storage::{CoreView, Replica, SharedReplica};
 use libvms::watch::{Event, EvidenceLog, Followed};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::replication::{Config as Replication, Download, Replicator, Store, Verified};
@@ -101,7 +102,9 @@ impl Node {
             }
             None if self.cores.len() == 1 => {
                 let SharedCore::Replica(log) = &self.cores[0].held else { return events };
-                if let Some(Ok(Entry::Init(init))) = log.block(0).ok().map(|block| Entry::decode(&block)) {
+                if let Some(Ok(Entry::Init(init))) =
+                    log.block(BlockIndex(0)).ok().map(|block| Entry::decode(&block))
+                {
                     self.copy(CORES[1], init.files);
                     self.copy(CORES[2], init.blobs);
                 }
@@ -139,7 +142,7 @@ impl NodeCore {
     }
 
     /// Blocks that are here without a gap.
-    pub(super) fn length(&self) -> u64 {
+    pub(super) fn length(&self) -> Length {
         self.held.contiguous_length()
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability, Replica};
+use libvms_hypercore::blocks::each;
 use libvms_hypercore::identity::SecretKey;
 
 use super::peer::PATIENCE;
@@ -131,7 +132,7 @@ impl Source {
         let network = Network::new(options);
         let copy = hold(&network, directory.path(), self.core.key());
         network.connect(address);
-        reach(&copy, self.core.length()).await;
+        reach(&copy, self.core.length().0).await;
         network.shutdown().await;
         drop(copy);
         self.assert_copied_to(directory.path());
@@ -141,7 +142,7 @@ impl Source {
     fn assert_copied_to(&self, directory: &Path) {
         let copy = Replica::open(directory, self.core.key()).expect("a copy");
         assert_eq!((copy.length(), copy.signed_head()), (self.core.length(), self.core.signed_head()));
-        for block in 0..copy.length() {
+        for block in each(copy.length().blocks()) {
             assert!(copy.block(block).expect("stored") == self.core.block(block).expect("stored"), "{block}");
         }
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::encoding::Writer;
 use libvms_hypercore::wire::Role;
 use libvms_hypercore::wire::message::{
-    Cancel, Data, DataBlock, Message, Range, Region, Request, RequestNode, RequestUpgrade, Sync,
+    Cancel, Data, DataBlock, Message, Range, Region, Request, RequestBlock, RequestUpgrade, Sync,
 };
 use serde_json::json;
 
@@ -17,7 +18,11 @@ const MIB: u64 = 1 << 20;
 const OWN_BYTES: u64 = 48 * MIB;
 
 fn block(id: u64, index: u64) -> Message {
-    Message::Request(Request { id, block: Some(RequestNode { index, nodes: 0 }), ..Request::default() })
+    Message::Request(Request {
+        id,
+        block: Some(RequestBlock { index: BlockIndex(index), nodes: 0 }),
+        ..Request::default()
+    })
 }
 
 fn answers(peer: &mut Peer, count: usize) -> Vec<Data> {
@@ -57,10 +62,10 @@ fn requests_that_come_while_the_log_grows_are_answered() {
     let asking = std::thread::spawn(move || {
         let mut peer = Peer::open(address, log);
         for round in 0..60 {
-            let upgrade = Some(RequestUpgrade { start: 0, length });
+            let upgrade = Some(RequestUpgrade { start: Length(0), length });
             for id in 1..=20 {
                 let request = Request { id: 100 * round + id, upgrade, ..Request::default() };
-                let block = Some(RequestNode { index: id % length, nodes: 0 });
+                let block = Some(RequestBlock { index: BlockIndex(id % length), nodes: 0 });
                 peer.queue(&log, &Message::Request(Request { block, ..request }));
             }
             peer.flush();
@@ -108,7 +113,11 @@ fn floods_of_messages_take_bounded_memory_and_end_nobody_else() {
         (
             "regions",
             Box::new(|id| {
-                Message::Want(Region { start: (id % 4096) << 21, length: 1 << 21, any: id % 3 == 0 })
+                Message::Want(Region {
+                    start: BlockIndex((id % 4096) << 21),
+                    length: 1 << 21,
+                    any: id % 3 == 0,
+                })
             }),
         ),
         (
@@ -116,14 +125,17 @@ fn floods_of_messages_take_bounded_memory_and_end_nobody_else() {
             Box::new(|id| {
                 Message::Sync(Sync {
                     fork: id % 3,
-                    length: id,
+                    length: Length(id),
                     can_upgrade: true,
                     uploading: true,
                     ..Sync::default()
                 })
             }),
         ),
-        ("ranges", Box::new(|id| Message::Range(Range { drop: id % 5 == 0, start: 3 * id, length: 1 }))),
+        (
+            "ranges",
+            Box::new(|id| Message::Range(Range { drop: id % 5 == 0, start: BlockIndex(3 * id), length: 1 })),
+        ),
         (
             "answers that nobody waits for",
             Box::new(|id| Message::Data(Data { request: id, ..Data::default() })),
@@ -260,10 +272,11 @@ fn blocks_that_nobody_asked_for_do_not_fill_a_replicator() {
         .map(|_| {
             std::thread::spawn(move || {
                 let mut peer = Peer::open(address, siege.log);
-                let range = Range { drop: false, start: 0, length: 1 << 50 };
+                let range = Range { drop: false, start: BlockIndex(0), length: 1 << 50 };
                 peer.say(&siege.log, &Message::Range(range));
                 for request in 1000..1005 {
-                    let block = Some(DataBlock { index: 9, value: vec![7; 8 << 20], nodes: vec![] });
+                    let block =
+                        Some(DataBlock { index: BlockIndex(9), value: vec![7; 8 << 20], nodes: vec![] });
                     let data = Data { request, block, ..Data::default() };
                     peer.say(&siege.log, &Message::Data(data));
                 }

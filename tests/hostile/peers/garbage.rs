@@ -4,14 +4,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::encoding::UINT_MAX;
 use libvms_hypercore::encoding::Writer;
 use libvms_hypercore::random::Dice;
 use libvms_hypercore::secret_stream::{RANDOM_BYTES, SecretStream};
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::message::{
-    Bitfield, Cancel, Data, DataBlock, DataUpgrade, Extension, Message, Range, Region, Request, RequestNode,
-    RequestSeek, RequestUpgrade, Sync,
+    Bitfield, Cancel, Data, DataBlock, DataUpgrade, Extension, Message, Range, Region, Request, RequestBlock,
+    RequestNode, RequestSeek, RequestUpgrade, Sync,
 };
 use libvms_hypercore::wire::{Role, SessionEvent};
 use serde_json::json;
@@ -204,7 +205,8 @@ fn opens_in_batches_are_answered_and_rejects_are_no_errors() {
     let mut expected = [siege.log, siege.files];
     expected.sort_unstable();
     assert_eq!((opened.as_slice(), rejected.as_slice()), (&expected[..], &unknown[..]));
-    let request = Request { id: 1, block: Some(RequestNode { index: 0, nodes: 0 }), ..Request::default() };
+    let request =
+        Request { id: 1, block: Some(RequestBlock { index: BlockIndex(0), nodes: 0 }), ..Request::default() };
     peer.say(&siege.log, &Message::Request(request));
     assert!(peer.hear_until(|message| matches!(message, Message::Data(_))).is_some());
     siege.end();
@@ -215,8 +217,8 @@ fn messages_that_are_cut_or_unknown_are_refused_or_ignored() {
     let siege = Siege::new();
     let request = Message::Request(Request {
         id: 1,
-        block: Some(RequestNode { index: 0, nodes: 0 }),
-        upgrade: Some(RequestUpgrade { start: 0, length: 1 }),
+        block: Some(RequestBlock { index: BlockIndex(0), nodes: 0 }),
+        upgrade: Some(RequestUpgrade { start: Length(0), length: 1 }),
         ..Request::default()
     });
     let whole = request.encode();
@@ -241,7 +243,7 @@ fn a_range_that_claims_everything_costs_nothing() {
     let (mut peer, channel) = host_channel(&siege);
     for start in [0, 5, UINT_MAX - 1] {
         for drop in [false, true] {
-            peer.say(&siege.log, &Message::Range(Range { drop, start, length: UINT_MAX }));
+            peer.say(&siege.log, &Message::Range(Range { drop, start: BlockIndex(start), length: UINT_MAX }));
         }
     }
     assert!(peer.is_connected());
@@ -266,23 +268,29 @@ fn requests_for_what_can_not_be_are_refused_at_once() {
     writer.uint(1).uint(1).uint(0).uint(1 << 62).uint(1 << 63);
     peer.say_plain(frame(channel, 1, &writer.finish()));
     assert!(peer.is_cut_off());
+    let block = |index, nodes| Some(RequestBlock { index: BlockIndex(index), nodes });
     let node = |index, nodes| Some(RequestNode { index, nodes });
     let seek = |bytes, padding| Some(RequestSeek { bytes, padding });
     let upgrade = |start, length| Some(RequestUpgrade { start, length });
     let nothing = Request::default();
     let impossible = [
-        Request { block: node(UINT_MAX, UINT_MAX), ..nothing },
-        Request { block: node(0, UINT_MAX), ..nothing },
-        Request { block: node(1 << 52, 0), ..nothing },
+        Request { block: block(UINT_MAX, UINT_MAX), ..nothing },
+        Request { block: block(0, UINT_MAX), ..nothing },
+        Request { block: block(1 << 52, 0), ..nothing },
         Request { hash: node(UINT_MAX, 3), ..nothing },
         Request { hash: node(0, UINT_MAX), ..nothing },
-        Request { upgrade: upgrade(0, UINT_MAX), ..nothing },
-        Request { upgrade: upgrade(UINT_MAX, UINT_MAX), ..nothing },
-        Request { upgrade: upgrade(1, 0), ..nothing },
-        Request { block: node(0, 0), seek: seek(UINT_MAX, UINT_MAX), upgrade: upgrade(0, 1), ..nothing },
+        Request { upgrade: upgrade(Length(0), UINT_MAX), ..nothing },
+        Request { upgrade: upgrade(Length(UINT_MAX), UINT_MAX), ..nothing },
+        Request { upgrade: upgrade(Length(1), 0), ..nothing },
+        Request {
+            block: block(0, 0),
+            seek: seek(UINT_MAX, UINT_MAX),
+            upgrade: upgrade(Length(0), 1),
+            ..nothing
+        },
         Request { hash: node(1, 0), seek: seek(UINT_MAX, 0), ..nothing },
         Request { hash: node(1, 0), seek: seek(3, UINT_MAX), ..nothing },
-        Request { fork: 3, block: node(0, 0), ..nothing },
+        Request { fork: 3, block: block(0, 0), ..nothing },
     ];
     let mut peer = Peer::open(siege.address, siege.log);
     for (id, request) in (1..).zip(impossible) {
@@ -293,14 +301,14 @@ fn requests_for_what_can_not_be_are_refused_at_once() {
     }
     // What is possible is still answered, a seek too.
     for seek in [seek(0, 0), seek(1, 0), seek(40, 0)] {
-        let request = Request { id: 50, seek, upgrade: upgrade(0, siege.length), ..nothing };
+        let request = Request { id: 50, seek, upgrade: upgrade(Length(0), siege.length), ..nothing };
         peer.say(&siege.log, &Message::Request(request));
         let answer = peer.hear_until(|message| matches!(message, Message::NoData(_) | Message::Data(_)));
         assert!(matches!(&answer, Some(Message::Data(data)) if data.upgrade.is_some()), "{answer:?}");
     }
     // One that goes on asking for nonsense is cut off before it hears too many refusals.
     for id in 100..200 {
-        peer.queue(&siege.log, &Message::Request(Request { id, block: node(UINT_MAX, 0), ..nothing }));
+        peer.queue(&siege.log, &Message::Request(Request { id, block: block(UINT_MAX, 0), ..nothing }));
     }
     peer.flush();
     assert!(peer.is_cut_off());
@@ -316,9 +324,9 @@ fn data_that_nobody_asked_for_is_ignored() {
     let siege = Siege::new();
     let mut peer = Peer::open(siege.address, siege.log);
     let node = Node { index: 1, size: 9, hash: Hash([4; 32]) };
-    let block = DataBlock { index: 0, value: vec![7; 70_000], nodes: vec![node; 1000] };
+    let block = DataBlock { index: BlockIndex(0), value: vec![7; 70_000], nodes: vec![node; 1000] };
     let upgrade = DataUpgrade {
-        start: 0,
+        start: Length(0),
         length: UINT_MAX,
         nodes: vec![node; 1000],
         additional_nodes: vec![node; 1000],
@@ -342,8 +350,8 @@ fn claims_of_a_longer_log_or_another_fork_do_not_impress_its_writer() {
     for (fork, length) in [(0, UINT_MAX), (1, 5), (UINT_MAX, UINT_MAX), (0, 0), (0, 1)] {
         let sync = Sync {
             fork,
-            length,
-            remote_length: length,
+            length: Length(length),
+            remote_length: Length(length),
             can_upgrade: true,
             uploading: true,
             downloading: true,
@@ -362,19 +370,25 @@ fn bitfields_and_regions_of_every_size_are_taken_quickly() {
     let mut peer = Peer::open(siege.address, siege.log);
     for pattern in [0xaaaa_aaaa, u32::MAX, 0, 1] {
         for start in [0, 32, UINT_MAX - 31] {
-            peer.say(&siege.log, &Message::Bitfield(Bitfield { start, words: vec![pattern; 65_536] }));
+            peer.say(
+                &siege.log,
+                &Message::Bitfield(Bitfield { start: BlockIndex(start), words: vec![pattern; 65_536] }),
+            );
         }
     }
     for length in [0, 1, 32, 33, 1 << 21, (1 << 21) + 1, UINT_MAX] {
         for start in [0, 1, 1 << 21, UINT_MAX] {
-            peer.queue(&siege.log, &Message::Want(Region { start, length, any: length % 2 == 1 }));
-            peer.queue(&siege.log, &Message::Unwant(Region { start, length, any: false }));
+            peer.queue(
+                &siege.log,
+                &Message::Want(Region { start: BlockIndex(start), length, any: length % 2 == 1 }),
+            );
+            peer.queue(&siege.log, &Message::Unwant(Region { start: BlockIndex(start), length, any: false }));
         }
     }
     peer.flush();
     assert!(peer.is_connected());
     // One word more than anybody sends.
-    peer.say(&siege.log, &Message::Bitfield(Bitfield { start: 0, words: vec![1; 65_537] }));
+    peer.say(&siege.log, &Message::Bitfield(Bitfield { start: BlockIndex(0), words: vec![1; 65_537] }));
     assert!(peer.is_cut_off());
     siege.assert_unharmed();
     assert!(siege.victim.memory("VmRSS") < memory + (32 << 20));

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Metrics, Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::replication::answer;
 use libvms_hypercore::wire::Role;
 use libvms_hypercore::wire::message::{
-    Data, DataHash, Message, NoData, Range, Reason, Request, RequestNode, Sync,
+    Data, DataHash, Message, NoData, Range, Reason, Request, RequestBlock, Sync,
 };
 use serde_json::{Value, json};
 
@@ -70,10 +71,15 @@ fn serve(
     lies: &AtomicUsize,
 ) -> Option<()> {
     peer.try_open_core(core)?;
-    let mut sync =
-        Sync { length: claim, can_upgrade: true, uploading: true, downloading: true, ..Sync::default() };
+    let mut sync = Sync {
+        length: Length(claim),
+        can_upgrade: true,
+        uploading: true,
+        downloading: true,
+        ..Sync::default()
+    };
     peer.say(&core, &Message::Sync(sync));
-    peer.say(&core, &Message::Range(Range { drop: false, start: 0, length: claim }));
+    peer.say(&core, &Message::Range(Range { drop: false, start: BlockIndex(0), length: claim }));
     loop {
         match peer.hear()? {
             Message::Sync(theirs) => {
@@ -109,7 +115,7 @@ fn changed(mut data: Data, change: impl FnOnce(&mut Data)) -> Vec<Message> {
 /// A true proof, of the block behind the one that was asked for.
 fn of_the_next(truth: &SharedCore, request: Request) -> Option<Data> {
     let node = request.block?;
-    let block = Some(RequestNode { index: (node.index + 1) % LENGTH, ..node });
+    let block = Some(RequestBlock { index: BlockIndex((node.index.0 + 1) % LENGTH), ..node });
     answer(truth, &Request { block, ..request }).ok()
 }
 
@@ -126,7 +132,7 @@ const FALSE: &[(&str, Lie)] = &[
         vec![Message::Data(of_the_next(truth, request).unwrap_or(data))]
     }),
     ("another block under the right number", |truth, request, data| {
-        let index = request.block.map_or(0, |node| node.index);
+        let index = request.block.map(|node| node.index).unwrap_or_default();
         changed(of_the_next(truth, request).unwrap_or(data), |data| {
             if let Some(block) = &mut data.block {
                 block.index = index;
@@ -188,7 +194,7 @@ const IDLE: &[(&str, Lie)] = &[
         vec![other, data.clone(), data.clone(), data].into_iter().map(Message::Data).collect()
     }),
     ("everything taken back and claimed again", |_, _, _| {
-        let range = |drop| Message::Range(Range { drop, start: 0, length: LENGTH });
+        let range = |drop| Message::Range(Range { drop, start: BlockIndex(0), length: LENGTH });
         vec![range(true), range(false)]
     }),
 ];
@@ -214,7 +220,11 @@ fn download(name: &str, claim: u64, lie: Lie) -> Metrics {
         reach(&copy, LENGTH).await;
         assert_eq!(copy.signed_head(), core.signed_head(), "{name}");
         for block in 0..LENGTH {
-            assert_eq!(copy.block(block).expect("stored"), core.block(block).expect("stored"), "{name}");
+            assert_eq!(
+                copy.block(BlockIndex(block)).expect("stored"),
+                core.block(BlockIndex(block)).expect("stored"),
+                "{name}"
+            );
         }
         network.shutdown().await;
         honest.shutdown().await;

@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::wire::Role;
-use libvms_hypercore::wire::message::{Message, Request, RequestNode};
+use libvms_hypercore::wire::message::{Message, Request, RequestBlock};
 use serde_json::json;
 
 use super::peer::{PATIENCE, Peer, connect_from, is_cut_off};
@@ -19,7 +20,7 @@ fn is_served(siege: &Siege, source: Ipv4Addr) -> bool {
 }
 
 fn get_block(peer: &mut Peer, siege: &Siege) -> bool {
-    let block = Some(RequestNode { index: 0, nodes: 0 });
+    let block = Some(RequestBlock { index: BlockIndex(0), nodes: 0 });
     peer.say(&siege.log, &Message::Request(Request { id: 1, block, ..Request::default() }));
     peer.hear_until(|message| matches!(message, Message::Data(_))).is_some()
 }

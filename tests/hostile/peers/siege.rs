@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use libvms::net::{Network, NetworkOptions};
 use libvms::storage::SharedReplica;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -174,13 +175,13 @@ pub(super) fn copy(log: PublicKey, peers: &[SocketAddr], length: u64) -> Copy {
         peers.iter().for_each(|peer| network.connect(*peer));
         let copy = hold(&network, directory.path(), log);
         reach(&copy, length).await;
-        let block = copy.block(0).expect("stored");
+        let block = copy.block(BlockIndex(0)).expect("stored");
         let init = libvms_protocol::entry::Entry::decode(&block).expect("an entry");
         let libvms_protocol::entry::Entry::Init(init) = init else { panic!("a log begins with init") };
         let files = hold(&network, &directory.path().join("files"), init.files);
         reach(&files, 1).await;
         network.shutdown().await;
-        Copy { length: copy.length(), files: files.length() }
+        Copy { length: copy.length().0, files: files.length().0 }
     })
 }
 
@@ -191,7 +192,7 @@ pub(super) fn hold(network: &Network, directory: &Path, key: PublicKey) -> Share
 /// Waits until a copy has so many blocks.
 pub(super) async fn reach(copy: &SharedReplica, length: u64) {
     let mut lengths = copy.lengths();
-    let reached = tokio::time::timeout(PATIENCE, lengths.wait_for(|known| *known >= length)).await;
+    let reached = tokio::time::timeout(PATIENCE, lengths.wait_for(|known| *known >= Length(length))).await;
     reached
         .unwrap_or_else(|_| panic!("{} of {length} blocks have come", copy.length()))
         .expect("the replica is there");

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use libvms::net::{Metrics, Network, NetworkOptions, SharedCore};
 use libvms::storage::{Core, Durability};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::{PublicKey, SecretKey};
-use libvms_hypercore::wire::message::{Message, Request, RequestNode};
+use libvms_hypercore::wire::message::{Message, Request, RequestBlock};
 
 use super::peer::{Peer, is_cut_off};
 use crate::support::run;
@@ -136,7 +137,7 @@ fn a_peer_that_takes_next_to_nothing_is_given_up() {
         aside(move || {
             let mut peer = Peer::open(address, key);
             for id in 1..=20 {
-                let block = Some(RequestNode { index: id - 1, nodes: 0 });
+                let block = Some(RequestBlock { index: BlockIndex(id - 1), nodes: 0 });
                 peer.queue(&key, &Message::Request(Request { id, block, ..Request::default() }));
             }
             peer.flush();

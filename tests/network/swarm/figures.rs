@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use libvms::net::{Network, NetworkOptions, SwarmOptions};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ async fn first_block(bootstrap: &[SocketAddr], log: PublicKey) -> Duration {
     let options = SwarmOptions { bind: Ipv4Addr::LOCALHOST.into(), ..options };
     network.join_swarm(options).await.expect("a port");
     let mut lengths = copy.lengths();
-    let came = tokio::time::timeout(PATIENCE, lengths.wait_for(|length| *length > 0)).await;
+    let came = tokio::time::timeout(PATIENCE, lengths.wait_for(|length| *length > Length(0))).await;
     came.expect("it is found").expect("the copy is there");
     let took = started.elapsed();
     network.shutdown().await;

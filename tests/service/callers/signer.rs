@@ -103,7 +103,7 @@ impl Signer {
         else {
             panic!("it returned")
         };
-        (proof.block, value)
+        (proof.block.0, value)
     }
 }
 

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::Seen;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ fn seen(host: &Host) -> Seen {
     let head = &handshake(host, &json!({}))["head"];
     let hash = HEXLOWER.decode(head["hash"].as_str().expect("text").as_bytes()).expect("hex");
     let hash = TreeHash(hash.try_into().expect("32 bytes"));
-    Seen { length: head["length"].as_u64().expect("a length"), hash }
+    Seen { length: Length(head["length"].as_u64().expect("a length")), hash }
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn a_host_with_an_old_copy_of_its_data_is_told_that_the_caller_has_seen_more() {
     let refused = Signer::send(&host, "increment", &by);
     assert_eq!(reason(&refused), "unknown-head", "{refused}");
     let data = &refused["error"]["data"];
-    assert_eq!(data["head"]["length"], json!(newest.length - 1), "{refused}");
+    assert_eq!(data["head"]["length"], json!(newest.length - Length(1)), "{refused}");
     assert!(data.get("nodes").is_none(), "a shorter log has no nodes to show: {refused}");
     assert!(host.terminate().success());
     place.assert_agrees();

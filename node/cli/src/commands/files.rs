@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use libvms::archive::{ArchiveEntry, FilesArchive};
 use libvms::printable::Printable;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::drive::{Folder, Path};
 use serde_json::json;
 
@@ -72,12 +73,12 @@ struct ArchiveArguments {
     peers: PeerArguments,
     /// Version of the archive; default: the latest
     #[arg(long, value_name = "VERSION")]
-    at: Option<u64>,
+    at: Option<Length>,
 }
 
 impl ArchiveArguments {
     /// Opens or copies the archive; returns it with the version to read.
-    fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, u64)> {
+    fn open(&self, wanted: Wanted) -> anyhow::Result<(FilesArchive, Length)> {
         if !is_elsewhere(&self.target) {
             copy::check_local(&self.target, &self.peers)?;
         }
@@ -131,7 +132,7 @@ fn list(
 }
 
 /// Checks that the folder exists: it has an entry, or is the root.
-fn check_folder(archive: &FilesArchive, folder: &Folder, version: u64) -> anyhow::Result<()> {
+fn check_folder(archive: &FilesArchive, folder: &Folder, version: Length) -> anyhow::Result<()> {
     let Some(path) = folder.path() else { return Ok(()) };
     if archive.children(folder, version)?.next().transpose()?.is_some() {
         return Ok(());

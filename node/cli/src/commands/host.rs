@@ -270,7 +270,7 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         let bar = progress::bar("replaying");
         let mut show = progress::report(&bar);
         let vm = Vm::open(directory, options, &mut |done, all| {
-            starting.replayed(done, all);
+            starting.replayed(done.0, all.0);
             show(done, all);
         });
         drop(show);

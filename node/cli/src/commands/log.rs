@@ -6,6 +6,7 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use libvms::call_log::{CallLog, CallLogError};
 use libvms::printable::{Printable, PrintableJson};
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::entry::{
     Call, CallEntry, Entry, Epoch, FilesChange, FilesHead, Init, Outcome, Thrown, Upgrade,
 };
@@ -29,11 +30,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     peers: PeerArguments,
     /// First block to show
-    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
-    from: u64,
+    #[arg(long, value_name = "BLOCK", default_value_t = BlockIndex::FIRST)]
+    from: BlockIndex,
     /// First block not to show
-    #[arg(long, value_name = "BLOCK", default_value_t = u64::MAX, hide_default_value = true)]
-    to: u64,
+    #[arg(long, value_name = "BLOCK", default_value_t = BlockIndex(u64::MAX), hide_default_value = true)]
+    to: BlockIndex,
     /// Show only the last COUNT entries
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["from", "to"])]
     last: Option<u64>,
@@ -58,7 +59,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
         true => copy::log(&target, &peers)?,
         false => CallLog::open(directory(&target)?)?,
     };
-    let from = last.map_or(from, |last| log.length().saturating_sub(last));
+    let from = last.map_or(from, |last| log.length().saturating_sub(last).next_block());
     for entry in log.entries(from..to) {
         match entry {
             Ok((block, entry)) => output.line(|| style.entry(block, &entry), || as_json(block, &entry))?,
@@ -74,7 +75,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
 }
 
 /// Returns an entry as text, with long values cut, and as JSON.
-pub(super) fn shown(block: u64, entry: &Entry) -> (String, Value) {
+pub(super) fn shown(block: BlockIndex, entry: &Entry) -> (String, Value) {
     (Style { is_full: false }.entry(block, entry), as_json(block, entry))
 }
 
@@ -85,7 +86,7 @@ struct Style {
 }
 
 impl Style {
-    fn entry(self, block: u64, entry: &Entry) -> String {
+    fn entry(self, block: BlockIndex, entry: &Entry) -> String {
         match entry {
             Entry::Init(init) => format!(
                 "#{block} {} init \"{}\" on {} {}, {} bytes of code",
@@ -170,7 +171,7 @@ fn time(at: u64) -> String {
     }
 }
 
-fn as_json(block: u64, entry: &Entry) -> Value {
+fn as_json(block: BlockIndex, entry: &Entry) -> Value {
     match entry {
         Entry::Init(init) => init_json(block, init),
         Entry::Call(CallEntry { call, result, .. }) => {
@@ -207,7 +208,7 @@ fn add_signature(object: &mut Value, call: &Call) {
     }
 }
 
-fn init_json(block: u64, init: &Init) -> Value {
+fn init_json(block: BlockIndex, init: &Init) -> Value {
     let limits = &init.limits;
     let mut object = json!({
         "block": block, "type": "init", "v": init.v.version(), "at": init.at, "title": init.title, "code": init.code,

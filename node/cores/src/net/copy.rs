@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -23,9 +24,9 @@ pub enum CopyError {
         /// The key of the core.
         key: PublicKey,
         /// Blocks that were received.
-        known: u64,
+        known: Length,
         /// Blocks that were requested.
-        wanted: u64,
+        wanted: Length,
     },
     /// The copy cannot be stored.
     #[error(transparent)]
@@ -63,8 +64,12 @@ impl SharedReplica {
     ///
     /// # Errors
     /// [`CopyError::Unreachable`] when no peer has delivered anything for 15 seconds.
-    pub async fn downloaded(&self, length: u64, progress: impl FnMut(u64, u64)) -> Result<u64, CopyError> {
-        let wanted = || self.signed_head().map_or(1, |head| head.length()).max(length).max(1);
+    pub async fn downloaded(
+        &self,
+        length: Length,
+        progress: impl FnMut(Length, Length),
+    ) -> Result<Length, CopyError> {
+        let wanted = || self.signed_head().map_or(Length(1), |head| head.length()).max(length).max(Length(1));
         wait(self, PATIENCE, wanted, progress).await
     }
 
@@ -73,16 +78,16 @@ impl SharedReplica {
     /// # Errors
     /// As [`SharedReplica::downloaded`].
     pub async fn first_block(&self) -> Result<(), CopyError> {
-        wait(self, PATIENCE, || 1, |_, _| {}).await.map(drop)
+        wait(self, PATIENCE, || Length(1), |_, _| {}).await.map(drop)
     }
 }
 
 async fn wait(
     copy: &SharedReplica,
     patience: Duration,
-    wanted: impl Fn() -> u64,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<u64, CopyError> {
+    wanted: impl Fn() -> Length,
+    mut progress: impl FnMut(Length, Length),
+) -> Result<Length, CopyError> {
     let (mut lengths, mut parts) = (copy.lengths(), copy.parts());
     loop {
         let (known, wanted) = (copy.length(), wanted());
@@ -126,12 +131,15 @@ mod tests {
             }
         };
         let waiting = async {
-            let ended = wait(&copy, Duration::from_millis(300), || 1, |_, _| {}).await;
+            let ended = wait(&copy, Duration::from_millis(300), || Length(1), |_, _| {}).await;
             (ended, parts_left.get())
         };
         // `biased` order: a part counts even if it arrives late because the machine is busy.
         let ((), (ended, parts_left)) = tokio::join!(biased; parts, waiting);
-        assert!(matches!(ended, Err(CopyError::Unreachable { known: 0, wanted: 1, .. })), "{ended:?}");
+        assert!(
+            matches!(ended, Err(CopyError::Unreachable { known: Length(0), wanted: Length(1), .. })),
+            "{ended:?}"
+        );
         assert_eq!(parts_left, 0);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::ranges::Ranges;
 use libvms_hypercore::replication::{
@@ -121,7 +122,7 @@ struct CoreTask {
     start: Instant,
     counters: Arc<Counters>,
     /// Blocks that arrived too early to be kept, to be requested again.
-    dropped: Ranges,
+    dropped: Ranges<BlockIndex>,
     sync_at: Option<Instant>,
     /// The sync to disk in progress.
     flushing: Option<Flushing>,
@@ -348,7 +349,7 @@ impl CoreTask {
             }
             match verified.block {
                 Some((block, bytes)) => {
-                    let is_early = block > replica.length();
+                    let is_early = block > replica.length().next_block();
                     if is_early && replica.early_bytes() + bytes.len() > EARLY_BYTES_MAX {
                         dropped.insert(block..block + 1);
                         return Ok(());
@@ -535,10 +536,10 @@ fn readable<T>(read: Result<Option<T>, StorageError>) -> Option<T> {
 }
 
 impl Store for SharedCore {
-    fn length(&self) -> u64 {
+    fn length(&self) -> Length {
         match self {
             Self::Writer(view) => view.length(),
-            Self::Replica(replica) => replica.signed_head().map_or(0, |head| head.length()),
+            Self::Replica(replica) => replica.signed_head().map(|head| head.length()).unwrap_or_default(),
         }
     }
 
@@ -549,21 +550,21 @@ impl Store for SharedCore {
         }
     }
 
-    fn contiguous_length(&self) -> u64 {
+    fn contiguous_length(&self) -> Length {
         match self {
             Self::Writer(view) => view.length(),
             Self::Replica(replica) => replica.length(),
         }
     }
 
-    fn has(&self, block: u64) -> bool {
+    fn has(&self, block: BlockIndex) -> bool {
         match self {
-            Self::Writer(view) => block < view.length(),
+            Self::Writer(view) => view.length().has(block),
             Self::Replica(replica) => replica.lock().has(block),
         }
     }
 
-    fn block(&self, block: u64) -> Option<Vec<u8>> {
+    fn block(&self, block: BlockIndex) -> Option<Vec<u8>> {
         match self {
             Self::Writer(view) => readable(view.block(block).map(Some)),
             Self::Replica(replica) if self.has(block) => readable(replica.block(block).map(Some)),
@@ -571,10 +572,10 @@ impl Store for SharedCore {
         }
     }
 
-    fn node(&self, index: u64) -> Option<Node> {
+    fn node(&self, node: u64) -> Option<Node> {
         match self {
-            Self::Writer(view) => readable(view.node(index)),
-            Self::Replica(replica) => readable(replica.lock().node(index)),
+            Self::Writer(view) => readable(view.node(node)),
+            Self::Replica(replica) => readable(replica.lock().node(node)),
         }
     }
 }

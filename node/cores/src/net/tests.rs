@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use tempfile::TempDir;
 
@@ -45,7 +46,8 @@ fn temporary() -> TempDir {
 async fn wait_for(copy: &SharedReplica, length: u64) {
     let mut lengths = copy.lengths();
     let waited =
-        tokio::time::timeout(Duration::from_secs(20), lengths.wait_for(|known| *known >= length)).await;
+        tokio::time::timeout(Duration::from_secs(20), lengths.wait_for(|known| *known >= Length(length)))
+            .await;
     waited
         .unwrap_or_else(|_| panic!("{} of {length} blocks have come", copy.length()))
         .expect("the replica is there");
@@ -74,13 +76,20 @@ async fn a_copy_is_completed_follows_and_serves_others() {
     }
     assert_eq!(last.signed_head(), core.signed_head());
     for block in [0, 1, 4999, 5000, 5049] {
-        assert_eq!(last.block(block).expect("stored"), core.block(block).expect("stored"));
+        assert_eq!(
+            last.block(BlockIndex(block)).expect("stored"),
+            core.block(BlockIndex(block)).expect("stored")
+        );
     }
     for network in [&watcher, &replicator, &host] {
         network.shutdown().await;
     }
     drop((middle, last));
-    assert_eq!(Replica::open(second.path(), core.key()).expect("ours").length(), 5050, "it is on disk");
+    assert_eq!(
+        Replica::open(second.path(), core.key()).expect("ours").length(),
+        Length(5050),
+        "it is on disk"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +101,7 @@ async fn large_blocks_arrive_whole() {
     let (watcher, copy) = copy_from(address, &place, &core);
     wait_for(&copy, 6).await;
     for (number, block) in (0..).zip(&blocks) {
-        assert!(copy.block(number).expect("stored") == *block, "block {number}");
+        assert!(copy.block(BlockIndex(number)).expect("stored") == *block, "block {number}");
     }
     watcher.shutdown().await;
     host.shutdown().await;

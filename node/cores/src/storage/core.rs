@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hypercore::{Hypercore, HypercoreBuilder};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
@@ -35,12 +36,13 @@ const _: () = assert!((BATCH_BLOCKS_MAX as u64) * 100 + 2 * FLUSH_BYTES < OPLOG_
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// use libvms_cores::storage::{Core, Durability};
+/// use libvms_hypercore::blocks::{BlockIndex, Length};
 /// use libvms_hypercore::identity::SecretKey;
 ///
 /// let path = directory.path().join("log");
 /// let mut core = Core::create(&path, SecretKey::from_seed(&[7; 32]), Durability::Sync)?;
 /// let signed_head = core.append(&["first", "second"])?;
-/// assert_eq!((signed_head.length(), core.block(1)?), (2, b"second".to_vec()));
+/// assert_eq!((signed_head.length(), core.block(BlockIndex(1))?), (Length(2), b"second".to_vec()));
 /// drop(core);
 /// assert_eq!(Core::open_read_only(&path)?.signed_head(), Some(signed_head));
 /// # Ok(())
@@ -127,7 +129,7 @@ impl Core {
     }
 
     /// Returns the number of blocks.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.reader.roots.length()
     }
 
@@ -182,13 +184,13 @@ impl Core {
     ///
     /// # Errors
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when the block is not the stored one; [`StorageError::Io`].
-    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    pub fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.reader.block(block)
     }
 
     /// Reads the blocks of a range in order, faster than [`Self::block`] does. Ends after the first error;
     /// a range beyond the end yields the blocks that exist, then [`StorageError::OutOfRange`].
-    pub fn blocks(&self, range: Range<u64>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> {
+    pub fn blocks(&self, range: Range<BlockIndex>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> {
         self.reader.blocks(range)
     }
 
@@ -196,7 +198,7 @@ impl Core {
     ///
     /// # Errors
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`]; [`StorageError::Io`].
-    pub fn inclusion(&self, block: u64) -> Result<Inclusion, StorageError> {
+    pub fn inclusion(&self, block: BlockIndex) -> Result<Inclusion, StorageError> {
         self.reader.inclusion(block)
     }
 
@@ -220,7 +222,7 @@ impl Core {
             found => found?,
         };
         let data = create::open_files(directory, false)?.data;
-        Ok(oplog.length() > 0 || data.length().map_err(StorageError::io(directory))? > 0)
+        Ok(!oplog.length().is_empty() || data.length().map_err(StorageError::io(directory))? > 0)
     }
 
     /// Returns the bytes of a core's data beyond its last whole append, and whether its oplog ends in an incomplete entry. Only
@@ -281,8 +283,8 @@ impl Core {
     ///
     /// # Errors
     /// [`StorageError::Damaged`]; [`StorageError::Io`].
-    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        self.reader.node(index)
+    pub fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        self.reader.node(node)
     }
 
     /// Returns a view for another part of this program; the view follows as the core grows.
@@ -342,7 +344,9 @@ impl Core {
         let core = self;
         let hypercore = open_hypercore(&core.journal)
             .map_err(|error| StorageError::hypercore(core.journal.path(), error))?;
-        if (hypercore.info().length, hypercore.info().byte_length) != (core.length(), core.byte_length()) {
+        if (Length(hypercore.info().length), hypercore.info().byte_length)
+            != (core.length(), core.byte_length())
+        {
             return Err(StorageError::damaged(core.journal.path(), "its oplog and its tree disagree"));
         }
         core.hypercore = Some(hypercore);
@@ -438,8 +442,8 @@ fn roots_after(before: &Roots, entry: &Entry) -> Option<Roots> {
     if entry.length_before != before.length() {
         return None;
     }
-    let known = |index: u64| {
-        let known = before.nodes().iter().chain(&entry.nodes).find(|node| node.index == index);
+    let known = |node: u64| {
+        let known = before.nodes().iter().chain(&entry.nodes).find(|known| known.index == node);
         known.copied()
     };
     Roots::from_nodes(entry.length, index::roots(entry.length).map(known).collect::<Option<_>>()?)

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::{Roots, TreeHash};
 
@@ -174,8 +175,8 @@ impl Run {
             let mut core = world.open(durability);
             for append in 0..[5, 14, 1, 3, 19][session] {
                 let count = [1, 1, 3, 1, 7, 2][append % 6];
-                let signed_head = core.append(&blocks(core.length(), count)).expect("appended");
-                acknowledged.push((world.steps().len(), signed_head.length()));
+                let signed_head = core.append(&blocks(core.length().0, count)).expect("appended");
+                acknowledged.push((world.steps().len(), signed_head.length().0));
             }
         }
         let length = acknowledged.last().expect("appended").1;
@@ -203,10 +204,10 @@ impl Run {
         assert_eq!(world.steps().len(), 0, "opening for reading wrote, after {steps} steps, {crash}");
         let mut core = world.open(Durability::Sync);
         assert_eq!(core.length(), length, "after {steps} steps, {crash}");
-        assert!((acknowledged..=asked).contains(&length), "{length} blocks after {steps} steps, {crash}");
+        assert!((acknowledged..=asked).contains(&length.0), "{length} blocks after {steps} steps, {crash}");
         self.check_blocks(&core);
         for _ in 0..2 {
-            core.append(&blocks(core.length(), 1)).expect("appended");
+            core.append(&blocks(core.length().0, 1)).expect("appended");
         }
         self.check_blocks(&world.view());
         drop(core);
@@ -214,12 +215,13 @@ impl Run {
     }
 
     fn check_blocks(&self, core: &Core) {
-        let found: Vec<Vec<u8>> = core.blocks(0..core.length()).collect::<Result<_, _>>().expect("readable");
-        assert!(found == blocks(0, core.length()));
-        let hash = self.hashes[core.length() as usize];
+        let found: Vec<Vec<u8>> =
+            core.blocks(core.length().blocks()).collect::<Result<_, _>>().expect("readable");
+        assert!(found == blocks(0, core.length().0));
+        let hash = self.hashes[core.length().0 as usize];
         assert_eq!(core.roots().tree_hash(), hash);
         assert_eq!(
-            core.signed_head().map(|head| (head.length(), head.tree_hash())).unwrap_or((0, hash)).1,
+            core.signed_head().map(|head| (head.length(), head.tree_hash())).unwrap_or((Length(0), hash)).1,
             hash
         );
     }
@@ -257,15 +259,15 @@ fn appends_made_durable_later_open_after_a_loss_of_power() {
         Core::resume(world.files(), world.oplog(), Durability::Later, FLUSH_BYTES).expect("a core");
     let mut durable = vec![(0, 0)];
     for append in 0..40 {
-        core.append(&blocks(core.length(), [1, 3, 1, 2][append % 4])).expect("appended");
+        core.append(&blocks(core.length().0, [1, 3, 1, 2][append % 4])).expect("appended");
         let before = world.steps().len();
         core.bring_to_disk(append == 25).expect("a disk");
         if append == 25 || world.steps().len() > before + 4 {
-            durable.push((world.steps().len(), core.length()));
+            durable.push((world.steps().len(), core.length().0));
         }
     }
     assert!(durable.len() > 5, "{durable:?}");
-    let hashes = tree_hashes(core.length() + 2);
+    let hashes = tree_hashes((core.length() + 2).0);
     let (mut synced, mut unsynced): (Disk, [Vec<Change>; 4]) = (empty_core(), Default::default());
     let mut seen = HashSet::new();
     for (index, (file, change)) in world.steps().iter().enumerate() {
@@ -286,11 +288,12 @@ fn appends_made_durable_later_open_after_a_loss_of_power() {
             let mut core =
                 Core::resume_derived(lost.files(), oplog, Durability::Later, FLUSH_BYTES).expect("a core");
             let length = core.length();
-            assert!(length >= least, "{length} of {least} blocks after {index} steps");
-            let found: Vec<Vec<u8>> = core.blocks(0..length).collect::<Result<_, _>>().expect("readable");
-            assert!(found == blocks(0, length));
-            core.append(&blocks(length, 1)).expect("appended");
-            assert_eq!(core.roots().tree_hash(), hashes[length as usize + 1]);
+            assert!(length >= Length(least), "{length} of {least} blocks after {index} steps");
+            let found: Vec<Vec<u8>> =
+                core.blocks(length.blocks()).collect::<Result<_, _>>().expect("readable");
+            assert!(found == blocks(0, length.0));
+            core.append(&blocks(length.0, 1)).expect("appended");
+            assert_eq!(core.roots().tree_hash(), hashes[length.0 as usize + 1]);
         }
     }
     assert!(seen.len() > 200, "only {} disks", seen.len());
@@ -397,8 +400,8 @@ fn a_full_disk_fails_the_append_and_poisons_the_core() {
         world.file.space.store(space, Ordering::Relaxed);
         let mut acknowledged = 0;
         let error = loop {
-            match core.append(&blocks(core.length(), 2)) {
-                Ok(signed_head) => acknowledged = signed_head.length(),
+            match core.append(&blocks(core.length().0, 2)) {
+                Ok(signed_head) => acknowledged = signed_head.length().0,
                 Err(error) => break error,
             }
         };
@@ -406,12 +409,12 @@ fn a_full_disk_fails_the_append_and_poisons_the_core() {
             matches!(&error, StorageError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
         );
         assert!(matches!(core.append(&["more"]), Err(StorageError::Poisoned { .. })));
-        assert_eq!(core.length(), acknowledged);
-        assert!(core.block(acknowledged).is_err());
+        assert_eq!(core.length(), Length(acknowledged));
+        assert!(core.block(BlockIndex(acknowledged)).is_err());
         world.file.space.store(u64::MAX, Ordering::Relaxed);
         let mut core = world.open(Durability::Sync);
-        assert!([acknowledged, acknowledged + 2].contains(&core.length()));
-        core.append(&blocks(core.length(), 1)).expect("appended");
+        assert!([acknowledged, acknowledged + 2].contains(&core.length().0));
+        core.append(&blocks(core.length().0, 1)).expect("appended");
         assert_eq!(world.view().length(), core.length());
     }
 }
@@ -444,7 +447,7 @@ fn a_broken_entry_before_whole_ones_is_damage() {
     oplog[ends[1] + 30] ^= 1;
     assert!(Oplog::parse(&oplog).is_err());
     oplog.truncate(ends[2]);
-    assert_eq!(Oplog::parse(&oplog).expect("a torn append").length(), 2);
+    assert_eq!(Oplog::parse(&oplog).expect("a torn append").length(), Length(2));
 }
 
 #[test]
@@ -453,7 +456,7 @@ fn a_lost_newer_header_is_damage() {
     let mut core = Core::resume(world.files(), world.oplog(), Durability::Sync, 1).expect("a core");
     core.append(&["block"]).expect("appended");
     let mut oplog = world.disk()[OPLOG].clone();
-    assert_eq!((world.oplog().slot, world.oplog().length()), (1, 1));
+    assert_eq!((world.oplog().slot, world.oplog().length()), (1, Length(1)));
     oplog[4096 + 20] ^= 1;
     assert!(Oplog::parse(&oplog).is_err());
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hypercore::HypercoreError;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use thiserror::Error;
 
 /// Why a core or a data directory could not be used. Every variant names the path.
@@ -49,9 +50,9 @@ pub enum StorageError {
         /// The core's directory.
         path: PathBuf,
         /// The requested block.
-        block: u64,
+        block: BlockIndex,
         /// The number of blocks in the core.
-        length: u64,
+        length: Length,
     },
     /// An append failed, and it is unknown how much of it is on disk. Reopening the core finds out.
     #[error("an earlier write to the core at `{}` failed: reopen the core", path.display())]

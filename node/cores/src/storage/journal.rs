@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use hypercore::{Storage, StorageTraits, Store};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::tree::{Hash, Node};
 use random_access_storage::{BoxFuture, RandomAccess, RandomAccessError};
 
@@ -77,8 +78,8 @@ struct State {
     /// The offset of the next entry.
     end: u64,
     /// Blocks in the core, and how many of them the bitfield file covers.
-    length: u64,
-    flushed_length: u64,
+    length: Length,
+    flushed_length: Length,
 }
 
 impl Journal {
@@ -266,10 +267,10 @@ impl Journal {
     }
 
     /// Sets the bits of the blocks `from..to`, in whole pages.
-    fn write_bitfield(&self, from: u64, to: u64) -> io::Result<()> {
+    fn write_bitfield(&self, from: Length, to: Length) -> io::Result<()> {
         let blocks_per_page = PAGE_BYTES * 8;
-        for page in from / blocks_per_page..to.div_ceil(blocks_per_page) {
-            let blocks = (to - page * blocks_per_page).min(blocks_per_page);
+        for page in from.0 / blocks_per_page..to.0.div_ceil(blocks_per_page) {
+            let blocks = (to.0 - page * blocks_per_page).min(blocks_per_page);
             let mut bytes = vec![0xff; (blocks / 8) as usize];
             // The first block is the lowest bit.
             bytes.push((1_u8 << (blocks % 8)) - 1);

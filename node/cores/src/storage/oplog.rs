@@ -14,6 +14,7 @@
 //! The bit says which slot is current: slot 0 when the bits of both headers are equal (or only slot 0 is whole), slot 1
 //! otherwise. An entry belongs to the header of slot 0 when its bit is 0, to that of slot 1 when it is 1.
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::tree::{Hash, Node};
 
@@ -55,7 +56,7 @@ pub(super) struct Header {
     pub(super) bytes: Vec<u8>,
     pub(super) key: PublicKey,
     pub(super) secret_key: Option<SecretKey>,
-    pub(super) length: u64,
+    pub(super) length: Length,
     pub(super) signature: Option<Signature>,
 }
 
@@ -63,8 +64,8 @@ pub(super) struct Header {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) nodes: Vec<Node>,
-    pub(super) length_before: u64,
-    pub(super) length: u64,
+    pub(super) length_before: Length,
+    pub(super) length: Length,
     pub(super) signature: Signature,
 }
 
@@ -110,7 +111,7 @@ impl Oplog {
     }
 
     /// Returns the number of blocks in the core.
-    pub(super) fn length(&self) -> u64 {
+    pub(super) fn length(&self) -> Length {
         self.entries.last().map_or(self.header.length, |entry| entry.length)
     }
 
@@ -187,13 +188,13 @@ pub(super) struct Remains {
 #[derive(Debug, Default)]
 pub(super) struct Partial {
     pub(super) nodes: Vec<Node>,
-    pub(super) length: Option<u64>,
+    pub(super) length: Option<Length>,
     pub(super) signature: Option<Signature>,
 }
 
 impl Remains {
     /// Searches the bytes behind the last whole entry of a core with `length` blocks.
-    pub(super) fn find(remainder: &[u8], length: u64) -> Self {
+    pub(super) fn find(remainder: &[u8], length: Length) -> Self {
         let mut rest = remainder;
         // A crash after a header was written leaves the entries that it made obsolete.
         while let Some(record) = Record::read(rest)
@@ -323,12 +324,12 @@ impl Header {
         let secret_key = secret_key(fields.bytes()?, PublicKey(key))?;
         fields.expect(&[0])?;
         let fork = fields.number()?;
-        let length = fields.number()?;
+        let length = Length(fields.number()?);
         let _root_hash = fields.bytes()?;
         let signature = fields.bytes()?;
         let signature = if signature.is_empty() { None } else { Some(Signature(signature.try_into().ok()?)) };
         // A core of ours is never truncated: its fork stays 0, and it has a signature as soon as it has blocks.
-        let is_ours = fork == 0 && length < 1 << 62 && signature.is_some() == (length > 0);
+        let is_ours = fork == 0 && length.0 < 1 << 62 && signature.is_none() == length.is_empty();
         is_ours.then(|| Self { bytes: bytes.to_vec(), key: PublicKey(key), secret_key, length, signature })
     }
 }
@@ -355,13 +356,13 @@ impl Entry {
             nodes.push(Node { index: fields.number()?, size: fields.number()?, hash: Hash(fields.array()?) });
         }
         let fork = fields.number()?;
-        let length_before = fields.number()?;
-        let length = fields.number()?;
+        let length_before = Length(fields.number()?);
+        let length = Length(fields.number()?);
         let signature = Signature(fields.bytes()?.try_into().ok()?);
         fields.expect(&[0])?;
         let (start, added) = (fields.number()?, fields.number()?);
-        let fits = fork == 0 && start == length_before && length_before.checked_add(added) == Some(length);
-        let grows = added > 0 && length < 1 << 62 && nodes.iter().all(|node| node.index < 2 * length);
+        let fits = fork == 0 && start == length_before.0 && length_before.checked_add(added) == Some(length);
+        let grows = added > 0 && length.0 < 1 << 62 && nodes.iter().all(|node| node.index < 2 * length.0);
         (fits && grows && fields.0.is_empty()).then_some(Self { nodes, length_before, length, signature })
     }
 
@@ -383,7 +384,7 @@ impl Partial {
         }
         let _fork = fields.number()?;
         let _length_before = fields.number()?;
-        self.length = Some(fields.number()?);
+        self.length = Some(Length(fields.number()?));
         self.signature = Some(Signature(fields.bytes()?.try_into().ok()?));
         Some(())
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use libvms_hypercore::bee::Blocks;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
@@ -20,7 +21,7 @@ pub trait ReadCore: fmt::Debug + Send {
     fn key(&self) -> PublicKey;
 
     /// Returns the number of readable blocks: all from the first on.
-    fn length(&self) -> u64;
+    fn length(&self) -> Length;
 
     /// Returns the signed head, which may count blocks that cannot be read yet.
     fn signed_head(&self) -> Option<SignedHead>;
@@ -29,18 +30,18 @@ pub trait ReadCore: fmt::Debug + Send {
     ///
     /// # Errors
     /// When the block is missing or damaged.
-    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError>;
+    fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError>;
 
     /// Reads the blocks of a range, in order.
-    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_>;
+    fn blocks(&self, range: Range<BlockIndex>) -> BlockIterator<'_>;
 
     /// Returns a node of the tree over the blocks, as far as it is known: without nodes no proof can be made of a block.
     /// `None` from a core that keeps no tree.
     ///
     /// # Errors
     /// When the node cannot be read.
-    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        let _unknown = index;
+    fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        let _unknown = node;
         Ok(None)
     }
 }
@@ -50,7 +51,7 @@ impl ReadCore for Core {
         self.key()
     }
 
-    fn length(&self) -> u64 {
+    fn length(&self) -> Length {
         self.length()
     }
 
@@ -58,16 +59,16 @@ impl ReadCore for Core {
         self.signed_head()
     }
 
-    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.block(block)
     }
 
-    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+    fn blocks(&self, range: Range<BlockIndex>) -> BlockIterator<'_> {
         Box::new(self.blocks(range))
     }
 
-    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        self.node(index)
+    fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        self.node(node)
     }
 }
 
@@ -76,7 +77,7 @@ impl ReadCore for SharedReplica {
         self.key()
     }
 
-    fn length(&self) -> u64 {
+    fn length(&self) -> Length {
         self.length()
     }
 
@@ -84,23 +85,23 @@ impl ReadCore for SharedReplica {
         self.signed_head()
     }
 
-    fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.block(block)
     }
 
-    fn blocks(&self, range: Range<u64>) -> BlockIterator<'_> {
+    fn blocks(&self, range: Range<BlockIndex>) -> BlockIterator<'_> {
         Box::new(self.blocks(range))
     }
 
-    fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        self.lock().node(index)
+    fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        self.lock().node(node)
     }
 }
 
 impl Blocks for dyn ReadCore {
     type Error = StorageError;
 
-    fn block(&self, index: u64) -> Result<Cow<'_, [u8]>, StorageError> {
+    fn block(&self, index: BlockIndex) -> Result<Cow<'_, [u8]>, StorageError> {
         ReadCore::block(self, index).map(Cow::Owned)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::tree::{Inclusion, Node, Roots, hash, index};
 
 use super::StorageError;
@@ -22,7 +23,7 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Places {
     /// A block and its offset: the one behind the block that was read last.
-    next: (u64, u64),
+    next: (BlockIndex, u64),
     /// Sizes of nodes from [`CACHED_DEPTH`] on. A complete subtree never changes.
     sizes: HashMap<u64, u64>,
 }
@@ -36,15 +37,15 @@ impl Reader {
     }
 
     /// Reads the roots of `length` blocks.
-    pub(super) fn read_roots(journal: &Journal, length: u64) -> Result<Roots, StorageError> {
+    pub(super) fn read_roots(journal: &Journal, length: Length) -> Result<Roots, StorageError> {
         let nodes = index::roots(length).map(|index| journal.node(index)).collect::<Result<_, _>>()?;
         Roots::from_nodes(length, nodes)
             .ok_or_else(|| StorageError::damaged(journal.path(), "the sizes in its tree are impossible"))
     }
 
-    pub(super) fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    pub(super) fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.check_range(block)?;
-        let leaf = self.journal.node(2 * block)?;
+        let leaf = self.journal.node(2 * block.0)?;
         let place = self.place(block, leaf.size)?;
         let mut bytes = vec![0; (place.end - place.start) as usize];
         self.journal
@@ -55,7 +56,7 @@ impl Reader {
         Ok(bytes)
     }
 
-    pub(super) fn blocks(&self, range: Range<u64>) -> Blocks<'_> {
+    pub(super) fn blocks(&self, range: Range<BlockIndex>) -> Blocks<'_> {
         Blocks {
             reader: self,
             range,
@@ -65,10 +66,10 @@ impl Reader {
         }
     }
 
-    pub(super) fn inclusion(&self, block: u64) -> Result<Inclusion, StorageError> {
+    pub(super) fn inclusion(&self, block: BlockIndex) -> Result<Inclusion, StorageError> {
         self.check_range(block)?;
         let mut siblings = Vec::new();
-        let mut current = 2 * block;
+        let mut current = 2 * block.0;
         while !self.roots.nodes().iter().any(|root| root.index == current) {
             let above = index::sibling(current).zip(index::parent(current));
             let (sibling, parent) =
@@ -82,12 +83,12 @@ impl Reader {
     /// Returns a node over blocks that are all in the core; `None` for any other.
     pub(super) fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
         let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
-        if last_leaf >= 2 * self.roots.length() { Ok(None) } else { self.journal.node(node).map(Some) }
+        if last_leaf >= 2 * self.roots.length().0 { Ok(None) } else { self.journal.node(node).map(Some) }
     }
 
-    fn check_range(&self, block: u64) -> Result<(), StorageError> {
+    fn check_range(&self, block: BlockIndex) -> Result<(), StorageError> {
         let length = self.roots.length();
-        if block < length {
+        if length.has(block) {
             return Ok(());
         }
         Err(StorageError::OutOfRange { path: self.journal.path().to_owned(), block, length })
@@ -105,7 +106,7 @@ impl Reader {
     }
 
     /// Returns the byte range of a block in the data, which holds at least the bytes that the roots count.
-    fn place(&self, block: u64, size: u64) -> Result<Range<u64>, StorageError> {
+    fn place(&self, block: BlockIndex, size: u64) -> Result<Range<u64>, StorageError> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let start =
             if places.next.0 == block { places.next.1 } else { self.start(block, &mut places.sizes)? };
@@ -120,8 +121,8 @@ impl Reader {
     }
 
     /// Returns the number of bytes before a block: of all roots and subtrees to the left of its path.
-    fn start(&self, block: u64, sizes: &mut HashMap<u64, u64>) -> Result<u64, StorageError> {
-        let leaf = 2 * block;
+    fn start(&self, block: BlockIndex, sizes: &mut HashMap<u64, u64>) -> Result<u64, StorageError> {
+        let leaf = 2 * block.0;
         let mut start = 0_u64;
         for root in self.roots.nodes() {
             // A subtree of depth d spans the indices from its own minus (2^d - 1) to its own plus (2^d - 1).
@@ -163,7 +164,7 @@ impl Reader {
 #[derive(Debug)]
 pub(super) struct Blocks<'a> {
     reader: &'a Reader,
-    range: Range<u64>,
+    range: Range<BlockIndex>,
     /// The offset of the next block, once the first has been looked up.
     start: Option<u64>,
     tree: ReadAhead<'a>,
@@ -171,15 +172,15 @@ pub(super) struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    fn read(&mut self, block: u64) -> Result<Vec<u8>, StorageError> {
+    fn read(&mut self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.reader.check_range(block)?;
         let journal = &self.reader.journal;
-        let leaf = match journal.recent_node(2 * block) {
+        let leaf = match journal.recent_node(2 * block.0) {
             Some(leaf) => leaf,
             None => {
-                let bytes = self.tree.read(node_offset(2 * block), 40);
+                let bytes = self.tree.read(node_offset(2 * block.0), 40);
                 let bytes = bytes.map_err(|error| journal.read_error(error))?;
-                node_from_bytes(2 * block, bytes.first_chunk().expect("40 bytes were read"))
+                node_from_bytes(2 * block.0, bytes.first_chunk().expect("40 bytes were read"))
             }
         };
         let place = match self.start {
@@ -198,11 +199,12 @@ impl Iterator for Blocks<'_> {
     type Item = Result<Vec<u8>, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let block = self.range.next()?;
-        let result = self.read(block);
-        if result.is_err() {
-            self.range = 0..0;
+        if self.range.is_empty() {
+            return None;
         }
+        let block = self.range.start;
+        let result = self.read(block);
+        self.range.start = if result.is_ok() { block + 1 } else { self.range.end };
         Some(result)
     }
 }

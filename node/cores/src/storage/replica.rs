@@ -28,6 +28,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::ranges::Ranges;
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
@@ -62,13 +63,13 @@ pub struct Replica {
     stored: Roots,
     /// Verified nodes that are not over stored blocks only: the roots of the head, and the nodes of proofs.
     ahead: BTreeMap<u64, Node>,
-    early: BTreeMap<u64, Vec<u8>>,
+    early: BTreeMap<BlockIndex, Vec<u8>>,
     early_bytes: usize,
     /// The number of the next write of the head.
     turn: u64,
     is_changed: bool,
     /// Blocks that were stored and are damaged.
-    lost: Ranges,
+    lost: Ranges<BlockIndex>,
     /// The damage that was found, and what was done about it.
     damage: Vec<String>,
 }
@@ -167,14 +168,14 @@ impl Replica {
     }
 
     /// Returns the blocks that were stored and are damaged, from low to high. They are missing until they are added again.
-    pub fn lost(&self) -> Vec<Range<u64>> {
+    pub fn lost(&self) -> Vec<Range<BlockIndex>> {
         self.lost.iter().collect()
     }
 
     /// Records that a stored block is damaged.
-    pub fn lose(&mut self, block: u64) {
-        if block < self.length() {
-            self.lost.insert(block..block + 1);
+    pub fn lose(&mut self, block: BlockIndex) {
+        if self.length().has(block) {
+            self.lost.insert(block.alone());
         }
     }
 
@@ -189,13 +190,13 @@ impl Replica {
     }
 
     /// Returns the number of stored blocks: all from the first on, without a gap except [`lost`](Self::lost) ones.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.stored.length()
     }
 
     /// Returns whether a block is stored or waits for earlier ones.
-    pub fn has(&self, block: u64) -> bool {
-        block < self.length() && !self.lost.contains(block) || self.early.contains_key(&block)
+    pub fn has(&self, block: BlockIndex) -> bool {
+        self.length().has(block) && !self.lost.contains(block) || self.early.contains_key(&block)
     }
 
     /// Returns the bytes of memory of blocks that wait for earlier ones. A downloader stays below [`EARLY_BYTES_MAX`].
@@ -212,16 +213,16 @@ impl Replica {
     ///
     /// # Errors
     /// [`StorageError::Io`].
-    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        if let Some(node) = self.ahead.get(&index) {
-            return Ok(Some(*node));
+    pub fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        if let Some(known) = self.ahead.get(&node) {
+            return Ok(Some(*known));
         }
-        if !self.is_over_stored(index) {
+        if !self.is_over_stored(node) {
             return Ok(None);
         }
         let mut bytes = [0; NODE_BYTES as usize];
-        self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;
-        Ok(Some(node_from(index, &bytes)))
+        self.tree.read_exact_at(&mut bytes, NODE_BYTES * node).map_err(StorageError::io(&self.path))?;
+        Ok(Some(node_from(node, &bytes)))
     }
 
     /// Reads a stored block.
@@ -229,8 +230,8 @@ impl Replica {
     /// # Errors
     /// [`StorageError::OutOfRange`]; [`StorageError::Damaged`] when the block is lost or not the stored one;
     /// [`StorageError::Io`].
-    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
-        if block >= self.length() {
+    pub fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
+        if !self.length().has(block) {
             return match self.early.get(&block) {
                 Some(bytes) => Ok(bytes.clone()),
                 None => {
@@ -254,15 +255,16 @@ impl Replica {
         let mut bytes = vec![0; (end - start) as usize];
         let read = self.data.read_exact_at(&mut bytes, start).map_err(StorageError::io(&self.path));
         read.map_err(cut)?;
-        match self.node(2 * block).map_err(cut)? {
+        match self.node(2 * block.0).map_err(cut)? {
             Some(leaf) if is_block_of(&leaf, &bytes) => Ok(bytes),
             _ => Err(lost()),
         }
     }
 
     /// Returns the offsets of a block's begin and end in the data.
-    fn place(&self, block: u64) -> Result<(u64, u64), StorageError> {
-        let start = if block == 0 { 0 } else { self.end_of(block - 1)? };
+    fn place(&self, block: BlockIndex) -> Result<(u64, u64), StorageError> {
+        let before = block.length_before().last();
+        let start = before.map_or(Ok(0), |before| self.end_of(before))?;
         Ok((start, self.end_of(block)?))
     }
 
@@ -289,16 +291,16 @@ impl Replica {
     ///
     /// # Errors
     /// [`StorageError::Io`].
-    pub fn add_block(&mut self, block: u64, bytes: Vec<u8>) -> Result<(), StorageError> {
+    pub fn add_block(&mut self, block: BlockIndex, bytes: Vec<u8>) -> Result<(), StorageError> {
         if self.has(block) {
             return Ok(());
         }
-        if block < self.length() {
+        if self.length().has(block) {
             return self.restore(block, &bytes);
         }
         self.early_bytes += EARLY_BYTES_EACH + bytes.len();
         self.early.insert(block, bytes);
-        while let Some(bytes) = self.early.remove(&self.stored.length()) {
+        while let Some(bytes) = self.early.remove(&self.stored.length().next_block()) {
             self.append(&bytes)?;
             self.early_bytes -= EARLY_BYTES_EACH + bytes.len();
         }
@@ -306,16 +308,16 @@ impl Replica {
     }
 
     /// Stores a lost block again.
-    fn restore(&mut self, block: u64, bytes: &[u8]) -> Result<(), StorageError> {
+    fn restore(&mut self, block: BlockIndex, bytes: &[u8]) -> Result<(), StorageError> {
         let (start, end) = self.place(block)?;
-        let leaf = self.node(2 * block)?;
+        let leaf = self.node(2 * block.0)?;
         let fits = end.checked_sub(start) == Some(bytes.len() as u64);
         if !fits || !leaf.is_some_and(|leaf| is_block_of(&leaf, bytes)) {
             let why = format!("the place of block {block}, which is lost, is damaged as well");
             return Err(StorageError::damaged(&self.path, why));
         }
         self.data.write_all_at(bytes, start).map_err(StorageError::io(&self.path))?;
-        self.lost.remove(block..block + 1);
+        self.lost.remove(block.alone());
         self.is_changed = true;
         Ok(())
     }
@@ -347,12 +349,12 @@ impl Replica {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        let (block, start) = (self.stored.length(), self.stored.byte_length());
+        let (block, start) = (self.stored.length().next_block(), self.stored.byte_length());
         let io = |error| StorageError::io(&self.path)(error);
         self.data.write_all_at(bytes, start).map_err(io)?;
-        self.ends.write_all_at(&(start + bytes.len() as u64).to_le_bytes(), 8 * block).map_err(io)?;
+        self.ends.write_all_at(&(start + bytes.len() as u64).to_le_bytes(), 8 * block.0).map_err(io)?;
         // Its leaf came with it and was checked against it: hashing a large block twice would cost as much as decrypting it.
-        let leaf = self.ahead.get(&(2 * block)).copied().unwrap_or_else(|| Node::leaf(block, bytes));
+        let leaf = self.ahead.get(&(2 * block.0)).copied().unwrap_or_else(|| Node::leaf(block, bytes));
         let (mut stored, mut completed) = (self.stored.clone(), vec![]);
         stored.append_with(leaf, |node| completed.push(*node));
         for node in &completed {
@@ -367,20 +369,20 @@ impl Replica {
         Ok(())
     }
 
-    fn end_of(&self, block: u64) -> Result<u64, StorageError> {
+    fn end_of(&self, block: BlockIndex) -> Result<u64, StorageError> {
         let mut bytes = [0; 8];
-        self.ends.read_exact_at(&mut bytes, 8 * block).map_err(StorageError::io(&self.path))?;
+        self.ends.read_exact_at(&mut bytes, 8 * block.0).map_err(StorageError::io(&self.path))?;
         Ok(u64::from_le_bytes(bytes))
     }
 
     /// Returns whether all blocks below a node are stored.
     fn is_over_stored(&self, node: u64) -> bool {
         let last_leaf = node.saturating_add((1 << index::depth(node).min(62)) - 1);
-        last_leaf < 2 * self.length()
+        last_leaf < 2 * self.length().0
     }
 
     fn slot(&self) -> Slot {
-        let length = self.head.map_or(0, |head| head.length());
+        let length = self.head.map(|head| head.length()).unwrap_or_default();
         Slot {
             turn: self.turn,
             key: self.key,
@@ -446,10 +448,10 @@ impl Replica {
         let data_bytes = self.data.metadata().map_err(StorageError::io(&self.path))?.len();
         if data_bytes < self.stored.byte_length() {
             let first = self.first_behind(data_bytes)?;
-            self.lost.insert(first..self.length());
+            self.lost.insert(first..self.length().next_block());
             damage.push(format!(
                 "{} of its {} blocks are cut off: they are fetched again",
-                self.length() - first,
+                self.length().next_block() - first,
                 self.length()
             ));
         }
@@ -458,8 +460,8 @@ impl Replica {
     }
 
     /// Returns the first block that ends beyond this offset in the data.
-    fn first_behind(&self, place: u64) -> Result<u64, StorageError> {
-        let (mut low, mut high) = (0, self.length());
+    fn first_behind(&self, place: u64) -> Result<BlockIndex, StorageError> {
+        let (mut low, mut high) = (BlockIndex::FIRST, self.length().next_block());
         while low < high {
             let middle = low + (high - low) / 2;
             if self.end_of(middle)? <= place {
@@ -471,7 +473,7 @@ impl Replica {
         Ok(low)
     }
 
-    fn read_roots(&self, length: u64) -> Result<Vec<Node>, StorageError> {
+    fn read_roots(&self, length: Length) -> Result<Vec<Node>, StorageError> {
         let read = |index| {
             let mut bytes = [0; NODE_BYTES as usize];
             self.tree.read_exact_at(&mut bytes, NODE_BYTES * index).map_err(StorageError::io(&self.path))?;

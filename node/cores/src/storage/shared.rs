@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ fn try_room(directory: &Path) -> io::Result<()> {
 pub struct SharedReplica {
     key: PublicKey,
     replica: Arc<Mutex<Replica>>,
-    length: Arc<watch::Sender<u64>>,
+    length: Arc<watch::Sender<Length>>,
     parts: Arc<watch::Sender<()>>,
     losses: Arc<watch::Sender<()>>,
 }
@@ -54,7 +55,7 @@ impl SharedReplica {
     }
 
     /// Returns the number of stored blocks, from the first one on.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.lock().length()
     }
 
@@ -67,7 +68,7 @@ impl SharedReplica {
     ///
     /// # Errors
     /// As [`Replica::block`].
-    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    pub fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         let mut replica = self.lock();
         let read = replica.block(block);
         if matches!(read, Err(StorageError::Damaged { .. } | StorageError::Io { .. })) {
@@ -101,12 +102,15 @@ impl SharedReplica {
     }
 
     /// Reads the blocks of a range, in order. Other users can lock the replica between two blocks.
-    pub fn blocks(&self, range: Range<u64>) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> + '_ {
-        range.map(|block| self.block(block))
+    pub fn blocks(
+        &self,
+        range: Range<BlockIndex>,
+    ) -> impl Iterator<Item = Result<Vec<u8>, StorageError>> + '_ {
+        each(range).map(|block| self.block(block))
     }
 
     /// Returns a receiver of each new number of stored blocks.
-    pub fn lengths(&self) -> watch::Receiver<u64> {
+    pub fn lengths(&self) -> watch::Receiver<Length> {
         self.length.subscribe()
     }
 

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use libvms_hypercore::blocks::{Length, each};
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 use libvms_hypercore::signed_head::UnverifiedHead;
@@ -44,15 +45,15 @@ pub enum TailError {
     #[error("its oplog counts {length} blocks, but its data holds only {found}")]
     Missing {
         /// The number of signed blocks.
-        length: u64,
+        length: Length,
         /// The number of blocks in the data.
-        found: u64,
+        found: Length,
     },
     /// A block does not match its stored or signed hash.
     #[error("its data and the remains of its oplog disagree about the first {length} blocks")]
     Contradiction {
         /// The length up to which they were compared.
-        length: u64,
+        length: Length,
     },
     /// The bytes that follow are not a block, and not the remains of one after a crash.
     #[error("the bytes of its data from offset {offset} on are not a block")]
@@ -170,9 +171,9 @@ pub struct TailCheck<'a> {
     tail: &'a Tail,
     roots: Roots,
     /// Up to this length the blocks are the signed ones.
-    signed: u64,
+    signed: Length,
     /// The first length at which a whole entry, or the remains of a broken one, disagree.
-    contradicted: Option<(bool, u64)>,
+    contradicted: Option<(bool, Length)>,
 }
 
 impl TailCheck<'_> {
@@ -180,7 +181,7 @@ impl TailCheck<'_> {
     pub fn push(&mut self, block: &[u8]) {
         let Remains { broken, whole, .. } = &self.tail.remains;
         let mut added: Vec<Node> = vec![];
-        self.roots.append_with(Node::leaf(self.roots.length(), block), |node| added.push(*node));
+        self.roots.append_with(Node::leaf(self.roots.length().next_block(), block), |node| added.push(*node));
         let length = self.roots.length();
         for entry in whole.iter().filter(|entry| entry.length == length) {
             match self.is_signed(&entry.signature) {
@@ -264,8 +265,8 @@ pub(super) fn whole_entries(files: &Files, oplog: &Oplog) -> Result<usize, Stora
     }
     let end = files.data.length().map_err(unreadable)?;
     for (count, entry) in oplog.entries.iter().enumerate() {
-        for block in entry.length_before..entry.length {
-            let leaf = entry.nodes.iter().find(|node| node.index == 2 * block);
+        for block in each(entry.length.blocks_since(entry.length_before)) {
+            let leaf = entry.nodes.iter().find(|node| node.index == 2 * block.0);
             let place = leaf.and_then(|leaf| Some((leaf, start.checked_add(leaf.size)?)));
             let Some((leaf, next)) = place.filter(|(_, next)| *next <= end) else { return Ok(count) };
             let mut bytes = vec![0; leaf.size as usize];

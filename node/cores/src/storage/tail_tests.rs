@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::SecretKey;
 
 use super::{Core, Durability, StorageError, Tail, TailError};
@@ -39,17 +40,17 @@ fn core(directory: &Path) -> Vec<u8> {
 /// Returns the number of blocks that can be recovered in a directory, or the contradiction.
 fn recover(directory: &Path) -> Result<u64, TailError> {
     let (mut core, tail) = Core::open_with_tail(directory, Durability::Relaxed).expect("a core");
-    let Some(tail) = tail else { return Ok(core.length()) };
-    assert!(matches!(core.append(&[block(core.length())]), Err(StorageError::Poisoned { .. })));
+    let Some(tail) = tail else { return Ok(core.length().0) };
+    assert!(matches!(core.append(&[block(core.length().0)]), Err(StorageError::Poisoned { .. })));
     let count = checked(&tail)?;
     core.take_back(&tail, count, split).expect("a disk");
     let length = core.length();
-    assert!(core.blocks(0..length).map(Result::unwrap).eq((0..length).map(block)));
-    core.append(&[block(length)]).expect("a disk");
+    assert!(core.blocks(length.blocks()).map(Result::unwrap).eq((0..length.0).map(block)));
+    core.append(&[block(length.0)]).expect("a disk");
     drop(core);
     let reopened = Core::open(directory, Durability::Relaxed).expect("mended");
     assert_eq!(reopened.length(), length + 1);
-    Ok(length)
+    Ok(length.0)
 }
 
 fn checked(tail: &Tail) -> Result<u64, TailError> {
@@ -130,7 +131,10 @@ fn a_signed_block_that_is_gone_is_refused() {
     with_oplog(&oplog[..oplog.len() - 1], |path| {
         let data = std::fs::File::options().write(true).open(path.join("data")).expect("a file");
         data.set_len(data.metadata().expect("a file").len() - block(BLOCKS - 1).len() as u64).expect("cut");
-        assert_eq!(recover(path), Err(TailError::Missing { length: BLOCKS, found: BLOCKS - 1 }));
+        assert_eq!(
+            recover(path),
+            Err(TailError::Missing { length: Length(BLOCKS), found: Length(BLOCKS - 1) })
+        );
     });
 }
 
@@ -176,6 +180,6 @@ fn a_lost_newer_header_loses_no_block() {
         std::fs::write(&path, &broken).expect("writable");
         let (core, tail) = Core::open_with_tail(directory.path(), Durability::Relaxed).expect("a core");
         let found = tail.map_or(0, |tail| checked(&tail).expect("what was signed"));
-        assert_eq!(core.length() + found, appended, "flipped at {at}, cut at {cut:?}");
+        assert_eq!(core.length() + found, Length(appended), "flipped at {at}, cut at {cut:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::tree::Roots;
 
 use super::StorageError;
@@ -16,9 +17,10 @@ use super::StorageError;
 ///
 /// ```
 /// # fn main() -> Result<(), libvms_cores::storage::StorageError> {
+/// use libvms_hypercore::blocks::{BlockIndex, Length};
 /// let mut scratch = libvms_cores::storage::TempCore::new()?;
 /// scratch.append(b"first")?;
-/// assert_eq!((scratch.length(), scratch.block(0)?), (1, b"first".to_vec()));
+/// assert_eq!((scratch.length(), scratch.block(BlockIndex(0))?), (Length(1), b"first".to_vec()));
 /// # Ok(())
 /// # }
 /// ```
@@ -70,7 +72,7 @@ impl TempCore {
     ///
     /// # Errors
     /// [`StorageError::OutOfRange`] beyond the end; [`StorageError::Io`].
-    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    pub fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         let Range { start, end } = self.byte_range(block)?;
         let buffer_start = self.written_bytes();
         if start >= buffer_start {
@@ -82,7 +84,7 @@ impl TempCore {
     }
 
     /// Returns the number of blocks.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.roots.length()
     }
 
@@ -91,8 +93,8 @@ impl TempCore {
         &self.roots
     }
 
-    fn byte_range(&self, block: u64) -> Result<Range<u64>, StorageError> {
-        let index = usize::try_from(block).unwrap_or(usize::MAX);
+    fn byte_range(&self, block: BlockIndex) -> Result<Range<u64>, StorageError> {
+        let index = usize::try_from(block.0).unwrap_or(usize::MAX);
         let length = self.length();
         let end = self.ends.get(index).ok_or(StorageError::OutOfRange {
             path: self.path.clone(),
@@ -138,17 +140,20 @@ mod tests {
             scratch.append(block).expect("appended");
             roots.append(block);
             for (earlier, expected) in blocks[..=index].iter().enumerate() {
-                assert!(scratch.block(earlier as u64).expect("in range") == *expected);
+                assert!(scratch.block(BlockIndex(earlier as u64)).expect("in range") == *expected);
             }
         }
-        assert_eq!((scratch.length(), scratch.roots()), (sizes.len() as u64, &roots));
+        assert_eq!((scratch.length(), scratch.roots()), (Length(sizes.len() as u64), &roots));
     }
 
     #[test]
     fn blocks_behind_the_end_are_refused_and_no_file_stays() {
         let scratch = TempCore::new().expect("a temporary file");
-        assert!(matches!(scratch.block(0), Err(StorageError::OutOfRange { block: 0, length: 0, .. })));
-        assert!(matches!(scratch.block(u64::MAX), Err(StorageError::OutOfRange { .. })));
+        assert!(matches!(
+            scratch.block(BlockIndex(0)),
+            Err(StorageError::OutOfRange { length: Length(0), .. })
+        ));
+        assert!(matches!(scratch.block(BlockIndex(u64::MAX)), Err(StorageError::OutOfRange { .. })));
         assert!(!scratch.path.exists());
     }
 }

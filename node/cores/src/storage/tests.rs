@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hypercore::{HypercoreBuilder, PartialKeypair, SigningKey, Storage};
+use libvms_hypercore::blocks::{BlockIndex, Length, each};
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::limits::BLOCK_BYTES_MAX;
 use libvms_hypercore::tree::{Node, inclusion};
@@ -35,15 +36,15 @@ fn block(index: u64) -> Vec<u8> {
 }
 
 fn append(core: &mut Core, count: u64) {
-    for index in core.length()..core.length() + count {
-        core.append(&[block(index)]).expect("appended");
+    for index in each((core.length() + count).blocks_since(core.length())) {
+        core.append(&[block(index.0)]).expect("appended");
     }
 }
 
 fn assert_holds(core: &Core, length: u64) {
-    assert_eq!(core.length(), length);
+    assert_eq!(core.length(), Length(length));
     let mut index = 0;
-    for found in core.blocks(0..length) {
+    for found in core.blocks(Length(length).blocks()) {
         assert_eq!(found.expect("readable"), block(index));
         index += 1;
     }
@@ -55,23 +56,26 @@ fn a_core_returns_the_appended_blocks() {
     let root = temporary();
     let path = root.path().join("deep/core");
     let mut core = Core::create(&path, key(), Durability::Sync).expect("no core yet");
-    assert_eq!((core.length(), core.signed_head(), core.key()), (0, None, key().public_key()));
+    assert_eq!((core.length(), core.signed_head(), core.key()), (Length(0), None, key().public_key()));
     assert!(matches!(core.append(&[] as &[&[u8]]), Err(StorageError::Empty { .. })));
     let first = core.append(&["a", "", "bcd"]).expect("appended");
-    assert_eq!((first.length(), core.byte_length(), core.signed_head()), (3, 4, Some(first)));
+    assert_eq!((first.length(), core.byte_length(), core.signed_head()), (Length(3), 4, Some(first)));
     assert_eq!(core.append(&[] as &[&[u8]]).expect("the present head"), first);
     let second = core.append(&[b"e"]).expect("appended");
     assert_eq!(core.roots().tree_hash(), second.tree_hash());
     drop(core);
     let core = Core::open(&path, Durability::Sync).expect("a core");
-    assert_eq!((core.length(), core.signed_head()), (4, Some(second)));
+    assert_eq!((core.length(), core.signed_head()), (Length(4), Some(second)));
     assert_eq!(core.secret_key().expect("stored").seed(), key().seed());
-    assert_eq!(core.block(2).expect("in range"), b"bcd");
-    assert!(matches!(core.block(4), Err(StorageError::OutOfRange { block: 4, length: 4, .. })));
-    assert!(matches!(core.inclusion(u64::MAX), Err(StorageError::OutOfRange { .. })));
-    let mut beyond = core.blocks(3..9);
+    assert_eq!(core.block(BlockIndex(2)).expect("in range"), b"bcd");
+    assert!(matches!(
+        core.block(BlockIndex(4)),
+        Err(StorageError::OutOfRange { block: BlockIndex(4), length: Length(4), .. })
+    ));
+    assert!(matches!(core.inclusion(BlockIndex(u64::MAX)), Err(StorageError::OutOfRange { .. })));
+    let mut beyond = core.blocks(BlockIndex(3)..BlockIndex(9));
     assert_eq!(beyond.next().expect("a block").expect("in range"), b"e");
-    assert!(matches!(beyond.next(), Some(Err(StorageError::OutOfRange { block: 4, .. }))));
+    assert!(matches!(beyond.next(), Some(Err(StorageError::OutOfRange { block: BlockIndex(4), .. }))));
     assert!(beyond.next().is_none());
 }
 
@@ -94,7 +98,7 @@ fn ten_thousand_appends_are_there_after_reopening() {
     // In an order that no cache of the last offset helps with.
     for index in 0..10_000 {
         let index = index * 7919 % 10_000;
-        assert_eq!(core.block(index).expect("in range"), block(index));
+        assert_eq!(core.block(BlockIndex(index)).expect("in range"), block(index));
     }
     append(&mut core, 3);
     assert_holds(&open(root.path()), 10_003);
@@ -106,14 +110,14 @@ fn more_blocks_than_a_page_of_the_bitfield_reopen() {
     let root = temporary();
     let mut core = create(root.path());
     for _ in 0..2 {
-        let blocks: Vec<Vec<u8>> = (core.length()..core.length() + 33_000).map(block).collect();
+        let blocks: Vec<Vec<u8>> = (core.length().0..core.length().0 + 33_000).map(block).collect();
         core.append(&blocks).expect("appended");
         append(&mut core, 2);
         drop(core);
         core = open(root.path());
     }
     assert_holds(&core, 66_004);
-    assert_eq!(core.block(40_000).expect("in range"), block(40_000));
+    assert_eq!(core.block(BlockIndex(40_000)).expect("in range"), block(40_000));
     let bits = fs::read(root.path().join("bitfield")).expect("there");
     assert!(bits.len() >= 8192 && bits[..8192].iter().all(|byte| *byte == 0xff));
 }
@@ -130,8 +134,9 @@ fn a_block_has_at_most_eight_mebibytes() {
     assert!(matches!(error, StorageError::TooLarge { .. }), "{error}");
     core.append(&["after"]).expect("the errors changed nothing");
     let core = open(root.path());
-    assert!(core.block(0).expect("in range") == largest);
-    let rest: Vec<Vec<u8>> = core.blocks(1..3).collect::<Result<_, _>>().expect("in range");
+    assert!(core.block(BlockIndex(0)).expect("in range") == largest);
+    let rest: Vec<Vec<u8>> =
+        core.blocks(BlockIndex(1)..BlockIndex(3)).collect::<Result<_, _>>().expect("in range");
     assert_eq!(rest, [b"small", b"after"]);
 }
 
@@ -141,11 +146,11 @@ fn every_block_has_the_proof_that_the_protocol_makes() {
     let mut core = create(root.path());
     let mut leaves = Vec::new();
     for length in 0..70 {
-        leaves.push(Node::leaf(length, &block(length)));
+        leaves.push(Node::leaf(BlockIndex(length), &block(length)));
         append(&mut core, 1);
         for index in [0, length / 2, length] {
-            let proof = core.inclusion(index).expect("in range");
-            assert_eq!(Some(&proof), inclusion::prove(&leaves, index).as_ref());
+            let proof = core.inclusion(BlockIndex(index)).expect("in range");
+            assert_eq!(Some(&proof), inclusion::prove(&leaves, BlockIndex(index)).as_ref());
             proof.verify(&block(index)).expect("holds");
         }
     }
@@ -200,8 +205,11 @@ fn changed_files_are_found_out() {
         let mut changed = intact.clone();
         changed[offset] ^= 0x41;
         fs::write(&path, &changed).expect("written");
-        assert!(matches!(open(root.path()).block(0), Err(StorageError::Damaged { .. })), "{name}");
-        let first = open(root.path()).blocks(0..1).next().expect("a block");
+        assert!(
+            matches!(open(root.path()).block(BlockIndex(0)), Err(StorageError::Damaged { .. })),
+            "{name}"
+        );
+        let first = open(root.path()).blocks(BlockIndex(0)..BlockIndex(1)).next().expect("a block");
         assert!(matches!(first, Err(StorageError::Damaged { .. })), "{name}");
         fs::write(&path, &intact[..intact.len() / 2]).expect("written");
         assert!(
@@ -239,7 +247,7 @@ fn reading_needs_no_permission_to_write_and_changes_nothing() {
     let before = contents(&path);
     let mut core = Core::open_read_only(&path).expect("a core");
     assert_holds(&core, 450);
-    core.inclusion(7).expect("in range").verify(&block(7)).expect("holds");
+    core.inclusion(BlockIndex(7)).expect("in range").verify(&block(7)).expect("holds");
     assert!(matches!(core.append(&["x"]), Err(StorageError::ReadOnly { .. })));
     drop(core);
     assert!(contents(&path) == before);
@@ -285,7 +293,7 @@ fn readers_see_every_acknowledged_block_while_another_appends() {
         scope.spawn(|| {
             for _ in 0..6000 {
                 append(&mut core, 1);
-                acknowledged.store(core.length(), Ordering::SeqCst);
+                acknowledged.store(core.length().0, Ordering::SeqCst);
             }
             is_done.store(true, Ordering::SeqCst);
         });
@@ -293,12 +301,12 @@ fn readers_see_every_acknowledged_block_while_another_appends() {
         while !is_done.load(Ordering::SeqCst) || views < 5 {
             let before = acknowledged.load(Ordering::SeqCst);
             let view = Core::open_read_only(root.path()).expect("a core at any moment");
-            assert!(view.length() >= before, "{} of {before}", view.length());
-            let from = view.length().saturating_sub(50);
-            for (found, index) in view.blocks(from..view.length()).zip(from..) {
-                assert_eq!(found.expect("readable"), block(index));
+            assert!(view.length() >= Length(before), "{} of {before}", view.length());
+            let latest = view.length().blocks_since(view.length().saturating_sub(50));
+            for (found, index) in view.blocks(latest.clone()).zip(each(latest)) {
+                assert_eq!(found.expect("readable"), block(index.0));
             }
-            if let Some(first) = (view.length() > 0).then(|| view.block(0)) {
+            if let Some(first) = (view.length() > Length(0)).then(|| view.block(BlockIndex(0))) {
                 assert_eq!(first.expect("readable"), block(0));
             }
             views += 1;

@@ -18,7 +18,8 @@ impl TreeCheck {
     /// [`StorageError::Damaged`] when a node over the blocks so far differs; [`StorageError::Io`].
     pub fn push(&mut self, core: &Core, block: &[u8]) -> Result<(), StorageError> {
         let mut completed = vec![];
-        self.roots.append_with(Node::leaf(self.roots.length(), block), |node| completed.push(*node));
+        self.roots
+            .append_with(Node::leaf(self.roots.length().next_block(), block), |node| completed.push(*node));
         for node in completed {
             if core.node(node.index)? != Some(node) {
                 return Err(core.damaged("its tree is not the tree over its blocks"));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots};
@@ -42,7 +43,7 @@ impl CoreView {
     }
 
     /// Returns the number of blocks.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.reader.roots.length()
     }
 
@@ -74,7 +75,7 @@ impl CoreView {
     ///
     /// # Errors
     /// As [`super::Core::block`].
-    pub fn block(&self, block: u64) -> Result<Vec<u8>, StorageError> {
+    pub fn block(&self, block: BlockIndex) -> Result<Vec<u8>, StorageError> {
         self.reader.block(block)
     }
 
@@ -82,8 +83,8 @@ impl CoreView {
     ///
     /// # Errors
     /// [`StorageError::Damaged`]; [`StorageError::Io`].
-    pub fn node(&self, index: u64) -> Result<Option<Node>, StorageError> {
-        self.reader.node(index)
+    pub fn node(&self, node: u64) -> Result<Option<Node>, StorageError> {
+        self.reader.node(node)
     }
 }
 
@@ -95,6 +96,7 @@ impl Clone for CoreView {
 
 #[cfg(test)]
 mod tests {
+    use libvms_hypercore::blocks::{BlockIndex, Length};
     use libvms_hypercore::identity::SecretKey;
     use libvms_hypercore::tree::index;
 
@@ -106,15 +108,15 @@ mod tests {
         let key = SecretKey::from_seed(&[5; 32]);
         let mut core = Core::create(directory.path(), key, Durability::Sync).expect("an empty directory");
         let mut view = core.follow();
-        assert_eq!((view.length(), view.signed_head()), (0, None));
+        assert_eq!((view.length(), view.signed_head()), (Length::ZERO, None));
         for count in 1..200_u64 {
             core.append(&[count.to_string()]).expect("a disk");
-            assert_eq!(view.length(), count - 1, "a view sees nothing new by itself");
+            assert_eq!(view.length(), Length(count - 1), "a view sees nothing new by itself");
             assert!(futures::FutureExt::now_or_never(view.grown()).is_some());
             view.refresh();
             assert_eq!(view.signed_head(), core.signed_head());
-            assert_eq!(view.block(count - 1).expect("appended"), count.to_string().into_bytes());
-            for index in index::roots(count) {
+            assert_eq!(view.block(BlockIndex(count - 1)).expect("appended"), count.to_string().into_bytes());
+            for index in index::roots(Length(count)) {
                 assert!(
                     view.node(index)
                         .expect("a disk")
@@ -123,6 +125,6 @@ mod tests {
             }
             assert_eq!(view.node(2 * count).expect("a disk"), None);
         }
-        assert_eq!(view.clone().length(), 199);
+        assert_eq!(view.clone().length(), Length(199));
     }
 }

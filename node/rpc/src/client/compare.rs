@@ -49,12 +49,15 @@ mod tests {
     use libvms_protocol::proof::{Proof, Verdict};
 
     use super::*;
+    use libvms_hypercore::blocks::{BlockIndex, Length};
 
     /// A log whose blocks are these bytes: its head, and its nodes by their number.
     fn log(blocks: &[u8]) -> (SignedHead, Vec<Option<Node>>) {
         let (mut roots, mut nodes) = (Roots::default(), vec![None; 2 * blocks.len() + 1]);
         for (block, byte) in (0..).zip(blocks) {
-            roots.append_with(Node::leaf(block, &[*byte]), |node| nodes[node.index as usize] = Some(*node));
+            roots.append_with(Node::leaf(BlockIndex(block), &[*byte]), |node| {
+                nodes[node.index as usize] = Some(*node)
+            });
         }
         let key = SecretKey::from_seed(&[1; 32]);
         (SignedHead::sign(&key, roots.length(), roots.tree_hash()), nodes)
@@ -62,7 +65,7 @@ mod tests {
 
     fn nodes(of: &[u8], known: u64) -> Vec<Node> {
         let (head, nodes) = log(of);
-        let cover = Cover::new(head.length(), [], Some(known)).expect("inside");
+        let cover = Cover::new(head.length(), [], Some(Length(known))).expect("inside");
         cover.nodes(|index| nodes[index as usize]).expect("all are kept")
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::proof::{Equivocation, Proof};
@@ -102,7 +103,7 @@ pub enum TrustError {
         "{url} is stale: it shows its log at length {shown}, and not that this goes on from length {known}, which its \
          key has signed before"
     )]
-    Stale { url: String, known: u64, shown: u64 },
+    Stale { url: String, known: Length, shown: Length },
     /// The log's key has signed two histories. Nothing of it can be believed any more.
     #[error(transparent)]
     Fork(#[from] Box<Fork>),
@@ -130,7 +131,7 @@ pub struct CallRefusal {
     /// The log's time by which the call was judged, in microseconds since 1970.
     pub now: Option<u64>,
     /// The block of the call that stands in its way.
-    pub block: Option<u64>,
+    pub block: Option<BlockIndex>,
     /// When the call may be made again.
     pub retry_after: Option<Duration>,
     /// The refusal with the log's signature, where the host has signed it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
@@ -22,7 +23,7 @@ use super::wire::{self, HeadForm, Nodes};
 pub(super) struct Asked {
     /// How the log has grown out of its first so many blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) consistency: Option<u64>,
+    pub(super) consistency: Option<Length>,
     /// The receipt of the latest entry.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) latest: bool,

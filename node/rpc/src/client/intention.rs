@@ -79,12 +79,13 @@ mod tests {
     use libvms_protocol::entry::Caller;
 
     use super::*;
+    use libvms_hypercore::blocks::Length;
 
     const LOG: PublicKey = PublicKey([2; 32]);
 
     fn intention(nonces: &[u64]) -> (Intention, Vec<Authorization>) {
         let key = SecretKey::from_seed(&[1; 32]);
-        let head = SignedHead::sign(&key, 3, TreeHash([7; 32]));
+        let head = SignedHead::sign(&key, Length(3), TreeHash([7; 32]));
         let mut intention = Intention::new("add".into(), vec![Value::Integer(1)]);
         let signed = nonces.iter().map(|nonce| intention.sign(&key, &LOG, *nonce, &head)).collect();
         (intention, signed)

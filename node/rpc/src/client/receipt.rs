@@ -1,6 +1,7 @@
 //! The receipt of a call: the proof, under the log's signature, that an entry stands in the log.
 
 use data_encoding::BASE64URL_NOPAD;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
@@ -50,7 +51,7 @@ impl Receipt {
     }
 
     /// Returns the entry's block.
-    pub(super) fn block(&self) -> u64 {
+    pub(super) fn block(&self) -> BlockIndex {
         self.inclusion.block
     }
 
@@ -87,7 +88,7 @@ impl Receipt {
 }
 
 /// Returns what a call's entry says of its outcome, as a host answers it.
-pub(super) fn outcome(block: u64, entry: &CallEntry) -> Result<Option<Box<RawValue>>, RpcError> {
+pub(super) fn outcome(block: BlockIndex, entry: &CallEntry) -> Result<Option<Box<RawValue>>, RpcError> {
     match entry.result.outcome() {
         Ok(Outcome::Returned { value, .. }) => Ok(value.as_ref().map(raw)),
         Ok(Outcome::Threw(thrown)) => Err(RpcError {

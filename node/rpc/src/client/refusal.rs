@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_protocol::refusal::{Reason, Refusal};
 use serde::Deserialize;
@@ -31,7 +32,7 @@ struct Form {
     #[serde(default)]
     now: Option<u64>,
     #[serde(default)]
-    block: Option<u64>,
+    block: Option<BlockIndex>,
     #[serde(default, rename = "retryAfter")]
     retry_after: Option<u64>,
     #[serde(default)]

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::entry::Authorization;
@@ -38,7 +39,7 @@ pub struct ProvedAnswer {
     /// The outcome as the log has it: the result, `None` for `undefined`; or the error of the script.
     pub outcome: Result<Option<Box<RawValue>>, RpcError>,
     /// The block of the call's entry.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The receipt: a proof file of the kind `inclusion`.
     pub receipt: Vec<u8>,
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::signed_head::UnverifiedHead;
 use libvms_hypercore::tree::{Hash, Node, TreeHash};
@@ -39,7 +40,7 @@ struct CallerForm<'a> {
 
 #[derive(Serialize)]
 struct SeenForm {
-    length: u64,
+    length: Length,
     hash: String,
 }
 
@@ -74,7 +75,7 @@ pub(super) fn signed_request(
 /// A head of a log as a service shows it.
 #[derive(Debug, Deserialize)]
 pub(super) struct HeadForm {
-    length: u64,
+    length: Length,
     #[serde(deserialize_with = "fixed")]
     hash: [u8; 32],
     #[serde(deserialize_with = "fixed")]

@@ -1,6 +1,7 @@
 //! The member `caller` of a request: a key and its signature of the call.
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::tree::TreeHash;
 use libvms_protocol::entry::{Authorization, Seen};
@@ -69,7 +70,7 @@ pub(super) fn read(raw: &RawValue) -> Result<Authorization, CallerError> {
 impl SeenMembers {
     fn read(&self) -> Result<Seen, CallerError> {
         let hash = TreeHash(fixed("seen.hash", &self.hash)?);
-        Ok(Seen { length: integer("seen.length", &self.length)?, hash })
+        Ok(Seen { length: Length(integer("seen.length", &self.length)?), hash })
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
         let expected = Authorization {
             key: PublicKey([10; 32]),
             nonce: 7,
-            seen: Some(Seen { length: 17, hash: TreeHash([12; 32]) }),
+            seen: Some(Seen { length: Length(17), hash: TreeHash([12; 32]) }),
             instead: Some(vec![1, 2]),
             sig: Signature([11; 64]),
         };
@@ -181,7 +182,7 @@ mod tests {
             if let Ok(raw) = RawValue::from_string(text)
                 && let Ok(by) = read(&raw)
             {
-                let seen = by.seen.map(|seen| seen.length);
+                let seen = by.seen.map(|seen| seen.length.0);
                 let numbers = by.numbers().chain(seen).collect::<Vec<_>>();
                 prop_assert!(numbers.iter().all(|number| *number <= NONCE_MAX), "{numbers:?}");
                 prop_assert!(by.instead.is_none_or(|instead| instead.len() <= INSTEAD_MAX));

@@ -18,6 +18,7 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use libvms_hypercore::blocks::Length;
 use serde_json::{Value, json};
 
 pub(super) use body::Body;
@@ -31,7 +32,7 @@ use crate::escape::escaped;
 /// A snapshot of the files of a service. Reading may wait for a disk.
 pub trait Files: Send + Sync + 'static {
     /// Returns the version of all files together.
-    fn version(&self) -> u64;
+    fn version(&self) -> Length;
 
     /// Returns the file at a normalised path; `None` when there is none.
     ///
@@ -50,7 +51,7 @@ pub trait Files: Send + Sync + 'static {
 /// A snapshot of a file.
 pub trait File: Send + Sync + 'static {
     /// Returns the version that wrote the file.
-    fn version(&self) -> u64;
+    fn version(&self) -> Length;
 
     /// Returns the bytes of the file's content.
     fn size(&self) -> u64;
@@ -86,7 +87,7 @@ pub struct Listed {
     /// The name, without the folder.
     pub name: String,
     /// Size and version, when the name is that of a file.
-    pub file: Option<(u64, u64)>,
+    pub file: Option<(u64, Length)>,
     /// Whether a folder of this name exists, which is never empty.
     pub is_folder: bool,
 }
@@ -139,7 +140,7 @@ pub(super) async fn answer(files: Arc<dyn Files>, escaped_name: &str, request: &
 enum Found {
     File(String, Arc<dyn File>),
     /// The version of all files, and the folder's content as JSON.
-    Folder(u64, String),
+    Folder(Length, String),
     Nothing(String),
 }
 
@@ -156,7 +157,7 @@ fn find(files: &dyn Files, name: &Name, after: &str) -> io::Result<Found> {
     })
 }
 
-fn listing_json(version: u64, folder: &str, listing: &Listing) -> String {
+fn listing_json(version: Length, folder: &str, listing: &Listing) -> String {
     let entry = |Listed { name, file, is_folder }: &Listed| {
         let mut entry = json!({ "path": format!("{folder}/{name}") });
         if let Some((size, version)) = file {
@@ -204,7 +205,7 @@ fn content(path: &str, file: Arc<dyn File>, headers: &HeaderMap, method: &Method
 }
 
 /// Answers with a content that is in memory as a whole.
-fn whole(version: u64, kind: &'static str, content: String, headers: &HeaderMap) -> Answer {
+fn whole(version: Length, kind: &'static str, content: String, headers: &HeaderMap) -> Answer {
     if range::is_known(headers, version) {
         return described(Response::new(Body::default()), StatusCode::NOT_MODIFIED, version);
     }
@@ -213,7 +214,7 @@ fn whole(version: u64, kind: &'static str, content: String, headers: &HeaderMap)
 }
 
 /// Adds the status, the version and the headers for contents that strangers have written.
-fn described(mut answer: Answer, status: StatusCode, version: u64) -> Answer {
+fn described(mut answer: Answer, status: StatusCode, version: Length) -> Answer {
     *answer.status_mut() = status;
     let answer = with_value(answer, header::ETAG, &format!("\"{version}\""));
     let answer = with_header(answer, header::ACCEPT_RANGES, "bytes");

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use libvms_hypercore::blocks::Length;
 use libvms_protocol::entry::Caller;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -94,7 +95,7 @@ impl From<Result<Option<Box<RawValue>>, RpcError>> for RpcAnswer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct HandshakeRequest {
     /// The nodes that show how the log has grown out of its first so many blocks.
-    pub consistency: Option<u64>,
+    pub consistency: Option<Length>,
     /// The receipt of the latest entry with a time.
     #[serde(default)]
     pub latest: bool,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::proof::{Proof, Verdict};
 use libvms_protocol::refusal::Reason;
@@ -80,7 +81,7 @@ async fn an_answer_without_the_receipt_of_this_call_is_none() {
     assert_eq!(increment(&client).await.expect("an answer"), "1");
     let key = ledger.key().clone();
     let other_key = SecretKey::from_seed(&[99; 32]);
-    let receipt_of = move |key: &SecretKey, block: u64| {
+    let receipt_of = move |key: &SecretKey, block: BlockIndex| {
         let key = key.clone();
         answer(move |history, honest| RpcAnswer { receipt: Some(history.receipt(&key, block)), ..honest })
     };
@@ -92,9 +93,9 @@ async fn an_answer_without_the_receipt_of_this_call_is_none() {
         RpcAnswer { receipt: Some(receipt[..receipt.len() / 2].into()), ..honest }
     });
     for (name, trick) in [
-        ("another call of this key", receipt_of(&key, 1)),
-        ("the deployment", receipt_of(&key, 0)),
-        ("another log's", receipt_of(&other_key, 2)),
+        ("another call of this key", receipt_of(&key, BlockIndex(1))),
+        ("the deployment", receipt_of(&key, BlockIndex(0))),
+        ("another log's", receipt_of(&other_key, BlockIndex(2))),
         ("none", answer(|_, honest| RpcAnswer { receipt: None, ..honest })),
         ("none of an error", instead(|_| Err(RpcError::from_script("Error".into(), "no".into())).into())),
         ("none of a result", instead(|_| raw(&json!(2)).into())),
@@ -241,7 +242,7 @@ async fn a_shorter_head_is_stale_and_proves_nothing() {
     ledger.show(before.clone());
     let error = soon(RpcClient::connect(&url(&server), options.clone())).await.expect_err("it is shorter");
     let ClientError::Trust(TrustError::Stale { known, shown, .. }) = error else { panic!("{error}") };
-    assert_eq!((known, shown), (3, 2));
+    assert_eq!((known, shown), (Length(3), Length(2)));
     // It may catch up.
     let catches_up = async {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use futures::future::BoxFuture;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::{Node, Roots, TreeHash};
@@ -107,8 +108,8 @@ impl History {
     }
 
     /// Appends an entry, and returns its block.
-    pub(super) fn append(&mut self, entry: &Entry) -> u64 {
-        let block = self.length();
+    pub(super) fn append(&mut self, entry: &Entry) -> BlockIndex {
+        let block = self.length().next_block();
         let bytes = entry.encode().expect("an entry");
         if let Entry::Call(CallEntry { call, .. }) = entry {
             self.at = self.at.max(call.at);
@@ -143,8 +144,8 @@ impl History {
         self.takes_any_head = true;
     }
 
-    pub(super) fn length(&self) -> u64 {
-        self.blocks.len() as u64
+    pub(super) fn length(&self) -> Length {
+        Length(self.blocks.len() as u64)
     }
 
     pub(super) fn hash(&self) -> TreeHash {
@@ -156,8 +157,8 @@ impl History {
     }
 
     /// The receipt of a block.
-    pub(super) fn receipt(&self, key: &SecretKey, block: u64) -> String {
-        let entry = self.blocks[block as usize].clone();
+    pub(super) fn receipt(&self, key: &SecretKey, block: BlockIndex) -> String {
+        let entry = self.blocks[block.0 as usize].clone();
         let receipt = Inclusion::make(&self.head(key), block, entry, |index| self.nodes[index as usize]);
         BASE64URL_NOPAD.encode(&Proof::Inclusion(receipt.expect("a block")).encode())
     }
@@ -169,7 +170,7 @@ impl History {
     }
 
     fn nodes_json(&self, from: u64) -> Value {
-        let cover = Cover::new(self.length(), [], Some(from));
+        let cover = Cover::new(self.length(), [], Some(Length(from)));
         let nodes = cover.and_then(|cover| cover.nodes(|index| self.nodes[index as usize]));
         let node =
             |node: &Node| json!({ "index": node.index, "hash": node.hash.to_string(), "size": node.size });
@@ -276,7 +277,7 @@ impl Ledger {
             if let Some(block) = state.history.signed.find(by) {
                 return self.logged(&state.history, block);
             }
-            let checked = state.history.signed.check(state.history.length(), at, by);
+            let checked = state.history.signed.check(state.history.length().next_block(), at, by);
             let is_taken = |violation: &Violation| {
                 state.history.takes_any_head && matches!(violation, Violation::UnknownHead { .. })
             };
@@ -286,7 +287,7 @@ impl Ledger {
             }
         }
         let value = match method.as_str() {
-            "increment" => Some(Data::Integer(state.history.length() as i64)),
+            "increment" => Some(Data::Integer(state.history.length().0 as i64)),
             "echo" => Some(Data::Array(args.clone())),
             _ => None,
         };
@@ -299,8 +300,10 @@ impl Ledger {
         self.logged(&state.history, block)
     }
 
-    fn logged(&self, history: &History, block: u64) -> RpcAnswer {
-        let Ok(Entry::Call(entry)) = Entry::decode(&history.blocks[block as usize]) else { panic!("a call") };
+    fn logged(&self, history: &History, block: BlockIndex) -> RpcAnswer {
+        let Ok(Entry::Call(entry)) = Entry::decode(&history.blocks[block.0 as usize]) else {
+            panic!("a call")
+        };
         let outcome = match entry.result.outcome().expect("known") {
             Outcome::Returned { value, .. } => {
                 Ok(value.map(|value| RawValue::from_string(value.to_json()).expect("JSON")))
@@ -327,7 +330,7 @@ impl Ledger {
             members["sig"] = json!(HEXLOWER.encode(&refusal.sig.0));
             if let Some(seen) = by.seen {
                 members["head"] = state.history.head_json(&self.key);
-                members["nodes"] = state.history.nodes_json(seen.length);
+                members["nodes"] = state.history.nodes_json(seen.length.0);
             }
         }
         let Value::Object(mut members) = members else { unreachable!("it is an object") };
@@ -371,10 +374,10 @@ impl Service for Ledger {
             "limits": { "callAge": CALL_AGE },
         });
         if let Some(length) = asked.consistency {
-            members["consistency"] = json!({ "length": length, "nodes": history.nodes_json(length) });
+            members["consistency"] = json!({ "length": length, "nodes": history.nodes_json(length.0) });
         }
         if asked.latest {
-            members["latest"] = json!(history.receipt(&self.key, history.length() - 1));
+            members["latest"] = json!(history.receipt(&self.key, BlockIndex(history.length() - Length(1))));
         }
         let Value::Object(mut members) = members else { unreachable!("it is an object") };
         if let Some(change) = &state.handshake {

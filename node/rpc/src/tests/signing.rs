@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::entry::{Call, CallEntry, Caller, Entry, Intention, Outcome};
 use libvms_protocol::proof::Inclusion;
@@ -57,11 +58,11 @@ async fn a_call_is_signed_and_its_answer_is_that_of_the_log() {
     assert_eq!(client.log(), Some(ledger.log()));
     let answer = client.call_proved("echo", &(1.5, "ö", [(); 0])).await.expect("an honest host");
     assert_eq!(answer.outcome.expect("a result").expect("a value").get(), r#"[1.5,"ö",[]]"#);
-    assert_eq!(answer.block, 1);
+    assert_eq!(answer.block, BlockIndex(1));
     let (_, head, entry) = Inclusion::open(&answer.receipt, &ledger.log()).expect("a receipt");
     let Entry::Call(entry) = entry else { panic!("a call") };
     assert!(entry.call.is_signed(&ledger.log()));
-    assert_eq!(entry.call.seen.map(|seen| seen.length), Some(1), "it has seen the deployment");
+    assert_eq!(entry.call.seen.map(|seen| seen.length), Some(Length(1)), "it has seen the deployment");
     assert_eq!(client.head(), Some(head));
     // The entry after the known head proves itself: nobody was asked for more.
     assert_eq!(ledger.handshakes_seen(), 1);
@@ -220,7 +221,7 @@ async fn an_early_call_is_sent_again_and_a_stale_one_is_signed_again() {
         ledger.next_calls(twice);
         let error = increment(&client).await.expect_err("only once by itself");
         let ClientError::CallRefused(refusal) = error else { panic!("{error}") };
-        assert_eq!((refusal.reason, refusal.block), (Some(reason), Some(9)));
+        assert_eq!((refusal.reason, refusal.block), (Some(reason), Some(BlockIndex(9))));
     }
     assert_eq!(ledger.history().calls().len(), 4);
 }

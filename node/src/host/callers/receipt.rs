@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use libvms_cores::storage::{CoreView, StorageError};
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_hypercore::tree::Node;
 use libvms_protocol::proof::path::Cover;
@@ -22,7 +23,7 @@ impl<F: FnMut(u64) -> Option<Node>> Receipts<F> {
     }
 
     /// Returns the receipt of a block, as bytes. `None` if a node cannot be read.
-    pub(in crate::host) fn make(&mut self, block: u64, entry: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::host) fn make(&mut self, block: BlockIndex, entry: &[u8]) -> Option<Vec<u8>> {
         let Self { head, read, known } = self;
         let mut node = |index| match known.get(&index) {
             Some(node) => Some(*node),
@@ -38,13 +39,16 @@ impl<F: FnMut(u64) -> Option<Node>> Receipts<F> {
 }
 
 /// Returns the receipt of a block under the view's head.
-pub(in crate::host) fn of_view(view: &CoreView, block: u64) -> Option<Vec<u8>> {
+pub(in crate::host) fn of_view(view: &CoreView, block: BlockIndex) -> Option<Vec<u8>> {
     let entry = view.block(block).ok()?;
     Receipts::new(view.signed_head()?, |index| view.node(index).ok().flatten()).make(block, &entry)
 }
 
 /// Returns the nodes that show how the view's log has grown out of its first `length` blocks. `None` if it has fewer.
-pub(in crate::host) fn consistency(view: &CoreView, length: u64) -> Result<Option<Vec<Node>>, StorageError> {
+pub(in crate::host) fn consistency(
+    view: &CoreView,
+    length: Length,
+) -> Result<Option<Vec<Node>>, StorageError> {
     let Some(cover) = Cover::new(view.length(), [], Some(length)) else { return Ok(None) };
     let mut failed = None;
     let nodes = cover.nodes(|index| {

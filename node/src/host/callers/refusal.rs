@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::audit::Violation;
 use libvms_protocol::refusal::Reason;
 
@@ -13,7 +14,7 @@ pub struct Refused {
     /// A description for people.
     pub why: String,
     /// The durable block of the call that stands in its way.
-    pub block: Option<u64>,
+    pub block: Option<BlockIndex>,
     /// When it may be sent again.
     pub retry_after: Option<Duration>,
     /// The time of the log by which the call was judged, in milliseconds since 1970; `None` where no time matters.
@@ -45,13 +46,14 @@ impl Refused {
 
     /// Returns the refusal of a call that would break a rule of the log. `length` is the number of durable blocks: a caller
     /// cannot be shown any other.
-    pub(in crate::host) fn of_violation(violation: &Violation, length: u64) -> Self {
+    pub(in crate::host) fn of_violation(violation: &Violation, length: Length) -> Self {
         let why = violation.to_string();
         let refused = |reason| Self { why: why.clone(), ..Self::of(reason) };
         match violation {
-            Violation::RepeatedNonce { block, .. } | Violation::RepeatedCall { block, .. } => {
-                Self { block: Some(*block).filter(|block| *block < length), ..refused(Reason::RepeatedNonce) }
-            }
+            Violation::RepeatedNonce { block, .. } | Violation::RepeatedCall { block, .. } => Self {
+                block: Some(*block).filter(|block| length.has(*block)),
+                ..refused(Reason::RepeatedNonce)
+            },
             Violation::StaleCall { nonce, at, .. } if nonce / 1000 > *at => refused(Reason::Early),
             Violation::StaleCall { .. } => refused(Reason::StaleCall),
             Violation::StaleInstead { .. } => refused(Reason::StaleInstead),

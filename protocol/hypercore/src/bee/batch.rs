@@ -11,6 +11,7 @@ use super::block::{Header, Level, NodeBlock};
 use super::cache::Cache;
 use super::tree::{KEYS_FULL, KEYS_MIN, MEDIAN, Node, NodeId, SlotId, Tree, check_depth};
 use super::{BeeError, Blocks};
+use crate::blocks::{BlockIndex, Length};
 
 /// Puts and deletes that become one append.
 #[derive(Debug)]
@@ -18,13 +19,13 @@ pub struct Batch<'a, B: Blocks + ?Sized> {
     blocks: &'a B,
     cache: &'a Cache,
     /// Length of the core before the batch, with the header that the batch may have to write.
-    length: u64,
+    length: Length,
     header: Option<Vec<u8>>,
     tree: Tree,
     root: Option<NodeId>,
     operations: Vec<Operation>,
     /// The positions of the keys of the batch's own blocks.
-    keys: BTreeMap<u64, usize>,
+    keys: BTreeMap<BlockIndex, usize>,
 }
 
 #[derive(Debug)]
@@ -52,13 +53,14 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     pub fn new(
         blocks: &'a B,
         cache: &'a Cache,
-        length: u64,
+        length: Length,
         header: &Header,
     ) -> Result<Self, BeeError<B::Error>> {
         let mut tree = Tree::default();
-        let root = if length > 1 { Some(tree.load(blocks, cache, length - 1, 0)?) } else { None };
-        let header = (length == 0).then(|| header.encode());
-        let length = length.max(1);
+        let last = length.last().filter(|last| *last > BlockIndex::FIRST);
+        let root = last.map(|last| tree.load(blocks, cache, last, 0)).transpose()?;
+        let header = length.is_empty().then(|| header.encode());
+        let length = length.max(Length(1));
         Ok(Self { blocks, cache, length, header, tree, root, operations: vec![], keys: BTreeMap::new() })
     }
 
@@ -127,7 +129,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         let mut appended: Vec<Vec<u8>> = self.header.take().into_iter().collect();
         let last = self.operations.len().saturating_sub(1);
         for index in 0..self.operations.len() {
-            let block = self.length + index as u64;
+            let block = self.length.next_block() + index as u64;
             if index != last {
                 self.compact(index, block);
             }
@@ -138,8 +140,8 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         appended
     }
 
-    fn begin(&mut self, key: &[u8], value: Option<Vec<u8>>) -> u64 {
-        let block = self.length + self.operations.len() as u64;
+    fn begin(&mut self, key: &[u8], value: Option<Vec<u8>>) -> BlockIndex {
+        let block = self.length.next_block() + self.operations.len() as u64;
         self.keys.insert(block, self.operations.len());
         self.operations.push(Operation { key: key.to_vec(), value, stored: vec![] });
         block
@@ -160,7 +162,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         Ok((low, false))
     }
 
-    fn compare(&self, key: &[u8], block: u64) -> Result<std::cmp::Ordering, BeeError<B::Error>> {
+    fn compare(&self, key: &[u8], block: BlockIndex) -> Result<std::cmp::Ordering, BeeError<B::Error>> {
         match self.keys.get(&block) {
             Some(own) => Ok(key.cmp(&self.operations[*own].key)),
             None => Ok(key.cmp(&self.cache.node(self.blocks, block)?.key)),
@@ -186,7 +188,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
         root
     }
 
-    fn split(&mut self, node: NodeId) -> (u64, SlotId) {
+    fn split(&mut self, node: NodeId) -> (BlockIndex, SlotId) {
         let left = &mut self.tree.nodes[node];
         let keys = left.keys.split_off(MEDIAN + 1);
         let median = left.keys.remove(MEDIAN);
@@ -217,7 +219,10 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
             (left, left_path, self.tree.nodes[left].keys.len().wrapping_sub(1))
         };
         if at >= self.tree.nodes[leaf].keys.len() {
-            return Err(BeeError::Malformed { block: self.length - 1, why: "a leaf without keys" });
+            return Err(BeeError::Malformed {
+                block: self.length.last().unwrap_or_default(),
+                why: "a leaf without keys",
+            });
         }
         let moved = self.tree.nodes[leaf].keys.remove(at);
         self.tree.nodes[node].keys[position] = moved;
@@ -303,14 +308,17 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     fn merge(&mut self, parent: NodeId, position: usize, node: NodeId) -> Result<(), BeeError<B::Error>> {
         let at = position.saturating_sub(1);
         if at >= self.tree.nodes[parent].keys.len() {
-            return Err(BeeError::Malformed { block: self.length - 1, why: "an inner node without keys" });
+            return Err(BeeError::Malformed {
+                block: self.length.last().unwrap_or_default(),
+                why: "an inner node without keys",
+            });
         }
         let (left, right) =
             if position > 0 { (self.child(parent, at)?, node) } else { (node, self.child(parent, at + 1)?) };
         let separator = self.tree.nodes[parent].keys.remove(at);
         let gone = self.tree.nodes[parent].children.remove(at + 1);
         // The target of a slot with block 0 is stored nowhere: see `compact`.
-        self.tree.slots[gone].block = 0;
+        self.tree.slots[gone].block = BlockIndex::FIRST;
         let Node { keys, children, .. } = std::mem::take(&mut self.tree.nodes[right]);
         let joined = &mut self.tree.nodes[left];
         joined.is_dirty = true;
@@ -321,14 +329,14 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
     }
 
     /// Assigns the dirty nodes their places in the operation's block, parents before children.
-    fn store(&mut self, root: NodeId, block: u64) {
+    fn store(&mut self, root: NodeId, block: BlockIndex) {
         let mut stored = vec![Stored::Root(root)];
         self.store_children(root, block, &mut stored);
         self.root = Some(root);
         self.operations.last_mut().expect("an operation was begun").stored = stored;
     }
 
-    fn store_children(&mut self, node: NodeId, block: u64, stored: &mut Vec<Stored>) {
+    fn store_children(&mut self, node: NodeId, block: BlockIndex, stored: &mut Vec<Stored>) {
         self.tree.nodes[node].is_dirty = false;
         for slot in self.tree.nodes[node].children.clone() {
             let Some(child) = self.tree.slots[slot].node.filter(|child| self.tree.nodes[*child].is_dirty)
@@ -344,7 +352,7 @@ impl<'a, B: Blocks + ?Sized> Batch<'a, B> {
 
     /// Removes from a block of the batch the nodes that later operations have stored again. The last node fills the
     /// gap.
-    fn compact(&mut self, index: usize, block: u64) {
+    fn compact(&mut self, index: usize, block: BlockIndex) {
         let mut stored = std::mem::take(&mut self.operations[index].stored);
         let mut position = 0;
         while position < stored.len() {

@@ -6,6 +6,7 @@
 //! ```
 
 use super::protobuf::{Malformed, packed, put_field, put_varint, take_field};
+use crate::blocks::BlockIndex;
 
 /// The header of a map, block 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +32,9 @@ pub struct NodeBlock {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// For each key, the block of the operation that put it.
-    pub keys: Vec<u64>,
+    pub keys: Vec<BlockIndex>,
     /// Block and level of each child; none for a leaf.
-    pub children: Vec<(u64, u64)>,
+    pub children: Vec<(BlockIndex, u64)>,
 }
 
 /// The name of the format in the header.
@@ -139,13 +140,13 @@ impl Level {
         let mut bytes = vec![];
         let mut numbers = vec![];
         if !self.keys.is_empty() {
-            self.keys.iter().for_each(|key| put_varint(&mut numbers, *key));
+            self.keys.iter().for_each(|key| put_varint(&mut numbers, key.0));
             put_field(&mut bytes, 1, &numbers);
         }
         if !self.children.is_empty() {
             numbers.clear();
             for (block, level) in &self.children {
-                put_varint(&mut numbers, *block);
+                put_varint(&mut numbers, block.0);
                 put_varint(&mut numbers, *level);
             }
             put_field(&mut bytes, 2, &numbers);
@@ -157,7 +158,7 @@ impl Level {
         let mut level = Self::default();
         while let Some((number, content)) = take_field(&mut bytes).map_err(why)? {
             match number {
-                1 => level.keys = packed(content).map_err(why)?,
+                1 => level.keys = packed(content).map_err(why)?.into_iter().map(BlockIndex).collect(),
                 2 => level.children = pairs(&packed(content).map_err(why)?)?,
                 _ => {}
             }
@@ -180,10 +181,10 @@ fn levels(mut index: &[u8]) -> Result<Vec<Level>, &'static str> {
     Ok(levels)
 }
 
-fn pairs(numbers: &[u64]) -> Result<Vec<(u64, u64)>, &'static str> {
+fn pairs(numbers: &[u64]) -> Result<Vec<(BlockIndex, u64)>, &'static str> {
     let (pairs, rest) = numbers.as_chunks::<2>();
     if rest.is_empty() {
-        Ok(pairs.iter().map(|[block, level]| (*block, *level)).collect())
+        Ok(pairs.iter().map(|[block, level]| (BlockIndex(*block), *level)).collect())
     } else {
         Err("an odd number of values in a list of children")
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::block::NodeBlock;
 use super::{BeeError, Blocks};
+use crate::blocks::{BlockIndex, Length};
 
 /// Decoded blocks by number. When it is full, the least recently used half is dropped.
 ///
@@ -19,8 +20,8 @@ pub struct Cache {
 /// Two generations: the blocks used lately, and those used before.
 #[derive(Debug, Default)]
 struct Generations {
-    young: BTreeMap<u64, Arc<NodeBlock>>,
-    old: BTreeMap<u64, Arc<NodeBlock>>,
+    young: BTreeMap<BlockIndex, Arc<NodeBlock>>,
+    old: BTreeMap<BlockIndex, Arc<NodeBlock>>,
 }
 
 impl Default for Cache {
@@ -38,17 +39,17 @@ impl Cache {
     }
 
     /// Forgets the blocks from `length` on, which will not be written after all.
-    pub fn forget_from(&self, length: u64) {
+    pub fn forget_from(&self, length: Length) {
         let mut generations = self.generations.borrow_mut();
-        generations.young.split_off(&length);
-        generations.old.split_off(&length);
+        generations.young.split_off(&length.next_block());
+        generations.old.split_off(&length.next_block());
     }
 
     /// Returns the block at `index`, decoded.
     pub(super) fn node<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
-        index: u64,
+        index: BlockIndex,
     ) -> Result<Arc<NodeBlock>, BeeError<B::Error>> {
         if let Some(found) = self.generations.borrow().young.get(&index) {
             return Ok(found.clone());
@@ -67,7 +68,7 @@ impl Cache {
     }
 
     /// Stores a block that was just made.
-    pub(super) fn keep(&self, index: u64, node: Arc<NodeBlock>) {
+    pub(super) fn keep(&self, index: BlockIndex, node: Arc<NodeBlock>) {
         let mut generations = self.generations.borrow_mut();
         if generations.young.len() >= self.blocks_max / 2 {
             generations.old = std::mem::take(&mut generations.young);

@@ -6,13 +6,14 @@ use super::block::NodeBlock;
 use super::cache::Cache;
 use super::tree::check_depth;
 use super::{BeeError, Blocks};
+use crate::blocks::{BlockIndex, Length, each};
 
 /// A version of a map: the first `version` blocks of its core.
 #[derive(Debug)]
 pub struct Reader<'a, B: ?Sized> {
     blocks: &'a B,
     cache: &'a Cache,
-    version: u64,
+    version: Length,
 }
 
 impl<B: ?Sized> Clone for Reader<'_, B> {
@@ -27,7 +28,7 @@ impl<B: ?Sized> Copy for Reader<'_, B> {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The block that holds them.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The key.
     pub key: Vec<u8>,
     /// The value; `None` is null, which a Hyperdrive never stores.
@@ -38,7 +39,7 @@ pub struct Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The block of the operation; the version that it made is one more.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The key that was put or deleted.
     pub key: Vec<u8>,
     /// The value that was put.
@@ -58,12 +59,12 @@ pub struct Difference {
 
 impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// Creates a reader of the map at `version` blocks. Versions 0 and 1 are empty.
-    pub fn new(blocks: &'a B, cache: &'a Cache, version: u64) -> Self {
+    pub fn new(blocks: &'a B, cache: &'a Cache, version: Length) -> Self {
         Self { blocks, cache, version }
     }
 
     /// Returns the version of this reader.
-    pub fn version(&self) -> u64 {
+    pub fn version(&self) -> Length {
         self.version
     }
 
@@ -91,7 +92,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
             to: to.map(<[u8]>::to_vec),
             is_over: false,
         };
-        if self.version > 1 {
+        if self.version > Length(1) {
             range.seek(from)?;
         }
         Ok(range)
@@ -100,10 +101,10 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// Returns all operations up to this version, oldest first, from the block `from` on.
     pub fn history(
         &self,
-        from: u64,
+        from: BlockIndex,
     ) -> impl Iterator<Item = Result<Change, BeeError<B::Error>>> + use<'a, B> {
         let reader = *self;
-        (from.max(1)..self.version).map(move |block| reader.change(block))
+        each(from.max(BlockIndex(1))..self.version.next_block()).map(move |block| reader.change(block))
     }
 
     /// Returns the differences from the older version `older`, in the order of keys, from `from` on and before `to`.
@@ -112,7 +113,7 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
     /// If a block cannot be read.
     pub fn diff(
         &self,
-        older: u64,
+        older: Length,
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Vec<Difference>, BeeError<B::Error>> {
@@ -135,13 +136,13 @@ impl<'a, B: Blocks + ?Sized> Reader<'a, B> {
         }
     }
 
-    fn change(&self, block: u64) -> Result<Change, BeeError<B::Error>> {
+    fn change(&self, block: BlockIndex) -> Result<Change, BeeError<B::Error>> {
         let node = self.cache.node(self.blocks, block)?;
         let is_put = node.value.is_some() || node.levels.iter().any(|level| level.keys.contains(&block));
         Ok(Change { block, key: node.key.clone(), value: node.value.clone(), is_delete: !is_put })
     }
 
-    fn item(&self, block: u64) -> Result<Item, BeeError<B::Error>> {
+    fn item(&self, block: BlockIndex) -> Result<Item, BeeError<B::Error>> {
         let node = self.cache.node(self.blocks, block)?;
         Ok(Item { block, key: node.key.clone(), value: node.value.clone() })
     }
@@ -160,7 +161,7 @@ pub struct Range<'a, B: ?Sized> {
 /// A node on the way from the root, and the next position in it: child 0, key 0, child 1, key 1, ...
 #[derive(Debug)]
 struct Frame {
-    block: u64,
+    block: BlockIndex,
     node: Arc<NodeBlock>,
     level: usize,
     next: usize,
@@ -169,7 +170,7 @@ struct Frame {
 impl<B: Blocks + ?Sized> Range<'_, B> {
     /// Descends to the first key that is not before `from`.
     fn seek(&mut self, from: &[u8]) -> Result<(), BeeError<B::Error>> {
-        let mut at = (self.reader.version - 1, 0);
+        let mut at = (self.reader.version.last().unwrap_or_default(), 0);
         loop {
             let mut frame = self.frame(at)?;
             let (position, is_match) = self.search(&frame, from)?;
@@ -198,14 +199,14 @@ impl<B: Blocks + ?Sized> Range<'_, B> {
         Ok((low, false))
     }
 
-    fn key_node(&self, frame: &Frame, key: u64) -> Result<Arc<NodeBlock>, BeeError<B::Error>> {
-        if key == 0 || key > frame.block {
+    fn key_node(&self, frame: &Frame, key: BlockIndex) -> Result<Arc<NodeBlock>, BeeError<B::Error>> {
+        if key == BlockIndex::FIRST || key > frame.block {
             return Err(BeeError::WrongReference { block: frame.block, child: key, offset: 0 });
         }
         self.reader.cache.node(self.reader.blocks, key)
     }
 
-    fn frame(&self, (block, level): (u64, u64)) -> Result<Frame, BeeError<B::Error>> {
+    fn frame(&self, (block, level): (BlockIndex, u64)) -> Result<Frame, BeeError<B::Error>> {
         check_depth(self.stack.len(), self.reader.version)?;
         let node = self.reader.cache.node(self.reader.blocks, block)?;
         match usize::try_from(level) {
@@ -215,14 +216,14 @@ impl<B: Blocks + ?Sized> Range<'_, B> {
     }
 
     /// Returns the next child of a frame, if it is a child's turn. The turn is then the next key's.
-    fn child(&self, frame: &mut Frame) -> Result<Option<(u64, u64)>, BeeError<B::Error>> {
+    fn child(&self, frame: &mut Frame) -> Result<Option<(BlockIndex, u64)>, BeeError<B::Error>> {
         if !frame.next.is_multiple_of(2) {
             return Ok(None);
         }
         let position = frame.next / 2;
         frame.next += 1;
         match frame.node.levels[frame.level].children.get(position) {
-            Some(&(child, offset)) if child == 0 || child > frame.block => {
+            Some(&(child, offset)) if child == BlockIndex::FIRST || child > frame.block => {
                 Err(BeeError::WrongReference { block: frame.block, child, offset })
             }
             child => Ok(child.copied()),
@@ -254,7 +255,7 @@ impl<B: Blocks + ?Sized> Range<'_, B> {
 
     /// Checks that keys come in ascending order. They do in any tree that a writer made; in others a walk might not end
     /// soon.
-    fn in_order(&mut self, block: u64, item: Item) -> Result<Item, BeeError<B::Error>> {
+    fn in_order(&mut self, block: BlockIndex, item: Item) -> Result<Item, BeeError<B::Error>> {
         if self.previous.as_ref().is_some_and(|previous| *previous >= item.key) {
             return Err(BeeError::Malformed { block, why: "keys that are not in order" });
         }

@@ -5,6 +5,7 @@
 
 use super::cache::Cache;
 use super::{BeeError, Blocks};
+use crate::blocks::{BlockIndex, Length};
 use crate::limits::BEE_DEPTH_MAX;
 
 /// The fewest keys of a node that is not the root.
@@ -26,7 +27,7 @@ pub(super) struct Tree {
 #[derive(Debug, Default)]
 pub(super) struct Node {
     /// For each key, the block that holds it.
-    pub(super) keys: Vec<u64>,
+    pub(super) keys: Vec<BlockIndex>,
     pub(super) children: Vec<SlotId>,
     /// Whether the node must be stored with the operation.
     pub(super) is_dirty: bool,
@@ -35,7 +36,7 @@ pub(super) struct Node {
 /// The place of a child.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    pub(super) block: u64,
+    pub(super) block: BlockIndex,
     pub(super) level: u64,
     pub(super) node: Option<NodeId>,
 }
@@ -48,7 +49,7 @@ impl Tree {
 
     /// Returns a new slot for a node that is in memory and stored nowhere yet.
     pub(super) fn slot_of(&mut self, node: NodeId) -> SlotId {
-        self.slots.push(Slot { block: 0, level: 0, node: Some(node) });
+        self.slots.push(Slot { block: BlockIndex::FIRST, level: 0, node: Some(node) });
         self.slots.len() - 1
     }
 
@@ -57,18 +58,18 @@ impl Tree {
         &mut self,
         blocks: &B,
         cache: &Cache,
-        block: u64,
+        block: BlockIndex,
         level: u64,
     ) -> Result<NodeId, BeeError<B::Error>> {
         let stored = cache.node(blocks, block)?;
         let wrong = BeeError::WrongReference { block, child: block, offset: level };
         let level = usize::try_from(level).ok().and_then(|level| stored.levels.get(level)).ok_or(wrong)?;
-        if let Some(key) = level.keys.iter().find(|key| **key == 0 || **key > block) {
+        if let Some(key) = level.keys.iter().find(|key| **key == BlockIndex::FIRST || **key > block) {
             return Err(BeeError::WrongReference { block, child: *key, offset: 0 });
         }
         let mut children = Vec::with_capacity(level.children.len());
         for (child, offset) in &level.children {
-            if *child == 0 || *child > block {
+            if *child == BlockIndex::FIRST || *child > block {
                 return Err(BeeError::WrongReference { block, child: *child, offset: *offset });
             }
             self.slots.push(Slot { block: *child, level: *offset, node: None });
@@ -97,6 +98,6 @@ impl Tree {
 }
 
 /// Refuses a walk deeper than any tree that a writer makes.
-pub(super) fn check_depth<E>(depth: usize, version: u64) -> Result<(), BeeError<E>> {
+pub(super) fn check_depth<E>(depth: usize, version: Length) -> Result<(), BeeError<E>> {
     if depth <= BEE_DEPTH_MAX { Ok(()) } else { Err(BeeError::TooDeep { version }) }
 }

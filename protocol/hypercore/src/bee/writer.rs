@@ -4,16 +4,18 @@ use super::batch::Batch;
 use super::block::Header;
 use super::cache::Cache;
 use super::{BeeError, Blocks};
+use crate::blocks::Length;
 
 /// Makes the next block of a map.
 ///
 /// ```
 /// use libvms_hypercore::bee::{Cache, Header, Reader, Writer};
+/// use libvms_hypercore::blocks::Length;
 /// let (cache, header) = (Cache::default(), Header::plain());
 /// let mut core: Vec<Vec<u8>> = vec![];
-/// let appended = Writer::new(&cache, &header).put(&core, 0, b"hello", b"world".to_vec())?;
+/// let appended = Writer::new(&cache, &header).put(&core, Length::ZERO, b"hello", b"world".to_vec())?;
 /// core.extend(appended); // the header, because the core was empty, and the put
-/// let found = Reader::new(&core, &cache, 2).get(b"hello")?;
+/// let found = Reader::new(&core, &cache, Length(2)).get(b"hello")?;
 /// assert_eq!(found.and_then(|item| item.value), Some(b"world".to_vec()));
 /// # Ok::<(), libvms_hypercore::bee::BeeError<libvms_hypercore::bee::NoBlock>>(())
 /// ```
@@ -36,7 +38,7 @@ impl<'a> Writer<'a> {
     pub fn put<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
-        length: u64,
+        length: Length,
         key: &[u8],
         value: Vec<u8>,
     ) -> Result<Vec<Vec<u8>>, BeeError<B::Error>> {
@@ -52,7 +54,7 @@ impl<'a> Writer<'a> {
     pub fn delete<B: Blocks + ?Sized>(
         &self,
         blocks: &B,
-        length: u64,
+        length: Length,
         key: &[u8],
     ) -> Result<Vec<Vec<u8>>, BeeError<B::Error>> {
         let mut batch = Batch::new(blocks, self.cache, length, self.header)?;

@@ -3,6 +3,7 @@
 use super::DriveError;
 use super::entry::BlobId;
 use crate::bee::Blocks;
+use crate::blocks::{BlockIndex, each};
 use crate::limits::BLOB_BLOCK_BYTES;
 use crate::manifest::take_number;
 
@@ -49,7 +50,7 @@ fn consecutive<B: Blocks + ?Sized>(
     let end = id.block_offset.checked_add(id.block_length);
     let end = end.ok_or(malformed(id.block_offset, "its block numbers exceed 64 bits"))?;
     let mut bytes = vec![];
-    for block in id.block_offset..end {
+    for block in each(id.block_offset..end) {
         let part = blobs.block(block).map_err(DriveError::Blobs)?;
         bytes.extend_from_slice(&part);
         if bytes.len() as u64 > id.byte_length {
@@ -121,12 +122,12 @@ impl<'a> MapBlock<'a> {
 }
 
 impl Iterator for MapBlock<'_> {
-    type Item = Result<(u64, u64), &'static str>;
+    type Item = Result<(BlockIndex, u64), &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let block = take_number(&mut self.rest);
-        Some(block.and_then(|block| Ok((block, take_number(&mut self.rest)?))))
+        Some(block.and_then(|block| Ok((BlockIndex(block), take_number(&mut self.rest)?))))
     }
 }
 
@@ -136,7 +137,7 @@ mod tests {
     use crate::bee::NoBlock;
 
     fn id(block_offset: u64, block_length: u64, byte_length: u64) -> BlobId {
-        BlobId { block_offset, block_length, byte_length, ..BlobId::default() }
+        BlobId { block_offset: BlockIndex(block_offset), block_length, byte_length, ..BlobId::default() }
     }
 
     fn map(block_length: u64, byte_length: u64) -> BlobId {
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(content(&blobs, &id(9, 0, 0), 0), Ok(vec![]));
         let too_large = DriveError::TooLarge { what: "a content", bytes: 6, bytes_max: 5 };
         assert_eq!(content(&blobs, &id(0, 3, 6), 5), Err(too_large));
-        assert_eq!(content(&blobs, &id(0, 4, 6), 6), Err(DriveError::Blobs(NoBlock(3))));
+        assert_eq!(content(&blobs, &id(0, 4, 6), 6), Err(DriveError::Blobs(NoBlock(BlockIndex(3)))));
         for wrong in [id(0, 2, 5), id(0, 2, 7), id(0, 0, 1), id(u64::MAX, 1, 1), id(0, BLOCKS_MAX + 1, 0)] {
             assert!(
                 matches!(content(&blobs, &wrong, 100), Err(DriveError::MalformedBlob { .. })),
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(read(&[0, 3, 2, 3, 1, 3, 2, 3], 9), Ok(b"twoonetwo".to_vec()));
         assert_eq!(read(&[0, 0], 0), Ok(vec![]));
         assert!(matches!(read(&[0, 3, 2, 3, 1, 3, 2, 3], 8), Err(DriveError::TooLarge { bytes: 9, .. })));
-        assert_eq!(read(&[0, 1, 3, 3], 9), Err(DriveError::Blobs(NoBlock(3))));
+        assert_eq!(read(&[0, 1, 3, 3], 9), Err(DriveError::Blobs(NoBlock(BlockIndex(3)))));
         for wrong in [&[][..], &[1, 0], &[0], &[0, 1], &[0, 1, 1], &[0, 1, 1, 2], &[0, 0xfd, 1, 0x20]] {
             assert!(matches!(read(wrong, 9), Err(DriveError::MalformedBlob { .. })), "{wrong:?}");
         }

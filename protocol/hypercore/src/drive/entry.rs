@@ -15,6 +15,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::blocks::BlockIndex;
 use crate::limits::INTEGER_MAX;
 
 /// Bytes of an entry that we write. An entry with a link or metadata must leave room in its block for the nodes of
@@ -38,7 +39,7 @@ pub struct FileEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlobId {
     /// The first block.
-    pub block_offset: u64,
+    pub block_offset: BlockIndex,
     /// Bytes in all blocks before the first one.
     pub byte_offset: u64,
     /// Number of blocks.
@@ -172,7 +173,7 @@ impl BlobFields {
             return Err(EntryError::of("a number above 2^53"));
         }
         Ok(BlobId {
-            block_offset: self.block_offset,
+            block_offset: BlockIndex(self.block_offset),
             byte_offset: self.byte_offset,
             block_length: self.block_length,
             byte_length: self.byte_length,
@@ -254,7 +255,13 @@ mod tests {
             r#" {{ "new": {deep}, "blob": {{"byteOffset":2,"blockMap":true,"blockOffset":1,"byteLength":4,"x":[],"blockLength":3}},
             "executable": true }} "#
         );
-        let blob = BlobId { block_offset: 1, byte_offset: 2, block_length: 3, byte_length: 4, is_map: true };
+        let blob = BlobId {
+            block_offset: BlockIndex(1),
+            byte_offset: 2,
+            block_length: 3,
+            byte_length: 4,
+            is_map: true,
+        };
         let entry = FileEntry { executable: true, ..FileEntry::file(blob) };
         assert_eq!(FileEntry::decode(text.as_bytes()), Ok(entry.clone()));
         assert_eq!(FileEntry::decode(&entry.encode()), Ok(entry));

@@ -4,6 +4,7 @@ use super::DriveError;
 use super::path::{Folder, Path};
 use crate::bee::reader::Range;
 use crate::bee::{self, Blocks, Item};
+use crate::blocks::BlockIndex;
 
 pub(super) fn has_below<B: Blocks + ?Sized>(
     files: bee::Reader<'_, B>,
@@ -67,6 +68,6 @@ impl<B: Blocks + ?Sized> Iterator for Lazy<'_, B> {
 }
 
 /// Returns the path that a key of the Hyperbee names.
-pub(super) fn path<E>(block: u64, key: &[u8]) -> Result<Path, DriveError<E>> {
+pub(super) fn path<E>(block: BlockIndex, key: &[u8]) -> Result<Path, DriveError<E>> {
     Path::from_key(key).ok_or(DriveError::MalformedKey { block })
 }

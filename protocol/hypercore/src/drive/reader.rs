@@ -6,6 +6,7 @@ use super::entry::{EntryError, FileEntry};
 use super::lookup::{Lazy, has_below, path};
 use super::path::{Folder, Path};
 use crate::bee::{self, Blocks, Cache, Item};
+use crate::blocks::{BlockIndex, Length};
 
 /// Links that [`Drive::follow`] goes through before it gives up (npm hyperdrive, `entry` with `follow`).
 pub(super) const LINKS_MAX: usize = 15;
@@ -31,7 +32,7 @@ impl<B: ?Sized> Copy for Drive<'_, B> {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The block of the files core; the version that the entry made is one more.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The entry.
     pub entry: FileEntry,
 }
@@ -40,7 +41,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The block of the files core; the version that the operation made is one more.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The file that was written or deleted.
     pub path: Path,
     /// Whether the file was deleted.
@@ -61,12 +62,12 @@ pub struct Difference {
 impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// Creates a reader of the drive at `version` blocks of its files core. Versions 0 and 1 are empty. `cache` belongs
     /// to the core.
-    pub fn new(files: &'a B, cache: &'a Cache, version: u64) -> Self {
-        Self { files: bee::Reader::new(files, cache, version.max(1)) }
+    pub fn new(files: &'a B, cache: &'a Cache, version: Length) -> Self {
+        Self { files: bee::Reader::new(files, cache, version.max(Length(1))) }
     }
 
     /// Returns the version of this reader.
-    pub fn version(&self) -> u64 {
+    pub fn version(&self) -> Length {
         self.files.version()
     }
 
@@ -148,7 +149,7 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     /// Returns the operations that made this version, oldest first, from the block `from` on.
     pub fn history(
         &self,
-        from: u64,
+        from: BlockIndex,
     ) -> impl Iterator<Item = Result<Change, DriveError<B::Error>>> + use<'a, B> {
         let (first, end) = everything();
         let is_of_a_file = move |key: &[u8]| key >= first.as_slice() && key < end.as_slice();
@@ -166,9 +167,9 @@ impl<'a, B: Blocks + ?Sized> Drive<'a, B> {
     ///
     /// # Errors
     /// If a block cannot be read.
-    pub fn diff(&self, older: u64, folder: &Folder) -> Result<Vec<Difference>, DriveError<B::Error>> {
+    pub fn diff(&self, older: Length, folder: &Folder) -> Result<Vec<Difference>, DriveError<B::Error>> {
         let (from, to) = folder.range();
-        let differences = self.files.diff(older.max(1), &from, Some(&to))?;
+        let differences = self.files.diff(older.max(Length(1)), &from, Some(&to))?;
         differences.into_iter().map(difference).collect()
     }
 }

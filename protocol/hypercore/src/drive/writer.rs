@@ -8,15 +8,16 @@ use super::blob::parts;
 use super::entry::{BlobId, ENTRY_BYTES_MAX, FileEntry, Metadata};
 use super::path::Path;
 use crate::bee::{self, Blocks, Cache, Header};
+use crate::blocks::Length;
 use crate::limits::INTEGER_MAX;
 
 /// Lengths of the cores of a drive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DriveLength {
     /// Blocks in the files core: the drive's version.
-    pub files: u64,
+    pub files: Length,
     /// Blocks in the blobs core.
-    pub blobs: u64,
+    pub blobs: Length,
     /// Bytes in the blobs core.
     pub blob_bytes: u64,
 }
@@ -43,6 +44,7 @@ pub struct Options {
 ///
 /// ```
 /// use libvms_hypercore::bee::{Cache, Header};
+/// use libvms_hypercore::blocks::Length;
 /// use libvms_hypercore::drive::{Drive, DriveLength, Options, Path, Writer, content};
 /// let (cache, header) = (Cache::default(), Header::for_drive(&[7; 32]));
 /// let (mut files, mut blobs): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
@@ -51,7 +53,7 @@ pub struct Options {
 ///     Writer::new(&cache, &header).put(&files, DriveLength::default(), &path, b"hello", Options::default())?;
 /// blobs.extend(written.blobs);
 /// files.extend(written.files); // the header, because the core was empty, and the entry
-/// let found = Drive::new(&files, &cache, 2).entry(&path)?.expect("just written");
+/// let found = Drive::new(&files, &cache, Length(2)).entry(&path)?.expect("just written");
 /// assert_eq!(content(&blobs, &found.entry.blob.expect("a file"), 100)?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -203,14 +205,14 @@ impl<B: Blocks + ?Sized> Batch<'_, B> {
         let DriveLength { blobs, blob_bytes, .. } = self.length;
         let parts = parts(content);
         let id = BlobId {
-            block_offset: blobs,
+            block_offset: blobs.next_block(),
             byte_offset: blob_bytes,
             block_length: parts.len() as u64,
             byte_length: content.len() as u64,
             is_map: false,
         };
         // Blocks number no more than bytes, unless another writer made empty ones; both must be exact in JavaScript.
-        let end = blob_bytes.max(blobs).saturating_add(id.byte_length);
+        let end = blob_bytes.max(blobs.0).saturating_add(id.byte_length);
         check_size("a blobs core", end, INTEGER_MAX.unsigned_abs())?;
         self.blobs.extend(parts.map(<[u8]>::to_vec));
         self.length.blobs += id.block_length;

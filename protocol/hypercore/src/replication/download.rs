@@ -1,16 +1,19 @@
 //! Downloads: which peer to request longer heads and blocks from, and how answers are taken.
 
+use std::cmp::Reverse;
+
 use super::evidence::Evidence;
 use super::peer::{Asked, Peer, PeerFault, PeerId, Pending, REGION_BLOCKS, REGIONS_MAX};
 use super::store::Store;
 use super::upload::is_congested;
 use super::verify::{CheckError, Verified, check};
 use super::{Action, Download, Replicator, span};
+use crate::blocks::{BlockIndex, Length};
 use crate::manifest::key_of as manifest_key;
 use crate::time::Instant;
 use crate::tree::index;
 use crate::wire::message::{
-    Bitfield, Cancel, Data, Message, Range, Region, Request, RequestNode, RequestUpgrade,
+    Bitfield, Cancel, Data, Message, Range, Region, Request, RequestBlock, RequestUpgrade,
 };
 
 /// Intervals of wanted blocks. Beyond them, requested blocks stay in the set until a neighbour goes.
@@ -61,7 +64,7 @@ impl Replicator {
             self.peers.iter().filter_map(|(&id, peer)| Some((id, peer, offered_length(peer, ours, now)?)));
         // Peers that kept us waiting, or have not delivered anything yet, come last, however long a log they claim.
         let best = offers
-            .min_by_key(|(id, peer, length)| (peer.strikes, !peer.has_delivered, u64::MAX - length, *id));
+            .min_by_key(|(id, peer, length)| (peer.strikes, !peer.has_delivered, Reverse(*length), *id));
         if let Some((id, _, length)) = best {
             let asked = Asked::Upgrade { start: ours, length: length - ours };
             self.upgrade_from = Some(id);
@@ -74,7 +77,7 @@ impl Replicator {
     fn ask_all_for_upgrades(&mut self, now: Instant, store: &impl Store) {
         let ours = self.length;
         let offer = |(&id, peer): (&PeerId, &Peer)| Some((id, offered_length(peer, ours, now)?));
-        let offers: Vec<(PeerId, u64)> = self.peers.iter().filter_map(offer).collect();
+        let offers: Vec<(PeerId, Length)> = self.peers.iter().filter_map(offer).collect();
         for (id, length) in offers {
             self.ask(now, id, Asked::Upgrade { start: ours, length: length - ours }, store);
         }
@@ -84,7 +87,7 @@ impl Replicator {
     pub(super) fn ask_for_blocks(&mut self, now: Instant, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_usable(now)) else { return };
         let end = provable_length(peer, self.length, store);
-        let mut from = 0;
+        let mut from = BlockIndex::FIRST;
         while self.peers.get(&id).is_some_and(Peer::has_room) {
             let Some(block) = self.next_block(id, from, end, store) else { break };
             from = block + 1;
@@ -93,22 +96,28 @@ impl Replicator {
         self.ask_for_regions(id);
     }
 
-    pub(super) fn ask_for_block(&mut self, now: Instant, id: PeerId, block: u64, store: &impl Store) {
+    pub(super) fn ask_for_block(&mut self, now: Instant, id: PeerId, block: BlockIndex, store: &impl Store) {
         self.requested.insert(block, Asking { from: id, at: now });
         self.ask(now, id, Asked::Block { index: block }, store);
     }
 
     /// Returns the first wanted block in `from..end` that the peer has and that is not requested from another.
-    fn next_block(&mut self, id: PeerId, from: u64, end: u64, store: &impl Store) -> Option<u64> {
+    fn next_block(
+        &mut self,
+        id: PeerId,
+        from: BlockIndex,
+        end: Length,
+        store: &impl Store,
+    ) -> Option<BlockIndex> {
         let peer = self.peers.get(&id)?;
         let mut from = from;
         for _ in 0..PASSED_OVER_MAX {
-            let block = self.wanted.next_common(&peer.has, from).filter(|&block| block < end)?;
-            if self.config.download == Download::All && block - self.contiguous.min(block) >= AHEAD_MAX {
+            let block = self.wanted.next_common(&peer.has, from).filter(|&block| end.has(block))?;
+            if self.config.download == Download::All && block >= self.contiguous.next_block() + AHEAD_MAX {
                 return None;
             }
             if self.wanted.runs() < WANTED_RUNS_MAX {
-                self.wanted.remove(block..block + 1);
+                self.wanted.remove(block.alone());
             }
             if !self.requested.contains_key(&block) && !store.has(block) {
                 return Some(block);
@@ -129,9 +138,9 @@ impl Replicator {
         if std::mem::take(&mut peer.has_forgotten) {
             peer.asked_regions.clear();
         }
-        let mut from = 0;
-        while let Some(block) = self.wanted.next(from).filter(|&block| block < length) {
-            let start = block - block % REGION_BLOCKS;
+        let mut from = BlockIndex::FIRST;
+        while let Some(block) = self.wanted.next(from).filter(|&block| length.has(block)) {
+            let start = block.group(REGION_BLOCKS);
             from = start + REGION_BLOCKS;
             if peer.asked_regions.len() >= REGIONS_MAX {
                 break;
@@ -158,15 +167,15 @@ impl Replicator {
         self.next_request += 1;
         let request = match asked {
             Asked::Block { index } => {
-                Request { id: number, block: Some(RequestNode { index, nodes }), ..Request::default() }
+                Request { id: number, block: Some(RequestBlock { index, nodes }), ..Request::default() }
             }
             Asked::Upgrade { start, length } => {
                 // While the core is unknown, the manifest of its key is unknown, too.
-                let (upgrade, manifest) = (Some(RequestUpgrade { start, length }), start == 0);
+                let (upgrade, manifest) = (Some(RequestUpgrade { start, length }), start.is_empty());
                 Request { id: number, upgrade, manifest, ..Request::default() }
             }
             Asked::Head { fork, length } => {
-                let upgrade = Some(RequestUpgrade { start: 0, length });
+                let upgrade = Some(RequestUpgrade { start: Length::ZERO, length: length.0 });
                 Request { id: number, fork, upgrade, ..Request::default() }
             }
         };
@@ -233,8 +242,8 @@ impl Replicator {
             Ok(verified) => {
                 if let Some((block, _)) = &verified.block {
                     self.requested.remove(block);
-                    self.wanted.remove(*block..*block + 1);
-                    self.unannounced.insert(*block..*block + 1);
+                    self.wanted.remove(block.alone());
+                    self.unannounced.insert(block.alone());
                 }
                 if let Some(upgrade) = &verified.upgrade {
                     self.upgrade_from = None;
@@ -251,7 +260,7 @@ impl Replicator {
                 match (why, asked) {
                     (CheckError::Stale, _) => Ok(()),
                     // A head that does not extend ours may be the signed head of another log: request it whole.
-                    (CheckError::WrongSignature { .. }, Asked::Upgrade { .. }) if self.length > 0 => {
+                    (CheckError::WrongSignature { .. }, Asked::Upgrade { .. }) if !self.length.is_empty() => {
                         self.with_peer(id, |peer| peer.suspected = Some(why));
                         self.ask_for_head(now, id, 0, self.length);
                         Ok(())
@@ -273,7 +282,7 @@ impl Replicator {
         let Some(pending) = peer.take_pending(request) else { return Ok(()) };
         let count = peer.refused_us(now);
         match pending.asked {
-            Asked::Block { index } => peer.has.remove(index..index + 1),
+            Asked::Block { index } => peer.has.remove(index.alone()),
             Asked::Upgrade { .. } => peer.upgrade_refused = peer.same_fork().map(|sync| sync.length),
             Asked::Head { .. } => {}
         }
@@ -315,7 +324,7 @@ impl Replicator {
         peer.has.remove(blocks);
         // Only blocks that we may request are kept, so that a full set is useful.
         for run in runs(*start, words) {
-            if peer.has.is_full() && run.start >= peer.has.end() {
+            if peer.has.is_full() && Some(run.start) >= peer.has.end() {
                 peer.has_forgotten = true;
                 break;
             }
@@ -333,7 +342,7 @@ impl Replicator {
             Asked::Block { index } => {
                 if self.requested.get(&index).is_some_and(|asking| asking.from == id) {
                     self.requested.remove(&index);
-                    self.wanted.insert(index..index + 1);
+                    self.wanted.insert(index.alone());
                 }
             }
             Asked::Upgrade { .. } => {
@@ -376,7 +385,7 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some((&number, oldest)) = peer.pending.first_key_value() else { return };
         if let Asked::Block { index } = oldest.asked {
-            peer.has.remove(index..index + 1);
+            peer.has.remove(index.alone());
         }
         self.cancel(id, number);
     }
@@ -401,7 +410,7 @@ impl Replicator {
 }
 
 /// Returns the length of the log that the peer can prove to us, if longer than ours.
-fn offered_length(peer: &Peer, ours: u64, now: Instant) -> Option<u64> {
+fn offered_length(peer: &Peer, ours: Length, now: Instant) -> Option<Length> {
     let sync = peer.same_fork().filter(|_| peer.is_usable(now) && peer.has_room())?;
     let is_ready = sync.can_upgrade && sync.remote_length == ours;
     let is_open =
@@ -412,15 +421,15 @@ fn offered_length(peer: &Peer, ours: u64, now: Instant) -> Option<u64> {
 /// Returns the length below which the peer can prove blocks to us. The proof of a block ends at a node that we have
 /// stored. That node is inside the peer's tree only if the peer's log is as long as ours, or its roots are among our
 /// nodes. JavaScript peers count other requests against us, and end the connection at the 64th.
-pub(super) fn provable_length(peer: &Peer, ours: u64, store: &impl Store) -> u64 {
-    let theirs = peer.same_fork().map_or(0, |sync| sync.length);
+pub(super) fn provable_length(peer: &Peer, ours: Length, store: &impl Store) -> Length {
+    let theirs = peer.same_fork().map(|sync| sync.length).unwrap_or_default();
     let is_inside = theirs >= ours || index::roots(theirs).all(|root| store.node(root).is_some());
-    if is_inside { theirs } else { 0 }
+    if is_inside { theirs } else { Length::ZERO }
 }
 
 /// Returns the steps from a block's leaf up to the first stored node.
-fn steps_to_known(store: &impl Store, block: u64) -> u64 {
-    let mut node = Some(2 * block);
+fn steps_to_known(store: &impl Store, block: BlockIndex) -> u64 {
+    let mut node = index::leaf(block);
     let is_unknown = |index: &u64| store.node(*index).is_none();
     std::iter::from_fn(|| {
         let current = node.filter(is_unknown)?;
@@ -442,12 +451,14 @@ fn is_answer_to(data: &Data, asked: Asked) -> bool {
         Asked::Upgrade { start, length } => {
             data.fork == 0 && block.is_none() && upgrade == Some((start, length))
         }
-        Asked::Head { fork, length } => data.fork == fork && block.is_none() && upgrade == Some((0, length)),
+        Asked::Head { fork, length } => {
+            data.fork == fork && block.is_none() && upgrade == Some((Length::ZERO, length.0))
+        }
     }
 }
 
 /// Returns the runs of one bits in a bitfield, from low to high.
-fn runs(start: u64, words: &[u32]) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
+fn runs(start: BlockIndex, words: &[u32]) -> impl Iterator<Item = std::ops::Range<BlockIndex>> + '_ {
     let end = 32 * words.len() as u64;
     let mut next = 0;
     std::iter::from_fn(move || {

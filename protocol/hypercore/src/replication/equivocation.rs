@@ -13,6 +13,7 @@ use super::prove::answer;
 use super::store::{Store, roots_at};
 use super::verify::{CheckError, Head, check_head};
 use super::{Download, HEADS_SHOWN_MAX, Replicator};
+use crate::blocks::Length;
 use crate::time::Instant;
 use crate::wire::message::{Data, Request, RequestUpgrade, Sync};
 
@@ -28,7 +29,7 @@ impl Replicator {
     /// it extends ours; without this, two logs of one length would coexist unnoticed.
     pub(super) fn compare_heads(&mut self, now: Instant) {
         let due = |peer: &Peer| self.length_to_compare(peer).filter(|_| peer.compare_from <= now);
-        let due: Vec<(PeerId, u64)> =
+        let due: Vec<(PeerId, Length)> =
             self.peers.iter().filter_map(|(&id, peer)| Some((id, due(peer)?))).collect();
         for (id, length) in due {
             self.with_peer(id, |peer| {
@@ -55,17 +56,17 @@ impl Replicator {
     }
 
     /// Returns the length of a peer's log, if it was not compared with ours yet and our whole tree over it is stored.
-    pub(super) fn length_to_compare(&self, peer: &Peer) -> Option<u64> {
+    pub(super) fn length_to_compare(&self, peer: &Peer) -> Option<Length> {
         let length = peer.same_fork().filter(|sync| sync.uploading)?.length;
         let is_whole = length == self.length || length < self.length && self.contiguous == self.length;
         // A writer checks each peer once; a copy checks at each change.
-        let is_due = self.config.download != Download::Heads || peer.compared_length == 0;
-        let is_new = length > 0 && length != peer.compared_length && is_due;
+        let is_due = self.config.download != Download::Heads || peer.compared_length.is_empty();
+        let is_new = !length.is_empty() && length != peer.compared_length && is_due;
         (is_whole && is_new && self.config.download != Download::Nothing).then_some(length)
     }
 
     /// Requests the proof of a whole head, which the peer can make from its roots alone.
-    pub(super) fn ask_for_head(&mut self, now: Instant, id: PeerId, fork: u64, length: u64) {
+    pub(super) fn ask_for_head(&mut self, now: Instant, id: PeerId, fork: u64, length: Length) {
         self.send_request(now, id, Asked::Head { fork, length }, 0);
     }
 
@@ -132,8 +133,8 @@ impl Replicator {
 
     /// Returns the peer's head beside ours, as proofs from the length at which they differ. `None` if the nodes are not
     /// stored that prove how our head extends that length.
-    fn conflict(&self, id: PeerId, length: u64, data: &Data, store: &impl Store) -> Option<Evidence> {
-        let upgrade = Some(RequestUpgrade { start: 0, length });
+    fn conflict(&self, id: PeerId, length: Length, data: &Data, store: &impl Store) -> Option<Evidence> {
+        let upgrade = Some(RequestUpgrade { start: Length::ZERO, length: length.0 });
         let ours = answer(store, &Request { upgrade, ..Request::default() }).ok()?.upgrade?;
         let ours = Box::new(HeadProof::check(self.key, 0, ours).ok()?);
         let theirs = Box::new(HeadProof::check(self.key, 0, data.upgrade.clone()?).ok()?);
@@ -143,7 +144,7 @@ impl Replicator {
 
 impl Peer {
     /// Returns when the peer's log, a shorter part of ours, has been so for too long.
-    pub(super) fn shorter_deadline(&self, ours: u64) -> Option<Instant> {
+    pub(super) fn shorter_deadline(&self, ours: Length) -> Option<Instant> {
         let (head, since) = self.shorter?;
         let is_still = |sync: &&Sync| sync.downloading && sync.length == head.length();
         self.same_fork().filter(is_still).filter(|_| head.length() < ours)?;

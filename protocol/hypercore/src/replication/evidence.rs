@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::peer::PeerId;
 use super::verify::{CheckError, Head, check_head};
+use crate::blocks::Length;
 use crate::identity::PublicKey;
 use crate::signed_head::SignedHead;
 use crate::wire::message::{Data, DataUpgrade};
@@ -25,16 +26,16 @@ pub enum Evidence {
         /// How often the log was truncated.
         fork: u64,
         /// The length of its log now.
-        length: u64,
+        length: Length,
     },
     /// A peer claims a shorter length than before. Its signed head is requested.
     ShrinkClaimed {
         /// The peer that claims it.
         peer: PeerId,
         /// The length that it claimed before.
-        before: u64,
+        before: Length,
         /// The length that it claims now.
-        after: u64,
+        after: Length,
     },
     /// The core's key signed a head of another fork.
     ForkSigned {
@@ -129,12 +130,12 @@ impl Evidence {
     /// Returns the subject of the evidence, without the peer.
     fn subject(&self) -> (&'static str, u64, u64) {
         let (first, second) = match self {
-            Self::ForkClaimed { fork, length, .. } => (*fork, *length),
-            Self::ShrinkClaimed { before, after, .. } => (*before, *after),
+            Self::ForkClaimed { fork, length, .. } => (*fork, length.0),
+            Self::ShrinkClaimed { before, after, .. } => (before.0, after.0),
             Self::ForkSigned { theirs, .. }
             | Self::ShorterSigned { theirs, .. }
-            | Self::LongerSigned { theirs, .. } => (theirs.fork(), theirs.length()),
-            Self::Conflict { theirs, .. } => (theirs.head.signed.length(), theirs.head.length),
+            | Self::LongerSigned { theirs, .. } => (theirs.fork(), theirs.length().0),
+            Self::Conflict { theirs, .. } => (theirs.head.signed.length().0, theirs.head.length.0),
         };
         (self.name(), first, second)
     }

@@ -8,6 +8,7 @@ use super::Replicator;
 use super::download::provable_length;
 use super::peer::{Peer, PeerId};
 use super::store::Store;
+use crate::blocks::BlockIndex;
 use crate::time::Instant;
 
 /// How long a peer may owe an answer before idle peers are asked for it too.
@@ -38,13 +39,13 @@ impl Replicator {
         }
     }
 
-    fn late_blocks(&self, now: Instant, helper: PeerId, store: &impl Store) -> Vec<u64> {
+    fn late_blocks(&self, now: Instant, helper: PeerId, store: &impl Store) -> Vec<BlockIndex> {
         let Some(peer) = self.peers.get(&helper) else { return vec![] };
         let end = provable_length(peer, self.length, store);
         let late = self.requested.iter().filter(|(block, asking)| {
             asking.from != helper
                 && asking.at + HELP_AFTER <= now
-                && **block < end
+                && end.has(**block)
                 && peer.has.contains(**block)
         });
         late.map(|(&block, _)| block).take(peer.room()).collect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::verify::CheckError;
+use crate::blocks::{BlockIndex, Length};
 use crate::ranges::Ranges;
 use crate::signed_head::SignedHead;
 use crate::time::Instant;
@@ -72,16 +73,16 @@ pub enum PeerFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Block {
-        index: u64,
+        index: BlockIndex,
     },
     Upgrade {
-        start: u64,
+        start: Length,
         length: u64,
     },
     /// Proof of the head of another fork or of a shorter log, as the peer claims it.
     Head {
         fork: u64,
-        length: u64,
+        length: Length,
     },
 }
 
@@ -98,9 +99,9 @@ pub(super) struct Peer {
     /// The newest sync to the peer.
     pub(super) told: Option<Sync>,
     /// The blocks that it announced.
-    pub(super) has: Ranges,
-    /// `0..n` are the blocks that we announced to it.
-    pub(super) announced: u64,
+    pub(super) has: Ranges<BlockIndex>,
+    /// The length up to which we announced all blocks to it.
+    pub(super) announced: Length,
 
     /// Requests awaiting an answer, by number. Numbers grow, so the first is the oldest.
     pub(super) pending: BTreeMap<u64, Pending>,
@@ -120,33 +121,33 @@ pub(super) struct Peer {
     pub(super) paused_until: Option<Instant>,
     refusals_in_a_row: u32,
     /// The length at which it refused an upgrade.
-    pub(super) upgrade_refused: Option<u64>,
+    pub(super) upgrade_refused: Option<Length>,
     /// Set while a head that it sent is not signed: it gets no requests until it has shown a whole head.
     pub(super) suspected: Option<CheckError>,
     /// Forks and shorter lengths that it claimed, so that each is reported once.
-    pub(super) claims: BTreeSet<(u64, u64)>,
+    pub(super) claims: BTreeSet<(u64, Length)>,
     /// Number of heads that it showed unasked.
     pub(super) heads_shown: u32,
     /// The length of its head that was last requested for a comparison with ours.
-    pub(super) compared_length: u64,
+    pub(super) compared_length: Length,
     /// When the next one may be requested.
     pub(super) compare_from: Instant,
     /// The signed head of its log, if that is a shorter part of ours, and when it was shown.
     pub(super) shorter: Option<(SignedHead, Instant)>,
     /// Regions that we asked it about.
-    pub(super) asked_regions: BTreeSet<u64>,
+    pub(super) asked_regions: BTreeSet<BlockIndex>,
     /// Whether it has more blocks than we could keep.
     pub(super) has_forgotten: bool,
 
     /// Its requests, in order.
     pub(super) requests: Requests,
     /// Regions that it asked about, waiting for an answer.
-    pub(super) wants: BTreeSet<(u64, u64, bool)>,
+    pub(super) wants: BTreeSet<(BlockIndex, BlockIndex, bool)>,
     /// When the next region may be searched for it.
     pub(super) wants_from: Instant,
     regions_searched_until: Instant,
     /// Regions whose new blocks it wants to be announced.
-    pub(super) informed: BTreeSet<u64>,
+    pub(super) informed: BTreeSet<BlockIndex>,
     /// Bytes handed out for it since the last call of [`handle_flushed`](super::Replicator::handle_flushed).
     pub(super) unsent_bytes: usize,
     pub(super) refused: u32,
@@ -193,7 +194,7 @@ impl Peer {
             sync: None,
             told: None,
             has: Ranges::new(if is_source { PEER_RUNS_MAX } else { 1 }),
-            announced: 0,
+            announced: Length::ZERO,
             pending: BTreeMap::new(),
             window: WINDOW_START,
             is_growing_fast: true,
@@ -209,7 +210,7 @@ impl Peer {
             suspected: None,
             claims: BTreeSet::new(),
             heads_shown: 0,
-            compared_length: 0,
+            compared_length: Length::ZERO,
             compare_from: Instant::START,
             shorter: None,
             asked_regions: BTreeSet::new(),

@@ -5,6 +5,7 @@
 //! subtree that holds it. All loops are bounded by the depth of the tree (64), whatever numbers the peer sends.
 
 use super::store::Store;
+use crate::blocks::Length;
 use crate::tree::{Node, index};
 use crate::wire::message::{
     Data, DataBlock, DataHash, DataSeek, DataUpgrade, Request, RequestSeek, RequestUpgrade,
@@ -68,7 +69,7 @@ fn target(request: &Request) -> Result<Option<Target>, Refusal> {
     let target = match (&request.block, &request.hash) {
         (Some(_), Some(_)) => return Err(Refusal::Invalid),
         (Some(block), None) => {
-            let index = block.index.checked_mul(2).ok_or(Refusal::NotAvailable)?;
+            let index = index::leaf(block.index).ok_or(Refusal::NotAvailable)?;
             Target { index, steps: block.nodes, is_block: true }
         }
         (None, Some(hash)) => Target { index: hash.index, steps: hash.nodes, is_block: false },
@@ -91,7 +92,7 @@ fn prove(
     let (start, end) = span(store, upgrade)?;
     let mut paths = Paths::default();
     let below = target.map(|target| index::blocks(target.index).ok_or(Refusal::Invalid)).transpose()?;
-    let is_new = upgrade.is_some() && below.is_some_and(|blocks| blocks.end > start);
+    let is_new = upgrade.is_some() && below.is_some_and(|blocks| blocks.end > start.next_block());
     if let Some(target) = target.filter(|_| !is_new) {
         let top = climb(target, end)?;
         let sought = seek.map(|seek| seek_below(store, top, seek)).transpose()?;
@@ -126,7 +127,7 @@ fn prove(
 }
 
 /// Returns the blocks that an upgrade adds; without an upgrade, all blocks count as known already.
-fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(u64, u64), Refusal> {
+fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(Length, Length), Refusal> {
     let length = store.length();
     let Some(upgrade) = upgrade else { return Ok((length, length)) };
     let end = upgrade.start.checked_add(upgrade.length).ok_or(Refusal::Invalid)?;
@@ -134,9 +135,9 @@ fn span(store: &impl Store, upgrade: Option<&RequestUpgrade>) -> Result<(u64, u6
 }
 
 /// Returns the node that is as many steps above the target as the peer asks for, inside a tree of `length` blocks.
-fn climb(target: &Target, length: u64) -> Result<u64, Refusal> {
+fn climb(target: &Target, length: Length) -> Result<u64, Refusal> {
     let mut top = target.index;
-    let inside = |node| index::blocks(node).is_some_and(|blocks| blocks.end <= length);
+    let inside = |node| index::blocks(node).is_some_and(|blocks| blocks.end <= length.next_block());
     for _ in 0..target.steps {
         top = index::parent(top).filter(|&parent| inside(parent)).ok_or(Refusal::Invalid)?;
     }
@@ -175,7 +176,7 @@ fn path(store: &impl Store, bottom: u64, top: u64) -> Result<Vec<Node>, Refusal>
 fn seek_below(store: &impl Store, top: u64, seek: &RequestSeek) -> Result<u64, Refusal> {
     let first = index::blocks(top).ok_or(Refusal::Invalid)?.start;
     let mut before = 0_u64;
-    for root in index::roots(first) {
+    for root in index::roots(first.length_before()) {
         before = before.checked_add(unpadded(&node(store, root)?, seek.padding)?).ok_or(Refusal::Invalid)?;
     }
     let bytes = seek.bytes.checked_sub(before).ok_or(Refusal::Invalid)?;
@@ -186,7 +187,7 @@ fn seek_below(store: &impl Store, top: u64, seek: &RequestSeek) -> Result<u64, R
 }
 
 /// Returns the node in which byte `seek.bytes` begins in a log of `length` blocks; `None` if it is behind the end.
-fn seek_from_start(store: &impl Store, length: u64, seek: &RequestSeek) -> Result<Option<u64>, Refusal> {
+fn seek_from_start(store: &impl Store, length: Length, seek: &RequestSeek) -> Result<Option<u64>, Refusal> {
     let mut bytes = seek.bytes;
     for root in index::roots(length) {
         let size = unpadded(&node(store, root)?, seek.padding)?;

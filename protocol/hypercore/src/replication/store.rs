@@ -1,5 +1,6 @@
 //! The view of a stored core that the machines read.
 
+use crate::blocks::{BlockIndex, Length};
 use crate::identity::Signature;
 use crate::tree::{Node, Roots, index};
 
@@ -9,26 +10,26 @@ use crate::tree::{Node, Roots, index};
 /// under the head: they are trusted as verified.
 pub trait Store {
     /// Returns the number of blocks in the signed log, whether stored here or not.
-    fn length(&self) -> u64;
+    fn length(&self) -> Length;
 
     /// Returns the key's signature of the head at [`Store::length`]; `None` while the length is 0.
     fn signature(&self) -> Option<Signature>;
 
     /// Returns `n` such that blocks `0..n` are all stored, and block `n` is not.
-    fn contiguous_length(&self) -> u64;
+    fn contiguous_length(&self) -> Length;
 
     /// Returns whether the block is stored.
-    fn has(&self, block: u64) -> bool;
+    fn has(&self, block: BlockIndex) -> bool;
 
     /// Returns the bytes of a stored block.
-    fn block(&self, block: u64) -> Option<Vec<u8>>;
+    fn block(&self, block: BlockIndex) -> Option<Vec<u8>>;
 
-    /// Returns a stored node of the tree. The roots of the stored length are always stored.
-    fn node(&self, index: u64) -> Option<Node>;
+    /// Returns a stored node of the tree, by its number in the flat order. The roots of the stored length are always stored.
+    fn node(&self, node: u64) -> Option<Node>;
 }
 
 /// Returns the roots of the first `length` blocks, if they are all stored.
-pub(crate) fn roots_at(store: &impl Store, length: u64) -> Option<Roots> {
+pub(crate) fn roots_at(store: &impl Store, length: Length) -> Option<Roots> {
     if length > store.length() {
         return None;
     }

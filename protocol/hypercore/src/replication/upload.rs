@@ -6,6 +6,7 @@ use super::peer::{Peer, PeerFault, PeerId, REGION_BLOCKS, REGIONS_MAX};
 use super::prove::{Refusal, answer};
 use super::store::Store;
 use super::{Replicator, span};
+use crate::blocks::{BlockIndex, Length, each};
 use crate::ranges::Ranges;
 use crate::time::Instant;
 use crate::tree::index;
@@ -58,7 +59,7 @@ impl Replicator {
             return;
         };
         let theirs = peer.same_fork().map(|sync| sync.length);
-        let remote_length = theirs.unwrap_or(0);
+        let remote_length = theirs.unwrap_or_default();
         let is_other_fork = peer.sync.is_some() && theirs.is_none();
         let can_upgrade = !is_other_fork && can_upgrade(store, remote_length, self.length);
         let sync = Sync { length: self.length, remote_length, can_upgrade, ..state() };
@@ -110,8 +111,9 @@ impl Replicator {
     /// Sends a peer that reads again what it missed meanwhile.
     pub(super) fn catch_up(&mut self, id: PeerId, store: &impl Store) {
         let Some(peer) = self.peers.get(&id) else { return };
-        let is_unacknowledged =
-            |theirs: u64| theirs < self.length && peer.told.is_some_and(|told| told.remote_length != theirs);
+        let is_unacknowledged = |theirs: Length| {
+            theirs < self.length && peer.told.is_some_and(|told| told.remote_length != theirs)
+        };
         let is_outdated = peer.told.is_some_and(|told| told.length != self.length);
         if is_outdated || peer.same_fork().is_some_and(|sync| is_unacknowledged(sync.length)) {
             self.send_sync(id, store);
@@ -127,7 +129,7 @@ impl Replicator {
         }
         peer.announced = contiguous;
         peer.unsent_bytes += MESSAGE_BYTES;
-        self.send(id, have(0..contiguous));
+        self.send(id, have(contiguous.blocks()));
     }
 
     /// Announces new blocks behind a gap, as far as the peer asked to hear of them and does not have them.
@@ -135,15 +137,15 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.unsent_bytes < UNSENT_BYTES) else {
             return;
         };
-        let tail = self.length.saturating_sub(TAIL_BLOCKS);
-        let new = self.unannounced.within(self.contiguous..self.length);
-        let is_of_interest = |block: u64| {
-            let is_asked_for = block >= tail || peer.informed.contains(&(block - block % REGION_BLOCKS));
+        let tail = self.length.saturating_sub(TAIL_BLOCKS).next_block();
+        let new = self.unannounced.within(self.length.blocks_since(self.contiguous));
+        let is_of_interest = |block: BlockIndex| {
+            let is_asked_for = block >= tail || peer.informed.contains(&block.group(REGION_BLOCKS));
             is_asked_for && !peer.has.contains(block) && store.has(block)
         };
         let mut runs = Ranges::new(UNANNOUNCED_RUNS_MAX);
-        for block in new.into_iter().flatten().filter(|&block| is_of_interest(block)) {
-            runs.insert(block..block + 1);
+        for block in new.into_iter().flat_map(each).filter(|&block| is_of_interest(block)) {
+            runs.insert(block.alone());
         }
         peer.unsent_bytes += MESSAGE_BYTES * runs.runs();
         for run in runs.iter() {
@@ -207,7 +209,7 @@ impl Replicator {
             return;
         }
         if peer.informed.len() < REGIONS_MAX {
-            peer.informed.insert(blocks.start - blocks.start % REGION_BLOCKS);
+            peer.informed.insert(blocks.start.group(REGION_BLOCKS));
         }
         peer.wants.insert((blocks.start, blocks.end, region.any));
         self.serve_or_fault(now, id, store);
@@ -216,7 +218,7 @@ impl Replicator {
     pub(super) fn receive_unwant(&mut self, id: PeerId, region: Region) {
         let Some(blocks) = span(region.start, region.length) else { return };
         self.with_peer(id, |peer| {
-            peer.informed.remove(&(blocks.start - blocks.start % REGION_BLOCKS));
+            peer.informed.remove(&blocks.start.group(REGION_BLOCKS));
         });
     }
 
@@ -225,20 +227,21 @@ impl Replicator {
         &mut self,
         now: Instant,
         id: PeerId,
-        (start, end, any): (u64, u64, bool),
+        (start, end, any): (BlockIndex, BlockIndex, bool),
         store: &impl Store,
     ) {
-        let end = end.min(self.length);
-        if start < end && end > self.contiguous {
+        let end = end.min(self.length.next_block());
+        let contiguous = self.contiguous.next_block();
+        if start < end && end > contiguous {
             self.with_peer(id, |peer| peer.region_searched(now));
         }
         let message = if start >= end {
             None
-        } else if end <= self.contiguous {
-            Some(have(0..self.contiguous))
+        } else if end <= contiguous {
+            Some(have(self.contiguous.blocks()))
         } else if any {
-            let found = (start..end).find(|&block| store.has(block));
-            found.map(|block| have(block..block + 1))
+            let found = each(start..end).find(|&block| store.has(block));
+            found.map(|block| have(block.alone()))
         } else {
             bitfield(store, start, end)
         };
@@ -254,11 +257,11 @@ fn state() -> Sync {
 }
 
 /// Returns whether all nodes are stored that extend a log of `from` blocks to ours.
-fn can_upgrade(store: &impl Store, from: u64, to: u64) -> bool {
+fn can_upgrade(store: &impl Store, from: Length, to: Length) -> bool {
     from < to && index::roots(from).chain(index::growth(from, to)).all(|node| store.node(node).is_some())
 }
 
-fn have(blocks: std::ops::Range<u64>) -> Message {
+fn have(blocks: std::ops::Range<BlockIndex>) -> Message {
     Message::Range(Range { drop: false, start: blocks.start, length: blocks.end - blocks.start })
 }
 
@@ -288,12 +291,12 @@ fn cost(message: &Message) -> usize {
 }
 
 /// Returns one bit for each block of a region, as whole words. `None` if no block of it is stored.
-fn bitfield(store: &impl Store, start: u64, end: u64) -> Option<Message> {
-    let start = start - start % 32;
-    let word = |first: u64| {
-        let bits = (0..32).filter(|bit| first + bit < end && store.has(first + bit));
+fn bitfield(store: &impl Store, start: BlockIndex, end: BlockIndex) -> Option<Message> {
+    let start = start.group(32);
+    let word = |first: BlockIndex| {
+        let bits = (0..32).filter(|&bit| first + bit < end && store.has(first + bit));
         bits.fold(0_u32, |word, bit| word | 1 << bit)
     };
-    let words: Vec<u32> = (start..end).step_by(32).map(word).collect();
+    let words: Vec<u32> = (start.0..end.0).step_by(32).map(BlockIndex).map(word).collect();
     words.iter().any(|&word| word != 0).then_some(Message::Bitfield(Bitfield { start, words }))
 }

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::store::{Store, roots_at};
+use crate::blocks::{BlockIndex, Length};
 use crate::identity::{PublicKey, Signature};
 use crate::signed_head::{SignedHead, UnverifiedHead};
 use crate::tree::{Hash, Node, Roots, TreeHash, hash, index};
@@ -21,7 +22,7 @@ pub struct Verified {
     /// A longer head, if one came along.
     pub upgrade: Option<Upgrade>,
     /// A block and its number, if one came along.
-    pub block: Option<(u64, Vec<u8>)>,
+    pub block: Option<(BlockIndex, Vec<u8>)>,
     /// Nodes of the tree that follow from it, in no particular order; some may be stored already. Together with the
     /// stored nodes they include the new roots and the path of the block.
     pub nodes: Vec<Node>,
@@ -30,8 +31,8 @@ pub struct Verified {
 /// A longer head of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade {
-    /// Blocks in the log before.
-    pub start: u64,
+    /// The length of the log before.
+    pub start: Length,
     /// The new head, whose signature holds.
     pub head: SignedHead,
     /// Its roots.
@@ -54,7 +55,7 @@ pub enum CheckError {
     #[error("the path of block {block} does not lead to node {node} of the log")]
     WrongHash {
         /// The block.
-        block: u64,
+        block: BlockIndex,
         /// The end of its path.
         node: u64,
     },
@@ -62,7 +63,7 @@ pub enum CheckError {
     #[error("the head at length {length} is not signed by the core's key")]
     WrongSignature {
         /// The length of the head.
-        length: u64,
+        length: Length,
     },
     /// The core has a manifest: its key is a hash, which cannot sign.
     #[error(
@@ -115,7 +116,7 @@ pub struct Head {
     /// The signed head.
     pub signed: SignedHead,
     /// The requested length: that of the head, or less if the log has grown since.
-    pub length: u64,
+    pub length: Length,
     /// Hash of the roots at that length.
     pub tree_hash: TreeHash,
 }
@@ -125,7 +126,8 @@ pub struct Head {
 /// # Errors
 /// [`CheckError`] unless the core's key signed this head.
 pub fn check_head(key: PublicKey, data: &Data) -> Result<Head, CheckError> {
-    let upgrade = data.upgrade.as_ref().filter(|upgrade| upgrade.start == 0).ok_or(CheckError::NotAsked)?;
+    let upgrade =
+        data.upgrade.as_ref().filter(|upgrade| upgrade.start.is_empty()).ok_or(CheckError::NotAsked)?;
     let mut growth = Growth::new(Roots::default(), None);
     growth.extend_to(upgrade)?;
     let (length, tree_hash) = (growth.length, growth.roots()?.tree_hash());
@@ -135,7 +137,7 @@ pub fn check_head(key: PublicKey, data: &Data) -> Result<Head, CheckError> {
 
 /// Returns the node to which a block's siblings lead. Collects all nodes on the way.
 fn climb(block: &DataBlock, nodes: &mut Vec<Node>) -> Result<Node, CheckError> {
-    let leaf = block.index.checked_mul(2).ok_or(CheckError::WrongNodes { node: u64::MAX })?;
+    let leaf = index::leaf(block.index).ok_or(CheckError::WrongNodes { node: u64::MAX })?;
     let mut top = Node { index: leaf, size: block.value.len() as u64, hash: hash::leaf(&block.value) };
     nodes.push(top);
     for sibling in &block.nodes {
@@ -150,7 +152,7 @@ fn climb(block: &DataBlock, nodes: &mut Vec<Node>) -> Result<Node, CheckError> {
 }
 
 /// Compares a block with the stored log: its path must end at a stored node.
-fn compare(store: &impl Store, block: u64, top: &Node) -> Result<(), CheckError> {
+fn compare(store: &impl Store, block: BlockIndex, top: &Node) -> Result<(), CheckError> {
     let stored = store.node(top.index).ok_or(CheckError::WrongNodes { node: top.index })?;
     if stored == *top { Ok(()) } else { Err(CheckError::WrongHash { block, node: top.index }) }
 }
@@ -159,7 +161,7 @@ fn compare(store: &impl Store, block: u64, top: &Node) -> Result<(), CheckError>
 struct Growth {
     /// The roots so far, each with whether its size is bound: computed from below, or stored.
     roots: Vec<(Node, bool)>,
-    length: u64,
+    length: Length,
     /// The top of the block's path, which may replace a subtree.
     path: Option<Node>,
     has_joined: bool,
@@ -176,7 +178,7 @@ impl Growth {
 
     fn extend_to(&mut self, upgrade: &DataUpgrade) -> Result<(), CheckError> {
         let wrong = CheckError::WrongNodes { node: u64::MAX };
-        let end = upgrade.start.checked_add(upgrade.length).filter(|&end| end < 1 << 62).ok_or(wrong)?;
+        let end = upgrade.start.checked_add(upgrade.length).filter(|&end| end.0 < 1 << 62).ok_or(wrong)?;
         if upgrade.length == 0 || upgrade.nodes.len() + upgrade.additional_nodes.len() > NODES_MAX {
             return Err(wrong);
         }
@@ -203,7 +205,7 @@ impl Growth {
     fn extend_beyond(&mut self, additional: &[Node]) -> Result<(), CheckError> {
         let start = self.length;
         for node in additional {
-            let blocks = index::blocks(node.index).filter(|blocks| blocks.start == self.length);
+            let blocks = index::blocks(node.index).filter(|blocks| blocks.start == self.length.next_block());
             if blocks.is_none() {
                 return Err(CheckError::WrongNodes { node: node.index });
             }
@@ -213,14 +215,14 @@ impl Growth {
         if expected.eq(additional.iter().map(|node| node.index)) {
             Ok(())
         } else {
-            Err(CheckError::WrongNodes { node: 2 * start })
+            Err(CheckError::WrongNodes { node: 2 * start.0 })
         }
     }
 
     /// Appends a subtree, and merges it with its neighbours as far as they have equal depth.
     fn append(&mut self, node: Node, is_bound: bool) -> Result<(), CheckError> {
         let wrong = CheckError::WrongNodes { node: node.index };
-        self.length = index::blocks(node.index).ok_or(wrong)?.end;
+        self.length = index::blocks(node.index).ok_or(wrong)?.end.length_before();
         let (mut node, mut is_bound) = (node, is_bound);
         while let Some((left, left_is_bound)) = self
             .roots

@@ -9,6 +9,7 @@ use blake2::digest::Digest;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::BlockIndex;
 use crate::hash::Blake2b256;
 
 const LEAF: u8 = 0;
@@ -36,9 +37,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Creates the leaf of block number `block`.
-    pub fn leaf(block: u64, data: &[u8]) -> Self {
-        Self { index: 2 * block, size: data.len() as u64, hash: leaf(data) }
+    /// Creates the leaf over a block.
+    pub fn leaf(block: BlockIndex, data: &[u8]) -> Self {
+        Self { index: 2 * block.0, size: data.len() as u64, hash: leaf(data) }
     }
 }
 

@@ -5,12 +5,13 @@ use thiserror::Error;
 use super::hash::{self, Node};
 use super::index;
 use super::roots::Roots;
+use crate::blocks::{BlockIndex, Length};
 
 /// The path from one block to the roots of a log: the siblings on the way up, then the roots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inclusion {
     /// Number of the block.
-    pub block: u64,
+    pub block: BlockIndex,
     /// The nodes beside the path, from the leaf upwards.
     pub siblings: Vec<Node>,
     /// The roots of the log that holds the block.
@@ -24,15 +25,15 @@ pub enum InclusionError {
     #[error("block {block} is not in a log of {length} blocks")]
     OutOfRange {
         /// The block asked for.
-        block: u64,
+        block: BlockIndex,
         /// The length that the roots belong to.
-        length: u64,
+        length: Length,
     },
     /// A node on the path is missing, or is not the sibling that the path needs.
     #[error("the proof of block {block} lacks the sibling of node {node}")]
     WrongPath {
         /// The block asked for.
-        block: u64,
+        block: BlockIndex,
         /// The node whose sibling should have come next.
         node: u64,
     },
@@ -40,7 +41,7 @@ pub enum InclusionError {
     #[error("block {block} hashes to {computed}, not to the root {expected}")]
     WrongRoot {
         /// The block asked for.
-        block: u64,
+        block: BlockIndex,
         /// The hash at the end of the path.
         computed: hash::Hash,
         /// The root of the log.
@@ -58,7 +59,7 @@ impl Inclusion {
     pub fn verify(&self, data: &[u8]) -> Result<(), InclusionError> {
         let block = self.block;
         let length = self.roots.length();
-        if block >= length {
+        if !length.has(block) {
             return Err(InclusionError::OutOfRange { block, length });
         }
         let mut node = Node::leaf(block, data);
@@ -91,11 +92,11 @@ impl Inclusion {
 /// Makes the proof of `block` in a log whose leaves are in memory: `leaves[i]` is that of block `i`.
 ///
 /// For logs on disk the storage makes the same proof from its stored nodes.
-pub fn prove(leaves: &[Node], block: u64) -> Option<Inclusion> {
+pub fn prove(leaves: &[Node], block: BlockIndex) -> Option<Inclusion> {
     let mut roots = Roots::default();
     let mut path = Vec::new();
-    let mut current = index_of(block)?;
-    leaves.get(usize::try_from(block).ok()?)?;
+    let mut current = index::leaf(block)?;
+    leaves.get(usize::try_from(block.0).ok()?)?;
     for leaf in leaves {
         roots.append_leaf(*leaf);
     }
@@ -105,10 +106,6 @@ pub fn prove(leaves: &[Node], block: u64) -> Option<Inclusion> {
         current = index::parent(current)?;
     }
     Some(Inclusion { block, siblings: path, roots })
-}
-
-fn index_of(block: u64) -> Option<u64> {
-    block.checked_mul(2)
 }
 
 /// Returns the node over the blocks below `index`.
@@ -132,7 +129,8 @@ mod tests {
 
     fn log(length: u64) -> (Vec<Vec<u8>>, Vec<Node>) {
         let blocks: Vec<Vec<u8>> = (0..length).map(|block| vec![block as u8; block as usize % 5]).collect();
-        let leaves = blocks.iter().enumerate().map(|(i, block)| Node::leaf(i as u64, block)).collect();
+        let leaves =
+            blocks.iter().enumerate().map(|(i, block)| Node::leaf(BlockIndex(i as u64), block)).collect();
         (blocks, leaves)
     }
 
@@ -141,17 +139,17 @@ mod tests {
         for length in 1..40 {
             let (blocks, leaves) = log(length);
             for block in 0..length {
-                let proof = prove(&leaves, block).expect("in range");
+                let proof = prove(&leaves, BlockIndex(block)).expect("in range");
                 assert_eq!(proof.verify(&blocks[block as usize]), Ok(()), "block {block} of {length}");
             }
-            assert_eq!(prove(&leaves, length), None);
+            assert_eq!(prove(&leaves, BlockIndex(length)), None);
         }
     }
 
     #[test]
     fn a_changed_proof_or_block_is_refused() {
         let (blocks, leaves) = log(13);
-        let proof = prove(&leaves, 5).expect("in range");
+        let proof = prove(&leaves, BlockIndex(5)).expect("in range");
         assert!(matches!(proof.verify(b"other"), Err(InclusionError::WrongRoot { .. })));
         for sibling in 0..proof.siblings.len() {
             let mut changed = proof.clone();
@@ -168,7 +166,10 @@ mod tests {
         changed.siblings.push(proof.siblings[0]);
         assert!(matches!(changed.verify(&blocks[5]), Err(InclusionError::WrongPath { .. })));
         let mut changed = proof;
-        changed.block = 13;
-        assert_eq!(changed.verify(&blocks[5]), Err(InclusionError::OutOfRange { block: 13, length: 13 }));
+        changed.block = BlockIndex(13);
+        assert_eq!(
+            changed.verify(&blocks[5]),
+            Err(InclusionError::OutOfRange { block: BlockIndex(13), length: Length(13) })
+        );
     }
 }

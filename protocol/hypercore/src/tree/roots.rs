@@ -2,6 +2,7 @@
 
 use super::hash::{self, Node, TreeHash};
 use super::index;
+use crate::blocks::Length;
 
 /// The complete subtrees of a log, from left to right; at most 64 of them.
 ///
@@ -9,26 +10,27 @@ use super::index;
 /// A clone is a cheap way to ask what the tree hash *would be*.
 ///
 /// ```
+/// use libvms_hypercore::blocks::Length;
 /// use libvms_hypercore::tree::Roots;
 /// let mut roots = Roots::default();
 /// roots.append(b"first");
 /// let before = roots.clone();
 /// roots.append(b"second");
-/// assert_eq!((roots.length(), roots.byte_length()), (2, 11));
+/// assert_eq!((roots.length(), roots.byte_length()), (Length(2), 11));
 /// assert_ne!(roots.tree_hash(), before.tree_hash());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     nodes: Vec<Node>,
-    length: u64,
+    length: Length,
     byte_length: u64,
 }
 
 impl Roots {
     /// Creates roots from stored or received nodes. `None` unless they are exactly the roots of `length` blocks and
     /// their sizes add up without overflow. The hashes are not checked: compare [`Roots::tree_hash`] with a signed one.
-    pub fn from_nodes(length: u64, nodes: Vec<Node>) -> Option<Self> {
-        if length >= 1 << 62 || !index::roots(length).eq(nodes.iter().map(|node| node.index)) {
+    pub fn from_nodes(length: Length, nodes: Vec<Node>) -> Option<Self> {
+        if length.0 >= 1 << 62 || !index::roots(length).eq(nodes.iter().map(|node| node.index)) {
             return None;
         }
         let byte_length = nodes.iter().try_fold(0_u64, |sum, node| sum.checked_add(node.size))?;
@@ -36,7 +38,7 @@ impl Roots {
     }
 
     /// Returns the number of blocks in the log.
-    pub fn length(&self) -> u64 {
+    pub fn length(&self) -> Length {
         self.length
     }
 
@@ -57,7 +59,7 @@ impl Roots {
 
     /// Appends a block.
     pub fn append(&mut self, block: &[u8]) {
-        self.append_leaf(Node::leaf(self.length, block));
+        self.append_leaf(Node::leaf(self.length.next_block(), block));
     }
 
     /// Appends a block whose leaf is known already. Its index must be twice the length.
@@ -71,7 +73,7 @@ impl Roots {
     /// # Panics
     /// If the leaf is not that of the next block.
     pub fn append_with(&mut self, leaf: Node, mut completed: impl FnMut(&Node)) {
-        assert_eq!(leaf.index, 2 * self.length, "a log grows at its end");
+        assert_eq!(leaf.index, 2 * self.length.0, "a log grows at its end");
         self.length += 1;
         self.byte_length = self.byte_length.wrapping_add(leaf.size);
         let mut node = leaf;
@@ -103,7 +105,7 @@ mod tests {
         }
         let mut huge = roots.nodes().to_vec();
         huge[0].size = u64::MAX;
-        assert_eq!(Roots::from_nodes(11, huge), None);
-        assert_eq!(Roots::from_nodes(u64::MAX, vec![]), None);
+        assert_eq!(Roots::from_nodes(Length(11), huge), None);
+        assert_eq!(Roots::from_nodes(Length(u64::MAX), vec![]), None);
     }
 }

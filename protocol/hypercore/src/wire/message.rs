@@ -27,7 +27,7 @@ mod sync;
 pub use availability::{BITFIELD_WORDS_MAX, Bitfield, Range, Region};
 pub use data::{BLOCK_BYTES_MAX, Data, DataBlock, DataHash, DataSeek, DataUpgrade, NODES_MAX};
 pub use extension::{EXTENSION_NAME_BYTES_MAX, Extension};
-pub use request::{Cancel, NoData, Reason, Request, RequestNode, RequestSeek, RequestUpgrade};
+pub use request::{Cancel, NoData, Reason, Request, RequestBlock, RequestNode, RequestSeek, RequestUpgrade};
 pub use sync::Sync;
 
 use crate::encoding::{DecodeError, Reader, Writer};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::replication::{Store, Verified};
 use libvms_hypercore::signed_head::SignedHead;
@@ -43,7 +44,7 @@ impl Core {
     pub(crate) fn append_signed(&mut self, blocks: &[Vec<u8>], key: &SecretKey) {
         let mut length = self.length();
         for block in blocks {
-            let mut node = Node::leaf(length, block);
+            let mut node = Node::leaf(length.next_block(), block);
             self.nodes.insert(node.index, node);
             while !index::is_left(node.index) {
                 let left = self.nodes[&index::sibling(node.index).expect("small")];
@@ -51,14 +52,14 @@ impl Core {
                 node = Node { index: parent, size: left.size + node.size, hash: hash::parent(&left, &node) };
                 self.nodes.insert(parent, node);
             }
-            self.blocks.insert(length, block.clone());
+            self.blocks.insert(length.0, block.clone());
             length += 1;
         }
         self.head = Some(SignedHead::sign(key, length, self.roots_at(length).tree_hash()));
         self.count();
     }
 
-    pub(crate) fn roots_at(&self, length: u64) -> Roots {
+    pub(crate) fn roots_at(&self, length: Length) -> Roots {
         let nodes = index::roots(length).map(|root| self.nodes[&root]).collect();
         Roots::from_nodes(length, nodes).expect("the roots of this length")
     }
@@ -79,9 +80,9 @@ impl Core {
             panic!("root {root} was not among the nodes");
         }
         if let Some((block, bytes)) = verified.block {
-            assert_eq!(truth.blocks.get(&block), Some(&bytes), "a block that is not in the log");
-            assert!(self.nodes.contains_key(&(2 * block)), "the leaf comes along");
-            assert_eq!(self.blocks.insert(block, bytes), None, "block {block} came twice");
+            assert_eq!(truth.blocks.get(&block.0), Some(&bytes), "a block that is not in the log");
+            assert!(self.nodes.contains_key(&(2 * block.0)), "the leaf comes along");
+            assert_eq!(self.blocks.insert(block.0, bytes), None, "block {block} came twice");
         }
         self.count();
     }
@@ -103,24 +104,24 @@ impl Core {
 }
 
 impl Store for Core {
-    fn length(&self) -> u64 {
-        self.head.map_or(0, |head| head.length())
+    fn length(&self) -> Length {
+        self.head.map(|head| head.length()).unwrap_or_default()
     }
 
     fn signature(&self) -> Option<Signature> {
         self.head.map(|head| head.signature())
     }
 
-    fn contiguous_length(&self) -> u64 {
-        self.contiguous
+    fn contiguous_length(&self) -> Length {
+        Length(self.contiguous)
     }
 
-    fn has(&self, block: u64) -> bool {
-        self.blocks.contains_key(&block)
+    fn has(&self, block: BlockIndex) -> bool {
+        self.blocks.contains_key(&block.0)
     }
 
-    fn block(&self, block: u64) -> Option<Vec<u8>> {
-        self.blocks.get(&block).cloned()
+    fn block(&self, block: BlockIndex) -> Option<Vec<u8>> {
+        self.blocks.get(&block.0).cloned()
     }
 
     fn node(&self, index: u64) -> Option<Node> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::replication::{Action, Config, Download, PeerId, Replicator, Store, answer};
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::Message;
 use libvms_hypercore::wire::message::{
-    Bitfield, Cancel, Data, Extension, NoData, Range, Reason, Region, Request, RequestNode, RequestSeek,
-    RequestUpgrade, Sync,
+    Bitfield, Cancel, Data, Extension, NoData, Range, Reason, Region, Request, RequestBlock, RequestNode,
+    RequestSeek, RequestUpgrade, Sync,
 };
 use proptest::prelude::*;
 
@@ -33,8 +34,8 @@ fn syncs() -> impl Strategy<Value = Message> {
         let fork = fork.saturating_sub(2);
         Message::Sync(Sync {
             fork,
-            length,
-            remote_length,
+            length: Length(length),
+            remote_length: Length(remote_length),
             can_upgrade,
             uploading,
             downloading,
@@ -49,10 +50,10 @@ fn requests() -> impl Strategy<Value = Request> {
         |(id, fork, block, hash, seek, upgrade)| Request {
             id,
             fork,
-            block: block.map(|(index, nodes)| RequestNode { index, nodes }),
+            block: block.map(|(index, nodes)| RequestBlock { index: BlockIndex(index), nodes }),
             hash: hash.map(|(index, nodes)| RequestNode { index, nodes }),
             seek: seek.map(|(bytes, padding)| RequestSeek { bytes, padding }),
-            upgrade: upgrade.map(|(start, length)| RequestUpgrade { start, length }),
+            upgrade: upgrade.map(|(start, length)| RequestUpgrade { start: Length(start), length }),
             ..Request::default()
         },
     )
@@ -79,9 +80,9 @@ fn deeds() -> impl Strategy<Value = Deed> {
             .prop_map(|(which, spoil, number)| Deed::Answer { which, spoil, number }),
         1 => Just(Deed::Stall),
         // What makes the machine ask.
-        1 => (0..=LENGTH).prop_map(|remote_length| say(Message::Sync(Sync { remote_length, ..truthful() }))),
+        1 => (0..=LENGTH).prop_map(|remote_length| say(Message::Sync(Sync { remote_length: Length(remote_length), ..truthful() }))),
         1 => Just(say(Message::Sync(truthful()))),
-        1 => Just(say(Message::Range(Range { drop: false, start: 0, length: LENGTH }))),
+        1 => Just(say(Message::Range(Range { drop: false, start: BlockIndex(0), length: LENGTH }))),
     ]
 }
 
@@ -91,7 +92,7 @@ fn say(message: Message) -> Deed {
 
 /// Returns the sync of the log's writer.
 fn truthful() -> Sync {
-    Sync { length: LENGTH, can_upgrade: true, uploading: true, ..Sync::default() }
+    Sync { length: Length(LENGTH), can_upgrade: true, uploading: true, ..Sync::default() }
 }
 
 /// Changes one field of an answer to a number.
@@ -100,11 +101,11 @@ fn spoil_one(data: &mut Data, spoil: usize, number: u64) {
     let block = data.block.as_mut();
     let upgrade = data.upgrade.as_mut();
     match (spoil, block, upgrade) {
-        (0, Some(block), _) => block.index = number,
+        (0, Some(block), _) => block.index = BlockIndex(number),
         (1, Some(block), _) => block.value.push(number as u8),
         (2, Some(block), _) => block.nodes.push(node),
         (3, Some(block), _) => block.nodes.iter_mut().for_each(|node| node.size = number),
-        (4, _, Some(upgrade)) => upgrade.start = number,
+        (4, _, Some(upgrade)) => upgrade.start = Length(number),
         (5, _, Some(upgrade)) => upgrade.length = number,
         (6, _, Some(upgrade)) => upgrade.nodes.push(node),
         (7, _, Some(upgrade)) => upgrade.additional_nodes.push(node),
@@ -123,13 +124,13 @@ fn messages() -> impl Strategy<Value = Message> {
         2 => (0..20_u64, 0..4_u64)
             .prop_map(|(request, reason)| Message::NoData(NoData { request, reason: Reason(reason) })),
         1 => (numbers(), numbers(), any::<bool>())
-            .prop_map(|(start, length, any)| Message::Want(Region { start, length, any })),
+            .prop_map(|(start, length, any)| Message::Want(Region { start: BlockIndex(start), length, any })),
         1 => (numbers(), numbers(), any::<bool>())
-            .prop_map(|(start, length, any)| Message::Unwant(Region { start, length, any })),
+            .prop_map(|(start, length, any)| Message::Unwant(Region { start: BlockIndex(start), length, any })),
         2 => (numbers(), prop::collection::vec(any::<u32>(), 0..40))
-            .prop_map(|(start, words)| Message::Bitfield(Bitfield { start, words })),
+            .prop_map(|(start, words)| Message::Bitfield(Bitfield { start: BlockIndex(start), words })),
         4 => (any::<bool>(), numbers(), numbers())
-            .prop_map(|(drop, start, length)| Message::Range(Range { drop, start, length })),
+            .prop_map(|(drop, start, length)| Message::Range(Range { drop, start: BlockIndex(start), length })),
         1 => Just(Message::Extension(Extension { name: "hyperbee".into(), message: vec![1] })),
     ]
 }
@@ -249,7 +250,7 @@ proptest! {
         for _ in 0..40 {
             let remote_length = bench.core.length();
             bench.receive(HONEST, Message::Sync(Sync { remote_length, ..truthful() }));
-            bench.receive(HONEST, Message::Range(Range { drop: false, start: 0, length: LENGTH }));
+            bench.receive(HONEST, Message::Range(Range { drop: false, start: BlockIndex(0), length: LENGTH }));
             bench.wait();
         }
         prop_assert!(!fetches || bench.core.is_complete(&bench.truth), "{} blocks", bench.core.blocks.len());
@@ -261,11 +262,11 @@ fn unbounded_claims_cost_nothing() {
     let mut bench = Bench::new(Download::All, Core::default());
     bench.settle();
     for step in 0..20_000_u64 {
-        bench.receive(LIAR, Message::Range(Range { drop: false, start: 3 * step, length: 1 }));
-        bench.receive(LIAR, Message::Range(Range { drop: false, start: step, length: u64::MAX }));
-        bench.receive(LIAR, Message::Range(Range { drop: true, start: step * 5 + 1, length: 1 }));
+        bench.receive(LIAR, Message::Range(Range { drop: false, start: BlockIndex(3 * step), length: 1 }));
+        bench.receive(LIAR, Message::Range(Range { drop: false, start: BlockIndex(step), length: u64::MAX }));
+        bench.receive(LIAR, Message::Range(Range { drop: true, start: BlockIndex(step * 5 + 1), length: 1 }));
     }
-    assert_eq!(bench.core.length(), 0);
+    assert_eq!(bench.core.length(), Length(0));
 }
 
 #[test]
@@ -274,10 +275,14 @@ fn a_bitfield_of_alternating_bits_is_taken_quickly() {
     let mut core = truth.clone();
     (0..LENGTH).for_each(|block| core.clear(block));
     let mut bench = Bench { truth, ..Bench::new(Download::All, core) };
-    let sync = Sync { length: LENGTH, remote_length: LENGTH, uploading: true, ..Sync::default() };
+    let sync =
+        Sync { length: Length(LENGTH), remote_length: Length(LENGTH), uploading: true, ..Sync::default() };
     bench.receive(LIAR, Message::Sync(sync));
     for _ in 0..20 {
-        bench.receive(LIAR, Message::Bitfield(Bitfield { start: 0, words: vec![0xaaaa_aaaa; 65_536] }));
+        bench.receive(
+            LIAR,
+            Message::Bitfield(Bitfield { start: BlockIndex(0), words: vec![0xaaaa_aaaa; 65_536] }),
+        );
     }
     assert_eq!(bench.machine.requests_in_flight(), 16);
 }
@@ -287,7 +292,7 @@ fn deadlines_move_on() {
     let mut bench = Bench::new(Download::All, Core::default());
     bench.receive(
         LIAR,
-        Message::Sync(Sync { length: 9, can_upgrade: true, uploading: true, ..Sync::default() }),
+        Message::Sync(Sync { length: Length(9), can_upgrade: true, uploading: true, ..Sync::default() }),
     );
     let mut before = Instant::START;
     for _ in 0..50 {
@@ -299,5 +304,5 @@ fn deadlines_move_on() {
         bench.settle();
     }
     assert!(before > Instant::from_millis(100_000), "a silent peer is asked again from time to time");
-    assert!(bench.core.has(0) == (bench.core.length() > 0));
+    assert!(bench.core.has(BlockIndex(0)) == (bench.core.length() > Length(0)));
 }

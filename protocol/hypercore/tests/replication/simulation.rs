@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::replication::{
     Config, Download, Evidence, HeadProof, PeerFault, PeerId, Replicator, Store, answer,
 };
 use libvms_hypercore::time::Instant;
 use libvms_hypercore::wire::message::{
-    Cancel, Message, NoData, Range, Reason, Region, Request, RequestNode, Sync,
+    Cancel, Message, NoData, Range, Reason, Region, Request, RequestBlock, Sync,
 };
 
 use super::core::{Core, content};
@@ -94,7 +95,10 @@ fn several_peers_share_the_work() {
 #[test]
 fn only_the_ranges_asked_for_are_downloaded() {
     let mut world = world(4, 500, 0);
-    let reader = world.add(Core::default(), fetching(Download::Ranges(vec![10..20, 400..600])));
+    let reader = world.add(
+        Core::default(),
+        fetching(Download::Ranges(vec![BlockIndex(10)..BlockIndex(20), BlockIndex(400)..BlockIndex(600)])),
+    );
     world.link(0, reader);
     world.run(100_000);
     let expected: Vec<u64> = (10..20).chain(400..500).collect();
@@ -104,7 +108,7 @@ fn only_the_ranges_asked_for_are_downloaded() {
     let expected: Vec<u64> = (10..20).chain(400..600).collect();
     assert_eq!(world.machines[reader].core.blocks.keys().copied().collect::<Vec<_>>(), expected);
     let machine = &mut world.machines[reader];
-    machine.replicator.download(world.now, 0..12, &machine.core);
+    machine.replicator.download(world.now, BlockIndex(0)..BlockIndex(12), &machine.core);
     world.settle(reader);
     world.run(100_000);
     assert_eq!(world.machines[reader].core.blocks.len(), 220);
@@ -151,10 +155,13 @@ fn reader_with_a_peer_behind() -> (World, usize, usize) {
     world.link(0, reader);
     world.run(100_000);
     world.unlink(0, reader);
-    assert_eq!((world.machines[reader].core.length(), world.machines[reader].core.blocks.len()), (100, 0));
+    assert_eq!(
+        (world.machines[reader].core.length(), world.machines[reader].core.blocks.len()),
+        (Length(100), 0)
+    );
     world.link(reader, behind);
     let Machine { replicator, core, .. } = &mut world.machines[reader];
-    replicator.download(world.now, 0..100, core);
+    replicator.download(world.now, BlockIndex(0)..BlockIndex(100), core);
     world.settle(reader);
     world.run(100_000);
     (world, behind, reader)
@@ -173,7 +180,7 @@ fn a_shorter_peer_gets_only_requests_that_it_can_prove() {
 #[test]
 fn a_shorter_peer_is_told_when_we_can_prove_our_length() {
     let (mut world, behind, reader) = reader_with_a_peer_behind();
-    assert_eq!(world.machines[behind].core.length(), 70, "the reader lacks the nodes for that");
+    assert_eq!(world.machines[behind].core.length(), Length(70), "the reader lacks the nodes for that");
     world.link(0, reader);
     world.run(100_000);
     assert_complete(&world, [reader, behind]);
@@ -255,9 +262,9 @@ fn corrupted_blocks_are_refused_and_fetched_elsewhere() {
 fn valid_proofs_of_the_wrong_block_are_refused() {
     download_beside(
         |message, _| match message {
-            Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 7) => {
+            Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == BlockIndex(7)) => {
                 let truth = Core::written(300);
-                let block = Some(RequestNode { index: 8, nodes: 8 });
+                let block = Some(RequestBlock { index: BlockIndex(8), nodes: 8 });
                 let request = Request { id: data.request, block, ..Request::default() };
                 vec![Message::Data(answer(&truth, &request).expect("it is there"))]
             }
@@ -273,9 +280,9 @@ fn a_peer_with_false_claims_does_not_stop_the_download() {
     download_beside(
         |message, _| match message {
             Message::Sync(sync) => vec![
-                Message::Sync(Sync { length: (1 << 53) - 1, ..sync }),
-                Message::Range(Range { drop: false, start: 0, length: u64::MAX }),
-                Message::Range(Range { drop: false, start: 3, length: u64::MAX }),
+                Message::Sync(Sync { length: Length((1 << 53) - 1), ..sync }),
+                Message::Range(Range { drop: false, start: BlockIndex(0), length: u64::MAX }),
+                Message::Range(Range { drop: false, start: BlockIndex(3), length: u64::MAX }),
             ],
             Message::Data(data) => vec![Message::NoData(NoData { request: data.request, reason: Reason(2) })],
             other => vec![other],
@@ -307,7 +314,7 @@ fn a_flood_of_requests_ends_the_peer_at_a_bound() {
     world.link(0, 1);
     world.run(1000);
     for id in 1..=100_000 {
-        let block = Some(RequestNode { index: id % 3000, nodes: 0 });
+        let block = Some(RequestBlock { index: BlockIndex(id % 3000), nodes: 0 });
         world.give(1, 0, Message::Request(Request { id, block, ..Request::default() }));
         if !world.is_linked(0, 1) {
             break;
@@ -317,7 +324,11 @@ fn a_flood_of_requests_ends_the_peer_at_a_bound() {
         }
         world.give(1, 0, Message::Cancel(Cancel { request: id + 1 }));
         let start = (id % 9) << 21;
-        world.give(1, 0, Message::Want(Region { start, length: 1 << 21, any: id % 2 == 0 }));
+        world.give(
+            1,
+            0,
+            Message::Want(Region { start: BlockIndex(start), length: 1 << 21, any: id % 2 == 0 }),
+        );
     }
     assert_eq!(world.machines[0].faults, [PeerFault::TooManyRequests { max: 2048 }]);
     assert!(world.machines[0].sent < 30_000, "answers wait for the connection");
@@ -332,7 +343,7 @@ fn a_peer_with_invalid_requests_is_dropped_early() {
     let mut asked = 0;
     while world.is_linked(0, 1) {
         asked += 1;
-        let block = Some(RequestNode { index: 1 << 62, nodes: 1 << 63 });
+        let block = Some(RequestBlock { index: BlockIndex(1 << 62), nodes: 1 << 63 });
         world.give(1, 0, Message::Request(Request { id: asked, block, ..Request::default() }));
     }
     assert!((2..32).contains(&asked));
@@ -352,7 +363,7 @@ fn another_signed_log_is_reported_as_a_conflict() {
     let evidence = &world.machines[1].evidence;
     assert!(
         matches!(&evidence[..], [Evidence::Conflict { ours, theirs, .. }]
-            if theirs.head().length == 20 && theirs.head().signed.length() == 25 && ours.contradicts(theirs)),
+            if theirs.head().length == Length(20) && theirs.head().signed.length() == Length(25) && ours.contradicts(theirs)),
         "{evidence:?}"
     );
     // The forger's peer may be an honest reader of that history: evidence against the writer disconnects no peer.
@@ -365,7 +376,7 @@ fn two_logs_of_one_length_are_detected_at_any_peer() {
     for (ours, theirs) in [(20, 20), (20, 15), (15, 20), (1, 1), (33, 32)] {
         let mut world = world(11, ours, 2);
         let mut other = Core::written(ours.min(theirs) - 1);
-        let rest = (other.length()..theirs).map(|block| vec![block as u8; 3]).collect::<Vec<_>>();
+        let rest = (other.length().0..theirs).map(|block| vec![block as u8; 3]).collect::<Vec<_>>();
         other.append(&rest);
         world.link(0, 1);
         world.run(10_000);
@@ -423,13 +434,13 @@ fn a_log_that_shrinks_is_reported_and_its_head_requested() {
         matches!(
             &evidence[..],
             [
-                Evidence::ShrinkClaimed { before: 20, after: 12, .. },
+                Evidence::ShrinkClaimed { before: Length(20), after: Length(12), .. },
                 Evidence::ShorterSigned { theirs, .. }
-            ] if theirs.length() == 12
+            ] if theirs.length() == Length(12)
         ),
         "{evidence:?}"
     );
-    assert_eq!(world.machines[1].core.length(), 20);
+    assert_eq!(world.machines[1].core.length(), Length(20));
 }
 
 /// A reader that is behind is not.
@@ -449,7 +460,7 @@ fn a_writer_that_returns_with_a_shorter_log_is_reported() {
     world.run(30_000);
     let evidence = &world.machines[1].evidence;
     assert!(
-        matches!(&evidence[..], [Evidence::ShorterSigned { theirs, .. }] if theirs.length() == 12),
+        matches!(&evidence[..], [Evidence::ShorterSigned { theirs, .. }] if theirs.length() == Length(12)),
         "{evidence:?}"
     );
 }
@@ -536,7 +547,9 @@ fn a_long_answer_that_is_on_its_way_is_waited_for() {
 fn a_log_whose_first_block_is_withheld_is_not_fetched_far_ahead() {
     let mut world = world(42, 40_000, 1);
     world.machines[0].liar = Some(|message, _| match message {
-        Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == 0) => vec![],
+        Message::Data(data) if data.block.as_ref().is_some_and(|block| block.index == BlockIndex(0)) => {
+            vec![]
+        }
         other => vec![other],
     });
     world.link(0, 1);
@@ -552,7 +565,7 @@ fn evidence_is_reported_once() {
         world.link(0, 1);
         world.run(100);
         for fork in 1..10 {
-            let sync = Sync { fork, length: 5, uploading: true, ..Sync::default() };
+            let sync = Sync { fork, length: Length(5), uploading: true, ..Sync::default() };
             world.give(0, 1, Message::Sync(sync));
         }
         world.unlink(0, 1);

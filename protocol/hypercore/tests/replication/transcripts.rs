@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::encoding::Reader;
 use libvms_hypercore::identity::Signature;
 use libvms_hypercore::replication::{
@@ -106,8 +107,8 @@ impl Session {
 
     /// Grows the core to `length`.
     fn grow(&self, core: &mut Core, length: u64) {
-        if length > core.length() {
-            core.append(&(core.length()..length).map(|block| self.block(block)).collect::<Vec<_>>());
+        if length > core.length().0 {
+            core.append(&(core.length().0..length).map(|block| self.block(block)).collect::<Vec<_>>());
         }
     }
 }
@@ -115,7 +116,7 @@ impl Session {
 /// Returns the length of the sender's core that a message states.
 fn length(message: &Message) -> u64 {
     match message {
-        Message::Sync(sync) if sync.fork == 0 => sync.length,
+        Message::Sync(sync) if sync.fork == 0 => sync.length.0,
         _ => 0,
     }
 }
@@ -211,7 +212,7 @@ fn the_state_told_to_a_reference_peer_acknowledges_its_length() {
     let told: Vec<(u64, u64, bool)> = ours
         .iter()
         .filter_map(|message| match message {
-            Message::Sync(sync) => Some((sync.length, sync.remote_length, sync.can_upgrade)),
+            Message::Sync(sync) => Some((sync.length.0, sync.remote_length.0, sync.can_upgrade)),
             _ => None,
         })
         .collect();
@@ -311,8 +312,8 @@ impl<'a> Downloader<'a> {
             return self.truth.signature().expect("a longer log");
         }
         // Of another fork only the roots in the answer are known.
-        let roots = libvms_hypercore::tree::Roots::from_nodes(upgrade.length, upgrade.nodes.clone());
-        writer().sign(&signable(upgrade.length, fork, &roots.expect("whole roots").tree_hash()))
+        let roots = libvms_hypercore::tree::Roots::from_nodes(Length(upgrade.length), upgrade.nodes.clone());
+        writer().sign(&signable(Length(upgrade.length), fork, &roots.expect("whole roots").tree_hash()))
     }
 }
 
@@ -352,7 +353,7 @@ fn recorded_downloads_are_repeated_from_the_same_messages() {
             .messages
             .iter()
             .any(|(_, message)| matches!(message, Message::Data(data) if data.upgrade.is_some()));
-        let length = if has_upgrade { downloader.truth.length() } else { 0 };
+        let length = if has_upgrade { downloader.truth.length() } else { Length(0) };
         assert_eq!(downloader.core.length(), length, "{name}");
         let acknowledges = |message: &Message| match message {
             Message::Sync(sync) => (sync.length, sync.remote_length) == (length, length),
@@ -366,10 +367,10 @@ fn recorded_downloads_are_repeated_from_the_same_messages() {
 #[test]
 fn a_tampered_block_ends_the_peer() {
     let session = session("tampered-block", 10, 0);
-    let mut downloader = Downloader::new(&session, Download::Ranges(std::iter::once(2..3).collect()));
+    let mut downloader = Downloader::new(&session, Download::Ranges(vec![BlockIndex(2).alone()]));
     let mut messages = session.messages.iter().filter(|(is_uploader, _)| *is_uploader);
     let fault = messages.find_map(|(_, message)| downloader.receive(message).err());
-    assert_eq!(fault, Some(PeerFault::Invalid(CheckError::WrongHash { block: 2, node: 3 })));
+    assert_eq!(fault, Some(PeerFault::Invalid(CheckError::WrongHash { block: BlockIndex(2), node: 3 })));
     assert!(downloader.core.blocks.is_empty());
 }
 
@@ -380,12 +381,12 @@ fn a_truncation_is_reported_and_its_signed_head_kept() {
     for (_, message) in session.messages.iter().filter(|(is_uploader, _)| *is_uploader) {
         downloader.receive(message).expect("it is the writer that is at fault");
     }
-    assert_eq!(downloader.core.length(), 6, "what was signed once stays");
+    assert_eq!(downloader.core.length(), Length(6), "what was signed once stays");
     let claims: Vec<(u64, u64)> = downloader
         .evidence
         .iter()
         .filter_map(|evidence| match evidence {
-            Evidence::ForkClaimed { fork, length, .. } => Some((*fork, *length)),
+            Evidence::ForkClaimed { fork, length, .. } => Some((*fork, length.0)),
             _ => None,
         })
         .collect();
@@ -394,7 +395,7 @@ fn a_truncation_is_reported_and_its_signed_head_kept() {
         .evidence
         .iter()
         .filter_map(|evidence| match evidence {
-            Evidence::ForkSigned { theirs, .. } => Some((theirs.fork(), theirs.length())),
+            Evidence::ForkSigned { theirs, .. } => Some((theirs.fork(), theirs.length().0)),
             _ => None,
         })
         .collect();
@@ -404,7 +405,7 @@ fn a_truncation_is_reported_and_its_signed_head_kept() {
 #[test]
 fn a_block_that_is_refused_is_not_asked_for_again() {
     let session = session("missing-block-nodata", 10, 0);
-    let mut downloader = Downloader::new(&session, Download::Ranges(std::iter::once(2..3).collect()));
+    let mut downloader = Downloader::new(&session, Download::Ranges(vec![BlockIndex(2).alone()]));
     for (is_uploader, message) in &session.messages {
         match message {
             Message::NoData(_) => {}

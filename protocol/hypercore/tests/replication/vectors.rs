@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::{PublicKey, SecretKey, Signature};
 use libvms_hypercore::replication::{Refusal, Store, answer, check, check_head};
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
@@ -42,8 +43,8 @@ fn core(vector: &Value) -> Core {
 fn roots_only(core: &Core, length: u64) -> Core {
     let mut reader = Core::default();
     if length > 0 {
-        let roots = core.roots_at(length);
-        reader.head = Some(SignedHead::sign(&writer(), length, roots.tree_hash()));
+        let roots = core.roots_at(Length(length));
+        reader.head = Some(SignedHead::sign(&writer(), Length(length), roots.tree_hash()));
         reader.nodes = roots.nodes().iter().map(|node| (node.index, *node)).collect::<BTreeMap<_, _>>();
     }
     reader
@@ -89,16 +90,16 @@ fn answers_of_the_reference_verify() {
             if let Some(upgrade) = &mut data.upgrade {
                 upgrade.signature = core.signature().expect("not empty").0.to_vec();
             }
-            let mut reader = roots_only(&core, start);
+            let mut reader = roots_only(&core, start.0);
             let top = data.block.as_ref().map(|block| {
-                (0..block.nodes.len()).fold(2 * block.index, |node, _| index::parent(node).expect("small"))
+                (0..block.nodes.len()).fold(2 * block.index.0, |node, _| index::parent(node).expect("small"))
             });
             // A path that ends below the known part of the log proves nothing.
-            let old = data.block.as_ref().is_none_or(|block| block.index < start);
+            let old = data.block.as_ref().is_none_or(|block| block.index < start.next_block());
             if let Some(top) = top.filter(|_| old) {
                 reader.nodes.insert(top, core.nodes[&top]);
             }
-            if data.upgrade.as_ref().is_some_and(|upgrade| upgrade.start == 0) {
+            if data.upgrade.as_ref().is_some_and(|upgrade| upgrade.start == Length(0)) {
                 assert_eq!(check_head(writer().public_key(), &data).is_ok(), data.block.is_none());
             }
             let verified = check(writer().public_key(), &reader, data.clone()).expect("a good answer");
@@ -126,7 +127,7 @@ fn no_changed_proof_verifies() {
                 if let Some(upgrade) = &mut data.upgrade {
                     upgrade.signature = core.signature().expect("not empty").0.to_vec();
                 }
-                let mut reader = roots_only(&core, start.min(core.length()));
+                let mut reader = roots_only(&core, start.min(core.length()).0);
                 // Everything that passes is true: storing compares it.
                 if let Ok(verified) = check(writer().public_key(), &reader, data) {
                     reader.store(verified, &core);
@@ -141,13 +142,14 @@ fn compat_heads_of_the_reference_are_signed_as_ours() {
     for vector in cores().iter().filter(|vector| vector["kind"] == "compat") {
         let key = PublicKey(array(&vector["key"]));
         let core = core(vector);
-        let (length, tree_hash) = (core.length(), core.roots_at(core.length()).tree_hash());
+        let (length, tree_hash) = (core.length(), core.roots_at(Length(core.length().0)).tree_hash());
         let signature = Signature(array(&vector["signature"]));
         let claim = UnverifiedHead { key, length, fork: 0, tree_hash, signature };
         assert_eq!(claim.verify().map(|head| head.length()), Ok(length));
         for case in items(&vector["answers"]).iter().filter(|case| case["data"].is_string()) {
             let data = data(&case["data"]);
-            if data.upgrade.as_ref().is_some_and(|upgrade| upgrade.start == 0) && data.seek.is_none() {
+            if data.upgrade.as_ref().is_some_and(|upgrade| upgrade.start == Length(0)) && data.seek.is_none()
+            {
                 check(key, &Core::default(), data).expect("the reference's own signature");
             }
         }
@@ -180,14 +182,16 @@ fn hostile_numbers_are_refused_at_once() {
         [0, 1, 9, 10, 63, 64, 65, (1 << 53) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
     for (index, nodes) in numbers.iter().flat_map(|&index| numbers.map(|nodes| (index, nodes))) {
         let node = Some(libvms_hypercore::wire::message::RequestNode { index, nodes });
+        let block = Some(libvms_hypercore::wire::message::RequestBlock { index: BlockIndex(index), nodes });
         let seek = Some(libvms_hypercore::wire::message::RequestSeek { bytes: index, padding: nodes });
-        let upgrade = Some(libvms_hypercore::wire::message::RequestUpgrade { start: index, length: nodes });
+        let upgrade =
+            Some(libvms_hypercore::wire::message::RequestUpgrade { start: Length(index), length: nodes });
         for request in [
-            Request { block: node, ..Request::default() },
+            Request { block, ..Request::default() },
             Request { hash: node, ..Request::default() },
             Request { hash: node, seek, ..Request::default() },
             Request { seek, upgrade, ..Request::default() },
-            Request { block: node, upgrade, ..Request::default() },
+            Request { block, upgrade, ..Request::default() },
             Request { hash: node, upgrade, seek, ..Request::default() },
         ] {
             let _ = answer(&core, &request);

@@ -1,9 +1,10 @@
 //! Messages in the JSON form of the vectors.
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::tree::{Hash, Node};
 use libvms_hypercore::wire::message::{
     Bitfield, Cancel, Data, DataBlock, DataHash, DataSeek, DataUpgrade, Extension, Message, NoData, Range,
-    Reason, Region, Request, RequestNode, RequestSeek, RequestUpgrade, Sync,
+    Reason, Region, Request, RequestBlock, RequestNode, RequestSeek, RequestUpgrade, Sync,
 };
 use serde_json::Value;
 
@@ -28,11 +29,11 @@ pub(super) fn message(kind: &str, value: &Value, manifest: Option<Vec<u8>>) -> M
         "unwant" => Message::Unwant(region(value)),
         "bitfield" => {
             let words = items(&value["bitfield"]).iter().map(|word| number(word) as u32).collect();
-            Message::Bitfield(Bitfield { start: number(&value["start"]), words })
+            Message::Bitfield(Bitfield { start: BlockIndex(number(&value["start"])), words })
         }
         "range" => {
             let (start, length) = (number(&value["start"]), number(&value["length"]));
-            Message::Range(Range { drop: flag(&value["drop"]), start, length })
+            Message::Range(Range { drop: flag(&value["drop"]), start: BlockIndex(start), length })
         }
         "extension" => {
             let name = value["name"].as_str().expect("a name").to_owned();
@@ -45,8 +46,8 @@ pub(super) fn message(kind: &str, value: &Value, manifest: Option<Vec<u8>>) -> M
 fn sync(value: &Value) -> Sync {
     Sync {
         fork: number(&value["fork"]),
-        length: number(&value["length"]),
-        remote_length: number(&value["remoteLength"]),
+        length: Length(number(&value["length"])),
+        remote_length: Length(number(&value["remoteLength"])),
         can_upgrade: flag(&value["canUpgrade"]),
         uploading: flag(&value["uploading"]),
         downloading: flag(&value["downloading"]),
@@ -56,15 +57,21 @@ fn sync(value: &Value) -> Sync {
 }
 
 fn request(value: &Value) -> Request {
+    let block = |value: &Value| RequestBlock {
+        index: BlockIndex(number(&value["index"])),
+        nodes: number(&value["nodes"]),
+    };
     let node = |value: &Value| RequestNode { index: number(&value["index"]), nodes: number(&value["nodes"]) };
     let seek =
         |value: &Value| RequestSeek { bytes: number(&value["bytes"]), padding: number(&value["padding"]) };
-    let upgrade =
-        |value: &Value| RequestUpgrade { start: number(&value["start"]), length: number(&value["length"]) };
+    let upgrade = |value: &Value| RequestUpgrade {
+        start: Length(number(&value["start"])),
+        length: number(&value["length"]),
+    };
     Request {
         id: number(&value["id"]),
         fork: number(&value["fork"]),
-        block: part(&value["block"]).map(node),
+        block: part(&value["block"]).map(block),
         hash: part(&value["hash"]).map(node),
         seek: part(&value["seek"]).map(seek),
         upgrade: part(&value["upgrade"]).map(upgrade),
@@ -75,14 +82,14 @@ fn request(value: &Value) -> Request {
 
 fn data(value: &Value, manifest: Option<Vec<u8>>) -> Data {
     let block = |value: &Value| DataBlock {
-        index: number(&value["index"]),
+        index: BlockIndex(number(&value["index"])),
         value: hex(&value["value"]),
         nodes: nodes(&value["nodes"]),
     };
     let hash = |value: &Value| DataHash { index: number(&value["index"]), nodes: nodes(&value["nodes"]) };
     let seek = |value: &Value| DataSeek { bytes: number(&value["bytes"]), nodes: nodes(&value["nodes"]) };
     let upgrade = |value: &Value| DataUpgrade {
-        start: number(&value["start"]),
+        start: Length(number(&value["start"])),
         length: number(&value["length"]),
         nodes: nodes(&value["nodes"]),
         additional_nodes: nodes(&value["additionalNodes"]),
@@ -100,7 +107,11 @@ fn data(value: &Value, manifest: Option<Vec<u8>>) -> Data {
 }
 
 fn region(value: &Value) -> Region {
-    Region { start: number(&value["start"]), length: number(&value["length"]), any: flag(&value["any"]) }
+    Region {
+        start: BlockIndex(number(&value["start"])),
+        length: number(&value["length"]),
+        any: flag(&value["any"]),
+    }
 }
 
 fn nodes(value: &Value) -> Vec<Node> {

@@ -26,7 +26,7 @@ pub(super) struct ReceiveBuffer {
     /// Payloads ahead of a gap; the first place belongs to `next` and is empty.
     held: VecDeque<Option<Box<[u8]>>>,
     held_bytes: usize,
-    ahead: Ranges,
+    ahead: Ranges<u64>,
     /// The held packet that arrived last: a SACK lists it in any case.
     newest: Option<Sequence>,
     bytes_max: usize,
@@ -142,7 +142,7 @@ impl ReceiveBuffer {
     fn contradicts_end(&self, sequence: Sequence, is_end: bool) -> bool {
         match self.end {
             Some(end) => sequence > end || (is_end && sequence != end),
-            None => is_end && self.ahead.end() > sequence.next().index(),
+            None => is_end && self.ahead.end() > Some(sequence.next().index()),
         }
     }
 

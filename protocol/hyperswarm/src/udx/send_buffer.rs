@@ -39,7 +39,7 @@ pub(super) struct SendBuffer {
     /// The first packet that the remote lacks; the others follow it.
     first: Sequence,
     packets: VecDeque<Sent>,
-    arrived: Ranges,
+    arrived: Ranges<u64>,
     lost: VecDeque<Sequence>,
     /// Every transmission in the order of time. Those that were repeated or acknowledged since are stale.
     by_time: VecDeque<(Sequence, u64)>,

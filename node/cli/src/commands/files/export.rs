@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use libvms::archive::{ArchiveEntry, FilesArchive, PublishedError};
 use libvms::printable::Printable;
 use libvms::storage::StorageError;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::drive::Folder;
 use serde_json::json;
 
@@ -28,7 +29,7 @@ pub(super) const CONTENT_BYTES_MAX: u64 = 1 << 30;
 /// printed with the reason, and the exit code is [`Exit::CannotVerify`].
 pub(super) fn export(
     archive: &FilesArchive,
-    version: u64,
+    version: Length,
     to: &FilePath,
     output: &Output,
 ) -> anyhow::Result<Exit> {

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use libvms::call_log::CallLog;
 use libvms::printable::Printable;
 use libvms::proofs;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::proof::{Equivocation, History, NoFork, Proof};
 use serde_json::json;
 
@@ -41,7 +42,7 @@ enum What {
     )]
     Call {
         /// Number of the block
-        block: u64,
+        block: BlockIndex,
         #[command(flatten)]
         out: Out,
         #[command(flatten)]
@@ -106,7 +107,7 @@ pub(super) fn run(arguments: Arguments, output: &Output) -> anyhow::Result<Exit>
     }
 }
 
-fn call(target: &str, peers: &PeerArguments, block: u64) -> anyhow::Result<Proof> {
+fn call(target: &str, peers: &PeerArguments, block: BlockIndex) -> anyhow::Result<Proof> {
     let log = match is_elsewhere(target) {
         true => copy::log(target, peers)?,
         false => {
@@ -114,7 +115,7 @@ fn call(target: &str, peers: &PeerArguments, block: u64) -> anyhow::Result<Proof
             CallLog::open(directory(target)?)?
         }
     };
-    if block >= log.length() {
+    if !log.length().has(block) {
         bail!("there is no block {block} in {target}, which has {}", log.length());
     }
     proofs::of_entry(log.core(), block)?.with_context(|| {

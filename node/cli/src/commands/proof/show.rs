@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use libvms::printable::Printable;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::entry::{Entry, Format};
 use libvms_protocol::proof::{NumberedEntry, Proof};
 use serde_json::{Value, json};
@@ -73,8 +74,8 @@ fn entry(proof: &Proof) -> Option<(String, Value)> {
             let find = |number| proof.entries.iter().find(|entry| entry.block == number);
             let NumberedEntry { block, entry } = find(proof.block)?;
             // What an entry may hold depends on the format, which block 0 names.
-            let format = find(0).and_then(|first| Format::of_log(&first.entry.0));
-            let decoded = match format.filter(|_| *block > 0) {
+            let format = find(BlockIndex::FIRST).and_then(|first| Format::of_log(&first.entry.0));
+            let decoded = match format.filter(|_| *block > BlockIndex::FIRST) {
                 Some(format) => Entry::decode_in(&entry.0, format),
                 None => Entry::decode(&entry.0),
             };

@@ -10,6 +10,7 @@ use libvms::net::{CoreEvent, Network};
 use libvms::printable::Printable;
 use libvms::storage::SharedReplica;
 use libvms::stored::linked;
+use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -211,18 +212,19 @@ impl Copy {
         let Some(replica) = &self.replica else { return (0, 0) };
         let replica = replica.lock();
         let lost: u64 = replica.lost().iter().map(|range| range.end - range.start).sum();
-        let known = replica.signed_head().map_or(0, |head| head.length());
-        (replica.length() - lost, known.max(replica.length()))
+        let known = replica.signed_head().map(|head| head.length()).unwrap_or_default();
+        (replica.length().0 - lost, known.max(replica.length()).0)
     }
 
     /// Returns the cores that its first block names, once it is here: the archive of a log, the contents of an archive.
     fn follow(&mut self) -> Vec<(PublicKey, String)> {
-        let Some(replica) = self.replica.as_ref().filter(|replica| !self.is_followed && replica.length() > 0)
+        let Some(replica) =
+            self.replica.as_ref().filter(|replica| !self.is_followed && !replica.length().is_empty())
         else {
             return vec![];
         };
         // A lost block is fetched again, and read then.
-        let Ok(block) = replica.block(0) else { return vec![] };
+        let Ok(block) = replica.block(BlockIndex::FIRST) else { return vec![] };
         self.is_followed = true;
         let keys = linked(&block);
         let names: &[&str] = if keys.len() == 2 { &["archive", "contents"] } else { &["contents"] };

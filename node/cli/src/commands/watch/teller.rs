@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use libvms::audit::Verdict;
 use libvms::printable::Printable;
 use libvms::watch::Event;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::PublicKey;
 use serde_json::{Value, json};
 
@@ -34,8 +35,8 @@ pub(super) struct Teller<'a> {
 #[derive(Debug, Default)]
 struct Host {
     /// Entries that agree; `told` is their number in the last message for people.
-    length: u64,
-    told: Option<u64>,
+    length: Length,
+    told: Option<Length>,
     /// Its audit waits for the disk or a block.
     is_stalled: bool,
 }
@@ -77,7 +78,7 @@ impl<'a> Teller<'a> {
         let is_news = match event {
             Event::Agrees { length } => {
                 host.length = *length;
-                let is_first = host.told.is_none() && *length > 0;
+                let is_first = host.told.is_none() && !length.is_empty();
                 if is_first || self.output.is_verbose() {
                     host.told = Some(*length);
                 }
@@ -105,7 +106,7 @@ impl<'a> Teller<'a> {
             return Ok(());
         }
         for (log, host) in &mut self.hosts {
-            let new = host.length.saturating_sub(host.told.unwrap_or(0));
+            let new = host.length.checked_sub(host.told.unwrap_or_default()).unwrap_or(0);
             if new > 0 {
                 host.told = Some(host.length);
                 let (length, log) = (host.length, short(log));
@@ -122,8 +123,8 @@ pub(crate) fn time() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-fn entries(count: u64) -> String {
-    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
+fn entries(length: Length) -> String {
+    if length == Length(1) { "1 entry".into() } else { format!("{length} entries") }
 }
 
 /// Returns where the files of an event are, as text.

@@ -1,5 +1,6 @@
 //! Every file of a copy, damaged in every way: the copy reports it, and is whole again once the missing blocks are added.
 
+use libvms_hypercore::blocks::{BlockIndex, each};
 use std::fs;
 use std::path::Path;
 
@@ -51,7 +52,7 @@ fn copy(directory: &Path, source: &Source, stored: u64) -> Replica {
     let mut replica = Replica::open(directory, source.key.public_key()).expect("a directory");
     replica.set_head(source.head(), &source.roots);
     for block in 0..stored {
-        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        replica.add_block(BlockIndex(block), source.blocks[block as usize].clone()).expect("a disk");
         if block % 8 == 7 {
             replica.sync().expect("a disk");
         }
@@ -64,12 +65,14 @@ fn copy(directory: &Path, source: &Source, stored: u64) -> Replica {
 fn complete(replica: &mut Replica, source: &Source) {
     replica.set_head(source.head(), &source.roots);
     for block in 0..source.blocks.len() as u64 {
-        if replica.block(block).is_err() && block < replica.length() {
-            replica.lose(block);
+        if replica.block(BlockIndex(block)).is_err() && block < replica.length().0 {
+            replica.lose(BlockIndex(block));
         }
-        if !replica.has(block) {
+        if !replica.has(BlockIndex(block)) {
             let bytes = source.blocks[block as usize].clone();
-            replica.add_block(block, bytes).unwrap_or_else(|error| panic!("block {block}: {error}"));
+            replica
+                .add_block(BlockIndex(block), bytes)
+                .unwrap_or_else(|error| panic!("block {block}: {error}"));
         }
     }
 }
@@ -93,10 +96,10 @@ fn sweep(stored: u64, befall: &dyn Fn(&Path, Damage)) {
         befall(directory.path(), damage);
         let open = || Replica::open(directory.path(), source.key.public_key());
         let mut replica = open().unwrap_or_else(|error| panic!("{damage:?}: {error}"));
-        for block in 0..replica.length() {
+        for block in each(replica.length().blocks()) {
             if let Ok(bytes) = replica.block(block) {
                 assert_eq!(
-                    bytes, source.blocks[block as usize],
+                    bytes, source.blocks[block.0 as usize],
                     "{damage:?}: what is given is what was stored"
                 );
             }
@@ -166,7 +169,7 @@ fn a_growing_copy_is_read_without_changing_it() {
         let bytes = fs::read(&path).expect("a file");
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("writable");
         let read = Replica::read(directory.path()).expect("its head is sound");
-        assert!(matches!(read.block(70), Err(StorageError::Damaged { .. })), "{file}");
+        assert!(matches!(read.block(BlockIndex(70)), Err(StorageError::Damaged { .. })), "{file}");
         assert_eq!(fs::read(&path).expect("a file").len(), bytes.len() / 2, "{file}");
         fs::write(&path, bytes).expect("writable");
     }

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::hash::blake2b;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::tree::{Hash, Node, index};
@@ -30,8 +31,8 @@ pub(super) struct Slot {
     /// The number of the write: the higher one is the newer.
     pub(super) turn: u64,
     pub(super) key: PublicKey,
-    pub(super) stored: u64,
-    pub(super) head: Option<(u64, Signature)>,
+    pub(super) stored: Length,
+    pub(super) head: Option<(Length, Signature)>,
     pub(super) roots: Vec<Node>,
     /// The roots over the stored blocks, if the slot has them.
     pub(super) stored_roots: Option<Vec<Node>>,
@@ -91,9 +92,9 @@ impl Slot {
         let mut slot = Vec::with_capacity(SLOT_BYTES);
         slot.extend_from_slice(&self.turn.to_le_bytes());
         slot.extend_from_slice(&self.key.0);
-        slot.extend_from_slice(&self.stored.to_le_bytes());
-        let (length, signature) = self.head.unwrap_or((0, Signature([0; 64])));
-        slot.extend_from_slice(&length.to_le_bytes());
+        slot.extend_from_slice(&self.stored.0.to_le_bytes());
+        let (length, signature) = self.head.unwrap_or((Length::ZERO, Signature([0; 64])));
+        slot.extend_from_slice(&length.0.to_le_bytes());
         slot.extend_from_slice(&signature.0);
         let stored_roots = self.stored_roots.iter().flatten();
         for node in self.roots.iter().chain(stored_roots.take(ROOTS_MAX - self.roots.len())) {
@@ -115,17 +116,17 @@ impl Slot {
         let number = |at: usize| {
             content.get(at..at + 8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")))
         };
-        let length = number(48)?;
-        let head =
-            (length > 0).then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
+        let length = Length(number(48)?);
+        let head = (!length.is_empty())
+            .then(|| content[56..120].try_into().ok().map(|bytes| (length, Signature(bytes))));
         let root = |(position, index): (usize, u64)| {
             let at = 120 + 40 * position;
             let digest = content.get(at + 8..at + 40)?;
             Some(Node { index, size: number(at)?, hash: Hash(digest.try_into().ok()?) })
         };
-        let positions = |length: u64| index::roots(length.min((1 << 62) - 1));
+        let positions = |length: Length| index::roots(length.min(Length((1 << 62) - 1)));
         let roots = positions(length).enumerate().map(root).collect::<Option<Vec<_>>>()?;
-        let stored = number(40)?;
+        let stored = Length(number(40)?);
         let behind = (roots.len()..).zip(positions(stored));
         let stored_roots: Option<Vec<Node>> = behind.map(root).collect();
         let is_written = |roots: &Vec<Node>| roots.iter().all(|root| root.hash.0 != [0; 32]);

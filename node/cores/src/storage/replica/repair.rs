@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::tree::{Hash, Node, Roots, hash, index};
 
 use super::NODE_BYTES;
@@ -84,7 +85,7 @@ impl Content<'_> {
         // Nodes that stand between the blocks that they cover, until the last of these was read.
         let mut awaited: BTreeMap<u64, Node> = BTreeMap::new();
         let (mut end, mut fit) = (0_u64, true);
-        for number in 0..(2 * length).saturating_sub(1) {
+        for number in 0..(2 * length.0).saturating_sub(1) {
             let Some(node) = next_node(&mut tree, number)? else { return Ok(None) };
             if number % 2 == 1 {
                 awaited.insert(number, node);
@@ -104,9 +105,9 @@ impl Content<'_> {
     }
 
     /// Writes the ends of the first blocks from their sizes in the tree.
-    fn write_ends(&self, length: u64) -> std::io::Result<()> {
+    fn write_ends(&self, length: Length) -> std::io::Result<()> {
         let (mut tree, mut end) = (reader(self.tree)?, 0_u64);
-        for number in 0..(2 * length).saturating_sub(1) {
+        for number in 0..(2 * length.0).saturating_sub(1) {
             let Some(node) = next_node(&mut tree, number)? else { break };
             if number % 2 == 0 {
                 end = end.wrapping_add(node.size);
@@ -135,7 +136,7 @@ impl Content<'_> {
     }
 
     /// Writes the tree over the first blocks.
-    fn write_tree(&self, length: u64) -> std::io::Result<()> {
+    fn write_tree(&self, length: Length) -> std::io::Result<()> {
         let (mut leaves, mut built) = (Leaves::of(*self)?, Roots::default());
         while built.length() < length {
             let Some(leaf) = leaves.next_leaf()? else { break };
@@ -157,13 +158,19 @@ struct Leaves<'a> {
     data_bytes: u64,
     ends: BufReader<&'a File>,
     end: u64,
-    block: u64,
+    next_block: BlockIndex,
 }
 
 impl<'a> Leaves<'a> {
     fn of(content: Content<'a>) -> std::io::Result<Self> {
         let data_bytes = content.data.metadata()?.len();
-        Ok(Self { data: reader(content.data)?, data_bytes, ends: reader(content.ends)?, end: 0, block: 0 })
+        Ok(Self {
+            data: reader(content.data)?,
+            data_bytes,
+            ends: reader(content.ends)?,
+            end: 0,
+            next_block: BlockIndex::FIRST,
+        })
     }
 
     /// Returns the next leaf; `None` if there is no further block, or its end is impossible.
@@ -173,8 +180,8 @@ impl<'a> Leaves<'a> {
         let Some(size) = size.filter(|_| end <= self.data_bytes) else { return Ok(None) };
         let mut bytes = vec![0; size as usize];
         self.data.read_exact(&mut bytes)?;
-        let leaf = Node::leaf(self.block, &bytes);
-        (self.end, self.block) = (end, self.block + 1);
+        let leaf = Node::leaf(self.next_block, &bytes);
+        (self.end, self.next_block) = (end, self.next_block + 1);
         Ok(Some(leaf))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
 
 use super::head::SLOT_BYTES;
@@ -30,11 +31,11 @@ impl Source {
 }
 
 pub(super) fn check(replica: &Replica, source: &Source, length: u64) {
-    assert_eq!(replica.length(), length);
+    assert_eq!(replica.length(), Length(length));
     for block in 0..length {
-        assert_eq!(replica.block(block).expect("stored"), source.blocks[block as usize]);
+        assert_eq!(replica.block(BlockIndex(block)).expect("stored"), source.blocks[block as usize]);
     }
-    assert!(replica.block(length).is_err());
+    assert!(replica.block(BlockIndex(length)).is_err());
 }
 
 #[test]
@@ -44,21 +45,21 @@ fn blocks_come_in_any_order_and_stay() {
     let mut replica = open();
     replica.set_head(source.head(), &source.roots);
     for block in (0..50).rev().chain(60..70) {
-        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        replica.add_block(BlockIndex(block), source.blocks[block as usize].clone()).expect("a disk");
     }
     check(&replica, &source, 50);
-    assert!(replica.has(65) && !replica.has(55));
+    assert!(replica.has(BlockIndex(65)) && !replica.has(BlockIndex(55)));
     replica.sync().expect("a disk");
     drop(replica);
     let mut replica = open();
     check(&replica, &source, 50);
-    assert!(!replica.has(65), "what waited in memory is gone");
+    assert!(!replica.has(BlockIndex(65)), "what waited in memory is gone");
     assert_eq!(replica.signed_head(), Some(source.head()));
-    for index in index::roots(100) {
+    for index in index::roots(Length(100)) {
         assert_eq!(replica.node(index).expect("a disk").map(|node| node.index), Some(index));
     }
     for block in 50..100 {
-        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        replica.add_block(BlockIndex(block), source.blocks[block as usize].clone()).expect("a disk");
     }
     check(&replica, &source, 100);
     assert_eq!(replica.roots().tree_hash(), source.head().tree_hash());
@@ -71,7 +72,7 @@ fn a_crash_goes_back_to_the_last_sync_and_no_further() {
     let open = || Replica::open(directory.path(), source.key.public_key());
     let mut replica = open().expect("a directory");
     for block in 0..30 {
-        replica.add_block(block, source.blocks[block as usize].clone()).expect("a disk");
+        replica.add_block(BlockIndex(block), source.blocks[block as usize].clone()).expect("a disk");
         if block == 9 || block == 19 {
             replica.sync().expect("a disk");
         }
@@ -87,20 +88,20 @@ fn a_crash_goes_back_to_the_last_sync_and_no_further() {
     bytes[100] ^= 1;
     fs::write(&head, &bytes).expect("writable");
     let replica = open().expect("it begins anew");
-    assert_eq!((replica.length(), replica.damage().len()), (0, 1));
+    assert_eq!((replica.length(), replica.damage().len()), (Length(0), 1));
 }
 
 #[test]
 fn another_cores_copy_and_changed_data_are_found_out() {
     let (directory, source) = (tempfile::tempdir().expect("a directory"), Source::of(5));
     let mut replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
-    replica.add_block(0, source.blocks[0].clone()).expect("a disk");
-    replica.add_block(1, source.blocks[1].clone()).expect("a disk");
+    replica.add_block(BlockIndex(0), source.blocks[0].clone()).expect("a disk");
+    replica.add_block(BlockIndex(1), source.blocks[1].clone()).expect("a disk");
     replica.sync().expect("a disk");
     drop(replica);
     let other = SecretKey::from_seed(&[4; 32]).public_key();
     assert!(matches!(Replica::open(directory.path(), other), Err(StorageError::Damaged { .. })));
     fs::write(directory.path().join("data"), "x").expect("writable");
     let replica = Replica::open(directory.path(), source.key.public_key()).expect("a directory");
-    assert!(matches!(replica.block(1), Err(StorageError::Damaged { .. })));
+    assert!(matches!(replica.block(BlockIndex(1)), Err(StorageError::Damaged { .. })));
 }

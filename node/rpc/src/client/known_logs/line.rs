@@ -1,6 +1,7 @@
 //! One line of the file: `{url, log, length, hash, sig}` of a head, `{key, log, nonce}` of a key.
 
 use data_encoding::HEXLOWER;
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::{PublicKey, Signature};
 use libvms_hypercore::signed_head::{SignedHead, UnverifiedHead};
 use libvms_hypercore::tree::TreeHash;
@@ -23,7 +24,7 @@ pub(super) struct HeadLine {
     /// `None` where the log was named beside the URL.
     pub(super) url: Option<String>,
     pub(super) log: PublicKey,
-    pub(super) length: u64,
+    pub(super) length: Length,
     hash: TreeHash,
     sig: Signature,
 }
@@ -46,7 +47,7 @@ struct Members {
     key: Option<String>,
     log: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    length: Option<u64>,
+    length: Option<Length>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

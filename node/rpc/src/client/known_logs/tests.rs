@@ -1,12 +1,13 @@
 //! The file of known logs, read and changed by any number of programs.
 
+use libvms_hypercore::blocks::Length;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::tree::TreeHash;
 
 use super::*;
 
-fn head(seed: u8, length: u64) -> SignedHead {
-    SignedHead::sign(&SecretKey::from_seed(&[seed; 32]), length, TreeHash([length as u8; 32]))
+fn head(seed: u8, length: Length) -> SignedHead {
+    SignedHead::sign(&SecretKey::from_seed(&[seed; 32]), length, TreeHash([length.0 as u8; 32]))
 }
 
 fn file() -> (tempfile::TempDir, KnownLogs) {
@@ -23,8 +24,8 @@ fn store(file: &KnownLogs, name: Option<&str>, head: &SignedHead, compared: Opti
 fn what_is_stored_is_read() {
     let (_folder, file) = file();
     let known = file.read().expect("nothing yet");
-    assert_eq!((known.log_of("ws://h/"), known.head_of(&head(1, 1).key())), (None, None));
-    let (one, key) = (head(1, 5), SecretKey::from_seed(&[9; 32]).public_key());
+    assert_eq!((known.log_of("ws://h/"), known.head_of(&head(1, Length(1)).key())), (None, None));
+    let (one, key) = (head(1, Length(5)), SecretKey::from_seed(&[9; 32]).public_key());
     assert_eq!(store(&file, Some("ws://h/"), &one, None), Stored::Newest);
     file.change(|known| known.store_nonce(key, one.key(), 7)).expect("writable");
     file.change(|known| known.store_nonce(key, one.key(), 6)).expect("writable");
@@ -45,14 +46,14 @@ fn what_is_stored_is_read() {
 #[test]
 fn the_newest_head_of_a_log_is_that_of_all_its_urls() {
     let (_folder, file) = file();
-    let (old, new) = (head(1, 5), head(1, 9));
+    let (old, new) = (head(1, Length(5)), head(1, Length(9)));
     store(&file, Some("ws://a/"), &old, None);
     assert_eq!(store(&file, Some("ws://b/"), &new, Some(&old)), Stored::Newest);
     assert_eq!(store(&file, None, &new, Some(&old)), Stored::Newest, "no line of its own");
     let known = file.read().expect("readable");
     assert_eq!((known.lines.len(), known.head_of(&old.key())), (2, Some(new)));
     assert_eq!(known.log_of("ws://a/"), Some(old.key()));
-    let other = head(2, 1);
+    let other = head(2, Length(1));
     assert_eq!(store(&file, None, &other, None), Stored::Newest);
     assert_eq!(store(&file, Some("ws://a/"), &other, Some(&other)), Stored::Newest);
     let known = file.read().expect("readable");
@@ -63,19 +64,19 @@ fn the_newest_head_of_a_log_is_that_of_all_its_urls() {
 #[test]
 fn a_head_that_was_not_compared_is_not_replaced() {
     let (_folder, file) = file();
-    let (ours, theirs) = (head(1, 5), head(1, 7));
+    let (ours, theirs) = (head(1, Length(5)), head(1, Length(7)));
     store(&file, Some("ws://h/"), &theirs, None);
-    for head in [ours, head(1, 9)] {
+    for head in [ours, head(1, Length(9))] {
         assert_eq!(store(&file, Some("ws://h/"), &head, Some(&ours)), Stored::Other(theirs));
         assert_eq!(file.read().expect("readable").head_of(&ours.key()), Some(theirs));
     }
-    assert_eq!(store(&file, Some("ws://h/"), &head(1, 9), Some(&theirs)), Stored::Newest);
+    assert_eq!(store(&file, Some("ws://h/"), &head(1, Length(9)), Some(&theirs)), Stored::Newest);
 }
 
 #[test]
 fn a_line_that_is_none_is_named_and_nothing_is_lost() {
     let (_folder, file) = file();
-    store(&file, Some("ws://h/"), &head(1, 5), None);
+    store(&file, Some("ws://h/"), &head(1, Length(5)), None);
     let good = std::fs::read_to_string(file.path()).expect("text");
     let torn = &good[..good.len() / 2];
     let forged = good.replace("\"length\":5", "\"length\":6");
@@ -89,7 +90,7 @@ fn a_line_that_is_none_is_named_and_nothing_is_lost() {
         let error = file.read().expect_err(bad);
         assert!(matches!(error, KnownLogsError::Line { line: 3, .. }), "{error}");
         assert!(error.to_string().contains("known_logs"), "{error}");
-        assert!(file.change(|known| known.store(None, &head(2, 1), None)).is_err());
+        assert!(file.change(|known| known.store(None, &head(2, Length(1)), None)).is_err());
         assert_eq!(std::fs::read_to_string(file.path()).expect("text"), text, "as it was");
     }
     std::fs::write(file.path(), [good.as_bytes(), b"\xff"].concat()).expect("writable");
@@ -111,7 +112,7 @@ fn the_file_has_a_bound() {
             (0..count).map(|n| Line::Nonce(NonceLine { key: key(n), log: key(n), nonce: n })).collect();
     };
     file.change(|known| fill(known, LINES_MAX as u64)).expect("just as many");
-    let full = file.change(|known| known.store(None, &head(1, 1), None));
+    let full = file.change(|known| known.store(None, &head(1, Length(1)), None));
     assert!(matches!(full, Err(KnownLogsError::Full { .. })));
     assert_eq!(file.read().expect("readable").lines.len(), LINES_MAX);
 }
@@ -119,7 +120,7 @@ fn the_file_has_a_bound() {
 #[test]
 fn programs_change_it_in_turn() {
     let (_folder, file) = file();
-    let log = head(1, 1).key();
+    let log = head(1, Length(1)).key();
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {
             let file = &file;

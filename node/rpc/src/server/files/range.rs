@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use hyper::header::{self, HeaderMap};
+use libvms_hypercore::blocks::Length;
 
 /// The part of a file that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(super) enum Wanted {
 }
 
 /// Returns whether the caller already has the version.
-pub(super) fn is_known(headers: &HeaderMap, version: u64) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, version: Length) -> bool {
     let tag = format!("\"{version}\"");
     let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).map(str::trim).any(|known| {
@@ -26,7 +27,7 @@ pub(super) fn is_known(headers: &HeaderMap, version: u64) -> bool {
 
 /// Returns the requested part of a file of `size` bytes. As RFC 9110 permits, a malformed range, several ranges, and a
 /// range for another version are ignored: the whole file is a correct answer to each.
-pub(super) fn wanted(headers: &HeaderMap, version: u64, size: u64) -> Wanted {
+pub(super) fn wanted(headers: &HeaderMap, version: Length, size: u64) -> Wanted {
     let holds_for = headers.get(header::IF_RANGE).map(|value| value.to_str().unwrap_or_default());
     if holds_for.is_some_and(|tag| tag != format!("\"{version}\"")) {
         return Wanted::All;
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_range_of_bytes_is_understood() {
-        let ask = |value, size| wanted(&headers(&[(header::RANGE, value)]), 7, size);
+        let ask = |value, size| wanted(&headers(&[(header::RANGE, value)]), Length(7), size);
         for (value, part) in [
             ("bytes=0-0", 0..1),
             ("bytes=0-", 0..10),
@@ -117,12 +118,13 @@ mod tests {
             assert_eq!(ask(value, 10), Wanted::All, "{value}");
         }
         let twice = headers(&[(header::RANGE, "bytes=0-1"), (header::RANGE, "bytes=2-3")]);
-        assert_eq!(wanted(&twice, 7, 10), Wanted::All);
+        assert_eq!(wanted(&twice, Length(7), 10), Wanted::All);
     }
 
     #[test]
     fn a_range_holds_for_the_version_that_it_names() {
-        let ask = |tag| wanted(&headers(&[(header::RANGE, "bytes=1-2"), (header::IF_RANGE, tag)]), 7, 10);
+        let ask =
+            |tag| wanted(&headers(&[(header::RANGE, "bytes=1-2"), (header::IF_RANGE, tag)]), Length(7), 10);
         assert_eq!(ask("\"7\""), Wanted::Part(1..3));
         for other in ["\"8\"", "W/\"7\"", "7", "", "Sat, 29 Oct 1994 19:43:31 GMT"] {
             assert_eq!(ask(other), Wanted::All, "{other}");
@@ -131,13 +133,13 @@ mod tests {
 
     #[test]
     fn a_known_version_is_recognised() {
-        let ask = |tags| is_known(&headers(&[(header::IF_NONE_MATCH, tags)]), 7);
+        let ask = |tags| is_known(&headers(&[(header::IF_NONE_MATCH, tags)]), Length(7));
         for tags in ["\"7\"", "W/\"7\"", "*", "\"1\", \"7\"", "\"1\" ,W/\"7\""] {
             assert!(ask(tags), "{tags}");
         }
         for tags in ["\"8\"", "7", "", "\"77\"", "w/\"7\""] {
             assert!(!ask(tags), "{tags}");
         }
-        assert!(!is_known(&HeaderMap::new(), 7));
+        assert!(!is_known(&HeaderMap::new(), Length(7)));
     }
 }

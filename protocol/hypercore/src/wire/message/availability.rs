@@ -2,6 +2,7 @@
 //!
 //! No code here loops over a peer's claims: a range may span 2^53 blocks.
 
+use crate::blocks::BlockIndex;
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// Words of one bitfield: JavaScript sends at most this many, for 2^21 blocks.
@@ -13,7 +14,7 @@ const WORD_BYTES: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First block.
-    pub start: u64,
+    pub start: BlockIndex,
     /// Number of blocks.
     pub length: u64,
     /// Whether any one block of the region will do.
@@ -22,13 +23,13 @@ pub struct Region {
 
 impl Region {
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (start, length) = (reader.uint()?, reader.uint()?);
+        let (start, length) = (BlockIndex(reader.uint()?), reader.uint()?);
         let flags = if reader.is_empty() { 0 } else { reader.uint()? };
         Ok(Self { start, length, any: has(flags, 0) })
     }
 
     pub(super) fn put(&self, writer: &mut Writer) {
-        writer.uint(self.start).uint(self.length);
+        writer.uint(self.start.0).uint(self.length);
         if self.any {
             writer.uint(flags(&[self.any]));
         }
@@ -39,21 +40,21 @@ impl Region {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bitfield {
     /// Block of the first bit: a multiple of 32.
-    pub start: u64,
+    pub start: BlockIndex,
     /// Bit `i` of word `w` (the lowest is bit 0) stands for block `start + 32 w + i`.
     pub words: Vec<u32>,
 }
 
 impl Bitfield {
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = reader.uint()?;
+        let start = BlockIndex(reader.uint()?);
         let count = reader.count("words of a bitfield", WORD_BYTES, BITFIELD_WORDS_MAX)?;
         let words = (0..count).map(|_| reader.array().map(u32::from_le_bytes)).collect::<Result<_, _>>()?;
         Ok(Self { start, words })
     }
 
     pub(super) fn put(&self, writer: &mut Writer) {
-        writer.uint(self.start).uint(self.words.len() as u64);
+        writer.uint(self.start.0).uint(self.words.len() as u64);
         for word in &self.words {
             writer.raw(&word.to_le_bytes());
         }
@@ -66,7 +67,7 @@ pub struct Range {
     /// Whether the sender no longer has them.
     pub drop: bool,
     /// First block.
-    pub start: u64,
+    pub start: BlockIndex,
     /// Number of blocks.
     pub length: u64,
 }
@@ -74,14 +75,14 @@ pub struct Range {
 impl Range {
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let flags = reader.uint()?;
-        let start = reader.uint()?;
+        let start = BlockIndex(reader.uint()?);
         let length = if has(flags, 1) { 1 } else { reader.uint()? };
         Ok(Self { drop: has(flags, 0), start, length })
     }
 
     pub(super) fn put(&self, writer: &mut Writer) {
         let is_single = self.length == 1;
-        writer.uint(flags(&[self.drop, is_single])).uint(self.start);
+        writer.uint(flags(&[self.drop, is_single])).uint(self.start.0);
         if !is_single {
             writer.uint(self.length);
         }

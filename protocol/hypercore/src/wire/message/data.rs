@@ -1,6 +1,7 @@
 //! Answers: blocks and the nodes that prove them.
 
 use super::manifest::take_manifest;
+use crate::blocks::{BlockIndex, Length};
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 use crate::tree::{Hash, Node};
 
@@ -37,7 +38,7 @@ pub struct Data {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataBlock {
     /// Number of the block.
-    pub index: u64,
+    pub index: BlockIndex,
     /// The block.
     pub value: Vec<u8>,
     /// Its siblings, from the bottom upwards.
@@ -66,7 +67,7 @@ pub struct DataSeek {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataUpgrade {
     /// The length that the receiver has.
-    pub start: u64,
+    pub start: Length,
     /// Number of blocks added.
     pub length: u64,
     /// The roots at `start + length` that the receiver lacks.
@@ -114,7 +115,7 @@ impl Data {
         ]);
         writer.uint(bits).uint(self.request).uint(self.fork);
         if let Some(DataBlock { index, value, nodes }) = &self.block {
-            put_nodes(writer.uint(*index).bytes(value), nodes);
+            put_nodes(writer.uint(index.0).bytes(value), nodes);
         }
         if let Some(DataHash { index, nodes }) = &self.hash {
             put_nodes(writer.uint(*index), nodes);
@@ -133,7 +134,7 @@ impl Data {
 
 impl DataBlock {
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let index = reader.uint()?;
+        let index = BlockIndex(reader.uint()?);
         let value = reader.bytes_bounded("bytes of a block", BLOCK_BYTES_MAX)?.to_vec();
         Ok(Self { index, value, nodes: take_nodes(reader)? })
     }
@@ -154,7 +155,7 @@ impl DataSeek {
 impl DataUpgrade {
     fn take(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            start: reader.uint()?,
+            start: Length(reader.uint()?),
             length: reader.uint()?,
             nodes: take_nodes(reader)?,
             additional_nodes: take_nodes(reader)?,
@@ -163,7 +164,7 @@ impl DataUpgrade {
     }
 
     fn put(&self, writer: &mut Writer) {
-        put_nodes(writer.uint(self.start).uint(self.length), &self.nodes);
+        put_nodes(writer.uint(self.start.0).uint(self.length), &self.nodes);
         put_nodes(writer, &self.additional_nodes);
         writer.bytes(&self.signature);
     }

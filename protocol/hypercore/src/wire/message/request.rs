@@ -1,5 +1,6 @@
 //! Requests, and the two ways in which they end without data.
 
+use crate::blocks::{BlockIndex, Length};
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The sender requests data. Each part is independent of the others.
@@ -9,9 +10,9 @@ pub struct Request {
     pub id: u64,
     /// The fork whose data is requested.
     pub fork: u64,
-    /// A block; the index is the block's number.
-    pub block: Option<RequestNode>,
-    /// A node of the tree; the index is its number in the flat order.
+    /// A block.
+    pub block: Option<RequestBlock>,
+    /// A node of the tree.
     pub hash: Option<RequestNode>,
     /// The block that holds a byte position.
     pub seek: Option<RequestSeek>,
@@ -23,10 +24,19 @@ pub struct Request {
     pub priority: u64,
 }
 
-/// A block or a node, and the length of its proof.
+/// A block, and the length of its proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestBlock {
+    /// Number of the block.
+    pub index: BlockIndex,
+    /// Steps from there upwards to a node that the sender already has.
+    pub nodes: u64,
+}
+
+/// A node of the tree, and the length of its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestNode {
-    /// Number of the block, or of the node in the flat order.
+    /// Number of the node in the flat order.
     pub index: u64,
     /// Steps from there upwards to a node that the sender already has.
     pub nodes: u64,
@@ -45,7 +55,7 @@ pub struct RequestSeek {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestUpgrade {
     /// The length that the sender has.
-    pub start: u64,
+    pub start: Length,
     /// Number of blocks to add.
     pub length: u64,
 }
@@ -61,10 +71,10 @@ impl Request {
         Ok(Self {
             id,
             fork,
-            block: pair(0)?.map(|(index, nodes)| RequestNode { index, nodes }),
+            block: pair(0)?.map(|(index, nodes)| RequestBlock { index: BlockIndex(index), nodes }),
             hash: pair(1)?.map(|(index, nodes)| RequestNode { index, nodes }),
             seek: pair(2)?.map(|(bytes, padding)| RequestSeek { bytes, padding }),
-            upgrade: pair(3)?.map(|(start, length)| RequestUpgrade { start, length }),
+            upgrade: pair(3)?.map(|(start, length)| RequestUpgrade { start: Length(start), length }),
             manifest: has(flags, 4),
             priority: if has(flags, 5) { reader.uint()? } else { 0 },
         })
@@ -72,10 +82,10 @@ impl Request {
 
     pub(super) fn put(&self, writer: &mut Writer) {
         let parts = [
-            self.block.map(|block| [block.index, block.nodes]),
+            self.block.map(|block| [block.index.0, block.nodes]),
             self.hash.map(|hash| [hash.index, hash.nodes]),
             self.seek.map(|seek| [seek.bytes, seek.padding]),
-            self.upgrade.map(|upgrade| [upgrade.start, upgrade.length]),
+            self.upgrade.map(|upgrade| [upgrade.start.0, upgrade.length]),
         ];
         let [block, hash, seek, upgrade] = parts.map(|part| part.is_some());
         let bits = flags(&[block, hash, seek, upgrade, self.manifest, self.priority != 0]);

@@ -1,5 +1,6 @@
 //! The state of a peer's core: the newest message counts.
 
+use crate::blocks::Length;
 use crate::encoding::{DecodeError, Reader, Writer, flags, has};
 
 /// The state of the sender's core, as the sender sees it.
@@ -8,10 +9,10 @@ pub struct Sync {
     /// How often the sender's core was truncated.
     pub fork: u64,
     /// Length of the sender's signed tree, in blocks.
-    pub length: u64,
+    pub length: Length,
     /// The length that the sender last received from the receiver in a sync of the same fork, else 0: an
     /// acknowledgement.
-    pub remote_length: u64,
+    pub remote_length: Length,
     /// Whether the sender can prove its length to the receiver, as far as it knows.
     pub can_upgrade: bool,
     /// Whether the sender answers requests.
@@ -29,8 +30,8 @@ impl Sync {
         let flags = reader.uint()?;
         Ok(Self {
             fork: reader.uint()?,
-            length: reader.uint()?,
-            remote_length: reader.uint()?,
+            length: Length(reader.uint()?),
+            remote_length: Length(reader.uint()?),
             can_upgrade: has(flags, 0),
             uploading: has(flags, 1),
             downloading: has(flags, 2),
@@ -44,7 +45,7 @@ impl Sync {
         writer
             .uint(flags(&[can_upgrade, uploading, downloading, has_manifest, allow_push]))
             .uint(self.fork)
-            .uint(self.length)
-            .uint(self.remote_length);
+            .uint(self.length.0)
+            .uint(self.remote_length.0);
     }
 }
