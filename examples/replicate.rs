@@ -52,7 +52,7 @@ async fn replicate(key: PublicKey, peer: SocketAddr, directory: &Path) -> Result
     println!("blobs: {} blocks", blobs.downloaded(Length(0), |_here, _known| {}).await?);
 
     // What is here can be read, while more comes.
-    let archive = FilesArchive::of(files, blobs);
+    let archive = FilesArchive::from_cores(files, blobs);
     for entry in archive.list(&Folder::ROOT, true, archive.version())? {
         let entry = entry?;
         println!("{} ({} bytes)", entry.path, entry.size.unwrap_or(0));

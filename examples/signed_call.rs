@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = SecretKey::from_seed(seed.as_slice().try_into()?);
 
     // The file remembers which log the service writes, and its newest head: another log or another history is refused.
-    let known_logs = KnownLogs::of_user();
+    let known_logs = KnownLogs::for_user();
     let options = ClientOptions { key: Some(key), known_logs, ..ClientOptions::default() };
     let client = RpcClient::connect(url, options).await?;
 

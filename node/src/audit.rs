@@ -381,7 +381,7 @@ impl Auditor {
 /// Makes the proof file of a verdict.
 fn proof_of(log: &dyn ReadCore, verdict: &Verdict) -> Result<Option<Proof>, StorageError> {
     match verdict {
-        Verdict::Diverges(finding) => proofs::of_finding(log, finding),
+        Verdict::Diverges(finding) => proofs::from_finding(log, finding),
         _ => Ok(None),
     }
 }

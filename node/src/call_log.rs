@@ -40,11 +40,11 @@ impl CallLog {
     /// # Errors
     /// When there is no log, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, CallLogError> {
-        Ok(Self::of(stored::open_log(directory)?))
+        Ok(Self::from_core(stored::open_log(directory)?))
     }
 
     /// Returns the log in a core, for example a copy, as far as its blocks are available.
-    pub fn of(core: impl ReadCore + 'static) -> Self {
+    pub fn from_core(core: impl ReadCore + 'static) -> Self {
         Self { core: Box::new(core) }
     }
 
@@ -71,7 +71,8 @@ impl CallLog {
         let end = self.length().next_block();
         let range = range.start.min(end)..range.end.min(end);
         // A copy may lack block 0, or the host's block 0 may be invalid: the other entries are still useful.
-        let format = self.core.block(BlockIndex::FIRST).ok().and_then(|block| Format::of_log(&block));
+        let format =
+            self.core.block(BlockIndex::FIRST).ok().and_then(|block| Format::from_first_block(&block));
         each(range.clone()).zip(self.core.blocks(range)).map(move |(block, bytes)| {
             let bytes = bytes?;
             let entry = match format {

@@ -396,7 +396,7 @@ impl Vm {
         self.shared.check_quarantine(method)?;
         let permit = self.shared.room.take(request.origin.address).ok_or(match self.init.auth {
             Auth::Debug => CallError::TooManyCalls,
-            Auth::Signed => CallError::Refused(Refused::of(Reason::Busy)),
+            Auth::Signed => CallError::Refused(Refused::new(Reason::Busy)),
         })?;
         // After the place: a call that finds none is sent again, and uses up no allowance.
         let argument_bytes = self.admit_by_quota(&request)?;

@@ -1,6 +1,6 @@
 //! Proof files about a log: made from its blocks and nodes, kept on disk, and read.
 //!
-//! Start from [`of_finding`], which makes the file that convicts a host for anybody, and [`keep`], which puts it on disk. What a
+//! Start from [`from_finding`], which makes the file that convicts a host for anybody, and [`keep`], which puts it on disk. What a
 //! file claims and how it is judged is in [`libvms_protocol::proof`].
 
 use std::fs::{self, File};
@@ -41,7 +41,7 @@ pub enum ReadProofError {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn of_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>, StorageError> {
+pub fn from_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>, StorageError> {
     let Finding { block, violation } = finding;
     let (Ok(class), Some(head)) = (violation.class().parse::<Class>(), log.signed_head()) else {
         return Ok(None);
@@ -62,7 +62,7 @@ pub fn of_finding(log: &dyn ReadCore, finding: &Finding) -> Result<Option<Proof>
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn of_entry(log: &dyn ReadCore, block: BlockIndex) -> Result<Option<Proof>, StorageError> {
+pub fn from_entry(log: &dyn ReadCore, block: BlockIndex) -> Result<Option<Proof>, StorageError> {
     let Some(head) = log.signed_head().filter(|_| log.length().has(block)) else { return Ok(None) };
     let entry = log.block(block)?;
     let made = with_nodes(log, |node| Inclusion::make(&head, block, entry, node))?;
@@ -73,7 +73,7 @@ pub fn of_entry(log: &dyn ReadCore, block: BlockIndex) -> Result<Option<Proof>, 
 /// Returns the history of a log, to compare it with what a file shows. `None` for a log without a signed head.
 pub fn history(log: &dyn ReadCore) -> Option<History<'_>> {
     let head = log.signed_head()?;
-    Some(History::of_log(head, |index| log.node(index).ok().flatten()))
+    Some(History::new(head, |index| log.node(index).ok().flatten()))
 }
 
 /// Returns the earlier block with which a violation compares its own.

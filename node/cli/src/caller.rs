@@ -47,7 +47,7 @@ impl CallerArguments {
             bail!("--accept-new-key has no effect: only a caller with a --key compares the log of a service");
         }
         let key = path.map(|path| read_key(&path)).transpose()?;
-        let known_logs = KnownLogs::of_user();
+        let known_logs = KnownLogs::for_user();
         if key.is_some() && known_logs.is_none() {
             return Err(advised(
                 anyhow!("there is no place to remember which log a service writes"),

@@ -81,7 +81,7 @@ pub(super) fn log(target: &str, peers: &PeerArguments) -> anyhow::Result<CallLog
         let log = copies.start(copies.key)?;
         copies.download(&log, copies.length).await?;
         copies.network.shutdown().await;
-        Ok(CallLog::of(log))
+        Ok(CallLog::from_core(log))
     })
 }
 
@@ -109,7 +109,7 @@ pub(super) fn archive(target: &str, peers: &PeerArguments, wanted: Wanted) -> an
             }
         }
         copies.network.shutdown().await;
-        Ok(FilesArchive::of(files, blobs))
+        Ok(FilesArchive::from_cores(files, blobs))
     })
 }
 

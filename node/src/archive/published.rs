@@ -58,11 +58,11 @@ impl FilesArchive {
     /// When there is no archive, or it cannot be read.
     pub fn open(directory: &FilePath) -> Result<Self, PublishedError> {
         let [files, blobs] = stored::open_archive(directory)?;
-        Ok(Self::of(files, blobs))
+        Ok(Self::from_cores(files, blobs))
     }
 
     /// Returns the archive in two cores, for example copies, as far as their blocks are available.
-    pub fn of(files: impl ReadCore + 'static, blobs: impl ReadCore + 'static) -> Self {
+    pub fn from_cores(files: impl ReadCore + 'static, blobs: impl ReadCore + 'static) -> Self {
         Self { files: Box::new(files), blobs: Box::new(blobs), cache: Cache::default() }
     }
 

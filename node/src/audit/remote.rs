@@ -104,7 +104,7 @@ impl Shown<'_> {
         self.events.iter_mut().find_map(|(core, events)| {
             let events = std::iter::from_fn(|| events.try_recv().ok());
             let mut convicting = events.filter_map(|event| match event {
-                CoreEvent::Evidence(evidence) => Some((Equivocation::of_evidence(&evidence)?, evidence)),
+                CoreEvent::Evidence(evidence) => Some((Equivocation::from_evidence(&evidence)?, evidence)),
                 _ => None,
             });
             let (proof, evidence) = convicting.next()?;

@@ -137,7 +137,7 @@ impl Committer {
         mut receipt: impl FnMut(BlockIndex, &[u8]) -> Option<Vec<u8>>,
     ) {
         let repeated =
-            || CallError::Refused(Refused { block: Some(block), ..Refused::of(Reason::RepeatedNonce) });
+            || CallError::Refused(Refused { block: Some(block), ..Refused::new(Reason::RepeatedNonce) });
         let failed = |error: &dyn std::error::Error| CallError::Failed { why: error.to_string() };
         let read = self.log.block(block).map_err(|error| failed(&error));
         let read = read.and_then(|bytes| Ok((Entry::decode(&bytes).map_err(|error| failed(&error))?, bytes)));

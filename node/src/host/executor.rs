@@ -198,8 +198,10 @@ impl Executor {
         match checked {
             Ok(()) => Judged::Execute(call),
             Err(violation) => {
-                let refused =
-                    Refused::of_violation(&violation, Length(self.shared.log_length.load(Ordering::Acquire)));
+                let refused = Refused::from_violation(
+                    &violation,
+                    Length(self.shared.log_length.load(Ordering::Acquire)),
+                );
                 call.refuse(&CallError::Refused(Refused { now: Some(at), ..refused }));
                 Judged::Refused
             }
@@ -216,7 +218,7 @@ impl Executor {
             let Some(other) = &running.by else { continue };
             if by.numbers().any(|number| other.numbers().any(|theirs| theirs == number)) {
                 if call.request.is_other_with_same_nonce(running.call.nonce, running.call.sig) {
-                    call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
+                    call.refuse(&CallError::Refused(Refused::new(Reason::RepeatedNonce)));
                 } else {
                     running.replies.extend(call.replies);
                 }
@@ -225,7 +227,7 @@ impl Executor {
             greater |= other.nonce >= by.nonce;
         }
         if greater {
-            call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
+            call.refuse(&CallError::Refused(Refused::new(Reason::RepeatedNonce)));
             return None;
         }
         Some(call)

@@ -16,7 +16,7 @@ pub(super) fn why(fault: Fault, finished: &ExecutedCall, limits: &Limits) -> Str
             "it took more steps than its limit `fuel`: {} of {} units, which are 10,000 steps each{}",
             finished.fuel,
             limits.fuel,
-            of_new_service("fuel")
+            option_hint("fuel")
         ),
         Fault::Output if used.result > RESULT_BYTES_MAX as u64 => format!(
             "its result is longer than the limit `result`: {} of {RESULT_BYTES_MAX} bytes of JSON text, which no option moves",
@@ -26,7 +26,7 @@ pub(super) fn why(fault: Fault, finished: &ExecutedCall, limits: &Limits) -> Str
             "it wrote and returned more than its limit `output`: {} of {} bytes{}",
             used.output,
             limits.output,
-            of_new_service("output")
+            option_hint("output")
         ),
         Fault::Killed => match used.time {
             Some(time) => format!(
@@ -46,18 +46,18 @@ pub(super) fn with_hint(thrown: &Thrown, limits: &Limits) -> Thrown {
         ("InternalError", "out of memory") => format!(
             "{message}: the heap may hold {} bytes, the limit `memory`{}",
             limits.memory,
-            of_new_service("memory")
+            option_hint("memory")
         ),
         ("RangeError", "Maximum call stack size exceeded") => format!(
             "{message}: the engine's stack has {} bytes, the limit `stack`{}",
             limits.stack,
-            of_new_service("stack")
+            option_hint("stack")
         ),
         _ => message.clone(),
     };
     Thrown { message, ..thrown.clone() }
 }
 
-fn of_new_service(option: &str) -> String {
+fn option_hint(option: &str) -> String {
     format!("; a new service gets more with `vms host --{option}`")
 }

@@ -108,7 +108,7 @@ fn consistency_json(view: &CoreView, length: Length) -> Option<Json> {
 }
 
 fn latest_json(view: &CoreView) -> Json {
-    let receipt = view.length().last().and_then(|block| receipt::of_view(view, block));
+    let receipt = view.length().last().and_then(|block| receipt::from_view(view, block));
     receipt.map_or(Json::Null, |receipt| json!(BASE64URL_NOPAD.encode(&receipt)))
 }
 
@@ -150,7 +150,7 @@ impl Refuser {
             CallError::Closing => Reason::Closing,
             _ => return rpc_error_from_call(error),
         };
-        let refusal = self.is_key.then(|| Box::new(self.members(&Refused::of(reason))));
+        let refusal = self.is_key.then(|| Box::new(self.members(&Refused::new(reason))));
         RpcError { refusal, ..rpc_error_from_call(error) }
     }
 

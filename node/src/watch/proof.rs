@@ -24,8 +24,8 @@ impl Proof<'_> {
     /// Returns the file that shows it to anybody; `None` if it convicts nobody.
     pub(super) fn file(self) -> Option<proof::Proof> {
         let made = match self {
-            Self::Fork(head) => Equivocation::of_fork(head),
-            Self::Equivocation([ours, theirs]) => Equivocation::of_conflict(ours, theirs),
+            Self::Fork(head) => Equivocation::from_fork(head),
+            Self::Equivocation([ours, theirs]) => Equivocation::from_conflict(ours, theirs),
             Self::Shorter(_) => None,
         };
         made.map(proof::Proof::Equivocation)

@@ -173,7 +173,7 @@ fn keep_proof(
     verdict: &Verdict,
 ) -> Result<Option<PathBuf>, VerifyError> {
     let Verdict::Diverges(finding) = verdict else { return Ok(None) };
-    match proofs::of_finding(log, finding)? {
+    match proofs::from_finding(log, finding)? {
         Some(proof) => Ok(Some(proofs::keep(directory, name, &proof)?)),
         None => Ok(proofs::find(directory, name, &log.key())),
     }
@@ -317,7 +317,7 @@ fn entries_around(log: &SharedReplica, block: BlockIndex) -> Vec<Value> {
 /// read.
 fn entry(log: &SharedReplica, block: BlockIndex) -> Option<Value> {
     let bytes = log.block(block).ok()?;
-    let decoded = match log.block(BlockIndex::FIRST).ok().and_then(|block| Format::of_log(&block)) {
+    let decoded = match log.block(BlockIndex::FIRST).ok().and_then(|block| Format::from_first_block(&block)) {
         Some(format) => Entry::decode_in(&bytes, format),
         None => Entry::decode(&bytes),
     };

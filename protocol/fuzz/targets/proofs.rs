@@ -11,8 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(!text.contains(char::is_control), "{text:?}");
         }
         // One file has one history, unless it says itself that there are two.
-        for mut shown in History::of_proof(&proof).into_iter().flatten() {
-            for mut other in History::of_proof(&proof).into_iter().flatten() {
+        for mut shown in History::all_from_proof(&proof).into_iter().flatten() {
+            for mut other in History::all_from_proof(&proof).into_iter().flatten() {
                 if let Ok(fork) = shown.conflict(&mut other) {
                     assert_eq!(Proof::Equivocation(fork).check(), Verdict::Holds);
                 }

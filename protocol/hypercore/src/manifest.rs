@@ -5,7 +5,7 @@
 //! signature  count { signer, signature, patch }, count { nodes of patches }
 //! ```
 //!
-//! A plain JavaScript drive has such cores, and its header does not name the blobs core: [`Manifest::of_blobs`] does.
+//! A plain JavaScript drive has such cores, and its header does not name the blobs core: [`Manifest::for_blobs`] does.
 
 use thiserror::Error;
 
@@ -102,7 +102,7 @@ impl Manifest {
     }
 
     /// Returns the manifest of the blobs core of a drive, if this one is that of its files core.
-    pub fn of_blobs(&self) -> Self {
+    pub fn for_blobs(&self) -> Self {
         let (blobs, key) = (namespace("hyperdrive", 0), self.key());
         let mut manifest = self.clone();
         for signer in &mut manifest.signers {
@@ -166,7 +166,7 @@ pub fn blobs_key(header: &Header, manifest: Option<&Manifest>) -> Result<PublicK
             Some(key) => Ok(PublicKey(*key)),
             None => Err(ManifestError::Malformed("a key of the blobs core of less than 32 bytes")),
         },
-        (None, Some(manifest)) => Ok(manifest.of_blobs().key()),
+        (None, Some(manifest)) => Ok(manifest.for_blobs().key()),
         (None, None) => Err(ManifestError::NoBlobs),
     }
 }
@@ -288,6 +288,6 @@ mod tests {
         assert!(blobs_key(&header(31), None).is_err());
         assert_eq!(blobs_key(&Header::plain(), None), Err(ManifestError::NoBlobs));
         let manifest = two_of_three().0;
-        assert_eq!(blobs_key(&Header::plain(), Some(&manifest)), Ok(manifest.of_blobs().key()));
+        assert_eq!(blobs_key(&Header::plain(), Some(&manifest)), Ok(manifest.for_blobs().key()));
     }
 }

@@ -338,7 +338,7 @@ fn the_history_is_what_the_versions_say() {
 fn a_drive_with_manifests_names_its_blobs_and_verifies() {
     let vector = read("hyperdrive/manifest-v1.json");
     let files = Manifest::decode(&hex(&vector["db"]["manifestBytes"])).expect("a manifest");
-    let blobs = files.of_blobs();
+    let blobs = files.for_blobs();
     assert_eq!(blobs, Manifest::decode(&hex(&vector["blobs"]["manifestBytes"])).expect("a manifest"));
     let header = Header::decode(&hex(&vector["dbHeader"])).expect("a header");
     assert_eq!(blobs_key(&header, Some(&files)), Ok(blobs.key()));

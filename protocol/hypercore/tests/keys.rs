@@ -32,8 +32,8 @@ fn manifests_have_the_keys_of_the_reference() {
         assert_eq!(manifest.encode(), hex(&key["manifestV1"]));
         assert_eq!(manifest.key(), PublicKey(array(&key["manifestKey"])));
         assert_eq!(manifest.key().discovery_key().to_vec(), hex(&key["manifestDiscoveryKey"]));
-        assert_eq!(manifest.of_blobs().encode(), hex(&key["driveBlobsManifest"]));
-        assert_eq!(manifest.of_blobs().key(), PublicKey(array(&key["driveBlobsKey"])));
+        assert_eq!(manifest.for_blobs().encode(), hex(&key["driveBlobsManifest"]));
+        assert_eq!(manifest.for_blobs().key(), PublicKey(array(&key["driveBlobsKey"])));
     }
 }
 

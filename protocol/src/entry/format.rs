@@ -22,7 +22,7 @@ impl Format {
     pub const LATEST: Self = Self::V2;
 
     /// Returns the format that block 0 of a log names; `None` if the block is not an `init` of a known format.
-    pub fn of_log(block_0: &[u8]) -> Option<Self> {
+    pub fn from_first_block(block_0: &[u8]) -> Option<Self> {
         match Entry::decode(block_0) {
             Ok(Entry::Init(init)) => Some(init.v),
             _ => None,

@@ -38,24 +38,24 @@ impl Equivocation {
     pub const KIND: &'static str = "equivocation";
 
     /// Makes the proof from a head after a truncation. `None` if its fork is 0.
-    pub fn of_fork(head: &SignedHead) -> Option<Self> {
+    pub fn from_fork(head: &SignedHead) -> Option<Self> {
         Self::new(vec![head.into()], None, None)
     }
 
     /// Makes the proof from what replication found. `None` if that convicts nobody.
-    pub fn of_evidence(evidence: &Evidence) -> Option<Self> {
+    pub fn from_evidence(evidence: &Evidence) -> Option<Self> {
         match evidence {
-            Evidence::ForkSigned { theirs, .. } => Self::of_fork(theirs),
-            Evidence::Conflict { ours, theirs, .. } => Self::of_conflict(ours, theirs),
+            Evidence::ForkSigned { theirs, .. } => Self::from_fork(theirs),
+            Evidence::Conflict { ours, theirs, .. } => Self::from_conflict(ours, theirs),
             _ => None,
         }
     }
 
     /// Makes the proof from two heads that differ at the length from which they are proved. `None` if they do not.
-    pub fn of_conflict(ours: &HeadProof, theirs: &HeadProof) -> Option<Self> {
+    pub fn from_conflict(ours: &HeadProof, theirs: &HeadProof) -> Option<Self> {
         let (one, other) = (ours.head(), theirs.head());
         let heads = [(one.signed, nodes_of(ours)), (other.signed, nodes_of(theirs))];
-        if one.length == other.length { Self::of_heads(heads, one.length) } else { None }
+        if one.length == other.length { Self::from_heads(heads, one.length) } else { None }
     }
 
     /// Makes the proof from two heads, in any order, and the nodes of the longer one's cover with the cut at the
@@ -63,12 +63,12 @@ impl Equivocation {
     /// cannot be told from these nodes.
     pub fn between(one: &SignedHead, other: &SignedHead, nodes: Vec<Node>) -> Option<Self> {
         let (shorter, longer) = if one.length() <= other.length() { (one, other) } else { (other, one) };
-        Self::of_heads([(*shorter, vec![]), (*longer, nodes)], shorter.length())
+        Self::from_heads([(*shorter, vec![]), (*longer, nodes)], shorter.length())
     }
 
     /// Makes the proof from two heads, in any order, each with the nodes of its cover with the cut `at`; none where `at` is
     /// its length.
-    pub(super) fn of_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: Length) -> Option<Self> {
+    pub(super) fn from_heads(mut heads: [(SignedHead, Vec<Node>); 2], at: Length) -> Option<Self> {
         // All that find the same two heads make the same file.
         heads.sort_by_key(|(head, _)| (head.length(), head.tree_hash()));
         let is_at_both = heads.iter().all(|(head, _)| head.length() == at);

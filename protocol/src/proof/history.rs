@@ -54,7 +54,7 @@ pub enum NoFork {
 
 impl<'a> History<'a> {
     /// Creates the history of a whole log from its head and a store of its nodes.
-    pub fn of_log(head: SignedHead, node: impl FnMut(u64) -> Option<Node> + 'a) -> Self {
+    pub fn new(head: SignedHead, node: impl FnMut(u64) -> Option<Node> + 'a) -> Self {
         Self { head, node: Box::new(node), lengths: BTreeSet::new() }
     }
 
@@ -62,7 +62,7 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// [`NoFork::NoHead`] if it shows none; [`NoFork::Head`].
-    pub fn of_proof(proof: &Proof) -> Result<Vec<Self>, NoFork> {
+    pub fn all_from_proof(proof: &Proof) -> Result<Vec<Self>, NoFork> {
         let shown = match proof {
             Proof::Inclusion(proof) => {
                 vec![Self::shown(&proof.checkpoint, &[(proof.block, &proof.entry)], &proof.path)]
@@ -115,7 +115,8 @@ impl<'a> History<'a> {
         if self.head.key() != other.head.key() {
             return Err(NoFork::OtherKey);
         }
-        if let Some(proof) = Equivocation::of_fork(&self.head).or_else(|| Equivocation::of_fork(&other.head))
+        if let Some(proof) =
+            Equivocation::from_fork(&self.head).or_else(|| Equivocation::from_fork(&other.head))
         {
             return Ok(proof);
         }
@@ -131,7 +132,8 @@ impl<'a> History<'a> {
             let [Ok(one), Ok(two)] = hashes else { continue };
             if one == two {
                 is_same |= at == shorter;
-            } else if let Some(proof) = Equivocation::of_heads([(self.head, ours), (other.head, theirs)], at)
+            } else if let Some(proof) =
+                Equivocation::from_heads([(self.head, ours), (other.head, theirs)], at)
             {
                 return Ok(proof);
             }

@@ -55,9 +55,9 @@ fn truncated(log: &Log, fork: u64) -> SignedHead {
 #[test]
 fn a_head_after_a_truncation_convicts() {
     let log = Log::signed();
-    let proof = Equivocation::of_fork(&truncated(&log, 3)).expect("evidence");
+    let proof = Equivocation::from_fork(&truncated(&log, 3)).expect("evidence");
     assert_holds_only_whole(&Proof::Equivocation(proof));
-    assert_eq!(Equivocation::of_fork(&log.head()), None);
+    assert_eq!(Equivocation::from_fork(&log.head()), None);
 }
 
 #[test]
@@ -82,11 +82,11 @@ fn two_lengths_convict_where_the_shorter_is_no_part_of_the_longer() {
                 for at in common + 1..=shorter.length() {
                     let (ours, theirs) = (Box::new(proved(&log, at)), Box::new(proved(&other, at)));
                     let evidence = Evidence::Conflict { peer: PeerId(1), ours, theirs };
-                    let proof = Equivocation::of_evidence(&evidence).expect("it convicts");
+                    let proof = Equivocation::from_evidence(&evidence).expect("it convicts");
                     assert_eq!(Proof::Equivocation(proof).check(), Verdict::Holds);
                 }
                 for at in 1..=common {
-                    assert_eq!(Equivocation::of_conflict(&proved(&log, at), &proved(&other, at)), None);
+                    assert_eq!(Equivocation::from_conflict(&proved(&log, at), &proved(&other, at)), None);
                 }
             }
         }
@@ -96,7 +96,7 @@ fn two_lengths_convict_where_the_shorter_is_no_part_of_the_longer() {
 #[test]
 fn a_proof_of_two_lengths_holds_as_a_whole_only() {
     let [log, other] = forked(3, 5, 7);
-    let proof = Equivocation::of_conflict(&proved(&log, 4), &proved(&other, 4)).expect("they differ");
+    let proof = Equivocation::from_conflict(&proved(&log, 4), &proved(&other, 4)).expect("they differ");
     assert_holds_only_whole(&Proof::Equivocation(proof));
 }
 
@@ -115,7 +115,7 @@ fn one_history_convicts_nobody() {
 #[test]
 fn each_damage_fails_or_cannot_be_told() {
     let [log, other] = forked(3, 5, 7);
-    let proof = Equivocation::of_conflict(&proved(&log, 4), &proved(&other, 4)).expect("they differ");
+    let proof = Equivocation::from_conflict(&proved(&log, 4), &proved(&other, 4)).expect("they differ");
     let stranger = SecretKey::from_seed(&[9; 32]);
     let strange = SignedHead::sign(&stranger, Length(5), TreeHash([1; 32]));
     let damaged = |damage: &dyn Fn(&mut Equivocation)| {

@@ -14,7 +14,8 @@ fn receipt(log: &Log, length: u64, block: u64) -> Proof {
 }
 
 fn compare(one: &Proof, other: &Proof) -> Result<Equivocation, NoFork> {
-    let [mut one, mut other] = [one, other].map(|proof| History::of_proof(proof).expect("a head").remove(0));
+    let [mut one, mut other] =
+        [one, other].map(|proof| History::all_from_proof(proof).expect("a head").remove(0));
     one.conflict(&mut other)
 }
 
@@ -80,10 +81,10 @@ fn a_receipt_is_compared_with_a_whole_log() {
         let [log, other] = forked(3, length, other_length);
         for block in 0..length {
             let receipt = receipt(&log, length, block);
-            let mut shown = History::of_proof(&receipt).expect("a head").remove(0);
-            let mut whole = History::of_log(other.head(), |index| other.node(index));
+            let mut shown = History::all_from_proof(&receipt).expect("a head").remove(0);
+            let mut whole = History::new(other.head(), |index| other.node(index));
             assert!(holds(shown.conflict(&mut whole)));
-            let mut same = History::of_log(log.head(), |index| log.node(index));
+            let mut same = History::new(log.head(), |index| log.node(index));
             assert_eq!(shown.conflict(&mut same), Err(NoFork::Same { length: Length(length) }));
         }
     }
@@ -93,12 +94,12 @@ fn a_receipt_is_compared_with_a_whole_log() {
 fn an_equivocation_shows_both_of_its_histories() {
     let [log, other] = forked(3, 6, 9);
     let made = compare(&receipt(&log, 6, 3), &receipt(&other, 9, 3)).expect("they differ");
-    let shown = History::of_proof(&Proof::Equivocation(made)).expect("heads");
+    let shown = History::all_from_proof(&Proof::Equivocation(made)).expect("heads");
     let heads: Vec<_> = shown.iter().map(|history| *history.head()).collect();
     assert_eq!(heads, [log.head(), other.head()]);
     for mut history in shown {
         let [with_log, with_other] = [&log, &other].map(|log| {
-            let mut whole = History::of_log(log.head(), |index| log.node(index));
+            let mut whole = History::new(log.head(), |index| log.node(index));
             holds(history.conflict(&mut whole))
         });
         assert!(with_log != with_other, "each is one of the two");
@@ -142,8 +143,8 @@ fn numbers_and_nodes_of_strangers_convict_nobody() {
     }
     let mut unsigned = good.clone();
     unsigned.checkpoint.length = Length(7);
-    assert!(matches!(History::of_proof(&Proof::Inclusion(unsigned)), Err(NoFork::Head(_))));
+    assert!(matches!(History::all_from_proof(&Proof::Inclusion(unsigned)), Err(NoFork::Head(_))));
     let mut other_key = good;
     other_key.checkpoint.log = PublicKey([1; 32]);
-    assert!(matches!(History::of_proof(&Proof::Inclusion(other_key)), Err(NoFork::Head(_))));
+    assert!(matches!(History::all_from_proof(&Proof::Inclusion(other_key)), Err(NoFork::Head(_))));
 }

@@ -24,7 +24,7 @@ pub(super) fn compare(known: &SignedHead, shown: &SignedHead, nodes: &[Node]) ->
         None => Comparison::Stale,
     };
     if shown.fork() != 0 {
-        return fork(Equivocation::of_fork(shown));
+        return fork(Equivocation::from_fork(shown));
     }
     if shown.length() == known.length() {
         return match shown.tree_hash() == known.tree_hash() {

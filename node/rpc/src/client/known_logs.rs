@@ -65,7 +65,7 @@ impl KnownLogs {
 
     /// Returns the user's own file: `vms/known_logs` in `$XDG_STATE_HOME`, else in `~/.local/state`. `None` where the
     /// environment names neither.
-    pub fn of_user() -> Option<Self> {
+    pub fn for_user() -> Option<Self> {
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
         Some(Self::at(state.join("vms/known_logs")))

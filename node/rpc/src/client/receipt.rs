@@ -117,5 +117,5 @@ fn invalid(error: impl std::fmt::Display) -> ReceiptFault {
 fn forked(receipt: &[u8], log: &PublicKey) -> Option<Box<Equivocation>> {
     let Ok(Proof::Inclusion(inclusion)) = Proof::decode(receipt) else { return None };
     let head = inclusion.checkpoint.verify().ok().filter(|head| head.key() == *log)?;
-    Equivocation::of_fork(&head).map(Box::new)
+    Equivocation::from_fork(&head).map(Box::new)
 }

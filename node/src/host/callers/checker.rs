@@ -157,7 +157,7 @@ impl Inner {
 
     fn release(&self, call: Box<QueuedCall>, is_good: bool) {
         if !is_good {
-            return call.refuse(&CallError::Refused(Refused::of(Reason::BadSignature)));
+            return call.refuse(&CallError::Refused(Refused::new(Reason::BadSignature)));
         }
         if let Some(by) = call.request.caller.authorization()
             && let Err(refused) = self.quotas.admit_key(Instant::now(), by.key, call.argument_bytes)
@@ -169,7 +169,7 @@ impl Inner {
             // Dropping the replies tells the callers.
             Err(NotQueued::Closed(call)) => drop(call),
             Err(NotQueued::OtherCall(call)) => {
-                call.refuse(&CallError::Refused(Refused::of(Reason::RepeatedNonce)));
+                call.refuse(&CallError::Refused(Refused::new(Reason::RepeatedNonce)));
             }
         }
     }

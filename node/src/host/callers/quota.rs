@@ -104,7 +104,7 @@ impl QuotaBook {
             AnonymousCalls::PerMinute(calls) => self.admit(now, Party::Anonymous, Some(calls), 0, who),
             AnonymousCalls::Off => Err(Refused {
                 why: "this service takes calls only of callers who sign them".into(),
-                ..Refused::of(Reason::Rate)
+                ..Refused::new(Reason::Rate)
             }),
         }
     }
@@ -158,7 +158,7 @@ impl QuotaBook {
         if book.len() >= PARTIES_MAX && !book.contains_key(&party) {
             book.retain(|_, allowances| allowances.calls.max(allowances.bytes) > now);
             if book.len() >= PARTIES_MAX {
-                return Err(Refused { retry_after: Some(WINDOW), ..Refused::of(Reason::Busy) });
+                return Err(Refused { retry_after: Some(WINDOW), ..Refused::new(Reason::Busy) });
             }
         }
         let before = book.get(&party).copied().unwrap_or_default();
@@ -173,7 +173,7 @@ impl QuotaBook {
             if needed > WINDOW {
                 let size = arguments + ENTRY_BYTES;
                 let why = format!("the call adds {size} bytes to the log; {who} may add {quota} in a minute");
-                return Err(Refused { why, ..Refused::of(Reason::Rate) });
+                return Err(Refused { why, ..Refused::new(Reason::Rate) });
             }
             after.bytes = before.bytes.max(now) + needed;
             wait = wait.max(after.bytes.saturating_sub(now + WINDOW));
@@ -183,7 +183,7 @@ impl QuotaBook {
             return Ok(());
         }
         let why = format!("too much of {who} in a minute: come again in {} s", wait.as_secs() + 1);
-        Err(Refused { why, retry_after: Some(wait), ..Refused::of(Reason::Rate) })
+        Err(Refused { why, retry_after: Some(wait), ..Refused::new(Reason::Rate) })
     }
 }
 

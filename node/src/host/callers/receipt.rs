@@ -39,7 +39,7 @@ impl<F: FnMut(u64) -> Option<Node>> Receipts<F> {
 }
 
 /// Returns the receipt of a block under the view's head.
-pub(in crate::host) fn of_view(view: &CoreView, block: BlockIndex) -> Option<Vec<u8>> {
+pub(in crate::host) fn from_view(view: &CoreView, block: BlockIndex) -> Option<Vec<u8>> {
     let entry = view.block(block).ok()?;
     Receipts::new(view.signed_head()?, |index| view.node(index).ok().flatten()).make(block, &entry)
 }

@@ -23,7 +23,7 @@ pub struct Refused {
 
 impl Refused {
     /// Returns a refusal that the reason alone explains.
-    pub(in crate::host) fn of(reason: Reason) -> Self {
+    pub(in crate::host) fn new(reason: Reason) -> Self {
         let why = match reason {
             Reason::BadSignature => "the signature is not the caller's of this call to this log",
             Reason::RepeatedNonce => "another call with this nonce, or a greater one, is known",
@@ -46,9 +46,9 @@ impl Refused {
 
     /// Returns the refusal of a call that would break a rule of the log. `length` is the number of durable blocks: a caller
     /// cannot be shown any other.
-    pub(in crate::host) fn of_violation(violation: &Violation, length: Length) -> Self {
+    pub(in crate::host) fn from_violation(violation: &Violation, length: Length) -> Self {
         let why = violation.to_string();
-        let refused = |reason| Self { why: why.clone(), ..Self::of(reason) };
+        let refused = |reason| Self { why: why.clone(), ..Self::new(reason) };
         match violation {
             Violation::RepeatedNonce { block, .. } | Violation::RepeatedCall { block, .. } => Self {
                 block: Some(*block).filter(|block| length.has(*block)),

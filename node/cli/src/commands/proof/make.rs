@@ -118,7 +118,7 @@ fn call(target: &str, peers: &PeerArguments, block: BlockIndex) -> anyhow::Resul
     if !log.length().has(block) {
         bail!("there is no block {block} in {target}, which has {}", log.length());
     }
-    proofs::of_entry(log.core(), block)?.with_context(|| {
+    proofs::from_entry(log.core(), block)?.with_context(|| {
         format!("block {block} in {target} is damaged, or a part of its tree is not in this copy")
     })
 }
@@ -159,7 +159,7 @@ impl Shown {
 
     fn histories(&self) -> anyhow::Result<Result<Vec<History<'_>>, NoFork>> {
         match self {
-            Self::File(proof) => Ok(History::of_proof(proof)),
+            Self::File(proof) => Ok(History::all_from_proof(proof)),
             Self::Log(log) => {
                 let history = proofs::history(log.core()).context("the log is empty: no head was signed")?;
                 Ok(Ok(vec![history]))

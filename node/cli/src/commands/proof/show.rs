@@ -74,7 +74,7 @@ fn entry(proof: &Proof) -> Option<(String, Value)> {
             let find = |number| proof.entries.iter().find(|entry| entry.block == number);
             let NumberedEntry { block, entry } = find(proof.block)?;
             // What an entry may hold depends on the format, which block 0 names.
-            let format = find(BlockIndex::FIRST).and_then(|first| Format::of_log(&first.entry.0));
+            let format = find(BlockIndex::FIRST).and_then(|first| Format::from_first_block(&first.entry.0));
             let decoded = match format.filter(|_| *block > BlockIndex::FIRST) {
                 Some(format) => Entry::decode_in(&entry.0, format),
                 None => Entry::decode(&entry.0),
