@@ -32,6 +32,8 @@ mod service {
     mod full_disk;
     mod independent;
     pub(crate) mod interop;
+    #[cfg(target_os = "linux")]
+    mod javascript;
     mod limits;
     mod messages;
     mod proof_files;

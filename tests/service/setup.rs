@@ -11,7 +11,7 @@ use crate::support::{Process, text};
 /// What the script itself needs.
 const BASE: [&str; 8] = ["bash", "dirname", "head", "realpath", "sed", "sh", "sort", "uname"];
 /// A machine with everything: each command, and what it says of its version.
-const WHOLE: [(&str, &str); 9] = [
+const WHOLE: [(&str, &str); 10] = [
     // Root's.
     ("id", "0"),
     ("cc", "cc (Debian 12.2.0-14) 12.2.0"),
@@ -19,6 +19,7 @@ const WHOLE: [(&str, &str); 9] = [
     ("rustc", "rustc 1.91.0 (f8297e351 2025-10-28)"),
     ("node", "v20.0.0"),
     ("npm", "10.0.0"),
+    ("chromium", ""),
     ("python3", ""),
     ("ip", ""),
     ("nft", ""),
@@ -63,7 +64,7 @@ fn setup_is_content_with_a_machine_that_has_everything() {
     let (is_content, said) = look(&WHOLE, &["--tests"]);
     assert!(is_content, "{said}");
     // One line for each thing.
-    assert_eq!(said.lines().count(), 6, "{said}");
+    assert_eq!(said.lines().count(), 7, "{said}");
 }
 
 #[test]
@@ -81,6 +82,7 @@ fn setup_says_what_is_missing_or_too_old() {
         ("npm", None, "Node.js: none that is new enough"),
         // What Debian 12 and 13 have: it cannot read the overrides of the tests' packages.
         ("npm", Some("9.2.0"), "Node.js: none that is new enough"),
+        ("chromium", None, "Chromium: none"),
         ("python3", None, "Python: none from 3.11 on"),
         ("ip", None, "ip: none"),
         ("nft", None, "nft: none"),

@@ -51,6 +51,11 @@ pub(crate) fn node_with(
     node
 }
 
+/// npm, of the same machine.
+pub(crate) fn npm() -> Command {
+    found("npm")
+}
+
 /// `node` or `npm`, each as it is found.
 fn found(program: &str) -> Command {
     static PATH: OnceLock<Result<String, String>> = OnceLock::new();
