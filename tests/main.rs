@@ -36,6 +36,7 @@ mod service {
     mod javascript;
     mod limits;
     mod messages;
+    mod oracles;
     mod proof_files;
     mod reading;
     mod readme;

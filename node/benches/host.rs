@@ -70,6 +70,8 @@ async fn in_sandbox(sandbox: Sandbox, in_flight: usize, calls: u64) -> u64 {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     // The disk is the same for both, and not what is compared.
     let options = HostOptions {
@@ -92,6 +94,8 @@ async fn service(what: &str, code: &str, calls: u64) -> Value {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     let vm =
         Arc::new(Vm::deploy(directory.path(), deployment, HostOptions::default()).expect("a good script"));

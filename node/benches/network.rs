@@ -256,6 +256,8 @@ fn deploy(directory: &Path) -> Vm {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     Vm::deploy(directory, deployment, HostOptions::default()).expect("a good script")
 }

@@ -4,6 +4,8 @@
 //! The driver [`send`](Execution::send)s calls with the block numbers they have in the log and
 //! [`finish`](Execution::finish)es them in the same order. Several may be in flight; they run one after another.
 
+mod world;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +14,20 @@ use libvms_engine::message::{self, Load, LoadFailure, Loaded, Report, Request};
 use libvms_engine::{Api, EngineSettings, Worker, WorkerError};
 use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::PublicKey;
+use libvms_protocol::audit::{Recorded, Violation};
 use libvms_protocol::entry::call::is_own_code;
-use libvms_protocol::entry::{self, Call, Fault, Format, Limits, Outcome, Thrown};
+use libvms_protocol::entry::{
+    self, Call, CallEntry, Effect, Fault, Format, Limits, OracleAnswer, Outcome, Thrown,
+};
 use libvms_protocol::limits::RESULT_BYTES_MAX;
 use libvms_protocol::value::Value;
 use thiserror::Error;
 
+use world::{Names, Said, Source, World};
+
 use crate::archive::{Archive, ArchiveError, ArchiveStore};
 use crate::diagnostics::{self, Moment, Operator, ScriptStack};
+use crate::oracle::{Asked, Runner};
 use crate::source_map::SourceMap;
 
 /// The calls that a driver should keep in flight: enough that the worker never waits for its driver.
@@ -32,10 +40,22 @@ pub struct Execution<S> {
     log: PublicKey,
     format: Format,
     archive: Archive<S>,
-    in_flight: VecDeque<(BlockIndex, String)>,
+    api: Api,
+    names: Names,
+    in_flight: VecDeque<InFlight>,
     loaded: Loaded,
     map: SourceMap,
     operator: Option<Arc<Operator>>,
+    /// Who answers the script's questions; `None` where nobody does.
+    oracles: Option<Arc<Runner>>,
+}
+
+/// A call that was sent and not finished yet.
+#[derive(Debug)]
+struct InFlight {
+    block: BlockIndex,
+    method: String,
+    world: World,
 }
 
 /// A call that has ended.
@@ -45,6 +65,10 @@ pub struct ExecutedCall {
     pub block: BlockIndex,
     /// The call's outcome, in the log's form.
     pub outcome: Outcome,
+    /// What the call asked oracles, with their answers. Empty in a replay, which compares them with the log itself.
+    pub oracles: Vec<OracleAnswer>,
+    /// What the call told the world.
+    pub effects: Vec<Effect>,
     /// Fuel that the call used.
     pub fuel: u64,
     /// The use of its other limits.
@@ -86,6 +110,9 @@ pub enum ExecutionError {
     /// The archive cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// In a replay: the call asks or needs other answers than the log has.
+    #[error("{0}")]
+    Deviation(Violation),
     /// The worker sent a message that is invalid at this point.
     #[error("the worker answered {0} out of turn")]
     Protocol(&'static str),
@@ -96,7 +123,7 @@ impl ExecutionError {
     pub fn is_bug(&self) -> bool {
         match self {
             Self::Worker(error) => error.is_bug(),
-            Self::Archive(_) => false,
+            Self::Archive(_) | Self::Deviation(_) => false,
             Self::Protocol(_) => true,
         }
     }
@@ -115,8 +142,20 @@ pub struct Script<'a> {
     pub module: bool,
     /// The limits of each call.
     pub limits: Limits,
+    /// Names of the oracles that it may ask.
+    pub oracles: &'a [String],
+    /// Names of the effects that it may have.
+    pub effects: &'a [String],
     /// The time that the script sees while it loads, in milliseconds since 1970.
     pub at: u64,
+}
+
+impl ExecutedCall {
+    /// Returns the log's entry of the call.
+    pub fn entry(&self, call: Call) -> CallEntry {
+        let (oracles, effects) = (self.oracles.clone(), self.effects.clone());
+        CallEntry { oracles, effects, ..CallEntry::new(call, self.outcome.clone()) }
+    }
 }
 
 impl<S: ArchiveStore> Execution<S> {
@@ -146,13 +185,16 @@ impl<S: ArchiveStore> Execution<S> {
         let worker = Worker::start_as(script.api, script.limits, engine).map_err(ExecutionError::from)?;
         let in_flight = VecDeque::new();
         let loaded = Loaded::default();
-        let format = script.format;
+        let Script { format, api, .. } = script;
+        let names = Names { oracles: script.oracles.into(), effects: script.effects.into() };
         let map = SourceMap::of(script.code);
-        let mut execution = Self { worker, log, format, archive, in_flight, loaded, map, operator };
+        let oracles = None;
+        let mut execution =
+            Self { worker, log, format, archive, api, names, in_flight, loaded, map, operator, oracles };
         let seed = entry::seed(&log, block, script.at);
         let load = Load { code: script.code.into(), module: script.module, at: script.at, seed };
         execution.worker.send(Request::Load(load)).map_err(ExecutionError::from)?;
-        match execution.next_report(Moment { block, method: None })? {
+        match execution.next_report(Moment { block, method: None }, None)? {
             Report::Loaded(Ok(loaded)) => execution.loaded = loaded,
             Report::Loaded(Err(failure)) => return Err(LoadError::Script(failure)),
             _ => return Err(ExecutionError::Protocol("a call").into()),
@@ -163,6 +205,11 @@ impl<S: ArchiveStore> Execution<S> {
     /// Reports diagnostics to this operator from now on; before, they came from a replay and had been reported.
     pub(crate) fn tell(&mut self, operator: Arc<Operator>) {
         self.operator = Some(operator);
+    }
+
+    /// Has questions answered by these oracles from now on; before, nobody answered any.
+    pub(crate) fn connect(&mut self, oracles: Option<Arc<Runner>>) {
+        self.oracles = oracles;
     }
 
     /// Returns the exported functions, `init` among them if there is one.
@@ -200,11 +247,23 @@ impl<S: ArchiveStore> Execution<S> {
         self.in_flight.len()
     }
 
-    /// Sends a call to the worker.
+    /// Sends a call to the worker. What it asks is asked.
     ///
     /// # Errors
     /// When the worker has ended.
     pub fn send(&mut self, block: BlockIndex, call: &Call) -> Result<(), ExecutionError> {
+        self.send_with(block, call, Source::Live(Asked::new(self.oracles.clone())))
+    }
+
+    /// Sends a call of the log to the worker. What it asks is answered from the log.
+    ///
+    /// # Errors
+    /// When the worker has ended.
+    pub fn send_again(&mut self, block: BlockIndex, entry: &CallEntry) -> Result<(), ExecutionError> {
+        self.send_with(block, &entry.call, Source::Recorded(Recorded::new(entry.oracles.clone())))
+    }
+
+    fn send_with(&mut self, block: BlockIndex, call: &Call, source: Source) -> Result<(), ExecutionError> {
         let request = message::Call {
             method: call.method_name.clone(),
             args: args_json(&call.args),
@@ -213,7 +272,9 @@ impl<S: ArchiveStore> Execution<S> {
             seed: entry::seed(&self.log, block, call.at),
         };
         self.worker.send(Request::Call(request))?;
-        self.in_flight.push_back((block, call.method_name.clone()));
+        let id = (self.api >= Api::V5).then(|| entry::call_id(&self.log, block, call));
+        let method = call.method_name.clone();
+        self.in_flight.push_back(InFlight { block, method, world: World::new(id, source) });
         Ok(())
     }
 
@@ -225,12 +286,14 @@ impl<S: ArchiveStore> Execution<S> {
     /// # Panics
     /// If no call is in flight.
     pub fn finish(&mut self) -> Result<ExecutedCall, ExecutionError> {
-        let (block, method) = self.in_flight.pop_front().expect("the driver counts the calls that it sends");
+        let InFlight { block, method, mut world } =
+            self.in_flight.pop_front().expect("the driver counts the calls that it sends");
         let moment = Moment { block, method: Some(&method) };
-        let done = match self.next_report(moment)? {
+        let done = match self.next_report(moment, Some(&mut world))? {
             Report::Done(done) => done,
             _ => return Err(ExecutionError::Protocol("a deployment")),
         };
+        let Said { oracles, effects } = world.end().map_err(ExecutionError::Deviation)?;
         let stack = done.stack.as_deref().and_then(|stack| ScriptStack::from_worker(stack, &self.map));
         let fuel = done.fuel;
         let used = Used { output: done.output, result: done.result, time: None };
@@ -239,7 +302,9 @@ impl<S: ArchiveStore> Execution<S> {
             message::Outcome::Threw(thrown) => Outcome::Threw(thrown_from_worker(thrown)),
             message::Outcome::Fault(fault) => Outcome::Fault(logged(fault)),
         };
-        if !matches!(outcome, Outcome::Returned { .. }) {
+        let has_returned = matches!(outcome, Outcome::Returned { .. });
+        let effects = if has_returned { effects } else { vec![] };
+        if !has_returned {
             self.archive.discard();
         }
         match (&outcome, &self.operator) {
@@ -249,7 +314,8 @@ impl<S: ArchiveStore> Execution<S> {
             }
             _ => {}
         }
-        Ok(ExecutedCall { block, outcome: outcome.in_format(self.format), fuel, used, stack })
+        let outcome = outcome.in_format(self.format);
+        Ok(ExecutedCall { block, outcome, oracles, effects, fuel, used, stack })
     }
 
     fn returned(&mut self, json: Option<&str>) -> Result<Outcome, ExecutionError> {
@@ -267,8 +333,13 @@ impl<S: ArchiveStore> Execution<S> {
         }
     }
 
-    /// Returns the next report that ends a request. Serves requests for files and console until then.
-    fn next_report(&mut self, moment: Moment<'_>) -> Result<Report, ExecutionError> {
+    /// Returns the next report that ends a request. Serves requests for files, world and console until then. A call has a world,
+    /// a script that loads has none.
+    fn next_report(
+        &mut self,
+        moment: Moment<'_>,
+        mut world: Option<&mut World>,
+    ) -> Result<Report, ExecutionError> {
         loop {
             match self.worker.receive()? {
                 // A script must not write while it loads: no entry could account for the writes.
@@ -279,6 +350,15 @@ impl<S: ArchiveStore> Execution<S> {
                 Report::File(request) => {
                     let reply = self.archive.answer(request)?;
                     self.worker.answer(reply)?;
+                }
+                Report::World(request) => {
+                    let reply = match &mut world {
+                        Some(world) => {
+                            world.reply(request, &self.names).map_err(ExecutionError::Deviation)?
+                        }
+                        None => world::while_loading(&request),
+                    };
+                    self.worker.answer_world(reply)?;
                 }
                 Report::Console(line) => match &self.operator {
                     Some(operator) => operator.console(moment, &line),

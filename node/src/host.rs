@@ -64,6 +64,7 @@ use store::HostStore;
 
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::ExecutionError;
+use crate::oracle::{Oracles, Runner};
 
 /// Refusals signed in a second, at most.
 const REFUSALS_SIGNED_PER_SECOND: u32 = 200;
@@ -226,6 +227,8 @@ pub struct HostOptions {
     pub engine: EngineSettings,
     /// How much callers may add to the log.
     pub quotas: Quotas,
+    /// Who answers what the script asks: see [`Deployment::oracles`].
+    pub oracles: Oracles,
 }
 
 impl Default for HostOptions {
@@ -237,8 +240,17 @@ impl Default for HostOptions {
             diagnostics: Diagnostics::default(),
             engine: EngineSettings::default(),
             quotas: Quotas::default(),
+            oracles: Oracles::default(),
         }
     }
+}
+
+/// What a service runs with, beside what is in its log.
+struct Means {
+    durability: Durability,
+    engine: EngineSettings,
+    operator: Arc<Operator>,
+    oracles: Option<Arc<Runner>>,
 }
 
 /// The state that all threads of a VM share.
@@ -270,10 +282,12 @@ impl Vm {
         options: HostOptions,
     ) -> Result<Self, DeployError> {
         options.engine.check().map_err(ExecutionError::from)?;
-        let HostOptions { durability, diagnostics, engine, quotas } = options;
+        let HostOptions { durability, diagnostics, engine, quotas, oracles } = options;
         let operator = Arc::new(Operator::new(diagnostics));
-        let ready = deploy::deploy(directory, deployment, durability, &engine, &operator)?;
-        Ok(Self::start(directory, ready, engine, quotas, operator)?)
+        let oracles = Runner::start(oracles).map_err(RunError::Thread)?;
+        let means = Means { durability, engine, operator, oracles };
+        let ready = deploy::deploy(directory, deployment, &means)?;
+        Ok(Self::start(directory, ready, means, quotas)?)
     }
 
     /// Resumes the service of a data directory: replays its log, and checks each outcome.
@@ -289,9 +303,11 @@ impl Vm {
         progress: &mut dyn FnMut(Length, Length),
     ) -> Result<Self, OpenError> {
         options.engine.check().map_err(ExecutionError::from)?;
-        let HostOptions { durability, diagnostics, engine, quotas } = options;
+        let HostOptions { durability, diagnostics, engine, quotas, oracles } = options;
         let ready = open::open(directory, durability, &engine, progress)?;
-        Ok(Self::start(directory, ready, engine, quotas, Arc::new(Operator::new(diagnostics)))?)
+        let operator = Arc::new(Operator::new(diagnostics));
+        let oracles = Runner::start(oracles).map_err(RunError::Thread)?;
+        Ok(Self::start(directory, ready, Means { durability, engine, operator, oracles }, quotas)?)
     }
 
     /// Returns whether a data directory holds a deployed service.
@@ -302,13 +318,7 @@ impl Vm {
         open::is_deployed(directory)
     }
 
-    fn start(
-        directory: &Path,
-        ready: Ready,
-        engine: EngineSettings,
-        quotas: Quotas,
-        operator: Arc<Operator>,
-    ) -> Result<Self, RunError> {
+    fn start(directory: &Path, ready: Ready, means: Means, quotas: Quotas) -> Result<Self, RunError> {
         let Ready { lock, service } = ready;
         let Service { init, log, execution, store, next_block, latest_at, signed } = service;
         let (key, secret_key) = (log.key(), log.secret_key());
@@ -324,11 +334,12 @@ impl Vm {
             committer::start(log, store.clone(), shared.clone()).map_err(RunError::Thread)?;
         let is_signed = signed.is_some();
         let place = Beginning { next_block, latest_at, signed };
-        let source = Source { directory: directory.into(), store, engine };
+        let Means { engine, operator, oracles, .. } = means;
+        let source = Source { directory: directory.into(), store, engine, operator, oracles };
         let checker =
             is_signed.then(|| Checker::start(key, turns.clone(), shared.quotas.clone())).transpose();
         let checker = checker.map_err(RunError::Thread)?.map(Arc::new);
-        let executor = Executor::new(source, execution, shared.clone(), operator, init.limits, place);
+        let executor = Executor::new(source, execution, shared.clone(), &init, place);
         let queue = turns.clone();
         let run = move || {
             executor.run(&queue, &commits);

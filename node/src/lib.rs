@@ -14,6 +14,7 @@
 //! execution   a running script            archive     its files
 //! call_log    reading a log               stored      opening the cores in a directory
 //! watch       audits for ever             diagnostics a script's errors and console, for the operator
+//! oracle      what scripts ask of the world
 //! proofs      files that convict a host for anybody
 //! source_map  positions in the files that a bundle was made of
 //! ```
@@ -31,6 +32,7 @@ pub mod call_log;
 pub mod diagnostics;
 pub mod execution;
 pub mod host;
+pub mod oracle;
 pub mod proofs;
 pub mod replay;
 mod source_map;

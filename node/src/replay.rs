@@ -14,7 +14,7 @@ use libvms_hypercore::identity::PublicKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::audit::{self, Finding, Order, Violation};
 use libvms_protocol::entry::{
-    Auth, Call, CallEntry, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
+    Auth, CallEntry, Effect, Entry, EntryError, Epoch, Fault, FilesChange, Init, Limits, Outcome,
 };
 use thiserror::Error;
 
@@ -32,8 +32,16 @@ pub struct Replay<S> {
     next_block: BlockIndex,
     script: Option<Init>,
     state: State<S>,
-    awaited: VecDeque<(BlockIndex, Outcome)>,
+    awaited: VecDeque<Awaited>,
     counts: Counts,
+}
+
+/// A call that is executed again, and what the log says of its end.
+#[derive(Debug)]
+struct Awaited {
+    block: BlockIndex,
+    outcome: Outcome,
+    effects: Vec<Effect>,
 }
 
 /// What a replay leaves: the script in the state after the log, and what signed calls are judged by, where callers sign.
@@ -306,7 +314,9 @@ impl<S: ArchiveStore> Replay<S> {
         let limits = init.limits;
         let api = Api::of(&init.engine).expect("the means were checked");
         let at = self.order.latest_at();
-        let script = Script { format: init.v, api, code: &init.code, module: init.module, limits, at };
+        let Init { v: format, code, module, oracles, effects, .. } = init;
+        let (format, module) = (*format, *module);
+        let script = Script { format, api, code, module, limits, oracles, effects, at };
         match Execution::load(self.log, block, script, archive, &self.settings.engine) {
             Ok(execution) => {
                 self.order.script_has_init(execution.has_init());
@@ -323,30 +333,28 @@ impl<S: ArchiveStore> Replay<S> {
     fn call(&mut self, number: BlockIndex, entry: CallEntry) -> Result<(), ReplayError> {
         let outcome = entry.result.outcome().map_err(|error| malformed(number, error))?;
         self.counts.calls += 1;
-        if !(entry.oracles.is_empty() && entry.effects.is_empty()) {
-            return Err(cannot_verify(number, "this version cannot check what an oracle answered"));
-        }
         if outcome == Outcome::Fault(Fault::Killed) {
             self.counts.killed += 1;
             return Ok(());
         }
-        self.execute(number, &entry.call)?;
-        self.awaited.push_back((number, outcome));
+        self.execute(number, &entry)?;
+        self.awaited.push_back(Awaited { block: number, outcome, effects: entry.effects });
         if self.awaited.len() >= CALLS_IN_FLIGHT {
             self.judge_oldest()?;
         }
         Ok(())
     }
 
-    fn execute(&mut self, number: BlockIndex, call: &Call) -> Result<(), ReplayError> {
+    fn execute(&mut self, number: BlockIndex, entry: &CallEntry) -> Result<(), ReplayError> {
         match &mut self.state {
-            State::Running(execution) => Ok(execution.send(number, call)?),
+            State::Running(execution) => Ok(execution.send_again(number, entry)?),
             _ => Err(cannot_verify(number, "an earlier block stopped this replay")),
         }
     }
 
     fn judge_oldest(&mut self) -> Result<(), ReplayError> {
-        let (State::Running(execution), Some((block, logged))) = (&mut self.state, self.awaited.pop_front())
+        let (State::Running(execution), Some(Awaited { block, outcome: logged, effects })) =
+            (&mut self.state, self.awaited.pop_front())
         else {
             return Ok(());
         };
@@ -359,7 +367,8 @@ impl<S: ArchiveStore> Replay<S> {
                 return Err(error_from_execution(block, error));
             }
         };
-        audit::compare(&logged, &finished.outcome).map_err(|violation| {
+        let same = audit::compare(&logged, &finished.outcome);
+        same.and_then(|()| audit::compare_effects(&effects, &finished.effects)).map_err(|violation| {
             self.awaited.clear();
             self.state = State::Over;
             diverges(block, violation)
@@ -399,6 +408,7 @@ fn exceeding(asked: &Limits, granted: &Limits) -> Option<(&'static str, u64, u64
 fn error_from_execution(block: BlockIndex, error: ExecutionError) -> ReplayError {
     match error {
         ExecutionError::Worker(error @ WorkerError::Overdue { .. }) => ReplayError::TimedOut { block, error },
+        ExecutionError::Deviation(violation) => diverges(block, violation),
         error => ReplayError::Execution(error),
     }
 }

@@ -211,6 +211,7 @@ fn drive(worker: &mut Worker, code: String) -> (String, u64) {
         match worker.receive() {
             Ok(Report::Done(done)) => return (line(&done.outcome), done.fuel),
             Ok(Report::File(request)) => worker.answer(answer(&request)).expect("it runs"),
+            Ok(Report::World(_)) => worker.answer_world(Ok(None)).expect("it runs"),
             Ok(Report::Console(_)) => {}
             Ok(Report::Loaded(loaded)) => panic!("{loaded:?}"),
             // The driver's own clock, which on a busy machine comes before ours.

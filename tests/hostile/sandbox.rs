@@ -71,6 +71,7 @@ fn transcript(sandbox: Sandbox, limits: Limits, code: &str, calls: &[(&str, &str
         match &report {
             Report::Loaded(_) | Report::Done(_) => ends += 1,
             Report::File(request) => worker.answer(answer(request)).expect("it runs"),
+            Report::World(_) => worker.answer_world(Ok(None)).expect("it runs"),
             Report::Console(_) => {}
         }
         reports.push(report);
@@ -251,6 +252,8 @@ fn a_call_in_which_a_worker_panics_is_refused_and_not_logged() {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
     let call = |method: &str| vm.call(None, method, vec![]);

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use libvms::audit::{Auditor, Verdict};
-use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown};
+use libvms::engine::message::{Call, FileReply, Load, Report, Request, Thrown, WorldError, WorldReply};
 use libvms::engine::{Sandbox, Worker, WorkerError};
 use libvms::host::{CallError, Deployment, Vm};
 use libvms::storage::Durability;
@@ -98,10 +98,20 @@ fn attack_worker(dice: &mut Dice, round: u64) -> Result<(), WorkerError> {
         match worker.receive()? {
             Report::Loaded(_) | Report::Done(_) => ends += 1,
             Report::File(_) => worker.answer(some_reply(dice))?,
+            Report::World(_) => worker.answer_world(some_world_reply(dice))?,
             Report::Console(_) => {}
         }
     }
     Ok(())
+}
+
+fn some_world_reply(dice: &mut Dice) -> WorldReply {
+    match dice.below(4) {
+        0 => Ok(None),
+        1 => Ok(Some("[1, \"x\"]".into())),
+        2 => Ok(Some(broken(dice, "{\"a\": [null, 2]}"))),
+        _ => Err(WorldError { name: "OracleError".into(), message: "m".into(), code: None }),
+    }
 }
 
 fn some_reply(dice: &mut Dice) -> FileReply {
@@ -125,6 +135,8 @@ fn attack_service(dice: &mut Dice, round: u64) {
         auth: Auth::Debug,
         limits: LIMITS,
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     // Most of the broken ones do not load.
     let Ok(vm) = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)) else { return };
@@ -315,6 +327,8 @@ impl Witness {
             auth: Auth::Debug,
             limits: Limits::default(),
             form: libvms::host::Form::default(),
+            oracles: vec![],
+            effects: vec![],
         };
         let vm = Vm::deploy(place.path(), deployment, hosting(Durability::Relaxed)).expect("a good script");
         Self { vm, calls: AtomicU64::new(0), _place: place }

@@ -137,6 +137,8 @@ fn the_rust_api_answers_what_the_log_holds() {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     let vm = Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Relaxed))
         .expect("deployed");
@@ -179,6 +181,8 @@ fn what_was_acknowledged_is_in_the_archive_that_peers_are_shown() {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     };
     let vm =
         Vm::deploy(&directory.path().join("data"), deployment, hosting(Durability::Sync)).expect("deployed");

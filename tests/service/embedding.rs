@@ -52,6 +52,8 @@ fn counter() -> Deployment {
         auth: Auth::Debug,
         limits: Limits::default(),
         form: libvms::host::Form::default(),
+        oracles: vec![],
+        effects: vec![],
     }
 }
 

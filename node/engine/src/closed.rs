@@ -53,6 +53,14 @@ fn json(outcome: Outcome) -> String {
 /// Results of the prelude, with plain operands. None of these uses a function of the language by itself.
 const RESULTS: &[&str] = &[
     "System.caller",
+    "System.call",
+    "System.oracle('rate', 1, { __proto__: null, a: 2 })",
+    "System.oracle('none')",
+    "System.oracle(7)",
+    "System.fetch('https://a.example/', { __proto__: null, method: 'POST', body: 'x' })",
+    "System.fetch('https://a.example/', { __proto__: null, verb: 'POST' })",
+    "System.emit('mail', 1)",
+    "thrown(System.emit('none', 1))",
     "System.files.getInfo()",
     "System.files.stat('/a')",
     "System.files.stat('/none')",

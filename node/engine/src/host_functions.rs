@@ -1,10 +1,11 @@
-//! The host functions behind the prelude: time, chance, text encodings, the console and the driver's files.
+//! The host functions behind the prelude: time, chance, text encodings, the console, the driver's files and its world.
 //!
 //! Scripts reach these functions only through the prelude, but a script may have changed the language under the
 //! prelude. So each function checks its arguments, and the worst result of a change is an error in that script.
 
 mod values;
 mod web;
+mod world;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,7 @@ use rquickjs::function::{IntoJsFunc, ParamRequirement, Params};
 use rquickjs::{Ctx, Exception, Function, Object, Result, Value};
 
 use self::values::{Answer, Bytes, Nullable, Numbers, Octets, Text};
-use super::message::{Console, Fault, FileAnswer, FileReply, FileRequest};
+use super::message::{Console, Fault, FileAnswer, FileReply, FileRequest, WorldReply, WorldRequest};
 use super::meter::Meter;
 use super::random::Random;
 
@@ -32,9 +33,11 @@ const STEPS_PER_ITEM: u64 = 50;
 const BYTES_PER_STEP: usize = 16;
 
 /// The channel from a worker to its driver.
-pub(super) trait FileService {
+pub(super) trait Driver {
     /// Sends a request to the driver and waits for its reply. `None` if the driver is gone.
     fn file(&self, request: FileRequest) -> Option<FileReply>;
+    /// Does the same with a request to the world outside.
+    fn world(&self, request: WorldRequest) -> Option<WorldReply>;
     /// Forwards a line of the console.
     fn console(&self, line: Console);
 }
@@ -42,7 +45,7 @@ pub(super) trait FileService {
 /// Serves the prelude during one request at a time.
 pub(super) struct HostFunctions {
     meter: Rc<Meter>,
-    port: Box<dyn FileService>,
+    port: Box<dyn Driver>,
     now: Cell<f64>,
     /// When the script was loaded.
     origin: Cell<f64>,
@@ -50,14 +53,17 @@ pub(super) struct HostFunctions {
     /// The caller's id. It is kept here and not in the prelude: no function that a script might reach can change it.
     caller: RefCell<Option<String>>,
     console_bytes: Cell<usize>,
+    /// Questions of the running call whose answers were not fetched yet.
+    questions: Cell<usize>,
     /// The panic of one of our functions.
     panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
 impl HostFunctions {
-    pub(super) fn new(meter: Rc<Meter>, port: Box<dyn FileService>) -> Self {
+    pub(super) fn new(meter: Rc<Meter>, port: Box<dyn Driver>) -> Self {
         let random = RefCell::new(Random::new(&[0; 32]));
-        let (now, origin, console_bytes) = (Cell::new(0.0), Cell::new(0.0), Cell::new(0));
+        let (now, origin) = (Cell::new(0.0), Cell::new(0.0));
+        let (console_bytes, questions) = (Cell::new(0), Cell::new(0));
         Self {
             meter,
             port,
@@ -66,6 +72,7 @@ impl HostFunctions {
             random,
             caller: RefCell::default(),
             console_bytes,
+            questions,
             panic: RefCell::default(),
         }
     }
@@ -81,6 +88,7 @@ impl HostFunctions {
         *self.random.borrow_mut() = Random::new(seed);
         *self.caller.borrow_mut() = caller.map(str::to_owned);
         self.console_bytes.set(0);
+        self.questions.set(0);
     }
 
     /// Resumes a panic of one of our functions, now that no frame of the engine is above us any more. A panic is a

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Api;
-use super::message::{FileReply, Report, Request};
+use super::message::{FileReply, Report, Request, WorldReply};
 
 /// Exit code of a worker started with arguments that no host of this version passes.
 pub(super) const EXIT_USAGE: i32 = 2;
@@ -29,6 +29,7 @@ pub(super) enum ToWorker {
     Start(Api, Limits),
     Request(Request),
     Reply(FileReply),
+    World(WorldReply),
     #[cfg(all(debug_assertions, feature = "test-support"))]
     EscapeAttempt(EscapeAttempt),
 }

@@ -20,10 +20,11 @@
 //! metering    fuel for built-ins that the engine does not count
 //! context     the engine's internals that we use: its compilers and its interrupt counter
 //! depth       the engine's recursion depth, and the stack that it needs
-//! host_functions the functions behind the prelude: time, chance, files, console, texts, URLs, signatures
+//! host_functions the functions behind the prelude: time, chance, files, the world, console, texts, URLs, signatures
 //! prelude/    the globals that scripts have beside the language, in JavaScript; `v4/` is what only logs of version 4 have
 //! globals     those of them that are made at their first use
 //! stack       where a script threw
+//! surrogates  halves of letters, which JSON data has none of
 //! integer     fuel for long integers, computed from the memory that holds them
 //! allocator, math, random     all that must not depend on the machine
 //! identity    all that a result depends on, by name and version
@@ -53,6 +54,7 @@ mod serve;
 #[cfg(target_os = "linux")]
 mod spawner;
 mod stack;
+mod surrogates;
 #[cfg(target_os = "linux")]
 mod system;
 #[cfg(feature = "test-support")]

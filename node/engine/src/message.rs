@@ -1,7 +1,8 @@
 //! The messages between a worker, which runs the script, and its driver: the host or a verifier.
 //!
 //! The driver sends [`Request`]s and may send several ahead; the worker processes them in order and answers each with
-//! zero or more [`Report::File`] (the worker waits for a [`FileReply`] after each) and [`Report::Console`], then
+//! zero or more [`Report::File`] and [`Report::World`] (the worker waits for a [`FileReply`] or [`WorldReply`] after each) and
+//! [`Report::Console`], then
 //! with exactly one [`Report::Loaded`] or [`Report::Done`]. The messages contain all that the script can observe:
 //! the same requests and replies give the same reports on every machine.
 
@@ -55,6 +56,8 @@ pub enum Report {
     Loaded(Result<Loaded, LoadFailure>),
     /// The script requests a file operation. The worker waits for the reply.
     File(FileRequest),
+    /// The script wants something of the world outside. The worker waits for the reply.
+    World(WorldRequest),
     /// The script wrote to its console. This has no effect on anything that is logged.
     Console(Console),
     /// The call is over.
@@ -204,6 +207,44 @@ impl FileRequest {
             }
         }
     }
+}
+
+/// What a script wants of the world outside. Texts are as the script gave them; the driver knows their bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorldRequest {
+    /// Asks an oracle. Reply: nothing, at once, if the question was taken; its answer is fetched later.
+    Ask {
+        /// The oracle.
+        name: String,
+        /// The arguments: the text of a JSON array.
+        args: String,
+    },
+    /// The answer to the oldest question whose answer was not fetched yet: the script can do nothing else. Reply: the text of a
+    /// JSON value.
+    Answer,
+    /// Tells the world something once the call is durable, if it returns. Reply: nothing, if it will be told.
+    Emit {
+        /// The effect.
+        name: String,
+        /// The arguments: the text of a JSON array.
+        args: String,
+    },
+    /// The id of the running call. Reply: its text, or nothing while the script loads.
+    CallId,
+}
+
+/// The reply to a [`WorldRequest`].
+pub type WorldReply = Result<Option<String>, WorldError>;
+
+/// Why the world outside refuses something, as the script sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorldError {
+    /// The error's `name`.
+    pub name: String,
+    /// The error's `message`.
+    pub message: String,
+    /// The error's `code`, if it has one.
+    pub code: Option<String>,
 }
 
 /// The reply to a [`FileRequest`].

@@ -20,7 +20,7 @@ use super::allocator::Accounted;
 use super::context::{ContextError, ContextLayout};
 use super::depth;
 use super::globals::Globals;
-use super::host_functions::{FileService, HostFunctions};
+use super::host_functions::{Driver, HostFunctions};
 use super::identity::Api;
 use super::message::{Call, Done, Fault, Load, LoadFailure, Loaded, Outcome, Thrown};
 use super::meter::Meter;
@@ -28,6 +28,7 @@ use super::metering::Metering;
 use super::parameters;
 use super::prelude;
 use super::stack::{self, SCRIPT, place_in};
+use super::surrogates::without_lone_surrogates;
 
 /// Bytes of arguments or of a result that are read or written in one step.
 const JSON_BYTES_PER_STEP: usize = 2;
@@ -61,6 +62,13 @@ struct Hooks {
     stack: Hook,
     fire_timer: Hook,
     drop_timers: Hook,
+    /// Since version 5.
+    questions: Option<QuestionHooks>,
+}
+
+struct QuestionHooks {
+    deliver: Hook,
+    drop: Hook,
 }
 
 /// Whether built-ins pay for work that they do in one piece.
@@ -86,7 +94,7 @@ impl Script {
     ///
     /// # Errors
     /// Only if the prelude itself is broken.
-    pub(super) fn new(api: Api, limits: Limits, port: Box<dyn FileService>) -> rquickjs::Result<Self> {
+    pub(super) fn new(api: Api, limits: Limits, port: Box<dyn Driver>) -> rquickjs::Result<Self> {
         Self::with(api, limits, port, Builtins::Metered)
     }
 
@@ -94,7 +102,7 @@ impl Script {
     pub(super) fn with(
         api: Api,
         limits: Limits,
-        port: Box<dyn FileService>,
+        port: Box<dyn Driver>,
         builtins: Builtins,
     ) -> rquickjs::Result<Self> {
         let meter = Rc::new(Meter::new(limits, api));
@@ -211,9 +219,11 @@ impl Script {
         }
         // Our own code, which a heap that the script has filled must not stop.
         let limit = self.memory.limit(u64::MAX);
-        let dropped = self
-            .context
-            .with(|ctx| self.hooks.drop_timers.clone().restore(&ctx).and_then(|drop| drop.call::<_, ()>(())));
+        let mut drops = self.hooks.questions.iter().map(|hooks| &hooks.drop).chain([&self.hooks.drop_timers]);
+        let dropped = self.context.with(|ctx| {
+            let run = |drop: &Hook| drop.clone().restore(&ctx).and_then(|drop| drop.call::<_, ()>(()));
+            drops.try_for_each(run)
+        });
         self.memory.limit(limit);
         self.functions.resume_panic();
         dropped.expect("nothing stands in the way of our own code");
@@ -266,7 +276,9 @@ impl Script {
         }
     }
 
-    /// Runs jobs, then timers, until the promise of `what` is settled or nothing can settle it any more.
+    /// Runs jobs, then delivers answers, then runs timers, until the promise of `what` is settled or nothing can settle it any
+    /// more. Each answer is delivered when no job is left, and each timer when no answer is due: so a replay needs to know the
+    /// answers, and not when they came.
     fn settle<'js>(&self, ctx: &Ctx<'js>, promise: &Promise<'js>, what: &str) -> Result<Value<'js>, Stop> {
         loop {
             self.run_jobs(ctx);
@@ -276,6 +288,10 @@ impl Script {
             if promise.state() != PromiseState::Pending {
                 let settled = promise.result().expect("a settled promise has a result");
                 return settled.map_err(|error| self.thrown(ctx, &error));
+            }
+            if let Some(hooks) = self.hooks.questions.as_ref().filter(|_| self.functions.has_question()) {
+                self.hook::<_, ()>(ctx, &hooks.deliver, ())?;
+                continue;
             }
             if !self.hook(ctx, &self.hooks.fire_timer, ())? {
                 let never = format!("{what} never settled: nothing is left that could end it");
@@ -394,6 +410,7 @@ impl Hooks {
         let (global, host) = (ctx.globals(), functions.object(ctx)?);
         if api >= Api::V5 {
             Globals::lend_to(&host)?;
+            functions.lend_world(&host)?;
         }
         let part = |source: &str| prelude::part(ctx, source);
         part(include_str!("prelude/sites.js"))?.call::<_, ()>((global.clone(),))?;
@@ -407,7 +424,7 @@ impl Hooks {
             Api::V4 => include_str!("prelude/v4/system.js"),
             Api::V5 => include_str!("prelude/system.js"),
         };
-        part(system)?.call::<_, ()>((global.clone(), host, buffer))?;
+        let system: Value<'js> = part(system)?.call((global.clone(), host, buffer))?;
         let calls: Object<'js> = match api {
             Api::V4 => part(include_str!("prelude/v4/calls.js"))?.call((global,))?,
             Api::V5 => part(include_str!("prelude/calls.js"))?.call((global,))?,
@@ -415,7 +432,14 @@ impl Hooks {
         let hook = |part: &Object<'js>, name: &str| {
             Ok::<_, rquickjs::Error>(Persistent::save(ctx, part.get::<_, Function<'js>>(name)?))
         };
+        let questions = match system.as_object() {
+            Some(system) => {
+                Some(QuestionHooks { deliver: hook(system, "deliver")?, drop: hook(system, "drop")? })
+            }
+            None => None,
+        };
         Ok(Self {
+            questions,
             methods: hook(&calls, "methods")?,
             invoke: hook(&calls, "invoke")?,
             describe: hook(&calls, "describe")?,
@@ -469,21 +493,4 @@ impl<'js> FromJs<'js> for Described<'js> {
         let code = parts.get::<Option<f64>>(2)?.map(|code| code as i64).filter(|code| is_own_code(*code));
         Ok(Self { name: parts.get(0)?, message: parts.get(1)?, code, data: parts.get(3)? })
     }
-}
-
-/// Returns the same JSON text with U+FFFD in place of escapes of lone surrogates. The engine writes only lone surrogates as
-/// escapes; whole letters stay as they are.
-fn without_lone_surrogates(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        let escape = &rest[at..];
-        let is_half = escape.starts_with("\\ud");
-        let length = if escape.starts_with("\\u") { 6 } else { 2 };
-        text.push_str(&rest[..at]);
-        text.push_str(if is_half { "\u{fffd}" } else { &escape[..length] });
-        rest = &escape[length..];
-    }
-    text.push_str(rest);
-    text
 }

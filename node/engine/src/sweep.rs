@@ -8,10 +8,11 @@ use std::thread;
 
 use libvms_protocol::entry::Limits;
 
-use super::host_functions::FileService;
+use super::host_functions::Driver;
 use super::identity::Api;
 use super::message::{
-    Call, Change, Console, Done, Fault, FileAnswer, FileReply, FileRequest, Info, Load, Outcome, Stat, Thrown,
+    Call, Change, Console, Done, Fault, FileAnswer, FileReply, FileRequest, Info, Load, Outcome, Stat,
+    Thrown, WorldError, WorldReply, WorldRequest,
 };
 use super::script::Script;
 
@@ -101,6 +102,16 @@ const OPERATIONS: &[&str] = &[
     "System.files.rmdir('/d', { recursive: true })",
     "System.files.history()",
     "System.files.history({ start: 1, end: 3, reverse: true, limit: 2 })",
+    "System.call.id",
+    "System.oracle('rate', 1, { a: 2 }).then(answer => answer.a.length)",
+    "System.oracle('none')",
+    "System.oracle(5n)",
+    "System.oracle('rate', 5n)",
+    "System.fetch('https://a.example/', { method: 'POST', body: 'x' })",
+    "Promise.all([System.oracle('a'), System.oracle('b'), new Promise(resolve => setTimeout(resolve, 1))])",
+    "(System.oracle('a'), 1)",
+    "System.emit('mail', 'x', [1])",
+    "System.emit('none')",
     "new Promise(resolve => setTimeout(resolve, 10, 'x'))",
     "new Promise(resolve => { let n = 0; const id = setInterval(() => { if (++n === 3) { clearInterval(id); resolve(n) } }, 1) })",
     "new Promise(resolve => setImmediate(resolve))",
@@ -151,7 +162,7 @@ const AFTER: &str = "
 /// An archive in which most reads find nothing, and all writes succeed.
 pub(super) struct Files;
 
-impl FileService for Files {
+impl Driver for Files {
     fn file(&self, request: FileRequest) -> Option<FileReply> {
         let stat = |is_directory| FileAnswer::Stat(Stat { is_directory, size: 7, blocks: 1, offset: 0 });
         let change = |version| Change { version, path: "/a".into(), deleted: version == 2 };
@@ -171,6 +182,18 @@ impl FileService for Files {
             FileRequest::History { .. } => FileAnswer::History(vec![change(1), change(2)]),
             _ => FileAnswer::Ok,
         }))
+    }
+
+    /// One oracle fails, all others answer; one effect is unknown.
+    fn world(&self, request: WorldRequest) -> Option<WorldReply> {
+        let code = Some("unknown".into());
+        let error = WorldError { name: "OracleError".into(), message: "unknown".into(), code };
+        Some(match request {
+            WorldRequest::Ask { name, .. } | WorldRequest::Emit { name, .. } if name == "none" => Err(error),
+            WorldRequest::Ask { .. } | WorldRequest::Emit { .. } => Ok(None),
+            WorldRequest::Answer => Ok(Some(r#"{"a":[1,"x"]}"#.into())),
+            WorldRequest::CallId => Ok(Some("00".into())),
+        })
     }
 
     fn console(&self, _: Console) {}

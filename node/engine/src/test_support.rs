@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use libvms_protocol::entry::Limits;
 
-use super::host_functions::FileService;
+use super::host_functions::Driver;
 use super::identity::Api;
-use super::message::{Call, Console, FileReply, FileRequest, Load, Outcome};
+use super::message::{Call, Console, FileReply, FileRequest, Load, Outcome, WorldReply, WorldRequest};
 use super::script::{Builtins, Script};
 
 struct Nobody;
 
-impl FileService for Nobody {
+impl Driver for Nobody {
     fn file(&self, _: FileRequest) -> Option<FileReply> {
+        None
+    }
+
+    fn world(&self, _: WorldRequest) -> Option<WorldReply> {
         None
     }
 

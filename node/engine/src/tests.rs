@@ -3,6 +3,7 @@
 mod errors;
 mod exports;
 mod web;
+mod world;
 
 use libvms_protocol::entry::Limits;
 
@@ -19,6 +20,7 @@ struct Script {
     worker: Worker,
     methods: Vec<String>,
     console: Vec<String>,
+    world: world::World,
 }
 
 fn try_load(code: &str, limits: Limits) -> Result<Script, LoadFailure> {
@@ -29,7 +31,9 @@ fn try_load(code: &str, limits: Limits) -> Result<Script, LoadFailure> {
     let mut console = vec![];
     loop {
         match worker.receive().expect("it runs") {
-            Report::Loaded(loaded) => return Ok(Script { worker, methods: loaded?.methods, console }),
+            Report::Loaded(loaded) => {
+                return Ok(Script { worker, methods: loaded?.methods, console, world: Default::default() });
+            }
             Report::Console(line) => console.push(line.text),
             other => panic!("{other:?}"),
         }
@@ -49,6 +53,10 @@ impl Script {
                 Report::Done(done) => return done.outcome,
                 Report::Console(line) => self.console.push(line.text),
                 Report::File(request) => self.worker.answer(answer(&request)).expect("it runs"),
+                Report::World(request) => {
+                    let reply = self.world.reply(request);
+                    self.worker.answer_world(reply).expect("it runs");
+                }
                 Report::Loaded(loaded) => panic!("{loaded:?}"),
             }
         }

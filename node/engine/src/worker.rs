@@ -24,7 +24,7 @@ use super::identity::Api;
 use super::isolation::EngineSettings;
 #[cfg(target_os = "linux")]
 use super::isolation::Sandbox;
-use super::message::{FileReply, Report, Request};
+use super::message::{FileReply, Report, Request, WorldReply};
 
 /// A script's engine, running beside the driver.
 ///
@@ -104,6 +104,18 @@ impl Worker {
             Backend::Thread(worker) => worker.answer(reply),
             #[cfg(target_os = "linux")]
             Backend::Process(worker) => worker.answer(reply),
+        }
+    }
+
+    /// Replies to a [`Report::World`].
+    ///
+    /// # Errors
+    /// When the worker has ended.
+    pub fn answer_world(&mut self, reply: WorldReply) -> Result<(), WorkerError> {
+        match &mut self.backend {
+            Backend::Thread(worker) => worker.answer_world(reply),
+            #[cfg(target_os = "linux")]
+            Backend::Process(worker) => worker.answer_world(reply),
         }
     }
 

@@ -10,7 +10,7 @@
 // There is no require, import, fetch, process, Intl, WebAssembly, WeakRef, FinalizationRegistry, SharedArrayBuffer or Atomics.
 // toLocaleString gives what toString or an English locale would.
 
-/** Who calls, the files of the service, digests and signatures. */
+/** Who calls, the files of the service, the world outside, digests and signatures. */
 declare const System: {
   /** Who calls: the name, or the key in hexadecimal where callers sign; null for anybody, and while the script loads. */
   readonly caller: { readonly id: string | null }
@@ -19,6 +19,24 @@ declare const System: {
    * exist while something is in them. Errors have a name: NotFoundError, NotAllowedError and others.
    */
   readonly files: LibVMS.Files
+  /**
+   * The running call. A call that its caller sends or signs again keeps its id, and no other has it: pass it on to whom you ask or tell
+   * something, so that they know a call that is executed again after a crash. null while the script loads.
+   */
+  readonly call: { readonly id: string | null }
+  /**
+   * Asks an oracle of the host: one of those that the service was deployed with. The answer stands in the log, and no auditor can tell
+   * whether it is true: IT IS AS GOOD AS THE HOST, unless you check a signature in it. Whoever is asked may be asked again, when the host
+   * crashes before the call is in the log. Rejects with an OracleError. Answers come in the order of the questions, before any timer.
+   */
+  oracle (name: string, ...args: LibVMS.Json[]): Promise<any>
+  /** Asks the oracle `fetch`. Hosts fetch only URLs below what they were told. */
+  fetch (url: string | URL, options?: LibVMS.FetchOptions): Promise<LibVMS.FetchAnswer>
+  /**
+   * Tells the world something, once the call is in the log, if it returns: at least once, in order. Throws a RangeError beyond 64 effects, or
+   * 256 KiB, in one call.
+   */
+  emit (name: string, ...args: LibVMS.Json[]): void
   /** Digests and one signature, at once. */
   readonly crypto: LibVMS.SystemCrypto
 }
@@ -53,6 +71,32 @@ declare namespace LibVMS {
     isDirectory (): boolean
   }
   interface Change { version: number, type: 'put' | 'del', path: string }
+
+  /** What System.oracle and System.fetch reject with. */
+  interface OracleError extends Error {
+    readonly name: 'OracleError'
+    /**
+     * `unknown`: the service has no such oracle. `timeout`: no answer in time. `too-large`: more than 1 MiB, in a question or an answer, 3 MiB in
+     * all answers of a call, or more than 64 questions. `refused`: the host does not ask this. `failed`: the oracle failed.
+     */
+    readonly code: 'unknown' | 'timeout' | 'too-large' | 'refused' | 'failed'
+  }
+  interface FetchOptions {
+    /** GET, unless said. */
+    method?: string
+    headers?: Record<string, string>
+    body?: string
+    /** How `body` is to be read: as text, unless said. */
+    encoding?: 'base64'
+  }
+  interface FetchAnswer {
+    status: number
+    /** By their names in lower case; several of one name are joined by commas. */
+    headers: Record<string, string>
+    /** Text if it is UTF-8, else in base64. */
+    body: string
+    encoding?: 'base64'
+  }
 
   interface SystemCrypto {
     sha256 (data: Bytes): Uint8Array

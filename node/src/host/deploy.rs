@@ -5,24 +5,24 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use libvms_cores::storage::layout::{BLOBS, FILES, LOG};
-use libvms_cores::storage::{Core, DataDirectory, Durability};
+use libvms_cores::storage::{Core, DataDirectory};
+use libvms_engine::Api;
 use libvms_engine::message::{self, LoadFailure};
-use libvms_engine::{Api, EngineSettings};
 use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_protocol::audit::callers::SignedCalls;
 use libvms_protocol::entry::{Auth, Call, CallEntry, Caller, Entry, Format, Init, Limits, Outcome, Thrown};
 use libvms_protocol::limits::CALL_AGE_DEFAULT;
 
+use super::Means;
 use super::clock::now;
 use super::error::{DeployError, ModuleMistake, OpenError, RunError};
 use super::open::{Ready, Service, UNFINISHED, exists, finish, is_deployed, open_archive, remove};
 use super::store::HostStore;
 use crate::archive::Archive;
-use crate::diagnostics::{Operator, ScriptStack};
+use crate::diagnostics::ScriptStack;
 use crate::execution::{Execution, ExecutionError, LoadError, Script};
 use crate::source_map::SourceMap;
 
@@ -39,6 +39,11 @@ pub struct Deployment {
     pub limits: Limits,
     /// How the script is read.
     pub form: Form,
+    /// Names of the oracles that the script may ask, fixed in its log. Whether a host answers is another matter: see
+    /// [`HostOptions::oracles`](super::HostOptions::oracles).
+    pub oracles: Vec<String>,
+    /// Names of the effects that the script may have, fixed in its log.
+    pub effects: Vec<String>,
 }
 
 /// How a script is read, and what it may lack.
@@ -55,19 +60,15 @@ impl Deployment {
     /// Returns a service whose callers give any name, with the default limits, from a script of either form.
     pub fn new(code: impl Into<String>, title: impl Into<String>) -> Self {
         let (code, title) = (code.into(), title.into());
-        Self { code, title, auth: Auth::Debug, limits: Limits::default(), form: Form::default() }
+        let (oracles, effects) = (vec![], vec![]);
+        let (limits, form) = (Limits::default(), Form::default());
+        Self { code, title, auth: Auth::Debug, limits, form, oracles, effects }
     }
 }
 
-pub(super) fn deploy(
-    directory: &Path,
-    deployment: Deployment,
-    durability: Durability,
-    engine: &EngineSettings,
-    operator: &Arc<Operator>,
-) -> Result<Ready, DeployError> {
+pub(super) fn deploy(directory: &Path, deployment: Deployment, means: &Means) -> Result<Ready, DeployError> {
     let lock = DataDirectory::lock(directory)?;
-    match deploy_alone(directory, deployment, durability, engine, operator) {
+    match deploy_alone(directory, deployment, means) {
         Ok(service) => Ok(Ready { lock, service }),
         Err(error) => {
             lock.abandon();
@@ -77,18 +78,12 @@ pub(super) fn deploy(
 }
 
 /// Deploys into a directory that only this process writes to. A failure leaves nothing behind.
-fn deploy_alone(
-    directory: &Path,
-    deployment: Deployment,
-    durability: Durability,
-    engine: &EngineSettings,
-    operator: &Arc<Operator>,
-) -> Result<Service, DeployError> {
+fn deploy_alone(directory: &Path, deployment: Deployment, means: &Means) -> Result<Service, DeployError> {
     if is_deployed(directory)? {
         return Err(OpenError::AlreadyDeployed { path: directory.into() }.into());
     }
     prepare(directory)?;
-    let deployed = deploy_as_written(directory, &deployment, durability, engine, operator);
+    let deployed = deploy_as_written(directory, &deployment, means);
     // The first error is the one that matters; files that cannot be removed stay marked, for the next attempt.
     if deployed.is_ok() || clear(directory).is_ok() {
         finish(directory)?;
@@ -100,12 +95,10 @@ fn deploy_alone(
 fn deploy_as_written(
     directory: &Path,
     deployment: &Deployment,
-    durability: Durability,
-    engine: &EngineSettings,
-    operator: &Arc<Operator>,
+    means: &Means,
 ) -> Result<Service, DeployError> {
     use ModuleMistake::{Await, Export, Import};
-    let deploy = |module| deploy_into(directory, deployment.clone(), module, durability, engine, operator);
+    let deploy = |module| deploy_into(directory, deployment.clone(), module, means);
     match deploy(deployment.form.module.unwrap_or(false)) {
         Err(DeployError::Script { mistake: Some(Await | Export | Import), .. })
             if deployment.form.module.is_none() =>
@@ -121,10 +114,10 @@ fn deploy_into(
     directory: &Path,
     deployment: Deployment,
     module: bool,
-    durability: Durability,
-    engine: &EngineSettings,
-    operator: &Arc<Operator>,
+    means: &Means,
 ) -> Result<Service, DeployError> {
+    let Means { durability, engine, operator, oracles: runner } = means;
+    let durability = *durability;
     let create = |name| Ok::<_, DeployError>(Core::create(&directory.join(name), new_key()?, durability)?);
     let mut log = create(LOG)?;
     // Create the cores durably, then open them again for writing.
@@ -137,13 +130,14 @@ fn deploy_into(
     let store = HostStore::new(files, blobs);
     let archive =
         Archive::create(store.clone(), &init.title, init.files, init.blobs).map_err(ExecutionError::from)?;
-    let Init { v: format, code, limits, at, .. } = &init;
+    let Init { v: format, code, limits, oracles, effects, at, .. } = &init;
     let (format, api, limits, at) = (*format, Api::LATEST, *limits, *at);
-    let script = Script { format, api, code, module, limits, at };
+    let script = Script { format, api, code, module, limits, oracles, effects, at };
     let file = &operator.diagnostics().file;
     let mut execution =
         Execution::load_for(log.key(), BlockIndex::FIRST, script, archive, engine, Some(operator.clone()))
             .map_err(|error| not_loaded(error, &init.code, file))?;
+    execution.connect(runner.clone());
     if execution.has_init() {
         entries.push(Entry::Call(call_init(&mut execution, &init, file)?).encode()?);
     }
@@ -176,9 +170,16 @@ fn new_init(deployment: Deployment, module: bool, files: &Core, blobs: &Core) ->
         at: now(),
         engine: libvms_engine::identity(),
         limits: Limits { call_age, ..deployment.limits.with_load() },
-        oracles: vec![],
-        effects: vec![],
+        oracles: sorted(deployment.oracles),
+        effects: sorted(deployment.effects),
     }
+}
+
+/// Returns names as the log has them: ascending, each once.
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Fails when callers could call nothing: that is a mistake in the script, which would show late otherwise.
@@ -249,7 +250,7 @@ fn call_init(
     execution.send(BlockIndex(1), &call)?;
     let finished = execution.finish()?;
     match finished.outcome {
-        outcome @ Outcome::Returned { .. } => Ok(CallEntry::new(call, outcome)),
+        Outcome::Returned { .. } => Ok(finished.entry(call)),
         Outcome::Threw(thrown) => {
             let Thrown { name, message, .. } = super::limit::with_hint(&thrown, &init.limits);
             let place = finished.stack.as_ref().and_then(|stack| stack.place(file));

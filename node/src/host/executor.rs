@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use libvms_engine::{EngineSettings, WorkerError};
 use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_protocol::audit::callers::SignedCalls;
-use libvms_protocol::entry::{Authorization, Call, CallEntry, Entry, Fault, Limits, Outcome};
+use libvms_protocol::entry::{Authorization, Call, Entry, Fault, Init, Limits, Outcome};
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
 use tracing::{debug, error, warn};
@@ -38,6 +38,7 @@ use super::store::HostStore;
 use super::{CallError, CallRequest, CallResponse, Shared};
 use crate::diagnostics::{Diagnostics, Operator};
 use crate::execution::{CALLS_IN_FLIGHT, ExecutedCall, Execution, ExecutionError, Used};
+use crate::oracle::Runner;
 use crate::replay::ReplayError;
 
 /// How often the heap is rebuilt after one death of a worker, when the new worker dies as well.
@@ -50,11 +51,21 @@ pub(super) struct Source {
     pub(super) directory: PathBuf,
     pub(super) store: HostStore,
     pub(super) engine: EngineSettings,
+    pub(super) operator: Arc<Operator>,
+    pub(super) oracles: Option<Arc<Runner>>,
 }
 
 impl Source {
     fn rebuild(&self) -> Result<Execution<HostStore>, OpenError> {
-        open::rebuild(&self.directory, &self.store, &self.engine)
+        let mut rebuilt = open::rebuild(&self.directory, &self.store, &self.engine)?;
+        self.connect(&mut rebuilt);
+        Ok(rebuilt)
+    }
+
+    /// Lets a script that has caught up with its log say things to its operator, and ask the oracles.
+    fn connect(&self, execution: &mut Execution<HostStore>) {
+        execution.tell(self.operator.clone());
+        execution.connect(self.oracles.clone());
     }
 }
 
@@ -63,8 +74,9 @@ pub(super) struct Executor {
     source: Source,
     execution: Execution<HostStore>,
     shared: Arc<Shared>,
-    operator: Arc<Operator>,
     limits: Limits,
+    /// Whether calls may wait for oracles.
+    has_oracles: bool,
     next_block: BlockIndex,
     clock: LogClock,
     /// What signed calls are judged by, up to the last executed entry; `None` where callers do not sign.
@@ -120,17 +132,16 @@ impl Executor {
         source: Source,
         mut execution: Execution<HostStore>,
         shared: Arc<Shared>,
-        operator: Arc<Operator>,
-        limits: Limits,
+        init: &Init,
         Beginning { next_block, latest_at, signed }: Beginning,
     ) -> Self {
-        execution.tell(operator.clone());
+        source.connect(&mut execution);
         Self {
             source,
             execution,
             shared,
-            operator,
-            limits,
+            limits: init.limits,
+            has_oracles: !init.oracles.is_empty(),
             next_block,
             clock: LogClock::new(latest_at),
             signed,
@@ -234,9 +245,14 @@ impl Executor {
     }
 
     /// Returns how many calls may be in flight: one while there is a debt of quiet time, so that the call at fault for a
-    /// death is known.
+    /// death is known; and one where calls may wait for oracles, so that those behind are not executed at the time at which
+    /// the wait began.
     fn in_flight_max(&self) -> usize {
-        if self.shared.quarantine().is_clear(Instant::now()) { CALLS_IN_FLIGHT } else { 1 }
+        if !self.has_oracles && self.shared.quarantine().is_clear(Instant::now()) {
+            CALLS_IN_FLIGHT
+        } else {
+            1
+        }
     }
 
     fn send(&mut self, call: QueuedCall) -> bool {
@@ -286,7 +302,7 @@ impl Executor {
         };
         let answer = self.answer(finished);
         let at = running.call.at;
-        let entry = Entry::Call(CallEntry::new(running.call, finished.outcome.clone()));
+        let entry = Entry::Call(finished.entry(running.call));
         let entry = entry.encode().map_err(|error| self.fail(&error, true)).ok()?;
         if let Some(paid) = running.paid {
             self.shared.quotas.settle(Instant::now(), paid, entry.len() as u64);
@@ -308,7 +324,6 @@ impl Executor {
         let is_at_fault = self.is_at_fault(ended);
         self.wait_for_commits(block.length_before())?;
         self.execution = self.rebuild()?;
-        self.execution.tell(self.operator.clone());
         self.shared.quarantine().add_cost(Instant::now(), begun.elapsed());
         self.suspects = self.in_flight.len();
         if !is_at_fault {
@@ -324,7 +339,9 @@ impl Executor {
             _ => None,
         };
         let (outcome, used) = (Outcome::Fault(Fault::Killed), Used { time, ..Used::default() });
-        Some(Recovery::Killed(Box::new(ExecutedCall { block, outcome, fuel: 0, used, stack: None })))
+        let (oracles, effects) = (vec![], vec![]);
+        let killed = ExecutedCall { block, outcome, oracles, effects, fuel: 0, used, stack: None };
+        Some(Recovery::Killed(Box::new(killed)))
     }
 
     /// Refuses the oldest call. The calls behind it move up: no block of the log stays empty.
@@ -421,7 +438,7 @@ impl Executor {
                 Ok(CallResponse { block: finished.block, json: value.as_ref().map(Value::to_json) })
             }
             Outcome::Threw(thrown) => {
-                let Diagnostics { file, show_stacks } = self.operator.diagnostics();
+                let Diagnostics { file, show_stacks } = self.source.operator.diagnostics();
                 let stack = finished.stack.as_ref().filter(|_| *show_stacks).map(|stack| stack.named(file));
                 Err(CallError::Threw { thrown: thrown.clone(), stack })
             }

@@ -127,7 +127,7 @@ impl Recording {
         let block = self.entries.len() as u64;
         self.execution().send(BlockIndex(block), &call).expect("the worker lives");
         let finished = self.execution().finish().expect("the worker lives");
-        self.push(Entry::Call(CallEntry::new(call, finished.outcome)));
+        self.push(Entry::Call(finished.entry(call)));
         finished.fuel
     }
 
@@ -137,9 +137,10 @@ impl Recording {
     }
 
     fn load(&mut self, block: u64, archive: Archive<Blocks>) {
-        let Init { v: format, code, module, limits, engine: identity, .. } = &self.init;
+        let Init { v: format, code, module, limits, engine: identity, oracles, effects, .. } = &self.init;
         let api = Api::of(identity).expect("a version that we have");
-        let script = Script { format: *format, api, code, module: *module, limits: *limits, at: self.at };
+        let (format, module, limits, at) = (*format, *module, *limits, self.at);
+        let script = Script { format, api, code, module, limits, oracles, effects, at };
         let log = key(LOG).public_key();
         let loaded = Execution::load(log, BlockIndex(block), script, archive, &engine(self.sandbox));
         self.execution = Some(loaded.unwrap_or_else(|error| panic!("{error}\n{}", self.init.code)));

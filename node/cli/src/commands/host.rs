@@ -265,6 +265,7 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         diagnostics: diagnostics(service, arguments),
         engine: arguments.sandbox.settings()?,
         quotas: arguments.quotas.quotas(),
+        ..HostOptions::default()
     };
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
@@ -291,7 +292,8 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         _ => None,
     };
     let form = Form { module, may_lack_methods: arguments.allow_no_methods };
-    let deployment = Deployment { code, title, auth, limits: arguments.limits.limits(), form };
+    let (limits, oracles, effects) = (arguments.limits.limits(), vec![], vec![]);
+    let deployment = Deployment { code, title, auth, limits, form, oracles, effects };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
 

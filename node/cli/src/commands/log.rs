@@ -8,7 +8,8 @@ use libvms::call_log::{CallLog, CallLogError};
 use libvms::printable::{Printable, PrintableJson};
 use libvms_hypercore::blocks::BlockIndex;
 use libvms_protocol::entry::{
-    Call, CallEntry, Entry, Epoch, FilesChange, FilesHead, Init, Outcome, Thrown, Upgrade,
+    Call, CallEntry, Effect, Entry, Epoch, FilesChange, FilesHead, Init, OracleAnswer, OracleError, Outcome,
+    Thrown, Upgrade,
 };
 use serde_json::{Value, json};
 
@@ -96,16 +97,18 @@ impl Style {
                 self.text(&init.engine.version),
                 init.code.len()
             ),
-            Entry::Call(CallEntry { call, result, .. }) => {
+            Entry::Call(CallEntry { call, oracles, effects, result }) => {
                 let outcome = match result.outcome() {
                     Ok(outcome) => self.outcome(&outcome),
                     Err(error) => self.text(&error.to_string()),
                 };
                 format!(
-                    "#{block} {} {}{} -> {outcome}",
+                    "#{block} {} {}{} -> {outcome}{}{}",
                     time(call.at),
                     self.caller(call),
-                    self.invocation(call)
+                    self.invocation(call),
+                    count(oracles.len(), "question"),
+                    count(effects.len(), "effect")
                 )
             }
             Entry::Epoch(Epoch { files }) => format!("#{block} epoch, files version {}", files.version),
@@ -163,6 +166,15 @@ impl Style {
     }
 }
 
+/// Returns a note of how many there are, if any.
+fn count(number: usize, what: &str) -> String {
+    match number {
+        0 => String::new(),
+        1 => format!(" [1 {what}]"),
+        _ => format!(" [{number} {what}s]"),
+    }
+}
+
 fn time(at: u64) -> String {
     match UNIX_EPOCH.checked_add(Duration::from_millis(at)) {
         // The formatter takes years up to 9999.
@@ -174,12 +186,13 @@ fn time(at: u64) -> String {
 fn as_json(block: BlockIndex, entry: &Entry) -> Value {
     match entry {
         Entry::Init(init) => init_json(block, init),
-        Entry::Call(CallEntry { call, result, .. }) => {
+        Entry::Call(CallEntry { call, oracles, effects, result }) => {
             let mut object = json!({
                 "block": block, "type": "call", "at": call.at, "userId": call.user_id,
                 "methodName": call.method_name, "args": call.args,
             });
             add_signature(&mut object, call);
+            add_world(&mut object, oracles, effects);
             object["result"] = result
                 .outcome()
                 .map_or_else(|error| json!({ "error": error.to_string() }), |outcome| outcome_json(&outcome));
@@ -189,6 +202,26 @@ fn as_json(block: BlockIndex, entry: &Entry) -> Value {
             json!({ "block": block, "type": "epoch", "files": files_json(files) })
         }
         Entry::Upgrade(upgrade) => json!({ "block": block, "type": "upgrade", "code": upgrade.code }),
+    }
+}
+
+/// Adds what the call asked and told the world.
+fn add_world(object: &mut Value, oracles: &[OracleAnswer], effects: &[Effect]) {
+    let answer = |OracleAnswer { ask, answer }: &OracleAnswer| {
+        let ask = HEXLOWER.encode(&ask.0);
+        match answer {
+            Ok(value) => json!({ "ask": ask, "res": value }),
+            Err(OracleError { name, message, code }) => {
+                json!({ "ask": ask, "err": { "name": name, "message": message, "code": code.name() } })
+            }
+        }
+    };
+    if !oracles.is_empty() {
+        object["oracles"] = oracles.iter().map(answer).collect();
+    }
+    let effect = |Effect { name, args }: &Effect| json!({ "name": name, "args": args });
+    if !effects.is_empty() {
+        object["effects"] = effects.iter().map(effect).collect();
     }
 }
 
@@ -226,6 +259,11 @@ fn init_json(block: BlockIndex, init: &Init) -> Value {
     }
     if init.module {
         object["module"] = json!(true);
+    }
+    for (member, names) in [("oracles", &init.oracles), ("effects", &init.effects)] {
+        if !names.is_empty() {
+            object[member] = json!(names);
+        }
     }
     if let Some(call_age) = limits.call_age {
         object["limits"]["callAge"] = json!(call_age);

@@ -13,7 +13,7 @@ use std::slice;
 use rquickjs::object::Property;
 use rquickjs::{Array, ArrayBuffer, Ctx, Error, FromJs, IntoJs, Object, Result, Value, qjs};
 
-use crate::message::{Change, FileAnswer, FileReply, Info, Stat, Thrown};
+use crate::message::{Change, FileAnswer, FileReply, Info, Stat, Thrown, WorldError, WorldReply};
 
 /// A text of the script.
 pub(super) struct Text(pub(super) String);
@@ -194,6 +194,36 @@ impl<'js> IntoJs<'js> for Answer {
             }
         }
         Ok(answer.into_value())
+    }
+}
+
+/// `{ value }` or `{ failure: { name, message, code } }`, for the prelude alone, as [`Answer`] is.
+pub(super) struct WorldAnswer(pub(super) WorldReply);
+
+impl<'js> IntoJs<'js> for WorldAnswer {
+    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
+        let answer = bare(ctx)?;
+        match self.0 {
+            Ok(text) => put(&answer, "value", Nullable(text))?,
+            Err(error) => put(&answer, "failure", Refusal(Some(error)))?,
+        }
+        Ok(answer.into_value())
+    }
+}
+
+/// `{ name, message, code }`, or `undefined` where nothing was refused.
+pub(super) struct Refusal(pub(super) Option<WorldError>);
+
+impl<'js> IntoJs<'js> for Refusal {
+    fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
+        let Some(WorldError { name, message, code }) = self.0 else {
+            return Ok(Value::new_undefined(ctx.clone()));
+        };
+        let failure = bare(ctx)?;
+        put(&failure, "name", name)?;
+        put(&failure, "message", message)?;
+        put(&failure, "code", Nullable(code))?;
+        Ok(failure.into_value())
     }
 }
 

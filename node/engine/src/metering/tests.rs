@@ -5,9 +5,11 @@ use std::thread;
 use libvms_protocol::entry::Limits;
 
 use super::table::TABLE;
-use crate::host_functions::FileService;
+use crate::host_functions::Driver;
 use crate::identity::Api;
-use crate::message::{Call, Console, Done, Fault, FileReply, FileRequest, Load, Outcome};
+use crate::message::{
+    Call, Console, Done, Fault, FileReply, FileRequest, Load, Outcome, WorldReply, WorldRequest,
+};
 use crate::script::{Builtins, Script};
 
 /// Far more than the tests use.
@@ -22,10 +24,14 @@ const PLENTY: Limits = Limits {
 
 struct Nobody;
 
-impl FileService for Nobody {
+impl Driver for Nobody {
     fn file(&self, _: FileRequest) -> Option<FileReply> {
         None
     }
+    fn world(&self, _: WorldRequest) -> Option<WorldReply> {
+        None
+    }
+
     fn console(&self, _: Console) {}
 }
 

@@ -1,14 +1,15 @@
-// System: the caller's id, the files archive, digests and signatures.
+// System: the caller's id, the files archive, the world outside, digests and signatures.
 (function (global, host, buffer) {
   'use strict'
-  const { JSON, Object, String, TypeError } = global
-  const { stringify } = JSON
+  const { JSON, Object, Promise, String, TypeError } = global
+  const { parse, stringify } = JSON
   const { isArray } = global.Array
   const { freeze, defineProperty, keys } = Object
   const { slice, toLowerCase, toWellFormed } = String.prototype
-  const { apply } = global.Reflect
+  const { apply, construct, setPrototypeOf } = global.Reflect
   const COUNT_MAX = 9007199254740991
   let caller = freeze({ id: null })
+  let call = freeze({ id: null })
   // The options of a call that passes none.
   const none = freeze({ __proto__: null })
 
@@ -145,6 +146,51 @@
     }
   }
 
+  // Without a prototype: a script that changes Array.prototype must not see our questions.
+  const list = () => {
+    const array = []
+    setPrototypeOf(array, null)
+    return array
+  }
+  // The questions that were asked, in order; `next` is the first whose answer was not delivered.
+  let questions = list()
+  let next = 0
+  const refuse = (failure) => {
+    if (failure === undefined) return
+    const error = buffer.failure(failure.name, failure.message)
+    if (failure.code !== null) {
+      defineProperty(error, 'code', { __proto__: null, value: failure.code, writable: true, enumerable: false, configurable: true })
+    }
+    throw error
+  }
+  const told = (answer) => {
+    refuse(answer.failure)
+    return answer.value
+  }
+  const nameOf = (what, value) => typeof value === 'string' ? text(value) : wrong(what, 'name', 'a text', value)
+  const jsonOf = (args) => {
+    setPrototypeOf(args, null)
+    return stringify(args)
+  }
+  const ask = (what, oracle, argsOf) => construct(Promise, [(resolve, reject) => {
+    const name = nameOf(what, oracle)
+    const args = jsonOf(argsOf())
+    const at = questions.length
+    let isAsked = false
+    // Before it is asked: from then on nothing can fail that would leave an answer without its question.
+    questions[at] = { __proto__: null, resolve, reject }
+    try {
+      refuse(host.ask(name, args))
+      isAsked = true
+    } finally {
+      if (!isAsked) questions.length = at
+    }
+  }])
+  const request = (options) => {
+    const { method, headers, body, encoding } = optionsOf('fetch', options, 'method', 'headers', 'body', 'encoding')
+    return { __proto__: null, method, headers, body, encoding }
+  }
+
   const System = freeze({
     // The caller's id is kept where no script can reach it.
     get caller () {
@@ -152,8 +198,39 @@
       if (id !== caller.id) caller = freeze({ id })
       return caller
     },
+    get call () {
+      const id = told(host.callId())
+      if (id !== call.id) call = freeze({ id })
+      return call
+    },
     files: freeze(files),
+    oracle (name, ...args) { return ask('oracle', name, () => args) },
+    fetch (url, options) {
+      return ask('fetch', 'fetch', () => isMissing(options) ? [text(url)] : [text(url), request(options)])
+    },
+    emit (name, ...args) { refuse(host.emit(nameOf('emit', name), jsonOf(args))) },
     get crypto () { return host.systemCrypto() }
   })
   defineProperty(global, 'System', { value: System, writable: false, enumerable: false, configurable: false })
+
+  return {
+    // Delivers the answer to the oldest question.
+    deliver () {
+      const question = questions[next++]
+      let value
+      try {
+        value = parse(told(host.answer()))
+      } catch (error) {
+        question.reject(error)
+        return
+      }
+      question.resolve(value)
+    },
+    // Drops the questions of a call that has ended.
+    drop () {
+      if (questions.length === 0) return
+      questions = list()
+      next = 0
+    }
+  }
 })

@@ -93,7 +93,7 @@ fn first_frame(mut socket: &File, incoming: &mut Frames) -> io::Result<(Api, Lim
 fn execute(api: Api, limits: Limits, lockdown: Lockdown, link: Link) {
     let link = Rc::new(link);
     // Before the lockdown is complete: the engine's system calls at its start must still be allowed.
-    let engine = match Script::new(api, limits, Box::new(link::FilePort(link.clone()))) {
+    let engine = match Script::new(api, limits, Box::new(link::DriverPort(link.clone()))) {
         Ok(engine) => engine,
         Err(error) => return last_words(&format!("the engine does not start: {error}")),
     };

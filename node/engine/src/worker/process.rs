@@ -21,7 +21,7 @@ use super::watchdog::Watchdog;
 use crate::error::{ExitReason, WorkerError};
 use crate::identity::Api;
 use crate::ipc::{EXIT_PANICKED, FrameError, Frames, FromWorker, ToWorker, encode, frame_bytes_max};
-use crate::message::{FileReply, Report, Request};
+use crate::message::{FileReply, Report, Request, WorldReply};
 use crate::spawner::{self, Spawned};
 use crate::system;
 
@@ -90,6 +90,10 @@ impl ProcessWorker {
 
     pub(super) fn answer(&mut self, reply: FileReply) -> Result<(), WorkerError> {
         self.enqueue(&ToWorker::Reply(reply))
+    }
+
+    pub(super) fn answer_world(&mut self, reply: WorldReply) -> Result<(), WorkerError> {
+        self.enqueue(&ToWorker::World(reply))
     }
 
     #[cfg(all(debug_assertions, feature = "test-support"))]

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::outgoing::Outgoing;
-use crate::host_functions::FileService;
+use crate::host_functions::Driver;
 use crate::ipc::{Frames, FromWorker, ToWorker};
-use crate::message::{Console, FileReply, FileRequest, Report, Request};
+use crate::message::{Console, FileReply, FileRequest, Report, Request, WorldReply, WorldRequest};
 
 /// Reads and writes the socket for the script's thread.
 pub(super) struct Link {
@@ -51,23 +51,31 @@ impl Link {
                 ToWorker::Request(request) => return Some(request),
                 #[cfg(all(debug_assertions, feature = "test-support"))]
                 ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
-                ToWorker::Start(..) | ToWorker::Reply(_) => return None,
+                ToWorker::Start(..) | ToWorker::Reply(_) | ToWorker::World(_) => return None,
             }
         }
     }
 
-    /// Waits for the reply to a file request.
-    fn next_reply(&self) -> Option<FileReply> {
+    /// Waits for the reply to a request of the script: the one that `wanted` takes out of a message.
+    fn next_reply<R>(&self, wanted: fn(ToWorker) -> Result<R, ToWorker>) -> Option<R> {
         self.flush();
         loop {
-            match self.next_message()? {
-                ToWorker::Reply(reply) => return Some(reply),
-                ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
-                #[cfg(all(debug_assertions, feature = "test-support"))]
-                ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
-                ToWorker::Start(..) => return None,
+            match wanted(self.next_message()?) {
+                Ok(reply) => return Some(reply),
+                Err(message) => self.set_aside(message)?,
             }
         }
+    }
+
+    /// Keeps a request that the driver has sent ahead. `None` for a message that is none.
+    fn set_aside(&self, message: ToWorker) -> Option<()> {
+        match message {
+            ToWorker::Request(request) => self.waiting.borrow_mut().push_back(request),
+            #[cfg(all(debug_assertions, feature = "test-support"))]
+            ToWorker::EscapeAttempt(attempt) => self.attempt(attempt),
+            ToWorker::Start(..) | ToWorker::Reply(_) | ToWorker::World(_) => return None,
+        }
+        Some(())
     }
 
     /// Waits for the driver's next message. Sends all queued messages first.
@@ -94,12 +102,23 @@ impl Link {
 }
 
 /// The link as the script's host functions see it.
-pub(super) struct FilePort(pub(super) Rc<Link>);
+pub(super) struct DriverPort(pub(super) Rc<Link>);
 
-impl FileService for FilePort {
+impl Driver for DriverPort {
     fn file(&self, request: FileRequest) -> Option<FileReply> {
         self.0.say(&FromWorker::Report(Report::File(request)));
-        self.0.next_reply()
+        self.0.next_reply(|message| match message {
+            ToWorker::Reply(reply) => Ok(reply),
+            other => Err(other),
+        })
+    }
+
+    fn world(&self, request: WorldRequest) -> Option<WorldReply> {
+        self.0.say(&FromWorker::Report(Report::World(request)));
+        self.0.next_reply(|message| match message {
+            ToWorker::World(reply) => Ok(reply),
+            other => Err(other),
+        })
     }
 
     fn console(&self, line: Console) {
