@@ -4,6 +4,7 @@
 
 mod compare;
 mod error;
+mod finite;
 mod greeting;
 mod intention;
 pub mod known_logs;
@@ -121,16 +122,18 @@ impl RpcClient {
     /// Signs a call of `method`, and waits for its answer with the proof that the log holds the call. It is executed once,
     /// even if connections are lost meanwhile.
     ///
-    /// The arguments are signed as serde writes them in JSON: an infinite number or NaN is `null`.
+    /// The arguments are signed as serde writes them in JSON.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoKey`] for a client without a key. As [`call`](Self::call), but an error of the script is an answer.
+    /// [`ClientError::NoKey`] for a client without a key. [`ClientError::Arguments`] where a number is infinite or NaN, which
+    /// JSON would have as `null`: nothing is signed. As [`call`](Self::call), but an error of the script is an answer.
     pub async fn call_proved<A>(&self, method: &str, args: &A) -> Result<ProvedAnswer, ClientError>
     where
         A: Serialize + ?Sized,
     {
         let session = self.session.as_ref().ok_or(ClientError::NoKey)?;
+        finite::check(args).map_err(|error| ClientError::Arguments(serde::ser::Error::custom(error)))?;
         let args = serde_json::to_string(args).map_err(ClientError::Arguments)?;
         signing::call(session, &self.line, method, signing::arguments(&args)?).await
     }

@@ -85,6 +85,8 @@ async fn arguments_that_nobody_can_sign_are_not_sent() {
     assert!(matches!(client.call("echo", &[surrogate]).await, Err(ClientError::Arguments(_))));
     assert!(matches!(client.call("echo", &deep).await, Err(ClientError::Arguments(_))));
     assert!(matches!(client.call("echo", &json!({ "a": 1 })).await, Err(ClientError::Arguments(_))));
+    let error = client.call("echo", &[1.5, f64::NAN]).await.expect_err("no number").to_string();
+    assert_eq!(error, "the arguments cannot be written as JSON: a number is NaN, which JSON does not have");
     assert_eq!(ledger.calls_seen(), 0);
     let anonymous = RpcClient::connect(&url(&server), ClientOptions::default()).await.expect("it listens");
     assert!(matches!(anonymous.call_proved("echo", &[1]).await, Err(ClientError::NoKey)));
