@@ -11,10 +11,12 @@ use std::process::{Command, Output, Stdio};
 use libvms::rpc::{ClientError, ClientOptions, KnownLogs, RpcClient};
 use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::SecretKey;
+use libvms_protocol::limits;
 use libvms_protocol::proof::{Proof, Verdict};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::callers::signer::handshake;
 use super::clock::Clock;
 use crate::support::{Host, Process, TestService, program, run, text, vms};
 
@@ -341,4 +343,34 @@ fn callers_go_by_the_time_of_a_log_whose_clock_is_wrong() {
         assert!(host.terminate().success());
         place.assert_agrees();
     }
+}
+
+#[test]
+fn the_largest_answer_is_proved_too() {
+    let (home, place) = (Home::new(), TestService::new("exports.echo = list => list"));
+    let host = place.host_with(&["--auth", "signed", "--fuel", "60000"]);
+    // Of all JSON texts this one grows most in the log: four bytes become nine, twice, and those twelve in base64.
+    let too_many = vec![0.5; limits::ARGUMENTS_BYTES_MAX / 4];
+    let options = ClientOptions { key: Some(SecretKey::from_seed(&[5; 32])), ..ClientOptions::default() };
+    run(async {
+        let client = RpcClient::connect(host.url(), options).await.expect("it listens");
+        let refused = client.call("echo", &[&too_many]).await.expect_err("too many").to_string();
+        assert_eq!(
+            refused,
+            "the arguments have 1048579 bytes of JSON text, and those of a call at most 1048576"
+        );
+        let largest = &too_many[1..];
+        let answer = client.call_proved("echo", &[largest]).await.expect("the largest");
+        assert!(answer.receipt.len() > 4 * limits::ARGUMENTS_BYTES_MAX, "{}", answer.receipt.len());
+        let result = answer.outcome.expect("a result").expect("a value");
+        assert_eq!(result.get(), serde_json::to_string(largest).expect("JSON"));
+        fs::write(home.file("largest.proof"), &answer.receipt).expect("writable");
+        // Whoever wants to know the time of that entry gets all of it.
+        let latest = handshake(&host, &json!({ "latest": true }));
+        assert!(latest["latest"].as_str().is_some_and(|receipt| receipt.len() > answer.receipt.len()));
+    });
+    let checked = home.run(&["proof", "check", &home.key("largest.proof")]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    assert!(host.terminate().success());
+    place.assert_agrees();
 }

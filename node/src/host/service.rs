@@ -21,6 +21,10 @@ use super::callers::receipt;
 use super::callers::refusal::Refused;
 use super::{Answer, CallError, CallRequest, CallResponse, Shared, Vm};
 
+/// Bytes of the receipt of the latest entry in a refusal. Anybody can be refused at any time; who needs the receipt of a larger
+/// entry asks for it by `handshake`.
+const LATEST_BYTES_MAX: usize = 64 << 10;
+
 impl Service for Vm {
     fn handshake(&self, asked: HandshakeRequest) -> Map<String, Json> {
         let view = CoreView::clone(&self.log_view);
@@ -52,7 +56,7 @@ impl Service for Vm {
             members.insert("consistency".into(), consistency);
         }
         if asked.latest {
-            members.insert("latest".into(), latest_json(&view));
+            members.insert("latest".into(), json!(latest(&view)));
         }
         members
     }
@@ -107,9 +111,10 @@ fn consistency_json(view: &CoreView, length: Length) -> Option<Json> {
     Some(json!({ "length": length, "nodes": nodes.iter().map(node).collect::<Vec<_>>() }))
 }
 
-fn latest_json(view: &CoreView) -> Json {
-    let receipt = view.length().last().and_then(|block| receipt::from_view(view, block));
-    receipt.map_or(Json::Null, |receipt| json!(BASE64URL_NOPAD.encode(&receipt)))
+/// Returns the receipt of the latest entry, as text.
+fn latest(view: &CoreView) -> Option<String> {
+    let receipt = view.length().last().and_then(|block| receipt::from_view(view, block))?;
+    Some(BASE64URL_NOPAD.encode(&receipt))
 }
 
 /// Words the refusals of one call, and signs them for a caller that asks for a receipt.
@@ -176,7 +181,8 @@ impl Refuser {
                 }
             }
             Reason::Early | Reason::StaleCall => {
-                members.insert("latest".into(), latest_json(&view));
+                let latest = latest(&view).filter(|receipt| receipt.len() <= LATEST_BYTES_MAX);
+                members.insert("latest".into(), json!(latest));
             }
             _ => {}
         }

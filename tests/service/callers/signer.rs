@@ -45,7 +45,7 @@ pub(super) fn try_post(port: u16, request: &Value, more: &str) -> io::Result<Val
     Ok(serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}")))
 }
 
-pub(super) fn handshake(host: &Host, asked: &Value) -> Value {
+pub(crate) fn handshake(host: &Host, asked: &Value) -> Value {
     post(host, &json!({ "jsonrpc": "2.0", "id": 0, "method": "handshake", "params": [asked] }))["result"]
         .clone()
 }

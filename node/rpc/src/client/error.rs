@@ -8,6 +8,7 @@ use std::time::Duration;
 use libvms_hypercore::blocks::{BlockIndex, Length};
 use libvms_hypercore::identity::PublicKey;
 use libvms_hypercore::signed_head::SignedHead;
+use libvms_protocol::limits::ARGUMENTS_BYTES_MAX;
 use libvms_protocol::proof::{Equivocation, Proof};
 use libvms_protocol::refusal::{Reason, Refusal};
 use tokio_tungstenite::tungstenite;
@@ -44,6 +45,11 @@ pub enum ClientError {
     /// The arguments cannot be written as JSON, or not be signed.
     #[error("the arguments cannot be written as JSON: {0}")]
     Arguments(serde_json::Error),
+    /// The arguments are longer than a log can hold. Nothing was signed.
+    #[error(
+        "the arguments have {bytes} bytes of JSON text, and those of a call at most {ARGUMENTS_BYTES_MAX}"
+    )]
+    ArgumentsTooLong { bytes: usize },
     /// The server, or the network to it, is gone.
     #[error("the connection was lost: {why}")]
     Lost { why: String },

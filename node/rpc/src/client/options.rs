@@ -52,7 +52,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(10),
             // A restart replays the log. The caller should learn of one that takes longer.
             start_timeout: Duration::from_secs(30),
-            // Far above the longest answer of a LibVMS server.
+            // Above the longest answer of a LibVMS server: 4 MiB, and the receipt of the largest entry.
             message_bytes_max: 16 << 20,
             ping_interval: Duration::from_secs(30),
             // A server stops reading while enough of our calls are in flight.

@@ -4,14 +4,17 @@
 //! host executes the same call once. It is signed again where it can no longer be executed as it is, in the place of all that
 //! were signed for the intention before.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::entry::Authorization;
+use libvms_protocol::limits::ARGUMENTS_BYTES_MAX;
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
+use serde::de::Error;
 use serde_json::value::RawValue;
 
 use super::error::{CallRefusal, ClientError};
@@ -269,11 +272,30 @@ impl Calling<'_> {
     }
 }
 
-/// Reads the arguments of a call in the form in which they are signed.
+/// Reads the arguments of a call in the form in which they are signed and sent.
 pub(super) fn arguments(json: &str) -> Result<Vec<Value>, ClientError> {
-    match serde_json::from_str(json) {
-        Ok(Value::Array(args)) => Ok(args),
-        Ok(_) => Err(ClientError::Arguments(serde::de::Error::custom("those of a signed call are an array"))),
-        Err(error) => Err(ClientError::Arguments(error)),
+    let args = match serde_json::from_str(json).map_err(ClientError::Arguments)? {
+        Value::Array(args) => args,
+        _ => return Err(ClientError::Arguments(Error::custom("those of a signed call are an array"))),
+    };
+    let mut written = Counter(0);
+    serde_json::to_writer(&mut written, &args).map_err(ClientError::Arguments)?;
+    match written.0 {
+        bytes if bytes > ARGUMENTS_BYTES_MAX => Err(ClientError::ArgumentsTooLong { bytes }),
+        _ => Ok(args),
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

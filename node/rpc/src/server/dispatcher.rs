@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::admission::Charge;
 use super::named;
 use super::request::{self, Args, Incoming, Request};
-use super::response;
+use super::response::{self, Room};
 use super::{CallOrigin, HandshakeRequest, RpcAnswer, RpcCall, RpcOptions, Service};
 use crate::error::RpcError;
 
@@ -42,26 +42,23 @@ impl Dispatcher {
 
     fn answer(&self, text: &str) -> Dispatched {
         match request::parse(text, &self.options) {
-            Incoming::One(request) => match self.begin(request) {
+            Incoming::One(request) => match self.begin(request, &mut self.room()) {
                 Handled::Call(call) => Dispatched::One(call),
                 Handled::Answered(text) => Dispatched::Ready(text),
             },
             Incoming::Batch(requests) => Dispatched::Batch(self.begin_batch(requests)),
-            Incoming::Refused(error) => Dispatched::Ready(Some(self.refusal(None, error))),
+            Incoming::Refused(error) => {
+                Dispatched::Ready(Some(response::text(None, &Err(error).into(), &mut self.room())))
+            }
         }
     }
 
     fn begin_batch(&self, requests: Vec<Request>) -> Batch {
-        let mut batch = Batch {
-            calls: FuturesUnordered::new(),
-            begun: 0,
-            parts: vec![],
-            bytes: 0,
-            bytes_max: self.options.answer_bytes_max,
-        };
+        let mut batch =
+            Batch { calls: FuturesUnordered::new(), begun: 0, parts: vec![], bytes: 0, room: self.room() };
         for (place, request) in requests.into_iter().enumerate() {
             batch.parts.push(None);
-            match self.begin(request) {
+            match self.begin(request, &mut batch.room) {
                 Handled::Call(call) => batch.calls.push(Part { place, call }),
                 Handled::Answered(Some(text)) => batch.add(place, text),
                 Handled::Answered(None) => (),
@@ -71,20 +68,25 @@ impl Dispatcher {
         batch
     }
 
-    fn begin(&self, request: Request) -> Handled {
+    /// Begins a request. What is answered at once takes its room of `room`.
+    fn begin(&self, request: Request, room: &mut Room) -> Handled {
         match request {
             Request::Call { id, call } if call.method == "handshake" => {
-                Handled::Answered(id.map(|id| self.handshake(&id, &call.args)))
+                Handled::Answered(id.map(|id| self.handshake(&id, &call.args, room)))
             }
             // The package rpc-websockets uses this name.
             Request::Call { id, call } if call.method == LIST_METHODS && !self.lists_methods_itself() => {
-                Handled::Answered(id.map(|id| self.list_methods(&id)))
+                Handled::Answered(id.map(|id| self.list_methods(&id, room)))
             }
             Request::Call { id, call } => match self.call(*call) {
-                Ok(answer) => Handled::Call(Call { id, answer, bytes_max: self.options.answer_bytes_max }),
-                Err(error) => Handled::Answered(id.map(|id| self.refusal(Some(&id), error))),
+                Ok(answer) => Handled::Call(Call { id, answer, room: *room }),
+                Err(error) => {
+                    Handled::Answered(id.map(|id| response::text(Some(&id), &Err(error).into(), room)))
+                }
             },
-            Request::Refused { id, error } => Handled::Answered(Some(self.refusal(id.as_deref(), error))),
+            Request::Refused { id, error } => {
+                Handled::Answered(Some(response::text(id.as_deref(), &Err(error).into(), room)))
+            }
             Request::Ignored => Handled::Answered(None),
         }
     }
@@ -102,7 +104,7 @@ impl Dispatcher {
         Ok(self.service.call(RpcCall { caller, origin: self.origin, method, args, wants_receipt }))
     }
 
-    fn handshake(&self, id: &RawValue, args: &Args) -> String {
+    fn handshake(&self, id: &RawValue, args: &Args, room: &mut Room) -> String {
         let (Args::Places(text) | Args::Names(text)) = args;
         // Clients of LibVMS may send anything here: what is not understood is not asked for.
         let asked = match args {
@@ -111,13 +113,13 @@ impl Dispatcher {
         };
         let members = self.service.handshake(asked.unwrap_or_default());
         let members = serde_json::value::to_raw_value(&members).expect("a JSON object is JSON");
-        response::text(Some(id), &Ok(Some(members)).into(), self.options.answer_bytes_max)
+        response::text_with_receipt(id, members, room)
     }
 
-    fn list_methods(&self, id: &RawValue) -> String {
+    fn list_methods(&self, id: &RawValue, room: &mut Room) -> String {
         let methods = self.service.handshake(HandshakeRequest::default()).remove("methods");
         let methods = serde_json::value::to_raw_value(&methods.unwrap_or_default()).expect("JSON is JSON");
-        response::text(Some(id), &Ok(Some(methods)).into(), self.options.answer_bytes_max)
+        response::text(Some(id), &Ok(Some(methods)).into(), room)
     }
 
     fn lists_methods_itself(&self) -> bool {
@@ -134,8 +136,8 @@ impl Dispatcher {
         }
     }
 
-    fn refusal(&self, id: Option<&RawValue>, error: RpcError) -> String {
-        response::text(id, &Err(error).into(), self.options.answer_bytes_max)
+    fn room(&self) -> Room {
+        Room::new(&self.options)
     }
 }
 
@@ -218,7 +220,7 @@ struct Call {
     /// `None` for a notification.
     id: Option<Box<RawValue>>,
     answer: BoxFuture<'static, RpcAnswer>,
-    bytes_max: usize,
+    room: Room,
 }
 
 impl Future for Call {
@@ -226,7 +228,8 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
         let answer = ready!(self.answer.as_mut().poll(cx));
-        Poll::Ready(self.id.as_deref().map(|id| response::text(Some(id), &answer, self.bytes_max)))
+        let mut room = self.room;
+        Poll::Ready(self.id.as_deref().map(|id| response::text(Some(id), &answer, &mut room)))
     }
 }
 
@@ -237,7 +240,8 @@ struct Batch {
     /// The answers to the requests; `None` while there is none yet.
     parts: Vec<Option<String>>,
     bytes: usize,
-    bytes_max: usize,
+    /// What is left for answers to come. Errors are short, so a batch ends soon after it is full.
+    room: Room,
 }
 
 /// A call of a batch.
@@ -247,11 +251,11 @@ struct Part {
 }
 
 impl Future for Part {
-    type Output = (usize, Option<String>);
+    type Output = (usize, Option<Box<RawValue>>, RpcAnswer);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let text = ready!(Pin::new(&mut self.call).poll(cx));
-        Poll::Ready((self.place, text))
+        let answer = ready!(self.call.answer.as_mut().poll(cx));
+        Poll::Ready((self.place, self.call.id.take(), answer))
     }
 }
 
@@ -260,11 +264,6 @@ impl Batch {
         // The text with the `,` or `[` before it.
         self.bytes += 1 + text.len();
         self.parts[place] = Some(text);
-        // The remainder is for the calls that still run. Errors are short, so a batch ends soon after it is full.
-        let left = self.bytes_max.saturating_sub(self.bytes);
-        for part in &mut self.calls {
-            part.call.bytes_max = left;
-        }
     }
 }
 
@@ -273,8 +272,9 @@ impl Future for Batch {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<String>> {
         let batch = self.get_mut();
-        while let Some((place, answer)) = ready!(batch.calls.poll_next_unpin(cx)) {
-            if let Some(text) = answer {
+        while let Some((place, id, answer)) = ready!(batch.calls.poll_next_unpin(cx)) {
+            if let Some(id) = id {
+                let text = response::text(Some(&id), &answer, &mut batch.room);
                 batch.add(place, text);
             }
         }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use libvms_hypercore::limits::BLOCK_BYTES_MAX;
+
 /// Which callers an [`RpcServer`](super::RpcServer) admits, and how much of its resources they may use.
 ///
 /// ```
@@ -39,8 +41,11 @@ pub struct RpcOptions {
     pub arguments_bytes_max: usize,
     /// Requests in one batch. More are answered with "Invalid Request".
     pub batch_requests_max: usize,
-    /// Bytes of one answer, a batch's answers counted together. A result that does not fit is replaced by an error.
+    /// Bytes of one answer without its receipt, a batch's answers counted together. A result that does not fit is replaced by
+    /// an error.
     pub answer_bytes_max: usize,
+    /// Bytes of one answer's receipt, those of a batch counted together. One that does not fit is left out.
+    pub receipt_bytes_max: usize,
     /// Bytes of answers that may wait for a caller to read them. The server begins only as many calls as would fit if their
     /// answers were as long as recent long ones. The backlog may stay full no longer than `write_timeout`.
     pub backlog_bytes_max: usize,
@@ -79,8 +84,10 @@ impl Default for RpcOptions {
             arguments_bytes_max: libvms_protocol::limits::ARGUMENTS_BYTES_MAX,
             batch_requests_max: 100,
             answer_bytes_max: 4 << 20,
-            // Several of the largest results of a LibVMS service.
-            backlog_bytes_max: 8 << 20,
+            // The receipt of the largest entry: an answer that its caller cannot prove is none.
+            receipt_bytes_max: RECEIPT_BYTES_MAX,
+            // Several of the largest results of a LibVMS service, and one with the largest receipt.
+            backlog_bytes_max: 16 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(20),
@@ -91,3 +98,7 @@ impl Default for RpcOptions {
         }
     }
 }
+
+/// Bytes of the receipt of the largest entry: four characters for three bytes, of the block and of a path and a head, which
+/// have less than 64 KiB.
+const RECEIPT_BYTES_MAX: usize = (BLOCK_BYTES_MAX + (64 << 10)) / 3 * 4 + 4;

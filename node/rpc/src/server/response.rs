@@ -2,22 +2,54 @@
 
 use serde_json::value::RawValue;
 
-use super::RpcAnswer;
+use super::{RpcAnswer, RpcOptions};
 use crate::error::{REFUSED_CODE, RpcError};
+
+/// Bytes that are left for the answers to one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// For all of them but their receipts.
+    answers: usize,
+    receipts: usize,
+}
+
+impl Room {
+    pub(super) fn new(options: &RpcOptions) -> Self {
+        Self { answers: options.answer_bytes_max, receipts: options.receipt_bytes_max }
+    }
+
+    /// Takes room for an answer and its receipt. One of a receipt alone may have more than what answers have.
+    fn take(&mut self, answer: usize, receipt: usize) {
+        let over = answer.saturating_sub(self.answers);
+        self.answers = self.answers.saturating_sub(answer);
+        self.receipts = self.receipts.saturating_sub(receipt + over);
+    }
+}
 
 /// Returns the answer to the request `id`; `None` is a request whose id cannot be read.
 ///
-/// A result that would make the answer longer than `bytes_max` is replaced by an error, a receipt that would is left out.
-pub(super) fn text(id: Option<&RawValue>, answer: &RpcAnswer, bytes_max: usize) -> String {
-    let mut text = outcome_text(id, &answer.outcome, bytes_max);
+/// A result for which there is no room is replaced by an error. A receipt without room is left out: a call that is sent
+/// again alone gets it.
+pub(super) fn text(id: Option<&RawValue>, answer: &RpcAnswer, room: &mut Room) -> String {
+    let mut text = outcome_text(id, &answer.outcome, room.answers);
+    let outcome_bytes = text.len();
     if let Some(receipt) = &answer.receipt
-        && text.len() + receipt.len() + RECEIPT_BYTES <= bytes_max
+        && receipt.len() + RECEIPT_BYTES <= room.receipts
     {
         text.pop();
         for part in [r#","receipt":""#, receipt, r#""}"#] {
             text.push_str(part);
         }
     }
+    // In a batch, `[` or `,` stands before it.
+    room.take(1 + outcome_bytes, text.len() - outcome_bytes);
+    text
+}
+
+/// As [`text`], for a result that may have a receipt inside.
+pub(super) fn text_with_receipt(id: &RawValue, result: Box<RawValue>, room: &mut Room) -> String {
+    let text = outcome_text(Some(id), &Ok(Some(result)), room.answers + room.receipts);
+    room.take(1 + text.len(), 0);
     text
 }
 

@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::ledger::Ledger;
 use super::{PATIENCE, Socket, call, exchange, request, serve, soon, status_of};
-use crate::RpcOptions;
+use crate::{RpcOptions, RpcServer};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -72,6 +73,39 @@ async fn answers_have_a_most() {
     let answers: Vec<serde_json::Value> = serde_json::from_str(&answer).expect("an array");
     assert_eq!(answers.iter().filter(|answer| answer.get("result").is_some()).count(), 2);
     assert_eq!(answers.len(), 5);
+}
+
+#[tokio::test]
+async fn receipts_have_a_most_of_their_own() {
+    let ledger = Ledger::new(1);
+    let options = RpcOptions { answer_bytes_max: 1000, receipt_bytes_max: 3000, ..RpcOptions::default() };
+    let server = RpcServer::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+    server.mount("/", ledger.clone());
+    let mut socket = Socket::open(server.local_addr(), "/").await;
+    let echo = |bytes: usize| call(1, "echo", &json!(["x".repeat(bytes)]));
+    let has = |answer: &serde_json::Value, name| answer.get(name).is_some();
+    let mut ask = async |text: String| -> (usize, serde_json::Value) {
+        let answer = socket.ask(text).await;
+        (answer.len(), serde_json::from_str(&answer).expect("JSON"))
+    };
+    // Arguments, result and receipt of the first fill the answer beyond what answers without receipts have.
+    let (bytes, answer) = ask(echo(800)).await;
+    assert!(bytes > 3000 && bytes <= 4000 && has(&answer, "result") && has(&answer, "receipt"), "{answer}");
+    let (_, answer) = ask(echo(950)).await;
+    assert!(has(&answer, "result") && !has(&answer, "receipt"), "the receipt is too long: {answer}");
+    let (bytes, answer) = ask(call(1, "handshake", &json!([{ "latest": true }]))).await;
+    assert!(bytes > 3000 && bytes <= 4000 && answer["result"]["latest"].is_string(), "{answer}");
+    // In a batch they share the room.
+    let (bytes, answers) = ask(format!("[{}]", vec![echo(250); 4].join(","))).await;
+    let answers = answers.as_array().expect("a batch");
+    let having = |name| answers.iter().filter(|answer| has(answer, name)).count();
+    assert_eq!((having("result"), having("receipt")), (3, 2), "{answers:?}");
+    assert!(bytes <= 4000);
+    let handshakes = vec![call(1, "handshake", &json!([{ "latest": true }])); 4].join(",");
+    let (bytes, answers) = ask(format!("[{handshakes}]")).await;
+    let told = answers.as_array().expect("a batch").iter().filter(|answer| has(answer, "result"));
+    assert_eq!(told.count(), 2, "{answers}");
+    assert!(bytes <= 4200);
 }
 
 #[tokio::test]
@@ -166,9 +200,9 @@ async fn results_of_a_new_caller_are_not_taken_for_short() {
     for id in 0..128 {
         socket.send(call(id, "wait", &json!(["x".repeat(900)]))).await;
     }
-    sample.has_calls(8).await;
+    sample.has_calls(16).await;
     tokio::time::sleep(SHORT).await;
-    assert_eq!(sample.called().len(), 8, "eight of the longest fill the backlog");
+    assert_eq!(sample.called().len(), 16, "sixteen of the longest fill the backlog");
     sample.open.add_permits(60);
     for _ in 0..60 {
         socket.text().await;
