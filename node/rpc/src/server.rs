@@ -1,32 +1,25 @@
 //! The server: listens, and owns every connection.
 //!
 //! Start from [`RpcServer::bind`]. One task accepts connections; each connection has a task in the accepting task's
-//! set, so that ending the first ends all. `connection` passes an upgraded connection from HTTP to `session`, and both
+//! set, so that ending the first ends all. `transport` passes an upgraded connection from HTTP to its WebSocket, and both
 //! pass texts to `dispatcher`. `admission` counts the memory that all of them hold. [`files`] serves GET requests.
 
 mod admission;
-mod body;
 mod caller;
-mod connection;
 mod cost;
 mod dispatcher;
-mod encoding;
 pub mod files;
-mod forwarded;
-mod frames;
-mod http;
 mod mounts;
 mod named;
 mod options;
 mod origin;
-mod outgoing;
 mod query;
 mod request;
 mod response;
 pub mod service;
-mod session;
 mod shared;
 mod system;
+mod transport;
 
 use std::fmt;
 use std::io;
@@ -226,7 +219,7 @@ impl Accepting {
         let permit = loop {
             match admission.admit((!is_proxied).then_some(address), SILENCE_GRACE) {
                 Decision::Admitted(permit) => break permit,
-                Decision::Full => return connection::refuse(&stream),
+                Decision::Full => return transport::refuse(&stream),
                 // Further connections wait in the system's backlog.
                 Decision::Wait(left) => tokio::select! {
                     () = stopping.cancelled() => return,
@@ -234,7 +227,7 @@ impl Accepting {
                 },
             }
         };
-        self.connections.spawn(connection::serve(stream, permit, is_proxied, self.shared.clone()));
+        self.connections.spawn(transport::serve(stream, permit, is_proxied, self.shared.clone()));
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::admission::{Charge, ConnectionPermit};
+use crate::server::admission::{Charge, ConnectionPermit};
 
 /// Messages up to this many bytes are gathered in chunks of this size.
 const CHUNK_BYTES: usize = 16 << 10;

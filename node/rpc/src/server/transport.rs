@@ -1,5 +1,8 @@
 //! One connection, in one task: HTTP first, then a WebSocket if the caller upgrades.
 
+mod http;
+mod web_socket;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,10 +13,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use http::Http;
+use web_socket::Session;
+
 use super::admission::ConnectionPermit;
 use super::dispatcher::Dispatcher;
-use super::http::Http;
-use super::session::Session;
 use super::shared::Shared;
 use crate::lingering_close::linger;
 use crate::write_timeout::WriteTimeout;

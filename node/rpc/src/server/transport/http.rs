@@ -2,6 +2,10 @@
 //!
 //! Start from [`Http`], a service in the terms of the HTTP library. Each connection has one.
 
+mod body;
+mod encoding;
+mod forwarded;
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +17,16 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::admission::{Charge, ConnectionPermit};
-use super::body::{self, BodyError};
-use super::cost;
-use super::dispatcher::Dispatcher;
-use super::encoding::{self, EncodingError};
-use super::files::{self, Body};
-use super::forwarded;
-use super::mounts::NoService;
-use super::origin::Refusal;
-use super::query;
-use super::shared::Shared;
+use crate::server::admission::{Charge, ConnectionPermit};
+use crate::server::cost;
+use crate::server::dispatcher::Dispatcher;
+use crate::server::files::{self, Body};
+use crate::server::mounts::NoService;
+use crate::server::origin::Refusal;
+use crate::server::query;
+use crate::server::shared::Shared;
+use body::BodyError;
+use encoding::EncodingError;
 
 type Answer = Response<Body>;
 

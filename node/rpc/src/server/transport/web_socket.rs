@@ -3,6 +3,9 @@
 //! Start from [`Session::run`]. One task owns the socket and every pending answer: it takes answers, writes them
 //! together and in the order of their calls, and reads only while the caller is within its bounds.
 
+mod frames;
+mod outgoing;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -16,13 +19,13 @@ use tokio::time::{Interval, Sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::RpcOptions;
-use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
-use super::cost;
-use super::dispatcher::{Dispatcher, PendingResponse};
-use super::frames::{Broken, Frames, Received};
-use super::outgoing::Outgoing;
 use crate::lingering_close::linger;
+use crate::server::RpcOptions;
+use crate::server::admission::{Charge, ConnectionPermit, QuotaExceeded};
+use crate::server::cost;
+use crate::server::dispatcher::{Dispatcher, PendingResponse};
+use frames::{Broken, Frames, Received};
+use outgoing::Outgoing;
 
 /// Pings in a row that a caller may leave unanswered: a bad link loses a pong now and then.
 const SILENCES_MAX: u32 = 2;

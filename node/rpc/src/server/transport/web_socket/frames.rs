@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
+use crate::server::admission::{Charge, ConnectionPermit, QuotaExceeded};
 use crate::write_timeout::PACE;
 
 /// The buffer is allocated per connection. Most requests are far smaller.

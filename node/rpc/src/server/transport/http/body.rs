@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 
-use super::RpcOptions;
-use super::admission::{Charge, ConnectionPermit, QuotaExceeded};
+use crate::server::RpcOptions;
+use crate::server::admission::{Charge, ConnectionPermit, QuotaExceeded};
 use crate::write_timeout::PACE;
 
 /// Bytes reserved at a time when the length of the body is unknown.
