@@ -1,4 +1,7 @@
 //! One connection, in one task: HTTP first, then a WebSocket if the caller upgrades.
+//!
+//! Another transport, such as Noise or TLS, has its module beside these two: a [`Session`] takes any stream, and the
+//! [`Dispatcher`] knows the caller.
 
 mod http;
 mod web_socket;
