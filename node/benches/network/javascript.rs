@@ -1,6 +1,7 @@
 //! The stock JavaScript sides of what is measured, as processes: [`Js`].
 
 #[path = "../../../tests/service/interop/packages.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
 mod packages;
 
 use std::io::{BufRead, BufReader};
