@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 // libFuzzer provides the symbols that the library's coverage counters need.
 use libfuzzer_sys as _;
 use libvms_protocol_fuzz::join;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The names of messages in the golden file, in the order of their numbers.
 const KINDS: [&str; 10] =
@@ -38,6 +38,9 @@ fn main() {
     datagrams(&fixtures.join("swarm"), corpus);
     for (number, proof) in examples("### proof of ").iter().enumerate() {
         write(corpus, "proofs", number, proof);
+    }
+    for (number, request) in requests(&read(&fixtures.join("callers/calls.json"))).iter().enumerate() {
+        write(corpus, "requests", number, request.as_bytes());
     }
     // Each kind of stream: two honest turns, then messages both ways, then a frame that nobody has encrypted.
     for kind in 0..4 {
@@ -184,4 +187,25 @@ fn examples(heading: &str) -> Vec<Vec<u8>> {
 
 fn array(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
+}
+
+/// Returns requests with the signed calls of the golden file, and a batch of the first ones.
+fn requests(golden: &Value) -> Vec<String> {
+    let mut requests: Vec<String> = array(&golden["cases"]).iter().map(request).collect();
+    let first: Vec<&str> = requests.iter().take(5).map(String::as_str).collect();
+    requests.push(format!("[{}]", first.join(",")));
+    requests
+}
+
+fn request(case: &Value) -> String {
+    let call = &case["call"];
+    let mut caller = json!({ "key": call["userId"], "nonce": call["nonce"], "sig": case["sig"] });
+    for name in ["seen", "instead"] {
+        if let Some(value) = call.get(name) {
+            caller[name] = value.clone();
+        }
+    }
+    let (method, args) = (&call["methodName"], &call["args"]);
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": args, "caller": caller, "receipt": true })
+        .to_string()
 }

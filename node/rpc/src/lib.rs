@@ -33,6 +33,8 @@ pub use client::known_logs::{KnownLogs, KnownLogsError};
 pub use client::{CallRefusal, ClientError, ClientOptions, Fork, ProvedAnswer, RpcClient, TrustError};
 pub use error::{REFUSED_CODE, RpcError};
 pub use escape::escaped;
+#[cfg(feature = "test-support")]
+pub use server::probe;
 #[cfg(feature = "server")]
 pub use server::{
     AllowedOrigin, CallOrigin, HandshakeRequest, OriginError, Parameters, RpcAnswer, RpcCall, RpcOptions,

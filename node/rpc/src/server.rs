@@ -13,6 +13,8 @@ mod mounts;
 mod named;
 mod options;
 mod origin;
+#[cfg(feature = "test-support")]
+pub mod probe;
 mod query;
 mod request;
 mod response;

@@ -98,7 +98,11 @@ fuzz_target!(|bytes: &[u8]| {
                 let sync =
                     Sync { length, remote_length, can_upgrade: true, uploading: true, ..Sync::default() };
                 bench.receive(Message::Sync(sync));
-                bench.receive(Message::Range(Range { drop: false, start: BlockIndex::FIRST, length: LENGTH }));
+                bench.receive(Message::Range(Range {
+                    drop: false,
+                    start: BlockIndex::FIRST,
+                    length: LENGTH,
+                }));
             }
             _ => bench.wait(),
         }
