@@ -22,8 +22,8 @@ pub struct ClientOptions {
     pub known_logs: Option<KnownLogs>,
     /// Accepts, and remembers from now on, another log at a URL than `known_logs` has.
     pub accept_new_key: bool,
-    /// How long a signed call is sent again while the service cannot be reached, closes or is busy, or while the call's time has
-    /// not come there. Zero sends each once.
+    /// How long a signed call is sent again while the service cannot be reached, closes, fails or is busy, or while the call's time
+    /// has not come there. Zero sends each once.
     pub retry_timeout: Duration,
     /// How long connecting may take, until the WebSocket handshake is complete.
     pub connect_timeout: Duration,

@@ -1,6 +1,6 @@
 //! Signed calls: each intention is executed once, and its answer is what the log says. Start from [`call`].
 //!
-//! A call is sent again as it is while the service cannot be reached, closes, is busy, or has not come to the call's time: a
+//! A call is sent again as it is while the service cannot be reached, closes, fails, is busy, or has not come to the call's time: a
 //! host executes the same call once. It is signed again where it can no longer be executed as it is, in the place of all that
 //! were signed for the intention before.
 
@@ -11,6 +11,7 @@ use libvms_hypercore::blocks::BlockIndex;
 use libvms_hypercore::identity::SecretKey;
 use libvms_hypercore::signed_head::SignedHead;
 use libvms_protocol::entry::Authorization;
+use libvms_protocol::entry::call::SCRIPT_ERROR_CODE;
 use libvms_protocol::limits::ARGUMENTS_BYTES_MAX;
 use libvms_protocol::refusal::Reason;
 use libvms_protocol::value::Value;
@@ -61,12 +62,12 @@ enum Next {
     /// The same call is sent again.
     Send {
         after: Duration,
-        why: Box<CallRefusal>,
+        why: ClientError,
     },
     /// Another call is signed.
     Sign {
         after: Duration,
-        why: Box<CallRefusal>,
+        why: ClientError,
     },
 }
 
@@ -122,7 +123,7 @@ impl Calling<'_> {
                     tokio::time::sleep(after).await;
                     self.sign().await?
                 }
-                Next::Send { why, .. } | Next::Sign { why, .. } => return Err(why.into()),
+                Next::Send { why, .. } | Next::Sign { why, .. } => return Err(why),
             }
         }
     }
@@ -177,12 +178,21 @@ impl Calling<'_> {
             Ok(_) => return unproved("it has a result and no receipt".into()),
             Err(error) => error,
         };
-        let Some(refusal) = reply.refusal else { return unproved(error.message) };
+        let Some(refusal) = reply.refusal else { return self.act_on_error(error) };
         let call = by.call_hash(&self.session.log(), &self.intention.method, &self.intention.args);
         match Declined::read(&refusal, &error, &self.session.log(), &call) {
             Ok(declined) => self.act(declined, by, seen).await,
             Err(why) => unproved(format!("its refusal cannot be read: {why}")),
         }
+    }
+
+    /// Decides by an error that is neither proved nor a refusal. One with the code of scripts is not the script's, which would stand in
+    /// the log: it is what a host says that has failed, with its disk for instance. Nobody knows what became of the call, so the
+    /// same one is sent again.
+    fn act_on_error(&mut self, RpcError { code, message, data, .. }: RpcError) -> Result<Next, ClientError> {
+        let why = data.map_or_else(|| message.clone(), |data| format!("{message}: {data}"));
+        let why = ClientError::Unproved { why };
+        if code == SCRIPT_ERROR_CODE { Ok(Next::Send { after: self.next_pause(), why }) } else { Err(why) }
     }
 
     /// Takes the receipt of an entry, which may be that of any call that was signed for the intention.
@@ -209,7 +219,7 @@ impl Calling<'_> {
                     retry_after: None,
                     signed: None,
                 };
-                Ok(Next::Sign { after: Duration::ZERO, why: Box::new(why) })
+                Ok(Next::Sign { after: Duration::ZERO, why: Box::new(why).into() })
             }
             Whose::Foreign => Err(ClientError::Unproved {
                 why: format!("the receipt is that of another call, in block {block}"),
@@ -233,7 +243,7 @@ impl Calling<'_> {
         if let Some(Reason::UnknownHead | Reason::OldHead) = reason {
             self.compare_heads(&declined, seen).await?;
         }
-        let why = Box::new(declined.refusal);
+        let why = ClientError::from(Box::new(declined.refusal));
         match reason {
             Some(Reason::Early) => Ok(Next::Send { after: self.session.wait_for(by.nonce), why }),
             Some(Reason::Closing | Reason::Busy) => Ok(Next::Send { after: self.next_pause(), why }),
@@ -245,7 +255,7 @@ impl Calling<'_> {
                 self.was_signed_again = true;
                 Ok(Next::Sign { after: Duration::ZERO, why })
             }
-            _ => Err(why.into()),
+            _ => Err(why),
         }
     }
 

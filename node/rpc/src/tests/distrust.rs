@@ -97,7 +97,7 @@ async fn an_answer_without_the_receipt_of_this_call_is_none() {
         ("the deployment", receipt_of(&key, BlockIndex(0))),
         ("another log's", receipt_of(&other_key, BlockIndex(2))),
         ("none", answer(|_, honest| RpcAnswer { receipt: None, ..honest })),
-        ("none of an error", instead(|_| Err(RpcError::from_script("Error".into(), "no".into())).into())),
+        ("none of an error", instead(|_| Err(RpcError::internal("no".into())).into())),
         ("none of a result", instead(|_| raw(&json!(2)).into())),
         ("empty", receipt("")),
         ("not base64", receipt("====")),

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::ledger::{History, Ledger, Trick, now_millis};
 use super::proxy::Proxy;
 use super::soon;
-use crate::{ClientError, ClientOptions, KnownLogs, RpcClient, RpcOptions, RpcServer};
+use crate::{ClientError, ClientOptions, KnownLogs, RpcClient, RpcError, RpcOptions, RpcServer};
 
 /// Serves a ledger on a free port.
 pub(super) async fn serve(ledger: &Arc<Ledger>) -> RpcServer {
@@ -262,6 +262,27 @@ async fn a_closing_or_busy_host_gets_the_same_call_again() {
     let hasty = RpcClient::connect(&url(&server), options).await.expect("it listens");
     ledger.next_calls([closing()]);
     assert!(matches!(increment(&hasty).await, Err(ClientError::CallRefused(_))));
+}
+
+#[tokio::test]
+async fn a_failing_host_gets_the_same_call_again() {
+    let ledger = Ledger::new(1);
+    let server = serve(&ledger).await;
+    let failed =
+        || Trick::Instead(Arc::new(|_| Err(RpcError::from_script("Error".into(), "no disk".into())).into()));
+    // Whether the failing host has executed it, nobody knows.
+    let executed = Trick::Answer(Arc::new(|_, _| {
+        Err(RpcError::from_script("Error".into(), "the disk failed".into())).into()
+    }));
+    let client = connect(&url(&server)).await;
+    ledger.next_calls([failed(), executed, failed()]);
+    assert_eq!(increment(&client).await.expect("an answer"), "1");
+    assert_eq!((ledger.calls_seen(), nonces(&ledger).len()), (4, 1), "one call, sent four times");
+    let options = ClientOptions { retry_timeout: Duration::ZERO, ..options() };
+    let hasty = RpcClient::connect(&url(&server), options).await.expect("it listens");
+    ledger.next_calls([failed()]);
+    let error = increment(&hasty).await.expect_err("it fails");
+    assert!(matches!(&error, ClientError::Unproved { why } if why == "Error: no disk"), "{error}");
 }
 
 #[tokio::test]
