@@ -1,6 +1,7 @@
 //! Callers who sign: what a host with `--auth signed` takes, answers and refuses.
 
 mod quotas;
+mod refusals;
 pub(crate) mod signer;
 mod trouble;
 

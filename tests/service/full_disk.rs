@@ -5,14 +5,19 @@
 //! `VMS_REQUIRE_MOUNTS=1` makes that a failure.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use libvms::rpc::{ClientOptions, RpcClient};
+use libvms_hypercore::identity::SecretKey;
 use serde_json::json;
 
 use crate::honesty::watch::{Served, Watching, directory};
-use crate::support::{TestService, VMS, assert_proof_holds, program, run, text, variable};
+use crate::support::{
+    Host, Process, TestService, VMS, assert_proof_holds, free_port, program, run, text, variable, verify,
+};
 
 /// Mounts a small disk at `$0` for the program that follows, and for nobody else.
 const SCRIPT: &str = "mount -t tmpfs -o size=3m,mode=700 none \"$0\" && exec \"$@\"";
@@ -46,6 +51,48 @@ fn skip(refusals: &[String]) {
     let said =
         format!("SKIPPED: no mount namespace is allowed here, so that no disk can be filled: {refusals:?}\n");
     std::io::stderr().write_all(said.as_bytes()).expect("stderr is open");
+}
+
+/// A small disk that stays while programs that use it come and go.
+struct SmallDisk {
+    holder: Process,
+    path: PathBuf,
+    is_user: bool,
+}
+
+impl SmallDisk {
+    /// Makes one, to be seen at `path`; `None` where the system allows none.
+    fn at(path: &Path) -> Option<Self> {
+        // The same way in which the command is allowed; instead of the program there is one that waits.
+        let mut command = on_small_disk(path)?;
+        let (program, is_user) =
+            (command.get_program().to_owned(), command.get_args().any(|one| one == "--user"));
+        let arguments: Vec<_> = command.get_args().filter(|one| *one != VMS).map(ToOwned::to_owned).collect();
+        command = Command::new(program);
+        command.args(arguments).args(["sh", "-c", "echo mounted; exec sleep 1000"]).stdout(Stdio::piped());
+        let mut holder = Process::start(&mut command).expect("unshare is there");
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().expect("a pipe")).read_line(&mut said).expect("UTF-8");
+        assert_eq!(said, "mounted\n");
+        Some(Self { holder, path: path.to_owned(), is_user })
+    }
+
+    /// The program under test, which sees the disk.
+    fn program(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.holder.id().to_string()]);
+        if self.is_user {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        let settings = program();
+        command.envs(settings.get_envs().filter_map(|(name, value)| Some((name, value?)))).arg(VMS);
+        command
+    }
+
+    /// The disk as this process sees it.
+    fn seen(&self) -> PathBuf {
+        seen_by(self.holder.id(), &self.path)
+    }
 }
 
 /// The disk as its process sees it.
@@ -130,6 +177,52 @@ fn a_replicator_goes_on_after_a_disk_was_full() {
 #[test]
 fn a_replicator_goes_on_after_its_own_copies_filled_the_disk() {
     through_a_full_disk("replicate", false);
+}
+
+#[test]
+fn signed_calls_to_a_host_whose_disk_is_full_are_each_executed_once() {
+    const CALLS: u64 = 40;
+    let place = TestService::of_example("counter.js");
+    let (_kept, path) = directory();
+    let Some(disk) = SmallDisk::at(&path) else { return };
+    let (data, port) = (path.join("data"), free_port());
+    let start = || {
+        let mut command = disk.program();
+        command.arg("host").arg(place.script()).arg("--dir").arg(&data).args(["--auth", "signed"]);
+        Host::try_start_at(command.env("TMPDIR", &path), port).expect("it starts")
+    };
+    let host = start();
+    run(async {
+        let options = ClientOptions {
+            key: Some(SecretKey::from_seed(&[5; 32])),
+            retry_timeout: Duration::from_secs(120),
+            ..ClientOptions::default()
+        };
+        let client = RpcClient::connect(host.url(), options).await.expect("it listens");
+        let increment = async || -> u64 {
+            let answer = client.call("increment", &[(); 0]).await.expect("an answer").expect("a value");
+            answer.get().parse().expect("a number")
+        };
+        assert_eq!(increment().await, 1);
+        let filler = fill(&disk.seen());
+        let calls = futures::future::join_all((0..CALLS).map(|_| increment()));
+        let trouble = async {
+            // Off the runtime, which has to go on meanwhile.
+            tokio::task::block_in_place(|| {
+                let (code, stderr) = host.wait_with_stderr();
+                assert!(code != Some(0) && stderr.contains("No space left"), "{code:?}: {stderr}");
+                fs::remove_file(filler).expect("ours");
+                start()
+            })
+        };
+        let (results, host) = futures::future::join(calls, trouble).await;
+        assert!(results.into_iter().eq(2..=CALLS + 1), "each once, in order");
+        client.close().await;
+        assert!(host.terminate().success());
+    });
+    let (code, report) = verify(&disk.seen().join("data"));
+    assert_eq!((code, &report["verdict"]), (0, &json!("agrees")), "{report}");
+    assert_eq!(report["entries"], json!(CALLS + 2), "{report}");
 }
 
 #[test]

@@ -53,6 +53,29 @@ fn each_key_and_each_address_has_its_own_calls_in_a_minute() {
 }
 
 #[test]
+fn allowances_begin_anew_with_the_host_and_a_refused_call_is_good_then() {
+    let place = TestService::of_example("counter.js");
+    let quota = ["--calls-per-minute", "2"];
+    let host = host(&place, &quota);
+    let signer = Signer::new(&host, 1);
+    for count in 1..=2 {
+        assert_eq!(call_from(&host, 1, &signer)["result"], json!(count));
+    }
+    let by = signer.sign("increment", now(), None, None);
+    let send =
+        |host: &Host| post_for(host, &Signer::request("increment", &by), "X-Forwarded-For: 10.0.0.1\r\n");
+    assert_eq!(reason(&send(&host)), "rate");
+    assert!(host.terminate().success());
+    let host = self::host(&place, &quota);
+    // What was refused was not logged, and is executed once; the same call again is an answer from the log.
+    let answers = [send(&host), send(&host)];
+    assert!(answers.iter().all(|answer| answer["result"] == json!(3)), "{answers:?}");
+    assert_eq!(reason(&call_from(&host, 1, &signer)), "rate", "the one sent twice came twice");
+    assert!(host.terminate().success());
+    place.assert_agrees();
+}
+
+#[test]
 fn a_key_that_has_filled_its_bytes_waits_and_others_do_not() {
     let place = TestService::new("exports.increment = () => 'x'.repeat(20_000)");
     let host = host(&place, &["--bytes-per-minute", "10000"]);

@@ -22,7 +22,8 @@ const SCRIPT: &str = "
     exports.endless = () => { for (;;); }
 ";
 
-fn seen(host: &Host) -> Seen {
+/// The head that a host shows.
+pub(super) fn seen(host: &Host) -> Seen {
     let head = &handshake(host, &json!({}))["head"];
     let hash = HEXLOWER.decode(head["hash"].as_str().expect("text").as_bytes()).expect("hex");
     let hash = TreeHash(hash.try_into().expect("32 bytes"));

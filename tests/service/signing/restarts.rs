@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libvms::rpc::{ClientOptions, RpcClient};
+use libvms::rpc::{ClientError, ClientOptions, RpcClient};
 
 use super::{Home, SCRIPT, own_options, signed_host};
 use crate::support::{TestService, run};
@@ -76,5 +76,31 @@ fn calls_under_way_when_a_host_stops_or_is_killed_are_each_executed_once() {
         assert!(host.terminate().success());
     });
     assert_eq!(place.log().len() as u64, 1 + ROUNDS * CALLS);
+    place.assert_agrees();
+}
+
+#[test]
+fn a_call_to_a_host_that_stays_away_is_given_up_and_the_next_one_finds_it() {
+    let place = TestService::new(SCRIPT);
+    let host = signed_host(&place);
+    let port = host.port();
+    run(async {
+        let options = ClientOptions { retry_timeout: Duration::from_millis(500), ..own_options(None) };
+        let client = RpcClient::connect(host.url(), options).await.expect("it listens");
+        let increment = async || client.call("increment", &[(); 0]).await;
+        assert_eq!(increment().await.expect("an answer").expect("a value").get(), "1");
+        host.kill();
+        for _ in 0..2 {
+            let error = increment().await.expect_err("nobody is there");
+            assert!(matches!(error, ClientError::Lost { .. }), "{error}");
+        }
+        let host = place.host_at(port, &[]);
+        // What was given up is not sent behind its caller's back.
+        let next = increment().await.expect("an answer").expect("a value");
+        assert_eq!(next.get(), "2");
+        client.close().await;
+        assert!(host.terminate().success());
+    });
+    assert_eq!(place.log().len(), 3);
     place.assert_agrees();
 }
