@@ -25,13 +25,17 @@ const IN_THE_GATE: [&str; 6] = ["zod", "uuid", "@ipld/dag-cbor", "joi", "mathjs"
 
 /// What `bundle.js` makes of these cases.
 fn bundled(names: &Value) -> Vec<Value> {
+    made_by_node(&json!({ "names": names }))
+}
+
+fn made_by_node(wanted: &Value) -> Vec<Value> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/service/bundles/bundle.js");
     let mut node = node_with("bundles", PACKAGES, &INSTALLED);
     node.arg(path).env("TZ", "UTC").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut node = Process::start(&mut node).expect("node starts");
     let mut stdin = node.stdin.take().expect("a pipe");
-    let _may_be_gone = stdin.write_all(json!({ "names": names }).to_string().as_bytes());
+    let _may_be_gone = stdin.write_all(wanted.to_string().as_bytes());
     drop(stdin);
     let output = node.wait_with_output().expect("it ends");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
@@ -144,6 +148,25 @@ fn the_example_in_typescript_is_well_typed_and_served() {
         assert!(stderr.contains("service.ts:29:"), "{stderr}");
     });
     place.assert_agrees();
+}
+
+/// The same calls in a service and in Node.js, made from seeds, among them those that must throw.
+#[test]
+fn buffers_are_those_of_node() {
+    const COUNT: i64 = 400;
+    let code = include_str!("bundles/buffer.js");
+    run(async {
+        for seed in 1..=10_i64 {
+            let expected = made_by_node(&json!({ "names": "buffer", "seed": seed, "count": COUNT }));
+            let found =
+                served(code, "run", vec![Data::Integer(seed), Data::Integer(COUNT)]).await.expect("a result");
+            let found = found.as_array().expect("results");
+            assert_eq!((found.len(), expected.len()), (400, 400));
+            for (ours, theirs) in found.iter().zip(&expected) {
+                assert_eq!(ours, theirs, "seed {seed}");
+            }
+        }
+    });
 }
 
 #[test]

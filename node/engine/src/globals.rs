@@ -1,4 +1,4 @@
-//! Globals that are made at their first use: those of the web, which most scripts need none of.
+//! Globals that are made at their first use: `Buffer` and those of the web, which most scripts need none of.
 //!
 //! To a script such a global is a plain property from the beginning; the engine asks for its value when that is read for the first
 //! time (`node/engine/build/globals.rs`). A part of the prelude makes it then. By that time the script may have changed the
@@ -30,7 +30,7 @@ unsafe extern "C" {
 }
 
 /// The parts of the prelude that make globals. Each is a function of the language, of our functions, and of the first part.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     include_str!("prelude/web/tools.js"),
     include_str!("prelude/web/encoding.js"),
     include_str!("prelude/web/url.js"),
@@ -39,6 +39,7 @@ const PARTS: [&str; 8] = [
     include_str!("prelude/web/crypto.js"),
     include_str!("prelude/web/performance.js"),
     include_str!("prelude/web/system-crypto.js"),
+    include_str!("prelude/node/buffer.js"),
 ];
 const TOOLS: usize = 0;
 const ENCODING: usize = 1;
@@ -48,11 +49,13 @@ const CLONE: usize = 4;
 const CRYPTO: usize = 5;
 const PERFORMANCE: usize = 6;
 const SYSTEM_CRYPTO: usize = 7;
+const BUFFER: usize = 8;
 
 /// Each global, and the part that makes it.
-const GLOBALS: [(&str, usize); 11] = [
+const GLOBALS: [(&str, usize); 12] = [
     ("AbortController", EVENTS),
     ("AbortSignal", EVENTS),
+    ("Buffer", BUFFER),
     ("Event", EVENTS),
     ("EventTarget", EVENTS),
     ("TextDecoder", ENCODING),
@@ -107,12 +110,18 @@ impl Globals {
         CURRENT.set(self);
     }
 
-    /// Adds a function that returns `System.crypto` to those that the prelude reaches.
+    /// Adds to the functions that the prelude reaches one that returns `System.crypto`, and one that makes a `Buffer` over a
+    /// file's content.
     pub(super) fn lend_to<'js>(host: &Object<'js>) -> Result<()> {
-        let made = |ctx: Ctx<'js>| -> Result<Value<'js>> {
+        let crypto = |ctx: Ctx<'js>| -> Result<Value<'js>> {
             Self::current(&ctx)?.part(&ctx, SYSTEM_CRYPTO)?.get("crypto")
         };
-        host.set("systemCrypto", Function::new(host.ctx().clone(), made)?.with_name("systemCrypto")?)
+        host.set("systemCrypto", Function::new(host.ctx().clone(), crypto)?.with_name("systemCrypto")?)?;
+        let buffer = |ctx: Ctx<'js>, content: Value<'js>| -> Result<Value<'js>> {
+            let over: Function<'js> = Self::current(&ctx)?.part(&ctx, BUFFER)?.get("over")?;
+            over.call((content,))
+        };
+        host.set("toBuffer", Function::new(host.ctx().clone(), buffer)?.with_name("toBuffer")?)
     }
 
     fn current<'a>(ctx: &Ctx<'_>) -> Result<&'a Self> {

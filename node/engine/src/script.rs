@@ -418,13 +418,12 @@ impl Hooks {
         part(include_str!("prelude/console.js"))?.call::<_, ()>((global.clone(), host.clone()))?;
         let timers: Object<'js> =
             part(include_str!("prelude/timers.js"))?.call((global.clone(), host.clone()))?;
-        let buffer: Object<'js> =
-            part(include_str!("prelude/buffer.js"))?.call((global.clone(), host.clone()))?;
-        let system = match api {
-            Api::V4 => include_str!("prelude/v4/system.js"),
-            Api::V5 => include_str!("prelude/system.js"),
+        let (content, system) = match api {
+            Api::V4 => (include_str!("prelude/v4/buffer.js"), include_str!("prelude/v4/system.js")),
+            Api::V5 => (include_str!("prelude/content.js"), include_str!("prelude/system.js")),
         };
-        let system: Value<'js> = part(system)?.call((global.clone(), host, buffer))?;
+        let content: Object<'js> = part(content)?.call((global.clone(), host.clone()))?;
+        let system: Value<'js> = part(system)?.call((global.clone(), host, content))?;
         let calls: Object<'js> = match api {
             Api::V4 => part(include_str!("prelude/v4/calls.js"))?.call((global,))?,
             Api::V5 => part(include_str!("prelude/calls.js"))?.call((global,))?,

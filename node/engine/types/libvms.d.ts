@@ -129,19 +129,86 @@ declare function btoa (text: string): string
 declare function structuredClone<T> (value: T, options?: { transfer?: ArrayBuffer[] }): T
 
 /** A part of the Buffer of Node.js. */
+/** Bytes with encodings, as Node.js has them. Its memory is always filled with zeros. */
 declare class Buffer extends Uint8Array {
+  static readonly poolSize: number
   static from (value: string, encoding?: BufferEncoding): Buffer
-  static from (value: ArrayBuffer | Uint8Array | ArrayLike<number> | Iterable<number>): Buffer
-  static alloc (size: number, fill?: number | string): Buffer
+  static from (value: ArrayBuffer, offset?: number, length?: number): Buffer
+  static from (value: ArrayLike<number> | { type: 'Buffer', data: number[] } | { valueOf (): string | object }): Buffer
+  static alloc (size: number, fill?: number | string | Uint8Array, encoding?: BufferEncoding): Buffer
+  static allocUnsafe (size: number): Buffer
+  static allocUnsafeSlow (size: number): Buffer
+  static of (...bytes: number[]): Buffer
+  static copyBytesFrom (view: ArrayBufferView, offset?: number, length?: number): Buffer
   static isBuffer (value: unknown): value is Buffer
+  static isEncoding (encoding: string): encoding is BufferEncoding
   static byteLength (value: string | LibVMS.Bytes, encoding?: BufferEncoding): number
-  static concat (list: Iterable<Uint8Array>): Buffer
+  static compare (one: Uint8Array, other: Uint8Array): -1 | 0 | 1
+  static concat (list: readonly Uint8Array[], length?: number): Buffer
   toString (encoding?: BufferEncoding, start?: number, end?: number): string
-  slice (start?: number, end?: number): Buffer
-  equals (other: Uint8Array): boolean
   toJSON (): { type: 'Buffer', data: number[] }
+  slice (start?: number, end?: number): Buffer
+  subarray (start?: number, end?: number): Buffer
+  equals (other: Uint8Array): boolean
+  compare (target: Uint8Array, targetStart?: number, targetEnd?: number, start?: number, end?: number): -1 | 0 | 1
+  copy (target: Uint8Array, targetStart?: number, start?: number, end?: number): number
+  fill (value: number | string | Uint8Array, offset?: number, end?: number, encoding?: BufferEncoding): this
+  fill (value: string, encoding: BufferEncoding): this
+  indexOf (value: number | string | Uint8Array, offset?: number, encoding?: BufferEncoding): number
+  lastIndexOf (value: number | string | Uint8Array, offset?: number, encoding?: BufferEncoding): number
+  includes (value: number | string | Uint8Array, offset?: number, encoding?: BufferEncoding): boolean
+  write (text: string, encoding?: BufferEncoding): number
+  write (text: string, offset: number, encoding?: BufferEncoding): number
+  write (text: string, offset: number, length: number, encoding?: BufferEncoding): number
+  swap16 (): this
+  swap32 (): this
+  swap64 (): this
+  readUInt8 (offset?: number): number
+  writeUInt8 (value: number, offset?: number): number
+  readInt8 (offset?: number): number
+  writeInt8 (value: number, offset?: number): number
+  readUInt16LE (offset?: number): number
+  writeUInt16LE (value: number, offset?: number): number
+  readUInt16BE (offset?: number): number
+  writeUInt16BE (value: number, offset?: number): number
+  readUInt32LE (offset?: number): number
+  writeUInt32LE (value: number, offset?: number): number
+  readUInt32BE (offset?: number): number
+  writeUInt32BE (value: number, offset?: number): number
+  readInt16LE (offset?: number): number
+  writeInt16LE (value: number, offset?: number): number
+  readInt16BE (offset?: number): number
+  writeInt16BE (value: number, offset?: number): number
+  readInt32LE (offset?: number): number
+  writeInt32LE (value: number, offset?: number): number
+  readInt32BE (offset?: number): number
+  writeInt32BE (value: number, offset?: number): number
+  readFloatLE (offset?: number): number
+  writeFloatLE (value: number, offset?: number): number
+  readFloatBE (offset?: number): number
+  writeFloatBE (value: number, offset?: number): number
+  readDoubleLE (offset?: number): number
+  writeDoubleLE (value: number, offset?: number): number
+  readDoubleBE (offset?: number): number
+  writeDoubleBE (value: number, offset?: number): number
+  readBigInt64LE (offset?: number): bigint
+  writeBigInt64LE (value: bigint, offset?: number): number
+  readBigInt64BE (offset?: number): bigint
+  writeBigInt64BE (value: bigint, offset?: number): number
+  readBigUInt64LE (offset?: number): bigint
+  writeBigUInt64LE (value: bigint, offset?: number): number
+  readBigUInt64BE (offset?: number): bigint
+  writeBigUInt64BE (value: bigint, offset?: number): number
+  readUIntLE (offset: number, byteLength: number): number
+  writeUIntLE (value: number, offset: number, byteLength: number): number
+  readUIntBE (offset: number, byteLength: number): number
+  writeUIntBE (value: number, offset: number, byteLength: number): number
+  readIntLE (offset: number, byteLength: number): number
+  writeIntLE (value: number, offset: number, byteLength: number): number
+  readIntBE (offset: number, byteLength: number): number
+  writeIntBE (value: number, offset: number, byteLength: number): number
 }
-type BufferEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'binary' | 'latin1' | 'ascii'
+type BufferEncoding = 'utf8' | 'utf-8' | 'utf16le' | 'utf-16le' | 'ucs2' | 'ucs-2' | 'hex' | 'base64' | 'base64url' | 'binary' | 'latin1' | 'ascii'
 
 declare class TextEncoder {
   readonly encoding: 'utf-8'

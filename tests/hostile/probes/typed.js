@@ -129,3 +129,33 @@ const b = Buffer.alloc(1e6); for (;;) JSON.stringify(b)
 
 // a Buffer compared
 const a = Buffer.alloc(1e6), b = Buffer.alloc(1e6); for (;;) a.equals(b)
+
+// Buffers in order
+const a = Buffer.alloc(1e6), b = Buffer.alloc(1e6); for (;;) { a.compare(b); Buffer.compare(a, b) }
+
+// a Buffer searched
+const b = Buffer.alloc(1e6, 'a'), n = Buffer.from('a'.repeat(5e5) + 'b'); for (;;) { b.indexOf(n); b.lastIndexOf(n); b.includes('b') }
+
+// a Buffer searched at even places
+const b = Buffer.alloc(1e6, 'a'); for (;;) b.indexOf('\u6261', 0, 'utf16le')
+
+// a Buffer filled
+const b = Buffer.alloc(1e6); for (;;) { b.fill('ab'); b.fill('61', 'hex'); b.fill(b) }
+
+// a Buffer written
+const b = Buffer.alloc(1e6), t = 'ä'.repeat(1e6), h = '00'.repeat(1e6), w = 'a b='.repeat(1e6); for (;;) { b.write(t); b.write(h, 'hex'); b.write(w, 'base64'); b.write(t, 'utf16le') }
+
+// a Buffer's other encodings
+const b = Buffer.alloc(1e6, 200); for (;;) { b.toString('ascii'); b.toString('base64url'); b.toString('utf16le') }
+
+// a Buffer copied
+const a = Buffer.alloc(1e6), b = Buffer.alloc(1e6); for (;;) { a.copy(b); a.copy(a, 1); Buffer.copyBytesFrom(a) }
+
+// a Buffer swapped
+const b = Buffer.alloc(1e6); for (;;) { b.swap16(); b.swap64() }
+
+// a Buffer's numbers
+const b = Buffer.alloc(8); for (;;) { b.writeDoubleBE(b.readDoubleLE()); b.writeUIntBE(b.readUIntLE(0, 6), 0, 6); b.writeBigInt64LE(b.readBigInt64BE()) }
+
+// a Buffer of a thing that is longer each time
+const a = { get length () { return 1e9 } }; Buffer.from(a)

@@ -1,6 +1,7 @@
 // Bundles packages around one function each, and says what that gives in Node: [{ name, kind, code, expected }].
 // stdin: { names: [...] or null for all }, { names: 'tools' } for one service as each tool
-// writes it, or { names: 'example' } for that of `examples/typescript`. TZ must be UTC.
+// writes it, { names: 'example' } for that of `examples/typescript`, or { names: 'buffer', seed, count } for what calls of Buffer give.
+// TZ must be UTC.
 'use strict'
 const fs = require('fs')
 const path = require('path')
@@ -62,7 +63,8 @@ async function example () {
 }
 
 async function main () {
-  const { names } = JSON.parse(fs.readFileSync(0, 'utf8'))
+  const { names, seed, count } = JSON.parse(fs.readFileSync(0, 'utf8'))
+  if (names === 'buffer') return process.stdout.write(JSON.stringify(require('./buffer.js').run(seed, count)))
   if (names === 'example') return process.stdout.write(JSON.stringify(await example()))
   if (names === 'tools') return process.stdout.write(JSON.stringify(await written()))
   const made = []

@@ -1,4 +1,4 @@
-//! The functions behind the globals of the web (`prelude/web/`), and what each costs.
+//! The functions behind `Buffer` and the globals of the web (`prelude/node/`, `prelude/web/`), and what each costs.
 //!
 //! Each computes from texts and bytes alone, with libraries whose versions are part of the engine's identity: the same on every
 //! machine. The prices are what the slowest way to compute takes, without instructions that only some processors have.
@@ -6,10 +6,12 @@
 //! ```text
 //! encoding    letters from bytes: utf-8, utf-16le, windows-1252
 //! address     URLs and forms
+//! buffer      the encodings of `Buffer`, and places in bytes
 //! signature   digests and signatures
 //! ```
 
 mod address;
+mod buffer;
 mod encoding;
 mod signature;
 
@@ -27,6 +29,8 @@ const STEPS_PER_URL_BYTE: u64 = 2;
 const FORM_BYTES_PER_STEP: u64 = 2;
 /// Bytes that are decoded or looked at in one step.
 const TEXT_BYTES_PER_STEP: u64 = 8;
+/// Steps for preparing any search in bytes.
+const STEPS_PER_SEARCH: u64 = 16;
 /// Steps for any digest, and bytes that are digested in one step.
 const STEPS_PER_DIGEST: u64 = 64;
 const DIGEST_BYTES_PER_STEP: u64 = 4;
@@ -48,6 +52,7 @@ impl HostFunctions {
         self.define_texts(&host)?;
         self.define_encodings(&host)?;
         self.define_addresses(&host)?;
+        self.define_buffers(&host)?;
         self.define_signatures(&host)?;
         let this = self.clone();
         host.define("origin", move || this.origin.get())?;
@@ -84,6 +89,35 @@ impl HostFunctions {
                 Ok::<_, rquickjs::Error>(Nullable(decoded))
             };
         host.define("decode", decode)
+    }
+
+    fn define_buffers(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {
+        let this = self.clone();
+        host.define("bufferBytes", move |ctx: Ctx<'_>, Text(text): Text, Text(encoding): Text| {
+            this.paid(&ctx, text.len() as u64 / TEXT_BYTES_PER_STEP + 1)?;
+            let bytes = buffer::bytes(text, &encoding);
+            bytes.map(Bytes).ok_or_else(|| Exception::throw_type(&ctx, "unknown encoding"))
+        })?;
+        let this = self.clone();
+        host.define("bufferText", move |ctx: Ctx<'_>, bytes: Octets<'_>, Text(encoding): Text| {
+            this.paid(&ctx, bytes.len() as u64 / TEXT_BYTES_PER_STEP + 1)?;
+            let text = bytes.with(|bytes| buffer::text(bytes, &encoding));
+            text.ok_or_else(|| Exception::throw_type(&ctx, "unknown encoding"))
+        })?;
+        let this = self.clone();
+        let find = move |ctx: Ctx<'_>, bytes: Octets<'_>, value: Octets<'_>, start: f64, is_forward: bool| {
+            let looked_at = (bytes.len() as u64).saturating_add(value.len() as u64);
+            this.paid(&ctx, looked_at / TEXT_BYTES_PER_STEP + STEPS_PER_SEARCH)?;
+            let place = bytes
+                .with(|bytes| value.with(|value| buffer::find(bytes, value, start as usize, is_forward)));
+            Ok::<_, rquickjs::Error>(place.map_or(-1.0, |place| place as f64))
+        };
+        host.define("bufferFind", find)?;
+        let this = self.clone();
+        host.define("bufferCompare", move |ctx: Ctx<'_>, one: Octets<'_>, other: Octets<'_>| {
+            this.paid(&ctx, one.len().min(other.len()) as u64 / TEXT_BYTES_PER_STEP + 1)?;
+            Ok::<_, rquickjs::Error>(one.with(|one| other.with(|other| one.cmp(other))) as i32)
+        })
     }
 
     fn define_addresses(self: &Rc<Self>, host: &Host<'_>) -> Result<()> {

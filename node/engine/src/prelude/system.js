@@ -1,5 +1,5 @@
 // System: the caller's id, the files archive, the world outside, digests and signatures.
-(function (global, host, buffer) {
+(function (global, host, content) {
   'use strict'
   const { JSON, Object, Promise, String, TypeError } = global
   const { parse, stringify } = JSON
@@ -15,7 +15,7 @@
 
   // A file operation that fails returns a description of its error instead of throwing.
   const done = (answer) => {
-    if (answer.failure !== undefined) throw buffer.failure(answer.failure.name, answer.failure.message)
+    if (answer.failure !== undefined) throw content.failure(answer.failure.name, answer.failure.message)
     return answer.value
   }
   const text = (value) => apply(toWellFormed, String(value), [])
@@ -97,7 +97,7 @@
     async readFile (path, options) {
       const name = pathOf('readFile', path)
       const encoding = encodingIn('readFile', options)
-      return buffer.decode(done(host.read(name)), encoding)
+      return content.decode(done(host.read(name)), encoding)
     },
     async readdir (path = '/', options = none) {
       const folder = pathOf('readdir', path)
@@ -119,7 +119,7 @@
     async writeFile (path, data, options) {
       const name = pathOf('writeFile', path)
       const encoding = encodingIn('writeFile', options)
-      done(host.write(name, buffer.encode(data, encoding)))
+      done(host.write(name, content.encode(data, encoding)))
     },
     async mkdir (path, options) {
       const name = pathOf('mkdir', path)
@@ -157,7 +157,7 @@
   let next = 0
   const refuse = (failure) => {
     if (failure === undefined) return
-    const error = buffer.failure(failure.name, failure.message)
+    const error = content.failure(failure.name, failure.message)
     if (failure.code !== null) {
       defineProperty(error, 'code', { __proto__: null, value: failure.code, writable: true, enumerable: false, configurable: true })
     }
