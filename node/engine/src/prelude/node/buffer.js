@@ -162,6 +162,7 @@
   const repeat = (bytes, pattern, start, until) => {
     let filled = lengthOf(pattern)
     if (filled === 0) throw failure(TypeError, 'ERR_INVALID_ARG_VALUE', 'Buffer: the filling has no bytes')
+    if (filled === 1) return apply(typedFill, bytes, [pattern[0], start, until])
     const size = until - start
     if (filled > size) filled = size
     const target = plain(bytes, start, size)
