@@ -4,7 +4,11 @@
 //! function of a question to the future of its answer. Whoever checks the log does not ask again, and so trusts the host
 //! with what was answered.
 
+mod fetch;
+mod http;
+mod program;
 mod questions;
+mod random;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +19,10 @@ use futures::future::BoxFuture;
 use libvms_protocol::entry::{OracleCode, OracleError};
 use libvms_protocol::value::Value;
 
+pub use fetch::{Fetch, NoCertificates, UrlPrefix};
+pub use program::Program;
 pub(crate) use questions::{Asked, Runner};
+pub use random::RandomBytes;
 
 /// Answers the questions of scripts.
 pub trait Oracle: Send + Sync + 'static {

@@ -1,6 +1,7 @@
 //! `vms host`: serve scripts.
 
 mod clock;
+mod oracles;
 mod quota;
 
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use crate::peer::{PeerName, connect_peers};
 use crate::progress;
 use crate::sandbox::SandboxArguments;
 use crate::stop::shutdown_signal;
+use oracles::OracleArguments;
 use quota::QuotaArguments;
 
 /// Run a script and serve its exported functions
@@ -91,6 +93,8 @@ pub(super) struct Arguments {
     sandbox: SandboxArguments,
     #[command(flatten)]
     peers: PeerArguments,
+    #[command(flatten)]
+    oracles: OracleArguments,
     #[command(flatten)]
     quotas: QuotaArguments,
     #[command(flatten)]
@@ -260,12 +264,13 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         DurabilityArgument::Sync => Durability::Sync,
         DurabilityArgument::Relaxed => Durability::Relaxed,
     };
+    let oracles = arguments.oracles.oracles()?;
     let options = HostOptions {
         durability,
         diagnostics: diagnostics(service, arguments),
         engine: arguments.sandbox.settings()?,
         quotas: arguments.quotas.quotas(),
-        ..HostOptions::default()
+        oracles: oracles.clone(),
     };
     if Vm::is_deployed(directory)? {
         let bar = progress::bar("replaying");
@@ -276,7 +281,9 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         });
         drop(show);
         bar.finish_and_clear();
-        return same_service(same_script(vm?, code, service)?, arguments, service);
+        let vm = vm?;
+        oracles::check(&vm.init().oracles, &oracles, &directory.display().to_string())?;
+        return same_service(same_script(vm, code, service)?, arguments, service);
     }
     let (Some(code), Some(script)) = (code, &service.script) else {
         bail!("{} holds no service; name a script to deploy one", directory.display());
@@ -292,7 +299,8 @@ fn start(service: &Service, arguments: &Arguments, starting: &Starting) -> anyho
         _ => None,
     };
     let form = Form { module, may_lack_methods: arguments.allow_no_methods };
-    let (limits, oracles, effects) = (arguments.limits.limits(), vec![], vec![]);
+    let (limits, oracles) = (arguments.limits.limits(), oracles.names().map(str::to_owned).collect());
+    let effects = vec![];
     let deployment = Deployment { code, title, auth, limits, form, oracles, effects };
     Vm::deploy(directory, deployment, options).with_context(|| format!("cannot deploy {}", script.display()))
 }
