@@ -53,7 +53,7 @@ mod honesty {
     mod cheater;
     pub(crate) mod determinism;
     mod findings;
-    mod framing;
+    pub(crate) mod framing;
     mod guarded;
     mod refusals;
     pub(crate) mod signed;

@@ -133,12 +133,23 @@ fn forks(log: &Core, other: &Core) -> Vec<Proof> {
     made.into_iter().map(Proof::Equivocation).collect()
 }
 
-#[test]
-fn no_file_convicts_an_honest_host_whatever_its_maker_leaves_out_or_mixes() {
+/// All that could be said of an honest host.
+fn accusing_proofs() -> Vec<Proof> {
     let ((_place, log), (_other_place, other)) = (with_calls(), with_calls());
     let mut files: Vec<Proof> = heads(&log).iter().flat_map(|head| accusations(&log, head)).collect();
     files.extend(mixtures(&log, &other));
     files.extend(forks(&log, &other));
+    files
+}
+
+/// The files that say it.
+pub(crate) fn accusing_files() -> Vec<Vec<u8>> {
+    accusing_proofs().iter().map(Proof::encode).collect()
+}
+
+#[test]
+fn no_file_convicts_an_honest_host_whatever_its_maker_leaves_out_or_mixes() {
+    let files = accusing_proofs();
     assert!(files.len() > 1_000, "{}", files.len());
     let bytes: Vec<Vec<u8>> = files.iter().map(Proof::encode).collect();
     for (verdict, proof) in check_proofs(&bytes).iter().zip(&files) {

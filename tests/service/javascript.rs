@@ -3,6 +3,7 @@
 //! What is tested is the package as npm packs it. A scenario (`javascript/scenarios-*.js`) runs in either; what it wants done to a
 //! host it asks for, a line at a time.
 
+mod equality;
 mod package;
 mod scenario;
 

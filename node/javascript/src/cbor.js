@@ -77,16 +77,22 @@ function head (major, argument) {
 }
 
 /** Reads the one value that `bytes` hold, and nothing else. Throws where they are not its encoding, or beyond the bounds. */
-export function decode (bytes) {
-  const reader = new Reader(bytes)
+export const decode = (bytes) => read(bytes, true)
+
+/** Reads a value whose integers may be written as floats: such a one becomes a `Number` object. */
+export const decodeLoosely = (bytes) => read(bytes, false)
+
+function read (bytes, isStrict) {
+  const reader = new Reader(bytes, isStrict)
   const value = reader.value(DEPTH_MAX)
   if (reader.at !== bytes.length) throw new TypeError('there is more than one value')
   return value
 }
 
 class Reader {
-  constructor (bytes) {
+  constructor (bytes, isStrict) {
     this.bytes = bytes
+    this.isStrict = isStrict
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.at = 0
     this.itemsLeft = ITEMS_MAX
@@ -115,8 +121,10 @@ class Reader {
     if (first !== 0xfb) throw new TypeError(`the byte ${first} begins nothing`)
     this.take(8)
     const value = this.view.getFloat64(this.at - 8)
-    if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) <= EXACT)) throw new TypeError('not the encoding of this number')
-    return value
+    const isInteger = Number.isInteger(value) && Math.abs(value) <= EXACT
+    if (!Number.isFinite(value) || (isInteger && this.isStrict)) throw new TypeError('not the encoding of this number')
+    // No number that a reader wants, and none that is written back as it was.
+    return isInteger ? Object(value) : value
   }
 
   /** Reads an argument in its shortest form: a number up to 2^53, a BigInt beyond. */

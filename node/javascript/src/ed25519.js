@@ -12,8 +12,18 @@ const ORDER = Point.Fn.ORDER
 /** Windows of a table that makes one key's checks faster. */
 const WINDOW = 6
 
+/** Keys whose tables are kept: those of the logs and callers that one proof or file is about. */
+const KEYS_MAX = 16
+const verifiers = new Map()
+
 /** Returns whether the signature is that of `key` over `message`. */
-export const verifies = (key, message, sig) => new Verifier(key).verifies(message, sig)
+export function verifies (key, message, sig) {
+  const name = String(key)
+  const verifier = verifiers.get(name) ?? new Verifier(key)
+  if (verifiers.size >= KEYS_MAX) verifiers.clear()
+  verifiers.set(name, verifier)
+  return verifier.verifies(message, sig)
+}
 
 /** Checks signatures of one key. */
 export class Verifier {

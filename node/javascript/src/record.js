@@ -1,6 +1,7 @@
 // The parts of which proof files are made (protocol/FORMAT.md, "Proof files"). Whatever has other members is unreadable.
 
 import { utf8 } from './bytes.js'
+import { EXACT } from './cbor.js'
 
 /** Bytes of one block in a proof. */
 const BLOCK_BYTES_MAX = 15 * 1024 * 1024
@@ -33,7 +34,8 @@ export function bytes (value, length, what) {
 
 /** Returns a number of 64 bits as a BigInt. */
 export function uint (value, what) {
-  const isInteger = typeof value === 'bigint' || Number.isInteger(value)
+  // A greater number is a float.
+  const isInteger = typeof value === 'bigint' || (Number.isInteger(value) && value <= EXACT)
   demand(isInteger && value >= 0 && BigInt(value) < UINT_END, `${what} is not a number of 64 bits`)
   return BigInt(value)
 }
