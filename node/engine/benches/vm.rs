@@ -1,8 +1,11 @@
-//! The overhead of metered built-ins on ordinary programs: `cargo bench --bench vm`. Prints one JSON object: for each program
-//! the ratio of its time with the metering to its time without, the median of several pairs of engines, and the geometric mean.
+//! The overhead of metered built-ins on ordinary programs, and what an empty service costs: `cargo bench --bench vm`. Prints one
+//! JSON object: for each program the ratio of its time with the metering to its time without, the median of several pairs of
+//! engines, and the geometric mean; for a service of one line the time of starting its engine and the memory of that, under
+//! the latest version of the engine over those under the version before.
 
 use std::time::Duration;
 
+use libvms_engine::{Api, LoadingCost};
 use serde_json::{Map, Value, json};
 
 /// Engines of each kind for each program.
@@ -94,6 +97,22 @@ const PROGRAMS: [(&str, &str); 10] = [
     ),
 ];
 
+fn empty_service() -> Value {
+    let (pairs, rounds) = pairs_and_rounds();
+    let costs = libvms_engine::loading_costs("exports.f = () => 1", [Api::V4, Api::LATEST], pairs, rounds);
+    let middle = |of: fn(&LoadingCost) -> f64| {
+        let mut values: Vec<f64> = costs.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    json!({
+        "microseconds": middle(|[_, latest]| latest.0.as_secs_f64() * 1e6),
+        "timeRatio": middle(|[before, latest]| latest.0.as_secs_f64() / before.0.as_secs_f64()),
+        "bytes": middle(|[_, latest]| latest.1 as f64),
+        "memoryRatio": middle(|[before, latest]| latest.1 as f64 / before.1 as f64),
+    })
+}
+
 #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
 fn main() {
     let mut report = Map::new();
@@ -114,5 +133,6 @@ fn main() {
     }
     let mean = (logarithms / PROGRAMS.len() as f64).exp();
     report.insert("meanRatio".into(), json!(mean));
+    report.insert("emptyService".into(), empty_service());
     println!("{}", serde_json::to_string_pretty(&Value::Object(report)).expect("JSON"));
 }

@@ -69,7 +69,7 @@ pub use isolation::{EngineSettings, Sandbox};
 pub use sandbox::run_if_worker;
 pub use stack::{SCRIPT, place_in};
 #[cfg(feature = "test-support")]
-pub use test_support::{metering_outcomes, metering_overhead};
+pub use test_support::{LoadingCost, loading_costs, metering_outcomes, metering_overhead};
 pub use worker::Worker;
 #[cfg(all(target_os = "linux", debug_assertions, feature = "test-support"))]
 pub use worker::panic_in_calls_of;

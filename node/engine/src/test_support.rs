@@ -75,6 +75,37 @@ fn time(script: &Script) -> Duration {
     start.elapsed()
 }
 
+/// What a new engine costs when it has loaded a script, under each of two versions: time, and bytes of its heap.
+pub type LoadingCost = [(Duration, u64); 2];
+
+/// Returns what a new engine with this script costs under both versions, for each of `pairs` of such engines: the best time of
+/// `rounds`, and the memory that each has in the end.
+///
+/// # Panics
+/// If the script does not load.
+#[must_use]
+pub fn loading_costs(code: &str, versions: [Api; 2], pairs: usize, rounds: usize) -> Vec<LoadingCost> {
+    let code = code.to_owned();
+    let cost = move |round: usize| {
+        let mut costs = [(Duration::MAX, 0); 2];
+        for turn in 0..rounds * 2 {
+            let which = (round + turn) % 2;
+            let start = Instant::now();
+            let script =
+                Script::with(versions[which], Limits::default(), Box::new(Nobody), Builtins::Metered)
+                    .expect("an engine");
+            script
+                .load(&Load { code: code.clone(), module: false, at: 0, seed: [0; 32] })
+                .expect("a good script");
+            costs[which] = (start.elapsed().min(costs[which].0), script.memory.used());
+        }
+        costs
+    };
+    let measure = move || (0..pairs).map(cost).collect();
+    let builder = thread::Builder::new().stack_size(16 << 20);
+    builder.spawn(measure).expect("a thread").join().expect("scripts load")
+}
+
 /// Evaluates the scripts one after the other in one new heap, metered and plain, and returns how they end: the first that does
 /// not load, or else the result of the exported function `answer` once all their jobs are done. Each script has its own fuel.
 ///
