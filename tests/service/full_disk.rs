@@ -80,7 +80,8 @@ impl SmallDisk {
     /// The program under test, which sees the disk.
     fn program(&self) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--mount", "--target", &self.holder.id().to_string()]);
+        // With the root directory of that process: it is another than the namespace's where the tests run in a `chroot`.
+        command.args(["--mount", "--root", "--target", &self.holder.id().to_string()]);
         if self.is_user {
             command.args(["--user", "--preserve-credentials"]);
         }
